@@ -1,0 +1,51 @@
+"""Every way a verb can end other than well, and the exit code that says so.
+
+    UnderstudyError
+    ├── BadInputError       what a person wrote or left out cannot work
+    ├── StorageError        the bucket did not do what was asked
+    │   └── MissingError    nothing is stored under that key
+    ├── FailedError         measured, and it is bad
+    ├── DeclinedError       a rule says no; nothing is broken
+    └── CouldNotTellError   no answer before the deadline: neither good nor bad
+
+A message says what is wrong, which value, and the way out.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a scheduler sees. 99 is the code Airflow shows as *skipped*; 75 is EX_TEMPFAIL of sysexits.h."""
+
+    DONE = 0
+    FAILED = 1
+    COULD_NOT_TELL = 75
+    DECLINED = 99
+
+
+class UnderstudyError(Exception):
+    exit_code = ExitCode.FAILED
+
+
+class BadInputError(UnderstudyError):
+    pass
+
+
+class StorageError(UnderstudyError):
+    pass
+
+
+class MissingError(StorageError):
+    pass
+
+
+class FailedError(UnderstudyError):
+    pass
+
+
+class DeclinedError(UnderstudyError):
+    exit_code = ExitCode.DECLINED
+
+
+class CouldNotTellError(UnderstudyError):
+    exit_code = ExitCode.COULD_NOT_TELL

@@ -1,0 +1,88 @@
+"""Where everything lies in the bucket. Nobody else joins these paths.
+
+    data/<model>/<sha256>.<suffix>        images, each stored once under its content
+    runs/<model>/<key>/<record>.json      what each verb of a run left
+    runs/<model>/<key>/attempts/...       verdicts that did not end the run
+    runs/<model>/<key>/model-<digest>/    the exported SavedModel
+    baselines/<model>/<digests>.json      a model's answers on one data set, computed once
+    journal/<model>/<seq>.json            the one truth, append-only
+    serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
+    serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry
+    staging/<model>/<key>/<attempt>/...   being uploaded; nobody serves from here
+
+Keys are POSIX paths relative to the bucket's root.
+"""
+
+import re
+
+# What TensorFlow Serving would accept as a version is wider ("007", "+5"); what we write and read is not.
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_SEQUENCE = re.compile(r"[0-9]{8}\.json")
+_RUN_KEY = re.compile(r"[a-z][a-z0-9]*-[0-9a-z-]{1,60}")
+
+
+def is_run_key(text: str) -> bool:
+    """Whether `text` is a run key: the kind of run, a hyphen, then digits and lower-case letters."""
+    return _RUN_KEY.fullmatch(text) is not None
+
+
+def image(model: str, digest: str, suffix: str) -> str:
+    return f"data/{model}/{digest}{suffix}"
+
+
+def run(model: str, key: str) -> str:
+    return f"runs/{model}/{key}"
+
+
+def record(model: str, key: str, name: str) -> str:
+    return f"runs/{model}/{key}/{name}.json"
+
+
+def attempt(model: str, key: str, name: str, moment: str) -> str:
+    return f"runs/{model}/{key}/attempts/{moment}-{name}.json"
+
+
+def attempts(model: str, key: str) -> str:
+    return f"runs/{model}/{key}/attempts"
+
+
+def exported(model: str, key: str, digest: str) -> str:
+    return f"runs/{model}/{key}/model-{digest[:16]}"
+
+
+def baseline(model: str, model_digest: str, data_digest: str) -> str:
+    return f"baselines/{model}/{model_digest[:16]}-{data_digest[:16]}.json"
+
+
+def journal(model: str) -> str:
+    return f"journal/{model}"
+
+
+def entry(model: str, sequence: int) -> str:
+    return f"journal/{model}/{sequence:08d}.json"
+
+
+def entry_sequence(name: str) -> int | None:
+    """The inverse of `entry` for a name in the journal's folder; None for anything else that lies there."""
+    return int(name.removesuffix(".json")) if _SEQUENCE.fullmatch(name) else None
+
+
+def versions(model: str) -> str:
+    return f"serve/{model}"
+
+
+def version(model: str, number: int) -> str:
+    return f"serve/{model}/{number}"
+
+
+def version_number(name: str) -> int | None:
+    """The inverse of `version` for a name in the model's folder; None for anything we would not have written."""
+    return int(name) if _VERSION.fullmatch(name) else None
+
+
+def config(model: str) -> str:
+    return f"serve/{model}.config"
+
+
+def staging(model: str, key: str, attempt_id: str) -> str:
+    return f"staging/{model}/{key}/{attempt_id}"

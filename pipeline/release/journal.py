@@ -1,0 +1,153 @@
+"""The one truth: an append-only list of events, each with the state after it.
+
+Creating entry `seq+1` is the compare-and-swap, the claim of a version number, the audit and the history in one: who
+loses the race reads the new state and decides again. Nothing here touches a server; see `pipeline.release.rollout`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline import layout
+from pipeline.errors import StorageError
+from pipeline.release.state import State
+from pipeline.storage import Bucket
+from pipeline.verdicts.verdict import Verdict
+
+
+class Event(StrEnum):
+    CLAIMED = "claimed"
+    PUBLISHED = "published"
+    EXPOSED = "exposed"
+    PROMOTED = "promoted"
+    WITHDRAWN = "withdrawn"
+    ROLLED_BACK = "rolled back"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a writer wants the next entry to say. `version` is the one the event is about."""
+
+    event: Event
+    version: int
+    reason: str
+    state: State
+    verdict: Verdict | None = None
+
+
+class Entry(BaseModel):
+    """One line of the history. `state` is the state after the event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seq: int
+    at: datetime
+    event: Event
+    version: int
+    run_key: str
+    actor: str
+    reason: str
+    verdict: Verdict | None = None
+    state: State
+
+
+@dataclass(frozen=True)
+class History:
+    """The journal as it was read. Questions about the past are asked here."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def state(self) -> State:
+        return self.entries[-1].state if self.entries else State()
+
+    @property
+    def seq(self) -> int:
+        return self.entries[-1].seq if self.entries else 0
+
+    def of_run(self, run_key: str, *events: Event) -> Entry | None:
+        """The newest entry of a run, of the given kinds."""
+        return next((e for e in reversed(self.entries) if e.run_key == run_key and e.event in events), None)
+
+    def of_version(self, version: int, *events: Event) -> Entry | None:
+        """The newest entry about a version, of the given kinds."""
+        return next((e for e in reversed(self.entries) if e.version == version and e.event in events), None)
+
+    def version_of(self, run_key: str) -> int | None:
+        """The version number a run has claimed."""
+        entry = self.of_run(run_key, Event.CLAIMED)
+        return entry.version if entry else None
+
+    def withdrawal(self, version: int) -> Entry | None:
+        """The entry that took a version back, unless a person has brought it back to serve since."""
+        last = self.of_version(version, Event.WITHDRAWN, Event.PROMOTED, Event.ROLLED_BACK)
+        return last if last and last.event is Event.WITHDRAWN else None
+
+    def was_good(self, version: int) -> bool:
+        """Whether a version has served and has not been taken back since."""
+        served = self.of_version(version, Event.PROMOTED) is not None
+        return served and self.withdrawal(version) is None and version != self.state.leaving
+
+    def good_before(self, version: int | None) -> int | None:
+        """The last good version promoted before `version` first was: what it would fall back to."""
+        order = list(dict.fromkeys(e.version for e in self.entries if e.event is Event.PROMOTED))
+        earlier = order[: order.index(version)] if version in order else order
+        return next((v for v in reversed(earlier) if self.was_good(v) and v != version), None)
+
+
+class Journal:
+    """The journal of one model, written in the name of one actor and one run."""
+
+    def __init__(self, bucket: Bucket, model: str, *, run_key: str, actor: str) -> None:
+        self._bucket = bucket
+        self._model = model
+        self._run_key = run_key
+        self._actor = actor
+
+    def read(self) -> History:
+        """All entries.
+
+        Raises:
+            StorageError: an entry is missing in the middle or cannot be read: nothing may be decided on half a history.
+        """
+        names = self._bucket.names(layout.journal(self._model))
+        sequences = sorted(seq for name in names if (seq := layout.entry_sequence(name)) is not None)
+        if sequences != list(range(1, len(sequences) + 1)):
+            raise StorageError(f"the journal of {self._model} has a gap: entries {sequences}; restore the missing one")
+        return History(
+            tuple(
+                Entry.model_validate_json(self._bucket.read(layout.entry(self._model, seq))) for seq in sequences
+            )
+        )
+
+    def decide(self, rule: Callable[[History], Change | None]) -> History:
+        """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
+
+        Args:
+            rule: pure; None where there is nothing to write. What it raises ends the decision with nothing written.
+
+        Returns:
+            The history that includes the new entry, or the one in which there was nothing to write.
+        """
+        while True:
+            history = self.read()
+            change = rule(history)
+            if change is None:
+                return history
+            entry = Entry(
+                seq=history.seq + 1,
+                at=datetime.now(UTC),
+                event=change.event,
+                version=change.version,
+                run_key=self._run_key,
+                actor=self._actor,
+                reason=change.reason,
+                verdict=change.verdict,
+                state=change.state,
+            )
+            content = entry.model_dump_json(indent=1).encode()
+            if self._bucket.create(layout.entry(self._model, entry.seq), content):
+                return History((*history.entries, entry))

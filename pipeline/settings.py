@@ -1,0 +1,56 @@
+"""What differs between one place and another: read once from the environment, passed down, never changed."""
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, Json, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import BadInputError
+
+
+class Settings(BaseSettings):
+    """The environment of one process. Times are seconds.
+
+    `params` is the form of an Airflow run as one JSON object; free text travels there and never in a command.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
+
+    root: Path = Path("var/bucket")
+    models: Path = Path("models")
+    replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
+    expected_replicas: int | None = Field(default=None, ge=1)
+    mlflow_url: str = "http://127.0.0.1:5000"
+
+    config_poll_seconds: float = Field(default=1.0, gt=0)
+    rpc_seconds: float = Field(default=5.0, gt=0)
+    load_seconds: float = Field(default=120.0, gt=0)
+    follow_seconds: float = Field(default=60.0, gt=0)
+
+    actor: str = Field(default_factory=getpass.getuser)
+    params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
+    code_version: str = "unknown"
+
+    @field_validator("root", "models")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        # The path goes into the servers' config, and a server does not share our working directory.
+        return path.absolute()
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        BadInputError: names each variable whose value cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"UNDERSTUDY_{str(each['loc'][0]).upper()}: {each['msg']} (got {each['input']!r:.80})"
+            for each in error.errors()
+        )
+        raise BadInputError(problems) from error

@@ -1,0 +1,172 @@
+"""What one classifier is: the YAML file in `models/`, checked, and with the overrides of one run."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from pipeline.errors import BadInputError
+
+# A model's name becomes a folder, a DAG id and a URL part, so it is a plain word.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+T = TypeVar("T", bound=BaseModel)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Frozen):
+    """Labelled images: `builtin:digits`, or a folder that holds one folder of images per label."""
+
+    images: str
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    holdout: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
+
+
+class Image(_Frozen):
+    """The size every image is brought to before the network sees it, in pixels."""
+
+    height: Annotated[int, Field(ge=1, le=1024)]
+    width: Annotated[int, Field(ge=1, le=1024)]
+    channels: Annotated[int, Field(ge=1, le=3)] = 3
+
+
+class Network(_Frozen):
+    """A small convolutional network: one 3x3 layer with pooling per entry of `filters`, then one dense layer."""
+
+    filters: tuple[Annotated[int, Field(ge=1)], ...] = (16, 32)
+    dense: Annotated[int, Field(ge=1)] = 64
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
+class Training(_Frozen):
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.001
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    network: Network = Network()
+
+
+class GatePolicy(_Frozen):
+    """What a candidate must show on the held-out images before anything is published."""
+
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    min_accuracy: Share = 0.5
+    min_class_recall: Share = 0.2
+    max_calibration_error: Share = 0.2
+    max_size_mb: Annotated[float, Field(gt=0)] = 500
+    max_latency_ms: Annotated[float, Field(gt=0)] = 200
+
+
+class CanaryPolicy(_Frozen):
+    """What every replica must show while the candidate is dark."""
+
+    golden: Annotated[int, Field(ge=1, le=500)] = 20
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    fresh: Annotated[int, Field(ge=1, le=1000)] = 60
+    max_accuracy_drop: Share = 0.05
+    latency_rounds: Annotated[int, Field(ge=3, le=1000)] = 25
+    max_latency_ratio: Annotated[float, Field(ge=1)] = 3
+    latency_slack_ms: Annotated[float, Field(ge=0)] = 20
+
+
+class ModelSpec(_Frozen):
+    name: Name
+    description: str
+    owner: str
+    schedule: str | None = None
+    data: Data
+    image: Image
+    training: Training
+    gate: GatePolicy = GatePolicy()
+    canary: CanaryPolicy = CanaryPolicy()
+
+
+class Overrides(_Frozen):
+    """What a person may change for one run: the trigger form of the `retrain` DAG."""
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    seed: int | None = None
+    note: str = ""
+    force: bool = False
+
+    @model_validator(mode="after")
+    def _force_needs_a_reason(self) -> "Overrides":
+        if self.force and not self.note.strip():
+            raise ValueError("force overrules the gate and needs a note that says why")
+        return self
+
+
+class RunSpec(_Frozen):
+    """`spec.json` of a run: all that later verbs read about what was asked for."""
+
+    model: ModelSpec
+    run_key: str
+    requested_by: str
+    note: str
+    force: bool
+    code_version: str
+
+
+def load_spec(path: Path) -> ModelSpec:
+    """Read one model file.
+
+    Raises:
+        BadInputError: the file is missing, is no YAML, or a field is wrong; names the file and every wrong field.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
+        raise BadInputError(f"no model file {path}; models there: {known}") from error
+    except yaml.YAMLError as error:
+        raise BadInputError(f"{path} is not YAML: {error}") from error
+    spec = parse(ModelSpec, content, source=str(path))
+    if spec.name != path.stem:
+        raise BadInputError(f"{path} describes a model named {spec.name!r}; name the file {spec.name}.yaml")
+    return spec
+
+
+def load_all(folder: Path) -> list[ModelSpec]:
+    """Every model of a folder, by name.
+
+    Raises:
+        BadInputError: a file cannot be read as a model.
+    """
+    return [load_spec(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def with_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
+    """The model as this run trains it.
+
+    Raises:
+        BadInputError: an overridden value is out of its range.
+    """
+    changed = {
+        name: value
+        for name in ("epochs", "learning_rate", "seed")
+        if (value := getattr(overrides, name)) is not None
+    }
+    training = parse(Training, spec.training.model_dump() | changed, source="the overrides of this run")
+    return spec.model_copy(update={"training": training})
+
+
+def parse(kind: type[T], content: Any, *, source: str) -> T:
+    """Check `content` against a model of ours.
+
+    Raises:
+        BadInputError: names the source and every wrong field with its value.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'the whole'}: {each['msg']} (got {each['input']!r:.80})"
+            for each in error.errors()
+        )
+        raise BadInputError(f"{source}: {problems}") from error

@@ -1,0 +1,79 @@
+"""May traffic reach this candidate? Judged from what every replica answered while it was dark."""
+
+from collections.abc import Sequence
+
+from pipeline.spec import CanaryPolicy
+from pipeline.verdicts.verdict import Check, Decision, Verdict, at_most, conclude
+from serving.canary import ReplicaReport
+
+
+def judge(reports: Sequence[ReplicaReport], *, expected: int, min_accuracy: float, policy: CanaryPolicy) -> Verdict:
+    """The canary's verdict over all replicas; each must pass on its own.
+
+    Args:
+        reports: one per replica that is known to exist.
+        expected: how many replicas there should be.
+        min_accuracy: the floor for fresh examples where nothing serves yet to compare with.
+        policy: the model's own limits.
+    """
+    checks = [_presence(len(reports), expected)]
+    for report in reports:
+        checks += _one_replica(report, min_accuracy=min_accuracy, policy=policy)
+    return conclude(checks)
+
+
+def _presence(asked: int, expected: int) -> Check:
+    if asked == 0:
+        return Check(decision=Decision.FAIL, reason=f"0 of {expected} replicas were asked: no evidence")
+    if asked < expected:
+        return Check(decision=Decision.UNKNOWN, reason=f"{asked} of {expected} replicas were asked")
+    return Check(decision=Decision.PASS, reason=f"{asked} of {expected} replicas were asked")
+
+
+def _one_replica(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) -> list[Check]:
+    if report.problem:
+        decision = Decision.UNKNOWN if report.unreachable else Decision.FAIL
+        return [Check(decision=decision, reason=f"{report.address}: {report.problem}")]
+    return [
+        _version(report),
+        _golden(report),
+        _fresh(report, min_accuracy=min_accuracy, policy=policy),
+        *_latency(report, policy),
+    ]
+
+
+def _version(report: ReplicaReport) -> Check:
+    told = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
+    right = report.answered_by == {report.version}
+    return Check(decision=Decision.PASS if right else Decision.FAIL, reason=told)
+
+
+def _golden(report: ReplicaReport) -> Check:
+    told = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
+    if report.golden_asked == 0:
+        return Check(decision=Decision.FAIL, reason=f"{told}: no evidence")
+    if report.golden_wrong:
+        return Check(decision=Decision.FAIL, reason=f"{told} (largest error {report.golden_error:.3g})")
+    return Check(decision=Decision.PASS, reason=told)
+
+
+def _fresh(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) -> Check:
+    if report.fresh_asked == 0:
+        return Check(decision=Decision.FAIL, reason=f"{report.address}: no fresh examples were asked: no evidence")
+    accuracy = report.fresh_right / report.fresh_asked
+    if report.fresh_right_serving is None:
+        floor, meaning = min_accuracy, f"the floor {min_accuracy:.3f}"
+    else:
+        serving = report.fresh_right_serving / report.fresh_asked
+        floor = serving - policy.max_accuracy_drop
+        meaning = f"serving {serving:.3f} - {policy.max_accuracy_drop}"
+    if accuracy >= floor:
+        return Check(decision=Decision.PASS, reason=f"{report.address}: fresh accuracy {accuracy:.3f} >= {meaning}")
+    return Check(decision=Decision.FAIL, reason=f"{report.address}: fresh accuracy {accuracy:.3f} < {meaning}")
+
+
+def _latency(report: ReplicaReport, policy: CanaryPolicy) -> list[Check]:
+    if report.latency_ms_serving is None:
+        return []
+    limit = report.latency_ms_serving * policy.max_latency_ratio + policy.latency_slack_ms
+    return [at_most(f"{report.address}: median latency in ms", report.latency_ms, limit)]

@@ -1,0 +1,74 @@
+"""May this candidate be published at all? Judged before anything leaves the run."""
+
+from pipeline.records import Evaluation, Performance
+from pipeline.spec import GatePolicy
+from pipeline.verdicts.paired import Pairs, examples_needed, lower_bound
+from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_most, conclude
+
+
+def judge(evaluation: Evaluation, policy: GatePolicy) -> Verdict:
+    """The gate's verdict: soundness and absolute limits always, and not worse than what serves where something serves."""
+    checks = soundness(evaluation) + limits(evaluation.candidate, policy)
+    if evaluation.serving_version is not None:
+        checks.append(_not_worse(evaluation, policy))
+    return conclude(checks)
+
+
+def soundness(evaluation: Evaluation) -> list[Check]:
+    """What no person may overrule: an export that breaks its clients, or answers that are no numbers."""
+    candidate = evaluation.candidate
+    checks = [Check(decision=Decision.FAIL, reason=problem) for problem in evaluation.contract_problems]
+    if not candidate.finite:
+        checks.append(Check(decision=Decision.FAIL, reason="the candidate answers with NaN or infinity"))
+    if candidate.examples == 0:
+        checks.append(Check(decision=Decision.FAIL, reason="no held-out examples: 0 were answered"))
+    return checks
+
+
+def limits(candidate: Performance, policy: GatePolicy) -> list[Check]:
+    """The absolute limits of the model's YAML."""
+    worst = min(candidate.class_recall, key=candidate.class_recall.__getitem__, default=None)
+    recall = candidate.class_recall[worst] if worst is not None else 0.0
+    return [
+        at_least("accuracy", candidate.accuracy, policy.min_accuracy),
+        at_least(f"recall of class {worst!r}", recall, policy.min_class_recall),
+        at_most("calibration error", candidate.calibration_error, policy.max_calibration_error),
+        at_most("size in MB", candidate.size_mb, policy.max_size_mb),
+        at_most("latency in ms", candidate.latency_ms, policy.max_latency_ms),
+    ]
+
+
+def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
+    version = evaluation.serving_version
+    if evaluation.serving is None:
+        reason = f"version {version} serves but could not be measured: {evaluation.serving_problem}"
+        return Check(decision=Decision.UNKNOWN, reason=reason)
+    pairs = _pair(evaluation.candidate, evaluation.serving)
+    if pairs is None:
+        reason = f"version {version} was measured on other examples ({evaluation.serving.data_digest[:12]})"
+        return Check(decision=Decision.UNKNOWN, reason=reason)
+    bound = lower_bound(pairs, confidence=policy.confidence)
+    told = (
+        f"accuracy {evaluation.candidate.accuracy:.4f} against {evaluation.serving.accuracy:.4f} of version {version}: "
+        f"difference at least {bound:+.4f} at {policy.confidence:.0%} on {pairs.total} examples"
+    )
+    if bound > -policy.margin:
+        return Check(decision=Decision.PASS, reason=f"{told} > -{policy.margin}")
+    needed = examples_needed(pairs, margin=policy.margin, confidence=policy.confidence)
+    if needed is None:
+        return Check(decision=Decision.FAIL, reason=f"{told}; {pairs.difference:+.4f} <= -{policy.margin}")
+    return Check(
+        decision=Decision.UNKNOWN,
+        reason=f"{told} <= -{policy.margin}; too few examples to decide, about {needed} would do",
+    )
+
+
+def _pair(candidate: Performance, serving: Performance) -> Pairs | None:
+    if candidate.data_digest != serving.data_digest or len(candidate.right) != len(serving.right):
+        return None
+    outcomes = list(zip(candidate.right, serving.right, strict=True))
+    return Pairs(
+        total=len(outcomes),
+        only_candidate_right=outcomes.count(("1", "0")),
+        only_serving_right=outcomes.count(("0", "1")),
+    )

@@ -1,0 +1,139 @@
+"""Questions to one replica about one version, and what it answered. Verdicts are not made here."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from serving.errors import ServingError, UnreachableError
+from serving.replica import Answer, Replica
+
+# What an image classifier of ours takes and gives; see the signature in its SavedModel.
+INPUT = "image_bytes"
+PROBABILITIES = "probabilities"
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An encoded image and the answer that was recorded when the model was exported."""
+
+    image: bytes
+    label: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An encoded image and what it shows."""
+
+    image: bytes
+    label: str
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What one replica is asked. `serving` is the version to compare with, where one serves."""
+
+    model: str
+    version: int
+    serving: int | None
+    golden: Sequence[Golden]
+    fresh: Sequence[Labelled]
+    tolerance: float
+    latency_rounds: int
+
+
+@dataclass(frozen=True)
+class ReplicaReport:
+    """What one replica answered. Latencies are medians of single-image requests, interleaved, in milliseconds."""
+
+    address: str
+    version: int
+    answered_by: set[int] = field(default_factory=set)
+    golden_asked: int = 0
+    golden_wrong: int = 0
+    golden_error: float = 0.0
+    fresh_asked: int = 0
+    fresh_right: int = 0
+    fresh_right_serving: int | None = None
+    latency_ms: float = 0.0
+    latency_ms_serving: float | None = None
+    problem: str = ""
+    unreachable: bool = False
+
+
+def question(replica: Replica, questions: Questions) -> ReplicaReport:
+    """Ask one replica everything. Errors of the replica become part of the report."""
+    try:
+        return _ask(replica, questions)
+    except ServingError as error:
+        return ReplicaReport(
+            address=replica.address,
+            version=questions.version,
+            problem=error.told,
+            unreachable=isinstance(error, UnreachableError),
+        )
+
+
+def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
+    model, version, serving = questions.model, questions.version, questions.serving
+    golden = [replica.predict(model, _batch([each.image]), version=version) for each in questions.golden]
+    errors = [_golden_error(answer, each) for answer, each in zip(golden, questions.golden, strict=True)]
+    fresh = [each.image for each in questions.fresh]
+    candidate = replica.predict(model, _batch(fresh), version=version) if fresh else None
+    baseline = replica.predict(model, _batch(fresh), version=serving) if fresh and serving is not None else None
+    latency, latency_serving = _latencies(replica, questions)
+    return ReplicaReport(
+        address=replica.address,
+        version=version,
+        answered_by={answer.version for answer in (*golden, *([candidate] if candidate else []))},
+        golden_asked=len(golden),
+        golden_wrong=sum(not error <= questions.tolerance for error in errors),
+        golden_error=max(errors, default=0.0),
+        fresh_asked=len(fresh),
+        fresh_right=_right(candidate, questions.fresh) if candidate else 0,
+        fresh_right_serving=_right(baseline, questions.fresh) if baseline else None,
+        latency_ms=latency,
+        latency_ms_serving=latency_serving,
+    )
+
+
+def _batch(images: Sequence[bytes]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.object_]]]:
+    array = np.empty(len(images), dtype=object)
+    array[:] = images
+    return {INPUT: array}
+
+
+def _golden_error(answer: Answer, golden: Golden) -> float:
+    """The largest difference of a probability; infinite where the label, the shape or a number is off."""
+    given = answer.outputs[PROBABILITIES][0]
+    expected = np.asarray(golden.probabilities)
+    if given.shape != expected.shape or not np.isfinite(given).all() or _labels(answer) != [golden.label]:
+        return float("inf")
+    return float(np.abs(given - expected).max())
+
+
+def _right(answer: Answer, fresh: Sequence[Labelled]) -> int:
+    return sum(given == each.label for given, each in zip(_labels(answer), fresh, strict=True))
+
+
+def _labels(answer: Answer) -> list[str]:
+    return [value.decode() for value in answer.outputs[LABEL].tolist()]
+
+
+def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:
+    """Medians for the version and for the one that serves, asked in turn so that both meet the same weather."""
+    versions = [questions.version] if questions.serving is None else [questions.version, questions.serving]
+    images = [each.image for each in (*questions.golden, *questions.fresh)]
+    taken: dict[int, list[float]] = {version: [] for version in versions}
+    for round_number in range(questions.latency_rounds if images else 0):
+        inputs = _batch([images[round_number % len(images)]])
+        for version in versions:
+            start = time.perf_counter()
+            replica.predict(questions.model, inputs, version=version)
+            taken[version].append((time.perf_counter() - start) * 1000)
+    medians = [statistics.median(times) if times else 0.0 for times in taken.values()]
+    return medians[0], medians[1] if len(medians) > 1 else None
