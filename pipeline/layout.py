@@ -26,6 +26,10 @@ def is_run_key(text: str) -> bool:
     return _RUN_KEY.fullmatch(text) is not None
 
 
+def images(model: str) -> str:
+    return f"data/{model}"
+
+
 def image(model: str, digest: str, suffix: str) -> str:
     return f"data/{model}/{digest}{suffix}"
 

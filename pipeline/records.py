@@ -5,7 +5,7 @@ record answers with it instead of working again; of two copies that work at once
 """
 
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,6 +27,10 @@ class Record(_Frozen):
     reason: str = ""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
+    def summary(self) -> dict[str, Any]:
+        """What the verb's one log line says of it."""
+        return {}
+
 
 class Example(_Frozen):
     """One image of a data set, by content."""
@@ -44,6 +48,9 @@ class SnapshotRecord(Record):
     labels: tuple[str, ...]
     examples: tuple[Example, ...]
 
+    def summary(self) -> dict[str, Any]:
+        return {"images": len(self.examples), "labels": len(self.labels), "data_digest": self.digest[:12]}
+
     def split(self, name: Literal["train", "validation", "holdout"]) -> list[Example]:
         return [example for example in self.examples if example.split == name]
 
@@ -56,6 +63,9 @@ class TrainRecord(Record):
     mlflow_run: str
     mlflow_model: str
     metrics: dict[str, float]
+
+    def summary(self) -> dict[str, Any]:
+        return {"model_digest": self.model_digest[:12], **{k: round(v, 4) for k, v in self.metrics.items()}}
 
 
 class Performance(_Frozen):
@@ -90,6 +100,14 @@ class Evaluation(_Frozen):
 class EvaluateRecord(Record):
     evaluation: Evaluation
 
+    def summary(self) -> dict[str, Any]:
+        serving = self.evaluation.serving
+        return {
+            "accuracy": round(self.evaluation.candidate.accuracy, 4),
+            "serving": self.evaluation.serving_version,
+            "serving_accuracy": round(serving.accuracy, 4) if serving else None,
+        }
+
 
 class GoldenAnswer(_Frozen):
     """One encoded image (base64) and the exact answer of the exported model."""
@@ -118,24 +136,42 @@ class GateRecord(Record):
     serving_version: int | None
     forced_by: str | None = None
 
+    def summary(self) -> dict[str, Any]:
+        return {"verdict": str(self.verdict), "forced_by": self.forced_by}
+
 
 class PublishRecord(Record):
     version: int
     files: dict[str, str]
 
+    def summary(self) -> dict[str, Any]:
+        return {"version": self.version, "files": len(self.files)}
+
 
 class CanaryRecord(Record):
-    version: int | None
+    """`load_seconds` is how long the slowest replica took to load the version, polling included."""
+
+    version: int
     verdict: Verdict | None
+    load_seconds: float | None = None
+
+    def summary(self) -> dict[str, Any]:
+        return {"version": self.version, "verdict": str(self.verdict), "load_seconds": self.load_seconds}
 
 
 class PromoteRecord(Record):
     version: int
     replicas: tuple[str, ...] = ()
 
+    def summary(self) -> dict[str, Any]:
+        return {"version": self.version, "replicas": len(self.replicas)}
+
 
 class WithdrawRecord(Record):
     version: int | None = None
+
+    def summary(self) -> dict[str, Any]:
+        return {"version": self.version, "reason": self.reason}
 
 
 class SpecRecord(Record):

@@ -148,9 +148,7 @@ def with_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
         BadInputError: an overridden value is out of its range.
     """
     changed = {
-        name: value
-        for name in ("epochs", "learning_rate", "seed")
-        if (value := getattr(overrides, name)) is not None
+        name: value for name in ("epochs", "learning_rate", "seed") if (value := getattr(overrides, name)) is not None
     }
     training = parse(Training, spec.training.model_dump() | changed, source="the overrides of this run")
     return spec.model_copy(update={"training": training})

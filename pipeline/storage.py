@@ -121,6 +121,11 @@ class Bucket:
                 if path.is_file()
             }
 
+    def size(self, key: str) -> int:
+        """The bytes of all files below the folder `key`."""
+        with _translated("measure", key):
+            return sum(path.stat().st_size for path in (self._root / key).rglob("*") if path.is_file())
+
     def _parent(self, key: str) -> Path:
         target = self._root / key
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from types import ModuleType
 
 @contextmanager
 def _bare_parent(name: str) -> Iterator[None]:
-    """Let submodules of `name` be imported without running its `__init__`; a package already loaded is left as it is."""
+    """Let submodules of `name` be imported without running its `__init__`; one already loaded is left as it is."""
     if name in sys.modules:
         yield
         return

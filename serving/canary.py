@@ -127,7 +127,7 @@ def _labels(answer: Answer) -> list[str]:
 def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:
     """Medians for the version and for the one that serves, asked in turn so that both meet the same weather."""
     versions = [questions.version] if questions.serving is None else [questions.version, questions.serving]
-    images = [each.image for each in (*questions.golden, *questions.fresh)]
+    images = [each.image for each in questions.golden] + [each.image for each in questions.fresh]
     taken: dict[int, list[float]] = {version: [] for version in versions}
     for round_number in range(questions.latency_rounds if images else 0):
         inputs = _batch([images[round_number % len(images)]])

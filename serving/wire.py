@@ -13,7 +13,7 @@ from serving.errors import NotServedError, RefusedError, ServerFaultError, Servi
 
 Array = NDArray[Any]
 
-_NUMPY_TYPES = {
+_NUMPY_TYPES: dict[int, np.dtype[Any]] = {
     types_pb2.DT_FLOAT: np.dtype(np.float32),
     types_pb2.DT_DOUBLE: np.dtype(np.float64),
     types_pb2.DT_HALF: np.dtype(np.float16),

@@ -118,9 +118,7 @@ class Journal:
         if sequences != list(range(1, len(sequences) + 1)):
             raise StorageError(f"the journal of {self._model} has a gap: entries {sequences}; restore the missing one")
         return History(
-            tuple(
-                Entry.model_validate_json(self._bucket.read(layout.entry(self._model, seq))) for seq in sequences
-            )
+            tuple(Entry.model_validate_json(self._bucket.read(layout.entry(self._model, seq))) for seq in sequences)
         )
 
     def decide(self, rule: Callable[[History], Change | None]) -> History:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
-    """This transition does not start here; the message says from where it would."""
+    """The transition does not start here; the message says from where it would."""
 
 
 class State(BaseModel):
@@ -65,7 +65,9 @@ def withdraw(state: State, version: int) -> State:
     if version == state.serving and state.previous is not None:
         raise Refused(f"v{version} is serving; roll back first")
     return state.model_copy(
-        update={role: None for role in ("serving", "previous", "candidate", "leaving") if getattr(state, role) == version}
+        update={
+            role: None for role in ("serving", "previous", "candidate", "leaving") if getattr(state, role) == version
+        }
     )
 
 

@@ -7,7 +7,7 @@ from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_mos
 
 
 def judge(evaluation: Evaluation, policy: GatePolicy) -> Verdict:
-    """The gate's verdict: soundness and absolute limits always, and not worse than what serves where something serves."""
+    """Soundness and absolute limits always; not worse than what serves where something serves."""
     checks = soundness(evaluation) + limits(evaluation.candidate, policy)
     if evaluation.serving_version is not None:
         checks.append(_not_worse(evaluation, policy))

@@ -1,4 +1,4 @@
-"""Is the candidate not worse than the serving model, judged on the same examples?
+"""Whether the candidate is not worse than the serving model, judged on the same examples.
 
 The score interval for a difference of paired proportions of T. Tango, "Equivalence test and confidence interval
 for the difference in proportions for the paired-sample design", Statistics in Medicine 17 (1998), 891-908.

@@ -1,0 +1,172 @@
+"""The command line: one verb per step of a release, the same as a local process, a pod, or by hand."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+
+from pipeline import records
+from pipeline.context import Context, make_context
+from pipeline.errors import DeclinedError, UnderstudyError
+from pipeline.settings import load_settings
+from pipeline.spec import parse
+from pipeline.verbs.canary import canary
+from pipeline.verbs.evaluate import evaluate
+from pipeline.verbs.gate import gate
+from pipeline.verbs.history import table as history_table
+from pipeline.verbs.promote import promote
+from pipeline.verbs.publish import publish
+from pipeline.verbs.rollback import plan, rollback
+from pipeline.verbs.snapshot import snapshot
+from pipeline.verbs.status import status
+from pipeline.verbs.status import table as status_table
+from pipeline.verbs.train import train
+from pipeline.verbs.withdraw import withdraw
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Model = Annotated[str, typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/")]
+Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+@dataclass(frozen=True)
+class RunVerb:
+    """A verb of one run: what it does, and the record that holds its final answer."""
+
+    name: str
+    work: Callable[[Context], records.Record]
+    record: type[records.Record]
+
+
+RUN_VERBS = (
+    RunVerb("snapshot", snapshot, records.SnapshotRecord),
+    RunVerb("train", train, records.TrainRecord),
+    RunVerb("evaluate", evaluate, records.EvaluateRecord),
+    RunVerb("gate", gate, records.GateRecord),
+    RunVerb("publish", publish, records.PublishRecord),
+    RunVerb("canary", canary, records.CanaryRecord),
+    RunVerb("promote", promote, records.PromoteRecord),
+    RunVerb("withdraw", withdraw, records.WithdrawRecord),
+)
+
+
+def _add_run_verb(verb: RunVerb) -> None:
+    def command(model: Model, run: Run) -> None:
+        context = make_context(load_settings(), model=model, run_key=run)
+        with _canonical_line(verb.name, context) as line:
+            line.update(_run_once(verb, context))
+
+    app.command(verb.name, help=(verb.work.__doc__ or "").split("\n\n", maxsplit=1)[0])(command)
+
+
+def _run_once(verb: RunVerb, context: Context) -> dict[str, Any]:
+    """Effects first agree with the journal; then the recorded answer of this run, or a new one.
+
+    Raises:
+        DeclinedError: the verb declined, now or when it was run before.
+    """
+    context.rollout.settle()
+    record = context.records.find(verb.record) or context.records.finish(verb.work(context))
+    if record.outcome == "declined":
+        raise DeclinedError(record.reason)
+    return record.summary()
+
+
+for _verb in RUN_VERBS:
+    _add_run_verb(_verb)
+
+
+class RollbackForm(BaseModel):
+    """The form of the `rollback` DAG."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    to: str = Field(default="previous", pattern=r"^(previous|[1-9][0-9]{0,17})$")
+    reason: str = ""
+
+
+@app.command("rollback")
+def rollback_command(
+    model: Model,
+    to: Annotated[str | None, typer.Option(help="a version number, or: previous")] = None,
+    reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+) -> None:
+    """Make another version serve, and wait until every replica answers from it."""
+    settings = load_settings()
+    asked = {name: value for name, value in (("to", to), ("reason", reason)) if value is not None}
+    form = parse(RollbackForm, settings.params | asked, source="the roll-back")
+    run_key = run or f"rollback-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+    context = make_context(settings, model=model, run_key=run_key)
+    asked_at = _asked_at(run_key)
+    if plan_only:
+        typer.echo(plan(context, to=form.to, asked_at=asked_at)[1])
+        return
+    with _canonical_line("rollback", context) as line:
+        line.update(rollback(context, to=form.to, reason=form.reason, asked_at=asked_at))
+
+
+@app.command("init")
+def init_command(model: Model) -> None:
+    """Create the config the model servers read, before anything was released; changes nothing later."""
+    context = make_context(load_settings(), model=model, run_key="init-0")
+    history = context.rollout.settle()
+    typer.echo(f"{model}: {history.state}")
+
+
+@app.command("status")
+def status_command(model: Model, as_json: AsJson = False) -> None:
+    """Show who serves what, and every difference between journal, config, replicas and MLflow."""
+    found = status(make_context(load_settings(), model=model, run_key="status-0"))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=1))
+    else:
+        Console().print(status_table(found))
+
+
+@app.command("history")
+def history_command(model: Model, as_json: AsJson = False) -> None:
+    """Show what served when, who or what moved it, and why."""
+    context = make_context(load_settings(), model=model, run_key="history-0")
+    history = context.journal.read()
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in history.entries], indent=1))
+    else:
+        Console().print(history_table(model, history))
+
+
+@contextmanager
+def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
+    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
+    line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
+    start = time.monotonic()
+    try:
+        yield line
+        line["outcome"] = "done"
+    except UnderstudyError as error:
+        line["outcome"] = error.exit_code.name.lower().replace("_", " ")
+        raise
+    finally:
+        line["seconds"] = round(time.monotonic() - start, 2)
+        if sys.stdout.isatty():
+            typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
+        else:
+            typer.echo(json.dumps(line, default=str))
+
+
+def _asked_at(run_key: str) -> datetime:
+    """When a roll-back was asked for: its run key says so, also for one that waited in a queue."""
+    try:
+        return datetime.strptime(run_key.partition("-")[2], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.now(UTC)

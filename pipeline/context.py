@@ -1,0 +1,63 @@
+"""What a verb works with: one model, one run, and the ways to the bucket and to the replicas."""
+
+from dataclasses import dataclass
+
+from pipeline import layout
+from pipeline.errors import BadInputError
+from pipeline.mirror import mirror
+from pipeline.records import RunRecords, TrainRecord
+from pipeline.release.journal import Event, History, Journal
+from pipeline.release.rollout import Rollout
+from pipeline.settings import Settings
+from pipeline.storage import Bucket
+from serving.fleet import parse_fleet
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    model: str
+    run_key: str
+    bucket: Bucket
+    records: RunRecords
+    journal: Journal
+    rollout: Rollout
+
+    def records_of(self, version: int, history: History) -> RunRecords | None:
+        """The records of the run a version came from."""
+        claimed = history.of_version(version, Event.CLAIMED)
+        return RunRecords(self.bucket, self.model, claimed.run_key) if claimed else None
+
+    def mirror(self, history: History) -> None:
+        """Let MLflow follow; whatever comes of it, the verb goes on."""
+        registered = {}
+        version = history.version_of(self.run_key)
+        trained = self.records.find(TrainRecord)
+        if version is not None and trained is not None:
+            registered[version] = (trained.mlflow_run, trained.mlflow_model)
+        mirror(url=self.settings.mlflow_url, model=self.model, history=history, registered=registered)
+
+
+def make_context(settings: Settings, *, model: str, run_key: str) -> Context:
+    """Wire the parts together; nothing is read or connected yet.
+
+    Raises:
+        BadInputError: the run key or the list of replicas is malformed.
+    """
+    if not layout.is_run_key(run_key):
+        raise BadInputError(f"run key {run_key!r} is not of the form kind-digits, for example retrain-20260101120000")
+    try:
+        fleet = parse_fleet(settings.replicas, expected=settings.expected_replicas)
+    except ValueError as error:
+        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
+    bucket = Bucket(settings.root)
+    journal = Journal(bucket, model, run_key=run_key, actor=settings.actor)
+    return Context(
+        settings=settings,
+        model=model,
+        run_key=run_key,
+        bucket=bucket,
+        records=RunRecords(bucket, model, run_key),
+        journal=journal,
+        rollout=Rollout(model=model, bucket=bucket, journal=journal, fleet=fleet, settings=settings),
+    )

@@ -1,0 +1,100 @@
+"""The SavedModel that servers load: encoded images in; probabilities, class number and label out.
+
+Everything a client or a server must know about the model travels inside: decoding, resizing and scaling in the
+signature, the labels as an asset, and warm-up requests, which a server runs before it calls the version available.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.learning.preprocessing import decoded
+from pipeline.spec import Image
+from serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.wire import to_proto
+
+CLASS_INDEX = "class_index"
+_SIGNATURE = "serving_default"
+_WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+def export(
+    network: Any, folder: Path, *, name: str, image: Image, labels: Sequence[str], warmup: Sequence[bytes]
+) -> None:
+    """Write the SavedModel to `folder`, which does not exist yet.
+
+    The serving function is traced here with a fixed input name: the name that `keras.Model.export` gives depends on
+    what the process did before, and clients would break from version to version.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.network = network
+    module.labels_file = tf.saved_model.Asset(_labels_file(folder.parent, labels))
+    module.labels = tf.constant(list(labels))
+
+    def serve(image_bytes: Any) -> dict[str, Any]:
+        pixels = tf.map_fn(
+            lambda content: decoded(content, image),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((image.height, image.width, image.channels), tf.float32),
+        )
+        probabilities = network(pixels, training=False)
+        index = tf.argmax(probabilities, axis=-1)
+        return {PROBABILITIES: probabilities, CLASS_INDEX: index, LABEL: tf.gather(module.labels, index)}
+
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
+    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: module.serve})
+    _write_warmup(folder / _WARMUP, name, warmup)
+
+
+def contract_problems(folder: str, *, labels: Sequence[str]) -> list[str]:
+    """What a client of this project would trip over in the SavedModel's signature; empty where it is as promised."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(folder).signatures.get(_SIGNATURE)
+    if signature is None:
+        return [f"no signature {_SIGNATURE!r}"]
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    wanted_outputs = {PROBABILITIES: (tf.float32, len(labels)), CLASS_INDEX: (tf.int64, None), LABEL: (tf.string, None)}
+    problems = []
+    if list(inputs) != [INPUT] or inputs[INPUT].dtype != tf.string or inputs[INPUT].shape.as_list() != [None]:
+        problems.append(f"inputs are {inputs}, not one batch of strings named {INPUT!r}")
+    if set(outputs) != set(wanted_outputs):
+        problems.append(f"outputs are {sorted(outputs)}, not {sorted(wanted_outputs)}")
+    for output, (dtype, width) in wanted_outputs.items():
+        spec = outputs.get(output)
+        if spec is not None and (spec.dtype != dtype or (width is not None and spec.shape[-1] != width)):
+            problems.append(f"output {output!r} is {spec.dtype.name} {spec.shape}, not {dtype.name} of width {width}")
+    return problems
+
+
+def model_digest(files: dict[str, str]) -> str:
+    """One digest for a folder of files, from the digest of each."""
+    return hashlib.sha256("\n".join(f"{files[name]} {name}" for name in sorted(files)).encode()).hexdigest()
+
+
+def _labels_file(folder: Path, labels: Sequence[str]) -> str:
+    path = folder / "labels.txt"
+    path.write_text("\n".join(labels) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:
+    """A request with one image and one with all of them: the shapes a server meets first."""
+    import tensorflow as tf
+
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in ([images[0]], list(images)):
+            array = np.empty(len(batch), dtype=object)
+            array[:] = batch
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(name=name, signature_name=_SIGNATURE), inputs={INPUT: to_proto(array)}
+            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())

@@ -1,0 +1,117 @@
+"""The labelled images of a model: where they come from, how they are frozen, and which split each one is in."""
+
+import hashlib
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pipeline import layout
+from pipeline.errors import BadInputError, FailedError
+from pipeline.records import Example, SnapshotRecord
+from pipeline.spec import Data, ModelSpec
+from pipeline.storage import Bucket
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_BUILTIN = "builtin:"
+
+
+def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
+    """Bring every image of the model into the bucket, once per content, and list them.
+
+    Raises:
+        BadInputError: the source does not exist, holds fewer than two labels, shows one image under two labels, or
+            leaves a split of a label empty.
+    """
+    known: dict[str, Example] = {}
+    present = set(bucket.names(layout.images(spec.name)))
+    for label, suffix, content in _source(spec.data.images):
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in known and known[digest].label != label:
+            raise BadInputError(
+                f"one image is in two folders, {known[digest].label!r} and {label!r} (sha256 {digest[:12]}); keep one"
+            )
+        known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, spec.data))
+        if f"{digest}{suffix}" not in present:
+            bucket.create(layout.image(spec.name, digest, suffix), content)
+    examples = tuple(known[digest] for digest in sorted(known))
+    _require_every_split(examples, spec)
+    log.info("%d images of %d labels: %s", len(examples), len({e.label for e in examples}), _sizes(examples))
+    return SnapshotRecord(
+        digest=_digest(examples), labels=tuple(sorted({e.label for e in examples})), examples=examples
+    )
+
+
+def split_of(digest: str, data: Data) -> Literal["train", "validation", "holdout"]:
+    """The split of an image, by its content alone: it keeps it for ever, however much data comes."""
+    position = int(digest[:12], 16) / 16**12
+    if position < data.holdout:
+        return "holdout"
+    return "validation" if position < data.holdout + data.validation else "train"
+
+
+def read_image(bucket: Bucket, model: str, example: Example) -> bytes:
+    """The encoded image.
+
+    Raises:
+        MissingError: it is gone from the bucket.
+        FailedError: its content is not what the snapshot saw.
+    """
+    key = layout.image(model, example.sha256, example.suffix)
+    content = bucket.read(key)
+    if hashlib.sha256(content).hexdigest() != example.sha256:
+        raise FailedError(f"{key} has changed since it was stored; remove it and take the snapshot again")
+    return content
+
+
+def _source(images: str) -> Iterator[tuple[str, str, bytes]]:
+    """Label, suffix and content of every image."""
+    if images == f"{_BUILTIN}digits":
+        return _digits()
+    if images.startswith(_BUILTIN):
+        raise BadInputError(f"data.images: no data set {images!r} is built in; there is {_BUILTIN}digits")
+    return _folder(Path(images))
+
+
+def _folder(folder: Path) -> Iterator[tuple[str, str, bytes]]:
+    if not folder.is_dir():
+        raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
+    for path in sorted(folder.glob("*/*")):
+        if path.suffix.lower() in SUFFIXES:
+            yield path.parent.name, path.suffix.lower(), path.read_bytes()
+
+
+def _digits() -> Iterator[tuple[str, str, bytes]]:
+    """The handwritten digits of the UCI machine learning repository that come with scikit-learn, as 8x8 PNG files."""
+    from PIL import Image  # noqa: PLC0415 - only this source draws
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for pixels, target in zip(digits.images, digits.target, strict=True):
+        stream = io.BytesIO()
+        Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(stream, format="PNG")
+        yield str(target), ".png", stream.getvalue()
+
+
+def _require_every_split(examples: tuple[Example, ...], spec: ModelSpec) -> None:
+    counts = Counter((example.label, example.split) for example in examples)
+    labels = sorted({example.label for example in examples})
+    if len(labels) < 2:
+        raise BadInputError(f"data.images: {spec.data.images} holds {len(labels)} labels; a classifier needs two")
+    for label in labels:
+        for split in ("train", "holdout"):
+            if not counts[label, split]:
+                raise BadInputError(f"label {label!r} has no image in the {split} split; add images of it")
+
+
+def _sizes(examples: tuple[Example, ...]) -> str:
+    return ", ".join(f"{count} {split}" for split, count in sorted(Counter(e.split for e in examples).items()))
+
+
+def _digest(examples: tuple[Example, ...]) -> str:
+    lines = "\n".join(f"{e.sha256} {e.split} {e.label}" for e in examples)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,129 @@
+"""Judge the candidate and the version that serves on the same held-out images, and record what the canary will ask."""
+
+import base64
+import logging
+import random
+
+from pipeline import layout, tracking
+from pipeline.context import Context
+from pipeline.errors import MissingError, UnderstudyError
+from pipeline.learning import export, scoring
+from pipeline.learning.images import read_image
+from pipeline.records import (
+    EvaluateRecord,
+    Evaluation,
+    GoldenAnswer,
+    LabelledImage,
+    Performance,
+    ProbeSet,
+    SnapshotRecord,
+    SpecRecord,
+    TrainRecord,
+)
+from pipeline.release.journal import History
+from pipeline.spec import CanaryPolicy
+
+log = logging.getLogger(__name__)
+
+Images = list[tuple[bytes, str]]
+
+
+def evaluate(context: Context) -> EvaluateRecord:
+    """Run exported SavedModels, candidate and serving alike, on encoded images.
+
+    A serving model that cannot be measured is not an error here: the evaluation says why, and the gate cannot tell.
+
+    Raises:
+        CouldNotTellError: MLflow does not answer.
+        FailedError: an image is not what the snapshot saw.
+    """
+    spec = context.records.need(SpecRecord).spec
+    data = context.records.need(SnapshotRecord)
+    trained = context.records.need(TrainRecord)
+    images = [(read_image(context.bucket, context.model, each), each.label) for each in data.split("holdout")]
+    history = context.journal.read()
+    truth = [label for _, label in images]
+    folder = context.bucket.uri(trained.model_key)
+    predictions = scoring.predict(folder, [content for content, _ in images])
+    candidate = scoring.performance(
+        predictions,
+        truth,
+        model_digest=trained.model_digest,
+        data_digest=data.digest,
+        size_mb=context.bucket.size(trained.model_key) / 1e6,
+    )
+    serving, problem = _baseline(context, history, images, data_digest=data.digest)
+    evaluation = Evaluation(
+        candidate=candidate,
+        serving_version=history.state.serving,
+        serving=serving,
+        serving_problem=problem,
+        contract_problems=tuple(export.contract_problems(folder, labels=data.labels)),
+    )
+    context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
+    with tracking.tracked_run(context.settings.mlflow_url, spec):
+        tracking.log_evaluation(evaluation, truth, predictions.labels, model_id=trained.mlflow_model)
+    _tell(evaluation)
+    return EvaluateRecord(evaluation=evaluation)
+
+
+def _baseline(
+    context: Context, history: History, images: Images, *, data_digest: str
+) -> tuple[Performance | None, str]:
+    """The serving version on the same images, computed once per model and data; or why it cannot be had."""
+    version = history.state.serving
+    if version is None:
+        return None, ""
+    folder = layout.version(context.model, version)
+    try:
+        digest = export.model_digest(context.bucket.digests(folder))
+        kept = layout.baseline(context.model, digest, data_digest)
+        try:
+            return Performance.model_validate_json(context.bucket.read(kept)), ""
+        except MissingError:
+            measured = _measure(context, folder, images, model_digest=digest, data_digest=data_digest)
+            context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
+            return measured, ""
+    except (UnderstudyError, OSError, ValueError) as error:
+        # OSError and ValueError are what TensorFlow raises for a SavedModel that is damaged or gone.
+        log.warning("the serving v%d could not be measured: %s", version, error)
+        return None, f"{type(error).__name__}: {error}"
+
+
+def _measure(context: Context, folder: str, images: Images, *, model_digest: str, data_digest: str) -> Performance:
+    predictions = scoring.predict(context.bucket.uri(folder), [content for content, _ in images])
+    return scoring.performance(
+        predictions,
+        [label for _, label in images],
+        model_digest=model_digest,
+        data_digest=data_digest,
+        size_mb=context.bucket.size(folder) / 1e6,
+    )
+
+
+def _probes(policy: CanaryPolicy, images: Images, predictions: scoring.Predictions, *, seed: str) -> ProbeSet:
+    """Golden answers from the exported model, and labelled images that no golden answer covers."""
+    order = list(range(len(images)))
+    random.Random(seed).shuffle(order)  # noqa: S311 - a fixed choice, not a secret
+    golden, fresh = order[: policy.golden], order[policy.golden : policy.golden + policy.fresh]
+    return ProbeSet(
+        golden=tuple(
+            GoldenAnswer(
+                image=_encoded(images[i][0]),
+                label=predictions.labels[i],
+                probabilities=tuple(float(p) for p in predictions.probabilities[i]),
+            )
+            for i in golden
+        ),
+        fresh=tuple(LabelledImage(image=_encoded(images[i][0]), label=images[i][1]) for i in fresh),
+    )
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _tell(evaluation: Evaluation) -> None:
+    log.info("candidate: accuracy %.4f on %d images", evaluation.candidate.accuracy, evaluation.candidate.examples)
+    if evaluation.serving is not None:
+        log.info("serving v%s: accuracy %.4f", evaluation.serving_version, evaluation.serving.accuracy)
