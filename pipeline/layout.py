@@ -34,8 +34,8 @@ def image(model: str, digest: str, suffix: str) -> str:
     return f"data/{model}/{digest}{suffix}"
 
 
-def run(model: str, key: str) -> str:
-    return f"runs/{model}/{key}"
+def runs(model: str) -> str:
+    return f"runs/{model}"
 
 
 def record(model: str, key: str, name: str) -> str:

@@ -94,7 +94,6 @@ class Evaluation(_Frozen):
     serving_version: int | None
     serving: Performance | None
     serving_problem: str = ""
-    contract_problems: tuple[str, ...] = ()
 
 
 class EvaluateRecord(Record):

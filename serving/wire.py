@@ -116,6 +116,8 @@ def translated(address: str) -> Iterator[None]:
 
 def _translate(address: str, error: grpc.RpcError) -> ServingError:
     code, details = error.code(), error.details() or "no details"
+    if "failed to connect to all addresses" in details:
+        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
     told = f"{code.name}: {details}"
     if code in _UNREACHABLE:
         return UnreachableError(address, told)

@@ -5,7 +5,7 @@ signature, the labels as an asset, and warm-up requests, which a server runs bef
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from pipeline.learning.preprocessing import decoded
 from pipeline.spec import Image
-from serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from serving.apis import model_pb2, predict_pb2, prediction_log_pb2, types_pb2
 from serving.canary import INPUT, LABEL, PROBABILITIES
 from serving.wire import to_proto
 
 CLASS_INDEX = "class_index"
-_SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -33,7 +33,9 @@ def export(
     import tensorflow as tf
 
     module = tf.Module()
-    module.network = network
+    # Not the network itself: Keras lets its variables be found only through the optimiser's, and a server that loads
+    # the graph without Python would restore those and leave the layers' uninitialised (and ship the optimiser).
+    module.weights = [variable.value for variable in network.variables]
     module.labels_file = tf.saved_model.Asset(_labels_file(folder.parent, labels))
     module.labels = tf.constant(list(labels))
 
@@ -48,28 +50,40 @@ def export(
         return {PROBABILITIES: probabilities, CLASS_INDEX: index, LABEL: tf.gather(module.labels, index)}
 
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
-    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: module.serve})
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
     _write_warmup(folder / _WARMUP, name, warmup)
 
 
-def contract_problems(folder: str, *, labels: Sequence[str]) -> list[str]:
-    """What a client of this project would trip over in the SavedModel's signature; empty where it is as promised."""
-    import tensorflow as tf
-
-    signature = tf.saved_model.load(folder).signatures.get(_SIGNATURE)
+def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
+    """What a client would trip over in these signature definitions; empty where they are as promised."""
+    signature = signatures.get(SIGNATURE)
     if signature is None:
-        return [f"no signature {_SIGNATURE!r}"]
-    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
-    wanted_outputs = {PROBABILITIES: (tf.float32, len(labels)), CLASS_INDEX: (tf.int64, None), LABEL: (tf.string, None)}
-    problems = []
-    if list(inputs) != [INPUT] or inputs[INPUT].dtype != tf.string or inputs[INPUT].shape.as_list() != [None]:
-        problems.append(f"inputs are {inputs}, not one batch of strings named {INPUT!r}")
-    if set(outputs) != set(wanted_outputs):
-        problems.append(f"outputs are {sorted(outputs)}, not {sorted(wanted_outputs)}")
-    for output, (dtype, width) in wanted_outputs.items():
-        spec = outputs.get(output)
-        if spec is not None and (spec.dtype != dtype or (width is not None and spec.shape[-1] != width)):
-            problems.append(f"output {output!r} is {spec.dtype.name} {spec.shape}, not {dtype.name} of width {width}")
+        return [f"no signature {SIGNATURE!r}, only {sorted(signatures)}"]
+    batch: list[int] = [-1]
+    wanted_inputs = {INPUT: (types_pb2.DT_STRING, batch)}
+    wanted_outputs = {
+        PROBABILITIES: (types_pb2.DT_FLOAT, [-1, len(labels)]),
+        CLASS_INDEX: (types_pb2.DT_INT64, batch),
+        LABEL: (types_pb2.DT_STRING, batch),
+    }
+    return [
+        *_differences("input", signature.inputs, wanted_inputs),
+        *_differences("output", signature.outputs, wanted_outputs),
+    ]
+
+
+def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, list[int]]]) -> list[str]:
+    problems = [f"{what} {name!r} is not promised" for name in sorted(set(found) - set(wanted))]
+    for name, (dtype, shape) in wanted.items():
+        promise = f"{types_pb2.DataType.Name(dtype)} {shape}"
+        if name not in found:
+            problems.append(f"{what} {name!r}, {promise}, is missing")
+            continue
+        given = found[name]
+        given_shape = [dim.size for dim in given.tensor_shape.dim]
+        if given.dtype != dtype or given_shape != shape:
+            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
+            problems.append(f"{what} {name!r} is {told}, not {promise}")
     return problems
 
 
@@ -94,7 +108,7 @@ def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:
             array = np.empty(len(batch), dtype=object)
             array[:] = batch
             request = predict_pb2.PredictRequest(
-                model_spec=model_pb2.ModelSpec(name=name, signature_name=_SIGNATURE), inputs={INPUT: to_proto(array)}
+                model_spec=model_pb2.ModelSpec(name=name, signature_name=SIGNATURE), inputs={INPUT: to_proto(array)}
             )
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())

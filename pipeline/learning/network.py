@@ -72,6 +72,7 @@ def train(
         else None,
         epochs=training.epochs,
         verbose=0,
+        shuffle=False,  # the data set shuffles itself
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, _named(logs)))],
     )
     return model

@@ -3,15 +3,18 @@
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.learning.export import SIGNATURE
 from pipeline.records import Performance
 from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.model_server.monitor import ServableId
+from serving.model_server.saved_model import SavedModelLoader
 
 _BATCH = 128
 _LATENCY_CALLS = 30
@@ -27,30 +30,45 @@ class Predictions:
     latency_ms: float
 
 
-def predict(folder: str, images: Sequence[bytes]) -> Predictions:
-    """Run a SavedModel over all images; latency is the median of single-image calls, after warming up."""
-    import tensorflow as tf
+class ExportedModel:
+    """A SavedModel in memory, loaded as the model server loads it: what is judged here is what would be served.
 
-    model = tf.saved_model.load(folder)  # holds the variables that the signature uses
-    signature = model.signatures["serving_default"]
+    `tf.saved_model.load` would not do: it finds variables through Python objects that a server never sees.
+    """
 
-    def ask(batch: Sequence[bytes]) -> dict[str, Any]:
-        answer: dict[str, Any] = signature(**{INPUT: tf.constant(list(batch))})
-        return answer
+    def __init__(self, folder: str) -> None:
+        """Load the folder and run its warm-up requests.
 
-    answers = [ask(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
-    ask(images[:1])
-    taken = []
-    for position in range(_LATENCY_CALLS):
-        one = images[position % len(images)]
-        start = time.perf_counter()
-        ask([one])
-        taken.append((time.perf_counter() - start) * 1000)
-    return Predictions(
-        probabilities=np.concatenate([answer[PROBABILITIES].numpy() for answer in answers]),
-        labels=[label.decode() for answer in answers for label in answer[LABEL].numpy().tolist()],
-        latency_ms=statistics.median(taken),
-    )
+        Raises:
+            StatusError: a server could not load it either.
+        """
+        self._model = SavedModelLoader(tags=frozenset({"serve"}))(ServableId("exported", 0), folder)
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        return self._model.signatures
+
+    def predict(self, images: Sequence[bytes]) -> Predictions:
+        """Answers for all images; latency is the median of single-image calls, after warming up."""
+        answers = [self._ask(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+        taken = []
+        for position in range(_LATENCY_CALLS):
+            one = images[position % len(images)]
+            start = time.perf_counter()
+            self._ask([one])
+            taken.append((time.perf_counter() - start) * 1000)
+        return Predictions(
+            probabilities=np.concatenate([probabilities for probabilities, _ in answers]),
+            labels=[label.decode() for _, labels in answers for label in labels.tolist()],
+            latency_ms=statistics.median(taken),
+        )
+
+    def _ask(self, images: Sequence[bytes]) -> list[NDArray[Any]]:
+        signature = self.signatures[SIGNATURE]
+        batch = np.empty(len(images), dtype=object)
+        batch[:] = images
+        fetches = [signature.outputs[name].name for name in (PROBABILITIES, LABEL)]
+        return self._model.run({signature.inputs[INPUT].name: batch}, fetches)
 
 
 def performance(

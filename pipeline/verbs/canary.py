@@ -39,11 +39,12 @@ def canary(context: Context) -> CanaryRecord:
     except DeclinedError as declined:
         stand_down(context, published, reason=str(declined))
         return CanaryRecord(outcome="declined", reason=str(declined), version=published, verdict=None)
-    context.rollout.settle()
+    history = context.rollout.settle()
     start = time.monotonic()
     arrival = context.rollout.wait_loaded(published, serving=compared_with)
     load_seconds = time.monotonic() - start
     if arrival.complete:
+        context.mirror(history)
         questions = _questions(
             context.records.need(ProbeSet), spec.name, published, serving=compared_with, policy=spec.canary
         )

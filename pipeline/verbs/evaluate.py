@@ -6,7 +6,7 @@ import random
 
 from pipeline import layout, tracking
 from pipeline.context import Context
-from pipeline.errors import MissingError, UnderstudyError
+from pipeline.errors import FailedError, MissingError, UnderstudyError
 from pipeline.learning import export, scoring
 from pipeline.learning.images import read_image
 from pipeline.records import (
@@ -22,6 +22,7 @@ from pipeline.records import (
 )
 from pipeline.release.journal import History
 from pipeline.spec import CanaryPolicy
+from serving.model_server.status import StatusError
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def evaluate(context: Context) -> EvaluateRecord:
 
     Raises:
         CouldNotTellError: MLflow does not answer.
-        FailedError: an image is not what the snapshot saw.
+        FailedError: an image is not what the snapshot saw, or the export does not keep its promises to clients.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
@@ -44,7 +45,11 @@ def evaluate(context: Context) -> EvaluateRecord:
     history = context.journal.read()
     truth = [label for _, label in images]
     folder = context.bucket.uri(trained.model_key)
-    predictions = scoring.predict(folder, [content for content, _ in images])
+    exported = scoring.ExportedModel(folder)
+    problems = export.contract_problems(exported.signatures, labels=data.labels)
+    if problems:
+        raise FailedError(f"the export breaks its clients: {'; '.join(problems)}")
+    predictions = exported.predict([content for content, _ in images])
     candidate = scoring.performance(
         predictions,
         truth,
@@ -58,7 +63,6 @@ def evaluate(context: Context) -> EvaluateRecord:
         serving_version=history.state.serving,
         serving=serving,
         serving_problem=problem,
-        contract_problems=tuple(export.contract_problems(folder, labels=data.labels)),
     )
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
     with tracking.tracked_run(context.settings.mlflow_url, spec):
@@ -84,14 +88,13 @@ def _baseline(
             measured = _measure(context, folder, images, model_digest=digest, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
             return measured, ""
-    except (UnderstudyError, OSError, ValueError) as error:
-        # OSError and ValueError are what TensorFlow raises for a SavedModel that is damaged or gone.
+    except (UnderstudyError, StatusError) as error:
         log.warning("the serving v%d could not be measured: %s", version, error)
         return None, f"{type(error).__name__}: {error}"
 
 
 def _measure(context: Context, folder: str, images: Images, *, model_digest: str, data_digest: str) -> Performance:
-    predictions = scoring.predict(context.bucket.uri(folder), [content for content, _ in images])
+    predictions = scoring.ExportedModel(context.bucket.uri(folder)).predict([content for content, _ in images])
     return scoring.performance(
         predictions,
         [label for _, label in images],
