@@ -1,0 +1,47 @@
+"""--model_config_file: a text ModelServerConfig, read at start and then looked at again and again."""
+
+import logging
+from typing import Any
+
+from google.protobuf import text_format
+
+from serving.apis import model_server_config_pb2
+from serving.model_server import storage
+from serving.model_server.core import Core
+from serving.model_server.status import InvalidArgumentError, StatusError
+
+logger = logging.getLogger(__name__)
+
+
+def read_config(uri: str) -> Any:
+    """A ModelServerConfig; raises NOT_FOUND for a missing file, INVALID_ARGUMENT for one that does not parse."""
+    text = storage.read_text(uri)
+    try:
+        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    except text_format.ParseError as error:
+        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
+
+
+class ConfigFile:
+    """Re-applies the file at every look, changed or not: what a request set in between does not last.
+
+    A file that cannot be read, or whose config is refused, leaves the config in force; that is said once, and again
+    when the reason changes.
+    """
+
+    def __init__(self, uri: str, core: Core) -> None:
+        self._uri = uri
+        self._core = core
+        self._complaint = ""
+
+    def apply(self) -> None:
+        complaint = ""
+        try:
+            self._core.reload(read_config(self._uri))
+        except StatusError as error:
+            complaint = f"{self._uri} is not in force: {error}"
+        if complaint and complaint != self._complaint:
+            logger.error("%s", complaint)
+        if self._complaint and not complaint:
+            logger.info("%s is in force again", self._uri)
+        self._complaint = complaint

@@ -1,0 +1,101 @@
+"""One PredictRequest against one loaded model: check it against the signature, run it, wrap the answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from serving.apis import predict_pb2, types_pb2
+from serving.model_server.status import FailedPreconditionError, InvalidArgumentError
+from serving.model_server.tensors import Array, from_proto, to_proto
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class Model(Protocol):
+    """A loaded model: signatures by name, and tensors in, tensors out by their names in the graph."""
+
+    @property
+    def signatures(self) -> Mapping[str, Any]: ...
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Sequence[Array]: ...
+
+
+def predict(model: Model, request: Any, *, version: int | None = None, as_content: bool = False) -> Any:
+    """The PredictResponse; its model_spec names the version given, which is the one that answers."""
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    signature = model.signatures.get(name)
+    if signature is None:
+        raise FailedPreconditionError(f'Serving signature key "{name}" not found.')
+    feeds = _feeds(signature, request.inputs)
+    aliases = _aliases(signature, list(request.output_filter))
+    arrays = model.run(feeds, [signature.outputs[alias].name for alias in aliases])
+
+    response = predict_pb2.PredictResponse()
+    response.model_spec.name = request.model_spec.name
+    response.model_spec.signature_name = name
+    if version is not None:
+        response.model_spec.version.value = version
+    for alias, array in zip(aliases, arrays, strict=True):
+        response.outputs[alias].CopyFrom(to_proto(array, as_content=as_content))
+    return response
+
+
+def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
+    _check_number(signature, inputs)
+    feeds = {}
+    for position, (alias, info) in enumerate(sorted(signature.inputs.items())):
+        proto = inputs[alias] if alias in inputs else signature.defaults.get(alias)
+        if proto is None:
+            raise InvalidArgumentError(
+                f"Signature input alias: {alias}(feed name: {info.name}) not found in request and no default value "
+                f"provided. Inputs expected to be in the request {{{_listed(inputs)}}}, "
+                f"or default input alias set: {_listed(signature.defaults)}"
+            )
+        try:
+            array = from_proto(proto)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise InvalidArgumentError(f"tensor parsing error: {alias}") from error
+        if proto.dtype != info.dtype:
+            raise InvalidArgumentError(
+                f"Expects arg[{position}] to be {_type_name(info.dtype)} but {_type_name(proto.dtype)} is provided"
+            )
+        feeds[info.name] = array
+    unused = inputs.keys() - signature.inputs.keys()
+    if unused:
+        raise InvalidArgumentError(
+            f"Inputs contains invalid name. Used request inputs: {_listed(inputs.keys() - unused)}, "
+            f"request input: {_listed(inputs)}"
+        )
+    return feeds
+
+
+def _check_number(signature: Any, inputs: Mapping[str, Any]) -> None:
+    given, wanted = set(inputs), set(signature.inputs)
+    if len(given) > len(wanted) or (len(given) < len(wanted) and not signature.defaults):
+        raise InvalidArgumentError(
+            f"input size does not match signature: {len(given)}!={len(wanted)} "
+            f"len({{{_listed(given)}}}) != len({{{_listed(wanted)}}}). "
+            f"Sent extra: {{{_listed(given - wanted)}}}. Missing but required: {{{_listed(wanted - given)}}}."
+        )
+
+
+def _aliases(signature: Any, wanted: list[str]) -> list[str]:
+    """The outputs asked for, or all of them."""
+    for position, alias in enumerate(wanted):
+        if alias not in signature.outputs:
+            raise InvalidArgumentError(
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {{{_listed(signature.outputs)}}}."
+            )
+        if alias in wanted[:position]:
+            raise InvalidArgumentError(f"duplicate output tensor alias: {alias}")
+    return wanted or sorted(signature.outputs)
+
+
+def _listed(names: Any) -> str:
+    return ",".join(sorted(names))
+
+
+def _type_name(number: int) -> str:
+    """`float` for DT_FLOAT, as TensorFlow's messages say it."""
+    known = types_pb2.DataType.values()
+    return types_pb2.DataType.Name(number).removeprefix("DT_").lower() if number in known else f"type {number}"

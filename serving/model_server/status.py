@@ -1,0 +1,63 @@
+"""The one error of this package: a gRPC status code and the words that go with it.
+
+    StatusError
+    ├── InvalidArgumentError    ├── FailedPreconditionError    ├── CancelledError
+    ├── NotFoundError           ├── UnimplementedError         └── UnknownError
+    └── DataLossError
+
+Codes are part of what a server promises (a client decides by them whether to retry), so every error is born
+with one; whoever meets a foreign exception turns it into one of these.
+"""
+
+from typing import ClassVar
+
+from grpc import StatusCode
+
+CODE_BY_NUMBER = {code.value[0]: code for code in StatusCode}
+
+
+class StatusError(Exception):
+    """Reads as TensorFlow Serving prints a status: `NOT_FOUND: Could not find version 3 of model digits`."""
+
+    default: ClassVar[StatusCode] = StatusCode.UNKNOWN
+
+    def __init__(self, message: str, code: StatusCode | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
+    @property
+    def number(self) -> int:
+        number: int = self.code.value[0]
+        return number
+
+
+class CancelledError(StatusError):
+    default = StatusCode.CANCELLED
+
+
+class DataLossError(StatusError):
+    default = StatusCode.DATA_LOSS
+
+
+class FailedPreconditionError(StatusError):
+    default = StatusCode.FAILED_PRECONDITION
+
+
+class InvalidArgumentError(StatusError):
+    default = StatusCode.INVALID_ARGUMENT
+
+
+class NotFoundError(StatusError):
+    default = StatusCode.NOT_FOUND
+
+
+class UnimplementedError(StatusError):
+    default = StatusCode.UNIMPLEMENTED
+
+
+class UnknownError(StatusError):
+    default = StatusCode.UNKNOWN

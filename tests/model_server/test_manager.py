@@ -1,0 +1,160 @@
+import shutil
+import threading
+
+import pytest
+
+from serving.model_server.monitor import ServableId, State
+from serving.model_server.status import NotFoundError
+from tests.model_server.conftest import MakeWorld
+from tests.model_server.world import World, config, eventually
+
+
+def test_the_old_version_answers_until_the_new_one_is_ready(world: World) -> None:
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+    world.add(2)
+    world.turn()
+
+    assert world.states() == {2: "AVAILABLE", 1: "END"}
+    assert world.shelf.models[1].closed
+
+
+def test_a_failed_version_stays_failed_while_aspired_and_the_old_one_serves(world: World) -> None:
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+    world.add(2, broken=True)
+    world.turn()
+    (world.base / "2" / "factor").write_text("mended too late")
+    world.turn()
+
+    assert world.states() == {2: "END NOT_FOUND", 1: "AVAILABLE"}
+    assert world.shelf.attempts == [1, 2]
+
+
+def test_a_good_version_above_a_failed_one_is_loaded(world: World) -> None:
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+    world.add(2, broken=True)
+    world.turn()
+    world.add(3)
+    world.turn()
+
+    assert world.states() == {3: "AVAILABLE", 2: "END NOT_FOUND", 1: "END"}
+
+
+def test_a_failing_load_is_tried_again_as_often_as_asked(make_world: MakeWorld) -> None:
+    world = make_world(load_retries=2)
+    world.add(1, broken=True)
+    world.watch(config(world.base))
+    world.turn()
+
+    assert world.shelf.attempts == [1, 1, 1]
+    assert world.states() == {1: "END NOT_FOUND"}
+
+
+def test_while_it_retries_a_version_is_loading_without_an_error(make_world: MakeWorld) -> None:
+    world = make_world(load_retries=1, retry_interval_seconds=60.0, load_threads=1)
+    world.add(1, broken=True)
+    world.watch(config(world.base))
+    world.turn()
+    eventually(lambda: world.shelf.attempts == [1])
+
+    assert world.states() == {1: "LOADING"}
+
+
+def test_a_load_cancelled_on_the_way_is_thrown_away(make_world: MakeWorld) -> None:
+    world = make_world(load_threads=1)
+    world.shelf.gates[2] = threading.Event()
+    world.add(1)
+    world.watch(config(world.base, versions=[1]))
+    world.turn()
+    eventually(lambda: world.states() == {1: "AVAILABLE"})
+    world.add(2)
+    world.source.update(config(world.base, versions=[1, 2]).model_config_list.config)
+    world.turn()
+    world.source.update(config(world.base, versions=[1]).model_config_list.config)
+    world.turn()
+    world.shelf.gates[2].set()
+    eventually(lambda: world.states() == {2: "END CANCELLED", 1: "AVAILABLE"})
+
+    assert world.shelf.models[2].closed
+
+
+def test_a_list_that_wants_back_a_version_on_its_way_out_is_held(world: World) -> None:
+    """Version 2 failed and its directory goes: the list {1} is held, because 1 is un-aspired yet serves."""
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+    world.add(2, broken=True)
+    world.turn()
+    shutil.rmtree(world.base / "2")
+    world.turn()
+    world.add(2)
+    world.turn()
+
+    assert world.states() == {2: "END NOT_FOUND", 1: "AVAILABLE"}
+    world.add(3)
+    world.turn()
+    assert world.states() == {3: "AVAILABLE", 2: "END NOT_FOUND", 1: "END"}
+
+
+def test_going_back_to_a_lower_version_leaves_no_gap(world: World) -> None:
+    world.add(1, 2)
+    world.watch(config(world.base))
+    world.turn()
+    shutil.rmtree(world.base / "2")
+    world.source.poll()
+    world.manager.step()
+
+    assert world.states() == {2: "AVAILABLE", 1: "AVAILABLE"}
+    world.turn()
+    assert world.states() == {2: "END", 1: "AVAILABLE"}
+
+
+def test_a_request_in_flight_holds_its_version(make_world: MakeWorld) -> None:
+    """Unloading waits for it; new requests already get nothing."""
+    world = make_world(unload_threads=1)
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+    with world.manager.servable("m", 1):
+        world.source.update([])
+        world.turn()
+        eventually(lambda: world.states() == {1: "UNLOADING"})
+        with pytest.raises(NotFoundError, match=r"Servable not found for request: Specific\(m, 1\)"):
+            world.manager.servable("m", 1).__enter__()
+        assert not world.shelf.models[1].closed
+    eventually(lambda: world.states() == {1: "END"})
+
+    assert world.shelf.models[1].closed
+
+
+def test_without_a_version_the_highest_ready_one_answers(world: World) -> None:
+    world.add(1, 2)
+    world.add(3, broken=True)
+    world.watch(config(world.base, versions=[1, 2, 3]))
+    world.turn()
+
+    with world.manager.servable("m", None) as (servable_id, _):
+        assert servable_id == ServableId("m", 2)
+    with pytest.raises(NotFoundError, match=r"Servable not found for request: Latest\(other\)"):
+        world.manager.servable("other", None).__enter__()
+
+
+def test_whatever_a_loader_raises_becomes_the_state_of_the_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(_servable_id: ServableId, _path: str) -> None:
+        raise ZeroDivisionError("in the model")
+
+    monkeypatch.setattr(world.manager, "_load", explode)
+    world.add(1)
+    world.watch(config(world.base))
+    world.turn()
+
+    seen = world.monitor.state(ServableId("m", 1))
+    assert seen is not None
+    assert (seen.state, str(seen.error)) == (State.END, "UNKNOWN: ZeroDivisionError: in the model")
