@@ -47,7 +47,7 @@ def tracked_run(url: str, spec: RunSpec) -> Iterator[str]:
 def log_training_input(spec: RunSpec, data: SnapshotRecord, *, seed: int, source: str) -> None:
     """Parameters, and the data set by its digest. Repeating it with the same values changes nothing."""
     import mlflow
-    from mlflow.data.artifact_dataset_sources import LocalArtifactDatasetSource
+    from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
     model = spec.model
@@ -66,7 +66,7 @@ def log_training_input(spec: RunSpec, data: SnapshotRecord, *, seed: int, source
             "data_digest": data.digest,
         }
     )
-    dataset = MetaDataset(LocalArtifactDatasetSource(source), name=model.name, digest=data.digest[:32])
+    dataset = MetaDataset(CodeDatasetSource({"images": source}), name=model.name, digest=data.digest[:32])
     mlflow.log_input(dataset, context="training")
 
 

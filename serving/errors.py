@@ -10,7 +10,14 @@ try:
     answer = replica.predict(...)
 except ServingError as error:
     ...  # error.address and the server's own words are in the message
+
+gRPC's statuses become these errors here and nowhere else.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
 
 
 class ServingError(Exception):
@@ -34,3 +41,40 @@ class RefusedError(ServingError):
 
 class ServerFaultError(ServingError):
     pass
+
+
+_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_REFUSED = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.ABORTED,
+}
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Turn gRPC's errors into ours; the server's own words stay in the message."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _translate(address, error) from error
+
+
+def _translate(address: str, error: grpc.RpcError) -> ServingError:
+    code, details = error.code(), error.details() or "no details"
+    if "failed to connect to all addresses" in details:
+        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
+    told = f"{code.name}: {details}"
+    if code in _UNREACHABLE:
+        return UnreachableError(address, told)
+    # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND: the same thing to someone who asks again.
+    if code is grpc.StatusCode.NOT_FOUND or "Unrecognized servable version label" in details:
+        return NotServedError(address, told)
+    if code in _REFUSED:
+        return RefusedError(address, told)
+    return ServerFaultError(address, told)

@@ -1,129 +1,150 @@
-"""The border between our values and what travels: NumPy arrays and TensorProtos, our errors and gRPC's statuses."""
+"""NumPy arrays and TensorProtos, with TensorFlow's own leniency and strictness; strings are object arrays of bytes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
-import grpc
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.apis import tensor_pb2, tensor_shape_pb2, types_pb2
-from serving.errors import NotServedError, RefusedError, ServerFaultError, ServingError, UnreachableError
+from serving.apis import tensor_pb2, types_pb2
+
+# A value repeated to fill its shape costs the sender nothing and the server everything.
+MAX_EXPANDED_BYTES = 2**30
 
 Array = NDArray[Any]
 
-_NUMPY_TYPES: dict[int, np.dtype[Any]] = {
-    types_pb2.DT_FLOAT: np.dtype(np.float32),
-    types_pb2.DT_DOUBLE: np.dtype(np.float64),
-    types_pb2.DT_HALF: np.dtype(np.float16),
-    types_pb2.DT_INT8: np.dtype(np.int8),
-    types_pb2.DT_INT16: np.dtype(np.int16),
-    types_pb2.DT_INT32: np.dtype(np.int32),
-    types_pb2.DT_INT64: np.dtype(np.int64),
-    types_pb2.DT_UINT8: np.dtype(np.uint8),
-    types_pb2.DT_UINT16: np.dtype(np.uint16),
-    types_pb2.DT_UINT32: np.dtype(np.uint32),
-    types_pb2.DT_UINT64: np.dtype(np.uint64),
-    types_pb2.DT_BOOL: np.dtype(np.bool_),
+
+@dataclass(frozen=True)
+class Kind:
+    """How a data type travels: its NumPy type, its value field, and the type of the entries of that field."""
+
+    dtype: np.dtype[Any]
+    field: str
+    entry: np.dtype[Any]
+
+    def read(self, values: Any) -> Array:
+        entries = np.array(values, self.entry)
+        if self.field == "half_val":
+            return entries.astype(np.uint16).view(self.dtype)
+        if self.dtype.kind == "c":
+            return entries.view(self.dtype)
+        return entries.astype(self.dtype, copy=False)
+
+    def write(self, array: Array) -> list[Any]:
+        if self.field == "half_val":
+            array = array.view(np.uint16)
+        elif self.dtype.kind == "c":
+            array = array.view(self.entry)
+        values: list[Any] = array.tolist()
+        return values
+
+
+def _kind(dtype: Any, field: str, entry: Any = None) -> Kind:
+    return Kind(np.dtype(dtype), field, np.dtype(entry or dtype))
+
+
+KINDS = {
+    types_pb2.DT_BFLOAT16: _kind(ml_dtypes.bfloat16, "half_val", np.int32),
+    types_pb2.DT_BOOL: _kind(np.bool_, "bool_val"),
+    types_pb2.DT_COMPLEX128: _kind(np.complex128, "dcomplex_val", np.float64),
+    types_pb2.DT_COMPLEX64: _kind(np.complex64, "scomplex_val", np.float32),
+    types_pb2.DT_DOUBLE: _kind(np.float64, "double_val"),
+    types_pb2.DT_FLOAT: _kind(np.float32, "float_val"),
+    types_pb2.DT_HALF: _kind(np.float16, "half_val", np.int32),
+    types_pb2.DT_INT16: _kind(np.int16, "int_val", np.int32),
+    types_pb2.DT_INT32: _kind(np.int32, "int_val"),
+    types_pb2.DT_INT64: _kind(np.int64, "int64_val"),
+    types_pb2.DT_INT8: _kind(np.int8, "int_val", np.int32),
+    types_pb2.DT_STRING: _kind(np.object_, "string_val"),
+    types_pb2.DT_UINT16: _kind(np.uint16, "int_val", np.int32),
+    types_pb2.DT_UINT32: _kind(np.uint32, "uint32_val"),
+    types_pb2.DT_UINT64: _kind(np.uint64, "uint64_val"),
+    types_pb2.DT_UINT8: _kind(np.uint8, "int_val", np.int32),
 }
-_TENSOR_TYPES = {dtype: code for code, dtype in _NUMPY_TYPES.items()}
-_VALUE_FIELDS = {
-    types_pb2.DT_FLOAT: "float_val",
-    types_pb2.DT_DOUBLE: "double_val",
-    types_pb2.DT_INT8: "int_val",
-    types_pb2.DT_INT16: "int_val",
-    types_pb2.DT_INT32: "int_val",
-    types_pb2.DT_UINT8: "int_val",
-    types_pb2.DT_UINT16: "int_val",
-    types_pb2.DT_INT64: "int64_val",
-    types_pb2.DT_UINT32: "uint32_val",
-    types_pb2.DT_UINT64: "uint64_val",
-    types_pb2.DT_BOOL: "bool_val",
-}
+ENUMS = {kind.dtype: enum for enum, kind in KINDS.items()}
 
 
-def to_proto(array: Array) -> tensor_pb2.TensorProto:
-    """An array as a TensorProto: strings as `string_val`, numbers as `tensor_content` (which decodes 65 times faster).
-
-    Raises:
-        TypeError: TensorFlow has no type for this array's.
-    """
-    shape = tensor_shape_pb2.TensorShapeProto(
-        dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in array.shape]
-    )
-    if array.dtype.kind in "OSU":
-        values = [value.encode() if isinstance(value, str) else bytes(value) for value in array.ravel().tolist()]
-        return tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=values)
-    code = _TENSOR_TYPES.get(array.dtype)
-    if code is None:
-        raise TypeError(f"no TensorFlow type for arrays of {array.dtype}; convert the array first")
-    content = np.ascontiguousarray(array).tobytes()
-    return tensor_pb2.TensorProto(dtype=code, tensor_shape=shape, tensor_content=content)
-
-
-def from_proto(proto: tensor_pb2.TensorProto) -> Array:
-    """A TensorProto as an array; strings as an object array of bytes. The result may be read-only.
-
-    Raises:
-        TypeError: a type NumPy has no equivalent for.
-        ValueError: shape and content disagree.
-    """
+def from_proto(proto: Any) -> Array:
+    """The array a TensorProto stands for; raises ValueError when its parts do not agree."""
+    kind = KINDS.get(proto.dtype)
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if proto.dtype == types_pb2.DT_STRING:
-        strings = np.empty(len(proto.string_val), dtype=object)
-        strings[:] = proto.string_val
-        return _filled(strings, shape)
-    dtype = _NUMPY_TYPES.get(proto.dtype)
-    if dtype is None:
-        raise TypeError(f"no NumPy type for tensors of {types_pb2.DataType.Name(proto.dtype)}")
-    if proto.tensor_content:
-        return np.frombuffer(proto.tensor_content, dtype=dtype).reshape(shape)
-    if proto.dtype == types_pb2.DT_HALF:
-        return _filled(np.array(proto.half_val, dtype=np.uint16).view(np.float16), shape)
-    return _filled(np.array(getattr(proto, _VALUE_FIELDS[proto.dtype]), dtype=dtype), shape)
+    if kind is None or proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise ValueError("a tensor needs a known type and a known shape")
+    size = prod(shape)
+    if not proto.tensor_content:
+        return _filled(kind, getattr(proto, kind.field), size).reshape(shape)
+    if kind.dtype == np.object_:
+        return _strings(_split(proto.tensor_content, size)).reshape(shape)
+    if len(proto.tensor_content) != size * kind.dtype.itemsize:
+        raise ValueError("tensor_content does not fill the shape")
+    return np.frombuffer(proto.tensor_content, kind.dtype).reshape(shape)
 
 
-def _filled(values: Array, shape: tuple[int, ...]) -> Array:
-    """TensorFlow lets a tensor name fewer values than its shape holds: the last one fills the rest."""
-    size = int(np.prod(shape, dtype=np.int64))
-    if 0 < len(values) < size:
-        values = np.concatenate([values, np.repeat(values[-1:], size - len(values))])
-    return values.reshape(shape)
+def to_proto(array: Array, *, as_content: bool = False) -> Any:
+    """Values field by field as tensorflow_model_server answers by default, or as raw bytes."""
+    enum = ENUMS[array.dtype]
+    proto = tensor_pb2.TensorProto(dtype=enum)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if not as_content:
+        getattr(proto, KINDS[enum].field).extend(KINDS[enum].write(flat))
+    elif array.dtype == np.object_:
+        proto.tensor_content = b"".join([_varint(len(text)) for text in flat] + list(flat))
+    else:
+        proto.tensor_content = flat.tobytes()
+    return proto
 
 
-_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-_REFUSED = {
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.OUT_OF_RANGE,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.ALREADY_EXISTS,
-    grpc.StatusCode.ABORTED,
-}
+def _filled(kind: Kind, values: Any, size: int) -> Array:
+    """As many values as the shape wants: surplus ones dropped, the last one repeated, none at all means zeros."""
+    given = _strings(list(values[:size])) if kind.dtype == np.object_ else kind.read(values)[:size]
+    missing = size - len(given)
+    if missing == 0:
+        return given
+    if missing * kind.dtype.itemsize > MAX_EXPANDED_BYTES:
+        raise ValueError("the shape is far larger than the values given")
+    nothing = b"" if kind.dtype == np.object_ else kind.dtype.type(0)
+    return np.concatenate([given, np.full(missing, given[-1] if len(given) else nothing, kind.dtype)])
 
 
-@contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Turn gRPC's errors into ours; the server's own words stay in the message."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise _translate(address, error) from error
+def _strings(texts: list[bytes]) -> Array:
+    array = np.empty(len(texts), np.object_)
+    array[:] = texts
+    return array
 
 
-def _translate(address: str, error: grpc.RpcError) -> ServingError:
-    code, details = error.code(), error.details() or "no details"
-    if "failed to connect to all addresses" in details:
-        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
-    told = f"{code.name}: {details}"
-    if code in _UNREACHABLE:
-        return UnreachableError(address, told)
-    # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND: the same thing to someone who asks again.
-    if code is grpc.StatusCode.NOT_FOUND or "Unrecognized servable version label" in details:
-        return NotServedError(address, told)
-    if code in _REFUSED:
-        return RefusedError(address, told)
-    return ServerFaultError(address, told)
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def _split(content: bytes, count: int) -> list[bytes]:
+    """The strings of a tensor_content: all lengths as varints first, then all bytes."""
+    if count > len(content):
+        raise ValueError("tensor_content does not fill the shape")
+    lengths, position = [], 0
+    for _ in range(count):
+        length = shift = 0
+        while True:
+            if position >= len(content) or shift > 28:
+                raise ValueError("tensor_content does not fill the shape")
+            byte = content[position]
+            position += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        lengths.append(length)
+    if position + sum(lengths) != len(content):
+        raise ValueError("tensor_content does not fill the shape")
+    texts = []
+    for length in lengths:
+        texts.append(content[position : position + length])
+        position += length
+    return texts

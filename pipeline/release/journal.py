@@ -92,10 +92,10 @@ class History:
         return served and self.withdrawal(version) is None and version != self.state.leaving
 
     def good_before(self, version: int | None) -> int | None:
-        """The last good version promoted before `version` first was: what it would fall back to."""
+        """The last good version promoted before `version` first was, other than the one that serves now."""
         order = list(dict.fromkeys(e.version for e in self.entries if e.event is Event.PROMOTED))
         earlier = order[: order.index(version)] if version in order else order
-        return next((v for v in reversed(earlier) if self.was_good(v) and v != version), None)
+        return next((v for v in reversed(earlier) if self.was_good(v) and v not in (version, self.state.serving)), None)
 
 
 class Journal:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from serving.apis import predict_pb2, types_pb2
 from serving.model_server.status import FailedPreconditionError, InvalidArgumentError
-from serving.model_server.tensors import Array, from_proto, to_proto
+from serving.wire import Array, from_proto, to_proto
 
 DEFAULT_SIGNATURE = "serving_default"
 

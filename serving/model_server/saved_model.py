@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from serving.model_server import storage, warmup
 from serving.model_server.monitor import ServableId
 from serving.model_server.status import CODE_BY_NUMBER, DataLossError, InvalidArgumentError, NotFoundError, StatusError
-from serving.model_server.tensors import Array
+from serving.wire import Array
 
 INIT_SIGNATURE = "__saved_model_init_op"
 INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")

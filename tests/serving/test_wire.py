@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from serving.apis import tensor_pb2, types_pb2
-from serving.model_server.tensors import KINDS, from_proto, to_proto
+from serving.wire import KINDS, from_proto, to_proto
 from tests.model_server.world import floats
 
 EXAMPLES = [

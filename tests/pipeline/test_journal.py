@@ -1,0 +1,285 @@
+"""The journal: one history, whoever writes."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.errors import BadInputError, DeclinedError, FailedError, StorageError
+from pipeline.release import decisions
+from pipeline.release.journal import Change, Event, History, Journal
+from pipeline.release.state import State, claim, resident
+from pipeline.storage import Bucket
+from pipeline.verdicts.verdict import Decision, Verdict
+
+PASS = Verdict(decision=Decision.PASS, reasons=("good",))
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Releases:
+    """Runs that go well, written through the real rules."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bucket = Bucket(folder)
+
+    def journal(self, run_key: str = "retrain-0") -> Journal:
+        return Journal(self.bucket, "digits", run_key=run_key, actor="ann")
+
+    def history(self) -> History:
+        return self.journal().read()
+
+    def publish(self, run_key: str) -> int:
+        journal, serving = self.journal(run_key), self.history().state.serving
+        history = journal.decide(
+            lambda h: decisions.claim(h, run_key=run_key, compared_with=serving, reason="good", verdict=PASS)
+        )
+        version = history.version_of(run_key)
+        assert version is not None
+        journal.decide(lambda h: decisions.announce_published(h, version=version))
+        return version
+
+    def expose(self, run_key: str, version: int) -> History:
+        serving = self.history().state.serving
+        return self.journal(run_key).decide(lambda h: decisions.expose(h, version=version, compared_with=serving))
+
+    def promote(self, run_key: str, version: int) -> History:
+        serving = self.history().state.serving
+        return self.journal(run_key).decide(
+            lambda h: decisions.promote(h, version=version, compared_with=serving, verdict=PASS)
+        )
+
+    def release(self, run_key: str) -> int:
+        version = self.publish(run_key)
+        self.expose(run_key, version)
+        self.promote(run_key, version)
+        return version
+
+    def roll_back(self, run_key: str, target: int) -> History:
+        """All the steps a roll-back writes."""
+        journal = self.journal(run_key)
+        history = self.history()
+        while history.state.serving != target:
+            history = journal.decide(lambda h: decisions.roll_back(h, target=target, reason="bad"))
+        leaving = history.state.leaving
+        assert leaving is not None
+        return journal.decide(lambda h: decisions.withdraw(h, version=leaving, reason="bad"))
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path)
+
+
+def test_an_empty_journal_is_the_state_before_the_first_release(releases: Releases) -> None:
+    assert (State(), 0) == (releases.history().state, releases.history().seq)
+
+
+def test_a_gap_in_the_journal_stops_everything(releases: Releases, tmp_path: Path) -> None:
+    releases.release("retrain-1")
+    (tmp_path / layout.entry("digits", 2)).unlink()
+
+    with pytest.raises(StorageError, match=r"has a gap: entries \[1, 3, 4\]"):
+        releases.history()
+
+
+def test_racing_writers_each_get_their_own_number_and_nothing_is_lost(releases: Releases) -> None:
+    """F10, F11: creating the next entry is the compare-and-swap."""
+    barrier = threading.Barrier(8)
+
+    def compete(number: int) -> None:
+        barrier.wait()
+        releases.journal(f"retrain-{number}").decide(
+            lambda h: Change(Event.CLAIMED, h.state.next_version, "race", claim(h.state))
+        )
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    history = releases.history()
+
+    assert set(range(1, 9)) == {history.version_of(f"retrain-{number}") for number in range(8)}
+    assert 9 == history.state.next_version
+
+
+def test_a_run_that_claims_twice_has_one_number(releases: Releases) -> None:
+    """F9: the same run key, the same version."""
+    assert releases.publish("retrain-1") == releases.publish("retrain-1")
+    assert 2 == releases.history().state.next_version
+
+
+def test_a_candidate_compared_with_an_older_version_is_declined(releases: Releases) -> None:
+    """F11: a stale candidate has to be compared anew."""
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+
+    with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
+        decisions.claim(releases.history(), run_key="retrain-3", compared_with=1, reason="", verdict=PASS)
+
+
+def test_a_withdrawn_version_is_never_exposed_again(releases: Releases) -> None:
+    """I4."""
+    version = releases.publish("retrain-1")
+    releases.journal().decide(lambda h: decisions.withdraw(h, version=version, reason="golden answers differ"))
+
+    with pytest.raises(FailedError, match="v1 was withdrawn: golden answers differ"):
+        releases.expose("retrain-1", version)
+
+
+def test_every_step_repeated_writes_nothing(releases: Releases) -> None:
+    """I6."""
+    releases.release("retrain-1")
+    version = releases.release("retrain-2")
+    before = releases.history().seq
+    releases.publish("retrain-2")
+    releases.expose("retrain-2", version)
+    releases.promote("retrain-2", version)
+
+    assert before == releases.history().seq
+
+
+def test_a_newer_candidate_takes_the_seat_of_one_left_behind(releases: Releases) -> None:
+    releases.release("retrain-1")
+    left, newer = releases.publish("retrain-2"), releases.publish("retrain-3")
+    releases.expose("retrain-2", left)
+    history = releases.expose("retrain-3", newer)
+
+    assert (1, 3) == resident(history.state)
+    assert "takes the seat of v2" in history.entries[-1].reason
+    with pytest.raises(DeclinedError, match="no longer the candidate"):
+        releases.promote("retrain-2", left)
+
+
+def test_an_older_candidate_yields_to_a_newer_one(releases: Releases) -> None:
+    releases.release("retrain-1")
+    older, newer = releases.publish("retrain-2"), releases.publish("retrain-3")
+    releases.expose("retrain-3", newer)
+
+    with pytest.raises(DeclinedError, match="v3, which is newer, is being proven"):
+        releases.expose("retrain-2", older)
+
+
+def test_nobody_takes_the_seat_from_a_roll_back(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    version = releases.publish("retrain-4")
+    releases.journal("rollback-5").decide(lambda h: decisions.roll_back(h, target=1, reason="bad"))
+
+    with pytest.raises(DeclinedError, match="ann is rolling back to v1"):
+        releases.expose("retrain-4", version)
+
+
+def test_rolling_back_to_previous_loads_nothing_and_brings_the_one_before_back(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    before = releases.history().seq
+    history = releases.roll_back("rollback-4", 2)
+
+    assert [Event.ROLLED_BACK, Event.WITHDRAWN] == [entry.event for entry in history.entries[before:]]
+    assert State(serving=2, previous=1, next_version=4) == history.state
+
+
+def test_rolling_back_to_a_version_not_in_memory_exposes_it_first(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    before = releases.history().seq
+    history = releases.roll_back("rollback-4", 1)
+
+    assert [Event.EXPOSED, Event.ROLLED_BACK, Event.WITHDRAWN] == [e.event for e in history.entries[before:]]
+    assert State(serving=1, next_version=4) == history.state
+
+
+def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Releases) -> None:
+    """F44: the journal decides, and a roll-back waits for nobody."""
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    version = releases.publish("retrain-3")
+    releases.expose("retrain-3", version)
+    history = releases.roll_back("rollback-4", 1)
+
+    assert 1 == history.state.serving
+    with pytest.raises(DeclinedError, match="v1 is serving, and this candidate was compared with v2"):
+        decisions.promote(history, version=version, compared_with=2, verdict=PASS)
+
+
+def test_a_roll_back_does_not_wait_for_an_unfinished_one(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    releases.journal("rollback-4").decide(lambda h: decisions.roll_back(h, target=2, reason="bad"))
+    history = releases.roll_back("rollback-5", 1)
+
+    assert State(serving=1, next_version=4) == history.state
+
+
+def test_versions_rolled_away_from_are_not_good_any_more(releases: Releases) -> None:
+    """F46: "previous" never leads forward to what was rejected."""
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    releases.roll_back("rollback-4", 2)
+    history = releases.history()
+
+    assert not history.was_good(3)
+    assert 1 == decisions.target_of(history, run_key="rollback-5", to="previous", asked_at=datetime.now(UTC))
+
+
+def test_a_person_may_bring_a_withdrawn_version_back_by_its_number(releases: Releases) -> None:
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    releases.roll_back("rollback-3", 1)
+    history = releases.roll_back("rollback-4", 2)
+
+    assert 2 == history.state.serving
+    assert history.withdrawal(2) is None
+
+
+def test_a_colleague_who_asked_at_the_same_time_goes_no_step_further(releases: Releases) -> None:
+    """F45: two on call, one effect."""
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    asked = datetime.now(UTC)
+    releases.roll_back("rollback-4", 2)
+    history = releases.history()
+
+    assert 2 == decisions.target_of(history, run_key="rollback-5", to="previous", asked_at=asked)
+    later = asked + timedelta(days=1)
+    assert 1 == decisions.target_of(history, run_key="rollback-6", to="previous", asked_at=later)
+
+
+def test_a_repeated_roll_back_keeps_its_own_target(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    releases.roll_back("rollback-4", 2)
+
+    assert 2 == decisions.target_of(releases.history(), run_key="rollback-4", to="previous", asked_at=LONG_AGO)
+
+
+def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Releases) -> None:
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    releases.publish("retrain-3")
+
+    with pytest.raises(BadInputError, match="v3 has never served; versions that have served: v1"):
+        decisions.target_of(releases.history(), run_key="rollback-4", to="3", asked_at=LONG_AGO)
+
+
+def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Releases) -> None:
+    """F42: refuse, keep what serves."""
+    releases.release("retrain-1")
+
+    with pytest.raises(BadInputError, match="no previous good version"):
+        decisions.target_of(releases.history(), run_key="rollback-2", to="previous", asked_at=datetime.now(UTC))
+
+
+def test_a_promotion_that_stopped_half_way_is_undone_label_first(releases: Releases) -> None:
+    releases.release("retrain-1")
+    version = releases.release("retrain-2")
+    journal = releases.journal("retrain-2")
+    history = journal.decide(lambda h: decisions.undo_promotion(h, version=version, reason="b:1 did not follow"))
+
+    assert (1, 2) == (history.state.serving, history.state.leaving)
+    assert (1, 2) == resident(history.state)
+    history = journal.decide(lambda h: decisions.withdraw(h, version=version, reason="b:1 did not follow"))
+    assert State(serving=1, next_version=3) == history.state

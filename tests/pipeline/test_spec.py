@@ -1,0 +1,63 @@
+"""Model files and overrides: what is wrong is named with its value and the way out."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import BadInputError
+from pipeline.spec import ModelSpec, Overrides, load_all, load_spec, parse, with_overrides
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def test_every_model_file_of_the_project_loads() -> None:
+    assert ["digits"] == [spec.name for spec in load_all(MODELS)]
+
+
+def test_a_missing_file_names_those_there_are() -> None:
+    with pytest.raises(BadInputError, match="models there: digits"):
+        load_spec(MODELS / "cats.yaml")
+
+
+def test_a_wrong_field_is_named_with_its_value(tmp_path: Path) -> None:
+    path = tmp_path / "digits.yaml"
+    path.write_text((MODELS / "digits.yaml").read_text().replace("epochs: 12", "epochs: 0\n  momentum: 1"))
+
+    with pytest.raises(BadInputError, match=r"training\.epochs: .*greater than or equal to 1 \(got 0\)") as caught:
+        load_spec(path)
+    assert "training.momentum" in str(caught.value)
+
+
+def test_a_file_must_be_named_like_its_model(tmp_path: Path) -> None:
+    path = tmp_path / "cats.yaml"
+    path.write_text((MODELS / "digits.yaml").read_text())
+
+    with pytest.raises(BadInputError, match=r"name the file digits\.yaml"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("name", ["../x", "Digits", "a-b", "", "9a", "x" * 41])
+def test_a_name_that_cannot_be_a_folder_and_a_dag_is_refused(name: str) -> None:
+    content = load_spec(MODELS / "digits.yaml").model_dump() | {"name": name}
+
+    with pytest.raises(BadInputError, match="name"):
+        parse(ModelSpec, content, source="test")
+
+
+def test_overrides_change_training_and_nothing_else() -> None:
+    spec = load_spec(MODELS / "digits.yaml")
+    changed = with_overrides(spec, Overrides(epochs=3, seed=7, learning_rate=0.01))
+
+    assert (3, 7, 0.01) == (changed.training.epochs, changed.training.seed, changed.training.learning_rate)
+    assert spec.gate == changed.gate
+    assert spec.training.network == changed.training.network
+
+
+def test_an_override_out_of_range_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"learning_rate: .*got 7\.0"):
+        with_overrides(load_spec(MODELS / "digits.yaml"), Overrides(learning_rate=7.0))
+
+
+def test_force_needs_a_note() -> None:
+    with pytest.raises(BadInputError, match="needs a note that says why"):
+        parse(Overrides, {"force": True, "note": "  "}, source="the form")

@@ -1,0 +1,142 @@
+"""Runs of the release verbs against a real fleet, from an approved model on."""
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.context import Context, make_context
+from pipeline.records import (
+    GateRecord,
+    GoldenAnswer,
+    LabelledImage,
+    ProbeSet,
+    Record,
+    SpecRecord,
+    TrainRecord,
+)
+from pipeline.release.journal import Event, History
+from pipeline.settings import Settings
+from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
+from pipeline.verbs.canary import canary
+from pipeline.verbs.promote import promote
+from pipeline.verbs.publish import publish
+from pipeline.verbs.rollback import rollback
+from pipeline.verbs.withdraw import withdraw
+from pipeline.verdicts.verdict import Decision, Verdict
+from serving.replica import Replica
+from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
+
+MODEL = "digits"
+IMAGES = [f"{label} {number}".encode() for label in LABELS for number in range(3)]
+# Nothing listens on the port of the discard protocol here: MLflow is down in all of these tests.
+NO_MLFLOW = "http://127.0.0.1:9"
+
+SPEC = ModelSpec(
+    name=MODEL,
+    description="digits",
+    owner="understudy",
+    data=Data(images="builtin:digits"),
+    image=Image(height=8, width=8, channels=1),
+    training=Training(epochs=1),
+    canary=CanaryPolicy(latency_rounds=3),
+)
+
+
+@dataclass
+class World:
+    """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
+
+    folder: Path
+    replicas: list[RunningReplica] = field(default_factory=list)
+    follow_seconds: float = 5.0
+
+    @property
+    def bucket(self) -> Path:
+        return self.folder / "bucket"
+
+    @property
+    def config(self) -> Path:
+        return self.bucket / layout.config(MODEL)
+
+    def start(self, count: int = 2) -> None:
+        self.context("init-0").rollout.settle()
+        self.replicas = [RunningReplica(self.config) for _ in range(count)]
+        for replica in self.replicas:
+            replica.start()
+
+    def stop(self) -> None:
+        for replica in self.replicas:
+            replica.stop()
+
+    def context(self, run_key: str) -> Context:
+        settings = Settings(
+            root=self.bucket,
+            models=self.folder,
+            replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
+            mlflow_url=NO_MLFLOW,
+            config_poll_seconds=POLL_SECONDS,
+            rpc_seconds=1.0,
+            load_seconds=self.follow_seconds,
+            follow_seconds=self.follow_seconds,
+            actor="ann",
+        )
+        return make_context(settings, model=MODEL, run_key=run_key)
+
+    def history(self) -> History:
+        return self.context("look-0").journal.read()
+
+    def answering(self) -> list[int | None]:
+        """The version behind the label, on each replica."""
+        found = []
+        for each in self.replicas:
+            with Replica(each.address, timeout=2.0) as replica:
+                found.append(replica.version_behind(MODEL, "stable"))
+        return found
+
+    def approve(self, run_key: str, **classifier: float) -> Context:
+        """A run as it is when the gate has said yes, its golden answers taken from a classifier that is right."""
+        context = self.context(run_key)
+        key = layout.exported(MODEL, run_key, "0" * 16)
+        write_classifier(self.bucket / key, **classifier)
+        golden = [Classifier().answer(image) for image in IMAGES]
+        passed = Verdict(decision=Decision.PASS, reasons=("good",))
+        run = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
+        records: list[Record] = [
+            SpecRecord(spec=run),
+            TrainRecord(model_key=key, model_digest="0" * 16, mlflow_run="", mlflow_model="", metrics={}),
+            GateRecord(verdict=passed, serving_version=self.history().state.serving),
+            ProbeSet(
+                golden=tuple(
+                    GoldenAnswer(image=_encoded(image), label=label.decode(), probabilities=tuple(probabilities))
+                    for image, (probabilities, label) in zip(IMAGES, golden, strict=True)
+                ),
+                fresh=tuple(LabelledImage(image=_encoded(image), label=image[:1].decode()) for image in IMAGES),
+            ),
+        ]
+        for record in records:
+            context.records.finish(record)
+        return context
+
+    def release(self, run_key: str) -> int:
+        """A release that goes well."""
+        context = self.approve(run_key)
+        for verb in (publish, canary, promote):
+            context.records.finish(verb(context))
+        version = self.history().version_of(run_key)
+        assert version is not None
+        return version
+
+    def withdraw(self, run_key: str) -> Record:
+        return withdraw(self.context(run_key))
+
+    def roll_back(self, to: str, *, run_key: str = "rollback-9") -> dict[str, object]:
+        return rollback(self.context(run_key), to=to, reason="it is bad", asked_at=datetime.now(UTC))
+
+    def events(self, after: int = 0) -> list[tuple[Event, int]]:
+        return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]
+
+
+def _encoded(image: bytes) -> str:
+    return base64.b64encode(image).decode()
