@@ -27,7 +27,7 @@ from serving.apis import (
     tensor_pb2,
     types_pb2,
 )
-from serving.model_server.tensors import from_proto, to_proto
+from serving.wire import from_proto, to_proto
 from tests.model_server.world import config, eventually
 
 ROOT = Path(__file__).parents[2]

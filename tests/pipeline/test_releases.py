@@ -238,7 +238,7 @@ def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None
     for number in (1, 2, 3):
         world.release(f"retrain-{number}")
     (world.bucket / layout.version(MODEL, 1) / "classifier.json").unlink()
-    with pytest.raises(FailedError, match="v1 cannot be loaded: .*; v3 still serves"):
+    with pytest.raises(FailedError, match=r"v1 cannot be loaded: .*; v3 still serves"):
         world.roll_back("1")
 
     assert [3, 3] == world.answering()

@@ -1,0 +1,56 @@
+# `make` alone lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up down status test lint lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.run ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
+
+setup-dev: $(VENV)/.dev ## the same and what tests and linters need
+
+demo: $(VENV)/.run ## the whole story on this machine: retrain, release, refuse a bad model, roll back
+	@$(BIN)/python -m embedded demo
+
+up: $(VENV)/.run ## start Airflow, MLflow and the replicas, and wait until all of them answer
+	@$(BIN)/python -m embedded up
+
+down: ## end all of it
+	@test ! -e $(VENV)/.run || $(BIN)/python -m embedded down
+
+status: $(VENV)/.run ## what is up, and which version serves
+	@$(BIN)/python -m embedded status
+
+test: lint ## linters, types, import contracts and tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
+	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-dev.txt
+
+# Each stamp is as old as the last install from its lock, so that a second call is instant and a changed lock installs.
+$(VENV)/.uv: requirements-bootstrap.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit(f"$(PYTHON) is Python {v.major}.{v.minor}, and this needs 3.11, 3.12 or 3.13: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.uv requirements.txt
+	@echo "installing from requirements.txt; the first time takes a few minutes"
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(INSTALL) -r requirements.txt -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,150 @@
+"""Retrain a classifier and release it if it is good enough.
+
+Freezes the data, trains, compares with the model that serves, loads the candidate *dark* on every replica, questions
+each of them, and only then lets traffic reach it. Every step is `python -m pipeline <step>` and explains itself in its
+log. Going back to an earlier version is the DAG `rollback`, which never waits for a run of this one.
+
+### What you see, and what to do
+
+- **All green** (`withdraw` is skipped): the candidate serves.
+- **`gate` and all that follows skipped, the run green**: the candidate is not good enough and nothing was published.
+  The reasons are in the log of `gate`. To publish all the same, trigger a run with *Publish although the gate says no*
+  and a note that says why.
+- **`canary` or `promote` skipped**: another version began to serve meanwhile, and the candidate is withdrawn. Trigger a
+  new run; it is compared with the version that serves now.
+- **`canary` or `promote` red, `withdraw` green**: a replica did not answer as it must, and what served before serves.
+  The log of the red task names the replica and the numbers. Mend that, then trigger a new run.
+- **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
+  task to try again, or use the DAG `rollback`.
+- **Anything before `canary` red**: no replica has seen the candidate. Read the log, mend the cause and clear the red
+  task; the run goes on where it stopped.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Metadata, Param, chain, task
+
+from dags.steps import RETRY, run_key, step
+from pipeline.settings import load_settings
+from pipeline.spec import ModelSpec, load_all
+
+KEY = run_key("retrain")
+
+# The pool is smaller than the number of workers, so that a rollback always finds one free.
+POOL = "retrain"
+
+
+def retrain(spec: ModelSpec) -> DAG:
+    """The DAG of one model file."""
+    with DAG(
+        dag_id=f"retrain_{spec.name}",
+        description=spec.description,
+        doc_md=__doc__,
+        # No start_date: with one, a DAG that is unpaused is due at once.
+        schedule=CronTriggerTimetable(spec.schedule, timezone="UTC") if spec.schedule else None,
+        catchup=False,
+        max_active_runs=1,
+        params=form(spec),
+        tags=["retrain", spec.name],
+        default_args={"owner": spec.owner, "pool": POOL, **RETRY},
+    ) as dag:
+        snapshot = verb("snapshot", spec, "Freezes the images and the settings that this run works with.")
+        train = verb("train", spec, "Trains and exports the candidate.", execution_timeout=timedelta(hours=6))
+        evaluate = verb(
+            "evaluate",
+            spec,
+            "Measures candidate and serving model on the same images.",
+            execution_timeout=timedelta(hours=2),
+        )
+        gate = verb("gate", spec, "Is the candidate good enough? Skipped means no; the log has the reasons.")
+        publish = verb("publish", spec, "Claims a version number and writes the files where servers find them.")
+        canary = verb("canary", spec, "Loads the candidate without traffic on every replica and questions each.")
+        promote = verb("promote", spec, "Moves traffic and waits until every replica answers from the new version.")
+        announce = announcement(spec)
+        withdraw = verb(
+            "withdraw",
+            spec,
+            "Takes the candidate off the replicas again. Skipped means that none of this run was there.",
+            trigger_rule="one_failed",
+        )
+        chain(snapshot, train, evaluate, gate, publish, canary, promote, announce)
+        chain([canary, promote], withdraw)
+    return dag
+
+
+def verb(name: str, spec: ModelSpec, meaning: str, **more: Any) -> Any:
+    return step(name, key=KEY, form="{{ params | tojson }}", words=("--model", spec.name), doc_md=meaning, **more)
+
+
+def announcement(spec: ModelSpec) -> Any:
+    """The last task: red when canary or promote is, even where `withdraw` has put everything right."""
+    production = Asset(name=f"{spec.name}/production", group="model")
+
+    @task(  # type: ignore[untyped-decorator]  # Airflow is untyped for us (pyproject.toml)
+        outlets=[production],
+        doc_md="Tells other DAGs that another version serves; its event names the version and the run.",
+        execution_timeout=timedelta(minutes=5),
+    )
+    def announce(run_key: str) -> Any:
+        # Inside, because reading a DAG file needs neither.
+        from pipeline.records import PromoteRecord, RunRecords  # noqa: PLC0415
+        from pipeline.storage import Bucket  # noqa: PLC0415
+
+        promoted = RunRecords(Bucket(load_settings().root), spec.name, run_key).need(PromoteRecord)
+        yield Metadata(production, extra={"version": promoted.version, "run_key": run_key})
+
+    return announce(KEY)
+
+
+def form(spec: ModelSpec) -> dict[str, Param]:
+    """What a person may change for one run; the defaults are the model file's."""
+    training = spec.training
+    return {
+        "epochs": Param(
+            training.epochs,
+            type="integer",
+            minimum=1,
+            maximum=1000,
+            title="Epochs",
+            description="How often training sees every image.",
+            section="Training",
+        ),
+        "learning_rate": Param(
+            training.learning_rate,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=1,
+            title="Learning rate",
+            section="Training",
+        ),
+        "seed": Param(
+            training.seed,
+            type=["integer", "null"],
+            minimum=0,
+            maximum=2**31 - 1,
+            title="Seed",
+            description="Empty: drawn from the run's name. The same seed and data give the same split and start.",
+            section="Training",
+        ),
+        "note": Param(
+            "",
+            type="string",
+            format="multiline",
+            title="Note",
+            description="Why this run? Kept with the release.",
+            section="Release",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Publish although the gate says no",
+            description="Needs a note that says why. The canary is never overruled.",
+            section="Release",
+        ),
+    }
+
+
+for model in load_all(load_settings().models):
+    dag = retrain(model)
+    globals()[dag.dag_id] = dag

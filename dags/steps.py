@@ -1,0 +1,75 @@
+"""One verb of the pipeline as one Airflow task. What it runs is the same everywhere; here it is a local process."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+# A lost worker is tried once more, and not at once: while Airflow itself starts, its API may be silent for a minute.
+RETRY = {"retries": 1, "retry_delay": timedelta(seconds=60)}
+
+
+class StepSettings(BaseSettings):
+    """`UNDERSTUDY_PYTHON` names the interpreter of the pipeline where Airflow has an environment of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
+
+    python: str = sys.executable
+
+
+class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped for us (pyproject.toml)
+    """A command whose exit code is an answer: 0 done, 99 skipped, anything else failed for good.
+
+    A verb repeats by itself what may pass, so Airflow's retries are left for workers that vanish and for verbs that
+    were killed: those gave no answer.
+    """
+
+    def execute(self, context: Any) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            process = self.subprocess_hook.sub_process
+            if process is not None and process.returncode < 0:  # ended by a signal
+                raise
+            raise AirflowFailException(str(error)) from error
+
+
+def run_key(kind: str) -> str:
+    """The name of one run, as a template that can only become `<kind>-` and digits."""
+    return kind + '-{{ dag_run.run_after.strftime("%Y%m%d%H%M%S%f") }}'
+
+
+def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: Any) -> VerbOperator:
+    """The task that runs `python -m pipeline VERB --run KEY WORDS`.
+
+    Args:
+        verb: what to run; also the task's id unless `task_id` says otherwise.
+        key: the run key, from `run_key`.
+        form: a template that becomes the run's form as one JSON object. It may hold anything a person typed, so it
+            travels in the environment and is in no command.
+        words: more words of the command line; never a template of something that a person typed.
+        task: what else Airflow is to know.
+    """
+    environment = {
+        "UNDERSTUDY_PARAMS": form,
+        "UNDERSTUDY_ACTOR": "{{ dag_run.triggering_user_name or 'schedule' }}",
+        **task.pop("env", {}),
+    }
+    return VerbOperator(
+        bash_command=shlex.join([StepSettings().python, "-m", "pipeline", verb, "--run", key, *words]),
+        env=environment,
+        append_env=True,
+        cwd=str(PROJECT),
+        do_xcom_push=False,  # it would be the last line of the log
+        **{"task_id": verb, "execution_timeout": timedelta(minutes=30), **RETRY, **task},
+    )

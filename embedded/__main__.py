@@ -1,0 +1,91 @@
+"""`python -m embedded up|down|status|demo`: the whole system on one machine."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from embedded import health, stack, supervisor
+from embedded.environment import stack_environment
+from embedded.errors import StackError
+from embedded.procfile import entries
+from embedded.settings import PROJECT, StackSettings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def up() -> None:
+    """Start everything and wait until all of it answers."""
+    with _plain_errors():
+        settings = load_settings()
+        began = time.monotonic()
+        started = stack.up(settings, typer.echo)
+        typer.echo(f"Up after {time.monotonic() - began:.0f} s." if started else "Already up.")
+        _addresses(settings)
+
+
+@app.command()
+def down() -> None:
+    """End everything that belongs to the stack."""
+    with _plain_errors():
+        found, killed = stack.down(load_settings())
+        how = f", {killed} of them by force" if killed else ""
+        typer.echo(f"Down: ended {found} processes{how}." if found else "Already down.")
+
+
+@app.command()
+def status() -> None:
+    """Which parts are up, where they listen, and which version serves."""
+    with _plain_errors():
+        settings = load_settings()
+        for component in health.look(settings):
+            typer.echo(f"{'up  ' if component.up else 'DOWN'}  {component.name:22}  {component.address}".rstrip())
+        typer.echo("")
+        environment = stack_environment(settings)
+        command = [sys.executable, "-m", "pipeline", "status", "--model", settings.model]
+        subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
+
+
+@app.command()
+def demo() -> None:
+    """Retrain, release, break and roll back a model, on the stack; starts it where it is not up."""
+    from embedded.demo import run  # noqa: PLC0415 - the other commands need none of what it imports
+
+    with _plain_errors():
+        settings = load_settings()
+        stack.up(settings, typer.echo)
+        raise typer.Exit(run(settings))
+
+
+@app.command(hidden=True)
+def supervise() -> None:
+    """The process that `up` leaves behind."""
+    settings = load_settings()
+    raise typer.Exit(supervisor.supervise(settings, entries(settings)))
+
+
+def _addresses(settings: StackSettings) -> None:
+    typer.echo(
+        f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
+        f"MLflow    {settings.mlflow_url}\n"
+        f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
+        f"Logs      {settings.logs}"
+    )
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What we refuse with is a message for a person, not a traceback."""
+    try:
+        yield
+    except StackError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,92 @@
+"""The environment of every process of the stack: all that the Procfile, Airflow's tasks and the verbs are told."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from embedded.settings import PROJECT, StackSettings
+
+# Whoever carries this variable with our folder as its value belongs to this stack, in whatever session it runs.
+MARK = "UNDERSTUDY_STACK"
+
+# Two of the four worker slots stay free of retrains, so that a rollback never queues behind training.
+PARALLELISM = 4
+RETRAIN_SLOTS = 2
+
+
+def stack_environment(settings: StackSettings) -> dict[str, str]:
+    """The caller's environment, with everything that makes a process one of this stack."""
+    binaries = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        MARK: str(settings.var),
+        # setproctitle writes long titles over the environment the kernel shows, and with it over the mark.
+        "SPT_NOENV": "1",
+        "DO_NOT_TRACK": "true",
+        # A proxy for the world outside must not be asked for the process next door.
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), _without_proxy()),
+        **_ours(settings),
+        **_airflow(settings),
+        **_mlflow(),
+    }
+
+
+def _without_proxy() -> str:
+    there = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return ",".join([*filter(None, [there]), "127.0.0.1", "localhost"])
+
+
+def _ours(settings: StackSettings) -> dict[str, str]:
+    return {
+        "UNDERSTUDY_VAR": str(settings.var),
+        "UNDERSTUDY_ROOT": str(settings.bucket),
+        "UNDERSTUDY_MODELS": os.environ.get("UNDERSTUDY_MODELS", str(PROJECT / "models")),
+        "UNDERSTUDY_MODEL": settings.model,
+        "UNDERSTUDY_REPLICAS": ",".join(settings.replicas),
+        "UNDERSTUDY_CONFIG_POLL_SECONDS": "1",
+        "UNDERSTUDY_MLFLOW_URL": settings.mlflow_url,
+        "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
+    }
+
+
+def _airflow(settings: StackSettings) -> dict[str, str]:
+    return {
+        "AIRFLOW_HOME": str(settings.var / "airflow"),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": settings.airflow_url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+        "AIRFLOW__API_AUTH__JWT_SECRET": jwt_secret(settings),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,oncall:op",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords),
+        # SQLite lets one process write at a time. The five seconds it waits by default are not enough when the
+        # scheduler sorts out what an earlier stack left running: requests would be answered with 500.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.var}/airflow/airflow.db?timeout=30",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    }
+
+
+def _mlflow() -> dict[str, str]:
+    return {
+        # Its job runner would cost another 1.2 GB and ten seconds; nothing here uses it.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def jwt_secret(settings: StackSettings) -> str:
+    """The key all Airflow processes sign with, made once; readable by nobody else on this machine."""
+    path = settings.run / "jwt-secret"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as stream:
+            stream.write(secrets.token_hex(64))
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,23 @@
+"""Every way the stack can refuse or fail.
+
+StackError
+├── PortTakenError      another program listens where ours must
+├── NotHealthyError     a component ended or did not answer before the deadline
+└── AirflowError        Airflow's API refused, or did not answer
+"""
+
+
+class StackError(Exception):
+    """The message says what is wrong, which value, and the way out."""
+
+
+class PortTakenError(StackError):
+    pass
+
+
+class NotHealthyError(StackError):
+    pass
+
+
+class AirflowError(StackError):
+    pass

@@ -1,0 +1,83 @@
+"""Where the stack lies and listens: read once from the environment, passed down, never changed."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from embedded.errors import StackError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class StackSettings(BaseSettings):
+    """One stack. Two stacks on one machine differ in `var` and in every port."""
+
+    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
+
+    var: Path = PROJECT / "var"
+    model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "digits"
+    airflow_port: Port = 8080
+    mlflow_port: Port = 5000
+    # As many replicas as ports: "8500,8510".
+    serving_ports: Annotated[tuple[Port, ...], NoDecode, Field(min_length=1)] = (8500, 8510)
+    boot_seconds: float = Field(default=300.0, gt=0)
+
+    @field_validator("var")
+    @classmethod
+    def _one_name(cls, path: Path) -> Path:
+        # It marks the processes of the stack, so it must not depend on where the command is typed.
+        return path.resolve()
+
+    @field_validator("serving_ports", mode="before")
+    @classmethod
+    def _split(cls, ports: object) -> object:
+        return [port.strip() for port in ports.split(",")] if isinstance(ports, str) else ports
+
+    @property
+    def bucket(self) -> Path:
+        return self.var / "bucket"
+
+    @property
+    def run(self) -> Path:
+        return self.var / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.var / "log"
+
+    @property
+    def airflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        return tuple(f"127.0.0.1:{port}" for port in self.serving_ports)
+
+    @property
+    def passwords(self) -> Path:
+        """The file into which Airflow writes the passwords it makes up."""
+        return self.var / "airflow" / "passwords.json"
+
+
+def load_settings() -> StackSettings:
+    """Read the environment.
+
+    Raises:
+        StackError: names each variable whose value cannot be used.
+    """
+    try:
+        return StackSettings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"UNDERSTUDY_{str(each['loc'][0]).upper()}: {each['msg']} (got {each['input']!r:.80})"
+            for each in error.errors()
+        )
+        raise StackError(problems) from error

@@ -1,0 +1,79 @@
+"""Airflow runs in processes of its own: importing it takes seconds, and its warnings are not ours to answer for."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent.parent
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models: one with a schedule, one without."""
+    folder = tmp_path_factory.mktemp("models")
+    digits = (PROJECT / "models" / "digits.yaml").read_text(encoding="utf-8")
+    (folder / "digits.yaml").write_text(digits, encoding="utf-8")
+    letters = digits.replace("name: digits", "name: letters").replace('schedule: "0 3 * * 1"', "schedule: null")
+    (folder / "letters.yaml").write_text(letters, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[str, str]:
+    """An Airflow home of its own, and nothing of a stack that may be running on this machine."""
+    home = tmp_path_factory.mktemp("airflow")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "UNDERSTUDY"))}
+    return {
+        **inherited,
+        "PYTHONPATH": str(PROJECT),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "UNDERSTUDY_MODELS": str(models),
+    }
+
+
+def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
+    """What a script beside this file prints as the last line of its standard output, read as JSON."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / name), *words],
+        cwd=PROJECT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def described(environment: dict[str, str]) -> Any:
+    """Every DAG as Airflow itself reads the folder; see describe.py."""
+    return run_script("describe.py", environment=environment)
+
+
+@pytest.fixture(scope="session")
+def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Every case of play.py, run by a real Airflow with a program in the place of the verbs."""
+    folder = tmp_path_factory.mktemp("played")
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_pipeline.py"}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    migrate = [shutil.which("airflow", path=str(Path(sys.executable).parent)) or "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    faked = environment | {
+        "UNDERSTUDY_PYTHON": str(python),
+        "UNDERSTUDY_ROOT": str(folder / "bucket"),
+        "FAKE_CALLS": str(folder / "calls.jsonl"),
+    }
+    return run_script("play.py", environment=faked)

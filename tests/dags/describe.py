@@ -1,0 +1,52 @@
+"""Prints as JSON what Airflow's own DagBag finds in the folder of DAGs."""
+
+import json
+import os
+from typing import Any
+
+from airflow.dag_processing.dagbag import DagBag
+
+
+def describe(dag: Any) -> dict[str, Any]:
+    return {
+        "schedule": getattr(dag.schedule, "expression", None) if dag.schedule else None,
+        "start_date": dag.start_date,
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "allowed_run_types": [str(each.value) for each in dag.allowed_run_types or []],
+        "tags": sorted(dag.tags),
+        "doc_md": dag.doc_md,
+        "params": dag.params.dump(),
+        "required": sorted(name for name, value in dag.params.dump().items() if value is None),
+        "tasks": {task.task_id: describe_task(task) for task in dag.tasks},
+    }
+
+
+def describe_task(task: Any) -> dict[str, Any]:
+    return {
+        "downstream": sorted(task.downstream_task_ids),
+        "owner": task.owner,
+        "pool": task.pool,
+        "retries": task.retries,
+        "retry_delay": task.retry_delay.total_seconds(),
+        "execution_timeout": task.execution_timeout and task.execution_timeout.total_seconds(),
+        "start_date": task.start_date,
+        "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
+        "doc_md": task.doc_md,
+        "do_xcom_push": task.do_xcom_push,
+        "command": getattr(task, "bash_command", None),
+        "outlets": [outlet.name for outlet in task.outlets],
+    }
+
+
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+print(  # noqa: T201 - the test reads it
+    json.dumps(
+        {
+            "import_errors": bag.import_errors,
+            "warnings": {path: list(map(str, found)) for path, found in bag.captured_warnings.items()},
+            "dags": {dag_id: describe(dag) for dag_id, dag in bag.dags.items()},
+        },
+        default=str,
+    )
+)

@@ -1,0 +1,106 @@
+"""How a run ends for every way a step can end, played through Airflow itself with faked exit codes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VERBS = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote", "announce")
+
+
+def states(*, last: str, state: str, after: str, withdraw: str) -> dict[str, str]:
+    """Success up to `last`, which ended as `state`; what comes after it ended as `after`."""
+    position = VERBS.index(last)
+    return (
+        dict.fromkeys(VERBS[:position], "success")
+        | {last: state}
+        | dict.fromkeys(VERBS[position + 1 :], after)
+        | {"withdraw": withdraw}
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "run", "tasks"),
+    [
+        ("all good", "success", states(last="announce", state="success", after="", withdraw="skipped")),
+        ("gate declines", "success", states(last="gate", state="skipped", after="skipped", withdraw="skipped")),
+        ("train fails", "failed", states(last="train", state="failed", after="upstream_failed", withdraw="skipped")),
+        (
+            "publish fails",
+            "failed",
+            states(last="publish", state="failed", after="upstream_failed", withdraw="skipped"),
+        ),
+        ("canary fails", "failed", states(last="canary", state="failed", after="upstream_failed", withdraw="success")),
+        (
+            "canary cannot tell",
+            "failed",
+            states(last="canary", state="failed", after="upstream_failed", withdraw="success"),
+        ),
+        (
+            "promote fails",
+            "failed",
+            states(last="promote", state="failed", after="upstream_failed", withdraw="success"),
+        ),
+        ("promote declines", "success", states(last="promote", state="skipped", after="skipped", withdraw="skipped")),
+    ],
+)
+def test_outcome(played: Any, case: str, run: str, tasks: dict[str, str]) -> None:
+    result = played["results"][case]
+
+    assert tasks == result["tasks"]
+    assert run == result["run"]
+
+
+@pytest.mark.parametrize("case", ["train fails", "publish fails", "canary fails", "promote fails"])
+def test_withdraw_is_asked_after_every_failure(played: Any, case: str) -> None:
+    assert "withdraw" in [call["verb"] for call in played["calls"] if call["case"] == case]
+
+
+@pytest.mark.parametrize("case", ["all good", "gate declines", "promote declines"])
+def test_withdraw_is_not_asked_when_nothing_failed(played: Any, case: str) -> None:
+    assert "withdraw" not in [call["verb"] for call in played["calls"] if call["case"] == case]
+
+
+@pytest.mark.parametrize(
+    "case", ["train fails", "publish fails", "canary fails", "canary cannot tell", "promote fails"]
+)
+def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
+    """It has tried by itself what might have passed; Airflow's retry is for workers that vanish."""
+    verbs = [call["verb"] for call in played["calls"] if call["case"] == case]
+
+    assert len(verbs) == len(set(verbs))
+
+
+def test_every_verb_of_a_run_gets_the_same_key(played: Any) -> None:
+    words = {tuple(call["words"]) for call in played["calls"] if call["case"] == "all good"}
+
+    assert words == {("--run", "retrain-20260102030405000001", "--model", "digits")}
+
+
+def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> None:
+    retrain = [call for call in played["calls"] if call["case"] == "nasty retrain"]
+    rollback = [call for call in played["calls"] if call["case"] == "nasty rollback"]
+
+    form = {"epochs": 3, "seed": 5, "learning_rate": 0.002, "note": played["nasty"], "force": True}
+    assert [form] * 7 == [call["params"] for call in retrain]
+    assert [{"to": "6", "reason": played["nasty"]}] * 2 == [call["params"] for call in rollback]
+    key = "rollback-20260102030405000101"
+    assert [["--run", key, "--plan"], ["--run", key]] == [call["words"] for call in rollback]
+    assert {"letters"} == {call["model"] for call in rollback}
+    assert not any((Path(call["cwd"]) / "hacked").exists() for call in retrain + rollback)
+
+
+def test_every_verb_is_told_who_triggered_the_run(played: Any) -> None:
+    """`dag_test` is the name under which Airflow's own test runner triggers."""
+    assert {"dag_test"} == {call["actor"] for call in played["calls"]}
+
+
+def test_only_a_verb_that_gave_no_answer_may_be_tried_again(played: Any) -> None:
+    """Airflow retries after AirflowException, never after AirflowFailException or AirflowSkipException."""
+    assert {
+        "exit 0": "",
+        "exit 99": "AirflowSkipException",
+        "exit 1": "AirflowFailException",
+        "exit 75": "AirflowFailException",
+        "kill -9 $$": "AirflowException",
+    } == played["endings"]

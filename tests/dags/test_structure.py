@@ -1,0 +1,94 @@
+"""What Airflow makes of the folder of DAGs."""
+
+from typing import Any
+
+import pytest
+
+RETRAIN = {
+    "snapshot": ["train"],
+    "train": ["evaluate"],
+    "evaluate": ["gate"],
+    "gate": ["publish"],
+    "publish": ["canary"],
+    "canary": ["promote", "withdraw"],
+    "promote": ["announce", "withdraw"],
+    "announce": [],
+    "withdraw": [],
+}
+ROLLBACK = {"plan": ["roll_back"], "roll_back": []}
+SHAPES = {"retrain_digits": RETRAIN, "retrain_letters": RETRAIN, "rollback": ROLLBACK}
+
+
+def test_the_folder_is_read_without_errors_or_warnings(described: Any) -> None:
+    assert described["import_errors"] == {}
+    assert described["warnings"] == {}
+    assert sorted(described["dags"]) == sorted(SHAPES)
+
+
+@pytest.mark.parametrize("dag_id", SHAPES)
+def test_shape(described: Any, dag_id: str) -> None:
+    tasks = described["dags"][dag_id]["tasks"]
+
+    assert SHAPES[dag_id] == {task_id: task["downstream"] for task_id, task in tasks.items()}
+
+
+@pytest.mark.parametrize("dag_id", SHAPES)
+def test_policy_of_every_dag(described: Any, dag_id: str) -> None:
+    dag = described["dags"][dag_id]
+
+    assert dag["tags"]
+    assert "### What you see, and what to do" in dag["doc_md"]
+    assert dag["max_active_runs"] == 1
+    assert dag["start_date"] is None
+    assert dag["catchup"] is False
+
+
+@pytest.mark.parametrize("dag_id", SHAPES)
+def test_policy_of_every_task(described: Any, dag_id: str) -> None:
+    for task_id, task in described["dags"][dag_id]["tasks"].items():
+        assert task["owner"] == "understudy", task_id
+        assert task["doc_md"], task_id
+        assert task["start_date"] is None, task_id
+        assert task["retries"] == 1, task_id
+        assert task["retry_delay"] >= 60, task_id
+        assert task["execution_timeout"], task_id
+
+
+def test_the_run_key_is_the_only_template_in_a_command(described: Any) -> None:
+    """Whatever else is rendered into a command line could be something that a person typed."""
+    key = '{{ dag_run.run_after.strftime("%Y%m%d%H%M%S%f") }}\''
+    for dag in described["dags"].values():
+        for task in dag["tasks"].values():
+            if (command := task["command"]) is not None:
+                assert command.count("{{") == 1
+                assert key in command
+                assert "{%" not in command
+                assert task["do_xcom_push"] is False
+
+
+def test_schedules_come_from_the_model_files(described: Any) -> None:
+    schedules = {dag_id: dag["schedule"] for dag_id, dag in described["dags"].items()}
+
+    assert schedules == {"retrain_digits": "0 3 * * 1", "retrain_letters": None, "rollback": None}
+
+
+def test_a_rollback_shares_no_pool_with_a_retrain(described: Any) -> None:
+    pools = {dag_id: {task["pool"] for task in dag["tasks"].values()} for dag_id, dag in described["dags"].items()}
+
+    assert pools == {"retrain_digits": {"retrain"}, "retrain_letters": {"retrain"}, "rollback": {"default_pool"}}
+
+
+def test_a_rollback_is_a_persons_decision(described: Any) -> None:
+    rollback = described["dags"]["rollback"]
+
+    assert sorted(rollback["allowed_run_types"]) == ["manual", "operator_triggered"]
+    assert rollback["params"] == {"model": "digits", "to": "previous", "reason": None}
+
+
+def test_withdraw_fires_when_a_parent_failed_and_announce_tells_of_the_release(described: Any) -> None:
+    tasks = described["dags"]["retrain_digits"]["tasks"]
+
+    assert tasks["withdraw"]["trigger_rule"] == "one_failed"
+    assert tasks["announce"]["outlets"] == ["digits/production"]
+    others = {task["trigger_rule"] for task_id, task in tasks.items() if task_id != "withdraw"}
+    assert others == {"all_success"}

@@ -1,0 +1,92 @@
+"""Real processes: only the kernel knows who carries which environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded import processes
+from embedded.environment import MARK
+
+SLEEP = "print('ready', flush=True); import time; time.sleep(60)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(code: str, var: Path | None, **more: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, **({MARK: str(var)} if var else {}), **more}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_only_the_stacks_own_processes_end(start: Start, tmp_path: Path) -> None:
+    var, other = tmp_path / "var", tmp_path / "var2"
+    ours, theirs, unmarked = start(SLEEP, var), start(SLEEP, other), start(SLEEP, None)
+
+    killed = processes.end(lambda: processes.members(var), grace=10)
+
+    assert killed == 0
+    ours.wait(timeout=5)
+    assert theirs.poll() is None
+    assert unmarked.poll() is None
+
+
+def test_what_does_not_listen_is_killed_after_the_grace(start: Start, tmp_path: Path) -> None:
+    stubborn = start(STUBBORN, tmp_path)
+
+    killed = processes.end(lambda: processes.members(tmp_path), grace=0.2)
+
+    assert killed == 1
+    stubborn.wait(timeout=5)
+
+
+def test_a_process_that_renames_itself_is_still_found(start: Start, tmp_path: Path) -> None:
+    """Airflow's workers write titles over their arguments; SPT_NOENV keeps them off the environment behind those."""
+    title = "airflow worker: " + "x" * 4000
+    start(f"import setproctitle; setproctitle.setproctitle({title!r}); {SLEEP}", tmp_path, SPT_NOENV="1")
+
+    assert len(processes.members(tmp_path)) == 1
+
+
+def test_the_one_who_asks_and_its_parents_are_spared(start: Start, tmp_path: Path) -> None:
+    """A verb that runs inside the stack may be where `down` is typed."""
+    code = (
+        "from pathlib import Path; from embedded import processes; "
+        f"print('ready', flush=True); print(len(processes.members(Path({str(tmp_path)!r}))), flush=True)"
+    )
+    process = start(code, tmp_path)
+    assert process.stdout is not None
+
+    assert process.stdout.readline() == "0\n"
+
+
+def test_a_number_from_before_a_crash_is_nobody(start: Start, tmp_path: Path) -> None:
+    ended = start(SLEEP, tmp_path)
+    ended.kill()
+    ended.wait()
+    stranger = start(SLEEP, None)
+    member = start(SLEEP, tmp_path)
+
+    assert not processes.is_member(ended.pid, tmp_path)
+    assert not processes.is_member(stranger.pid, tmp_path)
+    assert processes.is_member(member.pid, tmp_path)
