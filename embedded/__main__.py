@@ -58,7 +58,10 @@ def demo() -> None:
     with _plain_errors():
         settings = load_settings()
         stack.up(settings, typer.echo)
-        raise typer.Exit(run(settings))
+        told = run(settings)
+        typer.echo("The stack is left up: `make status` shows it, `make down` ends it.")
+        _addresses(settings)
+        raise typer.Exit(told)
 
 
 @app.command(hidden=True)

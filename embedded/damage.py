@@ -1,26 +1,21 @@
-"""Rewrite a published model so that it loads and answers wrongly: what a flipped disk or a careless hand might do.
+"""Rewrite a published model so that it loads and answers wrongly: what a failing disk or a careless hand might do.
 
-Only the demo uses this; nothing in the product knows of it.
+`python -m embedded.damage` says `ready`, reads a folder from its standard input, and says what it changed. Only the
+demo uses it; nothing in the product knows of it.
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 
-def prepare() -> None:
-    """Import what `damage` needs now, so that it is quick when its moment comes."""
-    import tensorflow as tf
-
-    assert tf.raw_ops.SaveV2
-
-
 def damage(folder: Path) -> list[str]:
     """Shift the output layer of a SavedModel by one class, checksums and all; the names of the changed tensors."""
     import tensorflow as tf
 
-    classes = len((folder / "assets" / "labels.txt").read_text(encoding="utf-8").split())
+    classes = len((folder / "assets" / "labels.txt").read_text(encoding="utf-8").split("\n")) - 1
     variables = folder / "variables"
     reader = tf.train.load_checkpoint(str(variables / "variables"))
     tensors = {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_dtype_map())}
@@ -39,3 +34,15 @@ def damage(folder: Path) -> list[str]:
         for written in Path(scratch).iterdir():
             written.replace(variables / written.name)
     return changed
+
+
+def main() -> None:
+    import tensorflow as tf
+
+    tf.constant(0)  # TensorFlow sets itself up at the first operation; better now than in the moment that counts
+    print("ready", flush=True)  # noqa: T201 - the demo waits for this line
+    print(damage(Path(sys.stdin.readline().strip())), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

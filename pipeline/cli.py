@@ -155,6 +155,7 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
         line["outcome"] = "done"
     except UnderstudyError as error:
         line["outcome"] = error.exit_code.name.lower().replace("_", " ")
+        line["reason"] = str(error)
         raise
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)

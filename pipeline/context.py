@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline import layout
 from pipeline.errors import BadInputError
-from pipeline.mirror import mirror
+from pipeline.mirror import Trained, mirror, tag_run
 from pipeline.records import RunRecords, TrainRecord
 from pipeline.release.journal import Event, History, Journal
 from pipeline.release.rollout import Rollout
@@ -30,12 +30,18 @@ class Context:
 
     def mirror(self, history: History) -> None:
         """Let MLflow follow; whatever comes of it, the verb goes on."""
-        registered = {}
         version = history.version_of(self.run_key)
         trained = self.records.find(TrainRecord)
+        new = {}
         if version is not None and trained is not None:
-            registered[version] = (trained.mlflow_run, trained.mlflow_model)
-        mirror(url=self.settings.mlflow_url, model=self.model, history=history, registered=registered)
+            new[version] = Trained(trained.mlflow_run, trained.mlflow_model)
+        mirror(url=self.settings.mlflow_url, model=self.model, history=history, new=new)
+
+    def mirror_refusal(self, decision: str) -> None:
+        """Let MLflow know of a run that ends without a version."""
+        trained = self.records.find(TrainRecord)
+        if trained is not None:
+            tag_run(url=self.settings.mlflow_url, run=trained.mlflow_run, decision=decision)
 
 
 def make_context(settings: Settings, *, model: str, run_key: str) -> Context:

@@ -1,10 +1,13 @@
-"""MLflow follows the journal: the registered version of each published model, and the aliases of the roles.
+"""MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
 
 Plain REST with a short timeout, so that a roll-back imports no MLflow and waits for none. Nobody asks MLflow what is
-in production: a failure here is told and changes nothing; the next verb of any run mirrors the whole state again.
+in production: a failure here is told and changes nothing, and the next release verb mirrors the whole state again.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -15,46 +18,71 @@ from pipeline.release.state import State
 log = logging.getLogger(__name__)
 
 _SECONDS = 3.0
+_ALIASES = ("production", "previous", "candidate")
 
 
-def mirror(*, url: str, model: str, history: History, registered: dict[int, tuple[str, str]]) -> str | None:
-    """Make the aliases `production`, `previous` and `candidate` agree with the journal.
+@dataclass(frozen=True)
+class Trained:
+    """Where MLflow keeps a model: its run, and the logged model of that run."""
+
+    run: str
+    model: str
+
+
+def mirror(*, url: str, model: str, history: History, new: dict[int, Trained]) -> str | None:
+    """Make MLflow's registered versions, their `decision` and the aliases agree with the journal.
 
     Args:
         url: MLflow's address.
         model: the name of the registered model.
         history: the journal.
-        registered: for each version to register now if it is not yet: its MLflow run and logged model.
+        new: versions that may not be registered yet.
 
     Returns:
         Why it could not be done; None where it was.
     """
     try:
-        with httpx.Client(base_url=f"{url.rstrip('/')}/api/2.0/mlflow/", timeout=_SECONDS) as client:
-            registry = _Registry(client, model)
-            for version, (run, logged_model) in registered.items():
-                registry.register(version, run=run, logged_model=logged_model, run_key=_run_key(history, version))
+        with _registry(url, model) as registry:
+            for version, trained in new.items():
+                registry.register(version, trained, run_key=_run_key(history, version))
+            registry.tell_decisions(history)
             registry.point(history.state)
-    except (httpx.HTTPError, KeyError, ValueError) as error:
+    except _FAILURES as error:
         problem = f"MLflow does not mirror the journal: {type(error).__name__}: {error}"
         log.warning("%s", problem)
         return problem
     return None
 
 
+def tag_run(*, url: str, run: str, decision: str) -> None:
+    """Say in MLflow what became of a run that published nothing; a failure is told and changes nothing."""
+    try:
+        with _registry(url, "") as registry:
+            registry.tag_run(run, "decision", decision)
+    except _FAILURES as error:
+        log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
+
+
 def aliases(*, url: str, model: str) -> dict[str, int] | None:
     """The served version behind each alias, for comparison with the journal; None where MLflow does not answer."""
     try:
-        with httpx.Client(base_url=f"{url.rstrip('/')}/api/2.0/mlflow/", timeout=_SECONDS) as client:
-            return _Registry(client, model).aliases()
-    except (httpx.HTTPError, KeyError, ValueError):
+        with _registry(url, model) as registry:
+            return registry.aliases()
+    except _FAILURES:
         return None
 
 
 def wanted_aliases(state: State) -> dict[str, int]:
     """The alias of each role that is taken."""
-    roles = {"production": state.serving, "previous": state.previous, "candidate": state.candidate}
+    roles = dict(zip(_ALIASES, (state.serving, state.previous, state.candidate), strict=True))
     return {alias: version for alias, version in roles.items() if version is not None}
+
+
+def decision_about(history: History, version: int) -> str:
+    """What became of a version, in one word to filter and group runs by."""
+    if history.withdrawal(version):
+        return "withdrawn"
+    return "promoted" if history.of_version(version, Event.PROMOTED) else "published"
 
 
 def _run_key(history: History, version: int) -> str:
@@ -62,57 +90,92 @@ def _run_key(history: History, version: int) -> str:
     return entry.run_key if entry else ""
 
 
+# What a server that is down, slow or of another mind makes of our calls.
+_FAILURES = (httpx.HTTPError, KeyError, ValueError)
+
+
+@contextmanager
+def _registry(url: str, model: str) -> Iterator["_Registry"]:
+    with httpx.Client(base_url=f"{url.rstrip('/')}/api/2.0/mlflow/", timeout=_SECONDS) as client:
+        yield _Registry(client, model)
+
+
+@dataclass(frozen=True)
+class _Registered:
+    """A registered version: MLflow's own number of it, and what it says there."""
+
+    number: str
+    run: str
+    decision: str
+
+
 class _Registry:
-    """The calls of MLflow's registry that are needed, on one registered model."""
+    """The calls of MLflow's REST API that are needed, on one registered model."""
 
     def __init__(self, client: httpx.Client, model: str) -> None:
         self._client = client
         self._model = model
 
-    def register(self, version: int, *, run: str, logged_model: str, run_key: str) -> None:
+    def register(self, version: int, trained: Trained, *, run_key: str) -> None:
         """Register a served version, once: an existing one is found by its tag."""
         self._call("POST", "registered-models/create", {"name": self._model}, accept=("RESOURCE_ALREADY_EXISTS",))
-        if str(version) in self._numbers():
+        if version in self._registered():
             return
-        tags = [{"key": "served_version", "value": str(version)}, {"key": "run_key", "value": run_key}]
+        self.tag_run(trained.run, "served_version", str(version))
         body = {
             "name": self._model,
-            "source": f"models:/{logged_model}",
-            "run_id": run,
-            "model_id": logged_model,
-            "tags": tags,
+            "source": f"models:/{trained.model}",
+            "run_id": trained.run,
+            "model_id": trained.model,
+            "tags": [{"key": "served_version", "value": str(version)}, {"key": "run_key", "value": run_key}],
             "description": f"served as version {version}",
         }
         self._call("POST", "model-versions/create", body)
 
+    def tell_decisions(self, history: History) -> None:
+        """Tag each version and its run with what became of it; only where that has changed."""
+        for version, registered in self._registered().items():
+            decision = decision_about(history, version)
+            if registered.decision != decision:
+                self.tag_run(registered.run, "decision", decision)
+                tag = {"name": self._model, "version": registered.number, "key": "decision", "value": decision}
+                self._call("POST", "model-versions/set-tag", tag)
+
     def point(self, state: State) -> None:
         """Set the alias of every taken role and remove those of free ones."""
-        numbers = self._numbers()
+        registered = self._registered()
         wanted = wanted_aliases(state)
-        for alias in ("production", "previous", "candidate"):
-            number = numbers.get(str(wanted.get(alias)))
+        for alias in _ALIASES:
             where = {"name": self._model, "alias": alias}
-            if number is None:
+            target = registered.get(wanted.get(alias, 0))
+            if target is None:
                 self._call("DELETE", "registered-models/alias", where, accept=("RESOURCE_DOES_NOT_EXIST",))
             else:
-                self._call("POST", "registered-models/alias", where | {"version": number})
+                self._call("POST", "registered-models/alias", where | {"version": target.number})
 
     def aliases(self) -> dict[str, int]:
         reply = self._call("GET", "registered-models/get", {"name": self._model}, accept=("RESOURCE_DOES_NOT_EXIST",))
-        served = {number: int(version) for version, number in self._numbers().items()}
+        served = {registered.number: version for version, registered in self._registered().items()}
         listed = reply.get("registered_model", {}).get("aliases", [])
         return {each["alias"]: served[each["version"]] for each in listed if each["version"] in served}
 
-    def _numbers(self) -> dict[str, str]:
-        """MLflow's own number of each served version."""
-        query = {"filter": f"name='{self._model}'", "max_results": 1000}
-        found = self._call("GET", "model-versions/search", query).get("model_versions", [])
-        numbers = {}
-        for each in found:
-            tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
-            if "served_version" in tags:
-                numbers[tags["served_version"]] = each["version"]
-        return numbers
+    def tag_run(self, run: str, key: str, value: str) -> None:
+        self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})
+
+    def _registered(self) -> dict[int, _Registered]:
+        """The registered versions by the number they are served under."""
+        found = {}
+        page: dict[str, Any] = {"filter": f"name='{self._model}'", "max_results": 200}
+        while True:
+            reply = self._call("GET", "model-versions/search", page)
+            for each in reply.get("model_versions", []):
+                tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
+                if "served_version" in tags:
+                    registered = _Registered(each["version"], each.get("run_id", ""), tags.get("decision", ""))
+                    found[int(tags["served_version"])] = registered
+            if not reply.get("next_page_token"):
+                return found
+            page["page_token"] = reply["next_page_token"]
 
     def _call(self, method: str, path: str, values: dict[str, Any], accept: tuple[str, ...] = ()) -> dict[str, Any]:
         """One call; error codes in `accept` are answers, not errors."""

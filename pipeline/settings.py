@@ -1,6 +1,7 @@
 """What differs between one place and another: read once from the environment, passed down, never changed."""
 
 import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,14 @@ from pydantic import Field, Json, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import BadInputError
+
+
+def _user() -> str:
+    """Who runs this; a container's user often has a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 class Settings(BaseSettings):
@@ -29,7 +38,7 @@ class Settings(BaseSettings):
     load_seconds: float = Field(default=120.0, gt=0)
     follow_seconds: float = Field(default=60.0, gt=0)
 
-    actor: str = Field(default_factory=getpass.getuser)
+    actor: str = Field(default_factory=_user)
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     code_version: str = "unknown"
 

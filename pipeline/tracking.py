@@ -6,6 +6,7 @@ Metric names are the same in every run, and their prefixes become the sections o
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import CouldNotTellError
@@ -100,7 +101,7 @@ def _new_run(spec: RunSpec) -> Any:
 
     words = [f"requested by {spec.requested_by}", spec.note] if spec.note else [f"requested by {spec.requested_by}"]
     return mlflow.start_run(
-        run_name=spec.run_key,
+        run_name=_name(spec.run_key),
         description="\n\n".join(words),
         tags={
             _RUN_KEY_TAG: spec.run_key,
@@ -109,6 +110,14 @@ def _new_run(spec: RunSpec) -> Any:
             "code_version": spec.code_version,
         },
     )
+
+
+def _name(run_key: str) -> str:
+    """When a run was asked for, as a person says it; the key itself where it does not begin with a time."""
+    try:
+        return f"{datetime.strptime(run_key.partition('-')[2], '%Y%m%d%H%M%S%f').replace(tzinfo=UTC):%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return run_key
 
 
 def _metrics(performance: Performance, prefix: str) -> dict[str, float]:

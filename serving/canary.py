@@ -81,7 +81,9 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
 def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
     model, version, serving = questions.model, questions.version, questions.serving
     golden = [replica.predict(model, _batch([each.image]), version=version) for each in questions.golden]
-    errors = [_golden_error(answer, each) for answer, each in zip(golden, questions.golden, strict=True)]
+    compared = list(zip(golden, questions.golden, strict=True))
+    errors = [_error(answer, each) for answer, each in compared]
+    names_right = [_labels(answer) == [each.label] for answer, each in compared]
     fresh = [each.image for each in questions.fresh]
     candidate = replica.predict(model, _batch(fresh), version=version) if fresh else None
     baseline = replica.predict(model, _batch(fresh), version=serving) if fresh and serving is not None else None
@@ -91,7 +93,9 @@ def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
         version=version,
         answered_by={answer.version for answer in (*golden, *([candidate] if candidate else []))},
         golden_asked=len(golden),
-        golden_wrong=sum(not error <= questions.tolerance for error in errors),
+        golden_wrong=sum(
+            error > questions.tolerance or not named for error, named in zip(errors, names_right, strict=True)
+        ),
         golden_error=max(errors, default=0.0),
         fresh_asked=len(fresh),
         fresh_right=_right(candidate, questions.fresh) if candidate else 0,
@@ -107,11 +111,11 @@ def _batch(images: Sequence[bytes]) -> dict[str, np.ndarray[tuple[int], np.dtype
     return {INPUT: array}
 
 
-def _golden_error(answer: Answer, golden: Golden) -> float:
-    """The largest difference of a probability; infinite where the label, the shape or a number is off."""
+def _error(answer: Answer, golden: Golden) -> float:
+    """The largest difference of a probability; infinite where the shape is another or a number is none."""
     given = answer.outputs[PROBABILITIES][0]
     expected = np.asarray(golden.probabilities)
-    if given.shape != expected.shape or not np.isfinite(given).all() or _labels(answer) != [golden.label]:
+    if given.shape != expected.shape or not np.isfinite(given).all():
         return float("inf")
     return float(np.abs(given - expected).max())
 

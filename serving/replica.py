@@ -24,7 +24,12 @@ from serving.wire import Array, from_proto, to_proto
 _States = get_model_status_pb2.ModelVersionStatus.State
 # Channels to one address share connections inside a process unless told not to; a canary's question must reach the
 # replica that listens now, not ride on a connection from before it was replaced.
-_CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
+# And a proxy from the environment would answer for whichever replica it likes.
+_CHANNEL_OPTIONS = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.max_receive_message_length", -1),
+)
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,9 @@ class World:
             context.records.finish(record)
         return context
 
-    def release(self, run_key: str) -> int:
+    def release(self, run_key: str, **classifier: float) -> int:
         """A release that goes well."""
-        context = self.approve(run_key)
+        context = self.approve(run_key, **classifier)
         for verb in (publish, canary, promote):
             context.records.finish(verb(context))
         version = self.history().version_of(run_key)

@@ -23,6 +23,8 @@ def gate(context: Context) -> GateRecord:
         told = f"forced by {spec.requested_by}: {spec.note}"
         return GateRecord(verdict=verdict, serving_version=compared_with, forced_by=spec.requested_by, reason=told)
     if verdict.decision is Decision.UNKNOWN:
+        context.mirror_refusal("undecided by the gate")
         context.records.note_attempt("gate", verdict)
         raise CouldNotTellError(str(verdict))
+    context.mirror_refusal("declined by the gate")
     return GateRecord(outcome="declined", reason=str(verdict), verdict=verdict, serving_version=compared_with)
