@@ -16,7 +16,8 @@ from pipeline.storage import Bucket
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+# What the graph that is served can decode into any number of channels; TensorFlow's BMP and GIF cannot do grey.
+SUFFIXES = (".png", ".jpg", ".jpeg")
 _BUILTIN = "builtin:"
 
 
@@ -37,6 +38,7 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
             )
         known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, spec.data))
         if f"{digest}{suffix}" not in present:
+            _require_image(content, told=f"an image of {label!r} (sha256 {digest[:12]})")
             bucket.create(layout.image(spec.name, digest, suffix), content)
     examples = tuple(known[digest] for digest in sorted(known))
     _require_every_split(examples, spec)
@@ -81,8 +83,11 @@ def _folder(folder: Path) -> Iterator[tuple[str, str, bytes]]:
     if not folder.is_dir():
         raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
     for path in sorted(folder.glob("*/*")):
-        if path.suffix.lower() in SUFFIXES:
-            yield path.parent.name, path.suffix.lower(), path.read_bytes()
+        if path.name.startswith("."):
+            continue  # what file managers leave behind
+        if path.suffix.lower() not in SUFFIXES:
+            raise BadInputError(f"{path} is not one of {', '.join(SUFFIXES)}; convert it or take it away")
+        yield path.parent.name, path.suffix.lower(), path.read_bytes()
 
 
 def _digits() -> Iterator[tuple[str, str, bytes]]:
@@ -95,6 +100,17 @@ def _digits() -> Iterator[tuple[str, str, bytes]]:
         stream = io.BytesIO()
         Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(stream, format="PNG")
         yield str(target), ".png", stream.getvalue()
+
+
+def _require_image(content: bytes, *, told: str) -> None:
+    """Better said here, with a name, than by the hundredth batch of a training."""
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise BadInputError(f"{told} is no readable PNG or JPEG: {error}") from error
 
 
 def _require_every_split(examples: tuple[Example, ...], spec: ModelSpec) -> None:

@@ -6,7 +6,7 @@ from pipeline.spec import Image
 
 
 def decoded(content: Any, image: Image) -> Any:
-    """Pixels in [0, 1], shape (height, width, channels), of one encoded PNG, JPEG, BMP or GIF."""
+    """Pixels in [0, 1], shape (height, width, channels), of one encoded PNG or JPEG."""
     import tensorflow as tf
 
     pixels = tf.io.decode_image(content, channels=image.channels, expand_animations=False)

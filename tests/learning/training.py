@@ -1,0 +1,88 @@
+"""A program for the tests: train one real step, export, load as a server does. Prints what it saw as JSON."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Picture
+
+from pipeline.learning import export, network
+from pipeline.learning.scoring import ExportedModel
+from pipeline.spec import Image, Network, Training
+from serving.canary import INPUT
+from serving.model_server.status import StatusError
+
+LABELS = ("dark", "light")
+IMAGE = Image(height=6, width=5, channels=1)
+TRAINING = Training(epochs=2, batch_size=4, learning_rate=0.01, network=Network(filters=(2,), dense=4))
+
+
+def picture(shade: int, kind: str = "PNG", size: tuple[int, int] = (9, 7)) -> bytes:
+    stream = io.BytesIO()
+    Picture.new("RGB" if kind == "JPEG" else "L", size, (shade,) * 3 if kind == "JPEG" else shade).save(stream, kind)
+    return stream.getvalue()
+
+
+def main(folder: Path) -> None:
+    images = [(picture(shade), int(shade > 127)) for shade in range(0, 256, 16)]
+    epochs: list[int] = []
+
+    def train(seed: int) -> object:
+        return network.train(
+            TRAINING,
+            IMAGE,
+            classes=2,
+            seed=seed,
+            train_images=images,
+            validation_images=images[::4],
+            on_epoch=lambda number, metrics: epochs.append(number) if "validation/accuracy" in metrics else None,
+        )
+
+    first = train(3)
+    again, other = train(3), train(4)
+    warmup = [content for content, _ in images[:3]]
+    export.export(first, folder / "model", name="shades", image=IMAGE, labels=LABELS, warmup=warmup)
+    model = ExportedModel(str(folder / "model"))
+    asked = [content for content, _ in images]
+    predictions = model.predict(asked)
+    pixels = np.concatenate([batch.numpy() for batch, _ in network.dataset(images, IMAGE, batch_size=16)])
+    direct = first(pixels, training=False).numpy()  # type: ignore[operator]
+    mixed = model.predict([picture(10, "JPEG", (40, 30)), picture(250), picture(10, "PNG", (3, 3))])
+    try:
+        model.predict([b"no image at all"])
+        refused = ""
+    except StatusError as error:
+        refused = error.code.name
+    weights = [[w.tolist() for w in each.get_weights()] for each in (first, again, other)]  # type: ignore[attr-defined]
+    (folder / "model" / "variables" / "variables.index").unlink()
+    try:
+        ExportedModel(str(folder / "model"))
+        without_variables = ""
+    except StatusError as error:
+        without_variables = error.code.name
+    print(  # noqa: T201 - the test reads it
+        json.dumps(
+            {
+                "epochs": epochs,
+                "problems": export.contract_problems(model.signatures, labels=LABELS),
+                "problems_with_a_label_more": export.contract_problems(model.signatures, labels=(*LABELS, "grey")),
+                "inputs": {name: info.name for name, info in model.signatures["serving_default"].inputs.items()},
+                "input": INPUT,
+                "skew": float(np.abs(direct - predictions.probabilities).max()),
+                "sums": predictions.probabilities.sum(axis=1).tolist(),
+                "labels": sorted(set(predictions.labels)),
+                "mixed": len(mixed.labels),
+                "refused": refused,
+                "without_variables": without_variables,
+                "same_seed_same_weights": weights[0] == weights[1],
+                "other_seed_other_weights": weights[0] != weights[2],
+                "asset": (folder / "model" / "assets" / "labels.txt").read_text(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,86 @@
+"""What people wait for must not wait for TensorFlow, MLflow or pandas."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "google.cloud.storage",
+    "kubernetes",
+)
+
+
+def run(code: str) -> str:
+    """What a fresh interpreter prints; a failure shows its traceback."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "serving.wire",
+        "serving.client",
+        "serving.fleet",
+        "serving.canary",
+        "serving.model_server.flags",
+        "serving.model_server.server",
+        "pipeline.cli",
+        "pipeline.spec",
+        "embedded.__main__",
+        "embedded.demo",
+    ],
+)
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    loaded = run(f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])")
+
+    assert "[]" == loaded
+
+
+def test_the_protocol_messages_do_without_tensorflow() -> None:
+    """A stand-in for the parent package is used while they are imported, and is gone afterwards."""
+    loaded = run("import sys, serving.apis; print('tensorflow' in sys.modules)")
+
+    assert "False" == loaded
+
+
+def test_a_later_import_of_tensorflow_works_and_shares_the_messages() -> None:
+    same = run(
+        "from serving.apis import tensor_pb2\n"
+        "import tensorflow as tf\n"
+        "proto = tf.make_tensor_proto([1.5, 2.5])\n"
+        "assert isinstance(proto, tensor_pb2.TensorProto), type(proto)\n"
+        "from serving.wire import from_proto\n"
+        "print(from_proto(proto).tolist(), tf.make_ndarray(proto).tolist())"
+    )
+
+    assert "[1.5, 2.5] [1.5, 2.5]" == same
+
+
+@pytest.mark.parametrize("module", ["gate", "canary", "paired", "verdict"])
+def test_verdicts_are_pure(module: str) -> None:
+    """No clock, no client, no bucket behind a verdict: the standard library, pydantic and NumPy at the most."""
+    loaded = run(
+        f"import sys, pipeline.verdicts.{module}\n"
+        "print([name for name in ('httpx', 'typer', 'rich', 'airflow') if name in sys.modules])"
+    )
+
+    assert "[]" == loaded
+
+
+@pytest.mark.parametrize("module", ["pipeline.release.state", "pipeline.layout", "pipeline.errors", "pipeline.spec"])
+def test_pure_modules_need_only_the_standard_library_and_pydantic(module: str) -> None:
+    loaded = run(
+        f"import sys, {module}\nprint([name for name in ('grpc', 'numpy', 'httpx', 'typer') if name in sys.modules])"
+    )
+
+    assert "[]" == loaded
