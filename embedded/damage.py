@@ -24,6 +24,8 @@ def damage(folder: Path) -> list[str]:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.shape and value.shape[-1] == classes:
             tensors[name] = np.roll(value, 1, axis=-1)
             changed.append(name)
+    if not changed:
+        raise SystemExit(f"{folder}: no tensor is {classes} wide, so there is no output layer to shift")
     with tempfile.TemporaryDirectory(dir=variables) as scratch:
         tf.raw_ops.SaveV2(
             prefix=f"{scratch}/variables",

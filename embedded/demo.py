@@ -33,7 +33,7 @@ def run(settings: StackSettings) -> int:
         _worse_candidate(stage)
         _damaged_candidate(stage, traffic)
         _roll_back(stage, traffic, to="previous", reason="demo: the newest version is suspected")
-        _roll_back(stage, traffic, to="1", reason="demo: back to the very first")
+        _roll_back(stage, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
     _nobody_noticed(stage, traffic)
     _end(stage, seconds=time.monotonic() - began)
     return 0 if all(scene.held for scene in stage.scenes) else 1
@@ -42,9 +42,9 @@ def run(settings: StackSettings) -> int:
 def _begin_where_a_newcomer_begins(stage: Stage) -> None:
     """With nothing served, or, where an earlier story has ended, with its first version."""
     serving = stage.history().state.serving
-    if serving not in (None, 1):
-        say(f"v{serving} serves since an earlier story; rolling back to v1 to tell it again")
-        stage.run("rollback", {"model": stage.settings.model, "to": "1", "reason": "demo: begin again"})
+    if serving not in (None, stage.first_version()):
+        say(f"v{serving} serves since an earlier story; rolling back to v{stage.first_version()} to tell it again")
+        stage.run("rollback", _wish(stage, str(stage.first_version()), "demo: begin again"))
 
 
 def _first_release(stage: Stage) -> int:
@@ -119,7 +119,7 @@ def _damaged_candidate(stage: Stage, traffic: Traffic) -> None:
 
 def _roll_back(stage: Stage, traffic: Traffic, *, to: str, reason: str) -> None:
     left = stage.history().state.serving
-    done = stage.run("rollback", {"model": stage.settings.model, "to": to, "reason": reason})
+    done = stage.run("rollback", _wish(stage, to, reason))
     moved, loaded = done.entry(Event.ROLLED_BACK), done.entry(Event.EXPOSED)
     if moved is None or left is None:
         stage.scene(f"roll-back to {to}", held=False, told=f"run {done.state}, no roll-back in the journal")
@@ -159,6 +159,10 @@ def _end(stage: Stage, *, seconds: float) -> None:
     for scene in stage.scenes:
         table.add_row("yes" if scene.held else "NO", Text(scene.name), Text(scene.told))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _wish(stage: Stage, to: str, reason: str) -> dict[str, object]:
+    return {"model": stage.settings.model, "to": to, "reason": reason}
 
 
 def _form(epochs: int, note: str) -> dict[str, object]:

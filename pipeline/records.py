@@ -193,6 +193,10 @@ NAMES: dict[type[Record], str] = {
 }
 
 
+# The others are left by the verb they are named after.
+_LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate"}
+
+
 class RunRecords:
     """The records of one run."""
 
@@ -216,8 +220,9 @@ class RunRecords:
         """
         record = self.find(kind)
         if record is None:
+            verb = _LEFT_BY.get(kind, NAMES[kind])
             raise BadInputError(
-                f"run {self._key} of {self._model} has no {NAMES[kind]} record; run `{NAMES[kind]}` for this run first"
+                f"run {self._key} of {self._model} has no {NAMES[kind]} record; run `{verb}` for this run first"
             )
         if record.outcome == "declined":
             raise BadInputError(f"run {self._key} of {self._model} was declined by {NAMES[kind]}: {record.reason}")

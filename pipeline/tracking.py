@@ -93,7 +93,7 @@ def log_evaluation(evaluation: Evaluation, truth: list[str], given: list[str], *
         metrics |= _metrics(evaluation.serving, "holdout_of_serving")
         metrics["holdout/accuracy_gain"] = evaluation.candidate.accuracy - evaluation.serving.accuracy
     mlflow.log_metrics(metrics, model_id=model_id)
-    mlflow.log_figure(_confusion(truth, given), "plots/confusion.png")
+    mlflow.log_figure(_confusion(truth, given), "confusion.png")  # at the root: MLflow shows it when comparing
 
 
 def _new_run(spec: RunSpec) -> Any:

@@ -1,0 +1,105 @@
+"""What a replica's answers and refusals become on our side, asked over a real connection."""
+
+import grpc
+import numpy as np
+import pytest
+
+from serving import errors
+from serving.canary import INPUT, Golden, Labelled, Questions, question
+from serving.errors import NotServedError, RefusedError, ServingError, UnreachableError
+from serving.replica import Replica
+from tests.fleet import Classifier
+from tests.releases import IMAGES, MODEL, World
+
+
+def image(content: bytes) -> dict[str, np.ndarray]:
+    array = np.empty(1, dtype=object)
+    array[0] = content
+    return {INPUT: array}
+
+
+def questions(**changes: object) -> Questions:
+    answers = [Classifier().answer(each) for each in IMAGES]
+    values: dict[str, object] = {
+        "model": MODEL,
+        "version": 1,
+        "serving": None,
+        "golden": [Golden(i, label.decode(), tuple(p)) for i, (p, label) in zip(IMAGES, answers, strict=True)],
+        "fresh": [Labelled(each, each[:1].decode()) for each in IMAGES],
+        "tolerance": 0.001,
+        "latency_rounds": 3,
+    }
+    return Questions(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_answers_name_the_version_that_gave_them(world: World) -> None:
+    world.release("retrain-1")
+    with Replica(world.replicas[0].address, timeout=2) as replica:
+        answer = replica.predict(MODEL, image(b"2 x"), label="stable")
+
+        assert 1 == answer.version
+        assert [b"2"] == answer.outputs["label"].tolist()
+        assert [1] == [status.version for status in replica.statuses(MODEL) if status.available]
+
+
+def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None:
+    world.release("retrain-1")
+    with Replica(world.replicas[0].address, timeout=2) as replica:
+        with pytest.raises(NotServedError, match=r"Servable not found for request: Specific\(digits, 9\)"):
+            replica.predict(MODEL, image(b"1"), version=9)
+        with pytest.raises(NotServedError, match="Unrecognized servable version label: best"):
+            replica.predict(MODEL, image(b"1"), label="best")
+        with pytest.raises(RefusedError, match="Unknown image file format"):
+            replica.predict(MODEL, image(b"no digit"), version=1)
+        assert replica.status(MODEL, 9) is None
+        assert replica.version_behind(MODEL, "best") is None
+
+
+def test_a_replica_that_is_away_is_unreachable() -> None:
+    with Replica("127.0.0.1:9", timeout=1) as replica, pytest.raises(UnreachableError, match="no connection"):
+        replica.statuses(MODEL)
+
+
+@pytest.mark.parametrize("code", list(grpc.StatusCode))
+def test_every_status_becomes_one_of_our_errors(code: grpc.StatusCode) -> None:
+    """Nothing of gRPC leaks past the border."""
+
+    class Refusal(grpc.RpcError):
+        def code(self) -> grpc.StatusCode:
+            return code
+
+        def details(self) -> str:
+            return "the server's words"
+
+    with pytest.raises(ServingError, match="the server's words"), errors.translated("a:1"):
+        raise Refusal
+
+
+def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
+    world.release("retrain-1")
+    world.release("retrain-2")
+    with Replica(world.replicas[0].address, timeout=2) as replica:
+        report = question(replica, questions(version=2, serving=1))
+
+    assert ({2}, 12, 0) == (report.answered_by, report.golden_asked, report.golden_wrong)
+    assert (12, 12, 12) == (report.fresh_asked, report.fresh_right, report.fresh_right_serving)
+    assert report.latency_ms > 0
+    assert report.latency_ms_serving is not None
+
+
+def test_a_right_label_with_other_probabilities_is_still_a_wrong_golden_answer(world: World) -> None:
+    world.release("retrain-1")
+    golden = [Golden(IMAGES[0], "0", (0.6, 0.2, 0.1, 0.1))]
+    with Replica(world.replicas[0].address, timeout=2) as replica:
+        report = question(replica, questions(golden=golden))
+
+    assert 1 == report.golden_wrong
+    assert 0.1 == pytest.approx(report.golden_error, abs=1e-6)
+
+
+def test_a_replica_that_does_not_answer_is_reported_not_raised() -> None:
+    with Replica("127.0.0.1:9", timeout=1) as replica:
+        report = question(replica, questions())
+
+    assert report.unreachable
+    assert "no connection" in report.problem
