@@ -5,8 +5,10 @@ Pure. A transition that makes no sense in a state raises `Refused`; the caller h
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.errors import FailedError
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+
+class Refused(FailedError):  # noqa: N818 - it is an answer, not a fault
     """The transition does not start here; the message says from where it would."""
 
 
