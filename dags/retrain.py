@@ -88,7 +88,8 @@ def announcement(spec: ModelSpec) -> Any:
     )
     def announce(run_key: str) -> Any:
         # Inside, because reading a DAG file needs neither.
-        from pipeline.records import PromoteRecord, RunRecords  # noqa: PLC0415
+        from pipeline.records import PromoteRecord  # noqa: PLC0415
+        from pipeline.run_records import RunRecords  # noqa: PLC0415
         from pipeline.storage import Bucket  # noqa: PLC0415
 
         promoted = RunRecords(Bucket(load_settings().root), spec.name, run_key).need(PromoteRecord)

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
+from pipeline.validation import problems
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -76,8 +77,4 @@ def load_settings() -> StackSettings:
     try:
         return StackSettings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"UNDERSTUDY_{str(each['loc'][0]).upper()}: {each['msg']} (got {each['input']!r:.80})"
-            for each in error.errors()
-        )
-        raise StackError(problems) from error
+        raise StackError(problems(error, prefix="UNDERSTUDY_")) from error

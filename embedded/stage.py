@@ -17,8 +17,9 @@ from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import EvaluateRecord, ProbeSet, RunRecords
+from pipeline.records import EvaluateRecord, ProbeSet
 from pipeline.release.journal import Entry, Event, History
+from pipeline.run_records import RunRecords
 from pipeline.settings import Settings
 
 RUN_SECONDS = 600.0

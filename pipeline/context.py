@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pipeline import layout
 from pipeline.errors import BadInputError
 from pipeline.mirror import Trained, mirror, tag_run
-from pipeline.records import RunRecords, TrainRecord
+from pipeline.records import TrainRecord
 from pipeline.release.journal import Event, History, Journal
 from pipeline.release.rollout import Rollout
+from pipeline.run_records import RunRecords
 from pipeline.settings import Settings
 from pipeline.storage import Bucket
 from serving.fleet import parse_fleet

@@ -1,18 +1,11 @@
-"""What the verbs of one run leave for each other and for later readers, as JSON under `runs/<model>/<key>/`.
-
-A record is created once and never changed: it is the final answer of its verb for its run key. A verb that finds its
-record answers with it instead of working again; of two copies that work at once, the first to finish has answered.
-"""
+"""What the verbs of one run leave for each other and for later readers: the shapes of it."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline import layout
-from pipeline.errors import BadInputError, MissingError
 from pipeline.spec import RunSpec
-from pipeline.storage import Bucket
 from pipeline.verdicts.verdict import Verdict
 
 
@@ -177,8 +170,7 @@ class SpecRecord(Record):
     spec: RunSpec
 
 
-R = TypeVar("R", bound=Record)
-
+# The file of each.
 NAMES: dict[type[Record], str] = {
     SpecRecord: "spec",
     SnapshotRecord: "snapshot",
@@ -194,57 +186,4 @@ NAMES: dict[type[Record], str] = {
 
 
 # The others are left by the verb they are named after.
-_LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate"}
-
-
-class RunRecords:
-    """The records of one run."""
-
-    def __init__(self, bucket: Bucket, model: str, key: str) -> None:
-        self._bucket = bucket
-        self._model = model
-        self._key = key
-
-    def find(self, kind: type[R]) -> R | None:
-        try:
-            content = self._bucket.read(layout.record(self._model, self._key, NAMES[kind]))
-        except MissingError:
-            return None
-        return kind.model_validate_json(content)
-
-    def need(self, kind: type[R]) -> R:
-        """The record an earlier verb left.
-
-        Raises:
-            BadInputError: that verb has not finished for this run, or it declined.
-        """
-        record = self.find(kind)
-        if record is None:
-            verb = _LEFT_BY.get(kind, NAMES[kind])
-            raise BadInputError(
-                f"run {self._key} of {self._model} has no {NAMES[kind]} record; run `{verb}` for this run first"
-            )
-        if record.outcome == "declined":
-            raise BadInputError(f"run {self._key} of {self._model} was declined by {NAMES[kind]}: {record.reason}")
-        return record
-
-    def finish(self, record: R) -> R:
-        """Make `record` the final answer of its verb, unless another copy has answered: then that one's answer."""
-        kind = type(record)
-        content = record.model_dump_json(indent=1).encode()
-        if self._bucket.create(layout.record(self._model, self._key, NAMES[kind]), content):
-            return record
-        return self.find(kind) or record
-
-    def note_attempt(self, name: str, verdict: Verdict) -> None:
-        """Keep a verdict that did not end the run: the durable reason for what follows."""
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        self._bucket.create(
-            layout.attempt(self._model, self._key, name, moment), verdict.model_dump_json(indent=1).encode()
-        )
-
-    def last_attempt(self) -> Verdict | None:
-        """The newest verdict that did not end the run."""
-        folder = layout.attempts(self._model, self._key)
-        names = self._bucket.names(folder)
-        return Verdict.model_validate_json(self._bucket.read(f"{folder}/{names[-1]}")) if names else None
+LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate"}

@@ -9,6 +9,7 @@ from pydantic import Field, Json, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import BadInputError
+from pipeline.validation import problems
 
 
 def _user() -> str:
@@ -58,8 +59,4 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"UNDERSTUDY_{str(each['loc'][0]).upper()}: {each['msg']} (got {each['input']!r:.80})"
-            for each in error.errors()
-        )
-        raise BadInputError(problems) from error
+        raise BadInputError(problems(error, prefix="UNDERSTUDY_")) from error

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from pipeline.errors import BadInputError
+from pipeline.validation import problems
 
 # A model's name becomes a folder, a DAG id and a URL part, so it is a plain word.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -163,8 +164,4 @@ def parse(kind: type[T], content: Any, *, source: str) -> T:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in each['loc']) or 'the whole'}: {each['msg']} (got {each['input']!r:.80})"
-            for each in error.errors()
-        )
-        raise BadInputError(f"{source}: {problems}") from error
+        raise BadInputError(f"{source}: {problems(error)}") from error

@@ -20,7 +20,8 @@ call = {
 with Path(os.environ["FAKE_CALLS"]).open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
 if verb == "promote" and not codes.get(verb):
-    from pipeline.records import PromoteRecord, RunRecords
+    from pipeline.records import PromoteRecord
+    from pipeline.run_records import RunRecords
     from pipeline.storage import Bucket
 
     bucket = Bucket(Path(os.environ["UNDERSTUDY_ROOT"]))
