@@ -3,9 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,23 +12,16 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
-from pipeline import records
 from pipeline.context import Context, make_context
-from pipeline.errors import DeclinedError, UnderstudyError
+from pipeline.errors import UnderstudyError
+from pipeline.release.going_back import Wish
 from pipeline.settings import load_settings
 from pipeline.spec import parse
-from pipeline.verbs.canary import canary
-from pipeline.verbs.evaluate import evaluate
-from pipeline.verbs.gate import gate
 from pipeline.verbs.history import table as history_table
-from pipeline.verbs.promote import promote
-from pipeline.verbs.publish import publish
+from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
 from pipeline.verbs.rollback import plan, rollback
-from pipeline.verbs.snapshot import snapshot
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
-from pipeline.verbs.train import train
-from pipeline.verbs.withdraw import withdraw
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -38,47 +30,13 @@ Run = Annotated[str, typer.Option("--run", help="key of the run, for example ret
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
-@dataclass(frozen=True)
-class RunVerb:
-    """A verb of one run: what it does, and the record that holds its final answer."""
-
-    name: str
-    work: Callable[[Context], records.Record]
-    record: type[records.Record]
-
-
-RUN_VERBS = (
-    RunVerb("snapshot", snapshot, records.SnapshotRecord),
-    RunVerb("train", train, records.TrainRecord),
-    RunVerb("evaluate", evaluate, records.EvaluateRecord),
-    RunVerb("gate", gate, records.GateRecord),
-    RunVerb("publish", publish, records.PublishRecord),
-    RunVerb("canary", canary, records.CanaryRecord),
-    RunVerb("promote", promote, records.PromoteRecord),
-    RunVerb("withdraw", withdraw, records.WithdrawRecord),
-)
-
-
 def _add_run_verb(verb: RunVerb) -> None:
     def command(model: Model, run: Run) -> None:
         context = make_context(load_settings(), model=model, run_key=run)
         with _canonical_line(verb.name, context) as line:
-            line.update(_run_once(verb, context))
+            line.update(run_once(verb, context).summary())
 
     app.command(verb.name, help=(verb.work.__doc__ or "").split("\n\n", maxsplit=1)[0])(command)
-
-
-def _run_once(verb: RunVerb, context: Context) -> dict[str, Any]:
-    """Effects first agree with the journal; then the recorded answer of this run, or a new one.
-
-    Raises:
-        DeclinedError: the verb declined, now or when it was run before.
-    """
-    context.rollout.settle()
-    record = context.records.find(verb.record) or context.records.finish(verb.work(context))
-    if record.outcome == "declined":
-        raise DeclinedError(record.reason)
-    return record.summary()
 
 
 for _verb in RUN_VERBS:
@@ -108,19 +66,19 @@ def rollback_command(
     form = parse(RollbackForm, settings.params | asked, source="the roll-back")
     run_key = run or f"rollback-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
     context = make_context(settings, model=model, run_key=run_key)
-    asked_at = _asked_at(run_key)
+    wish = Wish(run_key, form.to, form.reason, _asked_at(run_key))
     if plan_only:
-        typer.echo(plan(context, to=form.to, asked_at=asked_at)[1])
+        typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
-        line.update(rollback(context, to=form.to, reason=form.reason, asked_at=asked_at))
+        line.update(rollback(context, wish))
 
 
 @app.command("init")
 def init_command(model: Model) -> None:
     """Create the config the model servers read, before anything was released; changes nothing later."""
     context = make_context(load_settings(), model=model, run_key="init-0")
-    history = context.rollout.settle()
+    history = context.rollout.settle(first=True)
     typer.echo(f"{model}: {history.state}")
 
 

@@ -31,12 +31,13 @@ class Context:
 
     def mirror(self, history: History) -> None:
         """Let MLflow follow; whatever comes of it, the verb goes on."""
-        version = history.version_of(self.run_key)
-        trained = self.records.find(TrainRecord)
-        new = {}
-        if version is not None and trained is not None:
-            new[version] = Trained(trained.mlflow_run, trained.mlflow_model)
-        mirror(url=self.settings.mlflow_url, model=self.model, history=history, new=new)
+
+        def trained(version: int) -> Trained | None:
+            records = self.records_of(version, history)
+            record = records.find(TrainRecord) if records else None
+            return Trained(record.mlflow_run, record.mlflow_model) if record else None
+
+        mirror(url=self.settings.mlflow_url, model=self.model, history=history, trained=trained)
 
     def mirror_refusal(self, decision: str) -> None:
         """Let MLflow know of a run that ends without a version."""
@@ -51,6 +52,8 @@ def make_context(settings: Settings, *, model: str, run_key: str) -> Context:
     Raises:
         BadInputError: the run key or the list of replicas is malformed.
     """
+    if not layout.is_model(model):
+        raise BadInputError(f"{model!r} is no name of a model: a letter, then letters, digits and _ (at most 40)")
     if not layout.is_run_key(run_key):
         raise BadInputError(f"run key {run_key!r} is not of the form kind-digits, for example retrain-20260101120000")
     try:

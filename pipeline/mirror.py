@@ -5,7 +5,7 @@ in production: a failure here is told and changes nothing, and the next release 
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,25 +29,24 @@ class Trained:
     model: str
 
 
-def mirror(*, url: str, model: str, history: History, new: dict[int, Trained]) -> str | None:
+def mirror(*, url: str, model: str, history: History, trained: Callable[[int], Trained | None]) -> str | None:
     """Make MLflow's registered versions, their `decision` and the aliases agree with the journal.
 
     Args:
         url: MLflow's address.
         model: the name of the registered model.
         history: the journal.
-        new: versions that may not be registered yet.
+        trained: where MLflow keeps a version; asked for those that are published and not registered yet.
 
     Returns:
         Why it could not be done; None where it was.
     """
     try:
         with _registry(url, model) as registry:
-            for version, trained in new.items():
-                registry.register(version, trained, run_key=_run_key(history, version))
+            registry.register_published(history, trained)
             registry.tell_decisions(history)
             registry.point(history.state)
-    except _FAILURES as error:
+    except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
         problem = f"MLflow does not mirror the journal: {type(error).__name__}: {error}"
         log.warning("%s", problem)
         return problem
@@ -59,7 +58,7 @@ def tag_run(*, url: str, run: str, decision: str) -> None:
     try:
         with _registry(url, "") as registry:
             registry.tag_run(run, "decision", decision)
-    except _FAILURES as error:
+    except Exception as error:  # noqa: BLE001 - likewise
         log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
 
 
@@ -68,7 +67,7 @@ def aliases(*, url: str, model: str) -> dict[str, int] | None:
     try:
         with _registry(url, model) as registry:
             return registry.aliases()
-    except _FAILURES:
+    except Exception:  # noqa: BLE001 - likewise
         return None
 
 
@@ -88,10 +87,6 @@ def decision_about(history: History, version: int) -> str:
 def _run_key(history: History, version: int) -> str:
     entry = history.of_version(version, Event.CLAIMED)
     return entry.run_key if entry else ""
-
-
-# What a server that is down, slow or of another mind makes of our calls.
-_FAILURES = (httpx.HTTPError, KeyError, ValueError)
 
 
 @contextmanager
@@ -116,11 +111,16 @@ class _Registry:
         self._client = client
         self._model = model
 
-    def register(self, version: int, trained: Trained, *, run_key: str) -> None:
-        """Register a served version, once: an existing one is found by its tag."""
+    def register_published(self, history: History, trained: Callable[[int], Trained | None]) -> None:
+        """Register every published version, once: an existing one is found by its tag."""
         self._call("POST", "registered-models/create", {"name": self._model}, accept=("RESOURCE_ALREADY_EXISTS",))
-        if version in self._registered():
-            return
+        published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
+        for version in sorted(published - set(self._registered())):
+            kept = trained(version)
+            if kept is not None:
+                self._register(version, kept, run_key=_run_key(history, version))
+
+    def _register(self, version: int, trained: Trained, *, run_key: str) -> None:
         self.tag_run(trained.run, "served_version", str(version))
         body = {
             "name": self._model,

@@ -86,7 +86,6 @@ class Evaluation(_Frozen):
     candidate: Performance
     serving_version: int | None
     serving: Performance | None
-    serving_problem: str = ""
 
 
 class EvaluateRecord(Record):

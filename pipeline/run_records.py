@@ -15,6 +15,9 @@ from pipeline.verdicts.verdict import Verdict
 
 R = TypeVar("R", bound=Record)
 
+# Names of attempts sort by it.
+_MOMENT = "%Y%m%dT%H%M%S%fZ"
+
 
 class RunRecords:
     def __init__(self, bucket: Bucket, model: str, key: str) -> None:
@@ -55,13 +58,11 @@ class RunRecords:
 
     def note_attempt(self, name: str, verdict: Verdict) -> None:
         """Keep a verdict that did not end the run: the durable reason for what follows."""
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        self._bucket.create(
-            layout.attempt(self._model, self._key, name, moment), verdict.model_dump_json(indent=1).encode()
-        )
+        key = layout.attempt(self._model, self._key, name, f"{datetime.now(UTC):{_MOMENT}}")
+        self._bucket.create(key, verdict.model_dump_json(indent=1).encode())
 
-    def last_attempt(self) -> Verdict | None:
-        """The newest verdict that did not end the run."""
+    def last_attempt(self, *, after: datetime | None = None) -> Verdict | None:
+        """The newest verdict that did not end the run, if it was given after that moment."""
         folder = layout.attempts(self._model, self._key)
-        names = self._bucket.names(folder)
+        names = [name for name in self._bucket.names(folder) if after is None or name > f"{after:{_MOMENT}}"]
         return Verdict.model_validate_json(self._bucket.read(f"{folder}/{names[-1]}")) if names else None

@@ -7,10 +7,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from pipeline.errors import BadInputError
+from pipeline.layout import MODEL_PATTERN
 from pipeline.validation import problems
 
-# A model's name becomes a folder, a DAG id and a URL part, so it is a plain word.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{MODEL_PATTERN}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T", bound=BaseModel)
 

@@ -29,7 +29,7 @@ class Bucket:
         """Store `content` under `key` unless something is there already; whether it was this call that did.
 
         Raises:
-            StorageError: the disk refused; nothing is under `key` from this call.
+            StorageError: the disk refused. Whether the content is there is not known; a reader sees all of it or none.
         """
         with _translated("create", key), self._prepared(content) as prepared:
             target = self._parent(key)
@@ -174,9 +174,9 @@ def _translated(action: str, key: str) -> Iterator[None]:
         raise StorageError(f"cannot {action} {key}: {error}") from error
 
 
-def _sync(folder: Path) -> None:
-    """A name is durable once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's content durable, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -185,7 +185,5 @@ def _sync(folder: Path) -> None:
 
 def _copy_durably(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
-    for path in target.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
+    for path in (target, *target.rglob("*")):
+        _sync(path)

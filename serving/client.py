@@ -8,10 +8,8 @@ from typing import Self
 
 from serving.errors import NotServedError, UnreachableError
 from serving.fleet import Fleet
-from serving.replica import Answer, Replica
+from serving.replica import STABLE, Answer, Replica
 from serving.wire import Array
-
-STABLE = "stable"
 
 
 class Client:

@@ -21,6 +21,9 @@ from serving.apis import (
 from serving.errors import NotServedError, translated
 from serving.wire import Array, from_proto, to_proto
 
+# The label that traffic asks for.
+STABLE = "stable"
+
 _States = get_model_status_pb2.ModelVersionStatus.State
 # Channels to one address share connections inside a process unless told not to; a canary's question must reach the
 # replica that listens now, not ride on a connection from before it was replaced.

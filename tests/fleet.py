@@ -19,7 +19,7 @@ from serving.canary import INPUT, LABEL, PROBABILITIES
 from serving.model_server.flags import parse_flags
 from serving.model_server.monitor import ServableId
 from serving.model_server.server import Server
-from serving.model_server.status import InvalidArgumentError, NotFoundError
+from serving.model_server.status import InvalidArgumentError, NotFoundError, UnknownError
 from serving.wire import Array
 
 LABELS = ("0", "1", "2", "3")
@@ -91,6 +91,8 @@ class RunningReplica:
         self._config = config
         self._seen = config.with_name(f"{config.stem}-{self.port}.config")
         self._server: Server | None = None
+        # A version this replica cannot load, though its files are good: out of memory, say.
+        self.broken: int | None = None
         self.wake()
 
     def start(self) -> None:
@@ -107,8 +109,13 @@ class RunningReplica:
         flags = replace(
             parse_flags(words), model_config_file_poll_wait_seconds=often, file_system_poll_wait_seconds=often
         )
-        self._server = Server(flags, load)
+        self._server = Server(flags, self._load)
         self._server.start()
+
+    def _load(self, servable_id: ServableId, path: str) -> Classifier:
+        if servable_id.version == self.broken:
+            raise UnknownError("out of memory")
+        return load(servable_id, path)
 
     def stop(self) -> None:
         if self._server is not None:

@@ -1,6 +1,8 @@
 """Runs of the release verbs against a real fleet, from an approved model on."""
 
 import base64
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +18,12 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
+from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
-from pipeline.verbs.canary import canary
-from pipeline.verbs.promote import promote
-from pipeline.verbs.publish import publish
+from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback
-from pipeline.verbs.withdraw import withdraw
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.replica import Replica
 from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
@@ -51,6 +51,7 @@ class World:
     folder: Path
     replicas: list[RunningReplica] = field(default_factory=list)
     follow_seconds: float = 5.0
+    _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
 
     @property
     def bucket(self) -> Path:
@@ -61,7 +62,7 @@ class World:
         return self.bucket / layout.config(MODEL)
 
     def start(self, count: int = 2) -> None:
-        self.context("init-0").rollout.settle()
+        self.context("init-0").rollout.settle(first=True)
         self.replicas = [RunningReplica(self.config) for _ in range(count)]
         for replica in self.replicas:
             replica.start()
@@ -119,20 +120,24 @@ class World:
             context.records.finish(record)
         return context
 
+    def run(self, verb: str, run_key: str) -> Record:
+        """A verb as the command line carries it out: settled, recorded, final."""
+        (found,) = (each for each in RUN_VERBS if each.name == verb)
+        return run_once(found, self.context(run_key))
+
     def release(self, run_key: str, **classifier: float) -> int:
         """A release that goes well."""
-        context = self.approve(run_key, **classifier)
-        for verb in (publish, canary, promote):
-            context.records.finish(verb(context))
+        self.approve(run_key, **classifier)
+        for verb in ("publish", "canary", "promote"):
+            self.run(verb, run_key)
         version = self.history().version_of(run_key)
         assert version is not None
         return version
 
-    def withdraw(self, run_key: str) -> Record:
-        return withdraw(self.context(run_key))
-
-    def roll_back(self, to: str, *, run_key: str = "rollback-9") -> dict[str, object]:
-        return rollback(self.context(run_key), to=to, reason="it is bad", asked_at=datetime.now(UTC))
+    def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> dict[str, object]:
+        """A roll-back asked for now; each is a new one unless its key is given again."""
+        key = run_key or f"rollback-{next(self._keys)}"
+        return rollback(self.context(key), Wish(key, to, reason, datetime.now(UTC)))
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
         return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]

@@ -3,8 +3,8 @@
 import re
 
 from pipeline.release.state import State, resident
+from serving.replica import STABLE
 
-LABEL = "stable"
 _SEQUENCE = re.compile(r"# journal entry ([0-9]+)")
 
 
@@ -27,7 +27,7 @@ def render(*, model: str, base_path: str, state: State, seq: int) -> str:
         "    model_version_policy { specific { " + " ".join(f"versions: {v}" for v in versions) + " } }",
     ]
     if state.serving is not None:
-        lines.append(f'    version_labels {{ key: "{LABEL}" value: {state.serving} }}')
+        lines.append(f'    version_labels {{ key: "{STABLE}" value: {state.serving} }}')
     return header + "\n".join([*lines, "  }", "}"]) + "\n"
 
 

@@ -1,15 +1,13 @@
-"""What each verb may write next, given the journal. Pure: a rule gets the history and returns the change, or None.
+"""What the verbs of a run may write next, given the journal. Pure: a rule gets the history and returns the change.
 
 A rule is asked again with the new history when another writer was first, so each answers the whole question anew:
 it is already so (None), it may be done (a change), or it may not (an error that says why).
 """
 
-from datetime import datetime
-
-from pipeline.errors import BadInputError, DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.release import state as transitions
-from pipeline.release.journal import Change, Event, History
-from pipeline.release.state import State, resident
+from pipeline.release.journal import GIVEN_TRAFFIC, TAKEN_BACK, Change, Event, History
+from pipeline.release.state import State
 from pipeline.verdicts.verdict import Verdict
 
 ROLLBACK_KIND = "rollback-"
@@ -34,12 +32,14 @@ def announce_published(history: History, *, version: int) -> Change | None:
 def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:
     """Load a published version dark on every replica."""
     state = history.state
-    _not_withdrawn(history, version)
+    _not_taken_back(history, version)
     if version in (state.candidate, state.serving):
         return None
     _still_serving(state, compared_with)
     if state.leaving is not None:
-        raise DeclinedError(f"a roll-back is still taking v{state.leaving} away; run it again, it will finish")
+        raise CouldNotTellError(
+            f"a roll-back is still taking v{state.leaving} away; when it is finished (see status), clear this task"
+        )
     reason = "to be proven"
     if state.candidate is not None:
         reason = _displace(history, state.candidate, by=version)
@@ -49,84 +49,69 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
 def promote(history: History, *, version: int, compared_with: int | None, verdict: Verdict) -> Change | None:
     """Give traffic to this run's candidate."""
     state = history.state
-    _not_withdrawn(history, version)
+    _not_taken_back(history, version)
     if state.serving == version:
         return None
     _still_serving(state, compared_with)
-    if state.candidate != version:
-        raise DeclinedError(f"v{version} is no longer the candidate ({state})")
+    require_seat(state, version)
     return Change(Event.PROMOTED, version, "proven on every replica", transitions.promote(state), verdict)
 
 
-def withdraw(history: History, *, version: int, reason: str, verdict: Verdict | None = None) -> Change | None:
-    """Let a version go that is not serving, or that is the first release and has nothing to go back to."""
+def require_seat(state: State, version: int) -> None:
+    """Ask whether a version is still the candidate, or serves already.
+
+    Raises:
+        DeclinedError: another decision has taken its seat.
+    """
+    if version not in (state.candidate, state.serving):
+        raise DeclinedError(f"v{version} is no longer the candidate ({state})")
+
+
+def confirm(history: History, *, version: int) -> Change | None:
+    """Say that every replica answers from a promoted version; from here on only a roll-back leaves it."""
+    if history.of_version(version, Event.CONFIRMED):
+        return None
+    if history.state.serving != version:
+        raise DeclinedError(f"v{version} was promoted, and then {_last_move(history)}")
+    return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
+
+
+def stand_down(history: History, *, version: int, reason: str) -> Change | None:
+    """Give up a run's own candidate because the world has moved on. What serves is not touched."""
+    state = history.state
+    if state.serving == version or history.withdrawal(version):
+        return None
+    return Change(Event.DECLINED, version, reason, transitions.withdraw(state, version))
+
+
+def undo_promotion(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
+    """Take the label back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
+    _is_the_runs_own(history, version, run_key)
+    state = history.state
+    if state.serving != version or state.previous is None:
+        return None
+    target = state.previous
+    after = transitions.roll_back(state, target, previous=history.good_before(target))
+    return Change(Event.ROLLED_BACK, target, reason, after)
+
+
+def withdraw(history: History, *, version: int, run_key: str, reason: str, verdict: Verdict | None) -> Change | None:
+    """Let a run's version go: the candidate, one that leaves, or a first release that has nothing to go back to."""
+    _is_the_runs_own(history, version, run_key)
     if history.withdrawal(version):
         return None
     return Change(Event.WITHDRAWN, version, reason, transitions.withdraw(history.state, version), verdict)
 
 
-def undo_promotion(history: History, *, version: int, reason: str) -> Change | None:
-    """Take the label back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
-    state = history.state
-    if state.serving != version or state.previous is None:
-        return None
-    target = state.previous
-    return Change(
-        Event.ROLLED_BACK,
-        target,
-        reason,
-        transitions.roll_back(state, target, previous=history.good_before(target)),
-    )
-
-
-def roll_back(history: History, *, target: int, reason: str) -> Change | None:
-    """The next step towards `target` serving: finish an older roll-back, load the target, or move the label to it."""
-    state = history.state
-    if state.serving == target:
-        return None
-    if state.leaving is not None and target != state.leaving:
-        told = f"a newer roll-back, to v{target}, does not wait for it"
-        return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
-    if target not in resident(state):
-        return Change(Event.EXPOSED, target, f"to roll back to it: {reason}", transitions.expose(state, target))
-    after = transitions.roll_back(state, target, previous=history.good_before(target))
-    return Change(Event.ROLLED_BACK, target, reason, after)
-
-
-def target_of(history: History, *, run_key: str, to: str, asked_at: datetime) -> int:
-    """The version a roll-back is about.
-
-    `previous` means the version before the one that served when the person asked: a second copy of the same request,
-    or a colleague who asked at the same time, does not go back one step more.
-
-    Raises:
-        BadInputError: there is no such version, or it never served; names those that did.
-    """
-    begun = history.of_run(run_key, Event.ROLLED_BACK, Event.EXPOSED)
-    if begun:
-        return begun.version
-    if to == "previous":
-        return _previous(history, asked_at)
-    version = int(to)
-    if history.of_version(version, Event.PROMOTED) is None:
-        raise BadInputError(f"v{version} has never served; {_choices(history)}")
-    return version
-
-
-def _previous(history: History, asked_at: datetime) -> int:
-    state = history.state
-    moved_since = any(e.event is Event.ROLLED_BACK and e.at >= asked_at for e in history.entries)
-    if moved_since and state.serving is not None:
-        return state.serving
-    target = state.previous if state.previous is not None else history.good_before(state.serving)
-    if target is None:
-        raise BadInputError(f"there is no previous good version ({state}); {_choices(history)}")
-    return target
-
-
-def _choices(history: History) -> str:
-    served = sorted({e.version for e in history.entries if e.event is Event.PROMOTED} - {history.state.serving})
-    return "versions that have served: " + (", ".join(f"v{v}" for v in served if v is not None) or "none but this")
+def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
+    """A run takes back only what it has done itself, and nothing that was confirmed or that a person has decided."""
+    if history.of_version(version, Event.EXPOSED) is None:
+        raise DeclinedError(f"v{version} was never on a replica; there is nothing to take back")
+    if history.of_version(version, Event.CONFIRMED):
+        raise DeclinedError(f"v{version} was promoted and confirmed; use rollback to leave it")
+    moved = history.of_version(version, *GIVEN_TRAFFIC)
+    if moved and moved.run_key != run_key:
+        raise DeclinedError(f"{moved.actor} made v{version} serve ({moved.reason}); use rollback to leave it")
 
 
 def _still_serving(state: State, compared_with: int | None) -> None:
@@ -135,17 +120,28 @@ def _still_serving(state: State, compared_with: int | None) -> None:
         raise DeclinedError(f"{now} is serving, and this candidate was compared with {then}; retrain to compare anew")
 
 
-def _not_withdrawn(history: History, version: int) -> None:
-    entry = history.withdrawal(version)
-    if entry:
-        raise FailedError(f"v{version} was withdrawn: {entry.reason}; a number never comes back, trigger a new run")
+def _not_taken_back(history: History, version: int) -> None:
+    entry = history.of_version(version, *TAKEN_BACK)
+    if entry is None:
+        return
+    if entry.event is Event.DECLINED:
+        raise DeclinedError(entry.reason)
+    raise FailedError(f"v{version} was withdrawn: {entry.reason}; a number never comes back, trigger a new run")
 
 
 def _displace(history: History, occupant: int, *, by: int) -> str:
     """A newer candidate takes the seat of one that was left behind; nobody takes it from a person's roll-back."""
     entry = history.of_version(occupant, Event.EXPOSED)
     if entry and entry.run_key.startswith(ROLLBACK_KIND):
-        raise DeclinedError(f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC")
+        raise CouldNotTellError(
+            f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC; when that is finished or "
+            f"given up (see status), clear this task"
+        )
     if occupant > by:
         raise DeclinedError(f"v{occupant}, which is newer, is being proven")
     return f"to be proven; takes the seat of v{occupant}, which was neither promoted nor withdrawn"
+
+
+def _last_move(history: History) -> str:
+    entry = next((e for e in reversed(history.entries) if e.event in (*GIVEN_TRAFFIC, Event.WITHDRAWN)), None)
+    return f"v{entry.version} {entry.event} by {entry.actor}: {entry.reason}" if entry else "the journal moved"

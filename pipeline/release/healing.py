@@ -5,9 +5,8 @@ replica that was away while the version was exposed would so serve the old one u
 versions with the label where it points now; once the new one is loaded, the next poll of the config file is accepted.
 """
 
-from pipeline.release.config import LABEL
 from serving.apis import file_system_storage_path_source_pb2, model_server_config_pb2
-from serving.replica import Replica
+from serving.replica import STABLE, Replica
 
 _Policy = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
@@ -27,7 +26,7 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
     status = replica.status(model, serving)
     if status is not None and not status.ended:
         return None  # loaded or loading: it follows at its next poll
-    behind = replica.version_behind(model, LABEL)
+    behind = replica.version_behind(model, STABLE)
     replica.reload(_config(model, base_path, versions={serving, behind} - {None}, label=behind))
     told = "nothing" if behind is None else f"v{behind}"
     return f"{replica.address} had not loaded v{serving} (its label answers {told}); handed it both versions"
@@ -43,7 +42,7 @@ def _config(
         model_version_policy=_Policy(specific=_Policy.Specific(versions=sorted(v for v in versions if v is not None))),
     )
     if label is not None:
-        config.version_labels[LABEL] = label
+        config.version_labels[STABLE] = label
     return model_server_config_pb2.ModelServerConfig(
         model_config_list=model_server_config_pb2.ModelConfigList(config=[config])
     )

@@ -19,12 +19,25 @@ from pipeline.verdicts.verdict import Verdict
 
 
 class Event(StrEnum):
+    """What an entry says of its version.
+
+    `confirmed`: every replica answers from it. `declined`: its run gave it up because the world had moved on.
+    `released`: it was let out of memory by a roll-back, and nothing is said against it.
+    """
+
     CLAIMED = "claimed"
     PUBLISHED = "published"
     EXPOSED = "exposed"
     PROMOTED = "promoted"
+    CONFIRMED = "confirmed"
     WITHDRAWN = "withdrawn"
+    DECLINED = "declined"
     ROLLED_BACK = "rolled back"
+    RELEASED = "released"
+
+
+GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK)
+TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,8 @@ class History:
 
     def withdrawal(self, version: int) -> Entry | None:
         """The entry that took a version back, unless a person has brought it back to serve since."""
-        last = self.of_version(version, Event.WITHDRAWN, Event.PROMOTED, Event.ROLLED_BACK)
-        return last if last and last.event is Event.WITHDRAWN else None
+        last = self.of_version(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
+        return last if last and last.event in TAKEN_BACK else None
 
     def was_good(self, version: int) -> bool:
         """Whether a version has served and has not been taken back since."""
@@ -92,10 +105,20 @@ class History:
         return served and self.withdrawal(version) is None and version != self.state.leaving
 
     def good_before(self, version: int | None) -> int | None:
-        """The last good version promoted before `version` first was, other than the one that serves now."""
+        """The last good version promoted before `version` first was: what it would fall back to."""
+        return next((v for v in reversed(self._promoted_before(version)) if self.was_good(v)), None)
+
+    def is_older(self, version: int, than: int) -> bool:
+        """Whether a version was first promoted before another."""
+        return version in self._promoted_before(than)
+
+    def _promoted_before(self, version: int | None) -> list[int]:
         order = list(dict.fromkeys(e.version for e in self.entries if e.event is Event.PROMOTED))
-        earlier = order[: order.index(version)] if version in order else order
-        return next((v for v in reversed(earlier) if self.was_good(v) and v not in (version, self.state.serving)), None)
+        return order[: order.index(version)] if version in order else order
+
+    def until(self, moment: datetime) -> "History":
+        """The history as it was at a moment."""
+        return History(tuple(entry for entry in self.entries if entry.at <= moment))
 
 
 class Journal:

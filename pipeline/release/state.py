@@ -73,18 +73,23 @@ def withdraw(state: State, version: int) -> State:
     )
 
 
+def release(state: State) -> State:
+    """Give the candidate's seat back to `previous`, without a word about the candidate."""
+    return state.model_copy(update={"candidate": None})
+
+
 def roll_back(state: State, target: int, *, previous: int | None) -> State:
     """Give traffic to `target`, which is loaded, and start to take away what served.
 
     Args:
         state: the state now.
         target: `previous`, or a version that was exposed for this.
-        previous: the last good version before `target`, loaded once the one that leaves is gone.
+        previous: the last good version before `target`, loaded once the one that leaves is gone. Where it is the very
+            version that served until now, nothing leaves: the two change places.
     """
     if target not in resident(state):
         raise Refused(f"v{target} is not loaded; it must be exposed first")
     if target == state.serving:
         raise Refused(f"v{target} is serving already")
-    return state.model_copy(
-        update={"serving": target, "leaving": state.serving, "previous": previous, "candidate": None}
-    )
+    leaving = state.serving if state.serving != previous else None
+    return state.model_copy(update={"serving": target, "leaving": leaving, "previous": previous, "candidate": None})

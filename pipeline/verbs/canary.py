@@ -29,39 +29,38 @@ def canary(context: Context) -> CanaryRecord:
         FailedError: a replica cannot load the candidate or answered wrongly.
         CouldNotTellError: a replica gave no answer before the deadline.
     """
-    spec = context.records.need(SpecRecord).spec.model
-    published = context.records.need(PublishRecord).version
+    version = context.records.need(PublishRecord).version
     compared_with = context.records.need(GateRecord).serving_version
     try:
-        context.journal.decide(
-            lambda history: decisions.expose(history, version=published, compared_with=compared_with)
-        )
+        context.journal.decide(lambda history: decisions.expose(history, version=version, compared_with=compared_with))
+        context.mirror(context.rollout.settle())
+        start = time.monotonic()
+        arrival = context.rollout.wait_loaded(version)
+        load_seconds = time.monotonic() - start
+        verdict = _judge(context, arrival, version=version, compared_with=compared_with)
+        # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
+        decisions.require_seat(context.journal.read().state, version)
     except DeclinedError as declined:
-        stand_down(context, published, reason=str(declined))
-        return CanaryRecord(outcome="declined", reason=str(declined), version=published, verdict=None)
-    history = context.rollout.settle()
-    start = time.monotonic()
-    arrival = context.rollout.wait_loaded(published, serving=compared_with)
-    load_seconds = time.monotonic() - start
-    if arrival.complete:
-        context.mirror(history)
-        questions = _questions(
-            context.records.need(ProbeSet), spec.name, published, serving=compared_with, policy=spec.canary
-        )
-        reports = [_question(context, address, questions) for address in arrival.there]
-        expected = context.rollout.fleet.expected
-        verdict = judge(reports, expected=expected, min_accuracy=spec.gate.min_accuracy, policy=spec.canary)
-    else:
-        verdict = _not_loaded(arrival)
+        stand_down(context, version, reason=str(declined))
+        return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)
     if verdict.decision is Decision.PASS:
-        return CanaryRecord(version=published, verdict=verdict, load_seconds=round(load_seconds, 2))
+        return CanaryRecord(version=version, verdict=verdict, load_seconds=round(load_seconds, 2))
     context.records.note_attempt("canary", verdict)
-    raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{published}: {verdict}")
+    raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
 
 
-def _not_loaded(arrival: Arrival) -> Verdict:
-    decision = Decision.UNKNOWN if arrival.undecided else Decision.FAIL
-    return Verdict(decision=decision, reasons=tuple(f"{each.address}: {each.told}" for each in arrival.missing))
+def _judge(context: Context, arrival: Arrival, *, version: int, compared_with: int | None) -> Verdict:
+    if not arrival.complete:
+        return arrival.verdict()
+    spec = context.records.need(SpecRecord).spec.model
+    probes = context.records.need(ProbeSet)
+    questions = _questions(probes, spec.name, version, serving=compared_with, policy=spec.canary)
+    return judge(
+        [_question(context, address, questions) for address in arrival.there],
+        expected=context.rollout.fleet.expected,
+        min_accuracy=spec.gate.min_accuracy,
+        policy=spec.canary,
+    )
 
 
 def _question(context: Context, address: str, questions: Questions) -> ReplicaReport:

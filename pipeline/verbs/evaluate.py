@@ -6,7 +6,7 @@ import random
 
 from pipeline import layout, tracking
 from pipeline.context import Context
-from pipeline.errors import FailedError, MissingError, UnderstudyError
+from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
 from pipeline.learning import export, scoring
 from pipeline.learning.images import read_image
 from pipeline.records import (
@@ -20,7 +20,6 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.release.journal import History
 from pipeline.spec import CanaryPolicy
 from serving.model_server.status import StatusError
 
@@ -32,17 +31,15 @@ Images = list[tuple[bytes, str]]
 def evaluate(context: Context) -> EvaluateRecord:
     """Run exported SavedModels, candidate and serving alike, on encoded images.
 
-    A serving model that cannot be measured is not an error here: the evaluation says why, and the gate cannot tell.
-
     Raises:
-        CouldNotTellError: MLflow does not answer.
+        CouldNotTellError: MLflow does not answer, or the version that serves cannot be measured.
         FailedError: an image is not what the snapshot saw, or the export does not keep its promises to clients.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
     trained = context.records.need(TrainRecord)
     images = [(read_image(context.bucket, context.model, each), each.label) for each in data.split("holdout")]
-    history = context.journal.read()
+    serving = context.journal.read().state.serving
     truth = [label for _, label in images]
     folder = context.bucket.uri(trained.model_key)
     exported = scoring.ExportedModel(folder)
@@ -57,13 +54,8 @@ def evaluate(context: Context) -> EvaluateRecord:
         data_digest=data.digest,
         size_mb=context.bucket.size(trained.model_key) / 1e6,
     )
-    serving, problem = _baseline(context, history, images, data_digest=data.digest)
-    evaluation = Evaluation(
-        candidate=candidate,
-        serving_version=history.state.serving,
-        serving=serving,
-        serving_problem=problem,
-    )
+    baseline = _baseline(context, serving, images, data_digest=data.digest)
+    evaluation = Evaluation(candidate=candidate, serving_version=serving, serving=baseline)
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
     with tracking.tracked_run(context.settings.mlflow_url, spec):
         tracking.log_evaluation(evaluation, truth, predictions.labels, model_id=trained.mlflow_model)
@@ -71,26 +63,29 @@ def evaluate(context: Context) -> EvaluateRecord:
     return EvaluateRecord(evaluation=evaluation)
 
 
-def _baseline(
-    context: Context, history: History, images: Images, *, data_digest: str
-) -> tuple[Performance | None, str]:
-    """The serving version on the same images, computed once per model and data; or why it cannot be had."""
-    version = history.state.serving
+def _baseline(context: Context, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
+    """The serving version on the same images, computed once per model and data; None where nothing serves.
+
+    Raises:
+        CouldNotTellError: something serves and cannot be measured.
+    """
     if version is None:
-        return None, ""
+        return None
     folder = layout.version(context.model, version)
     try:
         digest = export.model_digest(context.bucket.digests(folder))
         kept = layout.baseline(context.model, digest, data_digest)
         try:
-            return Performance.model_validate_json(context.bucket.read(kept)), ""
+            return Performance.model_validate_json(context.bucket.read(kept))
         except MissingError:
             measured = _measure(context, folder, images, model_digest=digest, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
-            return measured, ""
+            return measured
     except (UnderstudyError, StatusError) as error:
-        log.warning("the serving v%d could not be measured: %s", version, error)
-        return None, f"{type(error).__name__}: {error}"
+        raise CouldNotTellError(
+            f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Clear this "
+            f"task when that is mended, or roll back to a version whose files are there"
+        ) from error
 
 
 def _measure(context: Context, folder: str, images: Images, *, model_digest: str, data_digest: str) -> Performance:

@@ -6,7 +6,7 @@ from pipeline.records import CanaryRecord, GateRecord, PromoteRecord
 from pipeline.release import decisions
 from pipeline.release.waiting import Arrival
 from pipeline.verbs.standing_down import stand_down
-from pipeline.verdicts.verdict import Verdict
+from pipeline.verdicts.verdict import Decision, Verdict
 
 
 def promote(context: Context) -> PromoteRecord:
@@ -18,29 +18,36 @@ def promote(context: Context) -> PromoteRecord:
     """
     proven = context.records.need(CanaryRecord)
     compared_with = context.records.need(GateRecord).serving_version
-    assert proven.verdict is not None
+    assert proven.verdict is not None, "a canary that is done has passed"
     version = proven.version
-    # A replica that restarted since the canary is found here, before any traffic has moved.
-    if context.journal.read().state.candidate == version:
-        _require(context.rollout.wait_loaded(version, serving=compared_with), f"v{version} is not loaded everywhere")
     try:
-        _decide(context, version, compared_with=compared_with, verdict=proven.verdict)
+        _move(context, version, compared_with=compared_with, verdict=proven.verdict)
+        arrival = context.rollout.wait_followed(version)
+        if not arrival.overtaken:
+            _require(context, arrival, f"v{version} does not answer everywhere")
+        context.journal.decide(lambda history: decisions.confirm(history, version=version))
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
         return PromoteRecord(outcome="declined", reason=str(declined), version=version)
-    history = context.rollout.settle()
-    arrival = context.rollout.wait_followed(version)
-    _require(arrival, f"v{version} does not answer everywhere")
-    context.mirror(history)
+    context.mirror(context.rollout.settle())
     return PromoteRecord(version=version, replicas=arrival.there)
 
 
-def _decide(context: Context, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
+def _move(context: Context, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
+    # A replica that restarted since the canary is found here, before any traffic has moved.
+    if context.journal.read().state.candidate == version:
+        arrival = context.rollout.wait_loaded(version)
+        if not arrival.overtaken:
+            _require(context, arrival, f"v{version} is not loaded everywhere")
     context.journal.decide(
         lambda history: decisions.promote(history, version=version, compared_with=compared_with, verdict=verdict)
     )
+    context.rollout.settle()
 
 
-def _require(arrival: Arrival, problem: str) -> None:
-    if not arrival.complete:
-        raise (CouldNotTellError if arrival.undecided else FailedError)(f"{problem}: {arrival}")
+def _require(context: Context, arrival: Arrival, problem: str) -> None:
+    if arrival.complete:
+        return
+    verdict = arrival.verdict()
+    context.records.note_attempt("promote", verdict)
+    raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {arrival}")

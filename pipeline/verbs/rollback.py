@@ -2,111 +2,116 @@
 
 import logging
 import time
-from datetime import datetime
+from functools import partial
 
 from pipeline import layout
 from pipeline.context import Context
-from pipeline.errors import BadInputError, CouldNotTellError, FailedError
+from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
 from pipeline.records import CanaryRecord
-from pipeline.release import decisions
-from pipeline.release.journal import Change, History
-from pipeline.release.state import resident
+from pipeline.release import going_back
+from pipeline.release.decisions import ROLLBACK_KIND
+from pipeline.release.going_back import Wish
+from pipeline.release.journal import History
+from pipeline.release.state import State
+from pipeline.verdicts.verdict import Decision
 
 log = logging.getLogger(__name__)
 
 
-def plan(context: Context, *, to: str, asked_at: datetime) -> tuple[int, str]:
+def plan(context: Context, wish: Wish) -> tuple[int, str]:
     """The target, and in words what a roll-back to it will do and how long that takes.
 
     Raises:
         BadInputError: there is no such target, or its files are gone.
+        DeclinedError: what the person wanted to leave does not serve any more.
     """
     history = context.journal.read()
-    target = decisions.target_of(history, run_key=context.run_key, to=to, asked_at=asked_at)
-    state = history.state
-    if state.serving == target:
-        return target, f"v{target} is serving already; nothing to do"
+    if not history.entries:
+        raise BadInputError(f"nothing was ever released for {context.model!r} in {context.bucket.uri('')}")
+    target = going_back.target_of(history, wish)
+    if history.state.serving == target:
+        return target, f"v{target} is serving already; nothing to move"
     _require_files(context, target)
     poll = context.settings.config_poll_seconds
-    words = f"v{state.serving} -> v{target}"
+    words = f"{_served_by(history.state)} -> v{target}"
     taken_back = history.withdrawal(target)
     if taken_back:
-        words += f" (v{target} was withdrawn on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    if target in resident(state):
-        return target, f"{words}; it is in memory on every replica: one poll of their config, {poll:g} s"
+        words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
+    if context.rollout.is_loaded_somewhere(target):
+        return target, f"{words}; it is in memory: one poll of the replicas' config, {poll:g} s"
     took = _load_seconds(context, target, history)
     return target, f"{words}; it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
 
 
-def rollback(context: Context, *, to: str, reason: str, asked_at: datetime) -> dict[str, object]:
-    """Bring `to` to serve and wait until every replica answers from it; what was done, for the log.
+def rollback(context: Context, wish: Wish) -> dict[str, object]:
+    """Do it, and wait until every replica answers from the target; what was done, for the log.
 
-    Repeated with the same run key it finishes what it began and goes no step further.
+    Repeated with the same run key it finishes what it began, and once it is carried out it is never done again.
 
     Raises:
         BadInputError: no reason, or no such target; nothing was changed.
-        FailedError: the target cannot be loaded; what served still serves.
+        DeclinedError: what was asked for is overtaken by another decision; nothing was changed.
+        FailedError: no replica can load the target; what served still serves.
         CouldNotTellError: traffic has moved where a replica answered; names those that did not follow.
     """
-    if not reason.strip():
+    if not context.run_key.startswith(ROLLBACK_KIND):
+        raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...); leave --run out")
+    if not wish.reason.strip():
         raise BadInputError("a roll-back needs a reason; the history keeps it for whoever asks later")
     start = time.monotonic()
-    context.rollout.settle()
-    target, words = plan(context, to=to, asked_at=asked_at)
+    target, words = plan(context, wish)
     log.info("%s", words)
-    left = context.journal.read().state.serving
-    history = _move(context, target, reason=reason)
-    arrival = context.rollout.wait_followed(target, spare_silent=True)
+    left = context.rollout.settle().state.serving
+    _move(context, wish, target)
+    arrival = context.rollout.wait_followed(target, best_effort=True)
     seconds = time.monotonic() - start
+    if arrival.overtaken:
+        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
     if not arrival.complete:
-        context.mirror(history)
+        context.mirror(context.journal.read())
         raise CouldNotTellError(
-            f"v{target} is what should serve since {seconds:.1f} s; not followed: {arrival}. "
-            f"Each follows when it can read its config; run the same roll-back again to confirm"
+            f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then roll "
+            f"back --to {target} to confirm"
         )
-    history = _finish(context, reason=reason)
-    context.mirror(history)
+    context.journal.decide(lambda history: going_back.let_go(history, reason=wish.reason))
+    context.mirror(context.rollout.settle())
     return {"version": target, "left": left, "seconds": round(seconds, 2), "replicas": list(arrival.there)}
 
 
-def _move(context: Context, target: int, *, reason: str) -> History:
+def _move(context: Context, wish: Wish, target: int) -> None:
     """Write and carry out one step after another until the label is on the target."""
     while True:
-        history = context.journal.decide(lambda history: decisions.roll_back(history, target=target, reason=reason))
+        loaded = context.rollout.is_loaded_somewhere(target)
+        step = partial(going_back.next_step, wish=wish, target=target, loaded=loaded)
+        history = context.journal.decide(step)
         context.rollout.settle()
-        state = history.state
-        if state.serving == target:
-            return history
-        if state.candidate == target:
-            _load(context, target, serving=state.serving)
+        if history.state.serving == target:
+            return
+        if history.state.candidate == target and not loaded:
+            _load(context, target)
 
 
-def _load(context: Context, target: int, *, serving: int | None) -> None:
-    arrival = context.rollout.wait_loaded(target, serving=serving, spare_silent=True)
-    if arrival.there and all(standing.silent for standing in arrival.missing):
-        return
-    problem = f"v{target} cannot be loaded: {arrival}"
-    context.journal.decide(lambda history: decisions.withdraw(history, version=target, reason=problem))
+def _load(context: Context, target: int) -> None:
+    arrival = context.rollout.wait_loaded(target, best_effort=True)
+    if arrival.overtaken:
+        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+    if arrival.there:
+        return  # the others are healed, or named, when the label has moved
+    problem = f"v{target} is loaded by no replica: {arrival}"
+    context.journal.decide(lambda history: going_back.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
-    raise FailedError(f"{problem}; v{history.state.serving} still serves")
+    unknown = arrival.verdict().decision is Decision.UNKNOWN
+    raise (CouldNotTellError if unknown else FailedError)(f"{problem}; {_served_by(history.state)} still serves")
 
 
-def _finish(context: Context, *, reason: str) -> History:
-    """Every replica answers from the target: the version it left goes out of memory, an older good one comes in."""
-
-    def let_go(history: History) -> Change | None:
-        leaving = history.state.leaving
-        return None if leaving is None else decisions.withdraw(history, version=leaving, reason=reason)
-
-    context.journal.decide(let_go)
-    return context.rollout.settle()
+def _served_by(state: State) -> str:
+    return f"v{state.serving}" if state.serving is not None else "nothing"
 
 
 def _require_files(context: Context, target: int) -> None:
-    if not context.bucket.exists(f"{layout.version(context.model, target)}/saved_model.pb"):
-        raise BadInputError(
-            f"v{target} has no files at {layout.version(context.model, target)} any more; choose another with --to"
-        )
+    folder = layout.version(context.model, target)
+    if not context.bucket.exists(f"{folder}/saved_model.pb"):
+        raise BadInputError(f"v{target} has no files at {folder} any more; choose another with --to")
 
 
 def _load_seconds(context: Context, target: int, history: History) -> float:

@@ -5,10 +5,6 @@ from pipeline.release import decisions
 
 
 def stand_down(context: Context, version: int, *, reason: str) -> None:
-    """Withdraw `version` if it still could serve, and let the config say so. What serves is not touched."""
-    context.journal.decide(
-        lambda history: (
-            None if history.state.serving == version else decisions.withdraw(history, version=version, reason=reason)
-        )
-    )
+    """Give up `version` unless it serves, and let the config say so. What serves is not touched."""
+    context.journal.decide(lambda history: decisions.stand_down(history, version=version, reason=reason))
     context.mirror(context.rollout.settle())

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from pipeline.context import Context
 from pipeline.mirror import aliases, wanted_aliases
-from pipeline.release.config import LABEL
+from pipeline.release.going_back import unfinished
 from pipeline.release.journal import History
 from pipeline.release.state import resident
 from serving.errors import ServingError
-from serving.replica import Replica
+from serving.replica import STABLE, Replica
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def status(context: Context) -> Status:
 
 def table(found: Status) -> Group:
     """The same for a person."""
-    replicas = Table("replica", f"label {LABEL!r}", "loaded", "agrees", title=f"{found.model}: {_roles(found.state)}")
+    replicas = Table("replica", f"label {STABLE!r}", "loaded", "agrees", title=f"{found.model}: {_roles(found.state)}")
     for replica in found.replicas:
         loaded = ", ".join(f"v{v} {state.lower()}" for v, state in sorted(replica.versions.items()) if state != "END")
         label = f"v{replica.serving}" if replica.serving is not None else "-"
@@ -78,7 +78,7 @@ def _ask(context: Context, address: str) -> ReplicaStatus:
     try:
         with Replica(address, timeout=context.settings.rpc_seconds) as replica:
             versions = {each.version: each.state for each in replica.statuses(context.model)}
-            serving = replica.version_behind(context.model, LABEL) if versions else None
+            serving = replica.version_behind(context.model, STABLE) if versions else None
     except ServingError as error:
         return ReplicaStatus(address, serving=None, versions={}, problem=error.told)
     return ReplicaStatus(address, serving, versions)
@@ -92,8 +92,9 @@ def _differences(found: Status, history: History) -> list[str]:
             f"the config renders entry {found.config_entry}, the journal is at {found.entry}: a verb stopped half-way; "
             f"run it again, or any release verb"
         )
-    if state.leaving is not None:
-        told.append(f"the roll-back from v{state.leaving} is not finished: run it again")
+    left = unfinished(history)
+    if left:
+        told.append(left)
     for replica in found.replicas:
         told += _replica_differences(replica, serving=state.serving, loaded=set(resident(state)))
     wanted = wanted_aliases(state)

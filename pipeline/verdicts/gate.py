@@ -41,7 +41,7 @@ def limits(candidate: Performance, policy: GatePolicy) -> list[Check]:
 def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
     version = evaluation.serving_version
     if evaluation.serving is None:
-        reason = f"version {version} serves but could not be measured: {evaluation.serving_problem}"
+        reason = f"version {version} serves and was not measured"
         return Check(decision=Decision.UNKNOWN, reason=reason)
     pairs = _pair(evaluation.candidate, evaluation.serving)
     if pairs is None:

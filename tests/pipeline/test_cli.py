@@ -72,7 +72,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
         ("has no spec record; run `snapshot`", ["train", "--run", "retrain-1"], {}),
         ("a roll-back needs a reason", ["rollback", "--to", "previous"], {}),
         ("to: String should match pattern", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
-        ("there is no previous good version", ["rollback", "--reason", "bad"], {}),
+        ("nothing was ever released for 'digits'", ["rollback", "--reason", "bad"], {}),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_in_a_line_and_changes_nothing(
@@ -114,7 +114,9 @@ def test_history_and_status_speak_to_people_and_to_programs(world: World) -> Non
     status = pipeline(world.folder, "status", "--json", **address)
     table = pipeline(world.folder, "status", **address)
 
-    assert ["claimed", "published", "exposed", "promoted"] == [entry["event"] for entry in json.loads(history.stdout)]
+    assert ["claimed", "published", "exposed", "promoted", "confirmed"] == [
+        e["event"] for e in json.loads(history.stdout)
+    ]
     assert [1, 1] == [replica["serving"] for replica in json.loads(status.stdout)["replicas"]]
     assert "MLflow: no answer" in table.stdout
     assert "serving v1" in table.stdout

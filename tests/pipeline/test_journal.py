@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.errors import BadInputError, DeclinedError, FailedError, StorageError
+from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.release import decisions
+from pipeline.release.going_back import Wish, let_go, next_step, target_of
 from pipeline.release.journal import Change, Event, History, Journal
 from pipeline.release.state import State, claim, resident
 from pipeline.storage import Bucket
@@ -56,15 +57,18 @@ class Releases:
         self.promote(run_key, version)
         return version
 
-    def roll_back(self, run_key: str, target: int) -> History:
-        """All the steps a roll-back writes."""
-        journal = self.journal(run_key)
+    def roll_back(self, target: int, run_key: str) -> History:
+        """All the steps a roll-back writes; every version is loaded as soon as it is exposed."""
+        journal, asked = self.journal(run_key), wish(run_key, str(target))
         history = self.history()
         while history.state.serving != target:
-            history = journal.decide(lambda h: decisions.roll_back(h, target=target, reason="bad"))
-        leaving = history.state.leaving
-        assert leaving is not None
-        return journal.decide(lambda h: decisions.withdraw(h, version=leaving, reason="bad"))
+            loaded = target in resident(history.state)
+            history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
+        return journal.decide(lambda h: let_go(h, reason="bad"))
+
+
+def wish(run_key: str, to: str, *, at: datetime | None = None) -> Wish:
+    return Wish(run_key, to, "bad", at or datetime.now(UTC))
 
 
 @pytest.fixture
@@ -123,7 +127,12 @@ def test_a_candidate_compared_with_an_older_version_is_declined(releases: Releas
 def test_a_withdrawn_version_is_never_exposed_again(releases: Releases) -> None:
     """I4."""
     version = releases.publish("retrain-1")
-    releases.journal().decide(lambda h: decisions.withdraw(h, version=version, reason="golden answers differ"))
+    releases.expose("retrain-1", version)
+    releases.journal().decide(
+        lambda h: decisions.withdraw(
+            h, version=version, run_key="retrain-1", reason="golden answers differ", verdict=None
+        )
+    )
 
     with pytest.raises(FailedError, match="v1 was withdrawn: golden answers differ"):
         releases.expose("retrain-1", version)
@@ -166,9 +175,9 @@ def test_nobody_takes_the_seat_from_a_roll_back(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
     version = releases.publish("retrain-4")
-    releases.journal("rollback-5").decide(lambda h: decisions.roll_back(h, target=1, reason="bad"))
+    releases.journal("rollback-5").decide(lambda h: next_step(h, wish=wish("rollback-5", "1"), target=1, loaded=False))
 
-    with pytest.raises(DeclinedError, match="ann is rolling back to v1"):
+    with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):
         releases.expose("retrain-4", version)
 
 
@@ -176,7 +185,7 @@ def test_rolling_back_to_previous_loads_nothing_and_brings_the_one_before_back(r
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
     before = releases.history().seq
-    history = releases.roll_back("rollback-4", 2)
+    history = releases.roll_back(2, "rollback-4")
 
     assert [Event.ROLLED_BACK, Event.WITHDRAWN] == [entry.event for entry in history.entries[before:]]
     assert State(serving=2, previous=1, next_version=4) == history.state
@@ -186,7 +195,7 @@ def test_rolling_back_to_a_version_not_in_memory_exposes_it_first(releases: Rele
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
     before = releases.history().seq
-    history = releases.roll_back("rollback-4", 1)
+    history = releases.roll_back(1, "rollback-4")
 
     assert [Event.EXPOSED, Event.ROLLED_BACK, Event.WITHDRAWN] == [e.event for e in history.entries[before:]]
     assert State(serving=1, next_version=4) == history.state
@@ -198,7 +207,7 @@ def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Relea
     releases.release("retrain-2")
     version = releases.publish("retrain-3")
     releases.expose("retrain-3", version)
-    history = releases.roll_back("rollback-4", 1)
+    history = releases.roll_back(1, "rollback-4")
 
     assert 1 == history.state.serving
     with pytest.raises(DeclinedError, match="v1 is serving, and this candidate was compared with v2"):
@@ -208,8 +217,8 @@ def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Relea
 def test_a_roll_back_does_not_wait_for_an_unfinished_one(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    releases.journal("rollback-4").decide(lambda h: decisions.roll_back(h, target=2, reason="bad"))
-    history = releases.roll_back("rollback-5", 1)
+    releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish("rollback-4", "2"), target=2, loaded=True))
+    history = releases.roll_back(1, "rollback-5")
 
     assert State(serving=1, next_version=4) == history.state
 
@@ -218,18 +227,18 @@ def test_versions_rolled_away_from_are_not_good_any_more(releases: Releases) -> 
     """F46: "previous" never leads forward to what was rejected."""
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    releases.roll_back("rollback-4", 2)
+    releases.roll_back(2, "rollback-4")
     history = releases.history()
 
     assert not history.was_good(3)
-    assert 1 == decisions.target_of(history, run_key="rollback-5", to="previous", asked_at=datetime.now(UTC))
+    assert 1 == target_of(history, wish("rollback-5", "previous", at=datetime.now(UTC)))
 
 
 def test_a_person_may_bring_a_withdrawn_version_back_by_its_number(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.release("retrain-2")
-    releases.roll_back("rollback-3", 1)
-    history = releases.roll_back("rollback-4", 2)
+    releases.roll_back(1, "rollback-3")
+    history = releases.roll_back(2, "rollback-4")
 
     assert 2 == history.state.serving
     assert history.withdrawal(2) is None
@@ -240,20 +249,20 @@ def test_a_colleague_who_asked_at_the_same_time_goes_no_step_further(releases: R
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
     asked = datetime.now(UTC)
-    releases.roll_back("rollback-4", 2)
+    releases.roll_back(2, "rollback-4")
     history = releases.history()
 
-    assert 2 == decisions.target_of(history, run_key="rollback-5", to="previous", asked_at=asked)
+    assert 2 == target_of(history, wish("rollback-5", "previous", at=asked))
     later = asked + timedelta(days=1)
-    assert 1 == decisions.target_of(history, run_key="rollback-6", to="previous", asked_at=later)
+    assert 1 == target_of(history, wish("rollback-6", "previous", at=later))
 
 
 def test_a_repeated_roll_back_keeps_its_own_target(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    releases.roll_back("rollback-4", 2)
+    releases.roll_back(2, "rollback-4")
 
-    assert 2 == decisions.target_of(releases.history(), run_key="rollback-4", to="previous", asked_at=LONG_AGO)
+    assert 2 == target_of(releases.history(), wish("rollback-4", "previous", at=LONG_AGO))
 
 
 def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Releases) -> None:
@@ -262,7 +271,7 @@ def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Rel
     releases.publish("retrain-3")
 
     with pytest.raises(BadInputError, match="v3 has never served; versions that have served: v1"):
-        decisions.target_of(releases.history(), run_key="rollback-4", to="3", asked_at=LONG_AGO)
+        target_of(releases.history(), wish("rollback-4", "3", at=LONG_AGO))
 
 
 def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Releases) -> None:
@@ -270,16 +279,20 @@ def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Rel
     releases.release("retrain-1")
 
     with pytest.raises(BadInputError, match="no previous good version"):
-        decisions.target_of(releases.history(), run_key="rollback-2", to="previous", asked_at=datetime.now(UTC))
+        target_of(releases.history(), wish("rollback-2", "previous", at=datetime.now(UTC)))
 
 
 def test_a_promotion_that_stopped_half_way_is_undone_label_first(releases: Releases) -> None:
     releases.release("retrain-1")
     version = releases.release("retrain-2")
     journal = releases.journal("retrain-2")
-    history = journal.decide(lambda h: decisions.undo_promotion(h, version=version, reason="b:1 did not follow"))
+    history = journal.decide(
+        lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-2", reason="b:1 did not follow")
+    )
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
     assert (1, 2) == resident(history.state)
-    history = journal.decide(lambda h: decisions.withdraw(h, version=version, reason="b:1 did not follow"))
+    history = journal.decide(
+        lambda h: decisions.withdraw(h, version=version, run_key="retrain-2", reason="b:1 did not follow", verdict=None)
+    )
     assert State(serving=1, next_version=3) == history.state

@@ -65,13 +65,17 @@ def trained(url: str, name: str) -> Trained:
     return Trained(run, model["model"]["info"]["model_id"])
 
 
+def unknown(version: int) -> None:
+    """MLflow keeps nothing of any version."""
+
+
 def tags(url: str, run: str) -> dict[str, str]:
     reply = httpx.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": run}, timeout=10)
     return {tag["key"]: tag["value"] for tag in reply.json()["run"]["data"]["tags"]}
 
 
 def follow(url: str, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
-    assert mirror(url=url, model=name, history=history, new=new) is None
+    assert mirror(url=url, model=name, history=history, trained=new.get) is None
     return aliases(url=url, model=name)
 
 
@@ -88,7 +92,7 @@ def test_aliases_and_decisions_follow_a_release_and_a_roll_back(url: str, tmp_pa
     assert {"production": 2, "previous": 1} == follow(url, name, releases.promote("retrain-2", version), {2: second})
     assert ("promoted", "2") == (tags(url, second.run)["decision"], tags(url, second.run)["served_version"])
 
-    assert {"production": 1} == follow(url, name, releases.roll_back("rollback-3", 1), {})
+    assert {"production": 1} == follow(url, name, releases.roll_back(1, "rollback-3"), {})
     assert ("promoted", "withdrawn") == (tags(url, first.run)["decision"], tags(url, second.run)["decision"])
 
 
@@ -103,6 +107,25 @@ def test_mirroring_again_registers_nothing_twice(url: str, tmp_path: Path) -> No
     ).json()
 
     assert 1 == len(reply["model_versions"])
+
+
+def test_a_release_made_while_mlflow_was_down_is_registered_by_the_next_verb(url: str, tmp_path: Path) -> None:
+    """F7: whichever verb that is, also a roll-back of another run."""
+    releases, name = Releases(tmp_path), "late"
+    models = {version: trained(url, f"late_{version}") for version in (1, 2)}
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+
+    assert {"production": 1} == follow(url, name, releases.roll_back(1, "rollback-3"), models)
+    assert "withdrawn" == tags(url, models[2].run)["decision"]
+
+
+def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> None:
+    releases = Releases(tmp_path)
+    releases.release("retrain-1")
+
+    for strange in (f"{url}/static-files", "http://[::1", "nonsense"):
+        assert mirror(url=strange, model="m", history=releases.history(), trained=unknown) is not None
 
 
 def test_an_alias_moved_by_hand_is_put_back(url: str, tmp_path: Path) -> None:
@@ -130,7 +153,7 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
     releases = Releases(tmp_path)
     releases.release("retrain-1")
 
-    assert "ConnectError" in (mirror(url=NO_MLFLOW, model="m", history=releases.history(), new={}) or "")
+    assert "ConnectError" in (mirror(url=NO_MLFLOW, model="m", history=releases.history(), trained=unknown) or "")
     assert aliases(url=NO_MLFLOW, model="m") is None
     tag_run(url=NO_MLFLOW, run="r", decision="declined by the gate")
     assert "MLflow does not know of the decision" in caplog.text
@@ -141,6 +164,6 @@ def test_decisions_in_one_word(tmp_path: Path) -> None:
     releases.release("retrain-1")
     releases.publish("retrain-2")
     releases.publish("retrain-3")
-    history = releases.journal().decide(lambda h: decisions.withdraw(h, version=3, reason="bad"))
+    history = releases.journal().decide(lambda h: decisions.stand_down(h, version=3, reason="bad"))
 
     assert ["promoted", "published", "withdrawn"] == [decision_about(history, version) for version in (1, 2, 3)]

@@ -1,0 +1,139 @@
+"""What a roll-back may write next, given the journal. Pure, like `decisions`, whose conventions it shares."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.errors import BadInputError, DeclinedError
+from pipeline.release import state as transitions
+from pipeline.release.decisions import ROLLBACK_KIND
+from pipeline.release.journal import GIVEN_TRAFFIC, Change, Event, History
+from pipeline.release.state import resident
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked for: `to` is `previous` or a number, and `asked_at` decides what "previous" means."""
+
+    run_key: str
+    to: str
+    reason: str
+    asked_at: datetime
+
+
+def target_of(history: History, wish: Wish) -> int:
+    """The version a roll-back is about.
+
+    `previous` is the one before the version that served when the person asked. So a colleague who asked at the same
+    time goes no step further, and one who asks again while a roll-back is unfinished asks to finish it.
+
+    Raises:
+        BadInputError: there is no such version, or it never served; names those that did.
+        DeclinedError: what the person wanted to leave does not serve any more, and neither does what was before it.
+    """
+    begun = history.of_run(wish.run_key, Event.ROLLED_BACK, Event.EXPOSED)
+    if begun:
+        return begun.version
+    if wish.to == "previous":
+        return _previous(history, wish.asked_at)
+    version = int(wish.to)
+    if history.of_version(version, Event.PROMOTED) is None:
+        raise BadInputError(f"v{version} has never served; {_choices(history)}")
+    return version
+
+
+def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Change | None:
+    """The next entry towards `target` serving.
+
+    Args:
+        history: the journal.
+        wish: what was asked for.
+        target: from `target_of`.
+        loaded: whether a replica was seen to have the target in memory.
+
+    Returns:
+        None where the label is on the target, or where the target must be waited for.
+
+    Raises:
+        DeclinedError: this very roll-back has been carried out, and something else was decided since.
+    """
+    state = history.state
+    if state.serving == target:
+        return _free_the_seat(history)
+    done = history.of_run(wish.run_key, Event.ROLLED_BACK)
+    if done:
+        raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
+    if state.leaving is not None:
+        told = f"a newer roll-back, to v{target}, does not wait for it"
+        return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
+    if loaded and target in resident(state):
+        after = transitions.roll_back(state, target, previous=history.good_before(target))
+        return Change(Event.ROLLED_BACK, target, wish.reason, after)
+    if state.candidate == target:
+        return None
+    return Change(Event.EXPOSED, target, f"to roll back to it: {wish.reason}", transitions.expose(state, target))
+
+
+def give_up(history: History, *, target: int, reason: str) -> Change | None:
+    """The target cannot be had: its seat goes back to `previous`. It was good and may be again."""
+    if history.state.candidate != target:
+        return None
+    return Change(Event.RELEASED, target, reason, transitions.release(history.state))
+
+
+def let_go(history: History, *, reason: str) -> Change | None:
+    """Every replica answers from the target: the version it left goes.
+
+    For good, unless it is the older of the two: then a person has undone a roll-back, and said nothing against it.
+    """
+    leaving, serving = history.state.leaving, history.state.serving
+    if leaving is None or serving is None:
+        return None
+    event = Event.RELEASED if history.is_older(leaving, serving) else Event.WITHDRAWN
+    return Change(event, leaving, reason, transitions.withdraw(history.state, leaving))
+
+
+def unfinished(history: History) -> str | None:
+    """What is left of a roll-back that stopped, and the way out; None where there is nothing."""
+    state = history.state
+    if state.leaving is not None:
+        return f"the roll-back from v{state.leaving} is not confirmed by every replica: roll back --to {state.serving}"
+    entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
+    if entry and entry.run_key.startswith(ROLLBACK_KIND):
+        return (
+            f"{entry.actor}'s roll-back to v{entry.version} has not moved the label: roll back --to {entry.version} to "
+            f"finish it, or --to {state.serving} to give it up"
+        )
+    return None
+
+
+def _previous(history: History, asked_at: datetime) -> int:
+    then = history.until(asked_at)
+    if then.state.leaving is not None and then.state.serving is not None:
+        return then.state.serving
+    target = then.state.previous if then.state.previous is not None else then.good_before(then.state.serving)
+    if target is None:
+        raise BadInputError(f"there is no previous good version ({then.state}); {_choices(history)}")
+    if history.state.serving not in (then.state.serving, target):
+        raise DeclinedError(
+            f"v{then.state.serving}, which served when you asked, does not serve any more; {_last_move(history)}. If "
+            f"that is bad too, roll back --to a number"
+        )
+    return target
+
+
+def _free_the_seat(history: History) -> Change | None:
+    """The target serves: whatever another roll-back has left on the candidate's seat is given up."""
+    if history.state.candidate is None or unfinished(history) is None:
+        return None
+    return give_up(history, target=history.state.candidate, reason=f"v{history.state.serving} was chosen instead")
+
+
+def _choices(history: History) -> str:
+    served = sorted({e.version for e in history.entries if e.event is Event.PROMOTED})
+    others = [f"v{version}" for version in served if version != history.state.serving]
+    return "versions that have served: " + (", ".join(others) or "none but this")
+
+
+def _last_move(history: History) -> str:
+    entry = next((e for e in reversed(history.entries) if e.event in GIVEN_TRAFFIC), None)
+    return f"v{entry.version} serves since {entry.at:%H:%M:%S} UTC, by {entry.actor}" if entry else "nothing serves"

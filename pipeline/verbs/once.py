@@ -1,0 +1,54 @@
+"""A verb of a run is carried out once: its record is its final answer, for every copy that works."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline import records
+from pipeline.context import Context
+from pipeline.errors import BadInputError, DeclinedError
+from pipeline.release.decisions import ROLLBACK_KIND
+from pipeline.verbs.canary import canary
+from pipeline.verbs.evaluate import evaluate
+from pipeline.verbs.gate import gate
+from pipeline.verbs.promote import promote
+from pipeline.verbs.publish import publish
+from pipeline.verbs.snapshot import snapshot
+from pipeline.verbs.train import train
+from pipeline.verbs.withdraw import withdraw
+
+
+@dataclass(frozen=True)
+class RunVerb:
+    """What a verb does, and the record that holds its answer. An error leaves no record, and may be tried again."""
+
+    name: str
+    work: Callable[[Context], records.Record]
+    record: type[records.Record]
+
+
+RUN_VERBS = (
+    RunVerb("snapshot", snapshot, records.SnapshotRecord),
+    RunVerb("train", train, records.TrainRecord),
+    RunVerb("evaluate", evaluate, records.EvaluateRecord),
+    RunVerb("gate", gate, records.GateRecord),
+    RunVerb("publish", publish, records.PublishRecord),
+    RunVerb("canary", canary, records.CanaryRecord),
+    RunVerb("promote", promote, records.PromoteRecord),
+    RunVerb("withdraw", withdraw, records.WithdrawRecord),
+)
+
+
+def run_once(verb: RunVerb, context: Context) -> records.Record:
+    """Make effects agree with the journal; then the recorded answer of this run, or a new one.
+
+    Raises:
+        BadInputError: the run key is that of a roll-back.
+        DeclinedError: the verb declined, now or when it was run before.
+    """
+    if context.run_key.startswith(ROLLBACK_KIND):
+        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
+    context.rollout.settle()
+    record = context.records.find(verb.record) or context.records.finish(verb.work(context))
+    if record.outcome == "declined":
+        raise DeclinedError(record.reason)
+    return record
