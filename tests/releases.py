@@ -2,7 +2,8 @@
 
 import base64
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,6 +135,11 @@ class World:
         assert version is not None
         return version
 
+    def release_three(self) -> None:
+        """v1 and v2 have served, v3 serves; v2 is in memory beside it and v1 is not."""
+        for number in (1, 2, 3):
+            self.release(f"retrain-{number}")
+
     def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> dict[str, object]:
         """A roll-back asked for now; each is a new one unless its key is given again."""
         key = run_key or f"rollback-{next(self._keys)}"
@@ -141,6 +147,25 @@ class World:
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
         return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]
+
+
+def restart_on_an_older_config(world: World, replica: RunningReplica, *, without: int) -> None:
+    """The replica comes back with a config that does not name a version yet, and sees no newer one."""
+    replica.stop()
+    now = world.config.read_text()
+    world.config.write_text(now.replace(f" versions: {without}", ""))
+    replica.sleep()
+    world.config.write_text(now)
+    replica.start()
+
+
+def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _encoded(image: bytes) -> str:

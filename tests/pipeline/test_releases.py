@@ -1,51 +1,21 @@
-"""The release verbs against real model servers: what each replica serves after every way a release can go."""
+"""The verbs of a run against real model servers: what each replica serves after every way a release can go."""
 
-import re
 import threading
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.context import make_context
-from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.records import CanaryRecord, Record
 from pipeline.release import decisions
-from pipeline.release.going_back import Wish, next_step
 from pipeline.release.journal import Event
-from pipeline.release.rollout import Rollout
 from pipeline.release.state import State
-from pipeline.storage import Bucket
-from pipeline.verbs.rollback import rollback
-from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client
-from serving.errors import NotServedError
 from serving.fleet import parse_fleet
-from tests.fleet import POLL_SECONDS, RunningReplica, write_classifier
+from tests.fleet import write_classifier
 from tests.releases import IMAGES, MODEL, World
-
-
-def restart_on_an_older_config(world: World, replica: RunningReplica, *, without: int) -> None:
-    """The replica comes back with a config that does not name a version yet, and sees no newer one."""
-    replica.stop()
-    now = world.config.read_text()
-    world.config.write_text(now.replace(f" versions: {without}", ""))
-    replica.sleep()
-    world.config.write_text(now)
-    replica.start()
-
-
-def eventually(check: Callable[[], bool], seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_the_first_release_is_loaded_without_a_label_and_then_labelled(world: World) -> None:
@@ -221,149 +191,6 @@ def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(wo
     assert (Event.DECLINED, 3) == world.events()[-1]
 
 
-def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
-    before = world.history().seq
-    done = world.roll_back("previous")
-
-    assert (1, 2) == (done["version"], done["left"])
-    assert [1, 1] == world.answering()
-    assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2)] == world.events(before)
-    assert "ann" == world.history().entries[-1].actor
-    assert "it is bad" == world.history().entries[-1].reason
-
-
-def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: World) -> None:
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    before = world.history().seq
-    world.roll_back("1")
-
-    assert [1, 1] == world.answering()
-    assert [(Event.EXPOSED, 1), (Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 3)] == world.events(before)
-
-
-def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None:
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    (world.bucket / layout.version(MODEL, 1) / "classifier.json").unlink()
-    with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v3 still serves"):
-        world.roll_back("1")
-
-    assert [3, 3] == world.answering()
-    assert State(serving=3, previous=2, next_version=4) == world.history().state
-
-
-def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world: World) -> None:
-    """F42."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    before = world.history().seq
-    world.context("x-1").bucket.remove(layout.version(MODEL, 1))
-
-    with pytest.raises(BadInputError, match="v1 has no files at serve/digits/1"):
-        world.roll_back("previous")
-    assert before == world.history().seq
-
-
-def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
-    with pytest.raises(BadInputError, match="needs a reason"):
-        world.roll_back("previous", reason="  ")
-
-    assert [2, 2] == world.answering()
-
-
-def test_already_there_is_success_and_writes_nothing(world: World) -> None:
-    """F43."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    before = world.history().seq
-    world.roll_back("2")
-
-    assert before == world.history().seq
-
-
-def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) -> None:
-    """Asking for `previous` again finishes the roll-back and goes no step further."""
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    world.replicas[1].stop()
-    with pytest.raises(CouldNotTellError, match=re.escape(f"not followed: {world.replicas[1].address}")):
-        world.roll_back("previous")
-
-    assert 2 == world.history().state.serving
-    assert any("roll back --to 2" in each for each in status(world.context("look-1")).differences)
-    world.replicas[1].start()
-    world.roll_back("previous")
-    assert [2, 2] == world.answering()
-    assert State(serving=2, previous=1, next_version=4) == world.history().state
-
-
-def test_a_replica_that_slept_through_the_expose_is_healed_at_promotion(world: World) -> None:
-    """A server refuses for ever a config whose label points at a version it has not loaded."""
-    world.release("retrain-1")
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
-    world.run("canary", "retrain-2")
-    sleeper = world.replicas[1]
-    restart_on_an_older_config(world, sleeper, without=2)
-    verdict = world.context("retrain-2").records.need(CanaryRecord).verdict
-    assert verdict is not None
-    context = world.context("retrain-2")
-    context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=verdict))
-    context.rollout.settle()
-    sleeper.wake()
-    assert eventually(lambda: world.answering()[0] == 2)
-    time.sleep(5 * POLL_SECONDS)
-    assert [2, 1] == world.answering(), "without healing it stays behind"
-
-    record = world.run("promote", "retrain-2")
-
-    assert [2, 2] == world.answering()
-    assert 2 == record.summary()["replicas"]
-
-
-def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: World) -> None:
-    """It sleeps through the loading of the target and wakes when the label has moved."""
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    sleeper = world.replicas[1]
-    sleeper.sleep()
-    journal = world.context("rollback-1").journal
-    wish = Wish("rollback-1", "1", "bad", datetime.now(UTC))
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
-    world.context("rollback-1").rollout.settle()
-    assert eventually(lambda: world.context("look-1").rollout.is_loaded_somewhere(1))
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
-    world.context("rollback-1").rollout.settle()
-    sleeper.wake()
-    assert eventually(lambda: world.answering()[0] == 1)
-    time.sleep(5 * POLL_SECONDS)
-    assert [1, 3] == world.answering(), "without healing it stays behind"
-
-    world.roll_back("1", run_key="rollback-1")
-
-    assert [1, 1] == world.answering()
-
-
-def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -> None:
-    """A replica that restarted since the canary is found before the label moves anywhere."""
-    world.release("retrain-1")
-    world.follow_seconds = 1.0
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
-    world.run("canary", "retrain-2")
-    restart_on_an_older_config(world, world.replicas[1], without=2)
-    with pytest.raises(FailedError, match="v2 is not loaded everywhere"):
-        world.run("promote", "retrain-2")
-
-    assert [1, 1] == world.answering()
-    assert 1 == world.history().state.serving
-
-
 def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: World) -> None:
     """Label first: a replica that is late never has a label without a model."""
     world.release("retrain-1")
@@ -384,37 +211,6 @@ def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: Wo
 
     assert [Event.ROLLED_BACK, Event.WITHDRAWN] == [rolled_back.event, withdrawn.event]
     assert (withdrawn.at - rolled_back.at).total_seconds() > 0.5
-
-
-def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> None:
-    """Two settle at once; the one that read the older history writes last, looks again and corrects itself."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-
-    class Overtaken(Bucket):
-        """A bucket whose first write is overtaken by a whole roll-back."""
-
-        waiting = True
-
-        def replace(self, key: str, content: bytes) -> None:
-            if self.waiting:
-                self.waiting = False
-                world.roll_back("previous")
-            super().replace(key, content)
-
-    slow = make_context(world.context("x-1").settings, model=MODEL, run_key="x-1")
-    world.config.write_text("# journal entry 0\nmodel_config_list {}\n")
-    rollout = Rollout(
-        model=MODEL,
-        bucket=Overtaken(world.bucket),
-        journal=slow.journal,
-        fleet=slow.rollout.fleet,
-        settings=slow.settings,
-    )
-    rollout.settle()
-
-    assert world.history().seq == rollout.rendered_entry()
-    assert "value: 1" in world.config.read_text()
 
 
 def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
@@ -483,150 +279,6 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     assert [2, 2] == world.answering()
 
 
-def test_a_roll_back_is_carried_out_once(world: World) -> None:
-    """Clearing its task after later releases takes nothing from them."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    world.roll_back("1", run_key="rollback-1")
-    world.release("retrain-3")
-    with pytest.raises(DeclinedError, match=r"this roll-back went to v1 at .*; v3 serves since"):
-        world.roll_back("1", run_key="rollback-1")
-
-    assert [3, 3] == world.answering()
-
-
-def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: World) -> None:
-    """F44: a roll-back of v2 is about v2; a newer approved version wins."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    asked = Wish("rollback-1", "previous", "v2 is bad", datetime.now(UTC))
-    world.release("retrain-3")
-    with pytest.raises(
-        DeclinedError, match="v2, which served when you asked, does not serve any more; v3 serves since"
-    ):
-        rollback(world.context("rollback-1"), asked)
-
-    assert [3, 3] == world.answering()
-
-
-@pytest.mark.parametrize("key", ["retrain-2", "manual-1"])
-def test_a_roll_back_has_a_key_of_its_own(world: World, key: str) -> None:
-    """I4: the key of a retrain would name its withdrawn candidate as the target."""
-    world.release("retrain-1")
-    world.approve("retrain-2", shift=1)
-    world.run("publish", "retrain-2")
-    with pytest.raises(FailedError):
-        world.run("canary", "retrain-2")
-    world.run("withdraw", "retrain-2")
-    with pytest.raises(BadInputError, match="is not the key of a roll-back"):
-        world.roll_back("previous", run_key=key)
-    with pytest.raises(BadInputError, match="is the key of a roll-back"):
-        world.run("publish", "rollback-1")
-
-    assert [1, 1] == world.answering()
-
-
-def test_a_previous_version_that_cannot_load_is_not_given_the_label(world: World) -> None:
-    """That it should be in memory is no proof that it is."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    for replica in world.replicas:
-        replica.stop()
-    (world.bucket / layout.version(MODEL, 1) / "classifier.json").unlink()
-    for replica in world.replicas:
-        replica.start()
-    with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v2 still serves"):
-        world.roll_back("previous")
-
-    assert [2, 2] == world.answering()
-
-
-def test_a_target_is_not_condemned_because_nobody_answers(world: World) -> None:
-    """Silence is no evidence: the target stays good, its seat is free again, and nothing moved."""
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    for replica in world.replicas:
-        replica.stop()
-    with pytest.raises(CouldNotTellError, match="no connection"):
-        world.roll_back("1")
-
-    assert State(serving=3, previous=2, next_version=4) == world.history().state
-    assert world.history().was_good(1)
-
-
-def test_a_target_whose_files_were_mended_is_tried_again(world: World) -> None:
-    """An old failure in a server's memory is not taken for a new one."""
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    file = world.bucket / layout.version(MODEL, 1) / "classifier.json"
-    content = file.read_bytes()
-    file.unlink()
-    with pytest.raises(FailedError):
-        world.roll_back("1")
-    file.write_bytes(content)
-    time.sleep(5 * POLL_SECONDS)  # a server gives a failed version up when a poll shows it is not asked for
-    world.roll_back("1")
-
-    assert [1, 1] == world.answering()
-
-
-def test_one_replica_that_cannot_load_the_target_does_not_hold_the_others_back(world: World) -> None:
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    world.replicas[1].broken = 1
-    with pytest.raises(CouldNotTellError, match=re.escape(world.replicas[1].address)):
-        world.roll_back("1")
-
-    assert [1, 3] == world.answering()
-
-
-def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> None:
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    wish = Wish("rollback-1", "1", "and then it was killed", datetime.now(UTC))
-    world.context("rollback-1").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
-    world.approve("retrain-4")
-    world.run("publish", "retrain-4")
-    with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):
-        world.run("canary", "retrain-4")
-    with pytest.raises(DeclinedError, match="never on a replica"):
-        world.run("withdraw", "retrain-4")
-    assert any("or --to 3 to give it up" in each for each in status(world.context("look-1")).differences)
-    world.roll_back("3")
-
-    assert State(serving=3, previous=2, next_version=5) == world.history().state
-    assert "done" == world.run("canary", "retrain-4").outcome
-
-
-def test_undoing_a_roll_back_keeps_what_it_came_from(world: World) -> None:
-    """v2 to v1 by mistake, then back to v2: v1 is still good and still the way back."""
-    world.release("retrain-1")
-    world.release("retrain-2")
-    world.roll_back("previous")
-    world.roll_back("2")
-
-    assert State(serving=2, previous=1, next_version=3) == world.history().state
-    world.roll_back("previous")
-    assert [1, 1] == world.answering()
-
-
-def test_a_candidate_whose_seat_a_roll_back_took_is_declined_not_condemned(world: World) -> None:
-    for number in (1, 2, 3):
-        world.release(f"retrain-{number}")
-    world.approve("retrain-4", load_seconds=1.0)
-    world.run("publish", "retrain-4")
-    canary = threading.Thread(target=world.roll_back, args=("1",))
-    threading.Timer(0.3, canary.start).start()
-    with pytest.raises(DeclinedError):
-        world.run("canary", "retrain-4")
-    canary.join()
-
-    assert [1, 1] == world.answering()
-    entry = world.history().withdrawal(4)
-    assert entry is not None
-    assert (Event.DECLINED, None) == (entry.event, entry.verdict)
-
-
 def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> None:
     """I5: what a canary could not tell before it passed is no reason for a promotion that failed."""
     world.release("retrain-1")
@@ -647,60 +299,3 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
 
     assert entry is not None
     assert f"fail: {world.replicas[0].address}: the label answers v1" == entry.reason
-
-
-def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
-    wish = Wish("rollback-1", "previous", "bad", datetime.now(UTC))
-    settings = world.context("rollback-1").settings
-    with pytest.raises(BadInputError, match="nothing was ever released for 'digit'"):
-        rollback(make_context(settings, model="digit", run_key="rollback-1"), wish)
-    with pytest.raises(BadInputError, match="is no name of a model"):
-        make_context(settings, model="../../x", run_key="rollback-1")
-
-    assert ["digits"] == sorted({path.stem.partition("-")[0] for path in (world.bucket / "serve").iterdir()})
-
-
-def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
-    wish = Wish("rollback-5", "1", "and then the power went", datetime.now(UTC))
-    world.context("rollback-5").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
-    assert "value: 2" in world.config.read_text()
-
-    world.context("anything-1").rollout.settle()
-
-    assert "value: 1" in world.config.read_text()
-
-
-def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> None:
-    world.release("retrain-1")
-    world.replicas[0].stop()
-    image = np.empty(1, dtype=object)
-    image[0] = IMAGES[0]
-    with Client(parse_fleet(",".join(replica.address for replica in world.replicas))) as client:
-        answers = [client.predict(MODEL, {INPUT: image}).version for _ in range(4)]
-        with pytest.raises(NotServedError):
-            client.predict("cats", {INPUT: image})
-
-    assert [1, 1, 1, 1] == answers
-
-
-def test_status_agrees_after_a_release_and_names_what_differs(world: World) -> None:
-    world.release("retrain-1")
-    assert [] == status(world.context("look-1")).differences
-
-    world.context("x-1").bucket.replace(layout.config(MODEL), b"model_config_list {}\n")
-    world.replicas[1].stop()
-    differences = status(world.context("look-1")).differences
-
-    assert any("the config renders entry None, the journal is at" in each for each in differences)
-    assert any(f"{world.replicas[1].address} gives no answer" in each for each in differences)
-
-
-def test_a_repeated_verb_answers_with_its_record(world: World) -> None:
-    world.release("retrain-1")
-    before = world.history().seq
-    again = [world.run(verb, "retrain-1") for verb in ("publish", "canary", "promote")]
-
-    assert before == world.history().seq
-    assert [1, 1, 1] == [record.summary()["version"] for record in again]

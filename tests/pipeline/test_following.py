@@ -1,0 +1,151 @@
+"""Replicas, configs and clients that are late, asleep or overtaken, and how they come to agree again."""
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from pipeline import layout
+from pipeline.context import make_context
+from pipeline.errors import BadInputError, FailedError
+from pipeline.records import CanaryRecord
+from pipeline.release import decisions
+from pipeline.release.going_back import Wish, next_step
+from pipeline.release.rollout import Rollout
+from pipeline.storage import Bucket
+from pipeline.verbs.rollback import rollback
+from pipeline.verbs.status import status
+from serving.canary import INPUT
+from serving.client import Client
+from serving.errors import NotServedError
+from serving.fleet import parse_fleet
+from tests.fleet import POLL_SECONDS
+from tests.releases import IMAGES, MODEL, World, eventually, restart_on_an_older_config
+
+
+def test_a_replica_that_slept_through_the_expose_is_healed_at_promotion(world: World) -> None:
+    """A server refuses for ever a config whose label points at a version it has not loaded."""
+    world.release("retrain-1")
+    world.approve("retrain-2")
+    world.run("publish", "retrain-2")
+    world.run("canary", "retrain-2")
+    sleeper = world.replicas[1]
+    restart_on_an_older_config(world, sleeper, without=2)
+    verdict = world.context("retrain-2").records.need(CanaryRecord).verdict
+    assert verdict is not None
+    context = world.context("retrain-2")
+    context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=verdict))
+    context.rollout.settle()
+    sleeper.wake()
+    assert eventually(lambda: world.answering()[0] == 2)
+    time.sleep(5 * POLL_SECONDS)
+    assert [2, 1] == world.answering(), "without healing it stays behind"
+
+    record = world.run("promote", "retrain-2")
+
+    assert [2, 2] == world.answering()
+    assert 2 == record.summary()["replicas"]
+
+
+def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -> None:
+    """A replica that restarted since the canary is found before the label moves anywhere."""
+    world.release("retrain-1")
+    world.follow_seconds = 1.0
+    world.approve("retrain-2")
+    world.run("publish", "retrain-2")
+    world.run("canary", "retrain-2")
+    restart_on_an_older_config(world, world.replicas[1], without=2)
+    with pytest.raises(FailedError, match="v2 is not loaded everywhere"):
+        world.run("promote", "retrain-2")
+
+    assert [1, 1] == world.answering()
+    assert 1 == world.history().state.serving
+
+
+def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> None:
+    """Two settle at once; the one that read the older history writes last, looks again and corrects itself."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+
+    class Overtaken(Bucket):
+        """A bucket whose first write is overtaken by a whole roll-back."""
+
+        waiting = True
+
+        def replace(self, key: str, content: bytes) -> None:
+            if self.waiting:
+                self.waiting = False
+                world.roll_back("previous")
+            super().replace(key, content)
+
+    slow = make_context(world.context("x-1").settings, model=MODEL, run_key="x-1")
+    world.config.write_text("# journal entry 0\nmodel_config_list {}\n")
+    rollout = Rollout(
+        model=MODEL,
+        bucket=Overtaken(world.bucket),
+        journal=slow.journal,
+        fleet=slow.rollout.fleet,
+        settings=slow.settings,
+    )
+    rollout.settle()
+
+    assert world.history().seq == rollout.rendered_entry()
+    assert "value: 1" in world.config.read_text()
+
+
+def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
+    wish = Wish("rollback-1", "previous", "bad", datetime.now(UTC))
+    settings = world.context("rollback-1").settings
+    with pytest.raises(BadInputError, match="nothing was ever released for 'digit'"):
+        rollback(make_context(settings, model="digit", run_key="rollback-1"), wish)
+    with pytest.raises(BadInputError, match="is no name of a model"):
+        make_context(settings, model="../../x", run_key="rollback-1")
+
+    assert ["digits"] == sorted({path.stem.partition("-")[0] for path in (world.bucket / "serve").iterdir()})
+
+
+def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: World) -> None:
+    world.release("retrain-1")
+    world.release("retrain-2")
+    wish = Wish("rollback-5", "1", "and then the power went", datetime.now(UTC))
+    world.context("rollback-5").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    assert "value: 2" in world.config.read_text()
+
+    world.context("anything-1").rollout.settle()
+
+    assert "value: 1" in world.config.read_text()
+
+
+def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> None:
+    world.release("retrain-1")
+    world.replicas[0].stop()
+    image = np.empty(1, dtype=object)
+    image[0] = IMAGES[0]
+    with Client(parse_fleet(",".join(replica.address for replica in world.replicas))) as client:
+        answers = [client.predict(MODEL, {INPUT: image}).version for _ in range(4)]
+        with pytest.raises(NotServedError):
+            client.predict("cats", {INPUT: image})
+
+    assert [1, 1, 1, 1] == answers
+
+
+def test_status_agrees_after_a_release_and_names_what_differs(world: World) -> None:
+    world.release("retrain-1")
+    assert [] == status(world.context("look-1")).differences
+
+    world.context("x-1").bucket.replace(layout.config(MODEL), b"model_config_list {}\n")
+    world.replicas[1].stop()
+    differences = status(world.context("look-1")).differences
+
+    assert any("the config renders entry None, the journal is at" in each for each in differences)
+    assert any(f"{world.replicas[1].address} gives no answer" in each for each in differences)
+
+
+def test_a_repeated_verb_answers_with_its_record(world: World) -> None:
+    world.release("retrain-1")
+    before = world.history().seq
+    again = [world.run(verb, "retrain-1") for verb in ("publish", "canary", "promote")]
+
+    assert before == world.history().seq
+    assert [1, 1, 1] == [record.summary()["version"] for record in again]
