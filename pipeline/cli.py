@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from pipeline.context import Context, make_context
-from pipeline.errors import UnderstudyError
+from pipeline.errors import BadInputError, UnderstudyError
 from pipeline.release.going_back import Wish
 from pipeline.settings import load_settings
 from pipeline.spec import parse
@@ -71,7 +71,7 @@ def rollback_command(
         typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
-        line.update(rollback(context, wish))
+        line.update(rollback(context, wish).summary())
 
 
 @app.command("init")
@@ -124,8 +124,14 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
 
 
 def _asked_at(run_key: str) -> datetime:
-    """When a roll-back was asked for: its run key says so, also for one that waited in a queue."""
+    """When a roll-back was asked for: its run key says so, also for one that waited in a queue.
+
+    Raises:
+        BadInputError: the key does not say when.
+    """
     try:
         return datetime.strptime(run_key.partition("-")[2], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
-    except ValueError:
-        return datetime.now(UTC)
+    except ValueError as error:
+        raise BadInputError(
+            f"run key {run_key!r} names no time, as in rollback-20260101120000000000; leave --run out"
+        ) from error

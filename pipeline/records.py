@@ -165,6 +165,18 @@ class WithdrawRecord(Record):
         return {"version": self.version, "reason": self.reason}
 
 
+class RollbackRecord(Record):
+    """`seconds` is from the request to the last replica's answer."""
+
+    version: int
+    left: int | None
+    seconds: float
+    replicas: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        return {"version": self.version, "left": self.left, "replicas": self.replicas, "moved_in_seconds": self.seconds}
+
+
 class SpecRecord(Record):
     spec: RunSpec
 
@@ -181,6 +193,7 @@ NAMES: dict[type[Record], str] = {
     CanaryRecord: "canary",
     PromoteRecord: "promote",
     WithdrawRecord: "withdraw",
+    RollbackRecord: "rollback",
 }
 
 

@@ -16,6 +16,7 @@ from pipeline.records import (
     LabelledImage,
     ProbeSet,
     Record,
+    RollbackRecord,
     SpecRecord,
     TrainRecord,
 )
@@ -140,7 +141,7 @@ class World:
         for number in (1, 2, 3):
             self.release(f"retrain-{number}")
 
-    def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> dict[str, object]:
+    def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> RollbackRecord:
         """A roll-back asked for now; each is a new one unless its key is given again."""
         key = run_key or f"rollback-{next(self._keys)}"
         return rollback(self.context(key), Wish(key, to, reason, datetime.now(UTC)))

@@ -40,6 +40,11 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
         raise CouldNotTellError(
             f"a roll-back is still taking v{state.leaving} away; when it is finished (see status), clear this task"
         )
+    if is_half_promoted(history):
+        raise CouldNotTellError(
+            f"the promotion of v{state.serving} is neither confirmed nor undone; when it is (see status), clear this "
+            f"task"
+        )
     reason = "to be proven"
     if state.candidate is not None:
         reason = _displace(history, state.candidate, by=version)
@@ -76,19 +81,33 @@ def confirm(history: History, *, version: int) -> Change | None:
     return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
 
 
-def stand_down(history: History, *, version: int, reason: str) -> Change | None:
-    """Give up a run's own candidate because the world has moved on. What serves is not touched."""
-    state = history.state
-    if state.serving == version or history.withdrawal(version):
+def stand_down(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
+    """Give up a run's own candidate because the world has moved on. What has ever served is not touched."""
+    exposed = history.of_version(version, Event.EXPOSED)
+    if exposed and exposed.run_key != run_key:
         return None
-    return Change(Event.DECLINED, version, reason, transitions.withdraw(state, version))
+    if history.of_version(version, *GIVEN_TRAFFIC, *TAKEN_BACK):
+        return None
+    return Change(Event.DECLINED, version, reason, transitions.withdraw(history.state, version))
+
+
+def is_half_promoted(history: History) -> bool:
+    """Whether what serves was promoted by a run that has neither confirmed nor undone it."""
+    serving = history.state.serving
+    last = history.of_version(serving, Event.CONFIRMED, *GIVEN_TRAFFIC) if serving is not None else None
+    return last is not None and last.event is Event.PROMOTED
 
 
 def undo_promotion(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
     """Take the label back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
     _is_the_runs_own(history, version, run_key)
     state = history.state
-    if state.serving != version or state.previous is None:
+    if state.serving != version:
+        return None
+    if state.candidate is not None:
+        raise CouldNotTellError(f"v{state.candidate} is on its way to serve; when that is decided, clear this task")
+    if state.previous is None:
+        _is_the_first(history, version)
         return None
     target = state.previous
     after = transitions.roll_back(state, target, previous=history.good_before(target))
@@ -109,9 +128,19 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
         raise DeclinedError(f"v{version} was never on a replica; there is nothing to take back")
     if history.of_version(version, Event.CONFIRMED):
         raise DeclinedError(f"v{version} was promoted and confirmed; use rollback to leave it")
-    moved = history.of_version(version, *GIVEN_TRAFFIC)
+    moved = history.of_version(version, Event.EXPOSED, *GIVEN_TRAFFIC)
     if moved and moved.run_key != run_key:
-        raise DeclinedError(f"{moved.actor} made v{version} serve ({moved.reason}); use rollback to leave it")
+        raise DeclinedError(
+            f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
+        )
+
+
+def _is_the_first(history: History, version: int) -> None:
+    """Only the first release may be taken back to nothing at all."""
+    others = sorted({e.version for e in history.entries if e.event is Event.PROMOTED} - {version})
+    if others:
+        known = ", ".join(f"v{other}" for other in others)
+        raise CouldNotTellError(f"v{version} serves and nothing good is left beside it; roll back --to one of {known}")
 
 
 def _still_serving(state: State, compared_with: int | None) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release import state as transitions
-from pipeline.release.decisions import ROLLBACK_KIND
+from pipeline.release.decisions import ROLLBACK_KIND, is_half_promoted
 from pipeline.release.journal import GIVEN_TRAFFIC, Change, Event, History
 from pipeline.release.state import resident
 
@@ -58,10 +58,11 @@ def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Cha
     """
     state = history.state
     if state.serving == target:
-        return _free_the_seat(history)
+        return _free_the_seat(history, wish)
     done = history.of_run(wish.run_key, Event.ROLLED_BACK)
     if done:
         raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
+    _require_not_overtaken(history, wish)
     if state.leaving is not None:
         told = f"a newer roll-back, to v{target}, does not wait for it"
         return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
@@ -80,23 +81,36 @@ def give_up(history: History, *, target: int, reason: str) -> Change | None:
     return Change(Event.RELEASED, target, reason, transitions.release(history.state))
 
 
-def let_go(history: History, *, reason: str) -> Change | None:
+def let_go(history: History, *, target: int, reason: str) -> Change | None:
     """Every replica answers from the target: the version it left goes.
 
     For good, unless it is the older of the two: then a person has undone a roll-back, and said nothing against it.
+
+    Raises:
+        DeclinedError: another decision has been taken, and what leaves is its to say.
     """
-    leaving, serving = history.state.leaving, history.state.serving
-    if leaving is None or serving is None:
+    leaving = history.state.leaving
+    if history.state.serving != target:
+        raise DeclinedError(f"this roll-back went to v{target}; {_last_move(history)}")
+    if leaving is None:
         return None
-    event = Event.RELEASED if history.is_older(leaving, serving) else Event.WITHDRAWN
+    event = Event.RELEASED if history.is_older(leaving, target) else Event.WITHDRAWN
     return Change(event, leaving, reason, transitions.withdraw(history.state, leaving))
 
 
 def unfinished(history: History) -> str | None:
-    """What is left of a roll-back that stopped, and the way out; None where there is nothing."""
+    """What is left of a promotion or a roll-back that stopped, and the way out; None where there is nothing."""
     state = history.state
     if state.leaving is not None:
-        return f"the roll-back from v{state.leaving} is not confirmed by every replica: roll back --to {state.serving}"
+        return (
+            f"the roll-back from v{state.leaving} is not confirmed by every replica: roll back --to {state.serving} to "
+            f"confirm it, or --to another version to leave v{state.serving} too"
+        )
+    if is_half_promoted(history):
+        return (
+            f"the promotion of v{state.serving} is neither confirmed nor undone: clear `promote` or `withdraw` of its "
+            f"run, or roll back --to {state.serving} to confirm it"
+        )
     entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
     if entry and entry.run_key.startswith(ROLLBACK_KIND):
         return (
@@ -121,11 +135,26 @@ def _previous(history: History, asked_at: datetime) -> int:
     return target
 
 
-def _free_the_seat(history: History) -> Change | None:
-    """The target serves: whatever another roll-back has left on the candidate's seat is given up."""
-    if history.state.candidate is None or unfinished(history) is None:
+def _require_not_overtaken(history: History, wish: Wish) -> None:
+    """A decision that is newer than the wish stands.
+
+    For a number that is a promotion: it is about another version than the person knew. For `previous`, and for a
+    roll-back that had begun, it is a colleague's roll-back as well. A person who still wants it asks again.
+    """
+    begun = history.of_run(wish.run_key, Event.EXPOSED)
+    since = begun.at if begun else wish.asked_at
+    newer = GIVEN_TRAFFIC if begun or wish.to == "previous" else (Event.PROMOTED,)
+    if any(e.event in newer and e.at > since and e.run_key != wish.run_key for e in history.entries):
+        raise DeclinedError(f"another version was made to serve after this was asked for: {_last_move(history)}")
+
+
+def _free_the_seat(history: History, wish: Wish) -> Change | None:
+    """The target serves: what an older roll-back has left on the candidate's seat is given up."""
+    candidate = history.state.candidate
+    entry = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
+    if entry is None or not entry.run_key.startswith(ROLLBACK_KIND) or entry.at > wish.asked_at:
         return None
-    return give_up(history, target=history.state.candidate, reason=f"v{history.state.serving} was chosen instead")
+    return give_up(history, target=entry.version, reason=f"v{history.state.serving} was chosen instead")
 
 
 def _choices(history: History) -> str:

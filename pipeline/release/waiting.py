@@ -45,6 +45,8 @@ class Arrival:
 
     def verdict(self) -> Verdict:
         """FAIL where a replica that is missing spoke; UNKNOWN where all that are missing gave no answer."""
+        if self.overtaken:
+            return Verdict(decision=Decision.UNKNOWN, reasons=("the journal has moved on",))
         if not self.missing:
             return Verdict(decision=Decision.PASS, reasons=self.there)
         decision = Decision.UNKNOWN if all(standing.silent for standing in self.missing) else Decision.FAIL

@@ -4,6 +4,7 @@ from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.records import CanaryRecord, GateRecord, PromoteRecord
 from pipeline.release import decisions
+from pipeline.release.journal import Event
 from pipeline.release.waiting import Arrival
 from pipeline.verbs.standing_down import stand_down
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -20,11 +21,12 @@ def promote(context: Context) -> PromoteRecord:
     compared_with = context.records.need(GateRecord).serving_version
     assert proven.verdict is not None, "a canary that is done has passed"
     version = proven.version
+    if context.journal.read().of_version(version, Event.CONFIRMED):
+        return PromoteRecord(version=version)
     try:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)
         arrival = context.rollout.wait_followed(version)
-        if not arrival.overtaken:
-            _require(context, arrival, f"v{version} does not answer everywhere")
+        _require(context, arrival, f"v{version} does not answer everywhere")
         context.journal.decide(lambda history: decisions.confirm(history, version=version))
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
@@ -36,9 +38,7 @@ def promote(context: Context) -> PromoteRecord:
 def _move(context: Context, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
     # A replica that restarted since the canary is found here, before any traffic has moved.
     if context.journal.read().state.candidate == version:
-        arrival = context.rollout.wait_loaded(version)
-        if not arrival.overtaken:
-            _require(context, arrival, f"v{version} is not loaded everywhere")
+        _require(context, context.rollout.wait_loaded(version), f"v{version} is not loaded everywhere")
     context.journal.decide(
         lambda history: decisions.promote(history, version=version, compared_with=compared_with, verdict=verdict)
     )
@@ -48,6 +48,8 @@ def _move(context: Context, version: int, *, compared_with: int | None, verdict:
 def _require(context: Context, arrival: Arrival, problem: str) -> None:
     if arrival.complete:
         return
+    if arrival.overtaken:
+        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
     verdict = arrival.verdict()
     context.records.note_attempt("promote", verdict)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {arrival}")

@@ -7,8 +7,8 @@ from functools import partial
 from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
-from pipeline.records import CanaryRecord
-from pipeline.release import going_back
+from pipeline.records import CanaryRecord, RollbackRecord
+from pipeline.release import decisions, going_back
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
@@ -30,7 +30,9 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
         raise BadInputError(f"nothing was ever released for {context.model!r} in {context.bucket.uri('')}")
     target = going_back.target_of(history, wish)
     if history.state.serving == target:
-        return target, f"v{target} is serving already; nothing to move"
+        told = f"v{target} is serving already; nothing to move"
+        left = going_back.unfinished(history)
+        return target, f"{told} ({left})" if left else told
     _require_files(context, target)
     poll = context.settings.config_poll_seconds
     words = f"{_served_by(history.state)} -> v{target}"
@@ -43,8 +45,8 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     return target, f"{words}; it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
 
 
-def rollback(context: Context, wish: Wish) -> dict[str, object]:
-    """Do it, and wait until every replica answers from the target; what was done, for the log.
+def rollback(context: Context, wish: Wish) -> RollbackRecord:
+    """Do it, and wait until every replica answers from the target.
 
     Repeated with the same run key it finishes what it began, and once it is carried out it is never done again.
 
@@ -58,6 +60,9 @@ def rollback(context: Context, wish: Wish) -> dict[str, object]:
         raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...); leave --run out")
     if not wish.reason.strip():
         raise BadInputError("a roll-back needs a reason; the history keeps it for whoever asks later")
+    done = context.records.find(RollbackRecord)
+    if done is not None:
+        return done
     start = time.monotonic()
     target, words = plan(context, wish)
     log.info("%s", words)
@@ -70,12 +75,15 @@ def rollback(context: Context, wish: Wish) -> dict[str, object]:
     if not arrival.complete:
         context.mirror(context.journal.read())
         raise CouldNotTellError(
-            f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then roll "
-            f"back --to {target} to confirm"
+            f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then "
+            f"clear this task, or roll back --to {target}, to confirm; to leave v{target} too, give another number"
         )
-    context.journal.decide(lambda history: going_back.let_go(history, reason=wish.reason))
+    context.journal.decide(lambda history: going_back.let_go(history, target=target, reason=wish.reason))
+    context.journal.decide(lambda history: decisions.confirm(history, version=target))
     context.mirror(context.rollout.settle())
-    return {"version": target, "left": left, "seconds": round(seconds, 2), "replicas": list(arrival.there)}
+    return context.records.finish(
+        RollbackRecord(version=target, left=left, seconds=round(seconds, 2), replicas=arrival.there)
+    )
 
 
 def _move(context: Context, wish: Wish, target: int) -> None:

@@ -5,6 +5,7 @@ from pipeline.release import decisions
 
 
 def stand_down(context: Context, version: int, *, reason: str) -> None:
-    """Give up `version` unless it serves, and let the config say so. What serves is not touched."""
-    context.journal.decide(lambda history: decisions.stand_down(history, version=version, reason=reason))
+    """Give up `version` unless it has ever served, and let the config say so."""
+    key = context.run_key
+    context.journal.decide(lambda history: decisions.stand_down(history, version=version, run_key=key, reason=reason))
     context.mirror(context.rollout.settle())

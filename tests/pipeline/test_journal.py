@@ -9,7 +9,7 @@ import pytest
 from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.release import decisions
-from pipeline.release.going_back import Wish, let_go, next_step, target_of
+from pipeline.release.going_back import Wish, let_go, next_step, target_of, unfinished
 from pipeline.release.journal import Change, Event, History, Journal
 from pipeline.release.state import State, claim, resident
 from pipeline.storage import Bucket
@@ -55,6 +55,7 @@ class Releases:
         version = self.publish(run_key)
         self.expose(run_key, version)
         self.promote(run_key, version)
+        self.journal(run_key).decide(lambda h: decisions.confirm(h, version=version))
         return version
 
     def roll_back(self, target: int, run_key: str) -> History:
@@ -64,7 +65,7 @@ class Releases:
         while history.state.serving != target:
             loaded = target in resident(history.state)
             history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
-        return journal.decide(lambda h: let_go(h, reason="bad"))
+        return journal.decide(lambda h: let_go(h, target=target, reason="bad"))
 
 
 def wish(run_key: str, to: str, *, at: datetime | None = None) -> Wish:
@@ -84,7 +85,7 @@ def test_a_gap_in_the_journal_stops_everything(releases: Releases, tmp_path: Pat
     releases.release("retrain-1")
     (tmp_path / layout.entry("digits", 2)).unlink()
 
-    with pytest.raises(StorageError, match=r"has a gap: entries \[1, 3, 4\]"):
+    with pytest.raises(StorageError, match=r"has a gap: entries \[1, 3, 4, 5\]"):
         releases.history()
 
 
@@ -282,9 +283,17 @@ def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Rel
         target_of(releases.history(), wish("rollback-2", "previous", at=datetime.now(UTC)))
 
 
+def half_promoted(releases: Releases, run_key: str) -> int:
+    """A promotion whose run was killed before every replica had followed."""
+    version = releases.publish(run_key)
+    releases.expose(run_key, version)
+    releases.promote(run_key, version)
+    return version
+
+
 def test_a_promotion_that_stopped_half_way_is_undone_label_first(releases: Releases) -> None:
     releases.release("retrain-1")
-    version = releases.release("retrain-2")
+    version = half_promoted(releases, "retrain-2")
     journal = releases.journal("retrain-2")
     history = journal.decide(
         lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-2", reason="b:1 did not follow")
@@ -296,3 +305,91 @@ def test_a_promotion_that_stopped_half_way_is_undone_label_first(releases: Relea
         lambda h: decisions.withdraw(h, version=version, run_key="retrain-2", reason="b:1 did not follow", verdict=None)
     )
     assert State(serving=1, next_version=3) == history.state
+
+
+def test_nothing_is_exposed_while_a_promotion_is_half_done(releases: Releases) -> None:
+    """Else the way back of the half-done one would lose its seat in memory."""
+    releases.release("retrain-1")
+    half = half_promoted(releases, "retrain-2")
+    version = releases.publish("retrain-3")
+
+    with pytest.raises(CouldNotTellError, match="the promotion of v2 is neither confirmed nor undone"):
+        releases.expose("retrain-3", version)
+    assert "roll back --to 2 to confirm it" in (unfinished(releases.history()) or "")
+    releases.journal("retrain-2").decide(lambda h: decisions.confirm(h, version=half))
+    assert (2, 3) == resident(releases.expose("retrain-3", version).state)
+
+
+def test_giving_up_never_touches_what_has_served(releases: Releases) -> None:
+    releases.release("retrain-1")
+    version = releases.release("retrain-2")
+    releases.release("retrain-3")
+    before = releases.history()
+    after = releases.journal("retrain-2").decide(
+        lambda h: decisions.stand_down(h, version=version, run_key="retrain-2", reason="late")
+    )
+
+    assert before == after
+
+
+def test_a_run_takes_nothing_back_that_a_person_is_rolling_back_to(releases: Releases) -> None:
+    releases.release("retrain-1")
+    version = half_promoted(releases, "retrain-2")
+    releases.roll_back(1, "rollback-3")
+    releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish("rollback-4", "2"), target=2, loaded=False))
+
+    with pytest.raises(DeclinedError, match="ann has decided about v2 since"):
+        decisions.withdraw(releases.history(), version=version, run_key="retrain-2", reason="late", verdict=None)
+
+
+def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases) -> None:
+    releases.release("retrain-1")
+    version = half_promoted(releases, "retrain-2")
+    history = releases.history()
+    last = history.entries[-1]
+    alone = last.model_copy(update={"state": last.state.model_copy(update={"previous": None})})
+
+    with pytest.raises(CouldNotTellError, match="nothing good is left beside it; roll back --to one of v1"):
+        decisions.undo_promotion(
+            History((*history.entries[:-1], alone)), version=version, run_key="retrain-2", reason="late"
+        )
+
+
+def test_an_older_roll_back_does_not_give_up_a_newer_one(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    older = wish("rollback-4", "2")
+    releases.roll_back(2, "rollback-4")
+    newer = releases.journal("rollback-7").decide(
+        lambda h: next_step(h, wish=wish("rollback-7", "3"), target=3, loaded=False)
+    )
+
+    assert 3 == newer.state.candidate
+    assert next_step(newer, wish=older, target=2, loaded=True) is None
+    given_up = next_step(newer, wish=wish("rollback-8", "2"), target=2, loaded=True)
+    assert given_up is not None
+    assert Event.RELEASED is given_up.event
+
+
+@pytest.mark.parametrize("to", ["previous", "2"])
+def test_a_wish_older_than_a_promotion_is_declined(releases: Releases, to: str) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    asked = wish("rollback-4", to)
+    releases.release("retrain-5")
+
+    with pytest.raises(DeclinedError, match="v4 serves since"):
+        next_step(releases.history(), wish=asked, target=2, loaded=True)
+
+
+def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    releases.roll_back(2, "rollback-4")
+    history = releases.journal("rollback-5").decide(
+        lambda h: next_step(h, wish=wish("rollback-5", "1"), target=1, loaded=True)
+    )
+
+    assert (1, 2) == (history.state.serving, history.state.leaving)
+    with pytest.raises(DeclinedError, match="this roll-back went to v2; v1 serves since"):
+        let_go(history, target=2, reason="bad")

@@ -164,6 +164,6 @@ def test_decisions_in_one_word(tmp_path: Path) -> None:
     releases.release("retrain-1")
     releases.publish("retrain-2")
     releases.publish("retrain-3")
-    history = releases.journal().decide(lambda h: decisions.stand_down(h, version=3, reason="bad"))
+    history = releases.journal().decide(lambda h: decisions.stand_down(h, version=3, run_key="retrain-3", reason="bad"))
 
     assert ["promoted", "published", "withdrawn"] == [decision_about(history, version) for version in (1, 2, 3)]

@@ -273,7 +273,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     world.replicas[1].start()
     world.follow_seconds = 5.0
     world.roll_back("2")
-    with pytest.raises(DeclinedError, match=r"ann made v2 serve \(it is bad\)"):
+    with pytest.raises(DeclinedError, match="use rollback to leave it"):
         world.run("withdraw", "retrain-2")
 
     assert [2, 2] == world.answering()
@@ -299,3 +299,17 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
 
     assert entry is not None
     assert f"fail: {world.replicas[0].address}: the label answers v1" == entry.reason
+
+
+def test_a_confirmed_promotion_whose_record_was_lost_is_still_done(world: World) -> None:
+    """The journal has it; clearing the task later takes nothing away, whatever serves by then."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    (world.bucket / layout.record(MODEL, "retrain-2", "promote")).unlink()
+    world.release("retrain-3")
+    record = world.run("promote", "retrain-2")
+
+    assert "done" == record.outcome
+    assert State(serving=3, previous=2, next_version=4) == world.history().state
+    with pytest.raises(DeclinedError, match="promoted and confirmed"):
+        world.run("withdraw", "retrain-2")
