@@ -10,6 +10,7 @@ from typing import Literal
 
 from pipeline import layout
 from pipeline.errors import BadInputError, FailedError
+from pipeline.progress import told
 from pipeline.records import Example, SnapshotRecord
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage import Bucket
@@ -30,7 +31,7 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
     """
     known: dict[str, Example] = {}
     present = set(bucket.names(layout.images(spec.name)))
-    for label, suffix, content in _source(spec.data.images):
+    for label, suffix, content in told(_source(spec.data.images), "images stored"):
         digest = hashlib.sha256(content).hexdigest()
         if digest in known and known[digest].label != label:
             raise BadInputError(
@@ -38,7 +39,7 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
             )
         known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, spec.data))
         if f"{digest}{suffix}" not in present:
-            _require_image(content, told=f"an image of {label!r} (sha256 {digest[:12]})")
+            _require_image(content, name=f"an image of {label!r} (sha256 {digest[:12]})")
             bucket.create(layout.image(spec.name, digest, suffix), content)
     examples = tuple(known[digest] for digest in sorted(known))
     _require_every_split(examples, spec)
@@ -102,7 +103,7 @@ def _digits() -> Iterator[tuple[str, str, bytes]]:
         yield str(target), ".png", stream.getvalue()
 
 
-def _require_image(content: bytes, *, told: str) -> None:
+def _require_image(content: bytes, *, name: str) -> None:
     """Better said here, with a name, than by the hundredth batch of a training."""
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
 
@@ -110,7 +111,7 @@ def _require_image(content: bytes, *, told: str) -> None:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             image.verify()
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise BadInputError(f"{told} is no readable PNG or JPEG: {error}") from error
+        raise BadInputError(f"{name} is no readable PNG or JPEG: {error}") from error
 
 
 def _require_every_split(examples: tuple[Example, ...], spec: ModelSpec) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.learning.export import SIGNATURE
+from pipeline.progress import told
 from pipeline.records import Performance
 from serving.canary import INPUT, LABEL, PROBABILITIES
 from serving.model_server.monitor import ServableId
@@ -50,7 +51,8 @@ class ExportedModel:
 
     def predict(self, images: Sequence[bytes]) -> Predictions:
         """Answers for all images; latency is the median of single-image calls, after warming up."""
-        answers = [self._ask(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+        batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+        answers = [self._ask(batch) for batch in told(batches, f"batches of {_BATCH} answered", total=len(batches))]
         taken = []
         for position in range(_LATENCY_CALLS):
             one = images[position % len(images)]
