@@ -7,6 +7,7 @@ demo uses it; nothing in the product knows of it.
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,14 @@ def damage(folder: Path) -> list[str]:
             changed.append(name)
     if not changed:
         raise SystemExit(f"{folder}: no tensor is {classes} wide, so there is no output layer to shift")
+    _save(tensors, variables)
+    return changed
+
+
+def _save(tensors: dict[str, Any], variables: Path) -> None:
+    """Write a checkpoint with these tensors over the one in the folder."""
+    import tensorflow as tf
+
     with tempfile.TemporaryDirectory(dir=variables) as scratch:
         tf.raw_ops.SaveV2(
             prefix=f"{scratch}/variables",
@@ -35,13 +44,12 @@ def damage(folder: Path) -> list[str]:
         )
         for written in Path(scratch).iterdir():
             written.replace(variables / written.name)
-    return changed
 
 
 def main() -> None:
-    import tensorflow as tf
-
-    tf.constant(0)  # TensorFlow sets itself up at the first operation; better now than in the moment that counts
+    with tempfile.TemporaryDirectory() as scratch:
+        # TensorFlow sets itself up at its first operation; better now than in the moment that counts.
+        _save({"nothing": 0.0}, Path(scratch))
     print("ready", flush=True)  # noqa: T201 - the demo waits for this line
     print(damage(Path(sys.stdin.readline().strip())), flush=True)  # noqa: T201
 

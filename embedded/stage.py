@@ -160,10 +160,17 @@ class Damager:
         Raises:
             StackError: it could not be done.
         """
-        said, _ = self._process.communicate(f"{folder}\n")
-        if self._process.returncode != 0:
-            raise StackError(f"{folder} could not be damaged ({said.strip()}); see {self._log}")
-        return datetime.now(UTC)
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None, "the process was started with pipes"
+        assert answers is not None
+        answers.readline()  # it is ready
+        asked.write(f"{folder}\n")
+        asked.flush()
+        changed = answers.readline().strip()
+        done = datetime.now(UTC)  # its end takes longer than its work, and does not count
+        if self._process.wait() != 0 or not changed:
+            raise StackError(f"{folder} could not be damaged; see {self._log}")
+        return done
 
 
 def say(text: str) -> None:
