@@ -127,10 +127,15 @@ class World:
         (found,) = (each for each in RUN_VERBS if each.name == verb)
         return run_once(found, self.context(run_key))
 
+    def publish(self, run_key: str, **classifier: float) -> None:
+        """A run that the gate has approved and that lies in the bucket, on no replica yet."""
+        self.approve(run_key, **classifier)
+        self.run("publish", run_key)
+
     def release(self, run_key: str, **classifier: float) -> int:
         """A release that goes well."""
-        self.approve(run_key, **classifier)
-        for verb in ("publish", "canary", "promote"):
+        self.publish(run_key, **classifier)
+        for verb in ("canary", "promote"):
             self.run(verb, run_key)
         version = self.history().version_of(run_key)
         assert version is not None

@@ -27,19 +27,20 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
     if status is not None and not status.ended:
         return None  # loaded or loading: it follows at its next poll
     behind = replica.version_behind(model, STABLE)
-    replica.reload(_config(model, base_path, versions={serving, behind} - {None}, label=behind))
+    versions = {serving} if behind is None else {serving, behind}
+    replica.reload(_config(model, base_path, versions=versions, label=behind))
     told = "nothing" if behind is None else f"v{behind}"
     return f"{replica.address} had not loaded v{serving} (its label answers {told}); handed it both versions"
 
 
 def _config(
-    model: str, base_path: str, *, versions: set[int | None], label: int | None
+    model: str, base_path: str, *, versions: set[int], label: int | None
 ) -> model_server_config_pb2.ModelServerConfig:
     config = model_server_config_pb2.ModelConfig(
         name=model,
         base_path=base_path,
         model_platform="tensorflow",
-        model_version_policy=_Policy(specific=_Policy.Specific(versions=sorted(v for v in versions if v is not None))),
+        model_version_policy=_Policy(specific=_Policy.Specific(versions=sorted(versions))),
     )
     if label is not None:
         config.version_labels[STABLE] = label

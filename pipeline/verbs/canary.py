@@ -33,10 +33,12 @@ def canary(context: Context) -> CanaryRecord:
     compared_with = context.records.need(GateRecord).serving_version
     try:
         context.journal.decide(lambda history: decisions.expose(history, version=version, compared_with=compared_with))
-        context.mirror(context.rollout.settle())
+        history = context.rollout.settle()
         start = time.monotonic()
         arrival = context.rollout.wait_loaded(version)
         load_seconds = time.monotonic() - start
+        if arrival.complete:
+            context.mirror(history)
         verdict = _judge(context, arrival, version=version, compared_with=compared_with)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
         decisions.require_seat(context.journal.read().state, version)

@@ -27,8 +27,7 @@ from tests.releases import IMAGES, MODEL, World, eventually, restart_on_an_older
 def test_a_replica_that_slept_through_the_expose_is_healed_at_promotion(world: World) -> None:
     """A server refuses for ever a config whose label points at a version it has not loaded."""
     world.release("retrain-1")
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.run("canary", "retrain-2")
     sleeper = world.replicas[1]
     restart_on_an_older_config(world, sleeper, without=2)
@@ -52,8 +51,7 @@ def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -
     """A replica that restarted since the canary is found before the label moves anywhere."""
     world.release("retrain-1")
     world.follow_seconds = 1.0
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.run("canary", "retrain-2")
     restart_on_an_older_config(world, world.replicas[1], without=2)
     with pytest.raises(FailedError, match="v2 is not loaded everywhere"):

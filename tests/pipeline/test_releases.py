@@ -19,8 +19,7 @@ from tests.releases import IMAGES, MODEL, World
 
 
 def test_the_first_release_is_loaded_without_a_label_and_then_labelled(world: World) -> None:
-    world.approve("retrain-1")
-    world.run("publish", "retrain-1")
+    world.publish("retrain-1")
     assert [None, None] == world.answering()
 
     world.run("canary", "retrain-1")
@@ -32,8 +31,7 @@ def test_the_first_release_is_loaded_without_a_label_and_then_labelled(world: Wo
 
 
 def test_withdrawing_the_first_release_goes_back_to_the_empty_list(world: World) -> None:
-    world.approve("retrain-1", shift=1)
-    world.run("publish", "retrain-1")
+    world.publish("retrain-1", shift=1)
     with pytest.raises(FailedError, match="12 of 12 golden answers differ"):
         world.run("canary", "retrain-1")
     world.run("withdraw", "retrain-1")
@@ -68,8 +66,7 @@ def test_users_never_notice_a_release_nor_meet_a_version_before_its_promotion(wo
 
     client = threading.Thread(target=ask)
     client.start()
-    world.approve("retrain-2", shift=1)
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
     world.run("withdraw", "retrain-2")
@@ -86,8 +83,7 @@ def test_users_never_notice_a_release_nor_meet_a_version_before_its_promotion(wo
 def test_a_candidate_damaged_after_publish_is_caught_on_the_replicas(world: World) -> None:
     """F13: the bytes changed after they were verified, and the model loads and answers wrongly."""
     world.release("retrain-1")
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 2}')
     with pytest.raises(FailedError, match="golden answers differ"):
         world.run("canary", "retrain-2")
@@ -104,8 +100,7 @@ def test_a_candidate_damaged_after_publish_is_caught_on_the_replicas(world: Worl
 def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: World) -> None:
     """F12."""
     world.release("retrain-1")
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").unlink()
     with pytest.raises(FailedError, match=r"v2 END: .*Could not find SavedModel"):
         world.run("canary", "retrain-2")
@@ -117,8 +112,7 @@ def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: W
 def test_a_withdrawn_candidate_stays_withdrawn_when_its_tasks_are_cleared(world: World) -> None:
     """I4."""
     world.release("retrain-1")
-    world.approve("retrain-2", shift=1)
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
     world.run("withdraw", "retrain-2")
@@ -132,8 +126,7 @@ def test_a_canary_without_an_answer_cannot_tell_and_may_be_asked_again(world: Wo
     """F25: an unreachable replica never promotes, and clearing the task asks it again."""
     world.release("retrain-1")
     world.follow_seconds = 1.0
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.replicas[1].stop()
     with pytest.raises(CouldNotTellError, match="no connection"):
         world.run("canary", "retrain-2")
@@ -179,8 +172,7 @@ def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(wo
     """A roll-back never waits for a retrain: the retrain finds the state moved. Its answer is final."""
     world.release("retrain-1")
     world.release("retrain-2")
-    world.approve("retrain-3")
-    world.run("publish", "retrain-3")
+    world.publish("retrain-3")
     world.run("canary", "retrain-3")
     world.roll_back("1")
     for _ in range(2):
@@ -195,8 +187,7 @@ def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: Wo
     """Label first: a replica that is late never has a label without a model."""
     world.release("retrain-1")
     world.follow_seconds = 1.5
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.run("canary", "retrain-2")
     world.replicas[1].sleep()
     with pytest.raises(FailedError):
@@ -217,8 +208,7 @@ def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
     """One replica never follows: the run is red, and withdraw brings the label back."""
     world.release("retrain-1")
     world.follow_seconds = 1.5
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.run("canary", "retrain-2")
     world.replicas[1].sleep()
     with pytest.raises(FailedError, match="the label answers v1"):
@@ -260,8 +250,7 @@ def test_a_withdraw_that_had_nothing_to_do_is_a_safety_net_again_when_the_run_is
 def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World) -> None:
     world.release("retrain-1")
     world.follow_seconds = 1.0
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.run("canary", "retrain-2")
     world.replicas[1].stop()
     journal = world.context("retrain-2").journal
@@ -283,8 +272,7 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
     """I5: what a canary could not tell before it passed is no reason for a promotion that failed."""
     world.release("retrain-1")
     world.follow_seconds = 1.5
-    world.approve("retrain-2")
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2")
     world.replicas[1].stop()
     with pytest.raises(CouldNotTellError):
         world.run("canary", "retrain-2")

@@ -149,8 +149,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
 def test_a_roll_back_has_a_key_of_its_own(world: World, key: str) -> None:
     """I4: the key of a retrain would name its withdrawn candidate as the target."""
     world.release("retrain-1")
-    world.approve("retrain-2", shift=1)
-    world.run("publish", "retrain-2")
+    world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
     world.run("withdraw", "retrain-2")
@@ -217,8 +216,7 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
     world.release_three()
     wish = Wish("rollback-1", "1", "and then it was killed", datetime.now(UTC))
     world.context("rollback-1").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
-    world.approve("retrain-4")
-    world.run("publish", "retrain-4")
+    world.publish("retrain-4")
     with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):
         world.run("canary", "retrain-4")
     with pytest.raises(DeclinedError, match="never on a replica"):
@@ -244,8 +242,7 @@ def test_undoing_a_roll_back_keeps_what_it_came_from(world: World) -> None:
 
 def test_a_candidate_whose_seat_a_roll_back_took_is_declined_not_condemned(world: World) -> None:
     world.release_three()
-    world.approve("retrain-4", load_seconds=1.0)
-    world.run("publish", "retrain-4")
+    world.publish("retrain-4", load_seconds=1.0)
     canary = threading.Thread(target=world.roll_back, args=("1",))
     threading.Timer(0.3, canary.start).start()
     with pytest.raises(DeclinedError):
