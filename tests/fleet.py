@@ -42,7 +42,9 @@ class Classifier:
         index = (LABELS.index(image[:1].decode()) + self._shift) % len(LABELS)
         return [0.7 if position == index else 0.1 for position in range(len(LABELS))], LABELS[index].encode()
 
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
+    ) -> list[Array]:
         time.sleep(self._seconds)
         try:
             answers = [self.answer(image) for image in feeds["images:0"].tolist()]

@@ -1,25 +1,22 @@
 """One PredictRequest against one loaded model: check it against the signature, run it, wrap the answer."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from serving.apis import predict_pb2, types_pb2
+from serving.model_server.model import DEFAULT_SIGNATURE, Model
 from serving.model_server.status import FailedPreconditionError, InvalidArgumentError
 from serving.wire import Array, from_proto, to_proto
 
-DEFAULT_SIGNATURE = "serving_default"
 
-
-class Model(Protocol):
-    """A loaded model: signatures by name, and tensors in, tensors out by their names in the graph."""
-
-    @property
-    def signatures(self) -> Mapping[str, Any]: ...
-
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Sequence[Array]: ...
-
-
-def predict(model: Model, request: Any, *, version: int | None = None, as_content: bool = False) -> Any:
+def predict(
+    model: Model,
+    request: Any,
+    *,
+    version: int | None = None,
+    as_content: bool = False,
+    timeout_seconds: float | None = None,
+) -> Any:
     """The PredictResponse; its model_spec names the version given, which is the one that answers."""
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
@@ -27,7 +24,7 @@ def predict(model: Model, request: Any, *, version: int | None = None, as_conten
         raise FailedPreconditionError(f'Serving signature key "{name}" not found.')
     feeds = _feeds(signature, request.inputs)
     aliases = _aliases(signature, list(request.output_filter))
-    arrays = model.run(feeds, [signature.outputs[alias].name for alias in aliases])
+    arrays = model.run(feeds, [signature.outputs[alias].name for alias in aliases], timeout_seconds=timeout_seconds)
 
     response = predict_pb2.PredictResponse()
     response.model_spec.name = request.model_spec.name

@@ -62,7 +62,9 @@ class SavedModel:
         self._session = session
         self._callables: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
 
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None  # noqa: ARG002
+    ) -> list[Array]:
         key = tuple(feeds), tuple(fetches)
         with _tensorflow_errors():
             if key not in self._callables:

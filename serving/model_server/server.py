@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from serving.model_server.api import Api
 from serving.model_server.config_file import ConfigFile, read_config
 from serving.model_server.core import Core, single_model
 from serving.model_server.flags import Flags
@@ -70,7 +71,7 @@ class Server:
         threads = self._flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
         self._grpc = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
-            handlers=handlers(self._core, as_content=self._flags.enable_serialization_as_tensor_content),
+            handlers=handlers(Api(self._core, as_content=self._flags.enable_serialization_as_tensor_content)),
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", -1),

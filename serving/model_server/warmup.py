@@ -7,7 +7,8 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from serving.apis import prediction_log_pb2
-from serving.model_server.predict import Model, predict
+from serving.model_server.model import Model
+from serving.model_server.predict import predict
 from serving.model_server.status import DataLossError, InvalidArgumentError, UnimplementedError
 
 REQUESTS = Path("assets.extra") / "tf_serving_warmup_requests"

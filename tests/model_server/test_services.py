@@ -15,13 +15,14 @@ from serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+from serving.model_server.api import Api
 from serving.model_server.services import handlers, shortened
 from tests.model_server.world import World, config, eventually, floats
 
 
 @pytest.fixture
 def channel(world: World) -> Iterator[grpc.Channel]:
-    server = grpc.server(ThreadPoolExecutor(4), handlers=handlers(world.core, as_content=True))
+    server = grpc.server(ThreadPoolExecutor(4), handlers=handlers(Api(world.core, as_content=True)))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:

@@ -33,7 +33,9 @@ class Times:
         signature = text_format.Parse(EXAMPLE_SIGNATURE, meta_graph_pb2.SignatureDef())
         self.signatures: Mapping[str, Any] = {"serving_default": signature}
 
-    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
+    ) -> list[Array]:
         y = feeds["x:0"] * self.factor
         return [{"y:0": y, "z:0": -y}[name].astype("float32") for name in fetches]
 
