@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from serving.apis import meta_graph_pb2, model_server_config_pb2, tensor_pb2, types_pb2
+from serving.model_server import storage
 from serving.model_server.core import Core
 from serving.model_server.manager import Manager, ManagerOptions
 from serving.model_server.monitor import Monitor, ServableId
@@ -55,10 +56,11 @@ class Shelf:
         self.attempts.append(servable_id.version)
         if servable_id.version in self.gates:
             assert self.gates[servable_id.version].wait(30)
-        factor = Path(path) / "factor"
-        if not factor.exists():
-            raise NotFoundError(f"no model in {path}")
-        model = Times(float(factor.read_text()))
+        with storage.local_copy(path) as directory:
+            factor = directory / "factor"
+            if not factor.exists():
+                raise NotFoundError(f"no model in {directory}")
+            model = Times(float(factor.read_text()))
         self.models[servable_id.version] = model
         return model
 
@@ -108,7 +110,7 @@ class World:
             return servable_id.version
 
 
-def config(base: Path, *, versions: Sequence[int] = (), name: str = "m", **labels: int) -> Any:
+def config(base: Path | str, *, versions: Sequence[int] = (), name: str = "m", **labels: int) -> Any:
     """A config of one model: `specific` when versions are given, else the default policy; labels as keywords."""
     whole = model_server_config_pb2.ModelServerConfig()
     model = whole.model_config_list.config.add(name=name, base_path=str(base), model_platform="tensorflow")
