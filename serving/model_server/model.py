@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from serving.model_server.harness import Servable
 from serving.wire import Array
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -19,3 +20,7 @@ class Model(Protocol):
     ) -> Sequence[Array]:
         """Raise StatusError when the model cannot answer, DEADLINE_EXCEEDED when it is not done in time."""
         ...
+
+
+class LoadedModel(Model, Servable, Protocol):
+    """A model that can be asked and closed."""

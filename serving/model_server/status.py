@@ -2,8 +2,9 @@
 
     StatusError
     ├── InvalidArgumentError    ├── FailedPreconditionError    ├── CancelledError
-    ├── NotFoundError           ├── UnimplementedError         └── UnknownError
-    └── DataLossError
+    ├── NotFoundError           ├── UnimplementedError         ├── InternalError
+    ├── DataLossError           ├── ResourceExhaustedError     └── UnknownError
+    └── DeadlineExceededError   └── UnavailableError
 
 Codes are part of what a server promises (a client decides by them whether to retry), so every error is born
 with one; whoever meets a foreign exception turns it into one of these.
@@ -43,8 +44,16 @@ class DataLossError(StatusError):
     default = StatusCode.DATA_LOSS
 
 
+class DeadlineExceededError(StatusError):
+    default = StatusCode.DEADLINE_EXCEEDED
+
+
 class FailedPreconditionError(StatusError):
     default = StatusCode.FAILED_PRECONDITION
+
+
+class InternalError(StatusError):
+    default = StatusCode.INTERNAL
 
 
 class InvalidArgumentError(StatusError):
@@ -53,6 +62,14 @@ class InvalidArgumentError(StatusError):
 
 class NotFoundError(StatusError):
     default = StatusCode.NOT_FOUND
+
+
+class ResourceExhaustedError(StatusError):
+    default = StatusCode.RESOURCE_EXHAUSTED
+
+
+class UnavailableError(StatusError):
+    default = StatusCode.UNAVAILABLE
 
 
 class UnimplementedError(StatusError):
