@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from pipeline.learning.export import SIGNATURE
 from pipeline.progress import told
 from pipeline.records import Performance
 from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
 from serving.model_server.saved_model import SavedModelLoader
+from serving.model_server.warming import WarmingLoader
 
 _BATCH = 128
 _LATENCY_CALLS = 30
@@ -43,7 +45,8 @@ class ExportedModel:
         Raises:
             StatusError: a server could not load it either.
         """
-        self._model = SavedModelLoader(tags=frozenset({"serve"}))(ServableId("exported", 0), folder)
+        load = WarmingLoader(load=SavedModelLoader(tags=frozenset({"serve"})))
+        self._model = cast(LoadedModel, load(ServableId("exported", 0), folder))
 
     @property
     def signatures(self) -> Mapping[str, Any]:
@@ -65,7 +68,7 @@ class ExportedModel:
             latency_ms=statistics.median(taken),
         )
 
-    def _ask(self, images: Sequence[bytes]) -> list[NDArray[Any]]:
+    def _ask(self, images: Sequence[bytes]) -> Sequence[NDArray[Any]]:
         signature = self.signatures[SIGNATURE]
         batch = np.empty(len(images), dtype=object)
         batch[:] = images

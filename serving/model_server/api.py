@@ -1,15 +1,19 @@
 """What this server answers, whatever the transport: protocol messages in, protocol messages out, StatusError else."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
+from serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, model_pb2
+from serving.model_server import metrics
+from serving.model_server.classify import classify
 from serving.model_server.core import Core
-from serving.model_server.model import Model
+from serving.model_server.model import DEFAULT_SIGNATURE, Model
 from serving.model_server.monitor import Seen, ServableId
+from serving.model_server.multi_inference import multi_inference
 from serving.model_server.predict import predict
+from serving.model_server.regress import regress
 from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
 
 SIGNATURE_DEF = "signature_def"
@@ -20,10 +24,14 @@ logger = logging.getLogger(__name__)
 class Api:
     """PredictionService and ModelService over one core."""
 
-    def __init__(self, core: Core, *, as_content: bool = False) -> None:
-        """Answer with tensor_content where `as_content`, else with value fields."""
+    def __init__(self, core: Core, *, as_content: bool = False, check_method_names: bool = False) -> None:
+        """Answer with tensor_content where `as_content`, else with value fields.
+
+        Where `check_method_names`, a signature must have been exported for the method it is asked with.
+        """
         self._core = core
         self._as_content = as_content
+        self._check_method_names = check_method_names
 
     def predict(self, request: Any, timeout_seconds: float | None = None) -> Any:
         with self._model(_spec_of(request)) as (servable_id, model):
@@ -32,6 +40,39 @@ class Api:
                 request,
                 version=servable_id.version,
                 as_content=self._as_content,
+                check_method_name=self._check_method_names,
+                timeout_seconds=timeout_seconds,
+            )
+
+    def classify(self, request: Any, timeout_seconds: float | None = None) -> Any:
+        with self._model(_spec_of(request)) as (servable_id, model):
+            return classify(
+                model,
+                request,
+                version=servable_id.version,
+                check_method_name=self._check_method_names,
+                timeout_seconds=timeout_seconds,
+            )
+
+    def regress(self, request: Any, timeout_seconds: float | None = None) -> Any:
+        with self._model(_spec_of(request)) as (servable_id, model):
+            return regress(
+                model,
+                request,
+                version=servable_id.version,
+                check_method_name=self._check_method_names,
+                timeout_seconds=timeout_seconds,
+            )
+
+    def multi_inference(self, request: Any, timeout_seconds: float | None = None) -> Any:
+        """All tasks are answered by the version the first one asks for."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        with self._model(spec) as (servable_id, model):
+            return multi_inference(
+                model,
+                request,
+                version=servable_id.version,
+                check_method_name=self._check_method_names,
                 timeout_seconds=timeout_seconds,
             )
 
@@ -51,6 +92,15 @@ class Api:
             response.model_spec.version.value = servable_id.version
         response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response
+
+    def inputs_of(self, spec: Any, signature_name: str) -> Mapping[str, Any]:
+        """Alias -> TensorInfo of the inputs of a signature, the default one when it has no name."""
+        name = signature_name or DEFAULT_SIGNATURE
+        with self._model(spec) as (_, model):
+            if name not in model.signatures:
+                raise InvalidArgumentError(f'Serving signature name: "{name}" not found in signature def')
+            inputs: Mapping[str, Any] = model.signatures[name].inputs
+            return inputs
 
     def status(self, request: Any, timeout_seconds: float | None = None) -> Any:  # noqa: ARG002
         """States of the version asked for, or of all ever seen; a label in the request counts for nothing."""
@@ -78,12 +128,17 @@ class Api:
             )
         names = ", ".join(model.name for model in request.config.model_config_list.config)
         logger.info("reload requested with models: %s", names or "none")
+        # How much each metric asked for grew meanwhile, by anybody's doing.
+        before = {name: metrics.value(name) for name in request.metric_names}
         try:
             self._core.reload(request.config)
         except StatusError as error:
             logger.error("reload refused: %s", error)
             raise
-        return model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
+        response = model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
+        for name, value in before.items():
+            response.metric.add(name=name, int64_value_increase=metrics.value(name) - value)
+        return response
 
     @contextmanager
     def _model(self, spec: Any) -> Iterator[tuple[ServableId, Model]]:

@@ -5,8 +5,11 @@ from typing import Any
 
 from serving.apis import predict_pb2, types_pb2
 from serving.model_server.model import DEFAULT_SIGNATURE, Model
-from serving.model_server.status import FailedPreconditionError, InvalidArgumentError
+from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
+from serving.model_server.timed import TimedModel
 from serving.wire import Array, from_proto, to_proto
+
+METHOD_NAMES = ("tensorflow/serving/predict", "tensorflow/serving/classify", "tensorflow/serving/regress")
 
 
 def predict(
@@ -15,6 +18,7 @@ def predict(
     *,
     version: int | None = None,
     as_content: bool = False,
+    check_method_name: bool = False,
     timeout_seconds: float | None = None,
 ) -> Any:
     """The PredictResponse; its model_spec names the version given, which is the one that answers."""
@@ -22,9 +26,13 @@ def predict(
     signature = model.signatures.get(name)
     if signature is None:
         raise FailedPreconditionError(f'Serving signature key "{name}" not found.')
+    if check_method_name:
+        _check_method_name(signature)
     feeds = _feeds(signature, request.inputs)
     aliases = _aliases(signature, list(request.output_filter))
-    arrays = model.run(feeds, [signature.outputs[alias].name for alias in aliases], timeout_seconds=timeout_seconds)
+    arrays = TimedModel(model, name=request.model_spec.name, api="Predict").run(
+        feeds, [signature.outputs[alias].name for alias in aliases], timeout_seconds=timeout_seconds
+    )
 
     response = predict_pb2.PredictResponse()
     response.model_spec.name = request.model_spec.name
@@ -34,6 +42,14 @@ def predict(
     for alias, array in zip(aliases, arrays, strict=True):
         response.outputs[alias].CopyFrom(to_proto(array, as_content=as_content))
     return response
+
+
+def _check_method_name(signature: Any) -> None:
+    if signature.method_name not in METHOD_NAMES:
+        raise InternalError(
+            f"Expected prediction signature method_name to be one of {{{', '.join(METHOD_NAMES)}}}. "
+            f"Was: {signature.method_name}"
+        )
 
 
 def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:

@@ -1,21 +1,11 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serving.apis import predict_pb2, prediction_log_pb2, tensor_pb2, types_pb2
+from serving.apis import predict_pb2, tensor_pb2, types_pb2
 from serving.model_server.predict import predict
-from serving.model_server.status import (
-    DataLossError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-    StatusError,
-    UnimplementedError,
-)
-from serving.model_server.warmup import warm_up
+from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, StatusError
 from tests.model_server.world import Times, floats
-
-REQUESTS = Path("/models/m/1/assets.extra/tf_serving_warmup_requests")
 
 
 def request(signature: str = "", outputs: tuple[str, ...] = (), **inputs: Any) -> Any:
@@ -95,44 +85,3 @@ def test_refusals_have_upstream_s_words(asked: Any, error: type[StatusError], me
         predict(Times(2), asked)
 
     assert message == refusal.value.message
-
-
-def record(asked: Any) -> bytes:
-    return bytes(prediction_log_pb2.PredictionLog(predict_log={"request": asked}).SerializeToString())
-
-
-def test_warm_up_runs_every_record() -> None:
-    assert warm_up(Times(2), [record(request(x=ONE))] * 1000, path=REQUESTS) == 1000
-
-
-def test_a_warm_up_request_that_fails_is_an_error_of_the_load() -> None:
-    with pytest.raises(InvalidArgumentError, match="input size does not match signature"):
-        warm_up(Times(2), [record(request())], path=REQUESTS)
-
-
-def test_one_warm_up_record_more_than_a_thousand_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match=r"Number of warmup records exceeds the maximum \(1000\) at /models"):
-        warm_up(Times(2), [record(request(x=ONE))] * 1001, path=REQUESTS)
-
-
-def test_warm_up_records_that_are_no_prediction_log_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="Failed to parse warmup record"):
-        warm_up(Times(2), [b"\xff\xff"], path=REQUESTS)
-
-
-@pytest.mark.parametrize(("kind", "number"), [("classify_log", 2), ("session_run_log", 5), ("predict_streamed_log", 7)])
-def test_kinds_of_warm_up_this_server_cannot_run(kind: str, number: int) -> None:
-    log = prediction_log_pb2.PredictionLog()
-    getattr(log, kind).SetInParent()
-
-    with pytest.raises(UnimplementedError, match=f"Unsupported log_type for warmup: {number}"):
-        warm_up(Times(2), [log.SerializeToString()], path=REQUESTS)
-
-
-def test_a_warm_up_file_that_is_no_tfrecord_says_what_to_check() -> None:
-    def corrupted() -> Any:
-        yield record(request(x=ONE))
-        raise DataLossError("corrupted record at 0")
-
-    with pytest.raises(DataLossError, match=r"corrupted record at 0\. Please verify your warmup data is in TFRecord"):
-        warm_up(Times(2), corrupted(), path=REQUESTS)

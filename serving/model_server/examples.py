@@ -1,0 +1,68 @@
+"""What Classify, Regress and MultiInference share: a request's Examples in, a few tensors of the model out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from serving.apis import model_pb2, types_pb2
+from serving.model_server.model import DEFAULT_SIGNATURE, Model
+from serving.model_server.status import InvalidArgumentError
+from serving.wire import ENUMS, Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What a model made of so many Examples: its tensors by their names in the graph."""
+
+    tensors: dict[str, Array]
+    examples: int
+
+
+def run(
+    model: Model, given: Any, inputs: Iterable[str], fetches: Iterable[str], *, timeout_seconds: float | None = None
+) -> Outputs:
+    """Feed the Examples of an Input to every tensor named in `inputs`, in one run."""
+    batch = serialized(given)
+    names = list(dict.fromkeys(fetches))
+    arrays = model.run(dict.fromkeys(inputs, batch), names, timeout_seconds=timeout_seconds)
+    return Outputs(tensors=dict(zip(names, arrays, strict=True)), examples=len(batch))
+
+
+def serialized(given: Any) -> Array:
+    """The Examples of a tensorflow.serving.Input as the string tensor a graph parses.
+
+    A context is written in front of each example: where a message is written twice its parser merges, and of a feature
+    given by both it takes the later one, the example's own.
+    """
+    kind = given.WhichOneof("kind")
+    examples = getattr(given, kind).examples if kind else ()
+    if not examples:
+        raise InvalidArgumentError("Input is empty.")
+    context = given.example_list_with_context.context.SerializeToString() if kind != "example_list" else b""
+    batch = np.empty(len(examples), np.object_)
+    batch[:] = [context + example.SerializeToString() for example in examples]
+    return batch
+
+
+def signature_name(spec: Any) -> str:
+    return spec.signature_name or DEFAULT_SIGNATURE
+
+
+def answering(spec: Any, version: int | None) -> Any:
+    """The ModelSpec of a response: the request's, with what it left open filled in."""
+    filled = model_pb2.ModelSpec(name=spec.name, signature_name=signature_name(spec))
+    if version is not None:
+        filled.version.value = version
+    return filled
+
+
+def shape_name(array: Array) -> str:
+    """As TensorFlow's messages say it: `[2,3]`."""
+    return f"[{','.join(str(size) for size in array.shape)}]"
+
+
+def type_name(array: Array) -> str:
+    """As TensorFlow's messages say it: `DT_FLOAT`."""
+    return str(types_pb2.DataType.Name(ENUMS.get(array.dtype, types_pb2.DT_INVALID)))
