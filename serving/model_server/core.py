@@ -17,6 +17,8 @@ from serving.model_server.source import Source
 from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, StatusError
 
 PLATFORM = "tensorflow"
+# The only kind of ModelServerConfig that can be served here; upstream ends its process over the other one.
+LIST = "model_config_list"
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ class Core:
                 return
             self._config = config
             self._labels = self._checked_labels(config)
+            if config.WhichOneof("config") != LIST:
+                raise InvalidArgumentError("ModelServer does not yet support custom model config.")
             self._apply(config.model_config_list.config)
 
     def servable(self, spec: Any) -> AbstractContextManager[tuple[ServableId, Servable]]:
@@ -75,7 +79,8 @@ class Core:
     def _acceptable(self, config: Any) -> bool:
         """False for a config without content, which changes nothing; raises for one that must not be applied."""
         kind = config.WhichOneof("config")
-        if self._config is not None and kind != "model_config_list":
+        before = self._config.WhichOneof("config") if self._config is not None else None
+        if before is not None and not before == kind == LIST and config != self._config:
             raise FailedPreconditionError(
                 "Cannot transition to requested config. "
                 "It is only legal to transition from one ModelConfigList to another."
@@ -83,10 +88,9 @@ class Core:
         if kind is None:
             logger.info("Taking no action for empty config.")
             return False
-        if kind != "model_config_list":
-            raise InvalidArgumentError("ModelServer does not yet support custom model config.")
-        validate(config.model_config_list.config)
-        if self._config is not None:
+        if kind == LIST:
+            validate(config.model_config_list.config)
+        if kind == before == LIST:
             refuse_changed_platforms(self._config.model_config_list.config, config.model_config_list.config)
         return True
 

@@ -45,12 +45,12 @@ class Harness:
         """Return with the model loaded, or raise the error of the last try."""
         servable = self._try_to_load(load, retries, interval_seconds, sleep)
         if self._cancelled:
-            servable.close()
+            self._close(servable)
             raise CancelledError("Loading of servable cancelled")
         self._servable = servable
 
     def _try_to_load(self, load: Load, retries: int, interval_seconds: float, sleep: Sleep) -> Servable:
-        for attempt in range(retries + 1):
+        for attempt in range(max(retries, 0) + 1):
             if attempt:
                 sleep(interval_seconds)
                 logger.info("model %s version %d: try %d of %d", *self.id, attempt + 1, retries + 1)
@@ -88,4 +88,11 @@ class Harness:
             self._idle.wait_for(lambda: self._users == 0)
         servable, self._servable = self._servable, None
         if servable is not None:
+            self._close(servable)
+
+    def _close(self, servable: Servable) -> None:
+        """A model that cannot be closed has lost its memory, but not the place of the next version."""
+        try:
             servable.close()
+        except Exception:
+            logger.exception("model %s version %d: could not be closed", *self.id)

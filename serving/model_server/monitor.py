@@ -78,7 +78,7 @@ class Monitor:
         """Wait, without limit, until each model has one version AVAILABLE or END; raises CancelledError once closed."""
         with self._changed:
             while not self._closed:
-                settled = [self._first_settled(name, since) for name in names]
+                settled = [self._first_settled(name, since) for name in sorted(names)]
                 if all(settled):
                     return {servable: seen for each in settled if each for servable, seen in [each]}
                 self._changed.wait()

@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from serving.model_server import storage
@@ -38,6 +39,20 @@ def index_children(children: Iterable[str]) -> dict[int, str]:
     return by_version
 
 
+def doubled(children: Iterable[str]) -> str:
+    """What to say of two names for one number; empty when every number has one."""
+    by_version: dict[int, list[str]] = {}
+    for child in sorted(children):
+        version = parse_version(child)
+        if version is not None:
+            by_version.setdefault(version, []).append(child)
+    return "".join(
+        f"Duplicate version directories detected: {', '.join(names)} all stand for version {version}. "
+        for version, names in by_version.items()
+        if len(names) > 1
+    )
+
+
 def select(policy: Any, children: Iterable[str]) -> dict[int, str]:
     """The versions a ServableVersionPolicy wants out of the children of a base path."""
     by_version = index_children(children)
@@ -54,8 +69,16 @@ def select(policy: Any, children: Iterable[str]) -> dict[int, str]:
     return {version: by_version[version] for version in newest}
 
 
-def poll_model(model: Any) -> dict[int, str]:
-    """Version -> path to serve for one ModelConfig; raises INVALID_ARGUMENT when its base path is not there."""
+@dataclass(frozen=True)
+class Found:
+    """Version -> path to serve, and what is wrong with it in words, where anything is."""
+
+    versions: dict[int, str]
+    complaint: str
+
+
+def poll_model(model: Any) -> Found:
+    """What is there to serve for one ModelConfig; raises INVALID_ARGUMENT when its base path is not there."""
     base = model.base_path.rstrip("/") or "/"
     try:
         storage.check_exists(base)
@@ -67,8 +90,10 @@ def poll_model(model: Any) -> dict[int, str]:
     if policy.WhichOneof("policy_choice") == "specific":
         found = _specific_without_listing(base, policy.specific.versions)
         if found is not None:
-            return found
-    return {version: f"{base}/{child}" for version, child in select(policy, storage.children(base)).items()}
+            return Found(found, _shortage(model, found))
+    children = storage.children(base)
+    versions = {version: f"{base}/{child}" for version, child in select(policy, children).items()}
+    return Found(versions, doubled(children) + _shortage(model, versions))
 
 
 def _specific_without_listing(base: str, wanted: Iterable[int]) -> dict[int, str] | None:
@@ -83,6 +108,7 @@ class Source:
     def __init__(self, aspire: Aspire, *, poll_seconds: float) -> None:
         self._aspire = aspire
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._models: dict[str, Any] = {}
         self._complaints: dict[str, str] = {}
         self._polling = Periodic(self.poll, seconds=poll_seconds, name="storage poll") if poll_seconds > 0 else None
@@ -112,19 +138,27 @@ class Source:
             self._models = new
 
     def poll(self) -> None:
-        """Look once; one model whose base path cannot be read keeps the news of every model back."""
-        with self._lock:
+        """Look once; one model whose base path cannot be read keeps the news of every model back.
+
+        Storage that is slow or away keeps no config waiting: what was found for a model whose config has changed
+        meanwhile is forgotten, and the next look finds it again.
+        """
+        with self._looking:
+            with self._lock:
+                models = dict(self._models)
             try:
-                found = {name: poll_model(model) for name, model in sorted(self._models.items())}
+                found = {name: poll_model(model) for name, model in models.items()}
             except StatusError as error:
                 self._complain(
                     "", f"FileSystemStoragePathSource encountered a filesystem access error: {error.message}"
                 )
                 return
             self._complain("", "")
-            for name, versions in found.items():
-                self._complain(name, _shortage(self._models[name], versions))
-                self._aspire(name, versions)
+            with self._lock:
+                for name, each in sorted(found.items()):
+                    if self._models.get(name) == models[name]:
+                        self._complain(name, each.complaint)
+                        self._aspire(name, each.versions)
 
     def _complain(self, about: str, complaint: str) -> None:
         """Say it when it changes, not at every poll."""

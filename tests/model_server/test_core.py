@@ -1,7 +1,9 @@
+import re
 import threading
 from typing import Any
 
 import pytest
+from grpc import StatusCode
 
 from serving.apis import model_pb2, model_server_config_pb2
 from serving.model_server.config_file import ConfigFile, read_config
@@ -176,7 +178,7 @@ def twice(base: Any) -> Any:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda _: config("relative/path"), "Expected model m to have an absolute path or URI"),  # type: ignore[arg-type]
+        (lambda _: config("relative/path"), "Expected model m to have an absolute path or URI"),
         (twice, "Illegal to list model m multiple times in config list"),
         (without_platform, "Illegal setting neither ModelServerConfig::model_type"),
     ],
@@ -220,3 +222,152 @@ def test_a_config_file_may_hold_an_empty_list(world: World) -> None:
     file.write_text("model_config_list {}")
 
     assert read_config(str(file)).WhichOneof("config") == "model_config_list"
+
+
+CUSTOM = {"custom_model_config": {"type_url": "type.googleapis.com/x"}}
+
+
+def custom() -> Any:
+    return model_server_config_pb2.ModelServerConfig(**CUSTOM)
+
+
+def test_a_model_that_was_unloaded_can_come_back(world: World) -> None:
+    """It is awaited anew: that the same version ended before does not count."""
+    world.add(1)
+    running(world, config(world.base))
+    world.core.reload(model_server_config_pb2.ModelServerConfig(model_config_list={}))
+    eventually(lambda: world.states() == {1: "END"})
+    world.core.reload(config(world.base))
+
+    assert world.states() == {1: "AVAILABLE"}
+
+
+def test_another_base_path_changes_versions_but_not_one_that_is_loaded(world: World) -> None:
+    """A number that is served stays what it is, whatever the new path holds under it."""
+    world.add(1)
+    running(world, config(world.base))
+    other = world.base.parent / "other"
+    for version in (1, 2):
+        (other / str(version)).mkdir(parents=True)
+        (other / str(version) / "factor").write_text("7")
+    world.core.reload(config(other, versions=[1, 2]))
+    eventually(lambda: world.states() == {2: "AVAILABLE", 1: "AVAILABLE"})
+    assert [world.shelf.models[version].factor for version in (1, 2)] == [1, 7]
+    world.core.reload(config(world.base))
+
+    eventually(lambda: world.states() == {2: "END", 1: "AVAILABLE"})
+
+
+def test_a_list_cannot_become_a_custom_config(world: World) -> None:
+    world.add(1)
+    running(world, config(world.base))
+
+    with pytest.raises(FailedPreconditionError, match="Cannot transition to requested config"):
+        world.core.reload(custom())
+    assert world.states() == {1: "AVAILABLE"}
+
+
+def test_a_custom_config_is_not_supported_and_no_list_may_follow_it(world: World) -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match="does not yet support custom model config"):
+            world.core.reload(custom())
+
+    with pytest.raises(FailedPreconditionError, match="Cannot transition to requested config"):
+        world.core.reload(config(world.base))
+
+
+def test_a_config_without_content_changes_nothing_and_anything_may_follow_it(world: World) -> None:
+    nothing = model_server_config_pb2.ModelServerConfig()
+    world.add(1)
+    world.core.reload(nothing)
+    world.core.reload(config(world.base))
+    with pytest.raises(FailedPreconditionError, match="Cannot transition to requested config"):
+        world.core.reload(nothing)
+
+    assert world.states() == {1: "AVAILABLE"}
+
+
+def changed(base: Any, **fields: Any) -> Any:
+    whole = config(base)
+    for name, value in fields.items():
+        setattr(whole.model_config_list.config[0], name, value)
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model_type": 1}, r"Illegal setting both .* model name is m"),
+        ({"model_type": 2, "model_platform": ""}, r"ModelServerConfig::model_type choice 2 not supported\."),
+        ({"model_platform": "caffe"}, "Model m requests unsupported platform caffe"),
+    ],
+)
+def test_platforms_that_cannot_be_served(world: World, fields: dict[str, Any], message: str) -> None:
+    world.add(1)
+    with pytest.raises(InvalidArgumentError, match=message):
+        world.core.reload(changed(world.base, **fields))
+
+    assert world.states() == {}
+
+
+def test_the_deprecated_way_to_say_tensorflow_still_works(world: World) -> None:
+    world.add(1)
+    world.core.reload(changed(world.base, model_type=1, model_platform=""))
+
+    assert world.states() == {1: "AVAILABLE"}
+
+
+def test_a_config_refused_for_its_labels_counts_as_the_one_before_the_next(world: World) -> None:
+    """Only its labels and versions are not taken over: the next config is compared with it."""
+    world.add(1)
+    running(world, config(world.base))
+    refused = config(world.base, stable=9)
+    refused.MergeFrom(changed("/elsewhere", name="other", model_platform="caffe"))
+    with pytest.raises(FailedPreconditionError, match=REFUSED.format(9)):
+        world.core.reload(refused)
+    both = config(world.base)
+    both.MergeFrom(config("/elsewhere", name="other"))
+
+    with pytest.raises(InvalidArgumentError, match="For model other platform was caffe and new platform requested is"):
+        world.core.reload(both)
+
+
+def test_models_that_fail_together_are_listed_in_the_order_of_their_names(world: World) -> None:
+    world.add(1, broken=True)
+    names = ["n", "a", "m", "b"]
+    whole = config(world.base, name=names[0])
+    for name in names[1:]:
+        whole.MergeFrom(config(world.base, name=name))
+    with pytest.raises(StatusError, match=r"4 servable\(s\) did not become available") as failure:
+        world.core.reload(whole)
+
+    assert sorted(names) == re.findall(r"name: (\w) version", failure.value.message)
+
+
+def test_a_label_can_point_where_it_points_although_that_version_is_gone(make_world: MakeWorld) -> None:
+    """With the flag; without it every config with the label is refused until the label moves or goes."""
+    world = make_world(allow_labels_for_unavailable=True)
+    world.add(1, 2)
+    running(world, config(world.base, versions=[1, 2], stable=1))
+    world.core.reload(config(world.base, versions=[2], stable=1))
+    eventually(lambda: world.states() == {2: "AVAILABLE", 1: "END"})
+
+    with pytest.raises(NotFoundError, match=r"Servable not found for request: Specific\(m, 1\)"):
+        world.answering(STABLE)
+
+
+def test_labels_that_a_config_leaves_out_are_forgotten(world: World) -> None:
+    world.add(1)
+    running(world, config(world.base, versions=[1]))
+    world.core.reload(config(world.base, versions=[1], stable=1))
+    world.core.reload(config(world.base, versions=[1]))
+
+    with pytest.raises(InvalidArgumentError, match="Unrecognized servable version label: stable"):
+        world.answering(STABLE)
+
+
+def test_before_the_first_config_a_label_is_unavailable_rather_than_unknown(world: World) -> None:
+    with pytest.raises(StatusError, match="Model labels does not init yet") as failure:
+        world.answering(STABLE)
+
+    assert failure.value.code is StatusCode.UNAVAILABLE
