@@ -1,0 +1,1 @@
+"""Requests of different clients run together, as upstream's BatchingSession does it."""
