@@ -6,10 +6,7 @@ import signal
 import sys
 import threading
 
-from serving.model_server.flags import Flags, parse_flags
-
-# tensorflow_model_server ends with -1, which a shell sees as 255.
-FAILED = 255
+from serving.model_server.flags import FAILED, Flags, parse_flags
 
 logger = logging.getLogger("serving.model_server")
 
@@ -33,8 +30,12 @@ def serve(flags: Flags) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     # Here, so that bad flags are answered at once, and after the line above, because NumPy's threads inherit its mask.
     from serving.model_server.server import Server  # noqa: PLC0415
+    from serving.model_server.status import StatusError  # noqa: PLC0415
 
-    server = Server(flags)
+    try:
+        server = Server(flags)
+    except StatusError as error:
+        return failed(error)
     failures: list[Exception] = []
 
     def start() -> None:
@@ -47,12 +48,16 @@ def serve(flags: Flags) -> int:
     threading.Thread(target=start, name="start", daemon=True).start()
     received = signal.sigwait(signals)
     if failures:
-        logger.error("Failed to start server. Error: %s", failures[0])
-        return FAILED
+        return failed(failures[0])
     logger.info("%s: finishing what is in flight", signal.Signals(received).name)
     server.stop()
     logger.info("stopped")
     return 0
+
+
+def failed(error: Exception) -> int:
+    logger.error("Failed to start server. Error: %s", error)
+    return FAILED
 
 
 def main() -> None:

@@ -1,27 +1,32 @@
 """The parts put together, from a free port to an orderly end."""
 
 import logging
-import os
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 
-import grpc
-
+from serving.model_server import libtensorflow
 from serving.model_server.api import Api
+from serving.model_server.batching.loader import BatchingLoader
+from serving.model_server.batching.parameters import parameters_for
 from serving.model_server.config_file import ConfigFile, read_config
 from serving.model_server.core import Core, single_model
 from serving.model_server.flags import Flags
+from serving.model_server.grpc_server import GrpcServer, format_address
 from serving.model_server.harness import Load
 from serving.model_server.manager import Manager, ManagerOptions
 from serving.model_server.monitor import Monitor
 from serving.model_server.periodic import Periodic
-from serving.model_server.saved_model import SavedModelLoader, import_tensorflow
-from serving.model_server.services import handlers
+from serving.model_server.rest.handler import Handler
+from serving.model_server.rest.http import RestServer
+from serving.model_server.rest.monitoring import metrics_path
+from serving.model_server.saved_model import SavedModelLoader
+from serving.model_server.session_config import session_config
 from serving.model_server.source import Source
-from serving.model_server.status import InvalidArgumentError, UnknownError
+from serving.model_server.status import StatusError, UnknownError
+from serving.model_server.warming import WarmingLoader
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +38,12 @@ class Server:
         """Load versions with `load`: TensorFlow's SavedModels, unless another format is asked for."""
         self._flags = flags
         self._tensorflow = load is None
-        self._core = build_core(flags, load or tensorflow_loader(flags))
-        self._grpc: grpc.Server | None = None
+        self._batching = BatchingLoader(
+            load or tensorflow_loader(flags), per_model=flags.enable_per_model_batching_parameters
+        )
+        self._core = build_core(flags, warming(flags, self._batching))
+        self._grpc: GrpcServer | None = None
+        self._rest: RestServer | None = None
         self._polling: Periodic | None = None
 
     def start(self) -> None:
@@ -42,15 +51,24 @@ class Server:
         flags = self._flags
         for name in flags.ignored:
             logger.warning("--%s is a flag of tensorflow_model_server that this server does not support: ignored", name)
-        with reserved_port(flags.host, flags.port):
+        opening = GrpcServer(flags, build_api(self._core, flags))
+        with (
+            reserved_port(flags.host, flags.port) if flags.port else nullcontext(),
+            reserved_rest_port(flags) as rest_port,
+        ):
             if flags.model_config_file:
                 config = read_config(flags.model_config_file)
             else:
                 config = single_model(flags.model_name, flags.model_base_path)
+            self._batching.start(parameters_for(flags))
             if self._tensorflow:
-                threading.Thread(target=import_tensorflow, name="import TensorFlow", daemon=True).start()
+                threading.Thread(target=libtensorflow.library, name="load TensorFlow", daemon=True).start()
+            rest = build_rest(self._core, flags) if rest_port is not None else None
             self._core.reload(config)
-            self._open()
+            opening.open()
+            self._grpc = opening
+            if rest is not None and rest_port is not None:
+                self._open_rest(rest, rest_port)
         if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
             file = ConfigFile(flags.model_config_file, self._core)
             self._polling = Periodic(
@@ -63,36 +81,59 @@ class Server:
         if self._polling is not None:
             self._polling.stop()
         self._core.stop()
+        if self._rest is not None:
+            self._rest.stop()
         if self._grpc is not None:
-            self._grpc.stop(GRACE_SECONDS).wait(GRACE_SECONDS + 1)
+            self._grpc.stop(GRACE_SECONDS)
+        if self._rest is not None:
+            self._rest.wait()
+        self._batching.stop()
 
-    def _open(self) -> None:
-        address = format_address(self._flags.host, self._flags.port)
-        threads = self._flags.grpc_max_threads or 4 * (os.cpu_count() or 1)
-        self._grpc = grpc.server(
-            ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
-            handlers=handlers(Api(self._core, as_content=self._flags.enable_serialization_as_tensor_content)),
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
+    def _open_rest(self, rest: RestServer, port: socket.socket) -> None:
         try:
-            self._grpc.add_insecure_port(address)
-        except RuntimeError as error:
-            raise UnknownError(f"cannot listen on {address}: {error}") from error
-        self._grpc.start()
-        logger.info("Running gRPC ModelServer at %s", address)
+            rest.start(port)
+        except OSError as error:
+            say_that_rest_failed(self._flags, error)
+            return
+        self._rest = rest
+        logger.info("Exporting HTTP/REST API at:localhost:%d ...", self._flags.rest_api_port)
+
+
+def build_api(core: Core, flags: Flags) -> Api:
+    return Api(
+        core,
+        as_content=flags.enable_serialization_as_tensor_content,
+        check_method_names=flags.enable_signature_method_name_check,
+    )
+
+
+def build_rest(core: Core, flags: Flags) -> RestServer:
+    """Raises StatusError for a monitoring config that cannot be read."""
+    handler = Handler(
+        # Nobody outside sees the tensors that become JSON, so they travel the short way.
+        Api(core, as_content=True, check_method_names=flags.enable_signature_method_name_check),
+        timeout_seconds=flags.rest_api_timeout_in_ms / 1000 if flags.rest_api_timeout_in_ms > 0 else None,
+        metrics_path=metrics_path(flags.monitoring_config_file) if flags.monitoring_config_file else None,
+        cors=flags.rest_api_enable_cors_support,
+    )
+    return RestServer(handler, threads=max(flags.rest_api_num_threads, 0), grace_seconds=GRACE_SECONDS)
 
 
 def tensorflow_loader(flags: Flags) -> SavedModelLoader:
-    intra, inter = session_threads(flags)
+    """Raises StatusError for a session config that cannot be read."""
     return SavedModelLoader(
         tags=frozenset(flags.saved_model_tags.split(",")),
-        warm_up=flags.enable_model_warmup,
-        intra_op_threads=intra,
-        inter_op_threads=inter,
+        session_config=session_config(flags),
+    )
+
+
+def warming(flags: Flags, load: Load) -> Load:
+    if not flags.enable_model_warmup:
+        return load
+    return WarmingLoader(
+        load=load,
+        times=max(flags.num_request_iterations_for_warmup, 1),
+        check_method_names=flags.enable_signature_method_name_check,
     )
 
 
@@ -113,23 +154,6 @@ def build_core(flags: Flags, load: Load) -> Core:
     )
 
 
-def session_threads(flags: Flags) -> tuple[int, int]:
-    """Within and between operations; 0 leaves it to TensorFlow."""
-    separate = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
-    together = flags.tensorflow_session_parallelism
-    if all(number > 0 for number in (*separate, together)):
-        raise InvalidArgumentError(
-            "Either configure server_options.tensorflow_session_parallelism or "
-            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
-            "separately. You cannot configure all."
-        )
-    return separate if any(number > 0 for number in separate) else (together, together)
-
-
-def format_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def reserved_port(host: str, port: int) -> socket.socket:
     """A socket that holds the port without answering on it, so that a port already taken shows before any loading.
 
@@ -138,8 +162,33 @@ def reserved_port(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         holder = socket.socket(family, kind, protocol)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(address)
+        try:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(address)
+        except OSError:
+            holder.close()
+            raise
     except OSError as error:
         raise UnknownError(f"cannot listen on {format_address(host, port)}: {error.strerror}") from error
     return holder
+
+
+def reserved_rest_port(flags: Flags) -> AbstractContextManager[socket.socket | None]:
+    """None where there will be no REST API. Whatever the reason, gRPC is served: upstream says it and goes on."""
+    if flags.rest_api_port == 0:
+        return nullcontext()
+    if flags.rest_api_port == flags.port:
+        logger.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
+        return nullcontext()
+    try:
+        return reserved_port(flags.host, flags.rest_api_port)
+    except StatusError as error:
+        say_that_rest_failed(flags, error)
+        return nullcontext()
+
+
+def say_that_rest_failed(flags: Flags, reason: Exception) -> None:
+    logger.error("Failed to start HTTP Server at localhost:%d (%s)", flags.rest_api_port, reason)

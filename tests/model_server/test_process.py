@@ -157,9 +157,9 @@ def loaded(server: Running) -> Running:
     shutil.copytree(root / "keras" / "1", broken / "4")
     (broken / "4" / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
     shutil.copytree(root / "keras" / "1", broken / "5")
-    (broken / "5" / "saved_model.pb").write_bytes(b"not a model")
+    (broken / "5" / "saved_model.pb").write_bytes(b"not a model" * 50)
     shutil.copytree(root / "images" / "1", broken / "6")
-    (broken / "6" / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"not records")
+    (broken / "6" / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"these are no records")
     parts = [
         config(root / "images", name="images", versions=[1, 2], stable=1),
         config(root / "keras", name="keras"),
@@ -221,6 +221,12 @@ def test_metadata_holds_the_signatures_of_the_labelled_version(loaded: Running) 
 
     assert (answer.model_spec.name, answer.model_spec.version.value) == ("images", 1)
     assert list(signatures.signature_def["serving_default"].inputs) == ["image"]
+
+
+def test_a_request_may_come_without_a_deadline(loaded: Running) -> None:
+    request = predict_pb2.PredictRequest(model_spec={"name": "images"}, inputs={"image": loaded.image})
+
+    assert loaded.prediction.Predict(request).model_spec.version.value == 2
 
 
 def test_broken_versions_end_and_good_ones_are_available_beside_them(loaded: Running) -> None:
@@ -303,7 +309,7 @@ def test_status_of_what_is_not_there(loaded: Running) -> None:
 def test_other_rpcs_are_unimplemented(loaded: Running) -> None:
     ask: Any = loaded.channel.unary_unary  # without serialisers it takes and gives bytes
     with pytest.raises(grpc.RpcError) as refusal:
-        ask("/tensorflow.serving.PredictionService/Classify")(b"", timeout=10)
+        ask("/tensorflow.serving.SessionService/SessionRun")(b"", timeout=10)
 
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
 

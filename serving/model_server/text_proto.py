@@ -1,0 +1,31 @@
+"""Messages in protobuf's text format, also of types that no installed package brings along."""
+
+from typing import Any, TypeVar
+
+from google.protobuf import descriptor_pb2, message_factory, text_format
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from serving.model_server import storage
+from serving.model_server.status import InvalidArgumentError
+
+M = TypeVar("M", bound=Message)
+
+
+def read(uri: str, message: M) -> M:
+    """Fill the message from a file. Raises NOT_FOUND when it is missing, INVALID_ARGUMENT when it does not parse."""
+    text = storage.read_text(uri)
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
+
+
+def declare(file: str, name: str) -> Any:
+    """The class of one message of a FileDescriptorProto in text format.
+
+    It lives in a pool of its own, so that a package which brings the same message along some day does no harm.
+    """
+    pool = DescriptorPool()
+    pool.Add(text_format.Parse(file, descriptor_pb2.FileDescriptorProto()))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
