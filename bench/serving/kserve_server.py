@@ -1,0 +1,39 @@
+"""Run in KServe's environment: `kserve_server SAVED_MODEL --http_port=N` serves one signature over its V1 protocol.
+
+The custom predictor of KServe's guide, with the model's signature for its function.
+"""
+
+import os
+import sys
+from typing import Any
+
+import kserve  # type: ignore[import-not-found]
+
+NAME = "cnn"
+
+
+class Predictor(kserve.Model):  # type: ignore[misc]
+    def __init__(self, path: str) -> None:
+        super().__init__(NAME)
+        self._path = path
+        self.load()
+
+    def load(self) -> bool:
+        import tensorflow as tf
+
+        self._tf = tf
+        self._model = tf.saved_model.load(self._path)
+        self._function = self._model.signatures["serving_default"]
+        self.ready = True
+        return True
+
+    def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:  # noqa: ARG002
+        image = self._tf.constant(payload["instances"], self._tf.float32)
+        return {"predictions": self._function(image=image)["probabilities"].numpy().tolist()}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    saved_model = sys.argv.pop(1)
+    # KServe reads the rest of the command line itself.
+    kserve.ModelServer().start([Predictor(saved_model)])
