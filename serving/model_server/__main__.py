@@ -1,5 +1,6 @@
 """`python -m serving.model_server --port=8500 --model_config_file=...`."""
 
+import gc
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import sys
 import threading
 
 from serving.model_server.flags import FAILED, Flags, parse_flags
+from serving.model_server.heap import prepare_heap
 
 logger = logging.getLogger("serving.model_server")
 
@@ -41,6 +43,8 @@ def serve(flags: Flags) -> int:
     def start() -> None:
         try:
             server.start()
+            # What is in memory by now stays: a collection of all of it would stop every request for milliseconds.
+            gc.freeze()
         except Exception as error:  # noqa: BLE001 - carried to the main thread, which reports it
             failures.append(error)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -63,6 +67,7 @@ def failed(error: Exception) -> int:
 def main() -> None:
     flags = parse_flags(sys.argv[1:])
     configure_logging()
+    prepare_heap()
     status = serve(flags)
     logging.shutdown()
     # A model that is still loading must not keep the process, nor TensorFlow's own tear-down hurt it.

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.apis import types_pb2
+from serving.apis import config_pb2, types_pb2
+from serving.model_server.heap import trim_heap
 from serving.model_server.status import (
     CODE_BY_NUMBER,
     FailedPreconditionError,
@@ -28,6 +29,9 @@ from serving.wire import ENUMS, KINDS, Array, to_proto
 
 # The size of a TF_TString, the cells of a string tensor.
 STRING_BYTES = 24
+
+# Variables are restored by the thread that loads, and not by those that requests wait for.
+LOADING = bytes(config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString())
 
 _Pointer = ctypes.c_void_p
 
@@ -162,9 +166,9 @@ class Session:
         try:
             with _checked() as status:
                 c.TF_SetConfig(options, config, len(config), status)
-            with _checked() as status:
+            with _buffer(LOADING) as run_options, _checked() as status:
                 self._handle = c.TF_LoadSessionFromSavedModel(
-                    *(options, None, path.encode(), (ctypes.c_char_p * len(names))(*names), len(names)),
+                    *(options, run_options, path.encode(), (ctypes.c_char_p * len(names))(*names), len(names)),
                     *(self._graph, meta_graph, status),
                 )
             self.meta_graph = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
@@ -229,12 +233,6 @@ class Session:
                 raise NotFoundError(f"Tensor {name} is named by the signature and is not in the graph")
             located[position] = _Output(found, int(index or 0))
         return located
-
-
-def trim_heap() -> None:
-    """Hand freed memory back to the system now; only glibc keeps it otherwise."""
-    if sys.platform == "linux" and hasattr(ctypes.pythonapi, "malloc_trim"):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tensor(array: Array) -> Any:
