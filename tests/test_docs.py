@@ -1,6 +1,7 @@
 """What the documents say is there, and what is there is in the documents."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from typer.main import get_command
 
 from pipeline.cli import app
 from pipeline.spec import ModelSpec, parse
+from serving.model_server.flags import Flags
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SERVER = (PROJECT / "docs" / "model-server.md").read_text(encoding="utf-8")
 VERBS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 
@@ -42,3 +45,19 @@ def test_the_model_file_in_the_readme_is_a_model() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
     assert "pets" == parse(ModelSpec, yaml.safe_load(example), source="README.md").name
+
+
+def test_the_server_s_page_names_each_of_its_modules() -> None:
+    folder = PROJECT / "serving" / "model_server"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "model", "periodic", "status", "text_proto"}
+    modules |= {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
+
+    assert set() == {name for name in modules if f"`{name}`" not in SERVER}
+
+
+def test_every_flag_the_server_s_page_names_exists() -> None:
+    named = set(re.findall(r"--([a-z][a-z_]+)", SERVER)) - {"help", "name", "port"}
+    known = {each.name for each in fields(Flags)}
+
+    assert named
+    assert set() == named - known

@@ -127,6 +127,7 @@ def warm_up_logs() -> list[Any]:
 def main(root: Path) -> None:
     import tensorflow as tf
 
+    root.mkdir(parents=True, exist_ok=True)
     asset = root / "foo.txt"
     asset.write_text(CONTENT)
     graph = root / "half_plus_two" / VERSION

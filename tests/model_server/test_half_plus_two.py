@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from serving.apis import (
@@ -21,7 +22,7 @@ from serving.apis import (
 )
 from tests.model_server.echo import CLASSIFY, REGRESS, example, listed, with_context
 from tests.model_server.test_process import ROOT, free_port, merged, process
-from tests.model_server.world import config, floats
+from tests.model_server.world import config, eventually, floats
 
 MODELS = ("half_plus_two", "half_plus_two_pbtxt", "half_plus_two_tf2", "half_plus_three")
 HALF_PLUS_TWO = MODELS[:3]
@@ -190,3 +191,60 @@ def test_methods_are_checked_on_demand(exported: Path, tmp_path: Path) -> None:
     assert refusal.value.details() == (
         "Expected regression signature method_name to be tensorflow/serving/regress. Was: tensorflow/serving/predict"
     )
+
+
+@pytest.fixture(scope="module")
+def rest(exported: Path) -> Iterator[httpx.Client]:
+    """The same models asked over REST, with metrics on."""
+    port, monitoring = free_port(), exported / "monitoring.config"
+    monitoring.write_text("prometheus_config { enable: true }")
+    flags = f"--rest_api_port={port}", f"--monitoring_config_file={monitoring}"
+    with (
+        serving(exported, exported / "rest.log", *flags),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client,
+    ):
+        # REST opens last.
+        eventually(lambda: "Exporting HTTP/REST API" in (exported / "rest.log").read_text())
+        yield client
+
+
+@pytest.mark.parametrize("name", HALF_PLUS_TWO)
+@pytest.mark.parametrize(
+    ("verb", "asked", "answered"),
+    [
+        ("predict", {"instances": [2.0, 3.0, 4.0]}, {"predictions": [3.0, 3.5, 4.0]}),
+        ("predict", {"instances": [{"x": 2.0}]}, {"predictions": [3.0]}),
+        ("predict", {"inputs": [2.0, 3.0]}, {"outputs": [3.0, 3.5]}),
+        (
+            "classify",
+            {"signature_name": "classify_x_to_y", "examples": [{"x": 2.0}]},
+            {"results": [[["", 3.0]]]},
+        ),
+        (
+            "regress",
+            {"signature_name": "regress_x_to_y", "examples": [{"x": 80.0}, {"x": 200.0}]},
+            {"results": [42.0, 102.0]},
+        ),
+    ],
+)
+def test_rest(rest: httpx.Client, name: str, verb: str, asked: Any, answered: Any) -> None:
+    answer = rest.post(f"/v1/models/{name}:{verb}", json=asked)
+
+    assert (200, answered) == (answer.status_code, answer.json())
+
+
+def test_rest_metadata_and_status_speak_of_the_version(rest: httpx.Client) -> None:
+    metadata = rest.get("/v1/models/half_plus_two/metadata").json()
+    status = rest.get("/v1/models/half_plus_two").json()
+
+    assert {"name": "half_plus_two", "signature_name": "", "version": "123"} == metadata["model_spec"]
+    assert "regress_x_to_y" in metadata["metadata"]["signature_def"]["signature_def"]
+    assert [("123", "AVAILABLE")] == [(each["version"], each["state"]) for each in status["model_version_status"]]
+
+
+def test_metrics_count_what_rest_answered(rest: httpx.Client) -> None:
+    rest.post("/v1/models/half_plus_three:predict", json={"instances": [2.0]})
+    page = rest.get("/monitoring/prometheus/metrics").text
+
+    assert ':tensorflow:serving:request_count{model_name="half_plus_three",status="OK"} 1' in page
+    assert ':tensorflow:cc:saved_model:load_attempt_count{model_path="' in page
