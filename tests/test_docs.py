@@ -49,7 +49,15 @@ def test_the_model_file_in_the_readme_is_a_model() -> None:
 
 def test_the_server_s_page_names_each_of_its_modules() -> None:
     folder = PROJECT / "serving" / "model_server"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "model", "periodic", "status", "text_proto"}
+    modules = {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "cpus",
+        "model",
+        "notation",
+        "periodic",
+        "status",
+        "text_proto",
+    }
     modules |= {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
 
     assert set() == {name for name in modules if f"`{name}`" not in SERVER}

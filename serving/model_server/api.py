@@ -1,7 +1,9 @@
 """What this server answers, whatever the transport: protocol messages in, protocol messages out, StatusError else."""
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from serving.model_server.monitor import Seen, ServableId
 from serving.model_server.multi_inference import multi_inference
 from serving.model_server.predict import predict
 from serving.model_server.regress import regress
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
+from serving.model_server.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
 
 SIGNATURE_DEF = "signature_def"
 
@@ -120,7 +122,7 @@ class Api:
             _add_status(response, version, seen)
         return response
 
-    def reload(self, request: Any, timeout_seconds: float | None = None) -> Any:  # noqa: ARG002
+    def reload(self, request: Any, timeout_seconds: float | None = None) -> Any:
         if request.config.WhichOneof("config") != "model_config_list":
             raise InvalidArgumentError(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest."
@@ -131,7 +133,7 @@ class Api:
         # How much each metric asked for grew meanwhile, by anybody's doing.
         before = {name: metrics.value(name) for name in request.metric_names}
         try:
-            self._core.reload(request.config)
+            self._reload(request.config, timeout_seconds)
         except StatusError as error:
             logger.error("reload refused: %s", error)
             raise
@@ -139,6 +141,27 @@ class Api:
         for name, value in before.items():
             response.metric.add(name=name, int64_value_increase=metrics.value(name) - value)
         return response
+
+    def _reload(self, config: Any, timeout_seconds: float | None) -> None:
+        """Apply it on a thread of its own, as the thread of a client that stops waiting is needed for others.
+
+        The config is applied all the same, and until it is no other has its turn, as upstream.
+        """
+        applied: Future[None] = Future()
+
+        def apply() -> None:
+            try:
+                self._core.reload(config)
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread of the client
+                applied.set_exception(error)
+            else:
+                applied.set_result(None)
+
+        threading.Thread(target=apply, name="reload", daemon=True).start()
+        try:
+            applied.result(timeout=None if timeout_seconds is None else min(timeout_seconds, threading.TIMEOUT_MAX))
+        except TimeoutError as error:
+            raise DeadlineExceededError("the config is still being applied, and will be") from error
 
     @contextmanager
     def _model(self, spec: Any) -> Iterator[tuple[ServableId, Model]]:

@@ -7,10 +7,10 @@ from google.protobuf import text_format
 
 from serving.apis import classification_pb2
 from serving.model_server import examples
-from serving.model_server.examples import Outputs, shape_name, type_name
+from serving.model_server.examples import Outputs
 from serving.model_server.model import Model
+from serving.model_server.notation import enum_name, shape_name
 from serving.model_server.status import InternalError, InvalidArgumentError
-from serving.model_server.timed import TimedModel
 from serving.wire import Array
 
 METHOD_NAME = "tensorflow/serving/classify"
@@ -28,13 +28,9 @@ def classify(
     timeout_seconds: float | None = None,
 ) -> Any:
     """The ClassificationResponse; its model_spec names the version given, which is the one that answers."""
-    name = examples.signature_name(request.model_spec)
-    signature = model.signatures.get(name)
-    if signature is None:
-        raise InvalidArgumentError(f"No signature was found with the name: {name}")
-    feed, fetches = tensors(signature, check_method_name=check_method_name)
-    timed = TimedModel(model, name=request.model_spec.name, api="Classify")
-    outputs = examples.run(timed, request.input, [feed], fetches, timeout_seconds=timeout_seconds)
+    signature, outputs = examples.ask(
+        model, request, tensors, api="Classify", check_method_name=check_method_name, timeout_seconds=timeout_seconds
+    )
     return classification_pb2.ClassificationResponse(
         model_spec=examples.answering(request.model_spec, version), result=result(signature, outputs)
     )
@@ -88,9 +84,9 @@ def _table(signature: Any, alias: str, expected_type: str, outputs: Outputs) -> 
         return None
     array = outputs.tensors[signature.outputs[alias].name]
     if array.ndim != 2:
-        raise InvalidArgumentError(f"Expected Tensor shape: [batch_size num_classes] but got {shape_name(array)}")
-    if type_name(array) != expected_type:
-        raise InvalidArgumentError(f"Expected {alias} Tensor of {expected_type}. Got: {type_name(array)}")
+        raise InvalidArgumentError(f"Expected Tensor shape: [batch_size num_classes] but got {shape_name(array.shape)}")
+    if enum_name(array.dtype) != expected_type:
+        raise InvalidArgumentError(f"Expected {alias} Tensor of {expected_type}. Got: {enum_name(array.dtype)}")
     if len(array) != outputs.examples:
         raise InvalidArgumentError(f"Expected {alias} output batch size of {outputs.examples}. Got: {len(array)}")
     return array

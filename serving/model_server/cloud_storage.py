@@ -5,7 +5,6 @@ Imported when the first gs:// URI is met. STORAGE_EMULATOR_HOST points it at an 
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from google.api_core.exceptions import NotFound
 from google.auth.exceptions import DefaultCredentialsError
 
 from serving.model_server.cloud_errors import status_errors
+from serving.model_server.scratch import scratch_directory
 from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
 
 DOWNLOAD_THREADS = 8
@@ -86,14 +86,13 @@ class CloudStorage:
 
     @contextmanager
     def local_copy(self, uri: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="model-", ignore_cleanup_errors=True) as directory:
-            root = Path(directory)
+        with scratch_directory() as root:
             with status_errors(uri):
                 self._download(uri, root)
             try:
                 yield root
             except StatusError as error:
-                error.message = error.message.replace(directory, uri)
+                error.message = error.message.replace(str(root), uri)
                 raise
 
     def _is_folder(self, bucket: str, name: str) -> bool:

@@ -3,23 +3,17 @@
 import logging
 from typing import Any
 
-from google.protobuf import text_format
-
 from serving.apis import model_server_config_pb2
-from serving.model_server import storage
+from serving.model_server import text_proto
 from serving.model_server.core import Core
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.model_server.status import StatusError
 
 logger = logging.getLogger(__name__)
 
 
 def read_config(uri: str) -> Any:
     """A ModelServerConfig; raises NOT_FOUND for a missing file, INVALID_ARGUMENT for one that does not parse."""
-    text = storage.read_text(uri)
-    try:
-        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except text_format.ParseError as error:
-        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
+    return text_proto.read(uri, model_server_config_pb2.ModelServerConfig())
 
 
 class ConfigFile:

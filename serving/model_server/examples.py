@@ -1,15 +1,16 @@
 """What Classify, Regress and MultiInference share: a request's Examples in, a few tensors of the model out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from serving.apis import model_pb2, types_pb2
+from serving.apis import model_pb2
 from serving.model_server.model import DEFAULT_SIGNATURE, Model
 from serving.model_server.status import InvalidArgumentError
-from serving.wire import ENUMS, Array
+from serving.model_server.timed import TimedModel
+from serving.wire import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,28 @@ class Outputs:
 
     tensors: dict[str, Array]
     examples: int
+
+
+def ask(
+    model: Model,
+    request: Any,
+    tensors: Callable[..., tuple[str, list[str]]],
+    *,
+    api: str,
+    check_method_name: bool,
+    timeout_seconds: float | None,
+) -> tuple[Any, Outputs]:
+    """The signature a request names and what the model answers to its Examples; `tensors` says what to feed and fetch.
+
+    Timed as a run of `api`, as the runs of MultiInference are not.
+    """
+    name = signature_name(request.model_spec)
+    signature = model.signatures.get(name)
+    if signature is None:
+        raise InvalidArgumentError(f"No signature was found with the name: {name}")
+    feed, fetches = tensors(signature, check_method_name=check_method_name)
+    timed = TimedModel(model, name=request.model_spec.name, api=api)
+    return signature, run(timed, request.input, [feed], fetches, timeout_seconds=timeout_seconds)
 
 
 def run(
@@ -56,13 +79,3 @@ def answering(spec: Any, version: int | None) -> Any:
     if version is not None:
         filled.version.value = version
     return filled
-
-
-def shape_name(array: Array) -> str:
-    """As TensorFlow's messages say it: `[2,3]`."""
-    return f"[{','.join(str(size) for size in array.shape)}]"
-
-
-def type_name(array: Array) -> str:
-    """As TensorFlow's messages say it: `DT_FLOAT`."""
-    return str(types_pb2.DataType.Name(ENUMS.get(array.dtype, types_pb2.DT_INVALID)))

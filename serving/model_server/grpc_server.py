@@ -1,7 +1,6 @@
 """The gRPC side of a server: its services, its options, and the ports they are reached through."""
 
 import logging
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ from grpc_reflection.v1alpha import reflection
 
 from serving.model_server import tls
 from serving.model_server.api import Api
+from serving.model_server.cpus import usable_cpus
 from serving.model_server.flags import Flags
 from serving.model_server.health import Health
 from serving.model_server.services import SERVICE_NAMES, handlers
@@ -97,10 +97,3 @@ def server_options(arguments: str) -> list[tuple[str, int | str]]:
         number = int(text) if re.fullmatch(r"\s*[+-]?[0-9]+\s*", text) else None
         options.append((name, text if number is None or number not in INT32 else number))
     return [*options, MESSAGE_SIZES[1]]
-
-
-def usable_cpus() -> int:
-    """Those this process may run on, where the system tells; a container sees more of them than it may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

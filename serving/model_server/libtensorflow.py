@@ -7,7 +7,7 @@ a fraction of a second, a load never holds Python's lock, and every error is in 
 import ctypes
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -160,7 +160,7 @@ class Session:
         names = [tag.encode() for tag in tags]
         self._graph = c.TF_NewGraph()
         self._handle: int | None = None
-        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Any, Any]] = {}
+        self._located: dict[str, _Output] = {}
         meta_graph = c.TF_NewBuffer()
         options = c.TF_NewSessionOptions()
         try:
@@ -184,7 +184,7 @@ class Session:
         c = library()
         if self._handle is None:
             raise FailedPreconditionError("Session has been closed.")
-        inputs, outputs = self._call(tuple(feeds), tuple(fetches))
+        inputs, outputs = self._outputs(feeds), self._outputs(fetches)
         given = (_Pointer * len(feeds))()
         answered = (_Pointer * len(fetches))()
         try:
@@ -206,33 +206,39 @@ class Session:
         """Give the memory back; a second call does nothing."""
         c = library()
         handle, self._handle = self._handle, None
-        if handle is not None:
-            with _checked() as status:
-                c.TF_CloseSession(handle, status)
-            with _checked() as status:
-                c.TF_DeleteSession(handle, status)
         graph, self._graph = self._graph, None
-        if graph is not None:
-            c.TF_DeleteGraph(graph)
-        trim_heap()
+        try:
+            if handle is not None:
+                _end(handle)
+        finally:
+            if graph is not None:
+                c.TF_DeleteGraph(graph)
+            trim_heap()
 
-    def _call(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> tuple[Any, Any]:
-        """Where the tensors of a call are in the graph, looked up once."""
-        known = self._calls.get((feeds, fetches))
+    def _outputs(self, names: Collection[str]) -> Any:
+        return (_Output * len(names))(*map(self._output, names))
+
+    def _output(self, name: str) -> _Output:
+        """Where a tensor is in the graph, looked up once."""
+        known = self._located.get(name)
         if known is None:
-            known = self._outputs(feeds), self._outputs(fetches)
-            self._calls[feeds, fetches] = known
-        return known
-
-    def _outputs(self, names: tuple[str, ...]) -> Any:
-        located = (_Output * len(names))()
-        for position, name in enumerate(names):
             operation, _, index = name.partition(":")
             found = library().TF_GraphOperationByName(self._graph, operation.encode())
             if found is None:
                 raise NotFoundError(f"Tensor {name} is named by the signature and is not in the graph")
-            located[position] = _Output(found, int(index or 0))
-        return located
+            known = self._located[name] = _Output(found, int(index or 0))
+        return known
+
+
+def _end(session: int) -> None:
+    """Close it and delete it, the latter also when the former fails."""
+    c = library()
+    try:
+        with _checked() as status:
+            c.TF_CloseSession(session, status)
+    finally:
+        with _checked() as status:
+            c.TF_DeleteSession(session, status)
 
 
 def _tensor(array: Array) -> Any:
@@ -271,11 +277,11 @@ def _array(tensor: Any) -> Array:
     if kind is None:
         raise UnimplementedError(f"a tensor of {types_pb2.DataType.Name(number)} cannot leave the server")
     shape = [c.TF_Dim(tensor, position) for position in range(c.TF_NumDims(tensor))]
-    content = ctypes.string_at(c.TF_TensorData(tensor) or 0, c.TF_TensorByteSize(tensor))
+    start, size = c.TF_TensorData(tensor) or 0, c.TF_TensorByteSize(tensor)
     if kind.dtype != np.object_:
-        return np.frombuffer(content, kind.dtype).reshape(shape)
-    start = c.TF_TensorData(tensor) or 0
-    strings = np.empty(len(content) // STRING_BYTES, np.object_)
+        return np.frombuffer(ctypes.string_at(start, size), kind.dtype).reshape(shape)
+    # The cells stay where they are: they may take more than 2 GiB, the most `string_at` copies, for a short answer.
+    strings = np.empty(size // STRING_BYTES, np.object_)
     for position in range(len(strings)):
         cell = start + position * STRING_BYTES
         strings[position] = ctypes.string_at(c.TF_StringGetDataPointer(cell), c.TF_StringGetSize(cell))

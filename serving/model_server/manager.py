@@ -158,6 +158,8 @@ class Manager:
         harness.phase = Phase.LOADING if action is Action.LOAD else Phase.UNLOADING
         return action, harness
 
+    # The phase allows the manager its next action and so changes last: what is said of a version is said in order.
+
     def _execute_load(self, harness: Harness) -> None:
         self._monitor.publish(harness.id, State.LOADING)
         try:
@@ -168,18 +170,18 @@ class Manager:
                 sleep=self._stopped.wait,
             )
         except StatusError as error:
-            harness.phase = Phase.ERROR
             self._monitor.publish(harness.id, State.END, error)
+            harness.phase = Phase.ERROR
             return
         with self._lock:
-            harness.phase = Phase.READY
             harness.serving = True
         self._monitor.publish(harness.id, State.AVAILABLE)
+        harness.phase = Phase.READY
 
     def _execute_unload(self, harness: Harness) -> None:
         self._monitor.publish(harness.id, State.UNLOADING)
         with self._lock:
             harness.serving = False
         harness.unload()
-        harness.phase = Phase.GONE
         self._monitor.publish(harness.id, State.END)
+        harness.phase = Phase.GONE

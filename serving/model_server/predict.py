@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from serving.apis import predict_pb2, types_pb2
+from serving.apis import predict_pb2
 from serving.model_server.model import DEFAULT_SIGNATURE, Model
+from serving.model_server.notation import dtype_name
 from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from serving.model_server.timed import TimedModel
 from serving.wire import Array, from_proto, to_proto
@@ -69,7 +70,7 @@ def _feeds(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Array]:
             raise InvalidArgumentError(f"tensor parsing error: {alias}") from error
         if proto.dtype != info.dtype:
             raise InvalidArgumentError(
-                f"Expects arg[{position}] to be {_type_name(info.dtype)} but {_type_name(proto.dtype)} is provided"
+                f"Expects arg[{position}] to be {dtype_name(info.dtype)} but {dtype_name(proto.dtype)} is provided"
             )
         feeds[info.name] = array
     unused = inputs.keys() - signature.inputs.keys()
@@ -106,9 +107,3 @@ def _aliases(signature: Any, wanted: list[str]) -> list[str]:
 
 def _listed(names: Any) -> str:
     return ",".join(sorted(names))
-
-
-def _type_name(number: int) -> str:
-    """`float` for DT_FLOAT, as TensorFlow's messages say it."""
-    known = types_pb2.DataType.values()
-    return types_pb2.DataType.Name(number).removeprefix("DT_").lower() if number in known else f"type {number}"

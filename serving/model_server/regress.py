@@ -6,10 +6,10 @@ from google.protobuf import text_format
 
 from serving.apis import regression_pb2
 from serving.model_server import examples
-from serving.model_server.examples import Outputs, shape_name, type_name
+from serving.model_server.examples import Outputs
 from serving.model_server.model import Model
+from serving.model_server.notation import enum_name, shape_name
 from serving.model_server.status import InvalidArgumentError
-from serving.model_server.timed import TimedModel
 
 METHOD_NAME = "tensorflow/serving/regress"
 INPUTS = "inputs"
@@ -25,13 +25,9 @@ def regress(
     timeout_seconds: float | None = None,
 ) -> Any:
     """The RegressionResponse; its model_spec names the version given, which is the one that answers."""
-    name = examples.signature_name(request.model_spec)
-    signature = model.signatures.get(name)
-    if signature is None:
-        raise InvalidArgumentError(f"No signature was found with the name: {name}")
-    feed, fetches = tensors(signature, check_method_name=check_method_name)
-    timed = TimedModel(model, name=request.model_spec.name, api="Regress")
-    outputs = examples.run(timed, request.input, [feed], fetches, timeout_seconds=timeout_seconds)
+    signature, outputs = examples.ask(
+        model, request, tensors, api="Regress", check_method_name=check_method_name, timeout_seconds=timeout_seconds
+    )
     return regression_pb2.RegressionResponse(
         model_spec=examples.answering(request.model_spec, version), result=result(signature, outputs)
     )
@@ -63,13 +59,14 @@ def result(signature: Any, outputs: Outputs) -> Any:
     array = outputs.tensors[signature.outputs[OUTPUTS].name]
     if array.ndim != 1 and (array.ndim != 2 or array.shape[1] != 1):
         raise InvalidArgumentError(
-            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {shape_name(array)}"
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"{shape_name(array.shape)}"
         )
     if len(array) != outputs.examples:
         raise InvalidArgumentError(
             f"Input batch size did not match output batch size: {outputs.examples} vs. {len(array)}"
         )
-    if type_name(array) != "DT_FLOAT":
-        raise InvalidArgumentError(f"Expected output Tensor of DT_FLOAT.  Got: {type_name(array)}")
+    if enum_name(array.dtype) != "DT_FLOAT":
+        raise InvalidArgumentError(f"Expected output Tensor of DT_FLOAT.  Got: {enum_name(array.dtype)}")
     values = array.reshape(-1).tolist()
     return regression_pb2.RegressionResult(regressions=[regression_pb2.Regression(value=value) for value in values])

@@ -22,7 +22,7 @@ from serving.model_server import metrics
 from serving.model_server.api import Api
 from serving.model_server.status import StatusError
 
-MESSAGE_LIMIT = 1024
+MESSAGE_BYTES = 1024
 PREDICTION: str = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 MODELS: str = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 SERVICE_NAMES = (PREDICTION, MODELS)
@@ -93,4 +93,8 @@ def _handler(answer: Answer, request_type: Any) -> "grpc.RpcMethodHandler[Any, A
 
 def shortened(message: str) -> str:
     """As much of a message as upstream puts into a gRPC status."""
-    return message if len(message) <= MESSAGE_LIMIT else f"{message[:MESSAGE_LIMIT]}...TRUNCATED"
+    encoded = message.encode()
+    if len(encoded) <= MESSAGE_BYTES:
+        return message
+    # A character that would be cut in two is left out: a client's library may refuse half of one.
+    return encoded[:MESSAGE_BYTES].decode(errors="ignore") + "...TRUNCATED"

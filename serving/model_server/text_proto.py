@@ -1,8 +1,10 @@
 """Messages in protobuf's text format, also of types that no installed package brings along."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
@@ -21,11 +23,13 @@ def read(uri: str, message: M) -> M:
         raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
 
 
-def declare(file: str, name: str) -> Any:
-    """The class of one message of a FileDescriptorProto in text format.
+def declare(file: str, name: str, *, imports: Iterable[FileDescriptor] = ()) -> Any:
+    """The class of one message of a FileDescriptorProto in text format; `imports` are the files it depends on.
 
     It lives in a pool of its own, so that a package which brings the same message along some day does no harm.
     """
     pool = DescriptorPool()
+    for imported in imports:
+        pool.AddSerializedFile(imported.serialized_pb)
     pool.Add(text_format.Parse(file, descriptor_pb2.FileDescriptorProto()))
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))

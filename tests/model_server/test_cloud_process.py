@@ -10,8 +10,10 @@ import grpc
 import numpy as np
 import pytest
 
+from serving.model_server.scratch import PREFIX
 from serving.wire import from_proto
-from tests.model_server.test_process import ROOT, Running, free_port, process
+from tests.model_server.running import free_port
+from tests.model_server.test_process import ROOT, Running, process
 from tests.model_server.world import config, eventually
 from tests.object_storage import Bucket, ObjectStore, bucket, store
 
@@ -54,7 +56,7 @@ def test_a_config_and_models_in_a_bucket(store: ObjectStore, bucket: Bucket, tmp
     assert response.model_spec.version.value == 20
     np.testing.assert_allclose(from_proto(response.outputs["probabilities"]), expected["probabilities"], rtol=1e-5)
     assert from_proto(response.outputs["label"]).tolist() == expected["label"].tolist()
-    assert list(tmp_path.glob("model-*")) == []
+    assert list(tmp_path.glob(f"{PREFIX}*")) == []
 
 
 def test_a_version_without_its_graph_fails_by_the_name_of_its_uri(

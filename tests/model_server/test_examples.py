@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from serving.apis import example_pb2, model_pb2
-from serving.model_server.examples import answering, run, serialized, shape_name, type_name
+from serving.model_server.examples import answering, run, serialized
 from serving.model_server.status import InvalidArgumentError
 from tests.model_server.echo import EMPTY, Echo, example, listed, with_context
 
@@ -79,10 +78,3 @@ def test_a_response_says_which_version_and_signature_answered(
     asked: dict[str, Any], version: int | None, expected: dict[str, Any]
 ) -> None:
     assert model_pb2.ModelSpec(**expected) == answering(model_pb2.ModelSpec(**asked), version)
-
-
-def test_tensors_are_named_as_tensorflow_names_them() -> None:
-    assert [shape_name(np.zeros(shape)) for shape in ((), (2,), (2, 3))] == ["[]", "[2]", "[2,3]"]
-    assert [type_name(np.zeros(1, kind)) for kind in (np.float32, np.int64, np.object_)] == [
-        *("DT_FLOAT", "DT_INT64", "DT_STRING")
-    ]

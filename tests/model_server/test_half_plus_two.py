@@ -21,7 +21,8 @@ from serving.apis import (
     regression_pb2,
 )
 from tests.model_server.echo import CLASSIFY, REGRESS, example, listed, with_context
-from tests.model_server.test_process import ROOT, free_port, merged, process
+from tests.model_server.running import free_port
+from tests.model_server.test_process import ROOT, merged, process
 from tests.model_server.world import config, eventually, floats
 
 MODELS = ("half_plus_two", "half_plus_two_pbtxt", "half_plus_two_tf2", "half_plus_three")

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from serving.model_server.monitor import ServableId, State
-from serving.model_server.status import NotFoundError
+from serving.model_server.status import NotFoundError, StatusError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
 
@@ -43,6 +43,29 @@ def test_a_good_version_above_a_failed_one_is_loaded(world: World) -> None:
     world.turn()
 
     assert world.states() == {3: "AVAILABLE", 2: "END NOT_FOUND", 1: "END"}
+
+
+def test_nothing_is_said_of_a_version_after_its_next_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails, or goes, and is wanted back at that very moment first ends."""
+    said: list[State] = []
+
+    def publish(servable_id: ServableId, state: State, error: StatusError | None = None) -> None:
+        if state is State.END:
+            for wish in ({}, {1: str(world.base / "1")}):
+                world.manager.aspire("m", wish)
+                world.manager.step()
+        said.append(state)
+
+    world.manager.end_initial_load()
+    monkeypatch.setattr(world.monitor, "publish", publish)
+    world.add(1, broken=True)
+    world.manager.aspire("m", {1: str(world.base / "1")})
+    world.manager.step()
+
+    assert said == [State.START, State.LOADING, State.END]
+    world.manager.step()
+
+    assert said[3:5] == [State.START, State.LOADING]
 
 
 def test_a_failing_load_is_tried_again_as_often_as_asked(make_world: MakeWorld) -> None:

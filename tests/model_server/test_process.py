@@ -28,15 +28,10 @@ from serving.apis import (
     types_pb2,
 )
 from serving.wire import from_proto, to_proto
+from tests.model_server.running import free_port
 from tests.model_server.world import config, eventually
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def command(*flags: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The gRPC border over a core without TensorFlow."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,6 +44,48 @@ def test_a_reload_request_brings_a_model_and_predict_answers(world: World, chann
 
     assert response.model_spec.version.value == 3
     assert response.outputs["y"].tensor_content == b"\x00\x00\xc0\x40"
+
+
+def test_a_reload_goes_on_when_its_client_has_gone(world: World, channel: grpc.Channel) -> None:
+    """...and the next config waits for it, whoever sends it."""
+    world.add(1)
+    reload(channel, config(world.base))
+    other = world.base.parent / "other"
+    (other / "5").mkdir(parents=True)
+    (other / "5" / "factor").write_text("5")
+    gate = world.shelf.gates[5] = threading.Event()
+    both = config(world.base)
+    both.MergeFrom(config(other, name="other"))
+    call = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
+    first = call.future(model_management_pb2.ReloadConfigRequest(config=both), timeout=0.3)
+    assert grpc.StatusCode.DEADLINE_EXCEEDED == first.code()
+    second = call.future(model_management_pb2.ReloadConfigRequest(config=config(world.base)), timeout=10)
+    eventually(lambda: world.states("other") == {5: "LOADING"})
+    assert not second.done()
+    gate.set()
+
+    assert grpc.StatusCode.OK == second.code()
+    eventually(lambda: world.states("other") == {5: "END"})
+
+
+def test_reloads_that_wait_for_a_model_that_hangs_give_their_threads_back(world: World, channel: grpc.Channel) -> None:
+    """More than there are threads, from clients that have given up: others are answered."""
+    world.add(1)
+    reload(channel, config(world.base))
+    other = world.base.parent / "other"
+    (other / "5").mkdir(parents=True)
+    world.shelf.gates[5] = threading.Event()
+    both = config(world.base)
+    both.MergeFrom(config(other, name="other"))
+    request = model_management_pb2.ReloadConfigRequest(config=both)
+    call = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
+    given_up = [call.future(request, timeout=0.3) for _ in range(8)]
+    codes = [each.code() for each in given_up]
+    asked = predict_pb2.PredictRequest(model_spec={"name": "m"}, inputs={"x": floats([2], [1])})
+    response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(asked, timeout=10)
+
+    assert grpc.StatusCode.DEADLINE_EXCEEDED in codes
+    assert response.model_spec.version.value == 1
 
 
 def test_status_lists_every_version_ever_seen_highest_first_and_ignores_labels(
@@ -99,3 +142,7 @@ def test_a_model_that_fails_in_an_unforeseen_way_is_an_internal_error_of_the_cal
 def test_long_messages_are_cut() -> None:
     assert shortened("x" * 1024) == "x" * 1024
     assert shortened("x" * 1025) == "x" * 1024 + "...TRUNCATED"
+
+
+def test_a_message_is_measured_in_bytes_and_cut_between_characters() -> None:
+    assert shortened("x" + "é" * 512) == "x" + "é" * 511 + "...TRUNCATED"

@@ -1,11 +1,10 @@
 """The tensors of several requests made one, and the outputs given back to each; rows are the first dimension."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from serving.apis import types_pb2
+from serving.model_server.notation import dtype_name
 from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from serving.wire import ENUMS, Array
 
@@ -99,12 +98,6 @@ def _joined(arrays: list[Array], padding: int) -> Array:
         if array.dtype != first:
             raise InternalError(
                 "Tensor concat operation failed: INVALID_ARGUMENT: Cannot concatenate tensors that have different "
-                f"data types. Got {_type_name(first)} and {_type_name(array.dtype)}."
+                f"data types. Got {dtype_name(ENUMS[first])} and {dtype_name(ENUMS[array.dtype])}."
             )
     return np.concatenate(arrays)
-
-
-def _type_name(dtype: np.dtype[Any]) -> str:
-    """`float` for float32, as TensorFlow's messages say it."""
-    name: str = types_pb2.DataType.Name(ENUMS[dtype])
-    return name.removeprefix("DT_").lower()

@@ -2,6 +2,8 @@
 
 from typing import cast
 
+from grpc import StatusCode
+
 from serving.model_server import storage
 from serving.model_server.batching.model import BatchingModel
 from serving.model_server.batching.parameters import BatchingParameters, read_parameters
@@ -9,6 +11,7 @@ from serving.model_server.batching.scheduler import Scheduler
 from serving.model_server.harness import Load, Servable
 from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
+from serving.model_server.status import StatusError
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 
@@ -54,4 +57,11 @@ class BatchingLoader:
         if self._parameters is None or not self._per_model:
             return self._parameters
         file = f"{uri.rstrip('/')}/{PER_MODEL_FILE}"
-        return read_parameters(file) if storage.exists(file) else None
+        try:
+            storage.check_exists(file)
+        except StatusError as error:
+            # Whatever else keeps it from being seen may pass, and a model must not miss its batching because of that.
+            if error.code is StatusCode.NOT_FOUND:
+                return None
+            raise
+        return read_parameters(file)

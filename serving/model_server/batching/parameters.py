@@ -1,32 +1,56 @@
 """BatchingParameters: the text file behind --batching_parameters_file and batching_params.pbtxt."""
 
-import os
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
-from serving.model_server import storage
+from serving.model_server import text_proto
+from serving.model_server.cpus import usable_cpus
 from serving.model_server.flags import Flags
 from serving.model_server.status import InvalidArgumentError
 
-_MESSAGE = "tensorflow.serving.BatchingParameters"
-_FIELDS = (
-    ("max_batch_size", 1, "Int64Value"),
-    ("batch_timeout_micros", 2, "Int64Value"),
-    ("max_enqueued_batches", 3, "Int64Value"),
-    ("num_batch_threads", 4, "Int64Value"),
-    ("thread_pool_name", 5, "StringValue"),
-    ("allowed_batch_sizes", 6, "repeated int64"),
-    ("pad_variable_length_inputs", 7, "bool"),
-    ("enable_large_batch_splitting", 8, "BoolValue"),
-    ("max_execution_batch_size", 9, "Int64Value"),
+BatchingParametersProto = text_proto.declare(
+    """
+    name: "session_bundle_config.proto" package: "tensorflow.serving" syntax: "proto3"
+    dependency: "google/protobuf/wrappers.proto"
+    message_type {
+      name: "BatchingParameters"
+      field {
+        name: "max_batch_size" number: 1 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.Int64Value" label: LABEL_OPTIONAL
+      }
+      field {
+        name: "batch_timeout_micros" number: 2 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.Int64Value" label: LABEL_OPTIONAL
+      }
+      field {
+        name: "max_enqueued_batches" number: 3 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.Int64Value" label: LABEL_OPTIONAL
+      }
+      field {
+        name: "num_batch_threads" number: 4 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.Int64Value" label: LABEL_OPTIONAL
+      }
+      field {
+        name: "thread_pool_name" number: 5 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.StringValue" label: LABEL_OPTIONAL
+      }
+      field { name: "allowed_batch_sizes" number: 6 type: TYPE_INT64 label: LABEL_REPEATED }
+      field { name: "pad_variable_length_inputs" number: 7 type: TYPE_BOOL label: LABEL_OPTIONAL }
+      field {
+        name: "enable_large_batch_splitting" number: 8 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.BoolValue" label: LABEL_OPTIONAL
+      }
+      field {
+        name: "max_execution_batch_size" number: 9 type: TYPE_MESSAGE
+        type_name: ".google.protobuf.Int64Value" label: LABEL_OPTIONAL
+      }
+    }
+    """,
+    "tensorflow.serving.BatchingParameters",
+    imports=[wrappers_pb2.DESCRIPTOR],
 )
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +60,7 @@ class BatchingParameters:
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 10
-    num_batch_threads: int = field(default_factory=_cpus)
+    num_batch_threads: int = field(default_factory=usable_cpus)
     thread_pool_name: str = "batch_threads"
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 1000
@@ -88,20 +112,11 @@ def parameters_for(flags: Flags) -> BatchingParameters | None:
 
 def read_parameters(uri: str) -> BatchingParameters:
     """Raise NOT_FOUND for a missing file, INVALID_ARGUMENT for one that does not parse."""
-    text = storage.read_text(uri)
-    try:
-        message = text_format.Parse(text, _message_type()())
-    except text_format.ParseError as error:
-        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
-    return _from_message(message)
+    return _from_message(text_proto.read(uri, BatchingParametersProto()))
 
 
 def _from_message(message: Any) -> BatchingParameters:
-    given = {
-        name: getattr(message, name).value
-        for name, _, kind in _FIELDS
-        if kind.endswith("Value") and message.HasField(name)
-    }
+    given = {one.name: value.value for one, value in message.ListFields() if one.message_type is not None}
     # As upstream: with splitting and neither of the two sizes this is 0, and every request finds the queue full.
     given.setdefault("max_execution_batch_size", message.max_batch_size.value)
     for name in given.keys() & {"max_batch_size", "max_enqueued_batches", "max_execution_batch_size"}:
@@ -112,32 +127,3 @@ def _from_message(message: Any) -> BatchingParameters:
         allowed_batch_sizes=tuple(message.allowed_batch_sizes),
         pad_variable_length_inputs=message.pad_variable_length_inputs,
     )
-
-
-@cache
-def _message_type() -> Any:
-    """The message class: no package contains it, so it is made from its fields.
-
-    In a pool of its own, so that a package which does contain it can be imported into the same process.
-    """
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tensorflow_serving/servables/tensorflow/session_bundle_config.proto",
-        package="tensorflow.serving",
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    message = file.message_type.add(name=_MESSAGE.rpartition(".")[2])
-    kinds = descriptor_pb2.FieldDescriptorProto
-    for name, number, kind in _FIELDS:
-        one = message.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL)
-        match kind:
-            case "repeated int64":
-                one.label, one.type = kinds.LABEL_REPEATED, kinds.TYPE_INT64
-            case "bool":
-                one.type = kinds.TYPE_BOOL
-            case _:
-                one.type, one.type_name = kinds.TYPE_MESSAGE, f".google.protobuf.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(_MESSAGE))

@@ -52,12 +52,20 @@ class Scheduler:
             self._work.notify_all()
 
     def _loop(self) -> None:
-        while (work := self._next()) is not None:
-            queue, batch = work
-            try:
-                queue.run(batch.tasks)
-            finally:
-                self._end(queue)
+        while self._run_next():
+            pass
+
+    def _run_next(self) -> bool:
+        """Whether there was a batch. A call for each: a thread that waits holds on to no batch and no model."""
+        work = self._next()
+        if work is None:
+            return False
+        queue, batch = work
+        try:
+            queue.run(batch.tasks)
+        finally:
+            self._end(queue)
+        return True
 
     def _next(self) -> tuple[Queue, Batch] | None:
         """Wait for a batch that is due; None when there shall be no more."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from serving.model_server.notation import shape_name
 from serving.model_server.rest.tensors import Dense, dense, is_base64, leaves_of, shape_of, tensor
 from serving.model_server.rest.text import fill_signature, format_error, parse
 from serving.model_server.rest.tree import ABSENT, Members, c_string, described
@@ -163,9 +164,5 @@ def _add(value: Any, alias: str, types: Mapping[str, int], columns: dict[str, _C
     if column.size != len(leaves):
         raise InvalidArgumentError(f"Expecting tensor size: {column.size} but got: {len(leaves)}")
     if column.shape != shape:
-        raise InvalidArgumentError(f"Expecting shape {_shape_text(column.shape)} but got: {_shape_text(shape)}")
+        raise InvalidArgumentError(f"Expecting shape {shape_name(column.shape)} but got: {shape_name(shape)}")
     column.leaves += leaves
-
-
-def _shape_text(shape: list[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"

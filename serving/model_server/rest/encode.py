@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from serving.apis import types_pb2
+from serving.model_server.notation import dtype_name
 from serving.model_server.rest.decimals import decimals
 from serving.model_server.rest.decode import JsonPredictFormat
-from serving.model_server.rest.tensors import FLOATS, INTEGERS, dtype_name
+from serving.model_server.rest.tensors import FLOATS, INTEGERS
 from serving.model_server.rest.tree import ENCODING, c_string, quoted
 from serving.model_server.status import InvalidArgumentError
 from serving.wire import from_proto

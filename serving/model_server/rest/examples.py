@@ -9,17 +9,8 @@ from serving.model_server.rest.tree import ABSENT, ENCODING, INT64, UINT64, Memb
 from serving.model_server.status import InvalidArgumentError
 
 
-def fill_classification_request(body: bytes, request: Any) -> None:
+def fill_request(body: bytes, request: Any) -> None:
     """Fill in signature name and examples; raises InvalidArgumentError in TensorFlow Serving's words."""
-    _fill(body, request)
-
-
-def fill_regression_request(body: bytes, request: Any) -> None:
-    """Fill in signature name and examples; raises InvalidArgumentError in TensorFlow Serving's words."""
-    _fill(body, request)
-
-
-def _fill(body: bytes, request: Any) -> None:
     document = parse(body)
     fill_signature(document, request)
     request.input.SetInParent()

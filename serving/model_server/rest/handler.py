@@ -16,7 +16,7 @@ from serving.apis import (
 )
 from serving.model_server import metrics
 from serving.model_server.api import SIGNATURE_DEF, Api
-from serving.model_server.rest import json_tensor, messages, routes
+from serving.model_server.rest import decode, encode, examples, messages, routes
 from serving.model_server.rest.exchange import (
     HTTP_STATUS,
     JSON,
@@ -94,10 +94,10 @@ class Handler:
         try:
             return StatusCode.OK, self._body(request, route, spec)
         except StatusError as error:
-            return error.code, json_tensor.error_body(error.message)
+            return error.code, encode.error_body(error.message)
         except Exception:
             logger.exception("a request failed in a way nobody foresaw")
-            return StatusCode.INTERNAL, json_tensor.error_body("internal error; the server's log has the details")
+            return StatusCode.INTERNAL, encode.error_body("internal error; the server's log has the details")
 
     def _body(self, request: Request, route: Route, spec: Any) -> bytes:
         if not route.found:
@@ -115,18 +115,18 @@ class Handler:
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
         request = predict_pb2.PredictRequest(model_spec=spec)
-        form = json_tensor.fill_predict_request(body, request, lambda signature: self._api.inputs_of(spec, signature))
-        return json_tensor.predict_response(self._api.predict(request, self._timeout_seconds).outputs, form)
+        form = decode.fill_predict_request(body, request, lambda signature: self._api.inputs_of(spec, signature))
+        return encode.predict_response(self._api.predict(request, self._timeout_seconds).outputs, form)
 
     def _classify(self, spec: Any, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
-        json_tensor.fill_classification_request(body, request)
-        return json_tensor.classification_response(self._api.classify(request, self._timeout_seconds).result)
+        examples.fill_request(body, request)
+        return encode.classification_response(self._api.classify(request, self._timeout_seconds).result)
 
     def _regress(self, spec: Any, body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest(model_spec=spec)
-        json_tensor.fill_regression_request(body, request)
-        return json_tensor.regression_response(self._api.regress(request, self._timeout_seconds).result)
+        examples.fill_request(body, request)
+        return encode.regression_response(self._api.regress(request, self._timeout_seconds).result)
 
     def _status(self, spec: Any) -> bytes:
         return messages.status_body(self._api.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from serving.model_server.grpc_server import usable_cpus
+from serving.model_server.cpus import usable_cpus
 from serving.model_server.rest.exchange import Answer, Request, error_page
 from serving.model_server.rest.handler import Handler
 

@@ -5,8 +5,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from serving.apis import get_model_metadata_pb2
-
-SIGNATURE_DEF = "signature_def"
+from serving.model_server.api import SIGNATURE_DEF
 
 
 def status_body(response: Any) -> bytes:

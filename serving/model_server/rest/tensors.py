@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from serving.apis import tensor_pb2, types_pb2
+from serving.model_server.notation import dtype_name
 from serving.model_server.rest.tree import ENCODING, Members, described, type_name
 from serving.model_server.status import InvalidArgumentError, StatusError, UnimplementedError
 from serving.wire import KINDS
@@ -137,12 +138,6 @@ def _type_error(value: Any, dtype: int) -> StatusError:
     return InvalidArgumentError(
         f"JSON Value: {described(value)} Type: {type_name(value)} is not of expected type: {dtype_name(dtype)}"
     )
-
-
-def dtype_name(dtype: int) -> str:
-    """`float` for DT_FLOAT, as TensorFlow's messages say it."""
-    name: str = types_pb2.DataType.Name(dtype)
-    return name.removeprefix("DT_").lower()
 
 
 def is_base64(value: Any) -> bool:

@@ -182,14 +182,13 @@ def test_a_failure_nobody_foresaw_ends_the_requests_and_not_the_thread(make_clie
         assert [type(error) for error in errors] == [RuntimeError] * 2
 
 
-def test_closing_answers_what_waits_and_then_closes_the_model() -> None:
-    scheduler, inner = Scheduler(threads=1, name="test"), Times(2)
-    model = BatchingModel(inner, BatchingParameters(), scheduler)
-    model.run({"x:0": np.ones(1)}, ["y:0"])
-    model.close()
-    scheduler.stop()
+def test_closing_answers_what_waits_and_then_closes_the_model(make_clients: MakeClients) -> None:
+    clients = make_clients(batch_timeout_micros=LONG)
+    (waiting,) = clients.ask_in_order([1])
+    clients.model.close()
 
-    assert inner.closed
+    assert waiting.result(30) == [[10]]
+    assert clients.inner.closed
 
 
 def test_bad_parameters_are_refused_before_the_first_request() -> None:

@@ -1,6 +1,7 @@
 """How many batches run at a time, and whose turn it is."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.queue import Queue, Task
 from serving.model_server.batching.scheduler import Scheduler
 from serving.model_server.status import InvalidArgumentError
+from tests.model_server.world import eventually
 
 LONG = 60_000_000
 
@@ -134,6 +136,20 @@ def test_parts_of_one_task_run_at_the_same_time(bench: Bench) -> None:
     bench.gate.set()
 
     assert [part.result()["x"].tolist() for part in parts] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+@pytest.mark.parametrize("bench", [2], indirect=True)
+def test_threads_without_work_hold_on_to_nothing(bench: Bench) -> None:
+    """A model that was unloaded, and the last tensors it was asked with, would else stay in memory."""
+    bench.gate.set()
+    queue = bench.queue("a")
+    (last,) = bench.submit(queue)
+    last.result()
+    bench.scheduler.drain([queue])
+    forgotten = weakref.ref(queue)
+    del last, queue
+
+    eventually(lambda: forgotten() is None)
 
 
 def test_draining_does_not_wait_for_a_timeout(bench: Bench) -> None:

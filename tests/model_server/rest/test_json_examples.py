@@ -7,23 +7,19 @@ from typing import Any
 import pytest
 
 from serving.apis import classification_pb2, regression_pb2
-from serving.model_server.rest.json_tensor import fill_classification_request, fill_regression_request
+from serving.model_server.rest.examples import fill_request
 from serving.model_server.status import InvalidArgumentError
 
 Fill = Callable[[str | bytes], Any]
 
 
-@pytest.fixture(params=["classify", "regress"])
+@pytest.fixture(params=[classification_pb2.ClassificationRequest, regression_pb2.RegressionRequest])
 def fill(request: pytest.FixtureRequest) -> Fill:
     """The request a body fills, once per method."""
-    message, function = {
-        "classify": (classification_pb2.ClassificationRequest, fill_classification_request),
-        "regress": (regression_pb2.RegressionRequest, fill_regression_request),
-    }[request.param]
 
     def filled(body: str | bytes) -> Any:
-        made = message()
-        function(body.encode() if isinstance(body, str) else body, made)
+        made = request.param()
+        fill_request(body.encode() if isinstance(body, str) else body, made)
         return made
 
     return filled

@@ -9,8 +9,7 @@ from grpc import StatusCode
 
 from serving.apis import meta_graph_pb2, predict_pb2, types_pb2
 from serving.model_server.predict import predict
-from serving.model_server.rest.json_tensor import JsonPredictFormat, fill_predict_request
-from serving.model_server.rest.tensors import dtype_name
+from serving.model_server.rest.decode import JsonPredictFormat, fill_predict_request
 from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
 from serving.wire import Array, from_proto
 from tests.model_server.world import Times
@@ -335,7 +334,3 @@ def test_a_tensor_of_more_dimensions_than_there_can_be_is_refused_by_predict() -
 
     with pytest.raises(InvalidArgumentError, match="tensor parsing error: x"):
         predict(Times(2), request)
-
-
-def test_types_are_called_what_tensorflow_calls_them() -> None:
-    assert [dtype_name(number) for number in (1, 9, 14, 10)] == ["float", "int64", "bfloat16", "bool"]

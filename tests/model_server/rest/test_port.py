@@ -17,15 +17,10 @@ from serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from serving.model_server.flags import Flags
 from serving.model_server.server import Server
 from serving.model_server.status import StatusError
+from tests.model_server.running import free_port
 from tests.model_server.world import Shelf, eventually
 
 MakeServer = Callable[..., Server]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def refused(port: int) -> bool:
