@@ -15,6 +15,8 @@ from serving.model_server.flags import Flags
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SERVER = (PROJECT / "docs" / "model-server.md").read_text(encoding="utf-8")
+# Of the server, too small to have a line of their own on its page.
+SMALL_PARTS = {"__init__", "cpus", "model", "notation", "periodic", "status", "text_proto"}
 VERBS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 
