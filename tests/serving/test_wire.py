@@ -71,6 +71,9 @@ BAD = {
     "a flood of empty strings": tensor_pb2.TensorProto(
         dtype=types_pb2.DT_STRING, tensor_shape={"dim": [{"size": 2**40}]}
     ),
+    "fewer of them, which still took ten gigabytes": tensor_pb2.TensorProto(
+        dtype=types_pb2.DT_STRING, tensor_shape={"dim": [{"size": 10**8}]}
+    ),
     "strings without their lengths": tensor_pb2.TensorProto(
         dtype=types_pb2.DT_STRING, tensor_content=b"\xff\xff\xff\xff\xff\xff", tensor_shape={"dim": [{"size": 2}]}
     ),
