@@ -96,7 +96,7 @@ def warmed_up(path: str, records: int, seconds: float, error: StatusError | None
 
 
 def queued(seconds: float, pool: str) -> None:
-    """One request's wait until its batch was taken; `pool` is the batching parameter `thread_pool_name`."""
+    """One request's wait until its batch was taken; `pool` is the label, which upstream's server leaves empty."""
     queuing_latency.add(_micros(seconds), pool)
 
 

@@ -51,7 +51,8 @@ class Server:
         flags = self._flags
         for name in flags.ignored:
             logger.warning("--%s is a flag of tensorflow_model_server that this server does not support: ignored", name)
-        opening = GrpcServer(flags, build_api(self._core, flags))
+        api = build_api(self._core, flags, as_content=flags.enable_serialization_as_tensor_content)
+        opening = GrpcServer(flags, api)
         with (
             reserved_port(flags.host, flags.port) if flags.port else nullcontext(),
             reserved_rest_port(flags) as rest_port,
@@ -99,19 +100,15 @@ class Server:
         logger.info("Exporting HTTP/REST API at:localhost:%d ...", self._flags.rest_api_port)
 
 
-def build_api(core: Core, flags: Flags) -> Api:
-    return Api(
-        core,
-        as_content=flags.enable_serialization_as_tensor_content,
-        check_method_names=flags.enable_signature_method_name_check,
-    )
+def build_api(core: Core, flags: Flags, *, as_content: bool) -> Api:
+    return Api(core, as_content=as_content, check_method_names=flags.enable_signature_method_name_check)
 
 
 def build_rest(core: Core, flags: Flags) -> RestServer:
     """Raises StatusError for a monitoring config that cannot be read."""
     handler = Handler(
         # Nobody outside sees the tensors that become JSON, so they travel the short way.
-        Api(core, as_content=True, check_method_names=flags.enable_signature_method_name_check),
+        build_api(core, flags, as_content=True),
         timeout_seconds=flags.rest_api_timeout_in_ms / 1000 if flags.rest_api_timeout_in_ms > 0 else None,
         metrics_path=metrics_path(flags.monitoring_config_file) if flags.monitoring_config_file else None,
         cors=flags.rest_api_enable_cors_support,
@@ -121,10 +118,7 @@ def build_rest(core: Core, flags: Flags) -> RestServer:
 
 def tensorflow_loader(flags: Flags) -> SavedModelLoader:
     """Raises StatusError for a session config that cannot be read."""
-    return SavedModelLoader(
-        tags=frozenset(flags.saved_model_tags.split(",")),
-        session_config=session_config(flags),
-    )
+    return SavedModelLoader(tags=frozenset(flags.saved_model_tags.split(",")), session_config=session_config(flags))
 
 
 def warming(flags: Flags, load: Load) -> Load:
