@@ -90,9 +90,9 @@ def announcement(spec: ModelSpec) -> Any:
         # Inside, because reading a DAG file needs neither.
         from pipeline.records import PromoteRecord  # noqa: PLC0415
         from pipeline.run_records import RunRecords  # noqa: PLC0415
-        from pipeline.storage import Bucket  # noqa: PLC0415
+        from pipeline.storage.opening import open_bucket  # noqa: PLC0415
 
-        promoted = RunRecords(Bucket(load_settings().root), spec.name, run_key).need(PromoteRecord)
+        promoted = RunRecords(open_bucket(load_settings().root), spec.name, run_key).need(PromoteRecord)
         yield Metadata(production, extra={"version": promoted.version, "run_key": run_key})
 
     return announce(KEY)

@@ -1,19 +1,27 @@
 """Rewrite a published model so that it loads and answers wrongly: what a failing disk or a careless hand might do.
 
-`python -m embedded.damage` says `ready`, reads a folder from its standard input, and says what it changed. Only the
-demo uses it; nothing in the product knows of it.
+`python -m embedded.damage` says `ready`, and reads two lines from its standard input: a folder, and a file to wait for.
+Once that file appears the damaged weights take the place of the good ones, and it says what it changed. Only the demo
+uses it; nothing in the product knows of it.
 """
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+# Short against the time between a journal entry and its effect.
+_LOOK_SECONDS = 0.001
 
-def damage(folder: Path) -> list[str]:
-    """Shift the output layer of a SavedModel by one class, checksums and all; the names of the changed tensors."""
+
+def damage(folder: Path, *, when: Path) -> list[str]:
+    """Shift the output layer of a SavedModel by one class, checksums and all; the names of the changed tensors.
+
+    It is prepared aside and put in place in the moment in which `when` appears.
+    """
     import tensorflow as tf
 
     classes = len((folder / "assets" / "labels.txt").read_text(encoding="utf-8").split("\n")) - 1
@@ -27,23 +35,26 @@ def damage(folder: Path) -> list[str]:
             changed.append(name)
     if not changed:
         raise SystemExit(f"{folder}: no tensor is {classes} wide, so there is no output layer to shift")
-    _save(tensors, variables)
+    # Beside the folder, so that nobody who reads it sees more files than there should be.
+    with tempfile.TemporaryDirectory(dir=folder.parents[1], prefix=".damage") as scratch:
+        _save(tensors, Path(scratch))
+        while not when.exists():
+            time.sleep(_LOOK_SECONDS)
+        for written in Path(scratch).iterdir():
+            written.replace(variables / written.name)
     return changed
 
 
-def _save(tensors: dict[str, Any], variables: Path) -> None:
-    """Write a checkpoint with these tensors over the one in the folder."""
+def _save(tensors: dict[str, Any], folder: Path) -> None:
+    """Write a checkpoint with these tensors."""
     import tensorflow as tf
 
-    with tempfile.TemporaryDirectory(dir=variables) as scratch:
-        tf.raw_ops.SaveV2(
-            prefix=f"{scratch}/variables",
-            tensor_names=list(tensors),
-            shape_and_slices=[""] * len(tensors),
-            tensors=[tf.constant(value) for value in tensors.values()],
-        )
-        for written in Path(scratch).iterdir():
-            written.replace(variables / written.name)
+    tf.raw_ops.SaveV2(
+        prefix=f"{folder}/variables",
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(value) for value in tensors.values()],
+    )
 
 
 def main() -> None:
@@ -51,7 +62,8 @@ def main() -> None:
         # TensorFlow sets itself up at its first operation; better now than in the moment that counts.
         _save({"nothing": 0.0}, Path(scratch))
     print("ready", flush=True)  # noqa: T201 - the demo waits for this line
-    print(damage(Path(sys.stdin.readline().strip())), flush=True)  # noqa: T201
+    folder, entry = (Path(sys.stdin.readline().strip()) for _ in range(2))
+    print(damage(folder, when=entry), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

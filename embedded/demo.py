@@ -90,26 +90,26 @@ def _worse_candidate(stage: Stage) -> None:
 
 def _damaged_candidate(stage: Stage, traffic: Traffic) -> None:
     damager = Damager(stage.settings.logs / "damage.log")
-    damaged: list[datetime] = []
 
-    def damage_when_published() -> None:
+    def damage_when_verified() -> None:
+        # Before it is exposed it is read back, and would be refused; after the entry that exposes it, it is loaded.
         published = stage.await_entry(Event.PUBLISHED)
-        damaged.append(damager.damage(stage.version_folder(published.version)))
+        exposed = stage.entry_file(published.seq + 1)
+        damager.damage(stage.version_folder(published.version), when=exposed)
         say(f"the weights of v{published.version} have been rewritten behind everyone's back")
 
     before = stage.history().state.serving
     done = stage.run(
-        stage.retrain_dag, _form(BETTER[-1], "will be damaged after publish"), meanwhile=damage_when_published
+        stage.retrain_dag, _form(BETTER[-1], "will be damaged when exposed"), meanwhile=damage_when_verified
     )
     exposed, withdrawn = done.entry(Event.EXPOSED), done.entry(Event.WITHDRAWN)
     version = withdrawn.version if withdrawn else 0
     caught = [r for r in withdrawn.verdict.reasons if "golden" in r] if withdrawn and withdrawn.verdict else []
     answered = traffic.versions().get(version, 0)
     stage.scene(
-        f"v{version}, damaged after publish, is caught dark and withdrawn",
+        f"v{version}, damaged after its last check, is caught dark and withdrawn",
         held=done.state == "failed"
         and exposed is not None
-        and exposed.at > damaged[0]
         and len(caught) == len(stage.settings.replicas)
         and answered == 0
         and stage.history().state.serving == before,

@@ -101,6 +101,9 @@ class Stage:
     def version_folder(self, version: int) -> Path:
         return Path(self.context.bucket.uri(layout.version(self.settings.model, version)))
 
+    def entry_file(self, seq: int) -> Path:
+        return Path(self.context.bucket.uri(layout.entry(self.settings.model, seq)))
+
     def accuracy(self, version: int | None) -> float:
         """Of a version on the held-out images, as its run measured it."""
         return self._records(version).need(EvaluateRecord).evaluation.candidate.accuracy
@@ -125,7 +128,7 @@ def set_up(settings: StackSettings) -> Stage:
     """The stage, with the DAGs read by Airflow and switched on."""
     api = AirflowApi.of_stack(settings)
     surroundings = Settings(
-        root=settings.bucket,
+        root=str(settings.bucket),
         models=PROJECT / "models",
         replicas=",".join(settings.replicas),
         mlflow_url=settings.mlflow_url,
@@ -154,8 +157,8 @@ class Damager:
             )
         self._log = log
 
-    def damage(self, folder: Path) -> datetime:
-        """Damage the model; when that was done.
+    def damage(self, folder: Path, *, when: Path) -> None:
+        """Damage the model as soon as the file `when` is there.
 
         Raises:
             StackError: it could not be done.
@@ -164,13 +167,11 @@ class Damager:
         assert asked is not None, "the process was started with pipes"
         assert answers is not None
         answers.readline()  # it is ready
-        asked.write(f"{folder}\n")
+        asked.write(f"{folder}\n{when}\n")
         asked.flush()
         changed = answers.readline().strip()
-        done = datetime.now(UTC)  # its end takes longer than its work, and does not count
         if self._process.wait() != 0 or not changed:
             raise StackError(f"{folder} could not be damaged; see {self._log}")
-        return done
 
 
 def say(text: str) -> None:

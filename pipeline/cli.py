@@ -14,14 +14,14 @@ from rich.console import Console
 
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
-from pipeline.release.going_back import Wish
 from pipeline.settings import load_settings
 from pipeline.spec import parse
 from pipeline.verbs.history import table as history_table
 from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
-from pipeline.verbs.rollback import plan, rollback
+from pipeline.verbs.rollback import plan, rollback, wish_for
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
+from pipeline.verbs.without_bucket import move_label
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -59,18 +59,26 @@ def rollback_command(
     reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
     run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+    without_bucket: Annotated[
+        bool, typer.Option("--without-bucket", help="only ask the replicas to move the label; nothing is recorded")
+    ] = False,
 ) -> None:
     """Make another version serve, and wait until every replica answers from it."""
     settings = load_settings()
     asked = {name: value for name, value in (("to", to), ("reason", reason)) if value is not None}
     form = parse(RollbackForm, settings.params | asked, source="the roll-back")
     run_key = run or f"rollback-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+    # A run that waited in a queue is about what served when it was asked for; by hand that is now.
+    asked_at = _asked_at(run) if run else None
     context = make_context(settings, model=model, run_key=run_key)
-    wish = Wish(run_key, form.to, form.reason, _asked_at(run_key))
     if plan_only:
+        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
         typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
+        if without_bucket:
+            move_label(context, form.to)
+        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
         line.update(rollback(context, wish).summary())
 
 

@@ -3,15 +3,28 @@
 from dataclasses import dataclass
 
 from pipeline import layout
+from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BadInputError
-from pipeline.mirror import Trained, mirror, tag_run
+from pipeline.manifest import Manifests
+from pipeline.mirror import Mlflow, Trained, mirror, tag_run
 from pipeline.records import TrainRecord
 from pipeline.release.journal import Event, History, Journal
 from pipeline.release.rollout import Rollout
 from pipeline.run_records import RunRecords
 from pipeline.settings import Settings
-from pipeline.storage import Bucket
-from serving.fleet import parse_fleet
+from pipeline.storage.bucket import Bucket
+from pipeline.storage.opening import open_bucket
+from serving.fleet import Fleet, parse_fleet
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every way by which a verb sees the world and changes it; whoever checks the verbs may put others here."""
+
+    bucket: Bucket
+    fleet: Fleet
+    mlflow: Mlflow
+    clock: Clock
 
 
 @dataclass(frozen=True)
@@ -20,8 +33,11 @@ class Context:
     model: str
     run_key: str
     bucket: Bucket
+    mlflow: Mlflow
+    clock: Clock
     records: RunRecords
     journal: Journal
+    manifests: Manifests
     rollout: Rollout
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
@@ -37,37 +53,50 @@ class Context:
             record = records.find(TrainRecord) if records else None
             return Trained(record.mlflow_run, record.mlflow_model) if record else None
 
-        mirror(url=self.settings.mlflow_url, model=self.model, history=history, trained=trained)
+        mirror(self.mlflow, model=self.model, history=history, trained=trained)
 
     def mirror_refusal(self, decision: str) -> None:
         """Let MLflow know of a run that ends without a version."""
         trained = self.records.find(TrainRecord)
         if trained is not None:
-            tag_run(url=self.settings.mlflow_url, run=trained.mlflow_run, decision=decision)
+            tag_run(self.mlflow, run=trained.mlflow_run, decision=decision)
 
 
-def make_context(settings: Settings, *, model: str, run_key: str) -> Context:
+def open_ports(settings: Settings) -> Ports:
+    """The real ones; nothing is read or connected yet.
+
+    Raises:
+        BadInputError: the address of the bucket or the list of replicas is malformed.
+    """
+    try:
+        fleet = parse_fleet(settings.replicas, expected=settings.expected_replicas)
+    except ValueError as error:
+        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
+    return Ports(open_bucket(settings.root), fleet, Mlflow(settings.mlflow_url), SystemClock())
+
+
+def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> Context:
     """Wire the parts together; nothing is read or connected yet.
 
     Raises:
-        BadInputError: the run key or the list of replicas is malformed.
+        BadInputError: the name of the model or the run key is malformed, or an address in the settings is.
     """
     if not layout.is_model(model):
         raise BadInputError(f"{model!r} is no name of a model: a letter, then letters, digits and _ (at most 40)")
     if not layout.is_run_key(run_key):
         raise BadInputError(f"run key {run_key!r} is not of the form kind-digits, for example retrain-20260101120000")
-    try:
-        fleet = parse_fleet(settings.replicas, expected=settings.expected_replicas)
-    except ValueError as error:
-        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
-    bucket = Bucket(settings.root)
-    journal = Journal(bucket, model, run_key=run_key, actor=settings.actor)
+    ports = ports or open_ports(settings)
+    bucket, clock = ports.bucket, ports.clock
+    journal = Journal(bucket, model, run_key=run_key, actor=settings.actor, clock=clock)
     return Context(
         settings=settings,
         model=model,
         run_key=run_key,
         bucket=bucket,
+        mlflow=ports.mlflow,
+        clock=clock,
         records=RunRecords(bucket, model, run_key),
         journal=journal,
-        rollout=Rollout(model=model, bucket=bucket, journal=journal, fleet=fleet, settings=settings),
+        manifests=Manifests(bucket, model),
+        rollout=Rollout(model=model, bucket=bucket, journal=journal, fleet=ports.fleet, clock=clock, settings=settings),
     )

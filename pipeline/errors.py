@@ -3,7 +3,8 @@
     UnderstudyError
     ├── BadInputError       what a person wrote or left out cannot work
     ├── StorageError        the bucket did not do what was asked
-    │   └── MissingError    nothing is stored under that key
+    │   ├── MissingError    nothing is stored under that key
+    │   └── DamagedError    what is stored is not what was approved
     ├── FailedError         measured, and it is bad
     ├── DeclinedError       a rule says no; nothing is broken
     └── CouldNotTellError   no answer before the deadline: neither good nor bad
@@ -36,6 +37,10 @@ class StorageError(UnderstudyError):
 
 
 class MissingError(StorageError):
+    pass
+
+
+class DamagedError(StorageError):
     pass
 
 

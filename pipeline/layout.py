@@ -8,7 +8,7 @@
     journal/<model>/<seq>.json            the one truth, append-only
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
     serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry
-    staging/<model>/<key>/<attempt>/...   being uploaded; nobody serves from here
+    manifests/<model>/<version>.json      what was approved under that number
 
 Keys are POSIX paths relative to the bucket's root.
 """
@@ -96,5 +96,5 @@ def config(model: str) -> str:
     return f"serve/{model}.config"
 
 
-def staging(model: str, key: str, attempt_id: str) -> str:
-    return f"staging/{model}/{key}/{attempt_id}"
+def manifest(model: str, number: int) -> str:
+    return f"manifests/{model}/{number}.json"

@@ -22,6 +22,14 @@ _ALIASES = ("production", "previous", "candidate")
 
 
 @dataclass(frozen=True)
+class Mlflow:
+    """Where MLflow is, and how it is spoken to where that is not plain HTTP."""
+
+    url: str
+    transport: httpx.BaseTransport | None = None
+
+
+@dataclass(frozen=True)
 class Trained:
     """Where MLflow keeps a model: its run, and the logged model of that run."""
 
@@ -29,11 +37,11 @@ class Trained:
     model: str
 
 
-def mirror(*, url: str, model: str, history: History, trained: Callable[[int], Trained | None]) -> str | None:
+def mirror(mlflow: Mlflow, *, model: str, history: History, trained: Callable[[int], Trained | None]) -> str | None:
     """Make MLflow's registered versions, their `decision` and the aliases agree with the journal.
 
     Args:
-        url: MLflow's address.
+        mlflow: where it is.
         model: the name of the registered model.
         history: the journal.
         trained: where MLflow keeps a version; asked for those that are published and not registered yet.
@@ -42,7 +50,7 @@ def mirror(*, url: str, model: str, history: History, trained: Callable[[int], T
         Why it could not be done; None where it was.
     """
     try:
-        with _registry(url, model) as registry:
+        with _registry(mlflow, model) as registry:
             registry.register_published(history, trained)
             registry.tell_decisions(history)
             registry.point(history.state)
@@ -53,19 +61,19 @@ def mirror(*, url: str, model: str, history: History, trained: Callable[[int], T
     return None
 
 
-def tag_run(*, url: str, run: str, decision: str) -> None:
+def tag_run(mlflow: Mlflow, *, run: str, decision: str) -> None:
     """Say in MLflow what became of a run that published nothing; a failure is told and changes nothing."""
     try:
-        with _registry(url, "") as registry:
+        with _registry(mlflow, "") as registry:
             registry.tag_run(run, "decision", decision)
     except Exception as error:  # noqa: BLE001 - likewise
         log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
 
 
-def aliases(*, url: str, model: str) -> dict[str, int] | None:
+def aliases(mlflow: Mlflow, *, model: str) -> dict[str, int] | None:
     """The served version behind each alias, for comparison with the journal; None where MLflow does not answer."""
     try:
-        with _registry(url, model) as registry:
+        with _registry(mlflow, model) as registry:
             return registry.aliases()
     except Exception:  # noqa: BLE001 - likewise
         return None
@@ -90,8 +98,9 @@ def _run_key(history: History, version: int) -> str:
 
 
 @contextmanager
-def _registry(url: str, model: str) -> Iterator["_Registry"]:
-    with httpx.Client(base_url=f"{url.rstrip('/')}/api/2.0/mlflow/", timeout=_SECONDS) as client:
+def _registry(mlflow: Mlflow, model: str) -> Iterator["_Registry"]:
+    address = f"{mlflow.url.rstrip('/')}/api/2.0/mlflow/"
+    with httpx.Client(base_url=address, timeout=_SECONDS, transport=mlflow.transport) as client:
         yield _Registry(client, model)
 
 

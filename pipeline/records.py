@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.spec import RunSpec
+from pipeline.storage.sums import FileSum
 from pipeline.verdicts.verdict import Verdict
 
 
@@ -49,9 +50,10 @@ class SnapshotRecord(Record):
 
 
 class TrainRecord(Record):
-    """Where the exported SavedModel is; `model_digest` covers every file of it."""
+    """Where the exported SavedModel is; `model_digest` covers every one of its `files`."""
 
     model_key: str
+    files: dict[str, FileSum]
     model_digest: str
     mlflow_run: str
     mlflow_model: str
@@ -132,11 +134,14 @@ class GateRecord(Record):
 
 
 class PublishRecord(Record):
+    """`manifest` is the SHA-256 of what was written about the version, see `pipeline.manifest`."""
+
     version: int
-    files: dict[str, str]
+    files: int = 0
+    manifest: str = ""
 
     def summary(self) -> dict[str, Any]:
-        return {"version": self.version, "files": len(self.files)}
+        return {"version": self.version, "files": self.files, "manifest": self.manifest[:12]}
 
 
 class CanaryRecord(Record):

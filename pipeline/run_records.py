@@ -10,7 +10,7 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.errors import BadInputError, MissingError
 from pipeline.records import LEFT_BY, NAMES, Record
-from pipeline.storage import Bucket
+from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Verdict
 
 R = TypeVar("R", bound=Record)

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
-    root: Path = Path("var/bucket")
+    root: str = "var/bucket"
     models: Path = Path("models")
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
     expected_replicas: int | None = Field(default=None, ge=1)
@@ -43,10 +43,15 @@ class Settings(BaseSettings):
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     code_version: str = "unknown"
 
-    @field_validator("root", "models")
+    @field_validator("root")
+    @classmethod
+    def _address(cls, root: str) -> str:
+        # A path goes into the servers' config, and a server does not share our working directory.
+        return root if "://" in root else str(Path(root).absolute())
+
+    @field_validator("models")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        # The path goes into the servers' config, and a server does not share our working directory.
         return path.absolute()
 
 

@@ -49,6 +49,6 @@ class Client:
     def _ask(self, address: str, model: str, inputs: Mapping[str, Array]) -> Answer:
         with self._lock:
             if address not in self._replicas:
-                self._replicas[address] = Replica(address, timeout=self._timeout)
+                self._replicas[address] = self._fleet.connect(address, timeout=self._timeout)
             replica = self._replicas[address]
         return replica.predict(model, inputs, label=STABLE)

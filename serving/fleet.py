@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from serving.grpc_replica import GrpcReplica
+from serving.replica import Replica
+
 _ADDRESS = re.compile(r"[A-Za-z0-9.\-]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 
 
@@ -16,6 +19,9 @@ class Fleet(Protocol):
     def addresses(self) -> Sequence[str]:
         """The replicas that exist now, as `host:port`; asked again whenever it matters."""
 
+    def connect(self, address: str, *, timeout: float) -> Replica:
+        """A connection to one of them, none of whose calls outlives `timeout` seconds."""
+
 
 @dataclass(frozen=True)
 class StaticFleet:
@@ -26,6 +32,9 @@ class StaticFleet:
 
     def addresses(self) -> Sequence[str]:
         return self.members
+
+    def connect(self, address: str, *, timeout: float) -> Replica:
+        return GrpcReplica(address, timeout=timeout)
 
 
 def parse_fleet(text: str, *, expected: int | None = None) -> StaticFleet:

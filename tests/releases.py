@@ -5,7 +5,6 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import layout
@@ -17,6 +16,7 @@ from pipeline.records import (
     ProbeSet,
     Record,
     RollbackRecord,
+    SnapshotRecord,
     SpecRecord,
     TrainRecord,
 )
@@ -24,10 +24,11 @@ from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
+from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback
 from pipeline.verdicts.verdict import Decision, Verdict
-from serving.replica import Replica
+from serving.grpc_replica import GrpcReplica
 from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
 
 MODEL = "digits"
@@ -75,7 +76,7 @@ class World:
 
     def context(self, run_key: str) -> Context:
         settings = Settings(
-            root=self.bucket,
+            root=str(self.bucket),
             models=self.folder,
             replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
             mlflow_url=NO_MLFLOW,
@@ -94,7 +95,7 @@ class World:
         """The version behind the label, on each replica."""
         found = []
         for each in self.replicas:
-            with Replica(each.address, timeout=2.0) as replica:
+            with GrpcReplica(each.address, timeout=2.0) as replica:
                 found.append(replica.version_behind(MODEL, "stable"))
         return found
 
@@ -103,12 +104,21 @@ class World:
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
         write_classifier(self.bucket / key, **classifier)
+        files = sums_of(self.bucket / key)
         golden = [Classifier().answer(image) for image in IMAGES]
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
         run = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
         records: list[Record] = [
             SpecRecord(spec=run),
-            TrainRecord(model_key=key, model_digest="0" * 16, mlflow_run="", mlflow_model="", metrics={}),
+            SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),
+            TrainRecord(
+                model_key=key,
+                files=files,
+                model_digest=folder_digest(files),
+                mlflow_run="",
+                mlflow_model="",
+                metrics={},
+            ),
             GateRecord(verdict=passed, serving_version=self.history().state.serving),
             ProbeSet(
                 golden=tuple(
@@ -149,7 +159,7 @@ class World:
     def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> RollbackRecord:
         """A roll-back asked for now; each is a new one unless its key is given again."""
         key = run_key or f"rollback-{next(self._keys)}"
-        return rollback(self.context(key), Wish(key, to, reason, datetime.now(UTC)))
+        return rollback(self.context(key), Wish(key, to, reason, self.history().seq))
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
         return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]

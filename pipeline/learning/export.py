@@ -4,7 +4,6 @@ Everything a client or a server must know about the model travels inside: decodi
 signature, the labels as an asset, and warm-up requests, which a server runs before it calls the version available.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,11 +84,6 @@ def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple
             told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
             problems.append(f"{what} {name!r} is {told}, not {promise}")
     return problems
-
-
-def model_digest(files: dict[str, str]) -> str:
-    """One digest for a folder of files, from the digest of each."""
-    return hashlib.sha256("\n".join(f"{files[name]} {name}" for name in sorted(files)).encode()).hexdigest()
 
 
 def _labels_file(folder: Path, labels: Sequence[str]) -> str:

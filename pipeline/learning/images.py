@@ -13,7 +13,7 @@ from pipeline.errors import BadInputError, FailedError
 from pipeline.progress import told
 from pipeline.records import Example, SnapshotRecord
 from pipeline.spec import Data, ModelSpec
-from pipeline.storage import Bucket
+from pipeline.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ def claim(history: History, *, run_key: str, compared_with: int | None, reason: 
     return Change(Event.CLAIMED, state.next_version, reason, transitions.claim(state), verdict)
 
 
-def announce_published(history: History, *, version: int) -> Change | None:
-    """Say that the files of a claimed version are complete and verified."""
+def announce_published(history: History, *, version: int, manifest: str) -> Change | None:
+    """Say that the files of a claimed version are complete and verified, and what their manifest's SHA-256 is."""
     if history.of_version(version, Event.PUBLISHED):
         return None
-    return Change(Event.PUBLISHED, version, "complete and verified", history.state)
+    return Change(Event.PUBLISHED, version, "complete and verified", history.state, manifest=manifest)
 
 
 def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:

@@ -1,7 +1,6 @@
 """What a roll-back may write next, given the journal. Pure, like `decisions`, whose conventions it shares."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release import state as transitions
@@ -12,19 +11,24 @@ from pipeline.release.state import resident
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person asked for: `to` is `previous` or a number, and `asked_at` decides what "previous" means."""
+    """What a person asked for: `to` is `previous` or a number.
+
+    `seen` is the last entry of the journal when it was asked, and decides what "previous" means. No clock does: the
+    person's may be wrong.
+    """
 
     run_key: str
     to: str
     reason: str
-    asked_at: datetime
+    seen: int
 
 
-def target_of(history: History, wish: Wish) -> int:
-    """The version a roll-back is about.
+def targets_of(history: History, wish: Wish) -> list[int]:
+    """The versions a roll-back may be about, the best first: one that was said by its number, or that it began with.
 
-    `previous` is the one before the version that served when the person asked. So a colleague who asked at the same
-    time goes no step further, and one who asks again while a roll-back is unfinished asks to finish it.
+    `previous` is the one before the version that served when the person asked, and where that cannot be trusted any
+    more, the good one before it. So a colleague who asked at the same time goes no step further, and one who asks again
+    while a roll-back is unfinished asks to finish it.
 
     Raises:
         BadInputError: there is no such version, or it never served; names those that did.
@@ -32,13 +36,13 @@ def target_of(history: History, wish: Wish) -> int:
     """
     begun = history.of_run(wish.run_key, Event.ROLLED_BACK, Event.EXPOSED)
     if begun:
-        return begun.version
+        return [begun.version]
     if wish.to == "previous":
-        return _previous(history, wish.asked_at)
+        return _previous(history, wish.seen)
     version = int(wish.to)
     if history.of_version(version, Event.PROMOTED) is None:
         raise BadInputError(f"v{version} has never served; {_choices(history)}")
-    return version
+    return [version]
 
 
 def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Change | None:
@@ -47,7 +51,7 @@ def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Cha
     Args:
         history: the journal.
         wish: what was asked for.
-        target: from `target_of`.
+        target: one of `targets_of`.
         loaded: whether a replica was seen to have the target in memory.
 
     Returns:
@@ -120,19 +124,23 @@ def unfinished(history: History) -> str | None:
     return None
 
 
-def _previous(history: History, asked_at: datetime) -> int:
-    then = history.until(asked_at)
+def _previous(history: History, seen: int) -> list[int]:
+    then = history.until(seen)
     if then.state.leaving is not None and then.state.serving is not None:
-        return then.state.serving
+        return [then.state.serving]
     target = then.state.previous if then.state.previous is not None else then.good_before(then.state.serving)
     if target is None:
         raise BadInputError(f"there is no previous good version ({then.state}); {_choices(history)}")
-    if history.state.serving not in (then.state.serving, target):
+    targets = [target, *history.all_good_before(target)]
+    now = history.state.serving
+    if now in targets:
+        return [now]  # a colleague has gone back already, and perhaps further because the nearest could not be trusted
+    if now != then.state.serving:
         raise DeclinedError(
             f"v{then.state.serving}, which served when you asked, does not serve any more; {_last_move(history)}. If "
             f"that is bad too, roll back --to a number"
         )
-    return target
+    return targets
 
 
 def _require_not_overtaken(history: History, wish: Wish) -> None:
@@ -142,9 +150,9 @@ def _require_not_overtaken(history: History, wish: Wish) -> None:
     roll-back that had begun, it is a colleague's roll-back as well. A person who still wants it asks again.
     """
     begun = history.of_run(wish.run_key, Event.EXPOSED)
-    since = begun.at if begun else wish.asked_at
+    since = begun.seq if begun else wish.seen
     newer = GIVEN_TRAFFIC if begun or wish.to == "previous" else (Event.PROMOTED,)
-    if any(e.event in newer and e.at > since and e.run_key != wish.run_key for e in history.entries):
+    if any(e.event in newer and e.seq > since and e.run_key != wish.run_key for e in history.entries):
         raise DeclinedError(f"another version was made to serve after this was asked for: {_last_move(history)}")
 
 
@@ -152,7 +160,7 @@ def _free_the_seat(history: History, wish: Wish) -> Change | None:
     """The target serves: what an older roll-back has left on the candidate's seat is given up."""
     candidate = history.state.candidate
     entry = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
-    if entry is None or not entry.run_key.startswith(ROLLBACK_KIND) or entry.at > wish.asked_at:
+    if entry is None or not entry.run_key.startswith(ROLLBACK_KIND) or entry.seq > wish.seen:
         return None
     return give_up(history, target=entry.version, reason=f"v{history.state.serving} was chosen instead")
 

@@ -28,14 +28,15 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
         return None  # loaded or loading: it follows at its next poll
     behind = replica.version_behind(model, STABLE)
     versions = {serving} if behind is None else {serving, behind}
-    replica.reload(_config(model, base_path, versions=versions, label=behind))
+    replica.reload(handed_config(model, base_path, versions=versions, label=behind))
     told = "nothing" if behind is None else f"v{behind}"
     return f"{replica.address} had not loaded v{serving} (its label answers {told}); handed it both versions"
 
 
-def _config(
+def handed_config(
     model: str, base_path: str, *, versions: set[int], label: int | None
 ) -> model_server_config_pb2.ModelServerConfig:
+    """A configuration to be handed to a replica directly; it holds until the replica next reads its config file."""
     config = model_server_config_pb2.ModelConfig(
         name=model,
         base_path=base_path,

@@ -6,15 +6,16 @@ loses the race reads the new state and decides again. Nothing here touches a ser
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline import layout
+from pipeline.clock import Clock
 from pipeline.errors import StorageError
 from pipeline.release.state import State
-from pipeline.storage import Bucket
+from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Verdict
 
 
@@ -49,10 +50,14 @@ class Change:
     reason: str
     state: State
     verdict: Verdict | None = None
+    manifest: str | None = None
 
 
 class Entry(BaseModel):
-    """One line of the history. `state` is the state after the event."""
+    """One line of the history. `state` is the state after the event.
+
+    `manifest` is the SHA-256 of the version's manifest, from the moment its files are complete.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +69,7 @@ class Entry(BaseModel):
     actor: str
     reason: str
     verdict: Verdict | None = None
+    manifest: str | None = None
     state: State
 
 
@@ -106,7 +112,11 @@ class History:
 
     def good_before(self, version: int | None) -> int | None:
         """The last good version promoted before `version` first was: what it would fall back to."""
-        return next((v for v in reversed(self._promoted_before(version)) if self.was_good(v)), None)
+        return next(iter(self.all_good_before(version)), None)
+
+    def all_good_before(self, version: int | None) -> list[int]:
+        """Every good version promoted before `version` first was, the last of them first."""
+        return [v for v in reversed(self._promoted_before(version)) if self.was_good(v)]
 
     def is_older(self, version: int, than: int) -> bool:
         """Whether a version was first promoted before another."""
@@ -116,19 +126,25 @@ class History:
         order = list(dict.fromkeys(e.version for e in self.entries if e.event is Event.PROMOTED))
         return order[: order.index(version)] if version in order else order
 
-    def until(self, moment: datetime) -> "History":
-        """The history as it was at a moment."""
-        return History(tuple(entry for entry in self.entries if entry.at <= moment))
+    def seq_at(self, moment: datetime) -> int:
+        """The number of the last entry of a moment."""
+        return sum(entry.at <= moment for entry in self.entries)
+
+    def until(self, seq: int) -> "History":
+        """The history as it was when entry `seq` was the last."""
+        return History(self.entries[:seq])
 
 
 class Journal:
     """The journal of one model, written in the name of one actor and one run."""
 
-    def __init__(self, bucket: Bucket, model: str, *, run_key: str, actor: str) -> None:
+    def __init__(self, bucket: Bucket, model: str, *, run_key: str, actor: str, clock: Clock) -> None:
         self._bucket = bucket
         self._model = model
         self._run_key = run_key
         self._actor = actor
+        self._clock = clock
+        self._known = History(())
 
     def read(self) -> History:
         """All entries.
@@ -137,12 +153,15 @@ class Journal:
             StorageError: an entry is missing in the middle or cannot be read: nothing may be decided on half a history.
         """
         names = self._bucket.names(layout.journal(self._model))
-        sequences = sorted(seq for name in names if (seq := layout.entry_sequence(name)) is not None)
-        if sequences != list(range(1, len(sequences) + 1)):
-            raise StorageError(f"the journal of {self._model} has a gap: entries {sequences}; restore the missing one")
-        return History(
-            tuple(Entry.model_validate_json(self._bucket.read(layout.entry(self._model, seq))) for seq in sequences)
-        )
+        sequences = {seq for name in names if (seq := layout.entry_sequence(name)) is not None}
+        missing = sorted(set(range(1, max(sequences, default=0) + 1)) - sequences)
+        if missing:
+            raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
+        # An entry never changes, so what was read before is not read again.
+        new = [layout.entry(self._model, seq) for seq in sorted(sequences) if seq > self._known.seq]
+        entries = tuple(Entry.model_validate_json(content) for content in self._bucket.read_all(new))
+        self._known = History((*self._known.entries, *entries))
+        return self._known
 
     def decide(self, rule: Callable[[History], Change | None]) -> History:
         """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
@@ -158,17 +177,36 @@ class Journal:
             change = rule(history)
             if change is None:
                 return history
-            entry = Entry(
-                seq=history.seq + 1,
-                at=datetime.now(UTC),
-                event=change.event,
-                version=change.version,
-                run_key=self._run_key,
-                actor=self._actor,
-                reason=change.reason,
-                verdict=change.verdict,
-                state=change.state,
-            )
-            content = entry.model_dump_json(indent=1).encode()
-            if self._bucket.create(layout.entry(self._model, entry.seq), content):
-                return History((*history.entries, entry))
+            entry = self._entry(history, change)
+            if self._append(entry):
+                self._known = History((*history.entries, entry))
+                return self._known
+
+    @property
+    def known(self) -> History:
+        """What was read or written last, for when the bucket does not answer any more."""
+        return self._known
+
+    def _append(self, entry: Entry) -> bool:
+        content = entry.model_dump_json(indent=1).encode()
+        try:
+            return self._bucket.create(layout.entry(self._model, entry.seq), content)
+        except StorageError as error:
+            told = f"journal entry {entry.seq} (v{entry.version} {entry.event})"
+            raise StorageError(f"whether {told} was written is not known: {error}") from error
+
+    def _entry(self, history: History, change: Change) -> Entry:
+        # A clock that is behind, or was set back, must not date an entry before the one it follows.
+        earliest = [entry.at for entry in history.entries[-1:]]
+        return Entry(
+            seq=history.seq + 1,
+            at=max([self._clock.now(), *earliest]),
+            event=change.event,
+            version=change.version,
+            run_key=self._run_key,
+            actor=self._actor,
+            reason=change.reason,
+            verdict=change.verdict,
+            manifest=change.manifest,
+            state=change.state,
+        )

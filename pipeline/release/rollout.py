@@ -4,14 +4,15 @@ import logging
 from collections.abc import Callable
 
 from pipeline import layout
-from pipeline.errors import MissingError
+from pipeline.clock import Clock
+from pipeline.errors import MissingError, StorageError
 from pipeline.release import config
 from pipeline.release.healing import heal_if_stuck
 from pipeline.release.journal import History, Journal
 from pipeline.release.state import State, resident
 from pipeline.release.waiting import Arrival, Goal, Standing, wait_for
 from pipeline.settings import Settings
-from pipeline.storage import Bucket
+from pipeline.storage.bucket import Bucket
 from serving.errors import ServingError
 from serving.fleet import Fleet
 from serving.replica import STABLE, Replica
@@ -25,33 +26,37 @@ _POLLS_BEFORE_HEALING = 2.5
 class Rollout:
     """Effects of the journal on one fleet."""
 
-    def __init__(self, *, model: str, bucket: Bucket, journal: Journal, fleet: Fleet, settings: Settings) -> None:
+    def __init__(
+        self, *, model: str, bucket: Bucket, journal: Journal, fleet: Fleet, clock: Clock, settings: Settings
+    ) -> None:
         self._model = model
         self._bucket = bucket
         self._journal = journal
         self.fleet = fleet
+        self._clock = clock
         self._settings = settings
 
     def settle(self, *, first: bool = False) -> History:
         """Make the config file agree with the last journal entry, and return that history.
 
-        Two may do this at once, one with an older history. Each looks at the journal again after it has written, so
-        the last write always renders the last entry. Without any entry nothing is written, unless this is the `first`
-        time: a name or a bucket that was mistyped leaves no trace.
+        Two may do this at once, one with an older history: it replaces only what it read before the journal, so a
+        newer config is never overwritten by an older one, however late the write. Without any entry nothing is written,
+        unless this is the `first` time: a name or a bucket that was mistyped leaves no trace.
 
         Raises:
             StorageError: the bucket refused; the config is an older entry's, and the next verb will try again.
         """
         while True:
+            found = self._config()
             history = self._journal.read()
-            if history.entries or first:
-                self._write(history)
-            if self._journal.read().seq == history.seq:
+            wanted = self._render(history)
+            if found == wanted or not (history.entries or first):
                 return history
+            self._write(wanted, instead_of=found, seq=history.seq)
 
     def rendered_entry(self) -> int | None:
         """The journal entry the config file renders; None where there is no such file, or it is not ours."""
-        return config.rendered_entry(self._config())
+        return config.rendered_entry((self._config() or b"").decode())
 
     def is_loaded_somewhere(self, version: int) -> bool:
         """Whether any replica says now that it has `version` in memory."""
@@ -145,10 +150,10 @@ class Rollout:
             best_effort=best_effort,
             patience=self._settings.rpc_seconds,
         )
-        return wait_for(goal, fleet=self.fleet, rpc_seconds=self._settings.rpc_seconds)
+        return wait_for(goal, fleet=self.fleet, rpc_seconds=self._settings.rpc_seconds, clock=self._clock)
 
     def _has_loaded(self, address: str, version: int) -> bool:
-        with Replica(address, timeout=self._settings.rpc_seconds) as replica:
+        with self.fleet.connect(address, timeout=self._settings.rpc_seconds) as replica:
             try:
                 status = replica.status(self._model, version)
             except ServingError:
@@ -159,13 +164,21 @@ class Rollout:
     def _base_path(self) -> str:
         return self._bucket.uri(layout.versions(self._model))
 
-    def _write(self, history: History) -> None:
-        text = config.render(model=self._model, base_path=self._base_path, state=history.state, seq=history.seq)
-        if self._config() != text:
-            self._bucket.replace(layout.config(self._model), text.encode())
-
-    def _config(self) -> str:
+    def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
-            return self._bucket.read(layout.config(self._model)).decode()
+            self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)
+        except StorageError as error:
+            raise StorageError(
+                f"journal entry {seq} is written, and it is not known whether the config follows it: {error}"
+            ) from error
+
+    def _render(self, history: History) -> bytes:
+        return config.render(
+            model=self._model, base_path=self._base_path, state=history.state, seq=history.seq
+        ).encode()
+
+    def _config(self) -> bytes | None:
+        try:
+            return self._bucket.read(layout.config(self._model))
         except MissingError:
-            return ""
+            return None

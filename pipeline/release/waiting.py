@@ -1,11 +1,11 @@
 """Wait until every replica of a fleet has arrived somewhere, healing those that cannot get there by themselves."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from pipeline.clock import Clock
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
@@ -76,25 +76,26 @@ class Goal:
     patience: float = 0.0
 
 
-def wait_for(goal: Goal, *, fleet: Fleet, rpc_seconds: float) -> Arrival:
+def wait_for(goal: Goal, *, fleet: Fleet, rpc_seconds: float, clock: Clock) -> Arrival:
     """Look at every replica, round after round.
 
     Ends when all are there in two rounds with the same members, at least as many as expected; when who is missing is
     not worth waiting for (see `Goal`); when the journal does not want it any more; or at the deadline.
     """
     with ExitStack() as stack:
-        return _Wait(goal, fleet, rpc_seconds, stack).run()
+        return _Wait(goal, fleet, rpc_seconds, clock, stack).run()
 
 
 class _Wait:
-    def __init__(self, goal: Goal, fleet: Fleet, rpc_seconds: float, stack: ExitStack) -> None:
+    def __init__(self, goal: Goal, fleet: Fleet, rpc_seconds: float, clock: Clock, stack: ExitStack) -> None:
         self._goal = goal
         self._fleet = fleet
         self._rpc_seconds = rpc_seconds
+        self._clock = clock
         self._stack = stack
         self._replicas: dict[str, Replica] = {}
         self._silent_since: dict[str, float] = {}
-        self._start = time.monotonic()
+        self._start = self._clock.monotonic()
 
     def run(self) -> Arrival:
         settled: Sequence[str] | None = None
@@ -105,7 +106,7 @@ class _Wait:
             if arrival.complete and settled == addresses:
                 return arrival
             settled = addresses if arrival.complete else None
-            now = time.monotonic()
+            now = self._clock.monotonic()
             if not arrival.complete and self._is_over(arrival, now):
                 return arrival
             if now >= tend_at:
@@ -116,15 +117,15 @@ class _Wait:
             if now >= tell_at:
                 log.info("waiting %.0f s to %s: %s", now - self._start, self._goal.words, arrival)
                 tell_at = now + _TELL_SECONDS
-            time.sleep(_ROUND_SECONDS)
+            self._clock.sleep(_ROUND_SECONDS)
 
     def _look(self, address: str) -> Standing:
         if address not in self._replicas:
-            self._replicas[address] = self._stack.enter_context(Replica(address, timeout=self._rpc_seconds))
+            self._replicas[address] = self._stack.enter_context(self._fleet.connect(address, timeout=self._rpc_seconds))
         try:
             standing = self._goal.look(self._replicas[address])
         except UnreachableError as error:
-            self._silent_since.setdefault(address, time.monotonic())
+            self._silent_since.setdefault(address, self._clock.monotonic())
             return Standing(address, there=False, told=error.told, silent=True)
         except ServingError as error:
             standing = Standing(address, there=False, told=error.told)

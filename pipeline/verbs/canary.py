@@ -2,10 +2,10 @@
 
 import base64
 import logging
-import time
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError
+from pipeline.manifest import golden_digest
 from pipeline.records import CanaryRecord, GateRecord, ProbeSet, PublishRecord, SpecRecord
 from pipeline.release import decisions
 from pipeline.release.waiting import Arrival
@@ -14,29 +14,30 @@ from pipeline.verbs.standing_down import stand_down
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
-from serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
 
 def canary(context: Context) -> CanaryRecord:
-    """Expose, wait until every replica has loaded it, question every replica, judge.
+    """Read the version back, expose it, wait until every replica has loaded it, question every replica, judge.
 
     A verdict other than PASS is kept as an attempt, so that clearing the task asks again as long as the candidate has
     not been withdrawn.
 
     Raises:
+        DamagedError: the files or the questions are not what was approved; nothing was exposed by this call.
         FailedError: a replica cannot load the candidate or answered wrongly.
         CouldNotTellError: a replica gave no answer before the deadline.
     """
     version = context.records.need(PublishRecord).version
     compared_with = context.records.need(GateRecord).serving_version
+    _require_approved(context, version)
     try:
         context.journal.decide(lambda history: decisions.expose(history, version=version, compared_with=compared_with))
         history = context.rollout.settle()
-        start = time.monotonic()
+        start = context.clock.monotonic()
         arrival = context.rollout.wait_loaded(version)
-        load_seconds = time.monotonic() - start
+        load_seconds = context.clock.monotonic() - start
         if arrival.complete:
             context.mirror(history)
         verdict = _judge(context, arrival, version=version, compared_with=compared_with)
@@ -49,6 +50,13 @@ def canary(context: Context) -> CanaryRecord:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(load_seconds, 2))
     context.records.note_attempt("canary", verdict)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
+
+
+def _require_approved(context: Context, version: int) -> None:
+    """What is about to be loaded, and what it will be asked, is what was approved under this number."""
+    manifest = context.manifests.verify(version, context.journal.read())
+    if golden_digest(context.records.need(ProbeSet)) != manifest.golden_digest:
+        raise DamagedError(f"the golden answers of run {context.run_key} are not those v{version} was approved with")
 
 
 def _judge(context: Context, arrival: Arrival, *, version: int, compared_with: int | None) -> Verdict:
@@ -66,7 +74,7 @@ def _judge(context: Context, arrival: Arrival, *, version: int, compared_with: i
 
 
 def _question(context: Context, address: str, questions: Questions) -> ReplicaReport:
-    with Replica(address, timeout=context.settings.rpc_seconds) as replica:
+    with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         report = question(replica, questions)
     log.info(
         "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",

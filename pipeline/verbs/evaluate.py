@@ -3,6 +3,7 @@
 import base64
 import logging
 import random
+from collections.abc import Mapping
 
 from pipeline import layout, tracking
 from pipeline.context import Context
@@ -21,6 +22,7 @@ from pipeline.records import (
     TrainRecord,
 )
 from pipeline.spec import CanaryPolicy
+from pipeline.storage.sums import FileSum, folder_digest
 from serving.model_server.status import StatusError
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def evaluate(context: Context) -> EvaluateRecord:
         truth,
         model_digest=trained.model_digest,
         data_digest=data.digest,
-        size_mb=context.bucket.size(trained.model_key) / 1e6,
+        size_mb=_megabytes(trained.files),
     )
     baseline = _baseline(context, serving, images, data_digest=data.digest)
     evaluation = Evaluation(candidate=candidate, serving_version=serving, serving=baseline)
@@ -73,12 +75,12 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
         return None
     folder = layout.version(context.model, version)
     try:
-        digest = export.model_digest(context.bucket.digests(folder))
-        kept = layout.baseline(context.model, digest, data_digest)
+        files = context.manifests.verify(version, context.journal.read()).files
+        kept = layout.baseline(context.model, folder_digest(files), data_digest)
         try:
             return Performance.model_validate_json(context.bucket.read(kept))
         except MissingError:
-            measured = _measure(context, folder, images, model_digest=digest, data_digest=data_digest)
+            measured = _measure(context, folder, images, files=files, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
             return measured
     except (UnderstudyError, StatusError) as error:
@@ -88,15 +90,21 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
         ) from error
 
 
-def _measure(context: Context, folder: str, images: Images, *, model_digest: str, data_digest: str) -> Performance:
+def _measure(
+    context: Context, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
+) -> Performance:
     predictions = scoring.ExportedModel(context.bucket.uri(folder)).predict([content for content, _ in images])
     return scoring.performance(
         predictions,
         [label for _, label in images],
-        model_digest=model_digest,
+        model_digest=folder_digest(files),
         data_digest=data_digest,
-        size_mb=context.bucket.size(folder) / 1e6,
+        size_mb=_megabytes(files),
     )
+
+
+def _megabytes(files: Mapping[str, FileSum]) -> float:
+    return sum(each.size for each in files.values()) / 1e6
 
 
 def _probes(policy: CanaryPolicy, images: Images, predictions: scoring.Predictions, *, seed: str) -> ProbeSet:

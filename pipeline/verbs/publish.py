@@ -1,26 +1,26 @@
 """Put the approved model where servers can find it, complete and verified, under a new number."""
 
 import logging
-import uuid
 
 from pipeline import layout
 from pipeline.context import Context
-from pipeline.errors import DeclinedError, FailedError
-from pipeline.records import GateRecord, PublishRecord, TrainRecord
+from pipeline.errors import DeclinedError
+from pipeline.manifest import Manifest, make_manifest
+from pipeline.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.release import decisions
 
 log = logging.getLogger(__name__)
 
 
 def publish(context: Context) -> PublishRecord:
-    """Claim a number, upload to staging, verify, give the folder its number, and say so in the journal.
+    """Claim a number, write its manifest, copy the model, read it back, and say so in the journal.
 
-    A copy that overlaps finds this run's claim and ends with the same number and the same bytes. Servers are told
-    nothing yet: their config does not name the version.
+    A copy that overlaps, or that comes after a crash at any of these, finds this run's claim and ends with the same
+    number and the same bytes. Servers are told nothing yet: their config does not name the version.
 
     Raises:
+        DamagedError: the bytes in the bucket are not the bytes that were evaluated; names each file.
         StorageError: the bucket refused; running the verb again resumes.
-        FailedError: the bytes in the bucket are not the bytes that were evaluated.
     """
     approval = context.records.need(GateRecord)
     trained = context.records.need(TrainRecord)
@@ -35,36 +35,28 @@ def publish(context: Context) -> PublishRecord:
             )
         )
     except DeclinedError as declined:
-        return PublishRecord(outcome="declined", reason=str(declined), version=0, files={})
+        return PublishRecord(outcome="declined", reason=str(declined), version=0)
     version = history.version_of(context.run_key)
     assert version is not None, "decide() returns a history that holds the claim"
-    files = _put(context, version, source=trained.model_key)
-    history = context.journal.decide(lambda history: decisions.announce_published(history, version=version))
+    manifest = _manifest(context, version)
+    digest = context.manifests.write(manifest)
+    folder = layout.version(context.model, version)
+    context.bucket.copy(trained.model_key, folder, expected=manifest.files)
+    log.info("%s holds %d files, read back and as evaluated", folder, len(manifest.files))
+    history = context.journal.decide(
+        lambda history: decisions.announce_published(history, version=version, manifest=digest)
+    )
     context.mirror(history)
-    return PublishRecord(version=version, files=files)
+    return PublishRecord(version=version, files=len(manifest.files), manifest=digest)
 
 
-def _put(context: Context, version: int, *, source: str) -> dict[str, str]:
-    """Make the version's folder appear, whole; the digests of its files."""
-    expected = context.bucket.digests(source)
-    target = layout.version(context.model, version)
-    staged = layout.staging(context.model, context.run_key, uuid.uuid4().hex)
-    try:
-        if not context.bucket.exists(target):
-            context.bucket.copy(source, staged)
-            _verify(context, staged, expected)
-            context.bucket.move(staged, target)
-        _verify(context, target, expected)
-    finally:
-        context.bucket.remove(staged)
-    log.info("%s holds %d files", target, len(expected))
-    return expected
-
-
-def _verify(context: Context, key: str, expected: dict[str, str]) -> None:
-    found = context.bucket.digests(key)
-    if found != expected:
-        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise FailedError(
-            f"{key} differs from the evaluated model in {', '.join(wrong)}; the disk or a hand changed it"
-        )
+def _manifest(context: Context, version: int) -> Manifest:
+    need = context.records.need
+    return make_manifest(
+        version,
+        spec=need(SpecRecord),
+        data=need(SnapshotRecord),
+        trained=need(TrainRecord),
+        probes=need(ProbeSet),
+        gate=need(GateRecord),
+    )

@@ -1,39 +1,57 @@
 """Make another version serve: a person's decision, which waits for no retrain, no MLflow and no Airflow."""
 
 import logging
-import time
+from datetime import datetime
 from functools import partial
 
-from pipeline import layout
 from pipeline.context import Context
-from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
+from pipeline.errors import (
+    BadInputError,
+    CouldNotTellError,
+    DamagedError,
+    DeclinedError,
+    FailedError,
+    MissingError,
+)
 from pipeline.records import CanaryRecord, RollbackRecord
 from pipeline.release import decisions, going_back
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.release.state import State
+from pipeline.verbs.without_bucket import telling
 from pipeline.verdicts.verdict import Decision
 
 log = logging.getLogger(__name__)
+
+
+def wish_for(context: Context, *, to: str, reason: str, asked_at: datetime | None) -> Wish:
+    """What a person asked for at a moment, or, where that is None, asks for now.
+
+    Raises:
+        StorageError: the bucket does not answer.
+    """
+    with telling(context):
+        history = context.journal.read()
+    return Wish(context.run_key, to, reason, history.seq if asked_at is None else history.seq_at(asked_at))
 
 
 def plan(context: Context, wish: Wish) -> tuple[int, str]:
     """The target, and in words what a roll-back to it will do and how long that takes.
 
     Raises:
-        BadInputError: there is no such target, or its files are gone.
+        BadInputError: there is no such target.
+        FailedError: no target can be trusted: its files are gone, or are not what was approved.
         DeclinedError: what the person wanted to leave does not serve any more.
     """
     history = context.journal.read()
     if not history.entries:
         raise BadInputError(f"nothing was ever released for {context.model!r} in {context.bucket.uri('')}")
-    target = going_back.target_of(history, wish)
+    target = _trusted_target(context, history, wish)
     if history.state.serving == target:
         told = f"v{target} is serving already; nothing to move"
         left = going_back.unfinished(history)
         return target, f"{told} ({left})" if left else told
-    _require_files(context, target)
     poll = context.settings.config_poll_seconds
     words = f"{_served_by(history.state)} -> v{target}"
     taken_back = history.withdrawal(target)
@@ -53,23 +71,26 @@ def rollback(context: Context, wish: Wish) -> RollbackRecord:
     Raises:
         BadInputError: no reason, or no such target; nothing was changed.
         DeclinedError: what was asked for is overtaken by another decision; nothing was changed.
-        FailedError: no replica can load the target; what served still serves.
+        FailedError: no target can be trusted, or no replica can load it; what served still serves.
         CouldNotTellError: traffic has moved where a replica answered; names those that did not follow.
+        StorageError: the bucket does not answer; says what was written until then, and what each replica answers.
     """
     if not context.run_key.startswith(ROLLBACK_KIND):
         raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...); leave --run out")
     if not wish.reason.strip():
         raise BadInputError("a roll-back needs a reason; the history keeps it for whoever asks later")
-    done = context.records.find(RollbackRecord)
-    if done is not None:
-        return done
-    start = time.monotonic()
+    with telling(context):
+        return context.records.find(RollbackRecord) or _roll_back(context, wish)
+
+
+def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
+    start = context.clock.monotonic()
     target, words = plan(context, wish)
     log.info("%s", words)
     left = context.rollout.settle().state.serving
     _move(context, wish, target)
     arrival = context.rollout.wait_followed(target, best_effort=True)
-    seconds = time.monotonic() - start
+    seconds = context.clock.monotonic() - start
     if arrival.overtaken:
         raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
     if not arrival.complete:
@@ -116,10 +137,20 @@ def _served_by(state: State) -> str:
     return f"v{state.serving}" if state.serving is not None else "nothing"
 
 
-def _require_files(context: Context, target: int) -> None:
-    folder = layout.version(context.model, target)
-    if not context.bucket.exists(f"{folder}/saved_model.pb"):
-        raise BadInputError(f"v{target} has no files at {folder} any more; choose another with --to")
+def _trusted_target(context: Context, history: History, wish: Wish) -> int:
+    """The first target whose files are what was approved: a replica that restarts must be able to load it."""
+    problems = []
+    for target in going_back.targets_of(history, wish):
+        if target == history.state.serving:
+            return target
+        try:
+            context.manifests.look_over(target, history)
+        except (DamagedError, MissingError) as error:
+            log.warning("v%d cannot be trusted: %s", target, error)
+            problems.append(f"v{target}: {error}")
+        else:
+            return target
+    raise FailedError(f"nothing to go back to: {'; '.join(problems)}. {_served_by(history.state)} still serves")
 
 
 def _load_seconds(context: Context, target: int, history: History) -> float:

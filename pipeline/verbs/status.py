@@ -13,7 +13,7 @@ from pipeline.release.going_back import unfinished
 from pipeline.release.journal import History
 from pipeline.release.state import resident
 from serving.errors import ServingError
-from serving.replica import STABLE, Replica
+from serving.replica import STABLE
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def status(context: Context) -> Status:
         entry=history.seq,
         config_entry=context.rollout.rendered_entry(),
         replicas=[_ask(context, address) for address in context.rollout.fleet.addresses()],
-        mlflow=aliases(url=context.settings.mlflow_url, model=context.model),
+        mlflow=aliases(context.mlflow, model=context.model),
     )
     found.differences.extend(_differences(found, history))
     return found
@@ -76,7 +76,7 @@ def _roles(roles: dict[str, int | None]) -> str:
 
 def _ask(context: Context, address: str) -> ReplicaStatus:
     try:
-        with Replica(address, timeout=context.settings.rpc_seconds) as replica:
+        with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
             versions = {each.version: each.state for each in replica.statuses(context.model)}
             serving = replica.version_behind(context.model, STABLE) if versions else None
     except ServingError as error:

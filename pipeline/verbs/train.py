@@ -11,6 +11,7 @@ from pipeline.learning import export, network
 from pipeline.learning.images import read_image
 from pipeline.records import Example, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
+from pipeline.storage.sums import FileSum, folder_digest, sums_of
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,12 @@ def train(context: Context) -> TrainRecord:
         tracking.log_training_input(spec, data, seed=seed, source=context.bucket.uri(images))
         folder = Path(scratch) / "model"
         metrics = _train_and_export(context, spec, data, seed=seed, folder=folder)
-        key, digest = _store(context, folder)
+        key, files = _store(context, folder)
+        digest = folder_digest(files)
         model_id = tracking.log_model(spec.model.name, run=run, digest=digest, address=context.bucket.uri(key))
-    return TrainRecord(model_key=key, model_digest=digest, mlflow_run=run, mlflow_model=model_id, metrics=metrics)
+    return TrainRecord(
+        model_key=key, files=files, model_digest=digest, mlflow_run=run, mlflow_model=model_id, metrics=metrics
+    )
 
 
 def _train_and_export(
@@ -77,17 +81,12 @@ def _load(context: Context, data: SnapshotRecord, examples: list[Example]) -> ne
     return [(read_image(context.bucket, context.model, each), number[each.label]) for each in examples]
 
 
-def _store(context: Context, folder: Path) -> tuple[str, str]:
-    """Key and digest of the stored model. The digest is in the key, so an overlapping copy stores beside, not over."""
-    files = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    digest = export.model_digest(files)
-    key = layout.exported(context.model, context.run_key, digest)
+def _store(context: Context, folder: Path) -> tuple[str, dict[str, FileSum]]:
+    """Key and files of the stored model. Its digest is in the key, so an overlapping copy stores beside, not over."""
+    files = sums_of(folder)
+    key = layout.exported(context.model, context.run_key, folder_digest(files))
     context.bucket.upload(folder, key)
-    return key, digest
+    return key, files
 
 
 def _seed(spec: RunSpec) -> int:

@@ -22,8 +22,8 @@ with Path(os.environ["FAKE_CALLS"]).open("a", encoding="utf-8") as stream:
 if verb == "promote" and not codes.get(verb):
     from pipeline.records import PromoteRecord
     from pipeline.run_records import RunRecords
-    from pipeline.storage import Bucket
+    from pipeline.storage.opening import open_bucket
 
-    bucket = Bucket(Path(os.environ["UNDERSTUDY_ROOT"]))
+    bucket = open_bucket(os.environ["UNDERSTUDY_ROOT"])
     RunRecords(bucket, options["--model"], options["--run"]).finish(PromoteRecord(version=7))
 sys.exit(codes.get(verb, 0))

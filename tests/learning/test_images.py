@@ -14,7 +14,7 @@ from pipeline import layout
 from pipeline.errors import BadInputError, FailedError
 from pipeline.learning.images import import_images, read_image, split_of
 from pipeline.spec import Data, ModelSpec
-from pipeline.storage import Bucket
+from pipeline.storage.local import LocalBucket
 from tests.releases import SPEC
 
 
@@ -38,11 +38,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> Bucket:
-    return Bucket(tmp_path / "bucket")
+def bucket(tmp_path: Path) -> LocalBucket:
+    return LocalBucket(tmp_path / "bucket")
 
 
-def test_a_folder_per_label_becomes_a_manifest_and_images_in_the_bucket(bucket: Bucket, folder: Path) -> None:
+def test_a_folder_per_label_becomes_a_manifest_and_images_in_the_bucket(bucket: LocalBucket, folder: Path) -> None:
     data = import_images(bucket, spec(folder))
 
     assert ("cat", "dog") == data.labels
@@ -51,7 +51,7 @@ def test_a_folder_per_label_becomes_a_manifest_and_images_in_the_bucket(bucket: 
     assert png(0) in {read_image(bucket, "digits", example) for example in data.examples if example.label == "cat"}
 
 
-def test_the_same_images_make_the_same_digest_and_a_new_one_another(bucket: Bucket, folder: Path) -> None:
+def test_the_same_images_make_the_same_digest_and_a_new_one_another(bucket: LocalBucket, folder: Path) -> None:
     first = import_images(bucket, spec(folder)).digest
     assert first == import_images(bucket, spec(folder)).digest
 
@@ -59,7 +59,7 @@ def test_the_same_images_make_the_same_digest_and_a_new_one_another(bucket: Buck
     assert first != import_images(bucket, spec(folder)).digest
 
 
-def test_an_image_keeps_its_split_when_data_comes(bucket: Bucket, folder: Path) -> None:
+def test_an_image_keeps_its_split_when_data_comes(bucket: LocalBucket, folder: Path) -> None:
     """F20: what was held out is held out for ever, so models of different days are comparable and nothing leaks."""
     before = {e.sha256: e.split for e in import_images(bucket, spec(folder)).examples}
     for shade in range(200, 240):
@@ -82,7 +82,7 @@ def test_splits_have_about_the_shares_asked_for() -> None:
     assert 0.10 == pytest.approx(counts["validation"] / 20_000, abs=0.01)
 
 
-def test_one_image_under_two_labels_is_refused(bucket: Bucket, folder: Path) -> None:
+def test_one_image_under_two_labels_is_refused(bucket: LocalBucket, folder: Path) -> None:
     (folder / "dog" / "cat.png").write_bytes(png(3))
 
     with pytest.raises(BadInputError, match="one image is in two folders, 'cat' and 'dog'"):
@@ -93,12 +93,12 @@ def test_one_image_under_two_labels_is_refused(bucket: Bucket, folder: Path) -> 
     ("told", "images"),
     [("is not a folder", "/nowhere/at/all"), ("there is builtin:digits", "builtin:letters")],
 )
-def test_a_source_that_is_not_there_is_named(bucket: Bucket, told: str, images: str) -> None:
+def test_a_source_that_is_not_there_is_named(bucket: LocalBucket, told: str, images: str) -> None:
     with pytest.raises(BadInputError, match=told):
         import_images(bucket, spec(images))
 
 
-def test_too_few_images_of_a_label_are_refused(bucket: Bucket, folder: Path) -> None:
+def test_too_few_images_of_a_label_are_refused(bucket: LocalBucket, folder: Path) -> None:
     (folder / "rat").mkdir()
     (folder / "rat" / "only.png").write_bytes(png(250))
 
@@ -108,7 +108,7 @@ def test_too_few_images_of_a_label_are_refused(bucket: Bucket, folder: Path) -> 
 
 @pytest.mark.parametrize(("told", "name"), [("is not one of .png", "a.bmp"), ("is no readable PNG or JPEG", "a.png")])
 def test_a_file_that_cannot_be_used_is_named_before_training(
-    bucket: Bucket, folder: Path, told: str, name: str
+    bucket: LocalBucket, folder: Path, told: str, name: str
 ) -> None:
     (folder / "cat" / name).write_bytes(b"not what it says")
 
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_used_is_named_before_training(
         import_images(bucket, spec(folder))
 
 
-def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: Bucket, folder: Path, tmp_path: Path) -> None:
+def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: LocalBucket, folder: Path, tmp_path: Path) -> None:
     data = import_images(bucket, spec(folder))
     example = data.examples[0]
     (tmp_path / "bucket" / layout.image("digits", example.sha256, example.suffix)).write_bytes(b"something else")
@@ -125,7 +125,7 @@ def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: Bucket, folder:
         read_image(bucket, "digits", example)
 
 
-def test_the_builtin_digits_are_real_image_files(bucket: Bucket) -> None:
+def test_the_builtin_digits_are_real_image_files(bucket: LocalBucket) -> None:
     data = import_images(bucket, spec("builtin:digits"))
     example = data.examples[0]
 

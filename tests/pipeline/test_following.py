@@ -1,19 +1,17 @@
 """Replicas, configs and clients that are late, asleep or overtaken, and how they come to agree again."""
 
 import time
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from pipeline import layout
 from pipeline.context import make_context
 from pipeline.errors import BadInputError, FailedError
 from pipeline.records import CanaryRecord
 from pipeline.release import decisions
 from pipeline.release.going_back import Wish, next_step
 from pipeline.release.rollout import Rollout
-from pipeline.storage import Bucket
+from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
 from pipeline.verbs.status import status
 from serving.canary import INPUT
@@ -62,20 +60,20 @@ def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -
 
 
 def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> None:
-    """Two settle at once; the one that read the older history writes last, looks again and corrects itself."""
+    """Two settle at once; the one that has read the older history replaces nothing it has not read."""
     world.release("retrain-1")
     world.release("retrain-2")
 
-    class Overtaken(Bucket):
+    class Overtaken(LocalBucket):
         """A bucket whose first write is overtaken by a whole roll-back."""
 
-        waiting = True
+        replaced: list[bool] = []  # noqa: RUF012 - one bucket, one list
 
-        def replace(self, key: str, content: bytes) -> None:
-            if self.waiting:
-                self.waiting = False
+        def replace(self, key: str, content: bytes, *, instead_of: bytes | None) -> bool:
+            if not self.replaced:
                 world.roll_back("previous")
-            super().replace(key, content)
+            self.replaced.append(super().replace(key, content, instead_of=instead_of))
+            return self.replaced[-1]
 
     slow = make_context(world.context("x-1").settings, model=MODEL, run_key="x-1")
     world.config.write_text("# journal entry 0\nmodel_config_list {}\n")
@@ -84,16 +82,18 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
         bucket=Overtaken(world.bucket),
         journal=slow.journal,
         fleet=slow.rollout.fleet,
+        clock=slow.clock,
         settings=slow.settings,
     )
     rollout.settle()
 
+    assert [False] == Overtaken.replaced
     assert world.history().seq == rollout.rendered_entry()
     assert "value: 1" in world.config.read_text()
 
 
 def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
-    wish = Wish("rollback-1", "previous", "bad", datetime.now(UTC))
+    wish = Wish("rollback-1", "previous", "bad", world.history().seq)
     settings = world.context("rollback-1").settings
     with pytest.raises(BadInputError, match="nothing was ever released for 'digit'"):
         rollback(make_context(settings, model="digit", run_key="rollback-1"), wish)
@@ -106,7 +106,7 @@ def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
 def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: World) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
-    wish = Wish("rollback-5", "1", "and then the power went", datetime.now(UTC))
+    wish = Wish("rollback-5", "1", "and then the power went", world.history().seq)
     world.context("rollback-5").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
     assert "value: 2" in world.config.read_text()
 
@@ -132,7 +132,7 @@ def test_status_agrees_after_a_release_and_names_what_differs(world: World) -> N
     world.release("retrain-1")
     assert [] == status(world.context("look-1")).differences
 
-    world.context("x-1").bucket.replace(layout.config(MODEL), b"model_config_list {}\n")
+    world.config.write_text("model_config_list {}\n")
     world.replicas[1].stop()
     differences = status(world.context("look-1")).differences
 

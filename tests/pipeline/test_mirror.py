@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.mirror import Trained, aliases, decision_about, mirror, tag_run
+from pipeline.mirror import Mlflow, Trained, aliases, decision_about, mirror, tag_run
 from pipeline.release import decisions
 from pipeline.release.journal import History
 from tests.pipeline.test_journal import Releases
@@ -75,8 +75,8 @@ def tags(url: str, run: str) -> dict[str, str]:
 
 
 def follow(url: str, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
-    assert mirror(url=url, model=name, history=history, trained=new.get) is None
-    return aliases(url=url, model=name)
+    assert mirror(Mlflow(url), model=name, history=history, trained=new.get) is None
+    return aliases(Mlflow(url), model=name)
 
 
 def test_aliases_and_decisions_follow_a_release_and_a_roll_back(url: str, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> 
     releases.release("retrain-1")
 
     for strange in (f"{url}/static-files", "http://[::1", "nonsense"):
-        assert mirror(url=strange, model="m", history=releases.history(), trained=unknown) is not None
+        assert mirror(Mlflow(strange), model="m", history=releases.history(), trained=unknown) is not None
 
 
 def test_an_alias_moved_by_hand_is_put_back(url: str, tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_an_alias_moved_by_hand_is_put_back(url: str, tmp_path: Path) -> None:
     releases.release("retrain-2")
     follow(url, name, releases.history(), models)
     call(url, "registered-models/alias", name=name, alias="production", version="1")
-    assert {"production": 1, "previous": 1} == aliases(url=url, model=name)
+    assert {"production": 1, "previous": 1} == aliases(Mlflow(url), model=name)
 
     assert {"production": 2, "previous": 1} == follow(url, name, releases.history(), {})
 
 
 def test_a_run_that_published_nothing_is_told_its_fate(url: str) -> None:
     run = trained(url, "refused").run
-    tag_run(url=url, run=run, decision="declined by the gate")
+    tag_run(Mlflow(url), run=run, decision="declined by the gate")
 
     assert "declined by the gate" == tags(url, run)["decision"]
 
@@ -153,9 +153,9 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
     releases = Releases(tmp_path)
     releases.release("retrain-1")
 
-    assert "ConnectError" in (mirror(url=NO_MLFLOW, model="m", history=releases.history(), trained=unknown) or "")
-    assert aliases(url=NO_MLFLOW, model="m") is None
-    tag_run(url=NO_MLFLOW, run="r", decision="declined by the gate")
+    assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), trained=unknown) or "")
+    assert aliases(Mlflow(NO_MLFLOW), model="m") is None
+    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate")
     assert "MLflow does not know of the decision" in caplog.text
 
 

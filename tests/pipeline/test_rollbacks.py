@@ -1,9 +1,9 @@
 """Roll-backs against real model servers: what a person gets, whatever else is going on."""
 
 import re
+import shutil
 import threading
 import time
-from datetime import UTC, datetime
 
 import pytest
 
@@ -42,7 +42,8 @@ def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: Wo
 
 def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None:
     world.release_three()
-    (world.bucket / layout.version(MODEL, 1) / "classifier.json").unlink()
+    for replica in world.replicas:
+        replica.broken = 1
     with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v3 still serves"):
         world.roll_back("1")
 
@@ -55,11 +56,34 @@ def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world:
     world.release("retrain-1")
     world.release("retrain-2")
     before = world.history().seq
-    world.context("x-1").bucket.remove(layout.version(MODEL, 1))
+    shutil.rmtree(world.bucket / layout.version(MODEL, 1))
 
-    with pytest.raises(BadInputError, match="v1 has no files at serve/digits/1"):
+    with pytest.raises(FailedError, match=r"nothing to go back to: v1: no folder serve/digits/1 .* v2 still serves"):
         world.roll_back("previous")
     assert before == world.history().seq
+
+
+def test_a_damaged_previous_version_is_passed_over_for_the_good_one_before_it(world: World) -> None:
+    """F42: and a colleague who asked at the same time finds it done."""
+    world.release_three()
+    seen = world.history().seq
+    (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text("{}  ")
+    assert 1 == world.roll_back("previous").version
+    late = Wish("rollback-7", "previous", "it is bad", seen)
+
+    assert 1 == rollback(world.context("rollback-7"), late).version
+    assert [1, 1] == world.answering()
+
+
+def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
+    """F67: the journal knows which manifest a version was published with."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    manifest = world.bucket / layout.manifest(MODEL, 1)
+    manifest.write_text(manifest.read_text().replace('"the gate"', '"somebody"'))
+
+    with pytest.raises(FailedError, match=r"is not the manifest that journal entry 2 has seen. v2 still serves"):
+        world.roll_back("previous")
 
 
 def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
@@ -102,7 +126,7 @@ def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: 
     sleeper = world.replicas[1]
     sleeper.sleep()
     journal = world.context("rollback-1").journal
-    wish = Wish("rollback-1", "1", "bad", datetime.now(UTC))
+    wish = Wish("rollback-1", "1", "bad", world.history().seq)
     journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
     world.context("rollback-1").rollout.settle()
     assert eventually(lambda: world.context("look-1").rollout.is_loaded_somewhere(1))
@@ -135,7 +159,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
     """F44: a roll-back of v2 is about v2; a newer approved version wins."""
     world.release("retrain-1")
     world.release("retrain-2")
-    asked = Wish("rollback-1", "previous", "v2 is bad", datetime.now(UTC))
+    asked = Wish("rollback-1", "previous", "v2 is bad", world.history().seq)
     world.release("retrain-3")
     with pytest.raises(
         DeclinedError, match="v2, which served when you asked, does not serve any more; v3 serves since"
@@ -167,8 +191,8 @@ def test_a_previous_version_that_cannot_load_is_not_given_the_label(world: World
     world.release("retrain-2")
     for replica in world.replicas:
         replica.stop()
-    (world.bucket / layout.version(MODEL, 1) / "classifier.json").unlink()
     for replica in world.replicas:
+        replica.broken = 1
         replica.start()
     with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v2 still serves"):
         world.roll_back("previous")
@@ -214,7 +238,7 @@ def test_one_replica_that_cannot_load_the_target_does_not_hold_the_others_back(w
 
 def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> None:
     world.release_three()
-    wish = Wish("rollback-1", "1", "and then it was killed", datetime.now(UTC))
+    wish = Wish("rollback-1", "1", "and then it was killed", world.history().seq)
     world.context("rollback-1").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
     world.publish("retrain-4")
     with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):

@@ -7,7 +7,7 @@ import pytest
 from serving import errors
 from serving.canary import INPUT, Golden, Labelled, Questions, question
 from serving.errors import NotServedError, RefusedError, ServingError, UnreachableError
-from serving.replica import Replica
+from serving.grpc_replica import GrpcReplica
 from tests.fleet import Classifier
 from tests.releases import IMAGES, MODEL, World
 
@@ -34,7 +34,7 @@ def questions(**changes: object) -> Questions:
 
 def test_answers_name_the_version_that_gave_them(world: World) -> None:
     world.release("retrain-1")
-    with Replica(world.replicas[0].address, timeout=2) as replica:
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         answer = replica.predict(MODEL, image(b"2 x"), label="stable")
 
         assert 1 == answer.version
@@ -44,7 +44,7 @@ def test_answers_name_the_version_that_gave_them(world: World) -> None:
 
 def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None:
     world.release("retrain-1")
-    with Replica(world.replicas[0].address, timeout=2) as replica:
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         with pytest.raises(NotServedError, match=r"Servable not found for request: Specific\(digits, 9\)"):
             replica.predict(MODEL, image(b"1"), version=9)
         with pytest.raises(NotServedError, match="Unrecognized servable version label: best"):
@@ -56,7 +56,7 @@ def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None
 
 
 def test_a_replica_that_is_away_is_unreachable() -> None:
-    with Replica("127.0.0.1:9", timeout=1) as replica, pytest.raises(UnreachableError, match="no connection"):
+    with GrpcReplica("127.0.0.1:9", timeout=1) as replica, pytest.raises(UnreachableError, match="no connection"):
         replica.statuses(MODEL)
 
 
@@ -78,7 +78,7 @@ def test_every_status_becomes_one_of_our_errors(code: grpc.StatusCode) -> None:
 def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
-    with Replica(world.replicas[0].address, timeout=2) as replica:
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(version=2, serving=1))
 
     assert ({2}, 12, 0) == (report.answered_by, report.golden_asked, report.golden_wrong)
@@ -90,7 +90,7 @@ def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
 def test_a_right_label_with_other_probabilities_is_still_a_wrong_golden_answer(world: World) -> None:
     world.release("retrain-1")
     golden = [Golden(IMAGES[0], "0", (0.6, 0.2, 0.1, 0.1))]
-    with Replica(world.replicas[0].address, timeout=2) as replica:
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(golden=golden))
 
     assert 1 == report.golden_wrong
@@ -98,7 +98,7 @@ def test_a_right_label_with_other_probabilities_is_still_a_wrong_golden_answer(w
 
 
 def test_a_replica_that_does_not_answer_is_reported_not_raised() -> None:
-    with Replica("127.0.0.1:9", timeout=1) as replica:
+    with GrpcReplica("127.0.0.1:9", timeout=1) as replica:
         report = question(replica, questions())
 
     assert report.unreachable

@@ -1,0 +1,26 @@
+"""Time as the verbs see it; whoever checks them may put another in its place."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """For people: when something happened. It may jump, and nothing is decided by it."""
+
+    def monotonic(self) -> float:
+        """For deadlines, in seconds."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

@@ -1,0 +1,132 @@
+"""What was approved under a version number: every file, what it must answer, where it came from, and who said yes.
+
+The manifest lies outside of what servers read and is written once. The journal's `published` entry holds its SHA-256,
+so neither a file nor the manifest itself can be another later without somebody noticing.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline import layout
+from pipeline.errors import DamagedError, MissingError
+from pipeline.records import GateRecord, ProbeSet, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.release.journal import Event, History
+from pipeline.storage.bucket import Bucket
+from pipeline.storage.sums import FileSum, require_equal
+
+
+class Manifest(BaseModel):
+    """Nothing in it depends on when it is written: a repeated publish writes the same bytes.
+
+    `golden_digest` covers what the canary asks and the answers it expects, `labels_digest` the labels in their order,
+    `approved_by` is the gate or the person who overruled it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    version: int
+    run_key: str
+    files: dict[str, FileSum]
+    model_digest: str
+    golden_digest: str
+    labels_digest: str
+    data_digest: str
+    code_version: str
+    approved_by: str
+
+
+def make_manifest(
+    version: int, *, spec: SpecRecord, data: SnapshotRecord, trained: TrainRecord, probes: ProbeSet, gate: GateRecord
+) -> Manifest:
+    """The manifest of a run's model, from what its verbs have recorded."""
+    run = spec.spec
+    return Manifest(
+        model=run.model.name,
+        version=version,
+        run_key=run.run_key,
+        files=trained.files,
+        model_digest=trained.model_digest,
+        golden_digest=golden_digest(probes),
+        labels_digest=labels_digest(data.labels),
+        data_digest=data.digest,
+        code_version=run.code_version,
+        approved_by=gate.forced_by or "the gate",
+    )
+
+
+def golden_digest(probes: ProbeSet) -> str:
+    """Of every question of the canary and its answer, in their order."""
+    return _sha256(ProbeSet(golden=probes.golden, fresh=probes.fresh).model_dump_json(include={"golden", "fresh"}))
+
+
+def labels_digest(labels: Sequence[str]) -> str:
+    return _sha256("\n".join(labels))
+
+
+class Manifests:
+    """The manifests of one model, and whether the bucket still holds what they say."""
+
+    def __init__(self, bucket: Bucket, model: str) -> None:
+        self._bucket = bucket
+        self._model = model
+
+    def write(self, manifest: Manifest) -> str:
+        """Store the manifest, once; its SHA-256.
+
+        Raises:
+            DamagedError: another one is there, which no run of ours has written.
+        """
+        key = layout.manifest(self._model, manifest.version)
+        content = manifest.model_dump_json(indent=1)
+        if not self._bucket.create(key, content.encode()):
+            raise DamagedError(
+                f"{key} is there and is not what run {manifest.run_key} has approved: a hand changed it, or changed "
+                f"the records of the run; trigger a new run"
+            )
+        return _sha256(content)
+
+    def read(self, version: int, history: History) -> Manifest:
+        """The manifest the journal has seen.
+
+        Raises:
+            MissingError: there is none, or the version was never published.
+            DamagedError: it is not the one the journal has seen.
+        """
+        published = history.of_version(version, Event.PUBLISHED)
+        if published is None or published.manifest is None:
+            raise MissingError(f"the journal knows of no manifest of v{version}")
+        key = layout.manifest(self._model, version)
+        content = self._bucket.read(key).decode()
+        if _sha256(content) != published.manifest:
+            raise DamagedError(f"{key} is not the manifest that journal entry {published.seq} has seen")
+        return Manifest.model_validate_json(content)
+
+    def verify(self, version: int, history: History) -> Manifest:
+        """Read back every byte of a version.
+
+        Raises:
+            DamagedError: a file is not what was approved; names each.
+            MissingError: there is no manifest or there are no files.
+        """
+        manifest = self.read(version, history)
+        folder = layout.version(self._model, version)
+        require_equal(self._bucket.sums(folder), manifest.files, folder=folder)
+        return manifest
+
+    def look_over(self, version: int, history: History) -> None:
+        """The same by the checksums the storage keeps: as good against accidents, and quick in a bucket of any size.
+
+        Raises:
+            DamagedError: a file is not what was approved; names each.
+            MissingError: there is no manifest or there are no files.
+        """
+        folder = layout.version(self._model, version)
+        expected = {name: each.crc32c for name, each in self.read(version, history).files.items()}
+        require_equal(self._bucket.checksums(folder), expected, folder=folder)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The bucket: one small interface (`bucket`), the local disk, Google Cloud Storage, and memory for model checking."""

@@ -1,0 +1,89 @@
+"""What every bucket promises, whatever it is made of."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.storage.sums import FileSum
+
+
+class Bucket(Protocol):
+    """Objects by key (see `pipeline.layout`), and folders: all objects whose keys begin with the folder's.
+
+    Safe to use from many threads and by many processes. Every method raises `StorageError` where the storage refused
+    or gave no answer, after having tried again for as long as it makes sense. Where a write's result is not known the
+    object is read again and compared before anything is said.
+    """
+
+    def uri(self, key: str = "") -> str:
+        """The address under which another process (TensorFlow, a model server) finds `key`."""
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Store `content` under `key` unless something else is there; whether `content` is what is there now.
+
+        A reader sees all of it or nothing. So whoever repeats a call that was cut off gets the answer of the first.
+
+        Raises:
+            StorageError: whether the content is there is not known.
+        """
+
+    def replace(self, key: str, content: bytes, *, instead_of: bytes | None) -> bool:
+        """Store `content` under `key` if what is there still is `instead_of` (None: nothing); whether it was.
+
+        No cache between us and a reader keeps what was there before.
+
+        Raises:
+            StorageError: what was there, or `content`, is there now; which of them is not known.
+        """
+
+    def read(self, key: str) -> bytes:
+        """The content under `key`.
+
+        Raises:
+            MissingError: there is none.
+        """
+
+    def read_all(self, keys: Sequence[str]) -> list[bytes]:
+        """The contents under all `keys`, in their order.
+
+        Raises:
+            MissingError: one of them is not there.
+        """
+
+    def names(self, key: str) -> list[str]:
+        """The names directly under the folder `key`, sorted; none where there is nothing."""
+
+    def upload(self, source: Path, key: str) -> None:
+        """Store a folder of this machine under `key`. A file that is there already is left as it is.
+
+        Stopped half-way and repeated, it completes what is missing; `saved_model.pb` comes last.
+
+        Raises:
+            StorageError: not everything is under `key`.
+        """
+
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+        """Make the folder `source` of this bucket appear under `key`, complete, read back and as `expected`.
+
+        Until then no `saved_model.pb` is there, and so nothing a model server would load. What is under `key` already
+        is kept, completed where it is incomplete, and held to the same expectation.
+
+        Raises:
+            DamagedError: a file is not what is expected; names each. Nothing is under `key` that was not there before,
+                or no `saved_model.pb` is.
+            MissingError: there is no folder `source`.
+        """
+
+    def sums(self, key: str) -> dict[str, FileSum]:
+        """Of every file below the folder `key`, by its path in that folder: every byte of it is read back.
+
+        Raises:
+            MissingError: there is no such folder.
+        """
+
+    def checksums(self, key: str) -> dict[str, str]:
+        """The CRC32C of every file below the folder `key`, as `FileSum` has it: in the cheapest way the storage has.
+
+        Raises:
+            MissingError: there is no such folder.
+        """

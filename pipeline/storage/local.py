@@ -1,0 +1,174 @@
+"""The bucket on a local disk: what is prepared aside and then linked or renamed into place appears whole or not."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import MissingError, StorageError
+from pipeline.storage.sums import FileSum, require_equal, sums_of
+
+# Everything is prepared here; what a process that died has left is a file nobody reads.
+_ASIDE = ".tmp"
+
+
+class LocalBucket:
+    """See `pipeline.storage.bucket.Bucket`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def uri(self, key: str = "") -> str:
+        return str(self._root / key)
+
+    def create(self, key: str, content: bytes) -> bool:
+        with _translated("create", key), self._prepared(content) as prepared:
+            target = self._parent(key)
+            try:
+                os.link(prepared, target)
+            except FileExistsError:
+                return target.read_bytes() == content
+            _sync(target.parent)
+            return True
+
+    def replace(self, key: str, content: bytes, *, instead_of: bytes | None) -> bool:
+        with _translated("replace", key), self._prepared(content) as prepared, self._locked(key):
+            target = self._parent(key)
+            if (target.read_bytes() if target.exists() else None) != instead_of:
+                return False
+            prepared.replace(target)
+            _sync(target.parent)
+            return True
+
+    def read(self, key: str) -> bytes:
+        with _translated("read", key):
+            return (self._root / key).read_bytes()
+
+    def read_all(self, keys: Sequence[str]) -> list[bytes]:
+        return [self.read(key) for key in keys]
+
+    def names(self, key: str) -> list[str]:
+        with _translated("list", key):
+            try:
+                return sorted(path.name for path in (self._root / key).iterdir())
+            except FileNotFoundError:
+                return []
+
+    def upload(self, source: Path, key: str) -> None:
+        with _translated("upload to", key), self._aside() as aside:
+            if (self._root / key).exists():
+                return
+            shutil.copytree(source, aside)
+            _sync_all(aside)
+            _settle(aside, self._parent(key))
+
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+        self._folder(source)
+        with _translated("copy to", key), self._aside() as aside:
+            if not (self._root / key).exists():
+                shutil.copytree(self._root / source, aside)
+                with ThreadPoolExecutor(1) as pool:
+                    syncing = pool.submit(_sync_all, aside)
+                    require_equal(sums_of(aside), expected, folder=source)
+                    syncing.result()
+                if _settle(aside, self._parent(key)):
+                    return
+            require_equal(sums_of(self._root / key), expected, folder=key)
+
+    def sums(self, key: str) -> dict[str, FileSum]:
+        with _translated("read", key):
+            return sums_of(self._folder(key))
+
+    def checksums(self, key: str) -> dict[str, str]:
+        # A disk keeps no checksums, so this reads as much as `sums` does.
+        return {name: each.crc32c for name, each in self.sums(key).items()}
+
+    def _folder(self, key: str) -> Path:
+        folder = self._root / key
+        if not folder.is_dir():
+            raise MissingError(f"no folder {key} in the bucket {self._root}")
+        return folder
+
+    def _parent(self, key: str) -> Path:
+        target = self._root / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _beside(self, name: str) -> Path:
+        folder = self._root / _ASIDE
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
+        """A place to prepare a folder; what is still there at the end goes."""
+        aside = self._beside(uuid.uuid4().hex)
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def _prepared(self, content: bytes) -> Iterator[Path]:
+        aside = self._beside(uuid.uuid4().hex)
+        try:
+            with aside.open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """One process at a time; the system gives the lock of one that died to the next."""
+        path = self._beside(f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock")
+        with path.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _settle(source: Path, target: Path) -> bool:
+    """Give a finished folder its place; False where there is one already, which stays as it is."""
+    if target.exists():
+        return False
+    try:
+        source.rename(target)
+    except OSError:
+        # Two at once: a rename onto a folder that has content fails, whatever the platform calls it.
+        if target.exists() and source.exists():
+            return False
+        raise
+    _sync(target.parent)
+    return True
+
+
+@contextmanager
+def _translated(action: str, key: str) -> Iterator[None]:
+    """The one border between the operating system's errors and ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingError(f"cannot {action} {key}: {error.filename} does not exist") from error
+    except OSError as error:
+        raise StorageError(f"cannot {action} {key}: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    """Make a file's content durable, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_all(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        _sync(path)

@@ -1,0 +1,26 @@
+"""Which bucket an address stands for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import BadInputError
+from pipeline.storage.local import LocalBucket
+
+if TYPE_CHECKING:
+    from pipeline.storage.bucket import Bucket
+
+
+def open_bucket(root: str) -> "Bucket":
+    """The bucket at a path of this machine, or at gs://bucket or gs://bucket/prefix. Nothing is connected yet.
+
+    Raises:
+        BadInputError: no bucket can be there.
+    """
+    scheme, separator, rest = root.partition("://")
+    if not separator:
+        return LocalBucket(Path(root).absolute())
+    if scheme == "gs" and rest.strip("/"):
+        from pipeline.storage.cloud import CloudBucket  # noqa: PLC0415 - only who needs it waits for Google's libraries
+
+        return CloudBucket(root)
+    raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket or gs://bucket/prefix")

@@ -1,0 +1,90 @@
+"""What a file is known by: its size, SHA-256 against tampering, and CRC32C, which object stores keep themselves."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+
+from pipeline.errors import DamagedError
+
+# The one file without which a model server loads nothing; so it is the last to appear.
+MARK = "saved_model.pb"
+
+_PIECE = 1 << 20
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class FileSum:
+    """`size` in bytes, `sha256` in hexadecimal, `crc32c` in base64 of its big-endian bytes, as Google shows it."""
+
+    size: int
+    sha256: str
+    crc32c: str
+
+
+class Summing:
+    """A sum that grows with every piece; also a writable stream, for libraries that want to write somewhere."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+        self._crc32c = 0
+
+    def write(self, piece: bytes | memoryview) -> int:
+        self._size += len(piece)
+        self._sha256.update(piece)
+        self._crc32c = google_crc32c.extend(self._crc32c, bytes(piece))
+        return len(piece)
+
+    def result(self) -> FileSum:
+        return FileSum(self._size, self._sha256.hexdigest(), base64.b64encode(self._crc32c.to_bytes(4)).decode())
+
+
+def sums_of(folder: Path) -> dict[str, FileSum]:
+    """Of every file below a folder of this machine, by its path in it."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        sums = pool.map(_sum_of_file, files)
+        return {path.relative_to(folder).as_posix(): each for path, each in zip(files, sums, strict=True)}
+
+
+def _sum_of_file(path: Path) -> FileSum:
+    with path.open("rb") as stream:
+        return sum_of(iter(lambda: stream.read(_PIECE), b""))
+
+
+def sum_of(pieces: Iterable[bytes]) -> FileSum:
+    """The sum of a file that comes in pieces."""
+    summing = Summing()
+    for piece in pieces:
+        summing.write(piece)
+    return summing.result()
+
+
+def require_equal(found: Mapping[str, object], expected: Mapping[str, object], *, folder: str) -> None:
+    """Hold what lies in a folder against what should: sums or checksums by name.
+
+    Raises:
+        DamagedError: names every file that differs, is missing, or is one too many.
+    """
+    if dict(found) == dict(expected):
+        return
+    told = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    told += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
+    told += [f"{name} differs" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
+    raise DamagedError(f"{folder} is not what was approved: {', '.join(told)}")
+
+
+def mark_last(names: Iterable[str]) -> list[str]:
+    """The order in which files are written where a folder cannot appear at once."""
+    return sorted(names, key=lambda name: (name == MARK, name))
+
+
+def folder_digest(files: Mapping[str, FileSum]) -> str:
+    """One SHA-256 for a folder of files, from that of each."""
+    return hashlib.sha256("\n".join(f"{files[name].sha256} {name}" for name in sorted(files)).encode()).hexdigest()
