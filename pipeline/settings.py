@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     expected_replicas: int | None = Field(default=None, ge=1)
     mlflow_url: str = "http://127.0.0.1:5000"
 
+    # The oldest TensorFlow that any model server of the fleet was built with.
+    server_tensorflow: str = Field(default="2.21", pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
+
     config_poll_seconds: float = Field(default=1.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)
     load_seconds: float = Field(default=120.0, gt=0)

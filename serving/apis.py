@@ -37,8 +37,15 @@ def _bare_parent(name: str) -> Iterator[None]:
 
 with _bare_parent("tensorflow"):
     from tensorflow.core.example import example_pb2, feature_pb2
-    from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
-    from tensorflow.core.protobuf import config_pb2, error_codes_pb2, meta_graph_pb2, rewriter_config_pb2
+    from tensorflow.core.framework import op_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+    from tensorflow.core.protobuf import (
+        config_pb2,
+        error_codes_pb2,
+        meta_graph_pb2,
+        rewriter_config_pb2,
+        saved_model_pb2,
+        tensor_bundle_pb2,
+    )
     from tensorflow_serving.apis import (
         classification_pb2,
         get_model_metadata_pb2,
@@ -75,13 +82,16 @@ __all__ = [
     "model_server_config_pb2",
     "model_service_pb2",
     "model_service_pb2_grpc",
+    "op_def_pb2",
     "predict_pb2",
     "prediction_log_pb2",
     "prediction_service_pb2",
     "prediction_service_pb2_grpc",
     "regression_pb2",
     "rewriter_config_pb2",
+    "saved_model_pb2",
     "status_pb2",
+    "tensor_bundle_pb2",
     "tensor_pb2",
     "tensor_shape_pb2",
     "types_pb2",

@@ -3,12 +3,13 @@
 import base64
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pipeline import layout, tracking
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
-from pipeline.learning import export, scoring
+from pipeline.learning import scoring
 from pipeline.learning.images import read_image
 from pipeline.records import (
     EvaluateRecord,
@@ -21,9 +22,11 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
+from pipeline.safety import scan
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, folder_digest
 from serving.model_server.status import StatusError
+from serving.model_server.storage import local_copy
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,8 @@ def evaluate(context: Context) -> EvaluateRecord:
 
     Raises:
         CouldNotTellError: MLflow does not answer, or the version that serves cannot be measured.
-        FailedError: an image is not what the snapshot saw, or the export does not keep its promises to clients.
+        FailedError: an image is not what the snapshot saw, or the export is not safe to serve: it would touch more
+            than its inputs, has weights that are no numbers, breaks its clients, or is newer than the servers.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
@@ -43,12 +47,9 @@ def evaluate(context: Context) -> EvaluateRecord:
     images = [(read_image(context.bucket, context.model, each), each.label) for each in data.split("holdout")]
     serving = context.journal.read().state.serving
     truth = [label for _, label in images]
-    folder = context.bucket.uri(trained.model_key)
-    exported = scoring.ExportedModel(folder)
-    problems = export.contract_problems(exported.signatures, labels=data.labels)
-    if problems:
-        raise FailedError(f"the export breaks its clients: {'; '.join(problems)}")
-    predictions = exported.predict([content for content, _ in images])
+    with local_copy(context.bucket.uri(trained.model_key)) as folder:
+        _require_safe(context, folder, labels=data.labels)
+        predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
     candidate = scoring.performance(
         predictions,
         truth,
@@ -63,6 +64,13 @@ def evaluate(context: Context) -> EvaluateRecord:
         tracking.log_evaluation(evaluation, truth, predictions.labels, model_id=trained.mlflow_model)
     _tell(evaluation)
     return EvaluateRecord(evaluation=evaluation)
+
+
+def _require_safe(context: Context, folder: Path, *, labels: Sequence[str]) -> None:
+    """Before any of it runs: a model is a program."""
+    problems = scan.problems(folder, labels=labels, server_tensorflow=context.settings.server_tensorflow)
+    if problems:
+        raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
 
 
 def _baseline(context: Context, version: int | None, images: Images, *, data_digest: str) -> Performance | None:

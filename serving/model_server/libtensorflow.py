@@ -72,6 +72,10 @@ _QUICK: dict[str, tuple[Any, list[Any]]] = {
     "TF_TensorData": (_Pointer, [_Pointer]),
     "TF_StringGetDataPointer": (_Pointer, [_Pointer]),
     "TF_StringGetSize": (ctypes.c_size_t, [_Pointer]),
+    "TF_GetAllOpList": (ctypes.POINTER(_Buffer), []),
+    "TF_CheckpointReaderSize": (ctypes.c_int, [_Pointer]),
+    "TF_CheckpointReaderGetVariable": (ctypes.c_char_p, [_Pointer, ctypes.c_int]),
+    "TF_CheckpointReaderGetVariableDataType": (ctypes.c_int, [_Pointer, ctypes.c_char_p]),
 }
 _LONG: dict[str, tuple[Any, list[Any]]] = {
     "TF_LoadSessionFromSavedModel": (
@@ -95,6 +99,9 @@ _LONG: dict[str, tuple[Any, list[Any]]] = {
     "TF_CloseSession": (None, [_Pointer, _Pointer]),
     "TF_DeleteSession": (None, [_Pointer, _Pointer]),
     "TF_DeleteGraph": (None, [_Pointer]),
+    "TF_NewCheckpointReader": (_Pointer, [ctypes.c_char_p, _Pointer]),
+    "TF_DeleteCheckpointReader": (None, [_Pointer]),
+    "TF_CheckpointReaderGetTensor": (_Pointer, [_Pointer, ctypes.c_char_p, _Pointer]),
 }
 
 
@@ -124,7 +131,7 @@ def library() -> Any:
 
 
 @contextmanager
-def _checked() -> Iterator[Any]:
+def checked() -> Iterator[Any]:
     """A TF_Status to hand to a call; raises StatusError at the end when it is not OK."""
     c = library()
     status = c.TF_NewStatus()
@@ -164,9 +171,9 @@ class Session:
         meta_graph = c.TF_NewBuffer()
         options = c.TF_NewSessionOptions()
         try:
-            with _checked() as status:
+            with checked() as status:
                 c.TF_SetConfig(options, config, len(config), status)
-            with _buffer(LOADING) as run_options, _checked() as status:
+            with _buffer(LOADING) as run_options, checked() as status:
                 self._handle = c.TF_LoadSessionFromSavedModel(
                     *(options, run_options, path.encode(), (ctypes.c_char_p * len(names))(*names), len(names)),
                     *(self._graph, meta_graph, status),
@@ -190,7 +197,7 @@ class Session:
         try:
             for position, array in enumerate(feeds.values()):
                 given[position] = _tensor(array)
-            with _buffer(options) as run_options, _checked() as status:
+            with _buffer(options) as run_options, checked() as status:
                 c.TF_SessionRun(
                     *(self._handle, run_options),
                     *(inputs, given, len(feeds), outputs, answered, len(fetches)),
@@ -234,10 +241,10 @@ def _end(session: int) -> None:
     """Close it and delete it, the latter also when the former fails."""
     c = library()
     try:
-        with _checked() as status:
+        with checked() as status:
             c.TF_CloseSession(session, status)
     finally:
-        with _checked() as status:
+        with checked() as status:
             c.TF_DeleteSession(session, status)
 
 
@@ -261,7 +268,7 @@ def _string_tensor(array: Array) -> Any:
     c = library()
     tensor = c.TF_AllocateTensor(types_pb2.DT_UINT8, None, 0, 1)
     try:
-        with _buffer(to_proto(array).SerializeToString()) as proto, _checked() as status:
+        with _buffer(to_proto(array).SerializeToString()) as proto, checked() as status:
             c.TF_TensorFromProto(proto, tensor, status)
     except BaseException:
         c.TF_DeleteTensor(tensor)
