@@ -54,6 +54,7 @@ class RollbackForm(BaseModel):
 
 @app.command("rollback")
 def rollback_command(
+    *,
     model: Model,
     to: Annotated[str | None, typer.Option(help="a version number, or: previous")] = None,
     reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,

@@ -66,7 +66,7 @@ class Bucket(Protocol):
         """Make the folder `source` of this bucket appear under `key`, complete, read back and as `expected`.
 
         Until then no `saved_model.pb` is there, and so nothing a model server would load. What is under `key` already
-        is kept, completed where it is incomplete, and held to the same expectation.
+        is kept, completed where this storage can have left it incomplete, and held to the same expectation.
 
         Raises:
             DamagedError: a file is not what is expected; names each. Nothing is under `key` that was not there before,

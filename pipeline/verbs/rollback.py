@@ -31,6 +31,7 @@ def wish_for(context: Context, *, to: str, reason: str, asked_at: datetime | Non
     Raises:
         StorageError: the bucket does not answer.
     """
+    log.info("reading the journal in %s", context.bucket.uri())
     with telling(context):
         history = context.journal.read()
     return Wish(context.run_key, to, reason, history.seq if asked_at is None else history.seq_at(asked_at))

@@ -1,0 +1,77 @@
+"""The way to one bucket in Google Cloud Storage: every call bounded in time, every error one of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.errors import MissingError, StorageError
+from pipeline.storage.cloud_errors import storage_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """In seconds. One call lasts at most `retries + connect + answer`, but for content that is still flowing."""
+
+    connect: float = 5.0
+    answer: float = 20.0
+    # What may pass is tried again for so long, after random pauses that grow up to the longest.
+    retries: float = 30.0
+    pause: float = 5.0
+    # Between two writes of the same object.
+    between_writes: float = 1.0
+
+
+class Connection:
+    """Safe to use from many threads. Nothing is connected before the first call."""
+
+    def __init__(self, bucket: str, prefix: str, patience: Patience) -> None:
+        self.address = f"gs://{bucket}/{prefix}".rstrip("/")
+        self.bucket_name = bucket
+        self.prefix = prefix
+        self._patience = patience
+        self._bucket_seen = False
+
+    @cached_property
+    def client(self) -> Any:
+        from google.cloud import storage
+
+        return storage.Client(project=None)
+
+    @cached_property
+    def bounds(self) -> dict[str, Any]:
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        retry = DEFAULT_RETRY.with_delay(
+            initial=min(1.0, self._patience.pause), maximum=self._patience.pause, multiplier=2.0
+        )
+        return {
+            "timeout": (self._patience.connect, self._patience.answer),
+            "retry": retry.with_timeout(self._patience.retries),
+        }
+
+    def blob(self, key: str, **options: Any) -> Any:
+        return self.client.bucket(self.bucket_name).blob(f"{self.prefix}{key}", **options)
+
+    @contextmanager
+    def asked(self, action: str, key: str, *, since: float | None = None) -> Iterator[None]:
+        """Not there is an answer only where the bucket is there."""
+        try:
+            with storage_errors(action, key, bucket=self.address, since=since):
+                yield
+        except MissingError:
+            self._require_bucket()
+            raise
+
+    def _require_bucket(self) -> None:
+        if self._bucket_seen:
+            return
+        try:
+            with storage_errors("list", "anything", bucket=self.address):
+                list(self.client.list_blobs(self.bucket_name, max_results=1, fields="items(name)", **self.bounds))
+        except MissingError as error:
+            raise StorageError(
+                f"the bucket gs://{self.bucket_name} does not exist; create it, or correct UNDERSTUDY_ROOT"
+            ) from error
+        self._bucket_seen = True

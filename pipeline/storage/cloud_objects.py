@@ -1,0 +1,195 @@
+"""Single objects in Google Cloud Storage: what one request, or one file, needs."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.errors import MissingError, StorageError
+from pipeline.storage.cloud_connection import Connection
+from pipeline.storage.cloud_errors import ChangedError
+from pipeline.storage.sums import FileSum, Summing, sum_of
+
+# No more than the connections that the library's pool keeps.
+THREADS = 8
+# What is read back passes through memory in pieces of this many bytes, one for each thread.
+PIECE = 16 << 20
+# How often what was there a moment ago, and is gone, is looked for again: generous, for each time someone has written.
+LOOKS = 20
+# The generation of an object that is not there.
+ABSENT = 0
+
+_WRITER = "understudy-writer"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object that was read: `writer` is what its writer called itself."""
+
+    content: bytes
+    generation: int
+    writer: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object that was listed."""
+
+    generation: int
+    size: int
+    crc32c: str
+
+
+class Objects:
+    """By their keys. Safe to use from many threads."""
+
+    def __init__(self, at: Connection) -> None:
+        self._at = at
+
+    @property
+    def address(self) -> str:
+        return self._at.address
+
+    def find(self, key: str, *, looks: int = LOOKS) -> Found | None:
+        """Ask for the generation first: without one, an object that is public comes out of a cache of Google's."""
+        try:
+            seen = self._seen(key)
+        except MissingError:
+            return None
+        try:
+            content = self._pinned(key, seen.generation)
+        except MissingError as error:
+            # Replaced or removed since the look at it.
+            if looks == 1:
+                raise StorageError(f"cannot read {key}: it changed {LOOKS} times meanwhile; try again") from error
+            return self.find(key, looks=looks - 1)
+        return Found(content, seen.generation, (seen.metadata or {}).get(_WRITER, ""))
+
+    def write(self, key: str, content: bytes, *, generation: int, writer: str = "") -> None:
+        """Store `content` where the object still is in `generation`.
+
+        Raises:
+            ChangedError: it is in another one now, maybe because of this very write, whose answer was lost.
+            UnansweredError: whether it was written is not known.
+        """
+        with self._at.asked("write", key):
+            blob = self._at.blob(key)
+            blob.cache_control = "no-store"
+            blob.metadata = {_WRITER: writer} if writer else None
+            blob.upload_from_string(
+                content, content_type="text/plain", if_generation_match=generation, checksum="crc32c", **self._at.bounds
+            )
+
+    def names(self, key: str) -> list[str]:
+        prefix = f"{self._at.prefix}{key}/"
+        with self._at.asked("list", key):
+            pages = self._at.client.list_blobs(
+                self._at.bucket_name,
+                prefix=prefix,
+                delimiter="/",
+                fields="items(name),prefixes,nextPageToken",
+                **self._at.bounds,
+            )
+            names = {blob.name for blob in pages} | pages.prefixes
+        return sorted({name.removeprefix(prefix).rstrip("/") for name in names} - {""})
+
+    def listed(self, key: str) -> dict[str, Listed]:
+        """Every file below the folder `key`, by its path in that folder."""
+        prefix = f"{self._at.prefix}{key}/"
+        with self._at.asked("list", key):
+            pages = self._at.client.list_blobs(
+                self._at.bucket_name,
+                prefix=prefix,
+                fields="items(name,generation,size,crc32c),nextPageToken",
+                **self._at.bounds,
+            )
+            # A name that ends with a slash is a folder someone made by hand.
+            blobs = [blob for blob in pages if not blob.name.endswith("/")]
+        return {blob.name.removeprefix(prefix): Listed(blob.generation, blob.size, blob.crc32c) for blob in blobs}
+
+    def sum(self, key: str, listed: Listed, *, looks: int = LOOKS) -> FileSum:
+        """Of every byte of the object; a large one is read in pieces, each tried again by itself."""
+        try:
+            if listed.size <= PIECE:
+                return sum_of([self._pinned(key, listed.generation)])
+            return self._sum_in_pieces(key, listed.generation)
+        except MissingError:
+            if looks == 1:
+                raise
+            seen = self._seen(key)
+            return self.sum(key, Listed(seen.generation, seen.size, seen.crc32c), looks=looks - 1)
+
+    def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
+        """Store each file under its key unless something is there; what went wrong, by key."""
+        from google.cloud.storage import transfer_manager
+
+        started = time.monotonic()
+        with self._at.asked("upload", ", ".join(files)):
+            results = transfer_manager.upload_many(
+                [(str(path), self._at.blob(key)) for key, path in files.items()],
+                skip_if_exists=True,
+                upload_kwargs={"checksum": "crc32c", **self._at.bounds},
+                worker_type=transfer_manager.THREAD,
+                max_workers=THREADS,
+            )
+        return self._failures(dict(zip(files, results, strict=True)), since=started)
+
+    def rewrite(self, source: str, generation: int, key: str) -> None:
+        """Copy an object inside Google's house, unless something is there.
+
+        Raises:
+            ChangedError: something is.
+            UnansweredError: whether it was copied is not known.
+        """
+        with self._at.asked(f"copy {source} to", key):
+            original = self._at.blob(source, generation=generation)
+            token: str | None = ""
+            while token is not None:
+                token, _, _ = self._at.blob(key).rewrite(
+                    original, token=token or None, if_generation_match=ABSENT, **self._at.bounds
+                )
+
+    def _seen(self, key: str) -> Any:
+        """What Google knows of the object as it is now."""
+        with self._at.asked("read", key):
+            blob = self._at.blob(key)
+            blob.reload(**self._at.bounds)
+            return blob
+
+    def _pinned(self, key: str, generation: int) -> bytes:
+        with self._at.asked("read", key):
+            return bytes(
+                self._at.blob(key, generation=generation).download_as_bytes(checksum="crc32c", **self._at.bounds)
+            )
+
+    def _sum_in_pieces(self, key: str, generation: int) -> FileSum:
+        summing = Summing()
+        with self._at.asked("read", key):
+            blob = self._at.blob(key, generation=generation, chunk_size=PIECE)
+            blob.download_to_file(summing, checksum=None, **self._at.bounds)
+        return summing.result()
+
+    def _failures(self, results: Mapping[str, Exception | None], *, since: float) -> dict[str, StorageError]:
+        failures = {}
+        for key, result in results.items():
+            try:
+                with self._at.asked("upload", key, since=since):
+                    if result is not None:
+                        raise result
+            except ChangedError:
+                # It was there already.
+                continue
+            except StorageError as error:
+                failures[key] = error
+        return failures
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in order. After a failure nothing more is begun."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, items))

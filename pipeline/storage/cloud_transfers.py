@@ -1,0 +1,85 @@
+"""Folders in Google Cloud Storage: there is no rename, so `saved_model.pb` comes after all else was read back."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+from pipeline.errors import MissingError, StorageError
+from pipeline.storage.cloud_errors import ChangedError, UnansweredError
+from pipeline.storage.cloud_objects import Listed, Objects, in_parallel
+from pipeline.storage.sums import MARK, FileSum, require_equal, sum_of
+
+
+def upload(objects: Objects, source: Path, key: str) -> None:
+    files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
+    for names in _stages(files):
+        failures = objects.upload({f"{key}/{name}": files[name] for name in names})
+        there = objects.listed(key)
+        for name in names:
+            _require_uploaded(files[name], there.get(name), failure=failures.get(f"{key}/{name}"))
+
+
+def copy(objects: Objects, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+    originals = folder(objects, source)
+    wanted = {name: each.crc32c for name, each in expected.items()}
+    # What Google knows of both folders shows most damage before anything is written.
+    require_equal(checksums(originals), wanted, folder=source)
+    there = objects.listed(key)
+    require_equal(checksums(there), {name: wanted[name] for name in wanted.keys() & there.keys()}, folder=key)
+    for names in _stages(expected):
+        failures = in_parallel(
+            lambda name: _copied(objects, f"{source}/{name}", originals[name], f"{key}/{name}"),
+            [name for name in names if name not in there],
+        )
+        there = objects.listed(key)
+        if any(name not in there for name in names):
+            raise next(filter(None, failures), StorageError(f"not all of {key} is there; copy it again"))
+        require_equal(sums(objects, key, {name: there[name] for name in names}), only(expected, names), folder=key)
+    require_equal(checksums(there), wanted, folder=key)
+
+
+def folder(objects: Objects, key: str) -> dict[str, Listed]:
+    """What is below `key`, of which there must be something."""
+    found = objects.listed(key)
+    if not found:
+        raise MissingError(f"no folder {key} in the bucket {objects.address}")
+    return found
+
+
+def sums(objects: Objects, key: str, files: Mapping[str, Listed]) -> dict[str, FileSum]:
+    found = in_parallel(lambda name: objects.sum(f"{key}/{name}", files[name]), files)
+    return dict(zip(files, found, strict=True))
+
+
+def checksums(files: Mapping[str, Listed]) -> dict[str, str]:
+    return {name: each.crc32c for name, each in files.items()}
+
+
+def only(expected: Mapping[str, FileSum], names: Iterable[str]) -> dict[str, FileSum]:
+    return {name: expected[name] for name in names}
+
+
+def _stages(names: Iterable[str]) -> list[list[str]]:
+    """All files but one, and then that one."""
+    ordered = sorted(names)
+    stages = [[name for name in ordered if name != MARK], [name for name in ordered if name == MARK]]
+    return [stage for stage in stages if stage]
+
+
+def _require_uploaded(path: Path, there: Listed | None, *, failure: StorageError | None) -> None:
+    if there is None:
+        raise failure or StorageError(f"{path} was uploaded and is not there; upload it again")
+    if failure is None:
+        return
+    with path.open("rb") as stream:
+        if there.crc32c != sum_of(iter(partial(stream.read, 1 << 20), b"")).crc32c:
+            raise failure
+
+
+def _copied(objects: Objects, source: str, original: Listed, key: str) -> StorageError | None:
+    """The failure after which only a look at the folder tells whether the copy is there."""
+    try:
+        objects.rewrite(source, original.generation, key)
+    except (ChangedError, UnansweredError) as error:
+        return error
+    return None

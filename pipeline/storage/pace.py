@@ -1,0 +1,37 @@
+"""Google lets an object be written once a second; whoever is faster is told to wait, and so are all others."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Pace:
+    """Turns at the same key come one at a time, `seconds` apart. Knows this process only."""
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._sleep = sleep
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._ends: dict[str, float] = {}
+
+    @contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            rest = self._ends.get(key, float("-inf")) + self._seconds - self._clock()
+            if rest > 0:
+                self._sleep(rest)
+            try:
+                yield
+            finally:
+                self._ends[key] = self._clock()

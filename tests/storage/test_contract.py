@@ -1,0 +1,316 @@
+"""What every bucket must do: the local disk, memory, and Google Cloud Storage, which here is fake-gcs-server."""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import google_crc32c
+import pytest
+
+from pipeline.errors import DamagedError, MissingError
+from pipeline.storage.bucket import Bucket
+from pipeline.storage.sums import MARK
+from tests.object_storage import ObjectStore, store
+from tests.storage.kinds import MODEL, Kind, cloud, local, memory, sums, written
+
+__all__ = ["store"]
+
+WRITERS = 16
+CONFIG = "serve/digits.config"
+STAGED = "runs/digits/manual-1/model"
+SERVED = "serve/digits/1"
+
+Result = TypeVar("Result")
+
+
+@pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
+    if request.param == "local":
+        yield local(tmp_path / "bucket")
+    elif request.param == "memory":
+        yield memory()
+    else:
+        objects: ObjectStore = request.getfixturevalue("store")
+        made = objects.bucket()
+        yield cloud(made.uri("a/prefix" if "prefix" in request.param else ""))
+        made.close()
+
+
+@pytest.fixture
+def bucket(kind: Kind) -> Bucket:
+    return kind.opened()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return written(tmp_path / "model", MODEL)
+
+
+def at_once(kind: Kind, act: Callable[[Bucket, int], Result], *, writers: int = WRITERS) -> list[Result]:
+    """What `act` returns in each of many writers with a bucket of their own, who begin together."""
+    barrier = threading.Barrier(writers)
+
+    def begin(number: int) -> Result:
+        bucket = kind.opened()
+        barrier.wait()
+        return act(bucket, number)
+
+    with ThreadPoolExecutor(writers) as pool:
+        return list(pool.map(begin, range(writers)))
+
+
+def test_creating_what_exists_changes_nothing(bucket: Bucket) -> None:
+    assert bucket.create("a/b.json", b"first")
+    assert not bucket.create("a/b.json", b"second")
+
+    assert b"first" == bucket.read("a/b.json")
+
+
+def test_creating_the_same_again_says_it_is_there(bucket: Bucket) -> None:
+    """Whoever repeats a call that was cut off gets the answer of the first."""
+    assert bucket.create("a/b.json", b"first")
+    assert bucket.create("a/b.json", b"first")
+
+
+def test_of_many_who_create_at_once_exactly_one_does(kind: Kind, bucket: Bucket) -> None:
+    key = "journal/digits/00000001.json"
+    created = at_once(kind, lambda each, number: each.create(key, str(number).encode()))
+
+    assert 1 == created.count(True)
+    assert str(created.index(True)).encode() == bucket.read(key)
+
+
+def test_all_who_create_the_same_at_once_are_told_it_is_there(kind: Kind) -> None:
+    assert [True] * WRITERS == at_once(kind, lambda each, _: each.create("runs/a.json", b"the same"))
+
+
+def test_replacing_needs_to_know_what_is_there(bucket: Bucket) -> None:
+    assert not bucket.replace(CONFIG, b"two", instead_of=b"one")
+    assert bucket.replace(CONFIG, b"one", instead_of=None)
+    assert not bucket.replace(CONFIG, b"two", instead_of=None)
+    assert not bucket.replace(CONFIG, b"two", instead_of=b"another")
+    assert b"one" == bucket.read(CONFIG)
+
+    assert bucket.replace(CONFIG, b"two", instead_of=b"one")
+    assert b"two" == bucket.read(CONFIG)
+
+
+def test_what_was_created_can_be_replaced(bucket: Bucket) -> None:
+    bucket.create(CONFIG, b"")
+
+    assert bucket.replace(CONFIG, b"one", instead_of=b"")
+    assert b"one" == bucket.read(CONFIG)
+
+
+def test_no_replacement_is_lost(kind: Kind, bucket: Bucket) -> None:
+    """Many count up, one step each, and repeat what was refused: every step counts."""
+    bucket.create(CONFIG, b"0")
+
+    def count(each: Bucket, number: int) -> None:
+        while True:
+            content = each.read(CONFIG)
+            if each.replace(CONFIG, str(int(content) + 1).encode(), instead_of=content):
+                return
+
+    at_once(kind, count)
+
+    assert str(WRITERS).encode() == bucket.read(CONFIG)
+
+
+def test_replacing_shows_the_old_or_the_new_never_a_part(kind: Kind, bucket: Bucket) -> None:
+    contents = [b"a" * 200_000, b"b" * 300_000]
+    bucket.create(CONFIG, contents[0])
+    seen = []
+    done = threading.Event()
+
+    def read() -> None:
+        mine = kind.opened()
+        while not done.is_set():
+            seen.append(mine.read(CONFIG))
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        for turn in range(30):
+            assert bucket.replace(CONFIG, contents[(turn + 1) % 2], instead_of=contents[turn % 2])
+        done.set()
+        reading.result()
+
+    assert seen
+    assert set(seen) <= set(contents)
+
+
+def test_reading_what_is_not_there_says_so(bucket: Bucket) -> None:
+    with pytest.raises(MissingError, match=r"cannot read runs/x\.json"):
+        bucket.read("runs/x.json")
+    for ask in (bucket.sums, bucket.checksums):
+        with pytest.raises(MissingError, match="no folder serve/digits/9"):
+            ask("serve/digits/9")
+
+
+def test_many_are_read_in_their_order(bucket: Bucket) -> None:
+    keys = [f"journal/digits/{number:08d}.json" for number in range(40)]
+    for key in keys:
+        bucket.create(key, key.encode())
+
+    assert [key.encode() for key in reversed(keys)] == bucket.read_all(keys[::-1])
+    assert [] == bucket.read_all([])
+
+
+def test_one_that_is_missing_among_many_is_named(bucket: Bucket) -> None:
+    bucket.create("a/1", b"")
+
+    with pytest.raises(MissingError, match="cannot read a/2"):
+        bucket.read_all(["a/1", "a/2"])
+
+
+def test_names_are_those_directly_below(bucket: Bucket) -> None:
+    for key in (
+        "serve/digits/2/saved_model.pb",
+        "serve/digits/10/saved_model.pb",
+        "serve/digits/a",
+        "serve/digits.config",
+    ):
+        bucket.create(key, b"")
+
+    assert ["10", "2", "a"] == bucket.names("serve/digits")
+    assert ["digits", "digits.config"] == bucket.names("serve")
+    assert [] == bucket.names("serve/digi")
+    assert [] == bucket.names("journal/digits")
+
+
+def test_the_address_of_a_key_is_below_that_of_the_bucket(bucket: Bucket) -> None:
+    assert bucket.uri().rstrip("/") + "/serve/digits/1" == bucket.uri("serve/digits/1")
+
+
+def test_an_uploaded_folder_is_there_with_every_byte(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+
+    for name, content in MODEL.items():
+        assert content == bucket.read(f"{STAGED}/{name}")
+
+
+def test_uploading_again_leaves_what_is_there(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    (model / "saved_model.pb").write_bytes(b"another graph")
+    bucket.upload(model, STAGED)
+
+    assert b"graph" == bucket.read(f"{STAGED}/saved_model.pb")
+
+
+def test_an_upload_that_stopped_half_way_is_completed(kind: Kind, bucket: Bucket, model: Path) -> None:
+    stopped_half_way(kind, bucket, STAGED)
+    bucket.upload(model, STAGED)
+
+    assert sums(MODEL) == bucket.sums(STAGED)
+
+
+def test_many_may_upload_the_same_at_once(kind: Kind, bucket: Bucket, model: Path) -> None:
+    at_once(kind, lambda each, _: each.upload(model, STAGED))
+
+    assert sums(MODEL) == bucket.sums(STAGED)
+
+
+def test_sums_are_what_hashlib_says(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+
+    found = bucket.sums(STAGED)
+
+    assert set(MODEL) == set(found)
+    for name, content in MODEL.items():
+        crc32c = google_crc32c.value(content).to_bytes(4, "big")
+        assert len(content) == found[name].size
+        assert hashlib.sha256(content).hexdigest() == found[name].sha256
+        assert base64.b64encode(crc32c).decode() == found[name].crc32c
+
+
+def test_checksums_agree_with_sums(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+
+    assert {name: each.crc32c for name, each in bucket.sums(STAGED).items()} == bucket.checksums(STAGED)
+
+
+def test_a_copy_is_complete_and_the_source_stays(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    assert sums(MODEL) == bucket.sums(SERVED)
+    assert sums(MODEL) == bucket.sums(STAGED)
+
+
+def test_copying_again_changes_nothing(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+    bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    assert sums(MODEL) == bucket.sums(SERVED)
+
+
+def test_many_may_copy_the_same_at_once(kind: Kind, bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    at_once(kind, lambda each, _: each.copy(STAGED, SERVED, expected=sums(MODEL)), writers=4)
+
+    assert sums(MODEL) == bucket.sums(SERVED)
+
+
+def test_a_copy_that_stopped_half_way_is_completed(kind: Kind, bucket: Bucket, model: Path) -> None:
+    """F5: the same version with the same bytes."""
+    bucket.upload(model, STAGED)
+    stopped_half_way(kind, bucket, SERVED)
+    bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    assert sums(MODEL) == bucket.sums(SERVED)
+
+
+@pytest.mark.parametrize("name", ["variables/variables.index", "saved_model.pb", "fingerprint.pb"])
+def test_a_damaged_source_is_refused_and_nothing_is_visible(bucket: Bucket, model: Path, name: str) -> None:
+    bucket.upload(model, STAGED)
+    assert bucket.replace(f"{STAGED}/{name}", b"damaged", instead_of=MODEL[name])
+
+    with pytest.raises(DamagedError, match=f"{STAGED} is not what was approved: {name} differs$"):
+        bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+    assert MARK not in bucket.names(SERVED)
+
+
+def test_every_damage_of_a_source_is_named(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.upload(written(tmp_path / "other", {"a": b"1", "b": b"2", "c": b"3"}), STAGED)
+
+    with pytest.raises(DamagedError, match=r"saved_model\.pb is missing, c does not belong there, a differs$"):
+        bucket.copy(STAGED, SERVED, expected=sums({"a": b"one", "b": b"2", "saved_model.pb": b"graph"}))
+    assert [] == bucket.names(SERVED)
+
+
+def test_copying_from_nowhere_says_so(bucket: Bucket) -> None:
+    with pytest.raises(MissingError, match=f"no folder {STAGED}"):
+        bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+    assert [] == bucket.names(SERVED)
+
+
+def test_a_file_in_the_target_that_is_not_ours_is_named(kind: Kind, bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    bucket.create(f"{SERVED}/variables/extra", b"")
+
+    with pytest.raises(
+        DamagedError, match=f"{SERVED} is not what was approved: .*variables/extra does not belong there"
+    ):
+        bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+    assert MARK not in bucket.names(SERVED)
+
+
+def test_a_target_that_holds_something_else_is_refused_and_kept(bucket: Bucket, tmp_path: Path, model: Path) -> None:
+    """I2: the content of a version never changes."""
+    bucket.upload(model, STAGED)
+    bucket.upload(written(tmp_path / "other", MODEL | {"variables/variables.index": b"other"}), SERVED)
+
+    with pytest.raises(DamagedError, match=r"variables/variables\.index differs$"):
+        bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+    assert b"other" == bucket.read(f"{SERVED}/variables/variables.index")
+
+
+def stopped_half_way(kind: Kind, bucket: Bucket, key: str) -> None:
+    """Where a folder cannot appear at once, some of its files are there."""
+    if kind.leaves_parts:
+        bucket.create(f"{key}/variables/variables.index", MODEL["variables/variables.index"])
