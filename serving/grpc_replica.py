@@ -28,6 +28,8 @@ _States = get_model_status_pb2.ModelVersionStatus.State
 _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
+    # A wait keeps its connections: who was away for a minute must be found back within a second, not two minutes.
+    ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", -1),
 )
 

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError
@@ -40,7 +41,7 @@ def canary(context: Context) -> CanaryRecord:
         load_seconds = context.clock.monotonic() - start
         if arrival.complete:
             context.mirror(history)
-        verdict = _judge(context, arrival, version=version, compared_with=compared_with)
+        verdict = _judge(context, arrival, version=version, serving=compared_with)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
         decisions.require_seat(context.journal.read().state, version)
     except DeclinedError as declined:
@@ -59,18 +60,26 @@ def _require_approved(context: Context, version: int) -> None:
         raise DamagedError(f"the golden answers of run {context.run_key} are not those v{version} was approved with")
 
 
-def _judge(context: Context, arrival: Arrival, *, version: int, compared_with: int | None) -> Verdict:
-    if not arrival.complete:
-        return arrival.verdict()
+def _judge(context: Context, arrival: Arrival, *, version: int, serving: int | None) -> Verdict:
+    """Question every replica, also those that come while others are asked; all must still be there at the end."""
     spec = context.records.need(SpecRecord).spec.model
-    probes = context.records.need(ProbeSet)
-    questions = _questions(probes, spec.name, version, serving=compared_with, policy=spec.canary)
-    return judge(
-        [_question(context, address, questions) for address in arrival.there],
+    questions = _questions(context.records.need(ProbeSet), spec.name, version, serving=serving, policy=spec.canary)
+    verdict_on = partial(
+        judge,
         expected=context.rollout.fleet.expected,
         min_accuracy=spec.gate.min_accuracy,
         policy=spec.canary,
     )
+    reports: dict[str, ReplicaReport] = {}
+    while arrival.complete:
+        late = [address for address in arrival.there if address not in reports]
+        if not late:
+            return verdict_on([reports[address] for address in arrival.there])
+        reports |= {address: _question(context, address, questions) for address in late}
+        arrival = context.rollout.wait_loaded(version)
+    answered = verdict_on(list(reports.values()))
+    # A wrong answer stays one, wherever its replica has gone since.
+    return answered if reports and answered.decision is Decision.FAIL else arrival.verdict()
 
 
 def _question(context: Context, address: str, questions: Questions) -> ReplicaReport:

@@ -1,6 +1,7 @@
 """The journal: one history, whoever writes."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ def releases(tmp_path: Path) -> Releases:
 
 def test_an_empty_journal_is_the_state_before_the_first_release(releases: Releases) -> None:
     assert (State(), 0) == (releases.history().state, releases.history().seq)
+
+
+def test_a_clock_set_back_changes_neither_numbers_nor_order(releases: Releases) -> None:
+    """F48: numbers come from the journal; and no entry is dated before the one it follows."""
+
+    class SetBack(SystemClock):
+        def now(self) -> datetime:
+            return datetime(2001, 1, 1, tzinfo=UTC)
+
+    releases.release("retrain-1")
+    journal = Journal(releases.bucket, "digits", run_key="retrain-2", actor="ann", clock=SetBack())
+    history = journal.decide(
+        lambda h: decisions.claim(h, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
+    )
+
+    assert 2 == history.version_of("retrain-2")
+    assert history.entries[-1].at == history.entries[-2].at
 
 
 def test_a_gap_in_the_journal_stops_everything(releases: Releases, tmp_path: Path) -> None:
