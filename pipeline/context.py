@@ -72,7 +72,9 @@ def open_ports(settings: Settings) -> Ports:
         fleet = parse_fleet(settings.replicas, expected=settings.expected_replicas)
     except ValueError as error:
         raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
-    return Ports(open_bucket(settings.root), fleet, Mlflow(settings.mlflow_url), SystemClock())
+    return Ports(
+        open_bucket(settings.root, seconds=settings.storage_seconds), fleet, Mlflow(settings.mlflow_url), SystemClock()
+    )
 
 
 def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> Context:

@@ -38,9 +38,12 @@ class Settings(BaseSettings):
     server_tensorflow: str = Field(default="2.21", pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
 
     config_poll_seconds: float = Field(default=1.0, gt=0)
+    storage_seconds: float = Field(default=30.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)
     load_seconds: float = Field(default=120.0, gt=0)
     follow_seconds: float = Field(default=60.0, gt=0)
+    # After this long without a word a run that began something is taken to be gone, and `reconcile` ends it.
+    abandoned_seconds: float = Field(default=3600.0, gt=0)
 
     actor: str = Field(default_factory=_user)
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)

@@ -16,6 +16,7 @@ import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
 from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.model_server import storage
 from serving.model_server.flags import parse_flags
 from serving.model_server.monitor import ServableId
 from serving.model_server.server import Server
@@ -45,7 +46,8 @@ class Classifier:
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
     ) -> list[Array]:
-        time.sleep(self._seconds)
+        if self._seconds:
+            time.sleep(self._seconds)
         try:
             answers = [self.answer(image) for image in feeds["images:0"].tolist()]
         except ValueError as error:
@@ -66,7 +68,8 @@ def load(servable_id: ServableId, path: str) -> Classifier:
         NotFoundError: the folder holds no classifier.
     """
     try:
-        content = (Path(path) / "classifier.json").read_text()
+        with storage.local_copy(path) as folder:
+            content = (folder / "classifier.json").read_text()
     except FileNotFoundError as error:
         raise NotFoundError(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from (
             error
@@ -84,18 +87,22 @@ def write_classifier(folder: Path, **settings: float) -> None:
 
 
 class RunningReplica:
-    """One model server on a port of its own; it can be stopped and started again, and sleep, as a pod may."""
+    """One model server on a port of its own; it can be stopped and started again, and sleep, as a pod may.
 
-    def __init__(self, config: Path) -> None:
+    A config on this machine it sees through a link of its own, without which it could not sleep.
+    """
+
+    def __init__(self, config: Path | str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as reserved:
             self.port = reserved.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         self._config = config
-        self._seen = config.with_name(f"{config.stem}-{self.port}.config")
+        self._seen = config.with_name(f"{config.stem}-{self.port}.config") if isinstance(config, Path) else config
         self._server: Server | None = None
         # A version this replica cannot load, though its files are good: out of memory, say.
         self.broken: int | None = None
-        self.wake()
+        if isinstance(config, Path):
+            self.wake()
 
     def start(self) -> None:
         words = [
@@ -126,12 +133,16 @@ class RunningReplica:
 
     def sleep(self) -> None:
         """See the config as it is now, whatever is written from here on; keep answering."""
+        assert isinstance(self._config, Path)
+        assert isinstance(self._seen, Path)
         copy = self._seen.with_suffix(".copy")
         copy.write_bytes(self._config.read_bytes())
         copy.replace(self._seen)
 
     def wake(self) -> None:
         """See the config as it is written."""
+        assert isinstance(self._config, Path)
+        assert isinstance(self._seen, Path)
         link = self._seen.with_suffix(".link")
         link.symlink_to(self._config)
         link.replace(self._seen)

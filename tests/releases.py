@@ -20,13 +20,12 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.verbs.once import RUN_VERBS, run_once
-from pipeline.verbs.rollback import rollback
+from pipeline.verbs.rollback import rollback, wish_for
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
@@ -54,6 +53,8 @@ class World:
     folder: Path
     replicas: list[RunningReplica] = field(default_factory=list)
     follow_seconds: float = 5.0
+    # gs://bucket, where that is not on this machine.
+    cloud: str | None = None
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
 
     @property
@@ -66,7 +67,8 @@ class World:
 
     def start(self, count: int = 2) -> None:
         self.context("init-0").rollout.settle(first=True)
-        self.replicas = [RunningReplica(self.config) for _ in range(count)]
+        config = f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config
+        self.replicas = [RunningReplica(config) for _ in range(count)]
         for replica in self.replicas:
             replica.start()
 
@@ -76,11 +78,12 @@ class World:
 
     def context(self, run_key: str) -> Context:
         settings = Settings(
-            root=str(self.bucket),
+            root=self.cloud or str(self.bucket),
             models=self.folder,
             replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
             mlflow_url=NO_MLFLOW,
             config_poll_seconds=POLL_SECONDS,
+            storage_seconds=2.0,
             rpc_seconds=1.0,
             load_seconds=self.follow_seconds,
             follow_seconds=self.follow_seconds,
@@ -103,8 +106,10 @@ class World:
         """A run as it is when the gate has said yes, its golden answers taken from a classifier that is right."""
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
-        write_classifier(self.bucket / key, **classifier)
-        files = sums_of(self.bucket / key)
+        exported = self.folder / "exported" / run_key
+        write_classifier(exported, **classifier)
+        context.bucket.upload(exported, key)
+        files = sums_of(exported)
         golden = [Classifier().answer(image) for image in IMAGES]
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
         run = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
@@ -159,7 +164,8 @@ class World:
     def roll_back(self, to: str, *, run_key: str | None = None, reason: str = "it is bad") -> RollbackRecord:
         """A roll-back asked for now; each is a new one unless its key is given again."""
         key = run_key or f"rollback-{next(self._keys)}"
-        return rollback(self.context(key), Wish(key, to, reason, self.history().seq))
+        context = self.context(key)
+        return rollback(context, wish_for(context, to=to, reason=reason, asked_at=None))
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
         return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from pipeline.storage.bucket import Bucket
 
 
-def open_bucket(root: str) -> "Bucket":
+def open_bucket(root: str, *, seconds: float = 30.0) -> "Bucket":
     """The bucket at a path of this machine, or at gs://bucket or gs://bucket/prefix. Nothing is connected yet.
+
+    Args:
+        root: the address.
+        seconds: for how long a call that failed and may pass is tried again.
 
     Raises:
         BadInputError: no bucket can be there.
@@ -20,7 +24,9 @@ def open_bucket(root: str) -> "Bucket":
     if not separator:
         return LocalBucket(Path(root).absolute())
     if scheme == "gs" and rest.strip("/"):
-        from pipeline.storage.cloud import CloudBucket  # noqa: PLC0415 - only who needs it waits for Google's libraries
+        # Only who needs them waits for Google's libraries.
+        from pipeline.storage.cloud import CloudBucket  # noqa: PLC0415
+        from pipeline.storage.cloud_connection import Patience  # noqa: PLC0415
 
-        return CloudBucket(root)
+        return CloudBucket(root, patience=Patience(retries=seconds))
     raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket or gs://bucket/prefix")

@@ -1,22 +1,65 @@
-"""MLflow follows the journal; here a real server does, as `make up` starts it."""
+"""MLflow follows the journal: a real server, as `make up` starts it, and the one in memory that other tests use."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from pipeline import layout
+from pipeline.context import make_context, open_ports
 from pipeline.mirror import Mlflow, Trained, aliases, decision_about, mirror, tag_run
 from pipeline.release import decisions
 from pipeline.release.journal import History
+from pipeline.verbs.reconcile import Mending, reconcile
+from tests.mlflow_registry import MlflowRegistry
 from tests.pipeline.test_journal import Releases
-from tests.releases import NO_MLFLOW
+from tests.releases import MODEL, NO_MLFLOW, World
+
+
+@dataclass(frozen=True)
+class Server:
+    """An MLflow, and what a person would do to it."""
+
+    mlflow: Mlflow
+
+    def call(self, path: str, **values: Any) -> Any:
+        return self._answer("POST", path, json=values)
+
+    def get(self, path: str, **values: Any) -> Any:
+        return self._answer("GET", path, params=values)
+
+    def _answer(self, method: str, path: str, **content: Any) -> Any:
+        with httpx.Client(transport=self.mlflow.transport, timeout=10) as client:
+            reply = client.request(method, f"{self.mlflow.url}/api/2.0/mlflow/{path}", **content)
+        reply.raise_for_status()
+        return reply.json()
+
+    def trained(self, name: str) -> Trained:
+        """A run with a logged model, as `train` leaves it."""
+        experiment = self.call("experiments/create", name=name)["experiment_id"]
+        run = self.call("runs/create", experiment_id=experiment)["run"]["info"]["run_id"]
+        model = self.call("logged-models", experiment_id=experiment, name="digits", source_run_id=run)
+        return Trained(run, model["model"]["info"]["model_id"])
+
+    def tags(self, run: str) -> dict[str, str]:
+        found = self.get("runs/get", run_id=run)["run"]["data"]["tags"]
+        return {tag["key"]: tag["value"] for tag in found}
+
+
+@pytest.fixture(params=["mlflow server", "in memory"])
+def server(request: pytest.FixtureRequest) -> Server:
+    if request.param == "in memory":
+        return Server(Mlflow("http://mlflow", MlflowRegistry().transport))
+    return Server(Mlflow(request.getfixturevalue("url")))
 
 
 @pytest.fixture(scope="module")
@@ -51,73 +94,51 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-def call(url: str, path: str, **values: Any) -> Any:
-    reply = httpx.post(f"{url}/api/2.0/mlflow/{path}", json=values, timeout=10)
-    reply.raise_for_status()
-    return reply.json()
-
-
-def trained(url: str, name: str) -> Trained:
-    """A run with a logged model, as `train` leaves it."""
-    experiment = call(url, "experiments/create", name=name)["experiment_id"]
-    run = call(url, "runs/create", experiment_id=experiment)["run"]["info"]["run_id"]
-    model = call(url, "logged-models", experiment_id=experiment, name="digits", source_run_id=run)
-    return Trained(run, model["model"]["info"]["model_id"])
-
-
 def unknown(version: int) -> None:
     """MLflow keeps nothing of any version."""
 
 
-def tags(url: str, run: str) -> dict[str, str]:
-    reply = httpx.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": run}, timeout=10)
-    return {tag["key"]: tag["value"] for tag in reply.json()["run"]["data"]["tags"]}
+def follow(server: Server, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
+    assert mirror(server.mlflow, model=name, history=history, trained=new.get) is None
+    return aliases(server.mlflow, model=name)
 
 
-def follow(url: str, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
-    assert mirror(Mlflow(url), model=name, history=history, trained=new.get) is None
-    return aliases(Mlflow(url), model=name)
-
-
-def test_aliases_and_decisions_follow_a_release_and_a_roll_back(url: str, tmp_path: Path) -> None:
+def test_aliases_and_decisions_follow_a_release_and_a_roll_back(server: Server, tmp_path: Path) -> None:
     releases, name = Releases(tmp_path), "story"
-    first, second = trained(url, "first"), trained(url, "second")
+    first, second = server.trained("first"), server.trained("second")
     releases.release("retrain-1")
-    assert {"production": 1} == follow(url, name, releases.history(), {1: first})
+    assert {"production": 1} == follow(server, name, releases.history(), {1: first})
 
     version = releases.publish("retrain-2")
     exposed = releases.expose("retrain-2", version)
-    assert {"production": 1, "candidate": 2} == follow(url, name, exposed, {2: second})
+    assert {"production": 1, "candidate": 2} == follow(server, name, exposed, {2: second})
 
-    assert {"production": 2, "previous": 1} == follow(url, name, releases.promote("retrain-2", version), {2: second})
-    assert ("promoted", "2") == (tags(url, second.run)["decision"], tags(url, second.run)["served_version"])
+    assert {"production": 2, "previous": 1} == follow(server, name, releases.promote("retrain-2", version), {2: second})
+    assert ("promoted", "2") == (server.tags(second.run)["decision"], server.tags(second.run)["served_version"])
 
-    assert {"production": 1} == follow(url, name, releases.roll_back(1, "rollback-3"), {})
-    assert ("promoted", "withdrawn") == (tags(url, first.run)["decision"], tags(url, second.run)["decision"])
+    assert {"production": 1} == follow(server, name, releases.roll_back(1, "rollback-3"), {})
+    assert ("promoted", "withdrawn") == (server.tags(first.run)["decision"], server.tags(second.run)["decision"])
 
 
-def test_mirroring_again_registers_nothing_twice(url: str, tmp_path: Path) -> None:
+def test_mirroring_again_registers_nothing_twice(server: Server, tmp_path: Path) -> None:
     releases, name = Releases(tmp_path), "again"
-    model = trained(url, "again")
+    model = server.trained("again")
     releases.release("retrain-1")
     for _ in range(3):
-        follow(url, name, releases.history(), {1: model})
-    reply = httpx.get(
-        f"{url}/api/2.0/mlflow/model-versions/search", params={"filter": f"name='{name}'"}, timeout=10
-    ).json()
+        follow(server, name, releases.history(), {1: model})
 
-    assert 1 == len(reply["model_versions"])
+    assert 1 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
 
 
-def test_a_release_made_while_mlflow_was_down_is_registered_by_the_next_verb(url: str, tmp_path: Path) -> None:
+def test_a_release_made_while_mlflow_was_down_is_registered_by_the_next_verb(server: Server, tmp_path: Path) -> None:
     """F7: whichever verb that is, also a roll-back of another run."""
     releases, name = Releases(tmp_path), "late"
-    models = {version: trained(url, f"late_{version}") for version in (1, 2)}
+    models = {version: server.trained(f"late_{version}") for version in (1, 2)}
     releases.release("retrain-1")
     releases.release("retrain-2")
 
-    assert {"production": 1} == follow(url, name, releases.roll_back(1, "rollback-3"), models)
-    assert "withdrawn" == tags(url, models[2].run)["decision"]
+    assert {"production": 1} == follow(server, name, releases.roll_back(1, "rollback-3"), models)
+    assert "withdrawn" == server.tags(models[2].run)["decision"]
 
 
 def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> None:
@@ -128,24 +149,24 @@ def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> 
         assert mirror(Mlflow(strange), model="m", history=releases.history(), trained=unknown) is not None
 
 
-def test_an_alias_moved_by_hand_is_put_back(url: str, tmp_path: Path) -> None:
+def test_an_alias_moved_by_hand_is_put_back(server: Server, tmp_path: Path) -> None:
     """F41: serving never asked it, and the next release verb mends it."""
     releases, name = Releases(tmp_path), "by_hand"
-    models = {version: trained(url, f"by_hand_{version}") for version in (1, 2)}
+    models = {version: server.trained(f"by_hand_{version}") for version in (1, 2)}
     releases.release("retrain-1")
     releases.release("retrain-2")
-    follow(url, name, releases.history(), models)
-    call(url, "registered-models/alias", name=name, alias="production", version="1")
-    assert {"production": 1, "previous": 1} == aliases(Mlflow(url), model=name)
+    follow(server, name, releases.history(), models)
+    server.call("registered-models/alias", name=name, alias="production", version="1")
+    assert {"production": 1, "previous": 1} == aliases(server.mlflow, model=name)
 
-    assert {"production": 2, "previous": 1} == follow(url, name, releases.history(), {})
+    assert {"production": 2, "previous": 1} == follow(server, name, releases.history(), {})
 
 
-def test_a_run_that_published_nothing_is_told_its_fate(url: str) -> None:
-    run = trained(url, "refused").run
-    tag_run(Mlflow(url), run=run, decision="declined by the gate")
+def test_a_run_that_published_nothing_is_told_its_fate(server: Server) -> None:
+    run = server.trained("refused").run
+    tag_run(server.mlflow, run=run, decision="declined by the gate")
 
-    assert "declined by the gate" == tags(url, run)["decision"]
+    assert "declined by the gate" == server.tags(run)["decision"]
 
 
 def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -167,3 +188,37 @@ def test_decisions_in_one_word(tmp_path: Path) -> None:
     history = releases.journal().decide(lambda h: decisions.stand_down(h, version=3, run_key="retrain-3", reason="bad"))
 
     assert ["promoted", "published", "withdrawn"] == [decision_about(history, version) for version in (1, 2, 3)]
+
+
+def release_unseen(world: World, server: Server, run_key: str) -> None:
+    """A release from a run that MLflow knows, while MLflow is down."""
+    world.approve(run_key)
+    kept = server.trained(f"unseen_{run_key}")
+    record = world.bucket / layout.record(MODEL, run_key, "train")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"mlflow_run": kept.run, "mlflow_model": kept.model}))
+    for verb in ("publish", "canary", "promote"):
+        world.run(verb, run_key)
+
+
+def reconciled(world: World, server: Server, run_key: str) -> Mending:
+    settings = world.context(run_key).settings
+    ports = replace(open_ports(settings), mlflow=server.mlflow)
+    found = reconcile(make_context(settings, model=MODEL, run_key=run_key, ports=ports))
+    found.require_complete()
+    return found
+
+
+def test_reconcile_makes_releases_appear_that_were_made_while_mlflow_was_down(server: Server, world: World) -> None:
+    """F7: and an alias that was moved by hand goes back (F41); then there is nothing to mend."""
+    release_unseen(world, server, "retrain-1")
+    release_unseen(world, server, "retrain-2")
+    assert {} == aliases(server.mlflow, model=MODEL)
+    reconciled(world, server, "reconcile-3")
+    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+
+    server.call("registered-models/alias", name=MODEL, alias="production", version="1")
+    assert {"production": 1, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    (line,) = reconciled(world, server, "reconcile-4").mended
+    assert line.startswith("MLflow's aliases say ")
+    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert Mending() == reconciled(world, server, "reconcile-5")
