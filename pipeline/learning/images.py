@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,10 @@ log = logging.getLogger(__name__)
 # What the graph that is served can decode into any number of channels; TensorFlow's BMP and GIF cannot do grey.
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _BUILTIN = "builtin:"
+_AT_ONCE = 16
+
+# Label, suffix and content.
+Found = tuple[str, str, bytes]
 
 
 def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
@@ -31,16 +37,17 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
     """
     known: dict[str, Example] = {}
     present = set(bucket.names(layout.images(spec.name)))
-    for label, suffix, content in told(_source(spec.data.images), "images stored"):
-        digest = hashlib.sha256(content).hexdigest()
-        if digest in known and known[digest].label != label:
-            raise BadInputError(
-                f"one image is in two folders, {known[digest].label!r} and {label!r} (sha256 {digest[:12]}); keep one"
-            )
-        known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, spec.data))
-        if f"{digest}{suffix}" not in present:
-            _require_image(content, name=f"an image of {label!r} (sha256 {digest[:12]})")
-            bucket.create(layout.image(spec.name, digest, suffix), content)
+
+    def store(example: Example, content: bytes) -> None:
+        if f"{example.sha256}{example.suffix}" not in present:
+            _require_image(content, name=f"an image of {example.label!r} (sha256 {example.sha256[:12]})")
+            bucket.create(layout.image(spec.name, example.sha256, example.suffix), content)
+
+    # A few at a time: in a bucket each costs a journey, and all of them at once would not fit into memory.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for batch in _batches(told(_source(spec.data.images), "images stored")):
+            examples_of_batch = [_example(each, spec.data, known) for each in batch]
+            list(pool.map(store, examples_of_batch, [content for _, _, content in batch]))
     examples = tuple(known[digest] for digest in sorted(known))
     _require_every_split(examples, spec)
     log.info("%d images of %d labels: %s", len(examples), len({e.label for e in examples}), _sizes(examples))
@@ -57,22 +64,41 @@ def split_of(digest: str, data: Data) -> Literal["train", "validation", "holdout
     return "validation" if position < data.holdout + data.validation else "train"
 
 
-def read_image(bucket: Bucket, model: str, example: Example) -> bytes:
-    """The encoded image.
+def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list[bytes]:
+    """The encoded images, in the order of the examples.
 
     Raises:
-        MissingError: it is gone from the bucket.
-        FailedError: its content is not what the snapshot saw.
+        MissingError: one is gone from the bucket.
+        FailedError: the content of one is not what the snapshot saw.
     """
-    key = layout.image(model, example.sha256, example.suffix)
-    content = bucket.read(key)
-    if hashlib.sha256(content).hexdigest() != example.sha256:
-        raise FailedError(f"{key} has changed since it was stored; remove it and take the snapshot again")
-    return content
+    keys = [layout.image(model, example.sha256, example.suffix) for example in examples]
+    contents = bucket.read_all(keys)
+    for key, example, content in zip(keys, examples, contents, strict=True):
+        if hashlib.sha256(content).hexdigest() != example.sha256:
+            raise FailedError(f"{key} has changed since it was stored; remove it and take the snapshot again")
+    return contents
 
 
-def _source(images: str) -> Iterator[tuple[str, str, bytes]]:
-    """Label, suffix and content of every image."""
+def _example(found: Found, data: Data, known: dict[str, Example]) -> Example:
+    """Take an image into the known ones."""
+    label, suffix, content = found
+    digest = hashlib.sha256(content).hexdigest()
+    if digest in known and known[digest].label != label:
+        raise BadInputError(
+            f"one image is in two folders, {known[digest].label!r} and {label!r} (sha256 {digest[:12]}); keep one"
+        )
+    known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, data))
+    return known[digest]
+
+
+def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
+    rest = iter(found)
+    while batch := list(itertools.islice(rest, _AT_ONCE)):
+        yield batch
+
+
+def _source(images: str) -> Iterator[Found]:
+    """Every image."""
     if images == f"{_BUILTIN}digits":
         return _digits()
     if images.startswith(_BUILTIN):
@@ -80,7 +106,7 @@ def _source(images: str) -> Iterator[tuple[str, str, bytes]]:
     return _folder(Path(images))
 
 
-def _folder(folder: Path) -> Iterator[tuple[str, str, bytes]]:
+def _folder(folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
     for path in sorted(folder.glob("*/*")):
@@ -91,7 +117,7 @@ def _folder(folder: Path) -> Iterator[tuple[str, str, bytes]]:
         yield path.parent.name, path.suffix.lower(), path.read_bytes()
 
 
-def _digits() -> Iterator[tuple[str, str, bytes]]:
+def _digits() -> Iterator[Found]:
     """The handwritten digits of the UCI machine learning repository that come with scikit-learn, as 8x8 PNG files."""
     from PIL import Image  # noqa: PLC0415 - only this source draws
     from sklearn.datasets import load_digits

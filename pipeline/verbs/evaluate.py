@@ -10,7 +10,7 @@ from pipeline import layout, tracking
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
 from pipeline.learning import scoring
-from pipeline.learning.images import read_image
+from pipeline.learning.images import read_images
 from pipeline.records import (
     EvaluateRecord,
     Evaluation,
@@ -44,7 +44,9 @@ def evaluate(context: Context) -> EvaluateRecord:
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
     trained = context.records.need(TrainRecord)
-    images = [(read_image(context.bucket, context.model, each), each.label) for each in data.split("holdout")]
+    held_out = data.split("holdout")
+    contents = read_images(context.bucket, context.model, held_out)
+    images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving
     truth = [label for _, label in images]
     with local_copy(context.bucket.uri(trained.model_key)) as folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline import layout, tracking
 from pipeline.context import Context
 from pipeline.learning import export, network
-from pipeline.learning.images import read_image
+from pipeline.learning.images import read_images
 from pipeline.records import Example, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
@@ -78,7 +78,8 @@ def _train_and_export(
 
 def _load(context: Context, data: SnapshotRecord, examples: list[Example]) -> network.Images:
     number = {label: index for index, label in enumerate(data.labels)}
-    return [(read_image(context.bucket, context.model, each), number[each.label]) for each in examples]
+    contents = read_images(context.bucket, context.model, examples)
+    return [(content, number[each.label]) for content, each in zip(contents, examples, strict=True)]
 
 
 def _store(context: Context, folder: Path) -> tuple[str, dict[str, FileSum]]:

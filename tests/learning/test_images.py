@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline import layout
 from pipeline.errors import BadInputError, FailedError
-from pipeline.learning.images import import_images, read_image, split_of
+from pipeline.learning.images import import_images, read_images, split_of
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.local import LocalBucket
 from tests.releases import SPEC
@@ -48,7 +48,7 @@ def test_a_folder_per_label_becomes_a_manifest_and_images_in_the_bucket(bucket: 
     assert ("cat", "dog") == data.labels
     assert 80 == len(data.examples)
     assert {"train", "validation", "holdout"} == {example.split for example in data.examples}
-    assert png(0) in {read_image(bucket, "digits", example) for example in data.examples if example.label == "cat"}
+    assert png(0) in read_images(bucket, "digits", [example for example in data.examples if example.label == "cat"])
 
 
 def test_the_same_images_make_the_same_digest_and_a_new_one_another(bucket: LocalBucket, folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: LocalBucket, fo
     (tmp_path / "bucket" / layout.image("digits", example.sha256, example.suffix)).write_bytes(b"something else")
 
     with pytest.raises(FailedError, match="has changed since it was stored"):
-        read_image(bucket, "digits", example)
+        read_images(bucket, "digits", [example])
 
 
 def test_the_builtin_digits_are_real_image_files(bucket: LocalBucket) -> None:
@@ -131,5 +131,5 @@ def test_the_builtin_digits_are_real_image_files(bucket: LocalBucket) -> None:
 
     assert 1797 == len(data.examples)
     assert tuple("0123456789") == data.labels
-    with Image.open(io.BytesIO(read_image(bucket, "digits", example))) as image:
+    with Image.open(io.BytesIO(read_images(bucket, "digits", [example])[0])) as image:
         assert ("PNG", (8, 8)) == (image.format, image.size)
