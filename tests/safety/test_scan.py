@@ -23,7 +23,7 @@ def test_what_the_pipeline_exports_may_be_served(models: Path, name: str) -> Non
 
 
 def test_a_model_that_writes_is_refused_before_it_can(models: Path) -> None:
-    """The scan runs nothing: the file the model would write is not there."""
+    """F63: the scan runs nothing, and the file the model would write is not there."""
     (found,) = problems(models / "writes")
 
     assert found.startswith("op 'WriteFile' writes files: node 'WriteFile' of function '__inference_serve_")
@@ -91,6 +91,7 @@ def with_an_asset_less(saved_model: Any) -> None:
 def test_a_changed_description_is_refused(
     models: Path, tmp_path: Path, change: Callable[[Any], None], expected: list[str]
 ) -> None:
+    """F23 a changed signature, F24 a newer TensorFlow than the servers', and more."""
     assert expected == problems(edited(models / "plain", tmp_path / "model", change))
 
 

@@ -30,7 +30,7 @@ def test_numbers_are_let_through(models: Path, name: str) -> None:
 
 
 def test_nan_and_infinity_are_counted_by_tensor_in_every_type_of_fractions(models: Path) -> None:
-    """...and whole numbers, words and empty tensors pass; so do those of the tensor beside them."""
+    """F15; whole numbers, words and empty tensors pass, and so do those of the tensor beside them."""
     (found,) = weights.problems(models / "not_finite", restored=True)
     types = sorted(BAD)
 
