@@ -14,10 +14,13 @@ from rich.console import Console
 
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
+from pipeline.release.abandoned import RECONCILE_KIND
 from pipeline.settings import load_settings
 from pipeline.spec import parse
-from pipeline.verbs.history import table as history_table
+from pipeline.verbs.history import as_json as history_as_json
+from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
+from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.rollback import plan, rollback, wish_for
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
@@ -93,7 +96,7 @@ def init_command(model: Model) -> None:
 
 @app.command("status")
 def status_command(model: Model, as_json: AsJson = False) -> None:
-    """Show who serves what, and every difference between journal, config, replicas and MLflow."""
+    """Show who serves what, and every difference between journal, config, files, replicas and MLflow."""
     found = status(make_context(load_settings(), model=model, run_key="status-0"))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
@@ -103,13 +106,23 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
 
 @app.command("history")
 def history_command(model: Model, as_json: AsJson = False) -> None:
-    """Show what served when, who or what moved it, and why."""
-    context = make_context(load_settings(), model=model, run_key="history-0")
-    history = context.journal.read()
+    """Show what served when, who or what moved it, why, and what the verdicts said."""
+    history = make_context(load_settings(), model=model, run_key="history-0").journal.read()
     if as_json:
-        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in history.entries], indent=1))
+        typer.echo(json.dumps(history_as_json(model, history), indent=1))
     else:
-        Console().print(history_table(model, history))
+        Console().print(history_tables(model, history))
+
+
+@app.command("reconcile")
+def reconcile_command(model: Model) -> None:
+    """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
+    run_key = f"{RECONCILE_KIND}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+    context = make_context(load_settings(), model=model, run_key=run_key)
+    with _canonical_line("reconcile", context) as line:
+        mending = reconcile(context)
+        line.update(mending.summary())
+        mending.require_complete()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """For people: when something happened. It may jump, and nothing is decided by it."""
+        """When something happened, for people. It may jump; all it decides is when nobody is at work any more."""
 
     def monotonic(self) -> float:
         """For deadlines, in seconds."""

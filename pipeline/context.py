@@ -45,15 +45,15 @@ class Context:
         claimed = history.of_version(version, Event.CLAIMED)
         return RunRecords(self.bucket, self.model, claimed.run_key) if claimed else None
 
-    def mirror(self, history: History) -> None:
-        """Let MLflow follow; whatever comes of it, the verb goes on."""
+    def mirror(self, history: History) -> str | None:
+        """Let MLflow follow; whatever comes of it, the verb goes on. Why it could not, or None where it did."""
 
         def trained(version: int) -> Trained | None:
             records = self.records_of(version, history)
             record = records.find(TrainRecord) if records else None
             return Trained(record.mlflow_run, record.mlflow_model) if record else None
 
-        mirror(self.mlflow, model=self.model, history=history, trained=trained)
+        return mirror(self.mlflow, model=self.model, history=history, trained=trained)
 
     def mirror_refusal(self, decision: str) -> None:
         """Let MLflow know of a run that ends without a version."""

@@ -166,7 +166,8 @@ class _Registry:
         reply = self._call("GET", "registered-models/get", {"name": self._model}, accept=("RESOURCE_DOES_NOT_EXIST",))
         served = {registered.number: version for version, registered in self._registered().items()}
         listed = reply.get("registered_model", {}).get("aliases", [])
-        return {each["alias"]: served[each["version"]] for each in listed if each["version"] in served}
+        ours = [each for each in listed if each["alias"] in _ALIASES and each["version"] in served]
+        return {each["alias"]: served[each["version"]] for each in ours}
 
     def tag_run(self, run: str, key: str, value: str) -> None:
         self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})

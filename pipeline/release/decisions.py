@@ -73,11 +73,11 @@ def require_seat(state: State, version: int) -> None:
 
 
 def confirm(history: History, *, version: int) -> Change | None:
-    """Say that every replica answers from a promoted version; from here on only a roll-back leaves it."""
-    if history.of_version(version, Event.CONFIRMED):
+    """Say that every replica answers from what was made to serve; what was promoted only a roll-back leaves now."""
+    if history.is_confirmed(version):
         return None
     if history.state.serving != version:
-        raise DeclinedError(f"v{version} was promoted, and then {_last_move(history)}")
+        raise DeclinedError(f"v{version} was made to serve, and then {_last_move(history)}")
     return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
 
 

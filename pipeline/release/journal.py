@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import layout
 from pipeline.clock import Clock
 from pipeline.errors import StorageError
 from pipeline.release.state import State
 from pipeline.storage.bucket import Bucket
+from pipeline.validation import problems
 from pipeline.verdicts.verdict import Verdict
 
 
@@ -95,6 +96,11 @@ class History:
         """The newest entry about a version, of the given kinds."""
         return next((e for e in reversed(self.entries) if e.version == version and e.event in events), None)
 
+    def is_confirmed(self, version: int) -> bool:
+        """Whether every replica was seen to answer from a version since it was last made to serve."""
+        last = self.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
+        return last is not None and last.event is Event.CONFIRMED
+
     def version_of(self, run_key: str) -> int | None:
         """The version number a run has claimed."""
         entry = self.of_run(run_key, Event.CLAIMED)
@@ -159,7 +165,7 @@ class Journal:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
         # An entry never changes, so what was read before is not read again.
         new = [layout.entry(self._model, seq) for seq in sorted(sequences) if seq > self._known.seq]
-        entries = tuple(Entry.model_validate_json(content) for content in self._bucket.read_all(new))
+        entries = tuple(map(_parsed, new, self._bucket.read_all(new)))
         self._known = History((*self._known.entries, *entries))
         return self._known
 
@@ -210,3 +216,10 @@ class Journal:
             manifest=change.manifest,
             state=change.state,
         )
+
+
+def _parsed(key: str, content: bytes) -> Entry:
+    try:
+        return Entry.model_validate_json(content)
+    except ValidationError as error:
+        raise StorageError(f"{key} is no journal entry: {problems(error)}; restore it as it was written") from error

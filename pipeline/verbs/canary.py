@@ -75,6 +75,10 @@ def _judge(context: Context, arrival: Arrival, *, version: int, serving: int | N
         late = [address for address in arrival.there if address not in reports]
         if not late:
             return verdict_on([reports[address] for address in arrival.there])
+        beside = context.rollout.wait_loaded(serving) if serving is not None else None
+        if beside and not beside.complete:
+            told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
+            return Verdict(decision=Decision.UNKNOWN, reasons=(told,))
         reports |= {address: _question(context, address, questions) for address in late}
         arrival = context.rollout.wait_loaded(version)
     answered = verdict_on(list(reports.values()))

@@ -43,10 +43,8 @@ def publish(context: Context) -> PublishRecord:
     folder = layout.version(context.model, version)
     context.bucket.copy(trained.model_key, folder, expected=manifest.files)
     log.info("%s holds %d files, read back and as evaluated", folder, len(manifest.files))
-    history = context.journal.decide(
-        lambda history: decisions.announce_published(history, version=version, manifest=digest)
-    )
-    context.mirror(history)
+    context.journal.decide(lambda history: decisions.announce_published(history, version=version, manifest=digest))
+    context.mirror(context.rollout.settle())
     return PublishRecord(version=version, files=len(manifest.files), manifest=digest)
 
 

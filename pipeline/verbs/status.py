@@ -1,6 +1,7 @@
-"""Who serves what, and where the journal, the config, the replicas and MLflow do not agree."""
+"""Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group
@@ -8,113 +9,86 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.context import Context
-from pipeline.mirror import aliases, wanted_aliases
-from pipeline.release.going_back import unfinished
-from pipeline.release.journal import History
-from pipeline.release.state import resident
-from serving.errors import ServingError
-from serving.replica import STABLE
-
-
-@dataclass(frozen=True)
-class ReplicaStatus:
-    address: str
-    serving: int | None
-    versions: dict[int, str]
-    problem: str = ""
+from pipeline.release import config
+from pipeline.release.state import State
+from pipeline.verbs.differences import differences, of_replica, roles
+from pipeline.verbs.findings import Found, ReplicaFound, look
+from serving.replica import STABLE, VersionStatus
 
 
 @dataclass(frozen=True)
 class Status:
     """What was found. `differences` is empty where everything agrees; each says what to do."""
 
-    model: str
-    state: dict[str, int | None]
-    entry: int
-    config_entry: int | None
-    replicas: list[ReplicaStatus]
-    mlflow: dict[str, int] | None
-    differences: list[str] = field(default_factory=list)
+    found: Found
+    differences: list[str]
+
+    @property
+    def state(self) -> State | None:
+        return self.found.bucket.history.state if self.found.bucket else None
+
+    @property
+    def entry(self) -> int | None:
+        return self.found.bucket.history.seq if self.found.bucket else None
+
+    @property
+    def config_entry(self) -> int | None:
+        return config.rendered_entry((self.found.bucket and self.found.bucket.config) or "")
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "model": self.found.model,
+            "agrees": not self.differences,
+            "state": self.state.model_dump() if self.state else None,
+            "entry": self.entry,
+            "config_entry": self.config_entry,
+            "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
+            "mlflow": self.found.mlflow,
+            "differences": self.differences,
+        }
 
 
 def status(context: Context) -> Status:
-    """Look at everything; changes nothing."""
-    history = context.journal.read()
-    found = Status(
-        model=context.model,
-        state=history.state.model_dump(),
-        entry=history.seq,
-        config_entry=context.rollout.rendered_entry(),
-        replicas=[_ask(context, address) for address in context.rollout.fleet.addresses()],
-        mlflow=aliases(context.mlflow, model=context.model),
-    )
-    found.differences.extend(_differences(found, history))
-    return found
+    """Look at everything; changes nothing, and answers whoever does not."""
+    found = look(context)
+    return Status(found, differences(found))
 
 
 def table(found: Status) -> Group:
     """The same for a person."""
-    replicas = Table("replica", f"label {STABLE!r}", "loaded", "agrees", title=f"{found.model}: {_roles(found.state)}")
-    for replica in found.replicas:
-        loaded = ", ".join(f"v{v} {state.lower()}" for v, state in sorted(replica.versions.items()) if state != "END")
+    state = found.state
+    served = str(state) if state else "the bucket does not say"
+    replicas = Table("replica", f"label {STABLE!r}", "loaded", "agrees", title=f"{found.found.model}: {served}")
+    for replica in found.found.replicas:
+        loaded = ", ".join(f"v{each.version} {each.state.lower()}" for each in _present(replica))
         label = f"v{replica.serving}" if replica.serving is not None else "-"
-        agrees = "yes" if replica.serving == found.state["serving"] and not replica.problem else "no"
-        replicas.add_row(replica.address, label, replica.problem or loaded or "nothing", agrees)
-    mirrored = "no answer" if found.mlflow is None else _roles(dict(found.mlflow)) or "no aliases"
-    lines = [f"journal entry {found.entry}, config renders entry {found.config_entry}; MLflow: {mirrored}"]
-    lines += [f"! {difference}" for difference in found.differences]
+        replicas.add_row(replica.address, label, Text(replica.problem or loaded or "nothing"), _agrees(replica, state))
+    lines = [
+        f"journal entry {found.entry}, config renders entry {found.config_entry}; MLflow: {_told(found.found.mlflow)}",
+        *(f"! {difference}" for difference in found.differences),
+    ]
     return Group(replicas, *(Text(line) for line in lines))
 
 
-def _roles(roles: dict[str, int | None]) -> str:
-    told = [f"{role} v{v}" for role, v in roles.items() if v is not None and role != "next_version"]
-    return ", ".join(told) or "nothing served yet"
+def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
+    return {
+        "address": replica.address,
+        "serving": replica.serving,
+        "versions": {each.version: each.state for each in replica.versions},
+        "errors": {each.version: each.error for each in replica.versions if each.error},
+        "problem": replica.problem,
+    }
 
 
-def _ask(context: Context, address: str) -> ReplicaStatus:
-    try:
-        with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
-            versions = {each.version: each.state for each in replica.statuses(context.model)}
-            serving = replica.version_behind(context.model, STABLE) if versions else None
-    except ServingError as error:
-        return ReplicaStatus(address, serving=None, versions={}, problem=error.told)
-    return ReplicaStatus(address, serving, versions)
+def _present(replica: ReplicaFound) -> list[VersionStatus]:
+    return sorted((each for each in replica.versions if not each.ended), key=lambda each: each.version)
 
 
-def _differences(found: Status, history: History) -> list[str]:
-    state = history.state
-    told = []
-    if found.config_entry != found.entry:
-        told.append(
-            f"the config renders entry {found.config_entry}, the journal is at {found.entry}: a verb stopped half-way; "
-            f"run it again, or any release verb"
-        )
-    left = unfinished(history)
-    if left:
-        told.append(left)
-    for replica in found.replicas:
-        told += _replica_differences(replica, serving=state.serving, loaded=set(resident(state)))
-    wanted = wanted_aliases(state)
-    if found.mlflow is not None and found.mlflow != wanted:
-        told.append(f"MLflow's aliases say {found.mlflow}, the journal {wanted}: the next release verb mends them")
-    return told
+def _agrees(replica: ReplicaFound, state: State | None) -> str:
+    if state is None:
+        return "?"
+    return "no" if of_replica(replica, state) else "yes"
 
 
-def _replica_differences(replica: ReplicaStatus, *, serving: int | None, loaded: set[int]) -> list[str]:
-    if replica.problem:
-        return [f"{replica.address} gives no answer ({replica.problem}): start it, or look at its log"]
-    told = []
-    if replica.serving != serving:
-        told.append(
-            f"{replica.address} serves {replica.serving}, the journal says {serving}: wait one poll; if it stays, "
-            f"restart the replica"
-        )
-    present = {version for version, state in replica.versions.items() if state == "AVAILABLE"}
-    if present != loaded:
-        told.append(
-            f"{replica.address} has loaded {sorted(present)}, the journal wants {sorted(loaded)}: wait one poll"
-        )
-    return told
+def _told(aliases: Mapping[str, int] | None) -> str:
+    return "no answer" if aliases is None else roles(aliases)

@@ -1,4 +1,4 @@
-"""Take this run's candidate back, also out of a promotion that stopped half-way."""
+"""Take a run's candidate back, also out of a promotion that stopped half-way."""
 
 import logging
 
@@ -7,6 +7,7 @@ from pipeline.errors import CouldNotTellError, DeclinedError
 from pipeline.records import CanaryRecord, WithdrawRecord
 from pipeline.release import decisions
 from pipeline.release.journal import History
+from pipeline.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +20,15 @@ def withdraw(context: Context) -> WithdrawRecord:
             confirmed, or a person has decided about the version since. Not recorded, because it may change.
         CouldNotTellError: the withdrawal is decided and written; names the replicas that have not followed yet.
     """
-    version = context.journal.read().version_of(context.run_key)
+    return withdraw_run(context, context.run_key)
+
+
+def withdraw_run(context: Context, run_key: str) -> WithdrawRecord:
+    """The same for a run that cannot do it itself any more, as far as that run might; raises what `withdraw` does."""
+    version = context.journal.read().version_of(run_key)
     if version is None:
         raise DeclinedError("this run has published nothing")
-    reason = _take_back(context, version)
+    reason = _take_back(context, version, run_key)
     history = context.rollout.settle()
     gone = context.rollout.wait_gone(version)
     context.mirror(history)
@@ -32,30 +38,35 @@ def withdraw(context: Context) -> WithdrawRecord:
     return WithdrawRecord(version=version, reason=reason)
 
 
-def _take_back(context: Context, version: int) -> str:
+def _take_back(context: Context, version: int, run_key: str) -> str:
     """Write the withdrawal; its reason."""
-    proven = context.records.find(CanaryRecord)
+    records = RunRecords(context.bucket, context.model, run_key)
+    proven = records.find(CanaryRecord)
     # What a canary could not tell before it passed is no reason for what came after.
-    verdict = context.records.last_attempt(after=proven.at if proven else None)
+    verdict = records.last_attempt(after=proven.at if proven else None)
     reason = str(verdict) if verdict else "the run did not finish"
-    key = context.run_key
     history = context.journal.decide(
         lambda history: decisions.undo_promotion(
-            history, version=version, run_key=key, reason=f"promotion stopped: {reason}"
+            history, version=version, run_key=run_key, reason=f"promotion stopped: {reason}"
         )
     )
-    if history.state.leaving == version:
-        _wait_for_label(context, history)
+    back = _label_is_back(context, history) if history.state.leaving == version else False
     context.journal.decide(
-        lambda history: decisions.withdraw(history, version=version, run_key=key, reason=reason, verdict=verdict)
+        lambda history: decisions.withdraw(history, version=version, run_key=run_key, reason=reason, verdict=verdict)
     )
+    target = history.state.serving
+    if back and target is not None:
+        context.journal.decide(
+            lambda history: decisions.confirm(history, version=target) if history.state.serving == target else None
+        )
     return reason
 
 
-def _wait_for_label(context: Context, history: History) -> None:
+def _label_is_back(context: Context, history: History) -> bool:
     """Nobody loses the answer: the version stays loaded until the label has left it on every replica that speaks."""
     context.rollout.settle()
     assert history.state.serving is not None, "a version leaves only for another that serves"
     arrival = context.rollout.wait_followed(history.state.serving, best_effort=True)
     if arrival.missing:
         log.warning("the label has not come back everywhere: %s", arrival)
+    return arrival.complete

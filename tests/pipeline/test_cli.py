@@ -107,21 +107,6 @@ def test_train_without_mlflow_could_not_tell_before_it_trained(tmp_path: Path) -
     assert "epoch" not in done.stderr
 
 
-def test_history_and_status_speak_to_people_and_to_programs(world: World) -> None:
-    world.release("retrain-1")
-    address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in world.replicas)}
-    history = pipeline(world.folder, "history", "--json", **address)
-    status = pipeline(world.folder, "status", "--json", **address)
-    table = pipeline(world.folder, "status", **address)
-
-    assert ["claimed", "published", "exposed", "promoted", "confirmed"] == [
-        e["event"] for e in json.loads(history.stdout)
-    ]
-    assert [1, 1] == [replica["serving"] for replica in json.loads(status.stdout)["replicas"]]
-    assert "MLflow: no answer" in table.stdout
-    assert "serving v1" in table.stdout
-
-
 class TestGate:
     """The verb around the verdict: what it records and how it ends."""
 

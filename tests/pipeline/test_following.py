@@ -13,7 +13,6 @@ from pipeline.release.going_back import Wish, next_step
 from pipeline.release.rollout import Rollout
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
-from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client
 from serving.errors import NotServedError
@@ -126,18 +125,6 @@ def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> 
             client.predict("cats", {INPUT: image})
 
     assert [1, 1, 1, 1] == answers
-
-
-def test_status_agrees_after_a_release_and_names_what_differs(world: World) -> None:
-    world.release("retrain-1")
-    assert [] == status(world.context("look-1")).differences
-
-    world.config.write_text("model_config_list {}\n")
-    world.replicas[1].stop()
-    differences = status(world.context("look-1")).differences
-
-    assert any("the config renders entry None, the journal is at" in each for each in differences)
-    assert any(f"{world.replicas[1].address} gives no answer" in each for each in differences)
 
 
 def test_a_repeated_verb_answers_with_its_record(world: World) -> None:

@@ -69,7 +69,8 @@ class Releases:
         while history.state.serving != target:
             loaded = target in resident(history.state)
             history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
-        return journal.decide(lambda h: let_go(h, target=target, reason="bad"))
+        journal.decide(lambda h: let_go(h, target=target, reason="bad"))
+        return journal.decide(lambda h: decisions.confirm(h, version=target))
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def test_rolling_back_to_previous_loads_nothing_and_brings_the_one_before_back(r
     before = releases.history().seq
     history = releases.roll_back(2, "rollback-4")
 
-    assert [Event.ROLLED_BACK, Event.WITHDRAWN] == [entry.event for entry in history.entries[before:]]
+    assert [Event.ROLLED_BACK, Event.WITHDRAWN, Event.CONFIRMED] == [e.event for e in history.entries[before:]]
     assert State(serving=2, previous=1, next_version=4) == history.state
 
 
@@ -217,7 +218,8 @@ def test_rolling_back_to_a_version_not_in_memory_exposes_it_first(releases: Rele
     before = releases.history().seq
     history = releases.roll_back(1, "rollback-4")
 
-    assert [Event.EXPOSED, Event.ROLLED_BACK, Event.WITHDRAWN] == [e.event for e in history.entries[before:]]
+    events = [entry.event for entry in history.entries[before:]]
+    assert [Event.EXPOSED, Event.ROLLED_BACK, Event.WITHDRAWN, Event.CONFIRMED] == events
     assert State(serving=1, next_version=4) == history.state
 
 

@@ -210,9 +210,10 @@ def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: Wo
     world.follow_seconds = 5.0
     threading.Timer(0.7, late.wake).start()
     world.run("withdraw", "retrain-2")
-    rolled_back, withdrawn = world.history().entries[-2:]
+    rolled_back, withdrawn, confirmed = world.history().entries[-3:]
 
-    assert [Event.ROLLED_BACK, Event.WITHDRAWN] == [rolled_back.event, withdrawn.event]
+    moves = (rolled_back, withdrawn, confirmed)
+    assert [Event.ROLLED_BACK, Event.WITHDRAWN, Event.CONFIRMED] == [each.event for each in moves]
     assert (withdrawn.at - rolled_back.at).total_seconds() > 0.5
 
 

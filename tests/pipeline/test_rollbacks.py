@@ -26,9 +26,9 @@ def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World)
 
     assert (1, 2) == (done.version, done.left)
     assert [1, 1] == world.answering()
-    assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2)] == world.events(before)
+    assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == world.events(before)
     assert "ann" == world.history().entries[-1].actor
-    assert "it is bad" == world.history().entries[-1].reason
+    assert "it is bad" == world.history().entries[-2].reason
 
 
 def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: World) -> None:
@@ -37,7 +37,9 @@ def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: Wo
     world.roll_back("1")
 
     assert [1, 1] == world.answering()
-    assert [(Event.EXPOSED, 1), (Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 3)] == world.events(before)
+    assert [(Event.EXPOSED, 1), (Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 3), (Event.CONFIRMED, 1)] == world.events(
+        before
+    )
 
 
 def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None:

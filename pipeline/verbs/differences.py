@@ -1,0 +1,178 @@
+"""Where journal, config, files, replicas and MLflow do not agree: findings in, sentences out, each with what to do."""
+
+from collections.abc import Mapping
+
+from pipeline import layout
+from pipeline.mirror import wanted_aliases
+from pipeline.release import abandoned, config, going_back
+from pipeline.release.abandoned import Deadline
+from pipeline.release.journal import Event, History
+from pipeline.release.state import State, resident
+from pipeline.verbs.findings import BucketFound, Found, ReplicaFound
+from serving.model_server.source import parse_version
+
+
+def differences(found: Found) -> list[str]:
+    """Every difference; none where everything agrees."""
+    told = _of_fleet(found)
+    if found.bucket is None:
+        return [
+            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend it; "
+            f"until then `rollback --without-bucket` moves the label on the replicas",
+            *told,
+        ]
+    bucket = found.bucket
+    state = bucket.history.state
+    told = [*of_config(bucket, found.model), *_of_journal(bucket.history, found.deadline), *_of_files(bucket), *told]
+    for replica in found.replicas:
+        told += of_replica(replica, state)
+    return told + of_mlflow(found.mlflow, state)
+
+
+def of_config(bucket: BucketFound, model: str) -> list[str]:
+    """What is wrong with the file that tells servers what to load."""
+    if bucket.config is not None:
+        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq)
+        return [told] if told else []
+    if not bucket.history.entries:
+        return [f"nothing was ever released for {model!r}, and it has no config: if that is its name, run `init`"]
+    return ["there is no config, and a replica that starts needs it: run `reconcile`"]
+
+
+def _outdated(found: str, wanted: str, *, seq: int) -> str | None:
+    rendered = config.rendered_entry(found)
+    if rendered is None:
+        return "the config is not one that we wrote: ask who did, and run `reconcile`, which writes it anew"
+    if rendered > seq:
+        return (
+            f"the config renders entry {rendered}, and the journal ends at {seq}: entries are lost; restore them "
+            f"before any verb is run"
+        )
+    if _body(found) == _body(wanted):
+        return None  # the entries since then move nothing
+    if rendered < seq:
+        return f"the config renders entry {rendered}, the journal is at {seq}: a verb stopped half-way; run `reconcile`"
+    return f"the config of entry {seq} was changed by hand: ask by whom, and run `reconcile`, which writes it anew"
+
+
+def _body(text: str) -> str:
+    return text.partition("\n")[2]
+
+
+def of_replica(replica: ReplicaFound, state: State) -> list[str]:
+    """What one replica does otherwise than the journal says."""
+    if replica.problem:
+        return [_unreachable(replica)]
+    told = []
+    if replica.serving != state.serving:
+        told.append(
+            f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(state.serving)}: wait one "
+            f"poll; if it stays, run `reconcile`"
+        )
+    wanted = set(resident(state))
+    present = {each.version for each in replica.versions if each.available}
+    failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
+    told += [
+        f"{replica.address} could not load v{version} ({error}): mend that, and restart the replica"
+        for version, error in sorted(failed.items())
+    ]
+    lacking = wanted - present - set(failed)
+    if lacking:
+        told.append(f"{replica.address} has not loaded {_names(lacking)}: wait one poll; if it stays, look at its log")
+    if present - wanted:
+        told.append(
+            f"{replica.address} still holds {_names(present - wanted)}, which nobody wants: wait one poll; if it "
+            f"stays, look at its log"
+        )
+    return told
+
+
+def of_mlflow(found: Mapping[str, int] | None, state: State) -> list[str]:
+    wanted = wanted_aliases(state)
+    if found is None:
+        return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
+    if found != wanted:
+        return [
+            f"MLflow's aliases say {roles(found)}, the journal {roles(wanted)}; serving asks only the journal: run "
+            f"`reconcile`"
+        ]
+    return []
+
+
+def roles(versions: Mapping[str, int]) -> str:
+    """Versions by role, in words."""
+    return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
+
+
+def _of_fleet(found: Found) -> list[str]:
+    told = []
+    if len(found.replicas) < found.expected:
+        told.append(
+            f"{len(found.replicas)} of {found.expected} replicas are known: start the others, or mend "
+            f"UNDERSTUDY_REPLICAS; nothing is promoted until then"
+        )
+    if found.bucket is None:
+        told += [_unreachable(replica) for replica in found.replicas if replica.problem]
+    return told
+
+
+def _of_journal(history: History, deadline: Deadline) -> list[str]:
+    """What was begun and not ended."""
+    left = going_back.unfinished(history)
+    told = [f"{left}. `reconcile` ends it as far as the replicas allow"] if left else []
+    proving = abandoned.being_proven(history)
+    if proving and deadline.has_passed(proving):
+        told.append(
+            f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC: clear "
+            f"the task of its run that stopped; `reconcile` withdraws it unless its canary has passed"
+        )
+    return told + [
+        f"v{claim.version} was claimed by {claim.run_key} and never published, which does no harm: clear `publish` of "
+        f"that run, or leave the number unused"
+        for claim in abandoned.never_published(history, deadline=deadline)
+    ]
+
+
+def _of_files(bucket: BucketFound) -> list[str]:
+    serving = bucket.history.state.serving
+    told = []
+    for version, problem in bucket.damaged.items():
+        if version == serving:
+            told.append(
+                f"v{version} serves, and a replica that restarts may not load it ({problem}): restore its files, or "
+                f"roll back"
+            )
+        else:
+            told.append(f"v{version}, the way back, is damaged ({problem}): restore its files; `previous` skips it")
+    return told + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
+
+
+def _of_name(name: str, history: History) -> str | None:
+    """What is wrong with a name beside the versions; servers read more of them as numbers than we write."""
+    version = layout.version_number(name)
+    if version is not None and history.of_version(version, Event.CLAIMED):
+        return None
+    if version is not None:
+        return (
+            f"{name!r} lies among the versions, and the journal knows no v{version}: ask who put it there, and remove "
+            f"it; until then the run that claims {version} cannot publish"
+        )
+    read_as = parse_version(name)
+    if read_as is None:
+        return f"{name!r} lies among the versions and is none; servers skip it: remove it"
+    return (
+        f"{name!r} lies among the versions, and servers take it for version {read_as}: ask who put it there, and "
+        f"remove it"
+    )
+
+
+def _unreachable(replica: ReplicaFound) -> str:
+    return f"{replica.address} gives no answer ({replica.problem}): start it, or look at its log"
+
+
+def _name(version: int | None) -> str:
+    return f"v{version}" if version is not None else "nothing"
+
+
+def _names(versions: set[int]) -> str:
+    return ", ".join(f"v{version}" for version in sorted(versions))

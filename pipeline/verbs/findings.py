@@ -1,0 +1,117 @@
+"""What the bucket, each replica and MLflow say at one moment. Looks, and changes nothing."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pipeline import layout
+from pipeline.context import Context
+from pipeline.errors import DamagedError, MissingError, StorageError
+from pipeline.mirror import aliases
+from pipeline.release import config
+from pipeline.release.abandoned import Deadline
+from pipeline.release.journal import History
+from serving.errors import ServingError
+from serving.replica import STABLE, VersionStatus
+
+
+@dataclass(frozen=True)
+class ReplicaFound:
+    """`serving` is the version behind the label; `problem` is why there is no answer, empty where there is one."""
+
+    address: str
+    serving: int | None = None
+    versions: tuple[VersionStatus, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class BucketFound:
+    """`config` is what servers read, None where there is nothing, and `wanted_config` what the journal makes of it.
+
+    `damaged` says what is wrong with the files of a version that must be there; `names` is what lies beside them.
+    """
+
+    history: History
+    config: str | None
+    wanted_config: str
+    damaged: Mapping[int, str]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """`bucket` is None where it gave no answer, for which `bucket_problem` is the reason; so is `mlflow`."""
+
+    model: str
+    bucket: BucketFound | None
+    bucket_problem: str
+    replicas: tuple[ReplicaFound, ...]
+    expected: int
+    mlflow: Mapping[str, int] | None
+    deadline: Deadline
+
+
+def look(context: Context) -> Found:
+    """Ask everybody; whoever does not answer is a finding as well."""
+    bucket, problem = None, ""
+    try:
+        bucket = _look_into_bucket(context)
+    except StorageError as error:
+        problem = str(error)
+    addresses = context.rollout.fleet.addresses()
+    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
+        replicas = tuple(pool.map(lambda address: ask(context, address), addresses))
+    return Found(
+        model=context.model,
+        bucket=bucket,
+        bucket_problem=problem,
+        replicas=replicas,
+        expected=context.rollout.fleet.expected,
+        mlflow=aliases(context.mlflow, model=context.model),
+        deadline=Deadline(context.clock.now(), context.settings.abandoned_seconds),
+    )
+
+
+def read_config(context: Context) -> str | None:
+    """The config that servers read; None where there is none."""
+    try:
+        return context.bucket.read(layout.config(context.model)).decode(errors="replace")
+    except MissingError:
+        return None
+
+
+def ask(context: Context, address: str) -> ReplicaFound:
+    """What one replica says of itself."""
+    try:
+        with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
+            versions = tuple(replica.statuses(context.model))
+            serving = replica.version_behind(context.model, STABLE) if versions else None
+    except ServingError as error:
+        return ReplicaFound(address, problem=error.told)
+    return ReplicaFound(address, serving, versions)
+
+
+def _look_into_bucket(context: Context) -> BucketFound:
+    # The config first: a verb that is at work meanwhile makes it look old, and never newer than the journal.
+    text = read_config(context)
+    history = context.journal.read()
+    base_path = context.bucket.uri(layout.versions(context.model))
+    state = history.state
+    return BucketFound(
+        history=history,
+        config=text,
+        wanted_config=config.render(model=context.model, base_path=base_path, state=state, seq=history.seq),
+        damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
+        names=tuple(context.bucket.names(layout.versions(context.model))),
+    )
+
+
+def _damaged(context: Context, history: History, versions: set[int]) -> dict[int, str]:
+    found = {}
+    for version in sorted(versions):
+        try:
+            context.manifests.look_over(version, history)
+        except (DamagedError, MissingError) as error:
+            found[version] = str(error)
+    return found

@@ -1,0 +1,187 @@
+"""Finish what a crash left half done, then make replicas and MLflow agree with the journal.
+
+For a person and for a timer: it may run at any time, as often as one likes, beside any verb and beside itself. Every
+change is a rule of `pipeline.release.abandoned` or of the verb that was cut off, asked again by the journal.
+
+A number that was claimed and never published is left alone, also where its files are complete: whether they are what
+was approved is for `publish` of its own run to say, and an unused number does no harm.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pipeline.context import Context
+from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
+from pipeline.mirror import aliases, wanted_aliases
+from pipeline.records import CanaryRecord
+from pipeline.release import abandoned
+from pipeline.release.abandoned import Deadline
+from pipeline.release.journal import Entry, Event
+from pipeline.release.waiting import Arrival
+from pipeline.run_records import RunRecords
+from pipeline.verbs.differences import roles
+from pipeline.verbs.findings import ask, read_config
+from pipeline.verbs.withdraw import withdraw_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Mending:
+    """What was done, what was left to those who are at work on it, and what could not be mended; a line for each."""
+
+    mended: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        return {"mended": self.mended, "left": self.left}
+
+    def require_complete(self) -> None:
+        """Ask whether everything is mended now.
+
+        Raises:
+            CouldNotTellError: names what is not.
+        """
+        if self.problems:
+            raise CouldNotTellError("; ".join(self.problems))
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Whatever becomes of one step, the others are taken."""
+        try:
+            yield
+        except DeclinedError as error:
+            self.left.append(f"decided by another meanwhile: {error}")
+        except (CouldNotTellError, FailedError) as error:
+            self.problems.append(str(error))
+
+
+def reconcile(context: Context) -> Mending:
+    """Mend what can be mended; a second run finds nothing to do.
+
+    Raises:
+        StorageError: the bucket does not answer; what is in the journal by then is done by the next verb.
+    """
+    mending = Mending()
+    before = context.journal.read()
+    if not before.entries:
+        mending.left.append(f"nothing was ever released for {context.model!r} in {context.bucket.uri()}")
+    else:
+        _settle(context, mending)
+        for step in (_release_target, _withdraw_unproven, _follow):
+            with mending.going_on():
+                step(context, mending)
+        mending.mended += [_told(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key]
+        _mirror(context, mending)
+    for line in (*mending.mended, *mending.left) or ("nothing to mend",):
+        log.info("%s", line)
+    return mending
+
+
+def _settle(context: Context, mending: Mending) -> None:
+    before = read_config(context)
+    history = context.rollout.settle()
+    if before != read_config(context):
+        mending.mended.append(f"the config renders entry {history.seq}")
+
+
+def _release_target(context: Context, mending: Mending) -> None:
+    """A roll-back that never moved the label keeps its target no longer."""
+    rule = partial(abandoned.release_target, deadline=_deadline(context))
+    entry = abandoned.given_to_roll_back(context.journal.decide(rule))
+    context.rollout.settle()
+    if entry:
+        mending.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
+
+
+def _withdraw_unproven(context: Context, mending: Mending) -> None:
+    """A candidate that nobody is proving any more leaves the replicas."""
+    exposed = abandoned.being_proven(context.journal.read())
+    if exposed is None:
+        return
+    records = RunRecords(context.bucket, context.model, exposed.run_key)
+    passed = records.find(CanaryRecord)
+    proven = passed is not None and passed.outcome == "done"
+    rule = partial(
+        abandoned.withdraw_unproven,
+        version=exposed.version,
+        proven=proven,
+        verdict=records.last_attempt(after=passed.at if passed else None),
+        deadline=_deadline(context),
+    )
+    history = context.journal.decide(rule)
+    context.rollout.settle()
+    if history.state.candidate == exposed.version:
+        done = "has proven" if proven else "is proving"
+        mending.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
+        return
+    gone = context.rollout.wait_gone(exposed.version)
+    if gone.missing:
+        raise CouldNotTellError(f"v{exposed.version} is not the candidate any more; not confirmed by {gone}")
+
+
+def _follow(context: Context, mending: Mending) -> None:
+    """Every replica answers from what serves, and the journal says so; else a promotion that stopped is taken back."""
+    history = context.rollout.settle()
+    serving = history.state.serving
+    if serving is None:
+        return
+    late = {each for each in context.rollout.fleet.addresses() if ask(context, each).serving != serving}
+    arrival = context.rollout.wait_followed(serving, best_effort=True)
+    if arrival.overtaken:
+        raise DeclinedError(str(context.journal.read().state))
+    mending.mended += [f"{address} answers from v{serving} now" for address in arrival.there if address in late]
+    move, stopped = abandoned.unconfirmed_move(history), abandoned.stopped_promotion(history)
+    if move and stopped:
+        _end_promotion(context, mending, move, stopped, arrival)
+    elif not arrival.complete:
+        raise CouldNotTellError(
+            f"v{serving} should serve everywhere; not followed: {arrival}. Look at those replicas, and reconcile again"
+        )
+    elif move:
+        _confirm(context, move)
+
+
+def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str, arrival: Arrival) -> None:
+    """Confirm it where every replica has followed; take it back where that was begun, or where its run is gone."""
+    if arrival.complete and move.event is Event.PROMOTED:
+        _confirm(context, move)
+    elif arrival.complete or _deadline(context).has_passed(move):
+        withdraw_run(context, run_key)
+    else:
+        mending.left.append(f"{run_key} is at work since {move.at:%H:%M:%S} UTC; not followed: {arrival}")
+
+
+def _confirm(context: Context, move: Entry) -> None:
+    for _ in ("what it left is let go", "it is confirmed"):
+        context.journal.decide(partial(abandoned.finish_move, move=move))
+    context.rollout.settle()
+
+
+def _mirror(context: Context, mending: Mending) -> None:
+    """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
+    history = context.rollout.settle()
+    before, wanted = aliases(context.mlflow, model=context.model), wanted_aliases(history.state)
+    problem = context.mirror(history)
+    now = aliases(context.mlflow, model=context.model)
+    if problem:
+        mending.problems.append(f"{problem}: look at MLflow at {context.mlflow.url}, and reconcile again")
+    elif now != wanted:
+        mending.problems.append(
+            f"MLflow's aliases say {roles(now or {})}, the journal {roles(wanted)}: look at its log"
+        )
+    elif before != now:
+        mending.mended.append(f"MLflow's aliases say {roles(now or {})} now")
+
+
+def _deadline(context: Context) -> Deadline:
+    return Deadline(context.clock.now(), context.settings.abandoned_seconds)
+
+
+def _told(entry: Entry) -> str:
+    return f"journal entry {entry.seq}: v{entry.version} {entry.event}: {entry.reason}"

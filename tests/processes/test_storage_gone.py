@@ -1,0 +1,126 @@
+"""The disk is full, or the bucket does not answer: what a person is told, and that the same command succeeds later."""
+
+import sys
+
+import pytest
+
+from pipeline import layout
+from pipeline.errors import ExitCode
+from pipeline.records import NAMES, TrainRecord
+from pipeline.release.journal import Event
+from pipeline.storage.sums import folder_digest, sums_of
+from tests.processes.acting import Actor, act, rollback_to
+from tests.processes.invariants import Invariants, moves
+from tests.processes.starts import RUN
+from tests.processes.stopping import HOLD
+from tests.releases import MODEL, World
+
+WEIGHTS = 1 << 20
+PUBLISH = ("publish", "--run", RUN)
+
+
+@pytest.fixture
+def invariants(world: World) -> Invariants:
+    """Of a world in which v1 and v2 have been released, and v2 serves."""
+    world.follow_seconds = 60.0
+    world.release("retrain-1")
+    world.release("retrain-2")
+    return Invariants(world)
+
+
+@pytest.mark.parametrize(
+    ("room", "refused", "written"),
+    [
+        (64, "journal entry 11 (v3 claimed)", []),
+        (WEIGHTS // 2, "copy to serve/digits/3", [(Event.CLAIMED, 3)]),
+    ],
+)
+def test_a_publication_that_finds_the_disk_full(
+    room: int, refused: str, written: list[tuple[Event, int]], world: World, invariants: Invariants
+) -> None:
+    """F50: it fails before anything is visible, says so, and succeeds when there is room."""
+    _approve_a_large_one(world)
+    before = world.history().seq
+
+    with Actor(world, *PUBLISH, through=_with_room_for(room)) as actor:
+        failed = actor.end()
+
+    assert ExitCode.FAILED == failed.code
+    assert refused in failed.reason
+    assert "File too large" in failed.reason
+    assert written == world.events(before)
+    assert ["1", "2"] == _published(world)
+    assert [] == [path for path in (world.bucket / ".tmp").iterdir() if path.suffix != ".lock"]
+    invariants.hold_at_rest()
+
+    done = act(world, *PUBLISH)
+    assert (ExitCode.DONE, 3) == (done.code, done.line["version"])
+    assert [(Event.CLAIMED, 3), (Event.PUBLISHED, 3)] == world.events(before)
+    invariants.hold_at_rest()
+
+
+def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Invariants) -> None:
+    """F37: the error says what was written, what was not, what each replica answers, and the way out; which works."""
+    before, verb = world.history().seq, rollback_to("previous")
+    away = world.bucket.with_name("away")
+
+    with Actor(world, *verb, stop=f"{HOLD}:2") as actor:
+        actor.wait_until("held")
+        world.bucket.rename(away)
+        world.bucket.write_text("a file, where there should be a folder")
+        actor.let_go()
+        failed = actor.end()
+    answering = world.answering()
+    world.bucket.unlink()
+    away.rename(world.bucket)
+
+    assert (ExitCode.FAILED, [2, 2]) == (failed.code, answering)
+    assert f"journal entry {before + 1} is written, and it is not known whether the config follows it" in failed.reason
+    assert f"Known to be written by this roll-back: entry {before + 1} (v1 rolled back)" in failed.reason
+    answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
+    assert f"The label answers now: {answers}. When the bucket answers again" in failed.reason
+    assert f"give the same command with --run {verb[-1]}" in failed.reason
+    assert [(Event.ROLLED_BACK, 1)] == world.events(before)
+    invariants.hold()
+    assert ExitCode.DONE == act(world, *verb).code
+    assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2)] == moves(world, before)
+    invariants.hold_at_rest()
+
+
+@pytest.mark.timeout(600)
+def test_a_roll_back_while_google_does_not_answer(world: World, invariants: Invariants) -> None:
+    """F37: nobody listens where the bucket should be; nothing was done, and the replicas are asked all the same."""
+    before, verb = world.history().seq, rollback_to("previous")
+    nobody = {"UNDERSTUDY_ROOT": "gs://understudy-nowhere", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"}
+    nobody["UNDERSTUDY_STORAGE_SECONDS"] = "2"
+
+    with Actor(world, *verb, environment=nobody) as actor:
+        failed = actor.end()
+
+    assert (ExitCode.FAILED, []) == (failed.code, failed.effects)
+    assert "Known to be written by this roll-back: nothing" in failed.reason
+    answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
+    assert f"The label answers now: {answers}" in failed.reason
+    assert [] == world.events(before)
+    invariants.hold_at_rest()
+
+
+def _approve_a_large_one(world: World) -> None:
+    """A run whose model is a megabyte: larger than all the verb writes besides."""
+    context = world.approve(RUN)
+    trained = context.records.need(TrainRecord)
+    exported = world.bucket / trained.model_key
+    (exported / "weights").write_bytes(bytes(WEIGHTS))
+    files = sums_of(exported)
+    (world.bucket / layout.record(MODEL, RUN, NAMES[TrainRecord])).unlink()
+    context.records.finish(trained.model_copy(update={"files": files, "model_digest": folder_digest(files)}))
+
+
+def _with_room_for(size: int) -> tuple[str, ...]:
+    """What runs a command that can write no file of more bytes, as at the end of a disk."""
+    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    return (sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])")
+
+
+def _published(world: World) -> list[str]:
+    return sorted(path.name for path in (world.bucket / layout.versions(MODEL)).iterdir())

@@ -1,0 +1,109 @@
+"""What must hold after every single side effect, after every act, and at rest (I1 to I6 of the release protocol)."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+from pipeline import layout
+from pipeline.clock import SystemClock
+from pipeline.manifest import Manifests
+from pipeline.release import config
+from pipeline.release.journal import GIVEN_TRAFFIC, Event, History, Journal
+from pipeline.release.state import resident
+from pipeline.storage.memory import MemoryBucket
+
+# Written once each, and never again; so is a version's folder.
+_IMMUTABLE = ("journal/", "manifests/", "serve/")
+
+
+class Watch:
+    """Looks on while a bucket changes."""
+
+    def __init__(self, bucket: MemoryBucket, model: str) -> None:
+        self._bucket = bucket
+        self._model = model
+        self._journal = Journal(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
+        self._config = layout.config(model)
+        self._contents: dict[str, bytes] = {}
+        self._last_config: bytes | None = None
+        # What breaks first is what there is to tell; whatever is looked at later is a consequence.
+        self.broken = False
+
+    def history(self) -> History:
+        return self._journal.read()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError:
+            self.broken = True
+            raise
+
+    def after_effect(self, key: str) -> None:
+        """The entry comes before its effect, a label only on what was loaded before, and nothing written changes."""
+        with self._watching():
+            if key == self._config:
+                self._check_config(self._bucket.read(key))
+            elif key.startswith(_IMMUTABLE):
+                content = self._bucket.read(key)
+                assert self._contents.setdefault(key, content) == content, f"I2: {key} has changed"
+
+    def _check_config(self, content: bytes) -> None:
+        if content == self._last_config:
+            return
+        text = content.decode()
+        seq = config.rendered_entry(text)
+        history = self.history()
+        assert seq is not None, f"the config is not ours: {text}"
+        assert seq <= history.seq, f"I5: the config renders entry {seq}, and the journal is at {history.seq}"
+        state = history.until(seq).state
+        base_path = self._bucket.uri(layout.versions(self._model))
+        assert text == config.render(model=self._model, base_path=base_path, state=state, seq=seq), "I5: another state"
+        before = config.rendered_entry(self._last_config.decode()) if self._last_config else None
+        assert before is None or before < seq, f"I3: the config of entry {before} is overwritten by that of entry {seq}"
+        if before is not None and state.serving is not None:
+            older = history.until(before).state
+            assert state.serving in resident(older), (
+                f"the label is put on v{state.serving} by the config that first names it: {older} -> {state}"
+            )
+        self._last_config = content
+
+    def after_act(self, answering: Mapping[str, int | None]) -> None:
+        """Whatever an actor did, and wherever it stopped."""
+        history = self.history()
+        promoted = {entry.version for entry in history.entries if entry.event in GIVEN_TRAFFIC}
+        with self._watching():
+            _decisions_are_recorded_once(history)
+            self._what_is_served_can_be_loaded(history)
+            for address, version in answering.items():
+                assert version is None or version in promoted, f"I4: {address} answers from v{version}, never promoted"
+
+    def _what_is_served_can_be_loaded(self, history: History) -> None:
+        manifests = Manifests(self._bucket, self._model)
+        for version in {history.state.serving, history.state.previous} - {None}:
+            assert version is not None
+            manifests.verify(version, history)
+
+    def at_rest(self, answering: Mapping[str, int | None], loaded: Mapping[str, Collection[int]]) -> None:
+        """Everybody is awake, and has had the time to follow."""
+        history = self.history()
+        state = history.state
+        assert config.rendered_entry(self._bucket.read(self._config).decode()) == history.seq, "I3: an older config"
+        for address, version in answering.items():
+            assert version == state.serving, f"I3: {address} answers from v{version}, the journal says {state}"
+        for address, versions in loaded.items():
+            assert set(versions) == set(resident(state)), f"I3: {address} has {sorted(versions)}, {state}"
+        assert state.serving is None or history.withdrawal(state.serving) is None, f"I4: {state} was withdrawn"
+
+
+def _decisions_are_recorded_once(history: History) -> None:
+    claims = [entry for entry in history.entries if entry.event is Event.CLAIMED]
+    numbers = [entry.version for entry in claims]
+    assert numbers == sorted(set(numbers)), f"numbers were claimed in this order: {numbers}"
+    keys = [entry.run_key for entry in claims]
+    assert len(keys) == len(set(keys)), f"I6: a run has two versions: {keys}"
+    for event in (Event.PUBLISHED, Event.PROMOTED):
+        versions = [entry.version for entry in history.entries if entry.event is event]
+        assert len(versions) == len(set(versions)), f"I6: {event} twice: {versions}"
+    for before, entry in zip(history.entries, history.entries[1:], strict=False):
+        assert before.at <= entry.at, f"entry {entry.seq} is dated before the one it follows"

@@ -1,0 +1,250 @@
+"""One life of a simulated server: from reading its config to being stopped or giving up."""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from serving.apis import model_server_config_pb2
+from serving.canary import INPUT
+from serving.model_server.core import refuse_changed_platforms, validate
+from serving.model_server.monitor import ServableId
+from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, NotFoundError, StatusError
+from serving.replica import Answer, VersionStatus
+from serving.wire import Array
+from tests.protocol.clock import VirtualClock
+from tests.protocol.loading import Load, ModelFiles, ReadConfig, answer, parse
+from tests.protocol.versions import NEVER, Versions, next_turn
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. `phase`: when, in its period, a server looks at its config; no two of a fleet need agree."""
+
+    poll_seconds: float = 1.0
+    phase: float = 0.0
+    storage_seconds: float = 1.0
+    load_seconds: float = 0.02
+    unload_seconds: float = 0.0
+    restart_seconds: float = 1.0
+
+
+@dataclass(eq=False)
+class Reload:
+    """A config on its way into force. `text`: the file it was read from, where it is no request."""
+
+    config: model_server_config_pb2.ModelServerConfig
+    text: bytes | None = None
+    first: bool = False
+    done: bool = False
+    error: StatusError | None = None
+    # What was seen up to here does not count as the first version of a new model.
+    since: int = 0
+
+
+class Process:
+    """The rules of `serving.model_server.core` and `source` for one model, in virtual time.
+
+    `open`: requests are answered. `over`: the process has given up and is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        read_config: ReadConfig,
+        files: ModelFiles,
+        broken: Collection[int],
+        timing: Timing,
+        clock: VirtualClock,
+    ) -> None:
+        self.due = NEVER
+        self.open = False
+        self.over = False
+        self._model = model
+        self._read_config = read_config
+        self._files = files
+        self._broken = broken
+        self._timing = timing
+        self._clock = clock
+        self._begun = clock.monotonic()
+        self._versions = Versions(self._load, unload_seconds=timing.unload_seconds, clock=clock)
+        self._config: model_server_config_pb2.ModelServerConfig | None = None
+        self._labels: dict[str, int] = {}
+        self._watched: model_server_config_pb2.ModelConfig | None = None
+        self._poll_due = self._storage_due = NEVER
+        # The text whose config is in force: applying it again would change nothing.
+        self._in_force: bytes | None = None
+        self._applying: Reload | None = None
+        self._settled: VersionStatus | None = None
+        self._waiting: deque[Reload] = deque()
+        self._start()
+
+    def act(self) -> None:
+        now = self._clock.monotonic()
+        if self._versions.due <= now:
+            self._versions.act()
+            self._finish()
+        if self._storage_due <= now:
+            self._look_at_storage()
+        if self._poll_due <= now:
+            self._poll()
+        self._plan()
+
+    def submit(self, config: model_server_config_pb2.ModelServerConfig) -> Reload:
+        """Hand in a config; it is applied when those before it are, whether or not anybody waits for it."""
+        reload = Reload(model_server_config_pb2.ModelServerConfig.FromString(config.SerializeToString()))
+        if config.WhichOneof("config") != "model_config_list":
+            told = "ServerModelConfig type not supported by HandleReloadConfigRequest."
+            reload.error = InvalidArgumentError(told + " Only ModelConfigList is currently supported")
+            reload.done = True
+            return reload
+        self._enqueue(reload)
+        return reload
+
+    def status(self, version: int) -> VersionStatus:
+        try:
+            return self._versions.seen[version]
+        except KeyError:
+            raise NotFoundError(f"Could not find version {version} of model {self._model}") from None
+
+    def statuses(self) -> list[VersionStatus]:
+        if not self._versions.seen:
+            raise NotFoundError(f"Could not find any versions of model {self._model}")
+        return [status for _, status in sorted(self._versions.seen.items(), reverse=True)]
+
+    def version_behind(self, label: str) -> int:
+        return self._versions.classifier(self._model, self._labelled(label))[0]
+
+    def predict(self, inputs: Mapping[str, Array], *, version: int | None, label: str | None) -> Answer:
+        if version is None and label is not None:
+            version = self._labelled(label)
+        number, classifier = self._versions.classifier(self._model, version)
+        if set(inputs) != {INPUT}:
+            given = ",".join(sorted(inputs))
+            raise InvalidArgumentError(f"input size does not match signature: len({{{given}}}) != len({{{INPUT}}}).")
+        return Answer(outputs=answer(classifier, inputs[INPUT].tolist()), version=number)
+
+    def _start(self) -> None:
+        """Without a config that can be read the process ends."""
+        text = self._read_config()
+        config = parse(text) if text is not None else None
+        if config is None:
+            self.over = True
+        else:
+            self._enqueue(Reload(config, text, first=True))
+
+    def _enqueue(self, reload: Reload) -> None:
+        self._waiting.append(reload)
+        self._work()
+        self._plan()
+
+    def _work(self) -> None:
+        while self._waiting and self._applying is None:
+            reload = self._waiting.popleft()
+            try:
+                waits = self._apply(reload)
+            except StatusError as error:
+                self._end(reload, error)
+                continue
+            if waits:
+                self._applying = reload
+            else:
+                self._end(reload, None)
+
+    def _apply(self, reload: Reload) -> bool:
+        """Whether it brings a new model, for a version of which everybody then waits. Raises what refuses it."""
+        if reload.config.WhichOneof("config") is None:
+            return False
+        models = reload.config.model_config_list.config
+        assert all(model.name == self._model for model in models), "this simulation serves one model"
+        validate(models)
+        if self._config is not None:
+            refuse_changed_platforms(self._config.model_config_list.config, models)
+        # From here on the config counts as replaced, even if its labels are refused.
+        self._config = reload.config
+        model = models[0] if models else None
+        self._labels = self._checked_labels(model.version_labels if model else {})
+        is_new, self._watched = model is not None and self._watched is None, model
+        reload.since = self._versions.mark()
+        self._in_force = reload.text
+        if model is None:
+            self._versions.aspire({})
+        self._storage_due = NEVER
+        if model is not None:
+            self._storage_due = self._begun if reload.first else self._next_storage_poll()
+        return is_new
+
+    def _checked_labels(self, labels: Mapping[str, int]) -> dict[str, int]:
+        """Every server of ours may label a version that is not available, if the label points nowhere else."""
+        for label, version in labels.items():
+            status = self._versions.seen.get(version)
+            if not (status and status.available) and self._labels.get(label, version) != version:
+                raise FailedPreconditionError(
+                    f"Request to assign label to version {version} of model {self._model}, "
+                    "which is not currently available for inference"
+                )
+        return dict(labels)
+
+    def _finish(self) -> None:
+        """End the wait for a new model once a version of it has settled."""
+        if self._applying is None:
+            return
+        if self._settled is None:
+            self._settled = self._versions.settled(since=self._applying.since)
+        # The threads of the start are exchanged for fewer, and the loads that run on them awaited.
+        if self._settled is None or (self._applying.first and self._versions.loading):
+            return
+        settled, self._settled = self._settled, None
+        error = None
+        if not settled.available:
+            kind = "servable" if self._applying.first else "model"
+            failed = f"{{{ServableId(self._model, settled.version)} due to error: {settled.error}}}, "
+            error = StatusError(f"1 {kind}(s) did not become available: {{{failed}}}")
+        reload, self._applying = self._applying, None
+        self._end(reload, error)
+        self._work()
+
+    def _end(self, reload: Reload, error: StatusError | None) -> None:
+        reload.done, reload.error = True, error
+        if reload.first:
+            self._versions.end_initial_load()
+            self.open, self.over = error is None, error is not None
+        if reload.text is not None:
+            self._poll_due = self._next_poll()
+
+    def _poll(self) -> None:
+        text = self._read_config()
+        if text is not None and text == self._in_force and self._applying is None:
+            self._poll_due = self._next_poll()
+            return
+        config = parse(text) if text is not None else None
+        if config is None:
+            self._poll_due = self._next_poll()
+            return
+        self._poll_due = NEVER  # until this one is applied
+        self._enqueue(Reload(config, text))
+
+    def _look_at_storage(self) -> None:
+        assert self._watched is not None
+        found = self._files.find(self._watched)
+        if found is not None:
+            self._versions.aspire(found.versions)
+        self._storage_due = NEVER if found is not None and found.lasting else self._next_storage_poll()
+
+    def _load(self, version: int, path: str) -> Load:
+        return self._files.load(version, path, broken=self._broken)
+
+    def _labelled(self, label: str) -> int:
+        version = self._labels.get(label)
+        if version is None:
+            raise InvalidArgumentError(f"Unrecognized servable version label: {label}")
+        return version
+
+    def _next_poll(self) -> float:
+        return next_turn(self._clock.monotonic(), begun=self._timing.phase, seconds=self._timing.poll_seconds)
+
+    def _next_storage_poll(self) -> float:
+        return next_turn(self._clock.monotonic(), begun=self._begun, seconds=self._timing.storage_seconds)
+
+    def _plan(self) -> None:
+        self.due = NEVER if self.over else min(self._versions.due, self._storage_due, self._poll_due)

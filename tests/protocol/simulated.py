@@ -1,0 +1,215 @@
+"""Model servers in virtual time: a fleet that follows configs by TensorFlow Serving's rules, microseconds a poll.
+
+Held to the real server by `test_simulated_contract.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from pipeline.storage.bucket import Bucket
+from serving.apis import model_server_config_pb2
+from serving.errors import NotServedError, translated
+from serving.model_server.status import NotFoundError, StatusError, UnavailableError
+from serving.replica import Answer, VersionStatus
+from serving.wire import Array
+from tests.protocol.clock import VirtualClock
+from tests.protocol.loading import ModelFiles, ReadConfig, config_reader
+from tests.protocol.process import Process, Timing
+from tests.protocol.versions import NEVER
+
+T = TypeVar("T")
+
+
+class SimulatedReplica:
+    """A place where a server runs: started again whenever its process gives up, until it is stopped.
+
+    Attributes:
+        broken: the versions it cannot load, though their files are good: out of memory, say.
+        hanging: it takes every call and answers none; what it polls it goes on polling.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        model: str,
+        bucket: Bucket,
+        clock: VirtualClock,
+        timing: Timing | None = None,
+        read_config: ReadConfig | None = None,
+    ) -> None:
+        self.due = NEVER
+        self.address = address
+        self.model = model
+        self.clock = clock
+        self.broken: set[int] = set()
+        self.hanging = False
+        self._timing = timing or Timing()
+        self._files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
+        self._read_written = read_config or config_reader(bucket, model)
+        self._asleep = False
+        self._remembered: bytes | None = None
+        self._process: Process | None = None
+        clock.add(self)
+
+    def start(self) -> None:
+        self._process = Process(
+            model=self.model,
+            read_config=self._read_config,
+            files=self._files,
+            broken=self.broken,
+            timing=self._timing,
+            clock=self.clock,
+        )
+        self.plan()
+
+    def stop(self) -> None:
+        self._process, self.due = None, NEVER
+
+    def restart(self) -> None:
+        """A new process: nothing is loaded, and nothing remembered."""
+        self.stop()
+        self.start()
+
+    def sleep(self) -> None:
+        """See the config as it is now, whatever is written from here on; keep answering."""
+        self._remembered = self._read_written()
+        self._asleep = True
+
+    def wake(self) -> None:
+        """See the config as it is written."""
+        self._asleep = False
+
+    @property
+    def process(self) -> Process | None:
+        """The process that answers; None while there is none that does."""
+        return self._process if self._process is not None and self._process.open else None
+
+    def act(self) -> None:
+        if self._process is None or self._process.over:
+            self.start()
+            return
+        self._process.act()
+        self.plan()
+
+    def plan(self) -> None:
+        """Say again what is due first; needed after a config was handed in."""
+        assert self._process is not None
+        over = self._process.over
+        self.due = self.clock.monotonic() + self._timing.restart_seconds if over else self._process.due
+
+    def _read_config(self) -> bytes | None:
+        return self._remembered if self._asleep else self._read_written()
+
+
+class SimulatedFleet:
+    """See `serving.fleet.Fleet`. Replicas may come and go; whoever is connected to one that went gets no answer."""
+
+    def __init__(self, replicas: Iterable[SimulatedReplica], *, clock: VirtualClock, expected: int) -> None:
+        self.expected = expected
+        self._clock = clock
+        self.replicas = {replica.address: replica for replica in replicas}
+
+    def addresses(self) -> Sequence[str]:
+        return tuple(self.replicas)
+
+    def connect(self, address: str, *, timeout: float) -> "Connection":
+        return Connection(address, self, self._clock, timeout)
+
+
+class Connection:
+    """See `serving.replica.Replica`. A refused connection takes no time, a replica that hangs all that was agreed."""
+
+    def __init__(self, address: str, fleet: SimulatedFleet, clock: VirtualClock, timeout: float) -> None:
+        self.address = address
+        self._fleet = fleet
+        self._clock = clock
+        self._timeout = timeout
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def status(self, model: str, version: int) -> VersionStatus | None:
+        try:
+            return self._ask(model, lambda process: process.status(version))
+        except NotServedError:
+            return None
+
+    def statuses(self, model: str) -> list[VersionStatus]:
+        try:
+            return self._ask(model, Process.statuses)
+        except NotServedError:
+            return []
+
+    def version_behind(self, model: str, label: str) -> int | None:
+        try:
+            return self._ask(model, lambda process: process.version_behind(label))
+        except NotServedError:
+            return None
+
+    def predict(
+        self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None
+    ) -> Answer:
+        return self._ask(model, lambda process: process.predict(inputs, version=version, label=label))
+
+    def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
+        """Waits as long as agreed for a model of a new name; the config is applied all the same."""
+
+        def submit(process: Process) -> None:
+            replica = self._fleet.replicas[self.address]
+            reload = process.submit(config)
+            replica.plan()
+            if not self._clock.wait(lambda: reload.done or replica.process is not process, self._timeout):
+                raise StatusError("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED)
+            if not reload.done:
+                raise UnavailableError("Socket closed")
+            if reload.error is not None:
+                raise reload.error
+
+        self._ask(None, submit)
+
+    def _ask(self, model: str | None, question: Callable[[Process], T]) -> T:
+        if self._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        with translated(self.address):
+            try:
+                return question(self._process(model))
+            except StatusError as error:
+                raise _Status(error) from error
+
+    def _process(self, model: str | None) -> Process:
+        replica = self._fleet.replicas.get(self.address)
+        if replica is not None and replica.hanging:
+            self._clock.sleep(self._timeout)
+            raise StatusError("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED)
+        if replica is None or replica.process is None:
+            raise UnavailableError("failed to connect to all addresses; last error: UNKNOWN: Connection refused")
+        if model not in (None, replica.model):
+            raise NotFoundError(f"Servable not found for request: Latest({model})")
+        return replica.process
+
+
+class _Status(grpc.RpcError):
+    """A status as it comes out of a gRPC stub, so that the errors are told apart where the real ones are."""
+
+    def __init__(self, error: StatusError) -> None:
+        super().__init__(str(error))
+        self._error = error
+
+    def code(self) -> grpc.StatusCode:
+        return self._error.code
+
+    def details(self) -> str:
+        return self._error.message

@@ -1,0 +1,141 @@
+"""Replicas that are late, flap, come, go and restart while a version is proven; simulated, so that it is exact."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.release.journal import Event
+from tests.protocol.world import MODEL, World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """v1 serves everywhere."""
+    made = World()
+    made.approve("retrain-1")
+    assert made.release("retrain-1") == "done"
+    made.approve("retrain-2")
+    assert made.verb("publish", "retrain-2") == "done"
+    yield made
+    made.come_to_rest()
+
+
+def canary(world: World) -> str:
+    return world.verb("canary", "retrain-2")
+
+
+def reasons(world: World) -> str:
+    verdict = world.context("retrain-2").records.last_attempt()
+    return str(verdict)
+
+
+def promoted(world: World, version: int) -> bool:
+    return world.history().of_version(version, Event.PROMOTED) is not None
+
+
+def test_a_replica_stuck_on_the_old_version_fails_the_canary(world: World) -> None:
+    """F26: it answers, and never from the new version; that is waited for, and then never called a success."""
+    world.replicas[1].sleep()
+    before = world.clock.monotonic()
+
+    assert "FAILED" == canary(world)
+    assert "replica-1:8500: v2 not seen yet" in reasons(world)
+    assert world.clock.monotonic() - before > 6.0
+    assert "COULD_NOT_TELL" != world.verb("withdraw", "retrain-2")
+    assert not promoted(world, 2)
+
+
+def test_a_replica_that_flaps_while_it_is_questioned_fails_the_canary(world: World) -> None:
+    """F27: it had the version when it was waited for and lost it when it was asked; one good round is no proof."""
+    flapping = world.replicas[1]
+
+    def restarts_on_the_old_config(address: str) -> None:
+        if address == flapping.address and world.history().state.candidate == 2:
+            flapping.restart()
+
+    world.on_question = restarts_on_the_old_config
+
+    assert "done" != canary(world)
+    assert "replica-1:8500" in reasons(world)
+    assert not promoted(world, 2)
+
+
+def test_a_replica_that_comes_while_others_are_questioned_is_asked_too(world: World) -> None:
+    """F28: the set must hold still, and the newcomer must pass as well."""
+    newcomer = world.replica_elsewhere(3)
+
+    def comes(address: str) -> None:
+        if address == world.replicas[0].address and newcomer.address not in world.fleet.replicas:
+            world.fleet.replicas[newcomer.address] = newcomer
+            newcomer.start()
+
+    world.on_question = comes
+
+    assert "done" == canary(world)
+    assert newcomer.address in world.asked
+
+
+def test_a_bad_newcomer_fails_the_canary(world: World) -> None:
+    """F28: the same, and it cannot load the version: its server gives up at every start and answers nothing."""
+    newcomer = world.replica_elsewhere(3)
+    newcomer.broken.add(2)
+
+    def comes(address: str) -> None:
+        if address == world.replicas[0].address and newcomer.address not in world.fleet.replicas:
+            world.fleet.replicas[newcomer.address] = newcomer
+            newcomer.start()
+
+    world.on_question = comes
+
+    assert "COULD_NOT_TELL" == canary(world)
+    assert newcomer.address in reasons(world)
+    newcomer.broken.clear()
+
+
+def test_a_replica_that_is_replaced_meanwhile_is_not_missed(world: World) -> None:
+    """F29: its address is gone and another stands in for it; the one that stands in is asked."""
+    gone, newcomer = world.replicas[2], world.replica_elsewhere(3)
+
+    def is_replaced(address: str) -> None:
+        if address == world.replicas[0].address and gone.address in world.fleet.replicas:
+            gone.stop()
+            del world.fleet.replicas[gone.address]
+            world.fleet.replicas[newcomer.address] = newcomer
+            newcomer.start()
+
+    world.on_question = is_replaced
+
+    assert "done" == canary(world)
+    assert newcomer.address in world.asked
+    world.replicas[2] = newcomer
+
+
+def test_a_replica_that_goes_for_good_leaves_too_few(world: World) -> None:
+    """F29: gone and not replaced is fewer than expected, and fewer than expected is not known to be good."""
+    gone = world.replicas[2]
+
+    def goes(address: str) -> None:
+        if address == world.replicas[0].address:
+            gone.stop()
+            world.fleet.replicas.pop(gone.address, None)
+
+    world.on_question = goes
+
+    assert "COULD_NOT_TELL" == canary(world)
+    assert "2 of 3 replicas known" in reasons(world)
+    world.fleet.replicas[gone.address] = gone
+
+
+def test_a_replica_that_restarts_on_a_version_it_cannot_load_comes_up_once_that_is_withdrawn(world: World) -> None:
+    """F51: a server that cannot load what its config names gives up at its start; the bad version leaves the config."""
+    for replica in world.replicas:
+        replica.broken.add(2)
+    assert "FAILED" == canary(world)
+    world.replicas[0].restart()
+    world.clock.sleep(3.0)
+    world.verb("withdraw", "retrain-2")
+    world.clock.sleep(5.0)
+
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
+    assert world.history().withdrawal(2) is not None
+    assert f'name: "{MODEL}"' in world.bucket.read(f"serve/{MODEL}.config").decode()

@@ -1,0 +1,121 @@
+"""The release protocol against thousands of made-up histories, and proof that the check would notice.
+
+What is checked is in `invariants.py`; what may happen is in `machine.py`.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from pipeline import layout
+from pipeline.release import config, decisions, going_back
+from pipeline.release import state as transitions
+from pipeline.release.journal import Change, Entry, History, Journal
+from pipeline.release.rollout import Rollout
+from pipeline.release.state import State, resident
+from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.verdict import Verdict
+from tests.protocol.machine import Fleet
+from tests.protocol.world import MODEL, World
+
+EXAMPLES = 2000
+STEPS = 10
+
+CHECKED = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+# To find a planted bug is enough; to find the shortest history that shows it takes longer.
+HUNTED = settings(CHECKED, max_examples=500, phases=[Phase.generate], derandomize=True, report_multiple_bugs=False)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """A million warnings of replicas that were stopped on purpose."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.timeout(300)
+def test_no_history_breaks_an_invariant() -> None:
+    """I1 to I6, after every side effect and at rest."""
+    run_state_machine_as_test(Fleet, settings=CHECKED)
+
+
+def test_it_notices_an_effect_before_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    append = Journal._append
+
+    def effect_first(journal: Journal, entry: Entry) -> bool:
+        bucket: Bucket = journal._bucket
+        base_path = bucket.uri(layout.versions(MODEL))
+        text = config.render(model=MODEL, base_path=base_path, state=entry.state, seq=entry.seq)
+        bucket.replace(layout.config(MODEL), text.encode(), instead_of=bucket.read(layout.config(MODEL)))
+        return append(journal, entry)
+
+    monkeypatch.setattr(Journal, "_append", effect_first)
+
+    with pytest.raises(AssertionError, match="I5: the config renders entry"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_label_on_a_version_in_the_config_that_first_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A roll-back that moves the label without having loaded its target first."""
+
+    def roll_back(state: State, target: int, *, previous: int | None) -> State:
+        return state.model_copy(update={"serving": target, "previous": previous, "candidate": None, "leaving": None})
+
+    monkeypatch.setattr(going_back, "resident", lambda state: (*resident(state), *range(1, state.next_version)))
+    monkeypatch.setattr(transitions, "roll_back", roll_back)
+    monkeypatch.setattr(Rollout, "is_loaded_somewhere", lambda *_: True)
+
+    with pytest.raises(AssertionError, match="by the config that first names it"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than the highest version there is, though another run may have claimed that and not put anything."""
+    claim = decisions.claim
+    buckets: list[Bucket] = []
+
+    def from_a_listing(
+        history: History, *, run_key: str, compared_with: int | None, reason: str, verdict: Verdict
+    ) -> Change | None:
+        change = claim(history, run_key=run_key, compared_with=compared_with, reason=reason, verdict=verdict)
+        if change is None:
+            return None
+        listed = [int(name) for name in buckets[0].names(layout.versions(MODEL))]
+        return Change(change.event, max(listed, default=0) + 1, reason, change.state, verdict)
+
+    made = World.__init__
+
+    def remember(world: World) -> None:
+        made(world)
+        buckets[:] = [world.bucket]
+
+    monkeypatch.setattr(World, "__init__", remember)
+    monkeypatch.setattr(decisions, "claim", from_a_listing)
+
+    with pytest.raises(AssertionError, match="numbers were claimed in this order"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has read the journal, is overtaken, and writes what it rendered all the same."""
+
+    def write(rollout: Rollout, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
+        del instead_of, seq
+        key, bucket = layout.config(MODEL), rollout._bucket
+        there = bucket.names("serve").count(f"{MODEL}.config")
+        bucket.replace(key, content, instead_of=bucket.read(key) if there else None)
+
+    monkeypatch.setattr(Rollout, "_write", write)
+
+    with pytest.raises(AssertionError, match="I3: the config of entry"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)

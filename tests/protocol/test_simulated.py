@@ -1,0 +1,254 @@
+"""What only the simulated fleet has: time of its own, polls out of step, processes that are started again."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pipeline import layout
+from pipeline.release.waiting import Goal, Standing, wait_for
+from pipeline.storage.memory import MemoryBucket
+from serving.errors import UnreachableError
+from serving.replica import Replica
+from tests.protocol.clock import VirtualClock
+from tests.protocol.process import Timing
+from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
+
+MODEL = "digits"
+ONE = (
+    'model_config_list {{ config {{ name: "digits" base_path: "{base}" model_platform: "tensorflow" '
+    "model_version_policy {{ specific {{ versions: {version} }} }} "
+    'version_labels {{ key: "stable" value: {version} }} }} }}'
+)
+
+
+class World:
+    """A fleet of three that polls every second, at 0.2, 0.4 and 0.6."""
+
+    def __init__(self, **timing: float) -> None:
+        self.bucket = MemoryBucket()
+        self.clock = VirtualClock()
+        self.replicas = [
+            SimulatedReplica(
+                f"replica-{number}:8500",
+                model=MODEL,
+                bucket=self.bucket,
+                clock=self.clock,
+                timing=Timing(phase=0.2 * number, **timing),
+            )
+            for number in (1, 2, 3)
+        ]
+        self.fleet = SimulatedFleet(self.replicas, clock=self.clock, expected=3)
+
+    def write(self, version: int) -> None:
+        text = ONE.format(base=self.bucket.uri(layout.versions(MODEL)), version=version)
+        assert self.bucket.create(layout.config(MODEL), text.encode())
+
+    def rewrite(self, change: Callable[[bytes], bytes]) -> None:
+        before = self.bucket.read(layout.config(MODEL))
+        assert self.bucket.replace(layout.config(MODEL), change(before), instead_of=before)
+
+    def add(self, version: int, *, marked: bool = True) -> None:
+        self.bucket.create(f"{layout.version(MODEL, version)}/classifier.json", b"{}")
+        if marked:
+            self.bucket.create(f"{layout.version(MODEL, version)}/saved_model.pb", b"graph")
+
+    def start(self) -> None:
+        for replica in self.replicas:
+            replica.start()
+
+    def behind(self) -> list[int | str | None]:
+        return [self.behind_one(address) for address in self.fleet.addresses()]
+
+    def behind_one(self, address: str, *, timeout: float = 1.0) -> int | str | None:
+        with self.fleet.connect(address, timeout=timeout) as connection:
+            try:
+                return connection.version_behind(MODEL, "stable")
+            except UnreachableError:
+                return "unreachable"
+
+
+@pytest.fixture
+def world() -> World:
+    """Every replica serves version 1."""
+    made = World()
+    made.write(1)
+    made.add(1)
+    made.start()
+    made.clock.sleep(2.0)
+    assert [1, 1, 1] == made.behind()
+    return made
+
+
+def test_time_passes_only_in_sleep() -> None:
+    clock = VirtualClock()
+    before = clock.now()
+    clock.sleep(90.0)
+
+    assert 90.0 == clock.monotonic()
+    assert 90.0 == (clock.now() - before).total_seconds()
+
+
+def test_who_is_due_acts_in_the_order_of_time() -> None:
+    clock = VirtualClock()
+    acts: list[tuple[str, float]] = []
+
+    class Ticking:
+        def __init__(self, name: str, due: float, every: float) -> None:
+            self.name, self.due, self._every = name, due, every
+
+        def act(self) -> None:
+            acts.append((self.name, clock.monotonic()))
+            self.due += self._every
+
+    clock.add(Ticking("slow", 0.5, 2.0))
+    clock.add(Ticking("quick", 0.25, 1.0))
+    clock.sleep(2.5)
+
+    assert [("quick", 0.25), ("slow", 0.5), ("quick", 1.25), ("quick", 2.25), ("slow", 2.5)] == acts
+
+
+def test_replicas_follow_one_after_the_other(world: World) -> None:
+    """The label gets another name, which takes one poll."""
+    world.rewrite(lambda text: text.replace(b"stable", b"newest"))
+    seen = []
+    for _ in range(4):
+        seen.append(world.behind())
+        world.clock.sleep(0.25)
+
+    assert [[1, 1, 1], [None, 1, 1], [None, None, 1], [None, None, None]] == seen
+
+
+def test_an_unfinished_upload_fails_to_load() -> None:
+    world = World()
+    world.add(1, marked=False)
+    world.write(1)
+    world.start()
+    world.clock.sleep(10.0)
+
+    assert ["unreachable"] * 3 == world.behind()
+    world.add(1)
+    world.clock.sleep(3.0)
+    assert [1, 1, 1] == world.behind(), "a process that gave up is started again"
+
+
+def test_a_replica_without_a_config_is_started_again_until_there_is_one() -> None:
+    world = World()
+    world.start()
+    world.clock.sleep(30.0)
+    assert ["unreachable"] * 3 == world.behind()
+    world.add(1)
+    world.write(1)
+    world.clock.sleep(3.0)
+
+    assert [1, 1, 1] == world.behind()
+
+
+def test_a_replica_that_was_stopped_stays_so(world: World) -> None:
+    world.replicas[0].stop()
+    world.clock.sleep(30.0)
+
+    assert ["unreachable", 1, 1] == world.behind()
+
+
+def test_a_restarted_replica_needs_the_time_of_a_load() -> None:
+    world = World(load_seconds=5.0)
+    world.add(1)
+    world.write(1)
+    world.start()
+    world.clock.sleep(6.0)
+    world.replicas[2].restart()
+    world.clock.sleep(4.0)
+    assert [1, 1, "unreachable"] == world.behind()
+    world.clock.sleep(2.0)
+    assert [1, 1, 1] == world.behind()
+
+
+def test_a_process_starts_with_all_its_loads_at_once() -> None:
+    world = World(load_seconds=5.0)
+    for version in (1, 2):
+        world.add(version)
+    world.write(1)
+    world.rewrite(lambda text: text.replace(b"versions: 1", b"versions: 1 versions: 2"))
+    world.start()
+    world.clock.sleep(6.0)
+
+    assert [1, 1, 1] == world.behind()
+
+
+def test_a_replica_that_hangs_costs_the_deadline_and_goes_on_polling(world: World) -> None:
+    world.replicas[0].hanging = True
+    start = world.clock.monotonic()
+
+    assert "unreachable" == world.behind_one("replica-1:8500", timeout=5.0)
+    assert start + 5.0 == world.clock.monotonic()
+    world.replicas[0].hanging = False
+    assert [1, 1, 1] == world.behind()
+
+
+def test_a_refused_connection_costs_nothing(world: World) -> None:
+    world.replicas[0].stop()
+    start = world.clock.monotonic()
+
+    assert "unreachable" == world.behind_one("replica-1:8500", timeout=5.0)
+    assert start == world.clock.monotonic()
+
+
+def test_whoever_is_connected_to_a_replica_that_went_gets_no_answer(world: World) -> None:
+    with world.fleet.connect("replica-1:8500", timeout=1.0) as connection:
+        del world.fleet.replicas["replica-1:8500"]
+
+        assert ("replica-2:8500", "replica-3:8500") == world.fleet.addresses()
+        with pytest.raises(UnreachableError, match="no connection"):
+            connection.version_behind(MODEL, "stable")
+
+
+def test_an_unload_takes_the_time_it_was_given() -> None:
+    world = World(unload_seconds=3.0)
+    world.add(1)
+    world.write(1)
+    world.start()
+    world.clock.sleep(2.0)
+    world.rewrite(lambda _: b"model_config_list {}")
+    world.clock.sleep(2.0)
+    with world.fleet.connect("replica-1:8500", timeout=1.0) as connection:
+        leaving = connection.status(MODEL, 1)
+        world.clock.sleep(3.0)
+        gone = connection.status(MODEL, 1)
+
+    assert leaving is not None
+    assert "UNLOADING" == leaving.state
+    assert gone is not None
+    assert "END" == gone.state
+    assert not gone.failed
+
+
+def test_a_history_happens_twice_in_the_same_way() -> None:
+    def history() -> list[list[int | str | None]]:
+        world = World(load_seconds=0.7)
+        world.add(1)
+        world.write(1)
+        world.start()
+        seen = []
+        for step in range(40):
+            if step == 20:
+                world.replicas[1].restart()
+            world.clock.sleep(0.1)
+            seen.append(world.behind())
+        return seen
+
+    assert history() == history()
+
+
+def test_the_waits_of_the_pipeline_take_virtual_time(world: World) -> None:
+    world.replicas[1].stop()
+    start = world.clock.monotonic()
+
+    def look(replica: Replica) -> Standing:
+        return Standing(replica.address, there=replica.version_behind(MODEL, "stable") == 1, told="the label")
+
+    goal = Goal(words="answer from v1", look=look, deadline=60.0, grace=2.5, wanted=lambda: True)
+    arrival = wait_for(goal, fleet=world.fleet, rpc_seconds=5.0, clock=world.clock)
+
+    assert ("replica-1:8500", "replica-3:8500") == arrival.there
+    assert ["replica-2:8500"] == [standing.address for standing in arrival.missing]
+    assert pytest.approx(60.0, abs=0.2) == world.clock.monotonic() - start

@@ -1,0 +1,298 @@
+"""The verbs of a release on a bucket in memory, simulated replicas and a simulated MLflow: a fleet in microseconds.
+
+Every side effect goes through `World.effect`, where an actor can be ended, an answer lost, or another actor let in.
+What must hold after each single effect is checked there.
+"""
+
+import base64
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline import layout
+from pipeline.context import Context, Ports, make_context
+from pipeline.errors import StorageError, UnderstudyError
+from pipeline.mirror import Mlflow
+from pipeline.records import (
+    GateRecord,
+    GoldenAnswer,
+    LabelledImage,
+    ProbeSet,
+    Record,
+    SnapshotRecord,
+    SpecRecord,
+    TrainRecord,
+)
+from pipeline.release.going_back import Wish
+from pipeline.release.journal import History
+from pipeline.settings import Settings
+from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
+from pipeline.storage.memory import MemoryBucket
+from pipeline.storage.sums import folder_digest
+from pipeline.verbs.once import RUN_VERBS, run_once
+from pipeline.verbs.reconcile import reconcile
+from pipeline.verbs.rollback import rollback
+from pipeline.verdicts.verdict import Decision, Verdict
+from serving.apis import model_server_config_pb2
+from serving.errors import ServingError
+from serving.replica import STABLE, Answer
+from serving.wire import Array
+from tests.fleet import LABELS, Classifier
+from tests.mlflow_registry import MlflowRegistry
+from tests.protocol import invariants
+from tests.protocol.clock import VirtualClock
+from tests.protocol.process import Timing
+from tests.protocol.simulated import Connection, SimulatedFleet, SimulatedReplica
+
+MODEL = "digits"
+REPLICAS = 3
+IMAGE = b"1 one"
+PASS = Verdict(decision=Decision.PASS, reasons=("good",))
+# Longer than any verb may be silent before others take over.
+_ABANDONED = 2 * 3600.0
+VERBS = {verb.name: verb for verb in RUN_VERBS}
+
+SPEC = ModelSpec(
+    name=MODEL,
+    description="digits",
+    owner="understudy",
+    data=Data(images="builtin:digits"),
+    image=Image(height=8, width=8, channels=1),
+    training=Training(epochs=1),
+    # How long an answer takes says nothing where time is not real.
+    canary=CanaryPolicy(latency_rounds=3, latency_slack_ms=60_000),
+)
+
+
+class Crash(BaseException):
+    """The process is gone. Nothing of ours may catch it."""
+
+
+class Fate(StrEnum):
+    """What becomes of an actor at a side effect."""
+
+    CRASH_BEFORE = "crashes before it"
+    CRASH_AFTER = "crashes after it"
+    REFUSED = "is refused by the bucket"
+    ANSWER_LOST = "loses the answer to it"
+
+
+@dataclass
+class Interruption:
+    """What happens at the effect with this number, counted from 1: somebody else acts first, and then a fate."""
+
+    at: int
+    fate: Fate | None = None
+    meanwhile: Callable[[], object] | None = None
+
+
+class _Fleet(SimulatedFleet):
+    """To hand a config to a replica is a side effect too."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world.replicas, clock=world.clock, expected=REPLICAS)
+        self._world = world
+
+    def connect(self, address: str, *, timeout: float) -> Connection:
+        return _Connection(self._world, address, timeout)
+
+
+class _Connection(Connection):
+    def __init__(self, world: "World", address: str, timeout: float) -> None:
+        super().__init__(address, world.fleet, world.clock, timeout)
+        self._world = world
+
+    def predict(
+        self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None
+    ) -> Answer:
+        self._world.asked.add(self.address)
+        self._world.on_question(self.address)
+        return super().predict(model, inputs, version=version, label=label)
+
+    def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
+        def happens() -> bool:
+            super(_Connection, self).reload(config)
+            return True
+
+        self._world.effect("reload", happens)
+
+
+class World:
+    """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.bucket = MemoryBucket(self.effect)
+        self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
+        self.replicas = [self._replica(number) for number in range(REPLICAS)]
+        self.fleet = _Fleet(self)
+        self.watch = invariants.Watch(self.bucket, MODEL)
+        self.on_question: Callable[[str], None] = lambda *_: None
+        self.asked: set[str] = set()
+        self._interruption: Interruption | None = None
+        self._effects = 0
+        self._keys = itertools.count(1)
+        self._settings = Settings(
+            replicas=",".join(replica.address for replica in self.replicas),
+            config_poll_seconds=1.0,
+            rpc_seconds=1.0,
+            load_seconds=6.0,
+            follow_seconds=6.0,
+            actor="ann",
+        )
+        self.context("init-0").rollout.settle(first=True)
+        for replica in self.replicas:
+            replica.start()
+
+    def replica_elsewhere(self, number: int) -> SimulatedReplica:
+        """One that is not started, and that the fleet does not know of."""
+        return self._replica(number)
+
+    def _replica(self, number: int) -> SimulatedReplica:
+        return SimulatedReplica(
+            f"replica-{number}:8500",
+            model=MODEL,
+            bucket=self.bucket,
+            clock=self.clock,
+            timing=Timing(phase=0.3 * number, load_seconds=0.2),
+        )
+
+    def effect(self, key: str, happens: Callable[[], bool]) -> bool:
+        """Let a side effect happen, or what was planned for it."""
+        self._effects += 1
+        plan = self._interruption
+        if plan is None or self._effects != plan.at:
+            return self._do(key, happens)
+        self._interruption = None
+        if plan.meanwhile is not None:
+            plan.meanwhile()
+        if plan.fate is None:
+            return self._do(key, happens)
+        if plan.fate is Fate.CRASH_BEFORE:
+            raise Crash
+        if plan.fate is Fate.REFUSED:
+            raise StorageError(f"cannot write {key}: 503")
+        done = self._do(key, happens)
+        if plan.fate is Fate.CRASH_AFTER:
+            raise Crash
+        raise StorageError(f"cannot write {key}: the answer was lost, and it was {done}")
+
+    def _do(self, key: str, happens: Callable[[], bool]) -> bool:
+        done = happens()
+        self.watch.after_effect(key)
+        return done
+
+    def context(self, run_key: str) -> Context:
+        ports = Ports(self.bucket, self.fleet, Mlflow("http://mlflow", self.mlflow.transport), self.clock)
+        return make_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
+
+    def history(self) -> History:
+        return self.context("look-0").journal.read()
+
+    def new_key(self, kind: str) -> str:
+        return f"{kind}-{next(self._keys):04d}"
+
+    def approve(self, run_key: str, *, shift: int = 0) -> None:
+        """A run as it is when the gate has said yes to a model that is right, or shifted by so many classes."""
+        context = self.context(run_key)
+        key = layout.exported(MODEL, run_key, "0" * 16)
+        # The key makes no two models the same.
+        self.bucket.create(f"{key}/classifier.json", json.dumps({"shift": shift}).encode())
+        self.bucket.create(f"{key}/saved_model.pb", f"graph of {run_key}".encode())
+        files = self.bucket.sums(key)
+        probabilities, label = Classifier().answer(IMAGE)
+        golden = GoldenAnswer(
+            image=base64.b64encode(IMAGE).decode(), label=label.decode(), probabilities=tuple(probabilities)
+        )
+        spec = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
+        mlflow_run = self.mlflow.trained(run_key)
+        records: list[Record] = [
+            SpecRecord(spec=spec),
+            SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),
+            TrainRecord(
+                model_key=key,
+                files=files,
+                model_digest=folder_digest(files),
+                mlflow_run=mlflow_run,
+                mlflow_model=f"m-{mlflow_run}",
+                metrics={},
+            ),
+            GateRecord(verdict=PASS, serving_version=self.history().state.serving),
+            ProbeSet(golden=(golden,), fresh=(LabelledImage(image=golden.image, label=golden.label),)),
+        ]
+        for record in records:
+            context.records.finish(record)
+
+    def verb(self, name: str, run_key: str, interruption: Interruption | None = None) -> str:
+        """A verb of a run as the command line carries it out; how it ended, in a word."""
+        return self._act(lambda: run_once(VERBS[name], self.context(run_key)), interruption)
+
+    def release(self, run_key: str) -> str:
+        """What the retrain DAG does once the gate has approved: two tasks that fail are followed by `withdraw`."""
+        ended = self.verb("publish", run_key)
+        for name in ("canary", "promote"):
+            if ended == "done":
+                ended = self.verb(name, run_key)
+        if ended not in ("done", "DECLINED"):
+            self.verb("withdraw", run_key)
+        return ended
+
+    def roll_back(self, to: str, *, run_key: str, seen: int, interruption: Interruption | None = None) -> str:
+        wish = Wish(run_key, to, "it is bad", seen)
+        return self._act(lambda: rollback(self.context(run_key), wish), interruption)
+
+    def answering(self) -> dict[str, int | None]:
+        """The version behind the label, of each replica that answers."""
+        found: dict[str, int | None] = {}
+        for address in self.fleet.addresses():
+            try:
+                found[address] = self.fleet.connect(address, timeout=1.0).version_behind(MODEL, STABLE)
+            except ServingError:
+                continue
+        return found
+
+    def loaded(self) -> dict[str, list[int]]:
+        """The versions every replica has in memory."""
+        return {
+            address: [
+                each.version for each in self.fleet.connect(address, timeout=1.0).statuses(MODEL) if each.available
+            ]
+            for address in self.fleet.addresses()
+        }
+
+    def reconcile(self, interruption: Interruption | None = None) -> str:
+        key = self.new_key("reconcile")
+        return self._act(lambda: reconcile(self.context(key)).require_complete(), interruption)
+
+    def _act(self, work: Callable[[], object], interruption: Interruption | None) -> str:
+        before = self._interruption, self._effects
+        self._interruption, self._effects = interruption, 0
+        try:
+            work()
+        except UnderstudyError as error:
+            return error.exit_code.name
+        except Crash:
+            return "crashed"
+        finally:
+            # An actor who acted in between leaves the one it interrupted to its own plan.
+            self._interruption, self._effects = before
+        return "done"
+
+    def come_to_rest(self) -> None:
+        """Every server is well again, and somebody looks after what was left half done."""
+        for replica in self.replicas:
+            replica.broken.clear()
+            replica.wake()
+            replica.restart()
+        self.mlflow.down = False
+        self.clock.sleep(_ABANDONED)
+        ended = self.reconcile()
+        self.clock.sleep(5.0)
+        assert ended == "done", f"nobody could mend {self.history().state}: {ended}"
+        self.watch.after_act(self.answering())
+        self.watch.at_rest(self.answering(), self.loaded())
+        before = self.history().seq
+        assert self.reconcile() == "done"
+        assert self.history().seq == before, "I6: there was still something to mend"
