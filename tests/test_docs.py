@@ -37,7 +37,7 @@ def test_every_make_target_named_in_the_readme_exists() -> None:
 
 
 def test_every_link_and_picture_of_the_readme_is_there() -> None:
-    targets = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    targets = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
 
     assert targets
     assert [] == [link for link in targets if not (PROJECT / link).exists()]

@@ -13,7 +13,7 @@ from serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
-_ROUND_SECONDS = 0.1
+_ROUND_SECONDS = 0.05
 _TELL_SECONDS = 5.0
 
 

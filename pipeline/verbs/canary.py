@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pipeline.context import Context
@@ -79,14 +80,16 @@ def _judge(context: Context, arrival: Arrival, *, version: int, serving: int | N
         if beside and not beside.complete:
             told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
             return Verdict(decision=Decision.UNKNOWN, reasons=(told,))
-        reports |= {address: _question(context, address, questions) for address in late}
+        with ThreadPoolExecutor(context.settings.canary_threads) as pool:
+            answers = pool.map(partial(_question, context, questions=questions), late)
+            reports |= dict(zip(late, answers, strict=True))
         arrival = context.rollout.wait_loaded(version)
     answered = verdict_on(list(reports.values()))
     # A wrong answer stays one, wherever its replica has gone since.
     return answered if reports and answered.decision is Decision.FAIL else arrival.verdict()
 
 
-def _question(context: Context, address: str, questions: Questions) -> ReplicaReport:
+def _question(context: Context, address: str, *, questions: Questions) -> ReplicaReport:
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         report = question(replica, questions)
     log.info(

@@ -138,6 +138,7 @@ class World:
             replicas=",".join(replica.address for replica in self.replicas),
             config_poll_seconds=1.0,
             rpc_seconds=1.0,
+            canary_threads=1,
             load_seconds=6.0,
             follow_seconds=6.0,
             actor="ann",
