@@ -5,7 +5,7 @@ in production: a failure here is told and changes nothing, and the next release 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,9 +51,9 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, trained: Callable[[i
     """
     try:
         with _registry(mlflow, model) as registry:
-            registry.register_published(history, trained)
-            registry.tell_decisions(history)
-            registry.point(history.state)
+            registered = registry.register_published(history, trained)
+            registry.tell_decisions(history, registered)
+            registry.point(history.state, registered)
     except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
         problem = f"MLflow does not mirror the journal: {type(error).__name__}: {error}"
         log.warning("%s", problem)
@@ -122,14 +122,17 @@ class _Registry:
         self._client = client
         self._model = model
 
-    def register_published(self, history: History, trained: Callable[[int], Trained | None]) -> None:
-        """Register every published version, once: an existing one is found by its tag."""
-        self._call("POST", "registered-models/create", {"name": self._model}, accept=("RESOURCE_ALREADY_EXISTS",))
+    def register_published(self, history: History, trained: Callable[[int], Trained | None]) -> dict[int, _Registered]:
+        """Register every published version, once: an existing one is found by its tag. All that are registered then."""
+        registered = self._registered()
         published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
-        for version in sorted(published - set(self._registered())):
-            kept = trained(version)
-            if kept is not None:
-                self._register(version, kept, run_key=_run_key(history, version))
+        missing = {version: trained(version) for version in sorted(published - set(registered))}
+        new = {version: kept for version, kept in missing.items() if kept is not None}
+        if new:
+            self._call("POST", "registered-models/create", {"name": self._model}, accept=("RESOURCE_ALREADY_EXISTS",))
+        for version, kept in new.items():
+            self._register(version, kept, run_key=_run_key(history, version))
+        return self._registered() if new else registered
 
     def _register(self, version: int, trained: Trained, *, run_key: str) -> None:
         self.tag_run(trained.run, "served_version", str(version))
@@ -143,33 +146,37 @@ class _Registry:
         }
         self._call("POST", "model-versions/create", body)
 
-    def tell_decisions(self, history: History) -> None:
+    def tell_decisions(self, history: History, registered: Mapping[int, _Registered]) -> None:
         """Tag each version and its run with what became of it; only where that has changed."""
-        for version, registered in self._registered().items():
+        for version, each in registered.items():
             decision = decision_about(history, version)
-            if registered.decision != decision:
-                self.tag_run(registered.run, "decision", decision)
-                tag = {"name": self._model, "version": registered.number, "key": "decision", "value": decision}
+            if each.decision != decision:
+                self.tag_run(each.run, "decision", decision)
+                tag = {"name": self._model, "version": each.number, "key": "decision", "value": decision}
                 self._call("POST", "model-versions/set-tag", tag)
 
-    def point(self, state: State) -> None:
-        """Set the alias of every taken role and remove those of free ones."""
-        registered = self._registered()
-        wanted = wanted_aliases(state)
+    def point(self, state: State, registered: Mapping[int, _Registered]) -> None:
+        """Set the alias of every taken role and remove those of free ones; only where that has changed."""
+        roles = wanted_aliases(state).items()
+        wanted = {alias: registered[version].number for alias, version in roles if version in registered}
+        found = self._pointed()
         for alias in _ALIASES:
             where = {"name": self._model, "alias": alias}
-            target = registered.get(wanted.get(alias, 0))
-            if target is None:
-                self._call("DELETE", "registered-models/alias", where, accept=("RESOURCE_DOES_NOT_EXIST",))
-            else:
-                self._call("POST", "registered-models/alias", where | {"version": target.number})
+            if alias in found and alias not in wanted:
+                self._call("DELETE", "registered-models/alias", where)
+            elif found.get(alias) != wanted.get(alias):
+                self._call("POST", "registered-models/alias", where | {"version": wanted[alias]})
 
     def aliases(self) -> dict[str, int]:
-        reply = self._call("GET", "registered-models/get", {"name": self._model}, accept=("RESOURCE_DOES_NOT_EXIST",))
+        """The served version behind each of our aliases; one that points at nothing of ours is as good as none."""
         served = {registered.number: version for version, registered in self._registered().items()}
+        return {alias: served[number] for alias, number in self._pointed().items() if number in served}
+
+    def _pointed(self) -> dict[str, str]:
+        """MLflow's own number behind each of our aliases."""
+        reply = self._call("GET", "registered-models/get", {"name": self._model}, accept=("RESOURCE_DOES_NOT_EXIST",))
         listed = reply.get("registered_model", {}).get("aliases", [])
-        ours = [each for each in listed if each["alias"] in _ALIASES and each["version"] in served]
-        return {each["alias"]: served[each["version"]] for each in ours}
+        return {each["alias"]: str(each["version"]) for each in listed if each["alias"] in _ALIASES}
 
     def tag_run(self, run: str, key: str, value: str) -> None:
         self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})

@@ -50,23 +50,31 @@ def _take_back(context: Context, version: int, run_key: str) -> str:
             history, version=version, run_key=run_key, reason=f"promotion stopped: {reason}"
         )
     )
-    back = _label_is_back(context, history) if history.state.leaving == version else False
+    if history.state.leaving == version:
+        _wait_for_label(context, history)
     context.journal.decide(
         lambda history: decisions.withdraw(history, version=version, run_key=run_key, reason=reason, verdict=verdict)
     )
-    target = history.state.serving
-    if back and target is not None:
-        context.journal.decide(
-            lambda history: decisions.confirm(history, version=target) if history.state.serving == target else None
-        )
+    _confirm_label(context)
     return reason
 
 
-def _label_is_back(context: Context, history: History) -> bool:
+def _wait_for_label(context: Context, history: History) -> None:
     """Nobody loses the answer: the version stays loaded until the label has left it on every replica that speaks."""
     context.rollout.settle()
     assert history.state.serving is not None, "a version leaves only for another that serves"
     arrival = context.rollout.wait_followed(history.state.serving, best_effort=True)
     if arrival.missing:
         log.warning("the label has not come back everywhere: %s", arrival)
-    return arrival.complete
+
+
+def _confirm_label(context: Context) -> None:
+    """Say so where the label has come back everywhere."""
+    history = context.rollout.settle()
+    serving = history.state.serving
+    if serving is None or history.state.leaving is not None or history.is_confirmed(serving):
+        return
+    if context.rollout.wait_followed(serving, best_effort=True).complete:
+        context.journal.decide(
+            lambda history: decisions.confirm(history, version=serving) if history.state.serving == serving else None
+        )

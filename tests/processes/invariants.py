@@ -48,7 +48,8 @@ class Invariants:
         state = history.state
         base_path = str(self._world.bucket / layout.versions(MODEL))
         wanted = render(model=MODEL, base_path=base_path, state=state, seq=history.seq)
-        assert wanted == self._world.config.read_text()
+        # A verb that fails may leave an entry that moves nothing, and is then in no hurry to render it.
+        assert _directives(wanted) == _directives(self._world.config.read_text())
         loaded = [list(resident(state))] * len(self._world.replicas)
         assert eventually(lambda: loaded == _loaded(self._world), 20.0), f"{loaded} != {_loaded(self._world)}"
         answering = [state.serving] * len(self._world.replicas)
@@ -136,6 +137,11 @@ def _what_is_recorded_has_happened(world: World, history: History) -> None:
         back = find(RollbackRecord)
         if back:
             assert history.of_version(back.version, Event.ROLLED_BACK)
+
+
+def _directives(config: str) -> str:
+    """What servers read of a config; a comment names the entry it renders."""
+    return config.partition("\n")[2]
 
 
 def _loaded(world: World) -> list[list[int]]:

@@ -112,8 +112,9 @@ def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.
     def write(rollout: Rollout, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         del instead_of, seq
         key, bucket = layout.config(MODEL), rollout._bucket
-        there = bucket.names("serve").count(f"{MODEL}.config")
-        bucket.replace(key, content, instead_of=bucket.read(key) if there else None)
+        if not bucket.create(key, content):
+            while not bucket.replace(key, content, instead_of=bucket.read(key)):
+                pass
 
     monkeypatch.setattr(Rollout, "_write", write)
 

@@ -51,7 +51,7 @@ REPLICAS = 3
 IMAGE = b"1 one"
 PASS = Verdict(decision=Decision.PASS, reasons=("good",))
 # Longer than any verb may be silent before others take over.
-_ABANDONED = 2 * 3600.0
+_ABANDONED = 60.0
 VERBS = {verb.name: verb for verb in RUN_VERBS}
 
 SPEC = ModelSpec(
@@ -141,6 +141,7 @@ class World:
             canary_threads=1,
             load_seconds=6.0,
             follow_seconds=6.0,
+            abandoned_seconds=_ABANDONED,
             actor="ann",
         )
         self.context("init-0").rollout.settle(first=True)
@@ -288,7 +289,7 @@ class World:
             replica.wake()
             replica.restart()
         self.mlflow.down = False
-        self.clock.sleep(_ABANDONED)
+        self.clock.sleep(_ABANDONED + 1.0)
         ended = self.reconcile()
         self.clock.sleep(5.0)
         assert ended == "done", f"nobody could mend {self.history().state}: {ended}"
