@@ -92,7 +92,9 @@ def announcement(spec: ModelSpec) -> Any:
         from pipeline.run_records import RunRecords  # noqa: PLC0415
         from pipeline.storage.opening import open_bucket  # noqa: PLC0415
 
-        promoted = RunRecords(open_bucket(load_settings().root), spec.name, run_key).need(PromoteRecord)
+        settings = load_settings()
+        bucket = open_bucket(settings.root, seconds=settings.storage_seconds)
+        promoted = RunRecords(bucket, spec.name, run_key).need(PromoteRecord)
         yield Metadata(production, extra={"version": promoted.version, "run_key": run_key})
 
     return announce(KEY)

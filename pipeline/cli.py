@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, field_validator
 from rich.console import Console
 
+from pipeline import layout
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
 from pipeline.release.abandoned import RECONCILE_KIND
 from pipeline.settings import load_settings
 from pipeline.spec import parse
+from pipeline.storage.opening import make_bucket
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
@@ -51,8 +53,15 @@ class RollbackForm(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    to: str = Field(default="previous", pattern=r"^(previous|[1-9][0-9]{0,17})$")
+    to: str = "previous"
     reason: str = ""
+
+    @field_validator("to")
+    @classmethod
+    def _target(cls, to: str) -> str:
+        if to != "previous" and layout.version_number(to) is None:
+            raise ValueError("give a version number, or: previous")
+        return to
 
 
 @app.command("rollback")
@@ -75,6 +84,8 @@ def rollback_command(
     # A run that waited in a queue is about what served when it was asked for; by hand that is now.
     asked_at = _asked_at(run) if run else None
     context = make_context(settings, model=model, run_key=run_key)
+    if plan_only and without_bucket:
+        raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
         wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
         typer.echo(plan(context, wish)[1])
@@ -82,14 +93,17 @@ def rollback_command(
     with _canonical_line("rollback", context) as line:
         if without_bucket:
             move_label(context, form.to)
-        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
-        line.update(rollback(context, wish).summary())
+        else:
+            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
+            line.update(rollback(context, wish).summary())
 
 
 @app.command("init")
 def init_command(model: Model) -> None:
     """Create the config the model servers read, before anything was released; changes nothing later."""
-    context = make_context(load_settings(), model=model, run_key="init-0")
+    settings = load_settings()
+    make_bucket(settings.root)
+    context = make_context(settings, model=model, run_key="init-0")
     history = context.rollout.settle(first=True)
     typer.echo(f"{model}: {history.state}")
 
@@ -111,7 +125,8 @@ def history_command(model: Model, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(history_as_json(model, history), indent=1))
     else:
-        Console().print(history_tables(model, history))
+        # Whoever reads it through a pipe wants whole lines.
+        Console(width=None if sys.stdout.isatty() else 400).print(history_tables(model, history))
 
 
 @app.command("reconcile")

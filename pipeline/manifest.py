@@ -99,8 +99,8 @@ class Manifests:
         if published is None or published.manifest is None:
             raise MissingError(f"the journal knows of no manifest of v{version}")
         key = layout.manifest(self._model, version)
-        content = self._bucket.read(key).decode()
-        if _sha256(content) != published.manifest:
+        content = self._bucket.read(key)
+        if hashlib.sha256(content).hexdigest() != published.manifest:
             raise DamagedError(f"{key} is not the manifest that journal entry {published.seq} has seen")
         return Manifest.model_validate_json(content)
 

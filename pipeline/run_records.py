@@ -4,16 +4,22 @@ A record is created once and never changed: it is the final answer of its verb f
 record answers with it instead of working again; of two copies that work at once, the first to finish has answered.
 """
 
+import logging
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from pipeline import layout
-from pipeline.errors import BadInputError, MissingError
+from pipeline.errors import BadInputError, DamagedError, MissingError
 from pipeline.records import LEFT_BY, NAMES, Record
 from pipeline.storage.bucket import Bucket
+from pipeline.validation import problems
 from pipeline.verdicts.verdict import Verdict
 
 R = TypeVar("R", bound=Record)
+
+log = logging.getLogger(__name__)
 
 # Names of attempts sort by it.
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
@@ -26,11 +32,18 @@ class RunRecords:
         self._key = key
 
     def find(self, kind: type[R]) -> R | None:
+        """The record a verb has left; None where it has left none.
+
+        Raises:
+            DamagedError: what is there cannot be read as one.
+        """
+        key = layout.record(self._model, self._key, NAMES[kind])
         try:
-            content = self._bucket.read(layout.record(self._model, self._key, NAMES[kind]))
+            return kind.model_validate_json(self._bucket.read(key))
         except MissingError:
             return None
-        return kind.model_validate_json(content)
+        except ValidationError as error:
+            raise DamagedError(f"{key} is no record of {NAMES[kind]}: {problems(error)}; restore it") from error
 
     def need(self, kind: type[R]) -> R:
         """The record an earlier verb left.
@@ -61,8 +74,13 @@ class RunRecords:
         key = layout.attempt(self._model, self._key, name, f"{datetime.now(UTC):{_MOMENT}}")
         self._bucket.create(key, verdict.model_dump_json(indent=1).encode())
 
-    def last_attempt(self, *, after: datetime | None = None) -> Verdict | None:
-        """The newest verdict that did not end the run, if it was given after that moment."""
+    def last_attempt(self, *, of: str | None = None) -> Verdict | None:
+        """The newest verdict that did not end the run, of one verb or of any; one that is none is passed over."""
         folder = layout.attempts(self._model, self._key)
-        names = [name for name in self._bucket.names(folder) if after is None or name > f"{after:{_MOMENT}}"]
-        return Verdict.model_validate_json(self._bucket.read(f"{folder}/{names[-1]}")) if names else None
+        names = [name for name in self._bucket.names(folder) if of is None or name.endswith(f"-{of}.json")]
+        for name in reversed(names):
+            try:
+                return Verdict.model_validate_json(self._bucket.read(f"{folder}/{name}"))
+            except ValidationError:
+                log.warning("%s/%s is no verdict; passed over", folder, name)
+        return None

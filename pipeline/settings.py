@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, Json, ValidationError, field_validator
+from pydantic import Field, Json, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import BadInputError
@@ -54,8 +54,16 @@ class Settings(BaseSettings):
     @field_validator("root")
     @classmethod
     def _address(cls, root: str) -> str:
+        if not root.strip() or (":/" in root and "://" not in root):
+            raise ValueError("give a folder, or gs://bucket/prefix")
         # A path goes into the servers' config, and a server does not share our working directory.
         return root if "://" in root else str(Path(root).absolute())
+
+    @model_validator(mode="after")
+    def _patient(self) -> "Settings":
+        if self.abandoned_seconds <= self.load_seconds + self.follow_seconds:
+            raise ValueError("abandoned_seconds must be longer than a verb may wait: load_seconds + follow_seconds")
+        return self
 
     @field_validator("models")
     @classmethod

@@ -66,6 +66,8 @@ class World:
         return self.bucket / layout.config(MODEL)
 
     def start(self, count: int = 2) -> None:
+        if not self.cloud:
+            self.bucket.mkdir(parents=True, exist_ok=True)
         self.context("init-0").rollout.settle(first=True)
         config = f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config
         self.replicas = [RunningReplica(config) for _ in range(count)]

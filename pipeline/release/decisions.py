@@ -77,7 +77,7 @@ def confirm(history: History, *, version: int) -> Change | None:
     if history.is_confirmed(version):
         return None
     if history.state.serving != version:
-        raise DeclinedError(f"v{version} was made to serve, and then {_last_move(history)}")
+        raise DeclinedError(f"v{version} was made to serve, and then {_how_it_was_left(history)}")
     return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
 
 
@@ -136,8 +136,9 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
 
 
 def _is_the_first(history: History, version: int) -> None:
-    """Only the first release may be taken back to nothing at all."""
-    others = sorted({e.version for e in history.entries if e.event is Event.PROMOTED} - {version})
+    """Only where no other version was ever good may one be taken back to nothing at all."""
+    promoted = {entry.version for entry in history.entries if entry.event is Event.PROMOTED} - {version}
+    others = sorted(other for other in promoted if history.was_good(other))
     if others:
         known = ", ".join(f"v{other}" for other in others)
         raise CouldNotTellError(f"v{version} serves and nothing good is left beside it; roll back --to one of {known}")
@@ -171,6 +172,6 @@ def _displace(history: History, occupant: int, *, by: int) -> str:
     return f"to be proven; takes the seat of v{occupant}, which was neither promoted nor withdrawn"
 
 
-def _last_move(history: History) -> str:
+def _how_it_was_left(history: History) -> str:
     entry = next((e for e in reversed(history.entries) if e.event in (*GIVEN_TRAFFIC, Event.WITHDRAWN)), None)
     return f"v{entry.version} {entry.event} by {entry.actor}: {entry.reason}" if entry else "the journal moved"

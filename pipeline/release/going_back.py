@@ -13,8 +13,7 @@ from pipeline.release.state import resident
 class Wish:
     """What a person asked for: `to` is `previous` or a number.
 
-    `seen` is the last entry of the journal when it was asked, and decides what "previous" means. No clock does: the
-    person's may be wrong.
+    `seen` is the last entry of the journal when it was asked, and decides what "previous" means.
     """
 
     run_key: str
@@ -45,7 +44,7 @@ def targets_of(history: History, wish: Wish) -> list[int]:
     return [version]
 
 
-def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Change | None:
+def next_step(history: History, *, wish: Wish, target: int, loaded: bool, taking_over: bool = False) -> Change | None:
     """The next entry towards `target` serving.
 
     Args:
@@ -53,6 +52,8 @@ def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Cha
         wish: what was asked for.
         target: one of `targets_of`.
         loaded: whether a replica was seen to have the target in memory.
+        taking_over: whether another roll-back has exposed the target and is not at work any more; it is exposed anew,
+            so that nobody takes this one for abandoned too.
 
     Returns:
         None where the label is on the target, or where the target must be waited for.
@@ -67,13 +68,14 @@ def next_step(history: History, *, wish: Wish, target: int, loaded: bool) -> Cha
     if done:
         raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
     _require_not_overtaken(history, wish)
-    if state.leaving is not None:
+    at_hand = loaded and target in resident(state)
+    if state.leaving is not None and not (at_hand and state.leaving == target):
         told = f"a newer roll-back, to v{target}, does not wait for it"
         return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
-    if loaded and target in resident(state):
+    if at_hand:
         after = transitions.roll_back(state, target, previous=history.good_before(target))
         return Change(Event.ROLLED_BACK, target, wish.reason, after)
-    if state.candidate == target:
+    if state.candidate == target and not taking_over:
         return None
     return Change(Event.EXPOSED, target, f"to roll back to it: {wish.reason}", transitions.expose(state, target))
 

@@ -156,7 +156,7 @@ class Journal:
         """All entries.
 
         Raises:
-            StorageError: an entry is missing in the middle or cannot be read: nothing may be decided on half a history.
+            StorageError: an entry is missing in the middle or is none: nothing may be decided on half a history.
         """
         names = self._bucket.names(layout.journal(self._model))
         sequences = {seq for name in names if (seq := layout.entry_sequence(name)) is not None}
@@ -164,8 +164,11 @@ class Journal:
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
         # An entry never changes, so what was read before is not read again.
-        new = [layout.entry(self._model, seq) for seq in sorted(sequences) if seq > self._known.seq]
-        entries = tuple(map(_parsed, new, self._bucket.read_all(new)))
+        new = [seq for seq in sorted(sequences) if seq > self._known.seq]
+        contents = self._bucket.read_all([layout.entry(self._model, seq) for seq in new])
+        entries = tuple(
+            _parsed(layout.entry(self._model, seq), seq, each) for seq, each in zip(new, contents, strict=True)
+        )
         self._known = History((*self._known.entries, *entries))
         return self._known
 
@@ -218,8 +221,11 @@ class Journal:
         )
 
 
-def _parsed(key: str, content: bytes) -> Entry:
+def _parsed(key: str, seq: int, content: bytes) -> Entry:
     try:
-        return Entry.model_validate_json(content)
+        entry = Entry.model_validate_json(content)
     except ValidationError as error:
         raise StorageError(f"{key} is no journal entry: {problems(error)}; restore it as it was written") from error
+    if entry.seq != seq:
+        raise StorageError(f"{key} holds entry {entry.seq}; restore both as they were written")
+    return entry

@@ -13,7 +13,7 @@ from pipeline.release.state import State, resident
 from pipeline.release.waiting import Arrival, Goal, Standing, wait_for
 from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
-from serving.errors import ServingError
+from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
 from serving.replica import STABLE, Replica
 
@@ -44,23 +44,21 @@ class Rollout:
         unless this is the `first` time: a name or a bucket that was mistyped leaves no trace.
 
         Raises:
-            StorageError: the bucket refused; the config is an older entry's, and the next verb will try again.
+            StorageError: the bucket refused, and the next verb tries again; or the journal has lost its last entries.
         """
         while True:
-            found = self._config()
+            found = self.config()
             history = self._journal.read()
-            wanted = self._render(history)
-            if found == wanted or not (history.entries or first):
+            _require_whole(history, found)
+            wanted = self.rendered(history)
+            if found == wanted or not (history.entries or (first and found is None)):
                 return history
             self._write(wanted, instead_of=found, seq=history.seq)
 
-    def rendered_entry(self) -> int | None:
-        """The journal entry the config file renders; None where there is no such file, or it is not ours."""
-        return config.rendered_entry((self._config() or b"").decode())
-
-    def is_loaded_somewhere(self, version: int) -> bool:
-        """Whether any replica says now that it has `version` in memory."""
-        return any(self._has_loaded(address, version) for address in self.fleet.addresses())
+    def is_loaded_somewhere(self, version: int) -> bool | None:
+        """Whether any replica says now that it has `version` in memory; None where none gives an answer."""
+        answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
+        return None if all(answer is None for answer in answers) else any(answers)
 
     def wait_loaded(self, version: int, *, best_effort: bool = False) -> Arrival:
         """Wait until every replica has `version` loaded; returns early where a replica says it cannot load it.
@@ -127,6 +125,7 @@ class Rollout:
     ) -> Arrival:
         """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed."""
         now: list[State] = []
+        healed: set[str] = set()
 
         def still_wanted() -> bool:
             now[:] = [self.settle().state]  # a slower writer may have left an older config, and died
@@ -136,8 +135,9 @@ class Rollout:
             serving = now[0].serving
             if serving is None:
                 return
-            done = heal_if_stuck(replica, model=self._model, base_path=self._base_path, serving=serving)
-            if done:
+            done = heal_if_stuck(replica, model=self._model, base_path=self.base_path, serving=serving)
+            if done and done not in healed:
+                healed.add(done)
                 log.warning("%s", done)
 
         goal = Goal(
@@ -152,33 +152,45 @@ class Rollout:
         )
         return wait_for(goal, fleet=self.fleet, rpc_seconds=self._settings.rpc_seconds, clock=self._clock)
 
-    def _has_loaded(self, address: str, version: int) -> bool:
+    def _has_loaded(self, address: str, version: int) -> bool | None:
         with self.fleet.connect(address, timeout=self._settings.rpc_seconds) as replica:
             try:
                 status = replica.status(self._model, version)
+            except UnreachableError:
+                return None
             except ServingError:
                 return False
         return status is not None and status.available
 
     @property
-    def _base_path(self) -> str:
+    def base_path(self) -> str:
+        """Where servers find the versions."""
         return self._bucket.uri(layout.versions(self._model))
 
     def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
             self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)
         except StorageError as error:
-            raise StorageError(
-                f"journal entry {seq} is written, and it is not known whether the config follows it: {error}"
-            ) from error
+            written = f"journal entry {seq} is written, and it" if seq else "it"
+            raise StorageError(f"{written} is not known whether the config follows the journal: {error}") from error
 
-    def _render(self, history: History) -> bytes:
-        return config.render(
-            model=self._model, base_path=self._base_path, state=history.state, seq=history.seq
-        ).encode()
+    def rendered(self, history: History) -> bytes:
+        """The config that servers should find."""
+        return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq).encode()
 
-    def _config(self) -> bytes | None:
+    def config(self) -> bytes | None:
+        """The config that servers find; None where there is none."""
         try:
             return self._bucket.read(layout.config(self._model))
         except MissingError:
             return None
+
+
+def _require_whole(history: History, found: bytes | None) -> None:
+    """The config was read before the journal and can only be older; otherwise something is lost."""
+    seq = config.rendered_entry((found or b"").decode(errors="replace"))
+    if seq is not None and seq > history.seq:
+        raise StorageError(
+            f"the config renders journal entry {seq}, and the journal ends at {history.seq}: entries are lost, or this "
+            f"is another bucket than that of the servers. Restore them; until then no verb moves anything"
+        )

@@ -27,6 +27,9 @@ def copy(objects: Objects, source: str, key: str, *, expected: Mapping[str, File
     there = objects.listed(key)
     require_equal(checksums(there), {name: wanted[name] for name in wanted.keys() & there.keys()}, folder=key)
     for names in _stages(expected):
+        if names == [MARK]:
+            marked = sums(objects, source, {MARK: originals[MARK]})
+            require_equal(marked, only(expected, names), folder=source)
         failures = in_parallel(
             lambda name: _copied(objects, f"{source}/{name}", originals[name], f"{key}/{name}"),
             [name for name in names if name not in there],

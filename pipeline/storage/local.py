@@ -53,6 +53,10 @@ class LocalBucket:
         return [self.read(key) for key in keys]
 
     def names(self, key: str) -> list[str]:
+        if not self._root.is_dir():
+            raise StorageError(
+                f"there is no folder {self._root}: mount it, correct UNDERSTUDY_ROOT, or run `init` there"
+            )
         with _translated("list", key):
             try:
                 return sorted(path.name for path in (self._root / key).iterdir())

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from pipeline.storage.bucket import Bucket
 
 
-def open_bucket(root: str, *, seconds: float = 30.0) -> "Bucket":
+def make_bucket(root: str) -> None:
+    """Make the folder of a bucket on this machine; one in a cloud is made with the cloud's own tools."""
+    if "://" not in root:
+        Path(root).mkdir(parents=True, exist_ok=True)
+
+
+def open_bucket(root: str, *, seconds: float) -> "Bucket":
     """The bucket at a path of this machine, or at gs://bucket or gs://bucket/prefix. Nothing is connected yet.
 
     Args:

@@ -17,16 +17,32 @@ def differences(found: Found) -> list[str]:
     told = _of_fleet(found)
     if found.bucket is None:
         return [
-            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend it; "
-            f"until then `rollback --without-bucket` moves the label on the replicas",
+            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that; "
+            f"where the replicas cannot read it either, `rollback --without-bucket --to` a number moves the label",
             *told,
         ]
     bucket = found.bucket
     state = bucket.history.state
-    told = [*of_config(bucket, found.model), *_of_journal(bucket.history, found.deadline), *_of_files(bucket), *told]
+    told = [
+        *_of_another_bucket(found, bucket),
+        *of_config(bucket, found.model),
+        *_of_journal(bucket.history, found.deadline),
+        *_of_files(bucket),
+        *told,
+    ]
     for replica in found.replicas:
         told += of_replica(replica, state)
     return told + of_mlflow(found.mlflow, state)
+
+
+def _of_another_bucket(found: Found, bucket: BucketFound) -> list[str]:
+    served = sorted({replica.serving for replica in found.replicas if replica.serving is not None})
+    if bucket.history.entries or not served:
+        return []
+    return [
+        f"the journal is empty, and replicas serve {', '.join(_name(version) for version in served)}: UNDERSTUDY_ROOT "
+        f"is not the bucket of these servers, or its journal is lost; correct or restore it, and do not run `init`"
+    ]
 
 
 def of_config(bucket: BucketFound, model: str) -> list[str]:

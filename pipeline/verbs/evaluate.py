@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline import layout, tracking
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
@@ -49,9 +51,12 @@ def evaluate(context: Context) -> EvaluateRecord:
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving
     truth = [label for _, label in images]
-    with local_copy(context.bucket.uri(trained.model_key)) as folder:
-        _require_safe(context, folder, labels=data.labels)
-        predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
+    try:
+        with local_copy(context.bucket.uri(trained.model_key)) as folder:
+            _require_safe(context, folder, labels=data.labels)
+            predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
+    except StatusError as error:
+        raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
     candidate = scoring.performance(
         predictions,
         truth,
@@ -89,7 +94,7 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
         kept = layout.baseline(context.model, folder_digest(files), data_digest)
         try:
             return Performance.model_validate_json(context.bucket.read(kept))
-        except MissingError:
+        except (MissingError, ValidationError):
             measured = _measure(context, folder, images, files=files, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
             return measured

@@ -1,5 +1,6 @@
 """What the bucket, each replica and MLflow say at one moment. Looks, and changes nothing."""
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.mirror import aliases
-from pipeline.release import config
 from pipeline.release.abandoned import Deadline
 from pipeline.release.journal import History
 from serving.errors import ServingError
 from serving.replica import STABLE, VersionStatus
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ class Found:
 
 def look(context: Context) -> Found:
     """Ask everybody; whoever does not answer is a finding as well."""
+    addresses = context.rollout.fleet.addresses()
+    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
+        replicas = tuple(pool.map(lambda address: ask(context, address), addresses))
+    log.info("reading the bucket %s", context.bucket.uri())
     bucket, problem = None, ""
     try:
         bucket = _look_into_bucket(context)
     except StorageError as error:
         problem = str(error)
-    addresses = context.rollout.fleet.addresses()
-    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        replicas = tuple(pool.map(lambda address: ask(context, address), addresses))
     return Found(
         model=context.model,
         bucket=bucket,
@@ -75,10 +78,8 @@ def look(context: Context) -> Found:
 
 def read_config(context: Context) -> str | None:
     """The config that servers read; None where there is none."""
-    try:
-        return context.bucket.read(layout.config(context.model)).decode(errors="replace")
-    except MissingError:
-        return None
+    found = context.rollout.config()
+    return None if found is None else found.decode(errors="replace")
 
 
 def ask(context: Context, address: str) -> ReplicaFound:
@@ -96,12 +97,11 @@ def _look_into_bucket(context: Context) -> BucketFound:
     # The config first: a verb that is at work meanwhile makes it look old, and never newer than the journal.
     text = read_config(context)
     history = context.journal.read()
-    base_path = context.bucket.uri(layout.versions(context.model))
     state = history.state
     return BucketFound(
         history=history,
         config=text,
-        wanted_config=config.render(model=context.model, base_path=base_path, state=state, seq=history.seq),
+        wanted_config=context.rollout.rendered(history).decode(),
         damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
         names=tuple(context.bucket.names(layout.versions(context.model))),
     )

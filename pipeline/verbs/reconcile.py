@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
 from pipeline.mirror import aliases, wanted_aliases
 from pipeline.records import CanaryRecord
 from pipeline.release import abandoned
 from pipeline.release.abandoned import Deadline
-from pipeline.release.journal import Entry, Event
+from pipeline.release.journal import Entry, Event, History
 from pipeline.release.waiting import Arrival
 from pipeline.run_records import RunRecords
 from pipeline.verbs.differences import roles
@@ -57,7 +57,7 @@ class Mending:
             yield
         except DeclinedError as error:
             self.left.append(f"decided by another meanwhile: {error}")
-        except (CouldNotTellError, FailedError) as error:
+        except (CouldNotTellError, FailedError, DamagedError) as error:
             self.problems.append(str(error))
 
 
@@ -111,7 +111,7 @@ def _withdraw_unproven(context: Context, mending: Mending) -> None:
         abandoned.withdraw_unproven,
         version=exposed.version,
         proven=proven,
-        verdict=records.last_attempt(after=passed.at if passed else None),
+        verdict=records.last_attempt(of="promote" if passed else None),
         deadline=_deadline(context),
     )
     history = context.journal.decide(rule)
@@ -132,6 +132,7 @@ def _follow(context: Context, mending: Mending) -> None:
     if serving is None:
         return
     late = {each for each in context.rollout.fleet.addresses() if ask(context, each).serving != serving}
+    _require_files(context, serving, history)
     arrival = context.rollout.wait_followed(serving, best_effort=True)
     if arrival.overtaken:
         raise DeclinedError(str(context.journal.read().state))
@@ -147,6 +148,16 @@ def _follow(context: Context, mending: Mending) -> None:
         _confirm(context, move)
 
 
+def _require_files(context: Context, serving: int, history: History) -> None:
+    """No replica can be healed towards a version that is not there."""
+    try:
+        context.manifests.look_over(serving, history)
+    except (DamagedError, MissingError) as error:
+        raise FailedError(
+            f"v{serving} serves, and a replica that starts cannot load it: {error}; restore its files, or roll back"
+        ) from error
+
+
 def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str, arrival: Arrival) -> None:
     """Confirm it where every replica has followed; take it back where that was begun, or where its run is gone."""
     if arrival.complete and move.event is Event.PROMOTED:
@@ -158,8 +169,9 @@ def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str
 
 
 def _confirm(context: Context, move: Entry) -> None:
-    for _ in ("what it left is let go", "it is confirmed"):
-        context.journal.decide(partial(abandoned.finish_move, move=move))
+    finish = partial(abandoned.finish_move, move=move)
+    context.journal.decide(finish)  # what it left is let go
+    context.journal.decide(finish)  # and it is confirmed
     context.rollout.settle()
 
 

@@ -12,12 +12,13 @@ from pipeline.errors import (
     DeclinedError,
     FailedError,
     MissingError,
+    StorageError,
 )
 from pipeline.records import CanaryRecord, RollbackRecord
 from pipeline.release import decisions, going_back
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.going_back import Wish
-from pipeline.release.journal import History
+from pipeline.release.journal import Event, History
 from pipeline.release.state import State
 from pipeline.verbs.without_bucket import telling
 from pipeline.verdicts.verdict import Decision
@@ -34,7 +35,19 @@ def wish_for(context: Context, *, to: str, reason: str, asked_at: datetime | Non
     log.info("reading the journal in %s", context.bucket.uri())
     with telling(context):
         history = context.journal.read()
-    return Wish(context.run_key, to, reason, history.seq if asked_at is None else history.seq_at(asked_at))
+    return Wish(context.run_key, to, reason, _seen(context, history, asked_at))
+
+
+def _seen(context: Context, history: History, asked_at: datetime | None) -> int:
+    """The last entry when a roll-back was asked for, which a clock says only where it agrees with the journal's."""
+    now = context.clock.now()
+    if asked_at is None or not history.entries:
+        return history.seq
+    ahead = (history.entries[-1].at - now).total_seconds()
+    if ahead > 0:
+        log.warning("the journal is dated %.0f s ahead of this clock; taking the roll-back as asked for now", ahead)
+        return history.seq
+    return history.seq_at(asked_at)
 
 
 def plan(context: Context, wish: Wish) -> tuple[int, str]:
@@ -47,7 +60,10 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     """
     history = context.journal.read()
     if not history.entries:
-        raise BadInputError(f"nothing was ever released for {context.model!r} in {context.bucket.uri('')}")
+        raise BadInputError(
+            f"nothing was ever released for {context.model!r} in {context.bucket.uri()}; if something serves, this is "
+            f"not the bucket of its servers: see UNDERSTUDY_ROOT"
+        )
     target = _trusted_target(context, history, wish)
     if history.state.serving == target:
         told = f"v{target} is serving already; nothing to move"
@@ -58,7 +74,10 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    if context.rollout.is_loaded_somewhere(target):
+    loaded = context.rollout.is_loaded_somewhere(target)
+    if loaded is None:
+        return target, f"{words}; no replica gives an answer, so it is written down for when they are back"
+    if loaded:
         return target, f"{words}; it is in memory: one poll of the replicas' config, {poll:g} s"
     took = _load_seconds(context, target, history)
     return target, f"{words}; it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
@@ -95,6 +114,10 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     if arrival.overtaken:
         raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
     if not arrival.complete:
+        if all(standing.silent for standing in arrival.missing) and not arrival.there:
+            # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
+            context.journal.decide(lambda history: going_back.let_go(history, target=target, reason=wish.reason))
+            context.rollout.settle()
         context.mirror(context.journal.read())
         raise CouldNotTellError(
             f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then "
@@ -110,23 +133,44 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
 
 def _move(context: Context, wish: Wish, target: int) -> None:
     """Write and carry out one step after another until the label is on the target."""
+    nobody_answers = False
     while True:
         loaded = context.rollout.is_loaded_somewhere(target)
-        step = partial(going_back.next_step, wish=wish, target=target, loaded=loaded)
+        step = partial(
+            going_back.next_step,
+            wish=wish,
+            target=target,
+            loaded=bool(loaded) or nobody_answers,
+            taking_over=_is_left_behind(context, target),
+        )
         history = context.journal.decide(step)
         context.rollout.settle()
         if history.state.serving == target:
             return
         if history.state.candidate == target and not loaded:
-            _load(context, target)
+            nobody_answers = not _load(context, target)
+        elif loaded is None:
+            nobody_answers = not context.rollout.wait_loaded(target, best_effort=True).there
 
 
-def _load(context: Context, target: int) -> None:
+def _is_left_behind(context: Context, target: int) -> bool:
+    """Whether a colleague has exposed the target so long ago that nobody is waiting for it any more."""
+    history = context.journal.read()
+    exposed = history.of_version(target, Event.EXPOSED) if history.state.candidate == target else None
+    if exposed is None or exposed.run_key == context.run_key:
+        return False
+    return (context.clock.now() - exposed.at).total_seconds() > context.settings.load_seconds
+
+
+def _load(context: Context, target: int) -> bool:
+    """Whether a replica has loaded the target; not, where none gives an answer: then those that come back will."""
     arrival = context.rollout.wait_loaded(target, best_effort=True)
     if arrival.overtaken:
         raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
     if arrival.there:
-        return  # the others are healed, or named, when the label has moved
+        return True  # the others are healed, or named, when the label has moved
+    if all(standing.silent for standing in arrival.missing):
+        return False
     problem = f"v{target} is loaded by no replica: {arrival}"
     context.journal.decide(lambda history: going_back.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
@@ -151,11 +195,15 @@ def _trusted_target(context: Context, history: History, wish: Wish) -> int:
             problems.append(f"v{target}: {error}")
         else:
             return target
-    raise FailedError(f"nothing to go back to: {'; '.join(problems)}. {_served_by(history.state)} still serves")
+    way_out = "" if wish.to == "previous" else "; restore its files, or give --to previous"
+    raise FailedError(f"not trusted: {'; '.join(problems)}. {_served_by(history.state)} still serves{way_out}")
 
 
 def _load_seconds(context: Context, target: int, history: History) -> float:
     """How long the target took to load when it was proven, as a forecast."""
     records = context.records_of(target, history)
-    proven = records.find(CanaryRecord) if records else None
+    try:
+        proven = records.find(CanaryRecord) if records else None
+    except StorageError:
+        proven = None  # nobody waits for a forecast
     return (proven.load_seconds if proven else None) or context.settings.load_seconds

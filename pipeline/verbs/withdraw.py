@@ -43,7 +43,7 @@ def _take_back(context: Context, version: int, run_key: str) -> str:
     records = RunRecords(context.bucket, context.model, run_key)
     proven = records.find(CanaryRecord)
     # What a canary could not tell before it passed is no reason for what came after.
-    verdict = records.last_attempt(after=proven.at if proven else None)
+    verdict = records.last_attempt(of="promote" if proven else None)
     reason = str(verdict) if verdict else "the run did not finish"
     history = context.journal.decide(
         lambda history: decisions.undo_promotion(

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
-from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, StorageError
 from pipeline.release.healing import handed_config
@@ -28,14 +28,16 @@ def _what_is_known(context: Context) -> str:
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
     answers = ", ".join(f"{address} {_answer(context, address)}" for address in context.rollout.fleet.addresses())
     return (
-        f"Known to be written by this roll-back: {entries or 'nothing'}. The label answers now: {answers}. When the "
-        f"bucket answers again, give the same command with --run {context.run_key}; to move the label on the replicas "
-        f"meanwhile, give --to a number and --without-bucket"
+        f"Known to be written by this roll-back: {entries or 'nothing'}. The label answers now: {answers}. When that "
+        f"is mended, give the same command with --run {context.run_key}; where the replicas cannot read their config "
+        f"either, --without-bucket and --to a number move the label meanwhile"
     )
 
 
-def move_label(context: Context, to: str) -> None:
-    """Point the label at a version that replicas have in memory, by asking each of them; the bucket is not touched.
+def move_label(context: Context, to: str) -> NoReturn:
+    """Point the label at an older version that replicas have in memory; the bucket is neither asked nor touched.
+
+    A newer one than answers now may be a candidate that nobody has proven, and is refused.
 
     Raises:
         BadInputError: `to` is not a number; the journal, which knows what "previous" is, cannot be read.
@@ -50,18 +52,23 @@ def move_label(context: Context, to: str) -> None:
     told = [f"{address} {problems[address] or _answer(context, address)}" for address in addresses]
     raise CouldNotTellError(
         f"asked to answer from v{version}, the replicas say: {', '.join(told)}. Nothing of this is recorded, and a "
-        f"replica that can read its config goes back to it: roll back --to {version} when the bucket answers again"
+        f"replica that can read its config has gone back to it: roll back --to {version} when the bucket can be read"
     )
 
 
 def _hand_over(context: Context, address: str, version: int) -> str:
     """Why the label was not moved there; empty where it was."""
-    base_path = context.bucket.uri(layout.versions(context.model))
+    base_path = context.rollout.base_path
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         try:
             loaded = {each.version for each in replica.statuses(context.model) if each.available}
+            behind = replica.version_behind(context.model, STABLE)
+            if behind is not None and version > behind:
+                return f"answers v{behind}, and v{version} is newer and perhaps unproven: not moved"
             if version not in loaded:
-                return f"has v{version} not in memory, only {sorted(loaded)}"
+                return (
+                    f"has v{version} not in memory, only {sorted(loaded)}; nothing older to go back to without a bucket"
+                )
             replica.reload(handed_config(context.model, base_path, versions=loaded, label=version))
         except ServingError as error:
             return error.told

@@ -24,6 +24,6 @@ if verb == "promote" and not codes.get(verb):
     from pipeline.run_records import RunRecords
     from pipeline.storage.opening import open_bucket
 
-    bucket = open_bucket(os.environ["UNDERSTUDY_ROOT"])
+    bucket = open_bucket(os.environ["UNDERSTUDY_ROOT"], seconds=1.0)
     RunRecords(bucket, options["--model"], options["--run"]).finish(PromoteRecord(version=7))
 sys.exit(codes.get(verb, 0))

@@ -1,14 +1,18 @@
 """What must hold after every single side effect, after every act, and at rest (I1 to I6 of the release protocol)."""
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.manifest import Manifests
+from pipeline.records import GateRecord
 from pipeline.release import config
+from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.journal import GIVEN_TRAFFIC, Event, History, Journal
 from pipeline.release.state import resident
+from pipeline.run_records import RunRecords
 from pipeline.storage.memory import MemoryBucket
 
 # Written once each, and never again; so is a version's folder.
@@ -18,7 +22,9 @@ _IMMUTABLE = ("journal/", "manifests/", "serve/")
 class Watch:
     """Looks on while a bucket changes."""
 
-    def __init__(self, bucket: MemoryBucket, model: str) -> None:
+    def __init__(self, bucket: MemoryBucket, model: str, look: Callable[[], Mapping[str, int | None]]) -> None:
+        self._look = look
+        self._decided = 0
         self._bucket = bucket
         self._model = model
         self._journal = Journal(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
@@ -47,6 +53,34 @@ class Watch:
             elif key.startswith(_IMMUTABLE):
                 content = self._bucket.read(key)
                 assert self._contents.setdefault(key, content) == content, f"I2: {key} has changed"
+            if key.startswith("journal/"):
+                self._check_decision()
+
+    def _check_decision(self) -> None:
+        """What the newest entry says is true when it is written, and allowed by what was before it."""
+        history = self.history()
+        if history.seq == self._decided:
+            return
+        self._decided = history.seq
+        entry, before = history.entries[-1], history.until(history.seq - 1)
+        version = entry.version
+        if entry.event is Event.CONFIRMED:
+            answering = self._look()
+            assert set(answering.values()) <= {version}, f"v{version} is confirmed: {answering}"
+        if entry.event is Event.PROMOTED:
+            claim = before.of_version(version, Event.CLAIMED)
+            assert claim is not None
+            records = RunRecords(self._bucket, self._model, claim.run_key)
+            compared_with = records.need(GateRecord).serving_version
+            assert compared_with == before.state.serving, f"v{version} was compared with v{compared_with}"
+            assert self.is_right(version), f"v{version} answers wrongly, and is promoted"
+        if entry.event in (Event.EXPOSED, Event.PROMOTED) and not entry.run_key.startswith(ROLLBACK_KIND):
+            assert before.withdrawal(version) is None, f"I4: v{version} was taken back, and is {entry.event}"
+
+    def is_right(self, version: int) -> bool:
+        """Whether its classifier names digits as they are."""
+        content = self._bucket.read(f"{layout.version(self._model, version)}/classifier.json")
+        return bool(json.loads(content)["shift"] == 0)
 
     def _check_config(self, content: bytes) -> None:
         if content == self._last_config:
@@ -77,6 +111,14 @@ class Watch:
             self._what_is_served_can_be_loaded(history)
             for address, version in answering.items():
                 assert version is None or version in promoted, f"I4: {address} answers from v{version}, never promoted"
+
+    def after_roll_back(self, run_key: str) -> None:
+        """One that says it is done has left an entry, or found it done and confirmed."""
+        history = self.history()
+        serving = history.state.serving
+        with self._watching():
+            noted = any(entry.run_key == run_key for entry in history.entries)
+            assert noted or (serving is not None and history.is_confirmed(serving)), f"I5: {run_key} has left nothing"
 
     def _what_is_served_can_be_loaded(self, history: History) -> None:
         manifests = Manifests(self._bucket, self._model)

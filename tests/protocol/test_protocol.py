@@ -16,8 +16,10 @@ from pipeline.release import state as transitions
 from pipeline.release.journal import Change, Entry, History, Journal
 from pipeline.release.rollout import Rollout
 from pipeline.release.state import State, resident
+from pipeline.release.waiting import Arrival
 from pipeline.storage.bucket import Bucket
-from pipeline.verdicts.verdict import Verdict
+from pipeline.verbs import canary
+from pipeline.verdicts.verdict import Decision, Verdict
 from tests.protocol.machine import Fleet
 from tests.protocol.world import MODEL, World
 
@@ -119,4 +121,26 @@ def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.
     monkeypatch.setattr(Rollout, "_write", write)
 
     with pytest.raises(AssertionError, match="I3: the config of entry"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_canary_that_passes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "judge", lambda *_, **__: Verdict(decision=Decision.PASS, reasons=("why not",)))
+
+    with pytest.raises(AssertionError, match="answers wrongly, and is promoted"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_confirmation_of_what_nobody_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait for the label that returns at once."""
+    monkeypatch.setattr(Rollout, "wait_followed", lambda *_, **__: Arrival(there=("all of them",), missing=()))
+
+    with pytest.raises(AssertionError, match="is confirmed: "):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "_still_serving", lambda *_: None)
+
+    with pytest.raises(AssertionError, match="was compared with"):
         run_state_machine_as_test(Fleet, settings=HUNTED)

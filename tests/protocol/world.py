@@ -128,7 +128,7 @@ class World:
         self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
         self.replicas = [self._replica(number) for number in range(REPLICAS)]
         self.fleet = _Fleet(self)
-        self.watch = invariants.Watch(self.bucket, MODEL)
+        self.watch = invariants.Watch(self.bucket, MODEL, self.answering)
         self.on_question: Callable[[str], None] = lambda *_: None
         self.asked: set[str] = set()
         self._interruption: Interruption | None = None
@@ -243,7 +243,10 @@ class World:
 
     def roll_back(self, to: str, *, run_key: str, seen: int, interruption: Interruption | None = None) -> str:
         wish = Wish(run_key, to, "it is bad", seen)
-        return self._act(lambda: rollback(self.context(run_key), wish), interruption)
+        ended = self._act(lambda: rollback(self.context(run_key), wish), interruption)
+        if ended == "done":
+            self.watch.after_roll_back(run_key)
+        return ended
 
     def answering(self) -> dict[str, int | None]:
         """The version behind the label, of each replica that answers."""

@@ -73,11 +73,11 @@ def test_by_default_a_second_lies_between_two_writes() -> None:
 @pytest.mark.parametrize("root", ["gs://Bucket", "gs://b", "gs://a b/c", "gs://-bucket-"])
 def test_a_name_that_no_bucket_has_is_refused(root: str) -> None:
     with pytest.raises(BadInputError, match="no bucket can be called"):
-        open_bucket(root)
+        open_bucket(root, seconds=1.0)
 
 
 def test_opening_a_bucket_connects_nothing() -> None:
-    assert "gs://nobody-has-made-this/models" == open_bucket("gs://nobody-has-made-this/models/").uri()
+    assert "gs://nobody-has-made-this/models" == open_bucket("gs://nobody-has-made-this/models/", seconds=1.0).uri()
 
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_one(bucket: GoogleBucket, tmp_path: Path) -> None:
