@@ -54,9 +54,7 @@ class LocalBucket:
 
     def names(self, key: str) -> list[str]:
         if not self._root.is_dir():
-            raise StorageError(
-                f"there is no folder {self._root}: mount it, correct UNDERSTUDY_ROOT, or run `init` there"
-            )
+            raise StorageError(f"no bucket at {self._root}: mount it, correct UNDERSTUDY_ROOT, or `init` a new one")
         with _translated("list", key):
             try:
                 return sorted(path.name for path in (self._root / key).iterdir())

@@ -28,6 +28,7 @@ FORCED = {"UNDERSTUDY_PARAMS": '{"force": true}'}
 
 def pipeline(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A verb as Airflow would run it, with nothing listening anywhere."""
+    (folder / "bucket").mkdir(exist_ok=True)
     there = {
         "UNDERSTUDY_ROOT": str(folder / "bucket"),
         "UNDERSTUDY_MODELS": str(PROJECT / "models"),
@@ -71,7 +72,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
         ("replica '127.0.0.1' is not host:port", ["status"], {"UNDERSTUDY_REPLICAS": "127.0.0.1"}),
         ("has no spec record; run `snapshot`", ["train", "--run", "retrain-1"], {}),
         ("a roll-back needs a reason", ["rollback", "--to", "previous"], {}),
-        ("to: String should match pattern", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
+        ("give a version number, or: previous", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
         ("nothing was ever released for 'digits'", ["rollback", "--reason", "bad"], {}),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from pipeline.release.state import State
 from pipeline.verbs.status import status
 from pipeline.verbs.without_bucket import move_label
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
-from tests.releases import MODEL, World
+from tests.releases import MODEL, World, eventually
 
 __all__ = ["bucket", "lasting_store", "store"]
 
@@ -23,6 +23,10 @@ def cloud(bucket: Bucket, tmp_path: Path) -> Iterator[World]:
     made.start()
     yield made
     made.stop()
+
+
+def differences(world: World) -> list[str]:
+    return status(world.context("look-1")).differences
 
 
 def test_releases_a_refusal_and_roll_backs(cloud: World) -> None:
@@ -39,7 +43,7 @@ def test_releases_a_refusal_and_roll_backs(cloud: World) -> None:
     assert 1 == cloud.roll_back("1").version
     assert [1, 1] == cloud.answering()
     assert State(serving=1, next_version=5) == cloud.history().state
-    assert [] == [told for told in status(cloud.context("look-1")).differences if "MLflow" not in told]
+    assert eventually(lambda: [] == [told for told in differences(cloud) if "MLflow" not in told]), differences(cloud)
 
 
 def test_a_candidate_damaged_after_publish_meets_no_replica(cloud: World, bucket: Bucket) -> None:

@@ -23,6 +23,7 @@ class Releases:
     """Runs that go well, written through the real rules."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.bucket = LocalBucket(folder)
 
     def journal(self, run_key: str = "retrain-0") -> Journal:

@@ -242,7 +242,7 @@ class TestBucket:
         unread, away = found.differences
 
         assert re.match(
-            r"the bucket cannot be read, .* has no entry \[3\]; .*: mend it; until then `rollback --w", unread
+            r"the bucket cannot be read, .* has no entry \[3\]; .*: mend that; .*`rollback --without-bucket", unread
         )
         assert released.replicas[1].address in away
         assert (None, [2, None]) == (found.state, [each["serving"] for each in found.as_json()["replicas"]])

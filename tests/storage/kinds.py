@@ -32,6 +32,7 @@ class Kind:
 
 
 def local(root: Path) -> Kind:
+    root.mkdir(parents=True, exist_ok=True)
     return Kind(lambda: LocalBucket(root), leaves_parts=False)
 
 
