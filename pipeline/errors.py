@@ -9,6 +9,8 @@
     ├── DeclinedError       a rule says no; nothing is broken
     └── CouldNotTellError   no answer before the deadline: neither good nor bad
 
+A state that a transition does not start from (`release.state.Refused`) is a FailedError; back-ends of the storage have
+leaves of their own, which they keep to themselves.
 A message says what is wrong, which value, and the way out.
 """
 

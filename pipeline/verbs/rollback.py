@@ -21,7 +21,6 @@ from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
 from pipeline.release.state import State
 from pipeline.verbs.without_bucket import telling
-from pipeline.verdicts.verdict import Decision
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +173,7 @@ def _load(context: Context, target: int) -> bool:
     problem = f"v{target} is loaded by no replica: {arrival}"
     context.journal.decide(lambda history: going_back.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
-    unknown = arrival.verdict().decision is Decision.UNKNOWN
-    raise (CouldNotTellError if unknown else FailedError)(f"{problem}; {_served_by(history.state)} still serves")
+    raise FailedError(f"{problem}; {_served_by(history.state)} still serves")
 
 
 def _served_by(state: State) -> str:

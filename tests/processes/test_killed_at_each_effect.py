@@ -70,7 +70,7 @@ def test_others_go_on_after_a_verb_that_died(start: Start, buckets: Buckets, tmp
 
 
 def test_a_publication_that_died_between_two_changes_of_the_disk(buckets: Buckets, tmp_path: Path) -> None:
-    """F2 to F5: also in the middle of a copy or of an object, whose parts nobody sees."""
+    """F2, F3, F4, F5: also in the middle of a copy or of an object, whose parts nobody sees."""
     start, each_change = STARTS[0], {"ACTOR_DISK": "yes"}
     assert "publish" == start.name
     with buckets.begun(start, tmp_path / "undisturbed") as world:
