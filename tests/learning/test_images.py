@@ -39,6 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bucket(tmp_path: Path) -> LocalBucket:
+    (tmp_path / "bucket").mkdir()
     return LocalBucket(tmp_path / "bucket")
 
 
