@@ -5,9 +5,11 @@ classifier can be right, wrong, slow or impossible to load, and the server's rul
 """
 
 import json
+import random
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -86,6 +88,14 @@ def write_classifier(folder: Path, **settings: float) -> None:
     (folder / "classifier.json").write_text(json.dumps(settings))
 
 
+def free_port() -> int:
+    """A port that stays free while a server is down: none of those the system gives to connections."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class RunningReplica:
     """One model server on a port of its own; it can be stopped and started again, and sleep, as a pod may.
 
@@ -93,8 +103,7 @@ class RunningReplica:
     """
 
     def __init__(self, config: Path | str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as reserved:
-            self.port = reserved.getsockname()[1]
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._config = config
         self._seen = config.with_name(f"{config.stem}-{self.port}.config") if isinstance(config, Path) else config
