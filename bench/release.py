@@ -105,6 +105,7 @@ class Place:
         self._files = sums_of(model.folder)
         self._probes = probes(SPEC.canary)
         self._runs = 0
+        self._bucket.mkdir()
         self.context("init-0", replicas="127.0.0.1:9").rollout.settle(first=True)
         config = self._bucket / layout.config(MODEL)
         self.fleet = WatchedFleet(config, moments, count=REPLICAS, poll_seconds=poll_seconds)
