@@ -37,6 +37,7 @@ lint: $(VENV)/.dev ## ruff: rules and format
 
 lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
+	$(BIN)/uv pip compile --group sign --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-sign.txt
 	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-dev.txt
 
 # Each stamp is as old as the last install from its lock, so that a second call is instant and a changed lock installs.
