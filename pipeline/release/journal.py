@@ -4,10 +4,11 @@ Creating entry `seq+1` is the compare-and-swap, the claim of a version number, t
 loses the race reads the new state and decides again. Nothing here touches a server; see `pipeline.release.rollout`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -24,7 +25,9 @@ class Event(StrEnum):
     """What an entry says of its version.
 
     `confirmed`: every replica answers from it. `declined`: its run gave it up because the world had moved on.
-    `released`: it was let out of memory by a roll-back, and nothing is said against it.
+    `released`: it was let out of memory by a roll-back, and nothing is said against it. `reissued`: a number of its own
+    for a model that has served, see `copy_of`. `readmitted`: a person lets the model come back that was withdrawn.
+    `retired`: its files go, and it is no way back any more. `frozen` and `unfrozen` are about no version.
     """
 
     CLAIMED = "claimed"
@@ -36,15 +39,21 @@ class Event(StrEnum):
     DECLINED = "declined"
     ROLLED_BACK = "rolled back"
     RELEASED = "released"
+    REISSUED = "reissued"
+    READMITTED = "readmitted"
+    PINNED = "pinned"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
+    RETIRED = "retired"
 
 
-GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK)
+GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK, Event.REISSUED)
 TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a writer wants the next entry to say. `version` is the one the event is about."""
+    """What a writer wants the next entry to say. The fields are those of `Entry`."""
 
     event: Event
     version: int
@@ -52,12 +61,17 @@ class Change:
     state: State
     verdict: Verdict | None = None
     manifest: str | None = None
+    digest: str | None = None
+    copy_of: int | None = None
+    versions: tuple[int, ...] = ()
 
 
 class Entry(BaseModel):
-    """One line of the history. `state` is the state after the event.
+    """One line of the history. `state` is the state after the event, `version` what it is about; 0 where it is none.
 
-    `manifest` is the SHA-256 of the version's manifest, from the moment its files are complete.
+    `digest` is that of the claimed version's files, and `manifest` the SHA-256 of its manifest, from the moment these
+    are complete. `copy_of` is the version whose model a reissued one is. `versions` are all that were retired at once,
+    of which `version` is the highest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,7 +85,23 @@ class Entry(BaseModel):
     reason: str
     verdict: Verdict | None = None
     manifest: str | None = None
+    digest: str | None = None
+    copy_of: int | None = None
+    versions: tuple[int, ...] = ()
     state: State
+
+    @property
+    def about(self) -> tuple[int, ...]:
+        """Every version it is about."""
+        return self.versions or (self.version,)
+
+    @property
+    def told(self) -> str:
+        """What happened, in words."""
+        if self.event in (Event.FROZEN, Event.UNFROZEN):
+            return f"promotions {self.event}"
+        others = f" and {len(self.versions) - 1} others" if len(self.versions) > 1 else ""
+        return f"v{self.version}{others} {self.event}"
 
 
 @dataclass(frozen=True)
@@ -90,11 +120,27 @@ class History:
 
     def of_run(self, run_key: str, *events: Event) -> Entry | None:
         """The newest entry of a run, of the given kinds."""
-        return next((e for e in reversed(self.entries) if e.run_key == run_key and e.event in events), None)
+        return _newest(self._by_run.get(run_key, ()), events)
 
     def of_version(self, version: int, *events: Event) -> Entry | None:
         """The newest entry about a version, of the given kinds."""
-        return next((e for e in reversed(self.entries) if e.version == version and e.event in events), None)
+        return _newest(self._by_version.get(version, ()), events)
+
+    def of_model(self, version: int, *events: Event) -> Entry | None:
+        """The same about a version's model, under whatever number it served."""
+        found = [entry for number in self._numbers(version) if (entry := self.of_version(number, *events))]
+        return max(found, key=lambda entry: entry.seq, default=None)
+
+    def original(self, version: int) -> int:
+        """The version that was trained and approved; itself, unless it was reissued."""
+        entry = self.of_version(version, Event.REISSUED)
+        return entry.copy_of if entry and entry.copy_of is not None else version
+
+    def is_same_model(self, version: int | None, other: int | None) -> bool:
+        """Whether both numbers stand for one model; nothing is the same as nothing."""
+        if version is None or other is None:
+            return version is other
+        return self.original(version) == self.original(other)
 
     def is_confirmed(self, version: int) -> bool:
         """Whether every replica was seen to answer from a version since it was last made to serve."""
@@ -107,14 +153,23 @@ class History:
         return entry.version if entry else None
 
     def withdrawal(self, version: int) -> Entry | None:
-        """The entry that took a version back, unless a person has brought it back to serve since."""
-        last = self.of_version(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
+        """The entry that took a version's model back, unless a person has brought it back to serve since."""
+        last = self.of_model(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
         return last if last and last.event in TAKEN_BACK else None
 
+    def retirement(self, version: int) -> Entry | None:
+        """The entry that let a version's files go; there is none that brings them back."""
+        return self.of_version(self.original(version), Event.RETIRED)
+
+    def has_served(self, version: int) -> bool:
+        """Whether a version was ever given traffic under this very number."""
+        return self.of_version(version, Event.PROMOTED, Event.REISSUED) is not None
+
     def was_good(self, version: int) -> bool:
-        """Whether a version has served and has not been taken back since."""
-        served = self.of_version(version, Event.PROMOTED) is not None
-        return served and self.withdrawal(version) is None and version != self.state.leaving
+        """Whether a version's model has served, has not been taken back since, and is still there."""
+        served = self.of_version(self.original(version), Event.PROMOTED) is not None
+        taken_back = self.withdrawal(version) is not None or self.is_same_model(version, self.state.leaving)
+        return served and not taken_back and self.retirement(version) is None
 
     def good_before(self, version: int | None) -> int | None:
         """The last good version promoted before `version` first was: what it would fall back to."""
@@ -126,11 +181,44 @@ class History:
 
     def is_older(self, version: int, than: int) -> bool:
         """Whether a version was first promoted before another."""
-        return version in self._promoted_before(than)
+        return self.original(version) in self._promoted_before(than)
 
     def _promoted_before(self, version: int | None) -> list[int]:
-        order = list(dict.fromkeys(e.version for e in self.entries if e.event is Event.PROMOTED))
-        return order[: order.index(version)] if version in order else order
+        original = self.original(version) if version is not None else None
+        return self._promoted[: self._promoted.index(original)] if original in self._promoted else self._promoted
+
+    @cached_property
+    def _promoted(self) -> list[int]:
+        """In the order of their first promotion."""
+        return list(dict.fromkeys(entry.version for entry in self.entries if entry.event is Event.PROMOTED))
+
+    @cached_property
+    def _by_version(self) -> dict[int, list[Entry]]:
+        found: dict[int, list[Entry]] = {}
+        for entry in self.entries:
+            for version in entry.about:
+                found.setdefault(version, []).append(entry)
+        return found
+
+    @cached_property
+    def _by_run(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.run_key, []).append(entry)
+        return found
+
+    @cached_property
+    def _copies(self) -> dict[int, list[int]]:
+        """The numbers a model was reissued under, by its original one."""
+        found: dict[int, list[int]] = {}
+        for entry in self.entries:
+            if entry.copy_of is not None:
+                found.setdefault(entry.copy_of, []).append(entry.version)
+        return found
+
+    def _numbers(self, version: int) -> list[int]:
+        original = self.original(version)
+        return [original, *self._copies.get(original, ())]
 
     def seq_at(self, moment: datetime) -> int:
         """The number of the last entry of a moment."""
@@ -139,6 +227,10 @@ class History:
     def until(self, seq: int) -> "History":
         """The history as it was when entry `seq` was the last."""
         return History(self.entries[:seq])
+
+
+def _newest(entries: Sequence[Entry], events: Sequence[Event]) -> Entry | None:
+    return next((entry for entry in reversed(entries) if entry.event in events), None)
 
 
 class Journal:
@@ -165,6 +257,8 @@ class Journal:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
         # An entry never changes, so what was read before is not read again.
         new = [seq for seq in sorted(sequences) if seq > self._known.seq]
+        if not new:
+            return self._known
         contents = self._bucket.read_all([layout.entry(self._model, seq) for seq in new])
         entries = tuple(
             _parsed(layout.entry(self._model, seq), seq, each) for seq, each in zip(new, contents, strict=True)
@@ -201,7 +295,7 @@ class Journal:
         try:
             return self._bucket.create(layout.entry(self._model, entry.seq), content)
         except StorageError as error:
-            told = f"journal entry {entry.seq} (v{entry.version} {entry.event})"
+            told = f"journal entry {entry.seq} ({entry.told})"
             raise StorageError(f"whether {told} was written is not known: {error}") from error
 
     def _entry(self, history: History, change: Change) -> Entry:
@@ -217,6 +311,9 @@ class Journal:
             reason=change.reason,
             verdict=change.verdict,
             manifest=change.manifest,
+            digest=change.digest,
+            copy_of=change.copy_of,
+            versions=change.versions,
             state=change.state,
         )
 

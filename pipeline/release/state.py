@@ -3,6 +3,8 @@
 Pure. A transition that makes no sense in a state raises `Refused`; the caller has read an old state, or is late.
 """
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import FailedError
@@ -16,7 +18,7 @@ class State(BaseModel):
     """Version numbers by role.
 
     `leaving` is the version a roll-back is taking away: still loaded while the label moves, so that no replica is ever
-    without an answer.
+    without an answer. While a version is `pinned`, or until `frozen_until`, nothing is promoted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,17 +28,33 @@ class State(BaseModel):
     candidate: int | None = None
     leaving: int | None = None
     next_version: int = 1
+    pinned: int | None = None
+    frozen_until: datetime | None = None
 
     def __str__(self) -> str:
-        roles = (("serving", self.serving), ("previous", self.previous), ("candidate", self.candidate))
-        told = [f"{name} v{number}" for name, number in (*roles, ("leaving", self.leaving)) if number is not None]
+        roles = ("serving", "previous", "candidate", "leaving", "pinned")
+        told = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
+        if self.frozen_until is not None:
+            told.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
         return ", ".join(told) or "nothing served yet"
 
 
 def resident(state: State) -> tuple[int, ...]:
-    """The versions every replica holds in memory, in ascending order; never more than two."""
+    """The pinned roll-out: what every replica holds in memory, in ascending order; never more than two versions."""
     beside = next((v for v in (state.candidate, state.leaving, state.previous) if v is not None), None)
     return tuple(sorted({v for v in (state.serving, beside) if v is not None}))
+
+
+def newest(state: State) -> int | None:
+    """The latest roll-out: the one version that replicas take up, which is the highest of `below_base_path`."""
+    return state.candidate if state.candidate is not None else state.serving
+
+
+def below_base_path(state: State) -> tuple[int, ...]:
+    """The latest roll-out: the versions that servers find, in ascending order; no higher one than they should take."""
+    top = newest(state)
+    seats = (state.serving, state.previous, state.candidate)
+    return tuple(sorted({v for v in seats if v is not None and top is not None and v <= top}))
 
 
 def claim(state: State) -> State:
@@ -79,17 +97,25 @@ def release(state: State) -> State:
 
 
 def roll_back(state: State, target: int, *, previous: int | None) -> State:
-    """Give traffic to `target`, which is loaded, and start to take away what served.
+    """Give traffic to `target`, and start to take away what served. Another version than this is pinned no longer.
 
     Args:
         state: the state now.
-        target: `previous`, or a version that was exposed for this.
+        target: a version that replicas have in memory, or, in the latest roll-out, can load.
         previous: the last good version before `target`, loaded once the one that leaves is gone. Where it is the very
             version that served until now, nothing leaves: the two change places.
     """
-    if target not in resident(state):
-        raise Refused(f"v{target} is not loaded; it must be exposed first")
     if target == state.serving:
         raise Refused(f"v{target} is serving already")
     leaving = state.serving if state.serving != previous else None
-    return state.model_copy(update={"serving": target, "leaving": leaving, "previous": previous, "candidate": None})
+    pinned = state.pinned if state.pinned == target else None
+    roles = {"serving": target, "leaving": leaving, "previous": previous, "candidate": None, "pinned": pinned}
+    return state.model_copy(update=roles)
+
+
+def reissue(state: State) -> State:
+    """Give the model that serves the next number, which every server takes up, whatever it holds of the old one."""
+    if state.serving is None:
+        raise Refused("nothing serves")
+    pinned = state.next_version if state.pinned == state.serving else state.pinned
+    return claim(state.model_copy(update={"serving": state.next_version, "pinned": pinned}))

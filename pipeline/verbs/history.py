@@ -45,7 +45,7 @@ def _every_decision(history: History) -> Table:
     for entry in history.entries:
         view.add_row(
             str(entry.seq),
-            _lines(f"v{entry.version} {entry.event}", f"{entry.at:{_MOMENT}}"),
+            _lines(entry.told, f"{entry.at:{_MOMENT}}"),
             _lines(entry.actor, entry.run_key),
             _lines(entry.reason, _verdict(entry), str(entry.state)),
         )

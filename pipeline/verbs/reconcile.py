@@ -196,4 +196,4 @@ def _deadline(context: Context) -> Deadline:
 
 
 def _told(entry: Entry) -> str:
-    return f"journal entry {entry.seq}: v{entry.version} {entry.event}: {entry.reason}"
+    return f"journal entry {entry.seq}: {entry.told}: {entry.reason}"

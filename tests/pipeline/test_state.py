@@ -62,11 +62,6 @@ def test_a_roll_back_moves_only_roles_until_the_old_version_is_withdrawn() -> No
     assert (1, 2) == resident(withdraw(rolled, 3))
 
 
-def test_a_roll_back_needs_its_target_in_memory() -> None:
-    with pytest.raises(Refused, match="must be exposed first"):
-        roll_back(STEADY, 1, previous=None)
-
-
 @pytest.mark.parametrize("version", [3])
 def test_what_serves_is_not_exposed(version: int) -> None:
     with pytest.raises(Refused, match="serving already"):
