@@ -1,1 +1,1 @@
-"""The bucket: one small interface (`bucket`), the local disk, Google Cloud Storage, and memory for model checking."""
+"""The bucket: one small interface (`bucket`) on the local disk, in Google Cloud Storage, in S3, and in memory."""

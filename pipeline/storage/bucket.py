@@ -1,10 +1,14 @@
 """What every bucket promises, whatever it is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.storage.sums import FileSum
+
+# Whether what was decided holds yet: asked at the last moment, so it may read the bucket, but neither copy nor remove.
+Still = Callable[[], bool]
 
 
 class Bucket(Protocol):
@@ -62,16 +66,59 @@ class Bucket(Protocol):
             StorageError: not everything is under `key`.
         """
 
-    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         """Make the folder `source` of this bucket appear under `key`, complete, read back and as `expected`.
 
         Until then no `saved_model.pb` is there, and so nothing a model server would load. What is under `key` already
         is kept, completed where this storage can have left it incomplete, and held to the same expectation.
 
+        Args:
+            source: the folder that is copied.
+            key: the folder that appears.
+            expected: the sums of every file in it.
+            still: asked as late as possible before the folder appears, and not where it is there already. On a disk
+                nobody copies to, or removes, a folder beside it between the answer and the appearing; elsewhere
+                somebody may.
+
+        Returns:
+            True where the folder is there; False where `still` said no. Then a disk has nothing under `key`; an object
+            store may have files without `saved_model.pb`, which the next copy uses and `remove` removes.
+
         Raises:
             DamagedError: a file is not what is expected; names each. Nothing is under `key` that was not there before,
                 or no `saved_model.pb` is.
             MissingError: there is no folder `source`.
+        """
+
+    def remove(self, key: str, *, still: Still | None = None) -> bool:
+        """Make the folder `key` go, `saved_model.pb` first: a model server finds all of it or nothing to load.
+
+        Stopped half-way and repeated, it finishes. On a disk the folder goes at once. An object store has no such
+        step: there what somebody has written since this call looked stays. Whoever may copy to `key` at the same time
+        must ask, by `still`, what the remover has written down before: the copy uses files that are about to go.
+
+        Args:
+            key: the folder.
+            still: asked before anything goes, and not where there is nothing. On a disk nobody copies to, or removes,
+                a folder beside it between the answer and the going; elsewhere somebody may.
+
+        Returns:
+            True where the folder is gone, also where there was none. False where `still` said no, or where something
+            of it is there again: repeat it where that must go as well.
+        """
+
+    def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
+        """Remove what dead processes have left that is no object of ours.
+
+        Safe beside writers at work: a call that began before `older_than` and has not ended may fail, and nothing of
+        it is visible then.
+
+        Args:
+            older_than: what was touched since then stays; with a time zone.
+            dry_run: remove nothing.
+
+        Returns:
+            What was removed, or would be, each for a person to read: name, size and age where they are known.
         """
 
     def sums(self, key: str) -> dict[str, FileSum]:

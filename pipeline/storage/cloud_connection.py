@@ -2,25 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.cloud_errors import storage_errors
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """In seconds. One call lasts at most `retries + connect + answer`, but for content that is still flowing."""
-
-    connect: float = 5.0
-    answer: float = 20.0
-    # What may pass is tried again for so long, after random pauses that grow up to the longest.
-    retries: float = 30.0
-    pause: float = 5.0
-    # Between two writes of the same object.
-    between_writes: float = 1.0
+from pipeline.storage.objects import Patience
 
 
 class Connection:

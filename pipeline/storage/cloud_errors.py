@@ -11,18 +11,11 @@ from google.api_core.exceptions import GoogleAPIError, RetryError
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from pipeline.errors import MissingError, StorageError
+from pipeline.storage.objects import ChangedError, UnansweredError
 
 # What may pass, so the library has tried again and again; whether a write happened is not known.
 MAY_PASS = (408, 429, 500, 502, 503, 504)
 _SAID = 300
-
-
-class ChangedError(StorageError):
-    """The object is not, or no longer, in the generation that was asked for."""
-
-
-class UnansweredError(StorageError):
-    """No final answer in time. A write may have happened or not."""
 
 
 @contextmanager

@@ -1,52 +1,19 @@
 """Single objects in Google Cloud Storage: what one request, or one file, needs."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.cloud_connection import Connection
-from pipeline.storage.cloud_errors import ChangedError
+from pipeline.storage.objects import ABSENT, LOOKS, PIECE, THREADS, WRITER, ChangedError, Found, Generation, Listed
 from pipeline.storage.sums import FileSum, Summing, sum_of
 
-# No more than the connections that the library's pool keeps.
-THREADS = 8
-# What is read back passes through memory in pieces of this many bytes, one for each thread.
-PIECE = 16 << 20
-# How often what was there a moment ago, and is gone, is looked for again: generous, for each time someone has written.
-LOOKS = 20
-# The generation of an object that is not there.
-ABSENT = 0
 
-_WRITER = "understudy-writer"
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Found:
-    """An object that was read: `writer` is what its writer called itself."""
-
-    content: bytes
-    generation: int
-    writer: str
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An object that was listed."""
-
-    generation: int
-    size: int
-    crc32c: str
-
-
-class Objects:
-    """By their keys. Safe to use from many threads."""
+class CloudObjects:
+    """See `pipeline.storage.objects.Objects`."""
 
     def __init__(self, at: Connection) -> None:
         self._at = at
@@ -68,19 +35,13 @@ class Objects:
             if looks == 1:
                 raise StorageError(f"cannot read {key}: it changed {LOOKS} times meanwhile; try again") from error
             return self.find(key, looks=looks - 1)
-        return Found(content, seen.generation, (seen.metadata or {}).get(_WRITER, ""))
+        return Found(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
 
-    def write(self, key: str, content: bytes, *, generation: int, writer: str = "") -> None:
-        """Store `content` where the object still is in `generation`.
-
-        Raises:
-            ChangedError: it is in another one now, maybe because of this very write, whose answer was lost.
-            UnansweredError: whether it was written is not known.
-        """
+    def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:
         with self._at.asked("write", key):
             blob = self._at.blob(key)
             blob.cache_control = "no-store"
-            blob.metadata = {_WRITER: writer} if writer else None
+            blob.metadata = {WRITER: writer} if writer else None
             blob.upload_from_string(
                 content, content_type="text/plain", if_generation_match=generation, checksum="crc32c", **self._at.bounds
             )
@@ -99,7 +60,6 @@ class Objects:
         return sorted({name.removeprefix(prefix).rstrip("/") for name in names} - {""})
 
     def listed(self, key: str) -> dict[str, Listed]:
-        """Every file below the folder `key`, by its path in that folder."""
         prefix = f"{self._at.prefix}{key}/"
         with self._at.asked("list", key):
             pages = self._at.client.list_blobs(
@@ -112,8 +72,11 @@ class Objects:
             blobs = [blob for blob in pages if not blob.name.endswith("/")]
         return {blob.name.removeprefix(prefix): Listed(blob.generation, blob.size, blob.crc32c) for blob in blobs}
 
+    def generations(self, key: str) -> dict[str, Generation]:
+        return {name: each.generation for name, each in self.listed(key).items()}
+
     def sum(self, key: str, listed: Listed, *, looks: int = LOOKS) -> FileSum:
-        """Of every byte of the object; a large one is read in pieces, each tried again by itself."""
+        """A large one is read in pieces, each tried again by itself."""
         try:
             if listed.size <= PIECE:
                 return sum_of([self._pinned(key, listed.generation)])
@@ -125,7 +88,6 @@ class Objects:
             return self.sum(key, Listed(seen.generation, seen.size, seen.crc32c), looks=looks - 1)
 
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
-        """Store each file under its key unless something is there; what went wrong, by key."""
         from google.cloud.storage import transfer_manager
 
         started = time.monotonic()
@@ -139,20 +101,21 @@ class Objects:
             )
         return self._failures(dict(zip(files, results, strict=True)), since=started)
 
-    def rewrite(self, source: str, generation: int, key: str) -> None:
-        """Copy an object inside Google's house, unless something is there.
-
-        Raises:
-            ChangedError: something is.
-            UnansweredError: whether it was copied is not known.
-        """
+    def rewrite(self, source: str, original: Listed, key: str) -> None:
         with self._at.asked(f"copy {source} to", key):
-            original = self._at.blob(source, generation=generation)
+            blob = self._at.blob(source, generation=original.generation)
             token: str | None = ""
             while token is not None:
                 token, _, _ = self._at.blob(key).rewrite(
-                    original, token=token or None, if_generation_match=ABSENT, **self._at.bounds
+                    blob, token=token or None, if_generation_match=ABSENT, **self._at.bounds
                 )
+
+    def remove(self, key: str, generation: Generation) -> None:
+        with self._at.asked("remove", key):
+            self._at.blob(key).delete(if_generation_match=generation, **self._at.bounds)
+
+    def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:  # noqa: ARG002 - Google removes it itself
+        return []
 
     def _seen(self, key: str) -> Any:
         """What Google knows of the object as it is now."""
@@ -161,13 +124,13 @@ class Objects:
             blob.reload(**self._at.bounds)
             return blob
 
-    def _pinned(self, key: str, generation: int) -> bytes:
+    def _pinned(self, key: str, generation: Generation) -> bytes:
         with self._at.asked("read", key):
             return bytes(
                 self._at.blob(key, generation=generation).download_as_bytes(checksum="crc32c", **self._at.bounds)
             )
 
-    def _sum_in_pieces(self, key: str, generation: int) -> FileSum:
+    def _sum_in_pieces(self, key: str, generation: Generation) -> FileSum:
         summing = Summing()
         with self._at.asked("read", key):
             blob = self._at.blob(key, generation=generation, chunk_size=PIECE)
@@ -187,9 +150,3 @@ class Objects:
             except StorageError as error:
                 failures[key] = error
         return failures
-
-
-def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in order. After a failure nothing more is begun."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(function, items))

@@ -7,10 +7,13 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import MissingError, StorageError
+from pipeline.storage.bucket import Still
+from pipeline.storage.leftovers import tidy_folder
 from pipeline.storage.sums import FileSum, require_equal, sums_of
 
 # Everything is prepared here; what a process that died has left is a file nobody reads.
@@ -69,7 +72,7 @@ class LocalBucket:
             _sync_all(aside)
             _settle(aside, self._parent(key))
 
-    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         self._folder(source)
         with _translated("copy to", key), self._aside() as aside:
             if not (self._root / key).exists():
@@ -78,9 +81,28 @@ class LocalBucket:
                     syncing = pool.submit(_sync_all, aside)
                     require_equal(sums_of(aside), expected, folder=source)
                     syncing.result()
-                if _settle(aside, self._parent(key)):
-                    return
+                with self._beside_locked(key):
+                    if still and not (self._root / key).exists() and not still():
+                        return False
+                    if _settle(aside, self._parent(key)):
+                        return True
             require_equal(sums_of(self._root / key), expected, folder=key)
+            return True
+
+    def remove(self, key: str, *, still: Still | None = None) -> bool:
+        folder = self._root / key
+        with _translated("remove", key), self._aside() as aside, self._beside_locked(key):
+            if not folder.is_dir():
+                return True
+            if still and not still():
+                return False
+            folder.rename(aside)
+            _sync(folder.parent)
+            return True
+
+    def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
+        with _translated("tidy", _ASIDE):
+            return tidy_folder(self._root / _ASIDE, older_than=older_than, dry_run=dry_run)
 
     def sums(self, key: str) -> dict[str, FileSum]:
         with _translated("read", key):
@@ -126,6 +148,10 @@ class LocalBucket:
             yield aside
         finally:
             aside.unlink(missing_ok=True)
+
+    def _beside_locked(self, key: str) -> AbstractContextManager[None]:
+        """No folder beside `key` appears or goes meanwhile."""
+        return self._locked(f"{PurePosixPath(key).parent}/")
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:

@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from pipeline.errors import MissingError
-from pipeline.storage.sums import MARK, FileSum, mark_last, require_equal, sum_of
+from pipeline.storage.bucket import Still
+from pipeline.storage.sums import MARK, FileSum, mark_first, mark_last, require_equal, sum_of
 
 # Gets the key and the write itself, and returns what the write returns.
 Effect = Callable[[str, Callable[[], bool]], bool]
@@ -16,16 +19,23 @@ def _happens(key: str, write: Callable[[], bool]) -> bool:  # noqa: ARG001 - one
     return write()
 
 
+@dataclass(frozen=True, eq=False)
+class _Object:
+    """Made anew by every write: so two are the same only where nobody has written in between."""
+
+    content: bytes
+
+
 class MemoryBucket:
     """See `pipeline.storage.bucket.Bucket`. Like an object store it has no folders and no rename.
 
     Args:
-        effect: every write of an object goes through it. So whoever checks a protocol may end an actor before a write
-            or after it, let another act in between, or lose an answer.
+        effect: every write and every deletion of an object goes through it. So whoever checks a protocol may end an
+            actor before one or after it, let another act in between, or lose an answer.
     """
 
     def __init__(self, effect: Effect = _happens) -> None:
-        self._objects: dict[str, bytes] = {}
+        self._objects: dict[str, _Object] = {}
         self._lock = threading.Lock()
         self._effect = effect
 
@@ -40,7 +50,7 @@ class MemoryBucket:
 
     def read(self, key: str) -> bytes:
         try:
-            return self._objects[key]
+            return self._objects[key].content
         except KeyError as error:
             raise MissingError(f"cannot read {key}: it does not exist") from error
 
@@ -55,14 +65,32 @@ class MemoryBucket:
         for name in mark_last(files):
             self.create(f"{key}/{name}", files[name].read_bytes())
 
-    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         files = self._folder(source)
         require_equal(_sums(files), expected, folder=source)
         for name in mark_last(files):
             if name == MARK:
-                require_equal(_unmarked(_sums(self._below(key))), _unmarked(expected), folder=key)
-            self.create(f"{key}/{name}", files[name])
+                there = self._below(key)
+                require_equal(_unmarked(_sums(there)), _unmarked(expected), folder=key)
+                if still and MARK not in there and not still():
+                    return False
+            self.create(f"{key}/{name}", files[name].content)
         require_equal(self.sums(key), expected, folder=key)
+        return True
+
+    def remove(self, key: str, *, still: Still | None = None) -> bool:
+        listed = self._below(key)
+        if still and listed and not still():
+            return False
+        for name in mark_first(listed):
+            gone = self._effect(f"{key}/{name}", partial(self._remove, f"{key}/{name}", listed[name]))
+            if name == MARK and not gone:
+                # It needs the files that are still there.
+                return False
+        return not self._below(key)
+
+    def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:  # noqa: ARG002 - nothing is ever left here
+        return []
 
     def sums(self, key: str) -> dict[str, FileSum]:
         return _sums(self._folder(key))
@@ -72,22 +100,30 @@ class MemoryBucket:
 
     def _create(self, key: str, content: bytes) -> bool:
         with self._lock:
-            return self._objects.setdefault(key, content) == content
+            return self._objects.setdefault(key, _Object(content)).content == content
 
     def _replace(self, key: str, content: bytes, instead_of: bytes | None) -> bool:
         with self._lock:
-            if self._objects.get(key) != instead_of:
+            there = self._objects.get(key)
+            if (there.content if there else None) != instead_of:
                 return False
-            self._objects[key] = content
+            self._objects[key] = _Object(content)
             return True
 
-    def _folder(self, key: str) -> dict[str, bytes]:
+    def _remove(self, key: str, listed: _Object) -> bool:
+        """Whether it is gone: what somebody has written since it was listed stays."""
+        with self._lock:
+            if self._objects.get(key) is listed:
+                del self._objects[key]
+            return key not in self._objects
+
+    def _folder(self, key: str) -> dict[str, _Object]:
         files = self._below(key)
         if not files:
             raise MissingError(f"no folder {key} in the bucket")
         return files
 
-    def _below(self, key: str) -> dict[str, bytes]:
+    def _below(self, key: str) -> dict[str, _Object]:
         prefix = f"{key}/"
         with self._lock:
             return {name.removeprefix(prefix): each for name, each in self._objects.items() if name.startswith(prefix)}
@@ -97,5 +133,5 @@ def _unmarked(files: Mapping[str, FileSum]) -> dict[str, FileSum]:
     return {name: each for name, each in files.items() if name != MARK}
 
 
-def _sums(files: Mapping[str, bytes]) -> dict[str, FileSum]:
-    return {name: sum_of([content]) for name, content in sorted(files.items())}
+def _sums(files: Mapping[str, _Object]) -> dict[str, FileSum]:
+    return {name: sum_of([each.content]) for name, each in sorted(files.items())}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInputError
 from pipeline.storage.local import LocalBucket
+from pipeline.storage.objects import Patience
 
 if TYPE_CHECKING:
     from pipeline.storage.bucket import Bucket
@@ -17,7 +18,9 @@ def make_bucket(root: str) -> None:
 
 
 def open_bucket(root: str, *, seconds: float) -> "Bucket":
-    """The bucket at a path of this machine, or at gs://bucket or gs://bucket/prefix. Nothing is connected yet.
+    """The bucket at a path of this machine, or in a cloud: gs://bucket/prefix or s3://bucket/prefix.
+
+    Nothing is connected yet.
 
     Args:
         root: the address.
@@ -32,7 +35,10 @@ def open_bucket(root: str, *, seconds: float) -> "Bucket":
     if scheme == "gs" and rest.strip("/"):
         # Only who needs them waits for Google's libraries.
         from pipeline.storage.cloud import CloudBucket  # noqa: PLC0415
-        from pipeline.storage.cloud_connection import Patience  # noqa: PLC0415
 
         return CloudBucket(root, patience=Patience(retries=seconds))
-    raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket or gs://bucket/prefix")
+    if scheme == "s3" and rest.strip("/"):
+        from pipeline.storage.s3 import S3Bucket  # noqa: PLC0415
+
+        return S3Bucket(root, patience=Patience(retries=seconds))
+    raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket/prefix or s3://bucket/prefix")

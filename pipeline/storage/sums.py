@@ -14,6 +14,9 @@ from pipeline.errors import DamagedError
 # The one file without which a model server loads nothing; so it is the last to appear.
 MARK = "saved_model.pb"
 
+# TensorFlow writes a new random number into it. Of two exports of one network, by two processes, nothing else differs.
+_RANDOM = frozenset({"fingerprint.pb"})
+
 _PIECE = 1 << 20
 _THREADS = 4
 
@@ -42,18 +45,27 @@ class Summing:
         return len(piece)
 
     def result(self) -> FileSum:
-        return FileSum(self._size, self._sha256.hexdigest(), base64.b64encode(self._crc32c.to_bytes(4)).decode())
+        return FileSum(self._size, self._sha256.hexdigest(), _shown(self._crc32c))
+
+
+def crc32c_of(content: bytes) -> str:
+    """As `FileSum` has it."""
+    return _shown(google_crc32c.value(content))
+
+
+def _shown(crc32c: int) -> str:
+    return base64.b64encode(crc32c.to_bytes(4)).decode()
 
 
 def sums_of(folder: Path) -> dict[str, FileSum]:
     """Of every file below a folder of this machine, by its path in it."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     with ThreadPoolExecutor(_THREADS) as pool:
-        sums = pool.map(_sum_of_file, files)
+        sums = pool.map(sum_of_file, files)
         return {path.relative_to(folder).as_posix(): each for path, each in zip(files, sums, strict=True)}
 
 
-def _sum_of_file(path: Path) -> FileSum:
+def sum_of_file(path: Path) -> FileSum:
     with path.open("rb") as stream:
         return sum_of(iter(lambda: stream.read(_PIECE), b""))
 
@@ -85,6 +97,16 @@ def mark_last(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == MARK, name))
 
 
+def mark_first(names: Iterable[str]) -> list[str]:
+    """The order in which files are removed where a folder cannot go at once."""
+    return mark_last(names)[::-1]
+
+
 def folder_digest(files: Mapping[str, FileSum]) -> str:
     """One SHA-256 for a folder of files, from that of each."""
     return hashlib.sha256("\n".join(f"{files[name].sha256} {name}" for name in sorted(files)).encode()).hexdigest()
+
+
+def content_digest(files: Mapping[str, FileSum]) -> str:
+    """The same for an exported model, of what decides its answers: two exports of one network have one content."""
+    return folder_digest({name: each for name, each in files.items() if name not in _RANDOM})

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 import pytest
 
@@ -23,11 +24,23 @@ NOT_PASSED_ON = {"connection", "transfer-encoding", "content-length"}
 WAIT = 60
 
 
+class Store(Protocol):
+    """Any that listens on this machine."""
+
+    port: int
+
+
 @dataclass
 class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    # As it is announced; a body that ends before is one that broke off.
+    length: int = -1
+
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            self.length = len(self.body)
 
 
 # What a fault does with a request, given the way to the store; None: the connection is reset.
@@ -38,6 +51,12 @@ def refused(status: int, message: str = "as the test wants it") -> Fault:
     """Answered without the store, the way Google says it."""
     body = json.dumps({"error": {"code": status, "message": message}}).encode()
     return lambda _: Answer(status, [("Content-Type", "application/json")], body)
+
+
+def s3_refused(status: int, code: str, message: str = "as the test wants it") -> Fault:
+    """The same, the way Amazon says it."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    return lambda _: Answer(status, [("Content-Type", "application/xml")], body)
 
 
 def lost_before(_: Callable[[], Answer]) -> None:
@@ -82,15 +101,17 @@ class FaultProxy:
 
     Attributes:
         seen: "METHOD path" of every request, in the order in which they came.
+        headers: those of every request, in the same order.
         passed_on: those the store has heard of.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, store: Store) -> None:
+        self._port = store.port
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._over = threading.Event()
         self.seen: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.passed_on: list[str] = []
         self._server = _Server((HOST, 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -133,11 +154,11 @@ class FaultProxy:
                 self.send_response_only(answer.status)
                 for name, value in answer.headers:
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer.body)))
+                self.send_header("Content-Length", str(answer.length))
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = _meet  # noqa: N815 - the names that the base class calls
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _meet  # noqa: N815 - the names that the base class calls
 
             def handle_one_request(self) -> None:
                 try:
@@ -155,12 +176,13 @@ class FaultProxy:
             self.passed_on.append(request)
             return self._forward(handler, body)
 
-        fault = self._fault(request)
+        fault = self._fault(request, dict(handler.headers.items()))
         return fault(forward) if fault else forward()
 
-    def _fault(self, request: str) -> Fault | None:
+    def _fault(self, request: str, headers: dict[str, str]) -> Fault | None:
         with self._lock:
             self.seen.append(request)
+            self.headers.append(headers)
             for rule in self._rules:
                 if rule.times > 0 and rule.request in request:
                     rule.times -= 1
@@ -168,13 +190,16 @@ class FaultProxy:
         return None
 
     def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Answer:
-        connection = http.client.HTTPConnection(HOST, self._store.port, timeout=WAIT)
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=WAIT)
         try:
-            headers = dict(handler.headers.items()) | {"Host": f"{HOST}:{self._store.port}", "Connection": "close"}
+            headers = dict(handler.headers.items()) | {"Host": f"{HOST}:{self._port}", "Connection": "close"}
             connection.request(handler.command, handler.path, body=body, headers=headers)
             response = connection.getresponse()
             kept = [(name, value) for name, value in response.getheaders() if name.lower() not in NOT_PASSED_ON]
-            return Answer(response.status, kept, response.read())
+            answer = Answer(response.status, kept, response.read())
+            if handler.command == "HEAD":
+                answer.length = int(response.headers.get("Content-Length", 0))
+            return answer
         finally:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""The three buckets the pipeline knows, each as a test meets it, and a small model to put into them."""
+"""The buckets the pipeline knows, each as a test meets it, and a small model to put into them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.cloud import CloudBucket
-from pipeline.storage.cloud_connection import Patience
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
+from pipeline.storage.objects import Patience
+from pipeline.storage.s3 import S3Bucket
 from pipeline.storage.sums import FileSum, sum_of
 
 # Long enough for a loaded machine, short enough to wait for in a test.
@@ -29,20 +30,26 @@ class Kind:
     opened: Callable[[], Bucket]
     # What `upload` and `copy` leave under a key when their process dies half-way.
     leaves_parts: bool
+    # Whether a removal leaves what somebody has written since it looked.
+    keeps_newer: bool
 
 
 def local(root: Path) -> Kind:
     root.mkdir(parents=True, exist_ok=True)
-    return Kind(lambda: LocalBucket(root), leaves_parts=False)
+    return Kind(lambda: LocalBucket(root), leaves_parts=False, keeps_newer=False)
 
 
 def memory() -> Kind:
     bucket = MemoryBucket()
-    return Kind(lambda: bucket, leaves_parts=True)
+    return Kind(lambda: bucket, leaves_parts=True, keeps_newer=True)
 
 
 def cloud(root: str) -> Kind:
-    return Kind(lambda: CloudBucket(root, patience=SHORT), leaves_parts=True)
+    return Kind(lambda: CloudBucket(root, patience=SHORT), leaves_parts=True, keeps_newer=False)
+
+
+def s3(root: str) -> Kind:
+    return Kind(lambda: S3Bucket(root, patience=SHORT), leaves_parts=True, keeps_newer=True)
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Path:

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from pipeline.errors import BadInputError, MissingError, StorageError
 from pipeline.storage.cloud import CloudBucket
-from pipeline.storage.cloud_objects import PIECE
+from pipeline.storage.objects import PIECE
 from pipeline.storage.opening import open_bucket
 from pipeline.storage.pace import Pace
 from pipeline.storage.sums import sums_of
@@ -155,3 +155,20 @@ def test_every_write_names_the_generation_it_replaces(
     generations = [each["ifGenerationMatch"] for each in asked]
     assert [["0"], [str(first)]] + [["0"]] * 2 * len(MODEL) == generations
     assert len(MODEL) == len([each for each in asked if "sourceGeneration" in each])
+
+
+def test_every_removal_names_the_generation_that_was_seen(
+    cloud: CloudBucket, bucket: GoogleBucket, google: Any, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """`saved_model.pb` first; the store of these tests would not mind if it did not, Google does what is asked."""
+    straight = CloudBucket(bucket.uri(), patience=SHORT)
+    straight.upload(written(tmp_path / "model", MODEL), "serve/1")
+    seen = {name: str(google.get_blob(f"serve/1/{name}").generation) for name in MODEL}
+    assert straight.remove("serve/1")
+    asked = [urlsplit(each.removeprefix("DELETE ")) for each in proxy.seen if each.startswith("DELETE")]
+
+    removed = [(unquote(each.path).partition("serve/1/")[2], parse_qs(each.query)) for each in asked]
+    assert "saved_model.pb" == removed[0][0]
+    assert {name: {"ifGenerationMatch": [each]} for name, each in seen.items()} == {
+        name: {"ifGenerationMatch": query["ifGenerationMatch"]} for name, query in removed
+    }

@@ -1,10 +1,15 @@
-"""What every bucket must do: the local disk, memory, and Google Cloud Storage, which here is fake-gcs-server."""
+"""What every bucket must do: the local disk, memory, Google Cloud Storage and S3.
+
+Here Google Cloud Storage is fake-gcs-server, and S3 is moto.
+"""
 
 import base64
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,30 +18,33 @@ import pytest
 
 from pipeline.errors import DamagedError, MissingError
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.sums import MARK
+from pipeline.storage.sums import MARK, sum_of
 from tests.object_storage import ObjectStore, store
-from tests.storage.kinds import MODEL, Kind, cloud, local, memory, sums, written
+from tests.storage.kinds import MODEL, Kind, cloud, local, memory, s3, sums, written
+from tests.storage.s3_store import S3Store, s3_store
 
-__all__ = ["store"]
+__all__ = ["s3_store", "store"]
 
 WRITERS = 16
 CONFIG = "serve/digits.config"
 STAGED = "runs/digits/manual-1/model"
 SERVED = "serve/digits/1"
+NEIGHBOUR = "serve/digits/12"
 
 Result = TypeVar("Result")
 
 
-@pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix"])
+@pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix", "s3", "s3 with a prefix"])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "local":
         yield local(tmp_path / "bucket")
     elif request.param == "memory":
         yield memory()
     else:
-        objects: ObjectStore = request.getfixturevalue("store")
+        opened, store = (s3, "s3_store") if request.param.startswith("s3") else (cloud, "store")
+        objects: ObjectStore | S3Store = request.getfixturevalue(store)
         made = objects.bucket()
-        yield cloud(made.uri("a/prefix" if "prefix" in request.param else ""))
+        yield opened(made.uri("a/prefix" if "prefix" in request.param else ""))
         made.close()
 
 
@@ -308,6 +316,159 @@ def test_a_target_that_holds_something_else_is_refused_and_kept(bucket: Bucket, 
     with pytest.raises(DamagedError, match=r"variables/variables\.index differs$"):
         bucket.copy(STAGED, SERVED, expected=sums(MODEL))
     assert b"other" == bucket.read(f"{SERVED}/variables/variables.index")
+
+
+@pytest.fixture
+def served(bucket: Bucket, model: Path) -> Bucket:
+    """One that holds a staged model, and two versions of it."""
+    bucket.upload(model, STAGED)
+    for key in (SERVED, NEIGHBOUR):
+        assert bucket.copy(STAGED, key, expected=sums(MODEL), still=lambda: True)
+    return bucket
+
+
+def test_a_copy_that_is_not_wanted_any_more_shows_nothing(bucket: Bucket, model: Path) -> None:
+    """Neither a model nor a half of one; and it can be made up for."""
+    bucket.upload(model, STAGED)
+
+    assert not bucket.copy(STAGED, SERVED, expected=sums(MODEL), still=lambda: False)
+    assert MARK not in bucket.names(SERVED)
+
+    assert bucket.copy(STAGED, SERVED, expected=sums(MODEL), still=lambda: True)
+    assert sums(MODEL) == bucket.sums(SERVED)
+
+
+def test_a_copy_asks_while_nothing_is_visible_yet(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    names: list[str] = []
+
+    def still() -> bool:
+        names.extend(["asked", *bucket.names(SERVED)])
+        return True
+
+    assert bucket.copy(STAGED, SERVED, expected=sums(MODEL), still=still)
+    assert ["asked"] == [name for name in names if name in {"asked", MARK}]
+
+
+def test_what_is_there_already_is_not_asked_about(served: Bucket) -> None:
+    """Whoever repeats a copy, or a removal, gets the answer of the first."""
+    assert served.copy(STAGED, SERVED, expected=sums(MODEL), still=lambda: False)
+    assert served.remove("serve/digits/7", still=lambda: False)
+
+
+def test_what_is_removed_is_gone_and_the_rest_stays(served: Bucket) -> None:
+    assert served.remove(SERVED, still=lambda: True)
+
+    assert [] == served.names(SERVED)
+    with pytest.raises(MissingError, match=f"no folder {SERVED}"):
+        served.sums(SERVED)
+    assert ["12"] == served.names("serve/digits")
+    assert sums(MODEL) == served.sums(NEIGHBOUR)
+    assert sums(MODEL) == served.sums(STAGED)
+
+
+def test_removing_again_changes_nothing(served: Bucket) -> None:
+    assert served.remove(SERVED)
+    assert served.remove(SERVED)
+
+    assert ["12"] == served.names("serve/digits")
+
+
+def test_what_was_removed_can_be_copied_again(served: Bucket) -> None:
+    assert served.remove(SERVED)
+    assert served.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    assert sums(MODEL) == served.sums(SERVED)
+
+
+def test_a_removal_that_is_not_wanted_any_more_leaves_everything(served: Bucket) -> None:
+    assert not served.remove(SERVED, still=lambda: False)
+
+    assert sums(MODEL) == served.sums(SERVED)
+
+
+def test_a_removal_that_stopped_half_way_is_completed(kind: Kind, bucket: Bucket) -> None:
+    """`saved_model.pb` has gone, other files have not."""
+    stopped_half_way(kind, bucket, SERVED)
+
+    assert bucket.remove(SERVED)
+    assert [] == bucket.names(SERVED)
+
+
+def test_many_may_remove_the_same_at_once(kind: Kind, served: Bucket) -> None:
+    assert [True] * 4 == at_once(kind, lambda each, _: each.remove(SERVED), writers=4)
+    assert ["12"] == served.names("serve/digits")
+
+
+def test_a_server_never_sees_a_model_without_its_weights(kind: Kind, served: Bucket) -> None:
+    """TensorFlow Serving would load it, and fail every request: `saved_model.pb` is the first to go."""
+    watcher = kind.opened()
+    seen: list[tuple[bool, bool]] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            # The weights first: if they are gone by then, the mark must be gone as well.
+            rest = all(there(watcher, f"{SERVED}/{name}") for name in MODEL if name != MARK)
+            seen.append((rest, there(watcher, f"{SERVED}/{MARK}")))
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        while not seen:
+            time.sleep(0.001)
+        assert served.remove(SERVED)
+        done.set()
+        watching.result()
+
+    assert (True, True) == seen[0]
+    assert (False, True) not in seen
+
+
+@pytest.mark.parametrize("name", ["variables/variables.index", "variables/another"])
+def test_what_was_written_since_a_removal_looked_stays(kind: Kind, served: Bucket, name: str) -> None:
+    """It belongs to whoever wrote it."""
+    if not kind.keeps_newer:
+        pytest.skip("a disk's folder goes at once with all that is in it; fake-gcs-server removes without conditions")
+    key = f"{SERVED}/{name}"
+
+    def meanwhile() -> bool:
+        return served.replace(key, b"theirs", instead_of=MODEL.get(name))
+
+    assert not served.remove(SERVED, still=meanwhile)
+    assert {name: sum_of([b"theirs"])} == served.sums(SERVED)
+
+    assert served.remove(SERVED)
+    assert [] == served.names(SERVED)
+
+
+def test_a_model_that_appeared_since_a_removal_looked_keeps_its_files(kind: Kind, served: Bucket) -> None:
+    """Its `saved_model.pb` is there again, and needs the rest."""
+    if not kind.keeps_newer:
+        pytest.skip("a disk's folder goes at once with all that is in it; fake-gcs-server removes without conditions")
+
+    def meanwhile() -> bool:
+        return served.replace(f"{SERVED}/{MARK}", b"theirs", instead_of=MODEL[MARK])
+
+    assert not served.remove(SERVED, still=meanwhile)
+    assert sums(MODEL | {MARK: b"theirs"}) == served.sums(SERVED)
+
+
+def test_tidying_leaves_every_object(served: Bucket) -> None:
+    served.create(CONFIG, b"one")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    assert [] == served.tidy(older_than=tomorrow, dry_run=True)
+    assert [] == served.tidy(older_than=tomorrow, dry_run=False)
+    assert b"one" == served.read(CONFIG)
+    assert sums(MODEL) == served.sums(SERVED)
+
+
+def there(bucket: Bucket, key: str) -> bool:
+    try:
+        bucket.read(key)
+    except MissingError:
+        return False
+    return True
 
 
 def stopped_half_way(kind: Kind, bucket: Bucket, key: str) -> None:

@@ -23,6 +23,7 @@ __all__ = ["bucket", "proxy", "store"]
 WRITE = "POST /upload"
 COPY = "/rewriteTo/"
 READ = "GET /download"
+REMOVE = "DELETE"
 ENTRY = "journal/digits/00000001.json"
 CONFIG = "serve/digits.config"
 STAGED = "runs/digits/manual-1/model"
@@ -366,3 +367,39 @@ def test_what_changes_between_copying_and_reading_back_is_found(
     with pytest.raises(DamagedError, match=rf"{SERVED} is not what was approved: variables/variables\.index differs"):
         copying.result()
     assert MARK not in cloud.names(SERVED)
+
+
+def test_a_removal_meets_a_model_that_is_there_again(cloud: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+    """F35: a failed precondition means that somebody has written since; that model keeps its files."""
+    cloud.upload(model, SERVED)
+    proxy.inject(refused(412), request=REMOVE)
+
+    assert not cloud.remove(SERVED)
+    assert 1 == len([each for each in proxy.seen if each.startswith(REMOVE)])
+    assert sums(MODEL) == cloud.sums(SERVED)
+
+
+@pytest.mark.parametrize("fault", [refused(503), lost_before, lost_after], ids=["503", "lost before", "lost after"])
+def test_a_removal_goes_on_after_what_may_pass(
+    cloud: CloudBucket, proxy: FaultProxy, model: Path, fault: Fault
+) -> None:
+    """F34: gone already is gone."""
+    cloud.upload(model, SERVED)
+    proxy.inject(fault, request=REMOVE, times=2)
+
+    assert cloud.remove(SERVED)
+    assert [] == cloud.names(SERVED)
+
+
+def test_a_removal_that_cannot_be_finished_shows_no_model(hasty: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+    """F34: the rest goes with the next try."""
+    hasty.upload(model, SERVED)
+    proxy.inject(refused(503), request="variables.index?")
+
+    with pytest.raises(StorageError, match=f"cannot remove {SERVED}/variables/variables.index"):
+        hasty.remove(SERVED)
+    assert MARK not in hasty.names(SERVED)
+
+    proxy.heal()
+    assert hasty.remove(SERVED)
+    assert [] == hasty.names(SERVED)

@@ -1,12 +1,12 @@
-"""Folders in Google Cloud Storage: there is no rename, so `saved_model.pb` comes after all else was read back."""
+"""Folders in an object store: there is no rename, so `saved_model.pb` is the last to come and the first to go."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from pipeline.errors import MissingError, StorageError
-from pipeline.storage.cloud_errors import ChangedError, UnansweredError
-from pipeline.storage.cloud_objects import Listed, Objects, in_parallel
+from pipeline.storage.bucket import Still
+from pipeline.storage.objects import ChangedError, Generation, Listed, Objects, UnansweredError, in_parallel
 from pipeline.storage.sums import MARK, FileSum, require_equal, sum_of
 
 
@@ -19,10 +19,12 @@ def upload(objects: Objects, source: Path, key: str) -> None:
             _require_uploaded(files[name], there.get(name), failure=failures.get(f"{key}/{name}"))
 
 
-def copy(objects: Objects, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+def copy(
+    objects: Objects, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None
+) -> bool:
     originals = folder(objects, source)
     wanted = {name: each.crc32c for name, each in expected.items()}
-    # What Google knows of both folders shows most damage before anything is written.
+    # What the store knows of both folders shows most damage before anything is written.
     require_equal(checksums(originals), wanted, folder=source)
     there = objects.listed(key)
     require_equal(checksums(there), {name: wanted[name] for name in wanted.keys() & there.keys()}, folder=key)
@@ -30,6 +32,8 @@ def copy(objects: Objects, source: str, key: str, *, expected: Mapping[str, File
         if names == [MARK]:
             marked = sums(objects, source, {MARK: originals[MARK]})
             require_equal(marked, only(expected, names), folder=source)
+            if still and MARK not in there and not still():
+                return False
         failures = in_parallel(
             lambda name: _copied(objects, f"{source}/{name}", originals[name], f"{key}/{name}"),
             [name for name in names if name not in there],
@@ -39,6 +43,20 @@ def copy(objects: Objects, source: str, key: str, *, expected: Mapping[str, File
             raise next(filter(None, failures), StorageError(f"not all of {key} is there; copy it again"))
         require_equal(sums(objects, key, {name: there[name] for name in names}), only(expected, names), folder=key)
     require_equal(checksums(there), wanted, folder=key)
+    return True
+
+
+def remove(objects: Objects, key: str, *, still: Still | None = None) -> bool:
+    # What is written from here on is not in the list, and stays.
+    listed = objects.generations(key)
+    if still and listed and not still():
+        return False
+    for names in reversed(list(_stages(listed))):
+        gone = in_parallel(lambda name: _removed(objects, f"{key}/{name}", listed[name]), names)
+        if not all(gone):
+            # Above all where it was the first stage: a `saved_model.pb` that is there again needs the rest.
+            return False
+    return not objects.generations(key)
 
 
 def folder(objects: Objects, key: str) -> dict[str, Listed]:
@@ -82,7 +100,18 @@ def _require_uploaded(path: Path, there: Listed | None, *, failure: StorageError
 def _copied(objects: Objects, source: str, original: Listed, key: str) -> StorageError | None:
     """The failure after which only a look at the folder tells whether the copy is there."""
     try:
-        objects.rewrite(source, original.generation, key)
+        objects.rewrite(source, original, key)
     except (ChangedError, UnansweredError) as error:
         return error
     return None
+
+
+def _removed(objects: Objects, key: str, generation: Generation) -> bool:
+    """Whether it is gone: what somebody has written since it was listed stays."""
+    try:
+        objects.remove(key, generation)
+    except MissingError:
+        return True
+    except ChangedError:
+        return False
+    return True

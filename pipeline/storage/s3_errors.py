@@ -1,0 +1,105 @@
+"""The one border between what botocore raises and our errors."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+
+from pipeline.errors import MissingError, StorageError
+from pipeline.storage.objects import ChangedError, UnansweredError
+
+# What may pass, so it is tried again and again; whether a write happened is not known. 409: two at the same object.
+MAY_PASS = (408, 409, 429, 500, 502, 503, 504)
+# The same, under a status that otherwise means something else.
+_MAY_PASS_CODES = ("RequestTimeout", "InternalError")
+_UNKNOWN_CALLER = (
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+)
+_SAID = 300
+
+
+@contextmanager
+def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Iterator[None]:
+    """Let nothing of the libraries out of this block.
+
+    Args:
+        action: what the block does, as a verb.
+        key: the object or folder it does it to.
+        bucket: the address of the bucket.
+        since: when it was first tried, by `time.monotonic`.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+
+    what = f"cannot {action} {key} in {bucket}"
+    try:
+        yield
+    except ClientError as error:
+        raise _answered(error.response, what, bucket=bucket, since=since) from error
+    except (HTTPClientError, IncompleteReadError, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+        raise _unanswered(what, _short(error), since=since) from error
+    except BotoCoreError as error:
+        # No credentials, half of them, or a provider of some that failed.
+        raise _unknown_caller(what, _short(error)) from error
+    # The local disk that an upload is read from.
+    except OSError as error:
+        raise StorageError(f"{what}: {_short(error)}") from error
+
+
+def _answered(response: dict[str, Any], what: str, *, bucket: str, since: float) -> StorageError:
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = str(response.get("Error", {}).get("Code", ""))
+    said = _short(f"{code or status}: {response.get('Error', {}).get('Message', '')}")
+    if status in MAY_PASS or code in _MAY_PASS_CODES:
+        return _unanswered(what, said, since=since)
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return ChangedError(f"{what}: somebody else has changed it meanwhile")
+    if status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket":
+        return MissingError(f"{what}: it does not exist")
+    return _refused(status, code, what, bucket=bucket, said=said)
+
+
+def _refused(status: int, code: str, what: str, *, bucket: str, said: str) -> StorageError:
+    name = bucket.removeprefix("s3://")
+    if code == "NoSuchBucket":
+        return StorageError(
+            f"{what}: the bucket s3://{name.partition('/')[0]} does not exist; create it, or correct UNDERSTUDY_ROOT"
+        )
+    if status == HTTPStatus.UNAUTHORIZED or code in _UNKNOWN_CALLER:
+        return _unknown_caller(what, said)
+    if status == HTTPStatus.FORBIDDEN:
+        return StorageError(
+            f"{what}: permission denied; grant this caller s3:GetObject, s3:PutObject and s3:DeleteObject on "
+            f"arn:aws:s3:::{name}/* and s3:ListBucket on arn:aws:s3:::{name.partition('/')[0]} (S3 said: {said})"
+        )
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        return StorageError(
+            f"{what}: this store lacks what Understudy needs, conditional writes for one; docs/storage.md says which "
+            f"stores have it (S3 said: {said})"
+        )
+    return StorageError(f"{what}: it was refused (S3 said: {said})")
+
+
+def _unanswered(what: str, said: str, *, since: float) -> UnansweredError:
+    return UnansweredError(
+        f"{what}: tried for {time.monotonic() - since:.1f} s without success; try again once the network and S3 "
+        f"are well (last: {said})"
+    )
+
+
+def _unknown_caller(what: str, said: str) -> StorageError:
+    return StorageError(
+        f"{what}: no valid AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in with `aws sso "
+        f"login`, or give the pod's service account a role that may use the bucket (S3 said: {said})"
+    )
+
+
+def _short(error: object) -> str:
+    return " ".join(str(error).split())[:_SAID]
