@@ -15,6 +15,7 @@ HEAVY = (
     "matplotlib",
     "google.cloud.storage",
     "kubernetes",
+    "model_signing",
 )
 
 
