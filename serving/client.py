@@ -1,4 +1,4 @@
-"""The client an application uses: asks the replicas of a fleet in turn, always for the label `stable`."""
+"""The client an application uses: asks the replicas of a fleet in turn, for whatever serves."""
 
 import itertools
 import threading
@@ -13,9 +13,16 @@ from serving.wire import Array
 
 
 class Client:
-    """A round-robin client. May be used from several threads."""
+    """A round-robin client. May be used from several threads.
 
-    def __init__(self, fleet: Fleet, *, timeout: float = 5.0) -> None:
+    Args:
+        fleet: whom to ask.
+        label: what serves; None where servers know no labels, and answer from the newest version they have.
+        timeout: of one request, in seconds.
+    """
+
+    def __init__(self, fleet: Fleet, *, label: str | None = STABLE, timeout: float = 5.0) -> None:
+        self._label = label
         self._fleet = fleet
         self._timeout = timeout
         self._turn = itertools.count()
@@ -51,4 +58,4 @@ class Client:
             if address not in self._replicas:
                 self._replicas[address] = self._fleet.connect(address, timeout=self._timeout)
             replica = self._replicas[address]
-        return replica.predict(model, inputs, label=STABLE)
+        return replica.predict(model, inputs, label=self._label)

@@ -73,7 +73,7 @@ class GrpcReplica:
             return []
         return [_version_status(status) for status in reply.model_version_status]
 
-    def version_behind(self, model: str, label: str) -> int | None:
+    def version_behind(self, model: str, label: str | None) -> int | None:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=_spec(model, label=label), metadata_field=["signature_def"]
         )

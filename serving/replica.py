@@ -61,8 +61,11 @@ class Replica(Protocol):
     def statuses(self, model: str) -> list[VersionStatus]:
         """All versions the replica has seen since it started, newest number first; also those that ended."""
 
-    def version_behind(self, model: str, label: str) -> int | None:
-        """The version that answers requests for `label`; None where the label answers nothing."""
+    def version_behind(self, model: str, label: str | None) -> int | None:
+        """The version that answers requests for `label`, or, without one, those that name neither label nor version.
+
+        None where nothing answers them.
+        """
 
     def predict(
         self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None

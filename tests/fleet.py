@@ -1,12 +1,16 @@
 """Replicas for tests: the embedded model server itself, over gRPC, with classifiers that need no TensorFlow.
 
-A version's folder holds `classifier.json`. Its image is any text: the first character says what is in it, so that a
-classifier can be right, wrong, slow or impossible to load, and the server's rules are the real ones throughout.
+A version's folder holds `classifier.json`, and `saved_model.pb`, of which nothing counts but that it is there. Its
+image is any text: the first character says what is in it, so that a classifier can be right, wrong, slow or impossible
+to load, and the server's rules are the real ones throughout.
 """
 
+import itertools
 import json
 import random
+import shutil
 import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,14 +23,25 @@ import numpy as np
 from serving.apis import meta_graph_pb2, types_pb2
 from serving.canary import INPUT, LABEL, PROBABILITIES
 from serving.model_server import storage
-from serving.model_server.flags import parse_flags
+from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.monitor import ServableId
 from serving.model_server.server import Server
-from serving.model_server.status import InvalidArgumentError, NotFoundError, UnknownError
+from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 
 LABELS = ("0", "1", "2", "3")
 POLL_SECONDS = 0.1
+# Between the end of a server that gave up and its next start, and between two tries to load a version.
+RESTART_SECONDS = 0.2
+RETRY_SECONDS = 0.3
+
+# With these a version that cannot be loaded keeps no other from being loaded.
+_FLAGS = (
+    "--allow_version_labels_for_unavailable_models",
+    "--num_load_threads=1",
+    "--num_unload_threads=1",
+    "--max_num_load_retries=0",
+)
 
 
 class Classifier:
@@ -67,22 +82,35 @@ def load(servable_id: ServableId, path: str) -> Classifier:
     """What the server calls to load a version.
 
     Raises:
-        NotFoundError: the folder holds no classifier.
+        NotFoundError: the folder holds no classifier, or has lost it while that was being read.
     """
-    try:
-        with storage.local_copy(path) as folder:
-            content = (folder / "classifier.json").read_text()
-    except FileNotFoundError as error:
-        raise NotFoundError(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from (
-            error
-        )
-    settings = json.loads(content)
+    with storage.local_copy(path) as folder:
+        settings = _settings(folder, path)
+        read_seconds = settings.pop("read_seconds", 0.0)
+        if read_seconds:
+            time.sleep(read_seconds)
+            _settings(folder, path)
     time.sleep(settings.pop("load_seconds", 0.0))
     return Classifier(**settings)
 
 
+def _settings(folder: Path, path: str) -> dict[str, Any]:
+    try:
+        (folder / "saved_model.pb").stat()
+        content = (folder / "classifier.json").read_text()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}") from (
+            error
+        )
+    return cast("dict[str, Any]", json.loads(content))
+
+
 def write_classifier(folder: Path, **settings: float) -> None:
-    """A model as `train` would leave it, as far as files go."""
+    """A model as `train` would leave it, as far as files go.
+
+    `load_seconds` and `read_seconds` are what a load of it takes; those for reading come first, and it fails if its
+    files go meanwhile.
+    """
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"stands for the graph")
     (folder / "classifier.json").write_text(json.dumps(settings))
@@ -99,59 +127,128 @@ def free_port() -> int:
 class RunningReplica:
     """One model server on a port of its own; it can be stopped and started again, and sleep, as a pod may.
 
-    A config on this machine it sees through a link of its own, without which it could not sleep.
+    It is started on a config, or on a base path whose highest version it serves. Either, on this machine, it sees
+    through a link of its own, without which it could not sleep.
+
+    Args:
+        config: a path, or a URI.
+        base_path: the same; its last part is the name of the model.
+        default_flags: started as `tensorflow_model_server` is where nobody says otherwise: a version that cannot be
+            loaded is tried five times more, and keeps the server from all other loads meanwhile. Only the pauses
+            between the tries are short.
+        restarting: started again whenever it gives up, as a pod is.
     """
 
-    def __init__(self, config: Path | str) -> None:
+    def __init__(
+        self,
+        config: Path | str | None = None,
+        *,
+        base_path: Path | str | None = None,
+        default_flags: bool = False,
+        restarting: bool = False,
+    ) -> None:
+        source = base_path if config is None else config
+        assert source is not None, "a server needs a config or a base path"
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self._config = config
-        self._seen = config.with_name(f"{config.stem}-{self.port}.config") if isinstance(config, Path) else config
+        self._source = source
+        self._seen = source
+        self._on_base_path = config is None
+        self._default_flags = default_flags
+        self._restarting = restarting
         self._server: Server | None = None
+        self._life: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._exchange = threading.Lock()
+        self._copies = itertools.count(1)
         # A version this replica cannot load, though its files are good: out of memory, say.
         self.broken: int | None = None
-        if isinstance(config, Path):
+        if isinstance(source, Path):
+            self._seen = source.with_name(f"{source.stem}-{self.port}{source.suffix}")
+            self._seen.parent.mkdir(parents=True, exist_ok=True)
             self.wake()
 
     def start(self) -> None:
-        words = [
-            f"--port={self.port}",
-            f"--model_config_file={self._seen}",
-            "--allow_version_labels_for_unavailable_models",
-            "--num_load_threads=1",
-            "--num_unload_threads=1",
-            "--max_num_load_retries=0",
-        ]
+        """Return when it answers. On a base path, or restarting, at once: there may be nothing to serve for long.
+
+        Raises:
+            StatusError: it gave up; where it was waited for.
+        """
+        if self._on_base_path or self._restarting:
+            self._stopping.clear()
+            self._life = threading.Thread(target=self._live, name=f"replica {self.port}", daemon=True)
+            self._life.start()
+            return
+        self._server = Server(self._flags(), self._load)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Whether it serves, is starting, or waits for something to serve."""
+        self._stopping.set()
+        with self._exchange:
+            server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        if self._life is not None:
+            self._life.join()
+            self._life = None
+
+    def sleep(self) -> None:
+        """See the config, or the base path, as it is now, whatever is written from here on; keep answering."""
+        assert isinstance(self._source, Path)
+        assert isinstance(self._seen, Path)
+        copy = self._seen.with_name(f"{self._seen.name}.{next(self._copies)}")
+        if self._source.is_dir():
+            shutil.copytree(self._source, copy)
+        elif self._source.exists():
+            shutil.copyfile(self._source, copy)
+        self._see(copy)
+
+    def wake(self) -> None:
+        """See what is written."""
+        assert isinstance(self._source, Path)
+        self._see(self._source)
+
+    def _live(self) -> None:
+        while True:
+            server = Server(self._flags(), self._load)
+            with self._exchange:
+                if self._stopping.is_set():
+                    return
+                self._server = server
+            try:
+                server.start()
+            except StatusError:
+                server.stop()
+                if not self._restarting or self._stopping.wait(RESTART_SECONDS):
+                    return
+                continue
+            if self._stopping.is_set():
+                # It was stopped while it opened its port.
+                server.stop()
+            return
+
+    def _flags(self) -> Flags:
+        if self._on_base_path:
+            words = [f"--model_name={str(self._source).rsplit('/', 1)[-1]}", f"--model_base_path={self._seen}"]
+        else:
+            words = [f"--model_config_file={self._seen}"]
         # Whole seconds are all a command line can say; a test would rather wait tenths.
         often = cast("int", POLL_SECONDS)
-        flags = replace(
-            parse_flags(words), model_config_file_poll_wait_seconds=often, file_system_poll_wait_seconds=often
+        return replace(
+            parse_flags([f"--port={self.port}", *words, *([] if self._default_flags else _FLAGS)]),
+            model_config_file_poll_wait_seconds=often,
+            file_system_poll_wait_seconds=often,
+            load_retry_interval_micros=round(RETRY_SECONDS * 1_000_000),
         )
-        self._server = Server(flags, self._load)
-        self._server.start()
 
     def _load(self, servable_id: ServableId, path: str) -> Classifier:
         if servable_id.version == self.broken:
             raise UnknownError("out of memory")
         return load(servable_id, path)
 
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-
-    def sleep(self) -> None:
-        """See the config as it is now, whatever is written from here on; keep answering."""
-        assert isinstance(self._config, Path)
+    def _see(self, target: Path) -> None:
         assert isinstance(self._seen, Path)
-        copy = self._seen.with_suffix(".copy")
-        copy.write_bytes(self._config.read_bytes())
-        copy.replace(self._seen)
-
-    def wake(self) -> None:
-        """See the config as it is written."""
-        assert isinstance(self._config, Path)
-        assert isinstance(self._seen, Path)
-        link = self._seen.with_suffix(".link")
-        link.symlink_to(self._config)
+        link = self._seen.with_name(f"{self._seen.name}.link")
+        link.symlink_to(target)
         link.replace(self._seen)

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from pipeline import layout
 from pipeline.errors import MissingError
 from pipeline.storage.bucket import Bucket
+from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
 from serving.canary import LABEL, PROBABILITIES
@@ -24,18 +25,10 @@ ReadConfig = Callable[[], bytes | None]
 
 @dataclass(frozen=True)
 class Load:
-    """What loading a version takes, in seconds, and what comes of it."""
+    """What a try to load a version takes, in seconds, and what has come of it when they are over."""
 
     seconds: float
-    result: Classifier | StatusError
-
-
-@dataclass(frozen=True)
-class Found:
-    """The versions to serve, and their paths. `lasting`: another look finds the same, whatever else is uploaded."""
-
-    versions: Mapping[int, str]
-    lasting: bool
+    result: Callable[[], Classifier | StatusError]
 
 
 def config_reader(bucket: Bucket, model: str) -> ReadConfig:
@@ -72,46 +65,81 @@ def answer(classifier: Classifier, images: Sequence[bytes]) -> dict[str, Array]:
 
 
 class ModelFiles:
-    """The bucket as one server sees it. Nothing is ever deleted there, so what was found once stays."""
+    """The bucket as one server sees it.
+
+    Attributes:
+        folders_stay: a base path whose last version has gone is still there, as on a disk, or in a bucket for as long
+            as the server remembers to have seen it. Else it is missing, which a server takes for a storage that fails.
+    """
 
     def __init__(self, bucket: Bucket, *, load_seconds: float) -> None:
-        self._bucket = bucket
+        self.folders_stay = True
+        self._bucket = self._seen = bucket
         self._root = bucket.uri()
         self._load_seconds = load_seconds
+        self._were_there: set[str] = set()
 
-    def find(self, model: model_server_config_pb2.ModelConfig) -> Found | None:
-        """What the policy of a ModelConfig finds; None where nothing lies below its base path."""
-        names = self._bucket.names(self._key(model.base_path))
-        if not names:
-            return None
-        policy = model.model_version_policy
+    def freeze(self, folder: str) -> None:
+        """See what is in the folder now, and only that, whatever becomes of it."""
+        seen = MemoryBucket()
+        for name in self._bucket.names(folder):
+            for path in self._bucket.checksums(f"{folder}/{name}"):
+                key = f"{folder}/{name}/{path}"
+                seen.create(key, self._bucket.read(key))
+        self._seen = seen
+
+    def thaw(self) -> None:
+        self._seen = self._bucket
+
+    def find(self, model: model_server_config_pb2.ModelConfig) -> Mapping[int, str] | None:
+        """The versions that the policy of a ModelConfig finds, and their paths; None where there is no base path."""
         base = model.base_path.rstrip("/")
-        versions = {version: f"{base}/{child}" for version, child in select(policy, names).items()}
-        lasting = policy.WhichOneof("policy_choice") == "specific" and versions.keys() >= set(policy.specific.versions)
-        return Found(versions, lasting)
+        key = self._key(base)
+        names = self._seen.names(key)
+        if names:
+            self._were_there.add(key)
+        elif not self.folders_stay or key not in self._were_there:
+            return None
+        return {version: f"{base}/{child}" for version, child in select(model.model_version_policy, names).items()}
 
     def load(self, version: int, path: str, *, broken: Collection[int]) -> Load:
-        """Load as `tests.fleet.load` does, and refuse a folder whose upload is unfinished as TensorFlow does."""
+        """Load as `tests.fleet.load` does."""
         if version in broken:
-            return Load(self._load_seconds, UnknownError("out of memory"))
+            return Load(self._load_seconds, lambda: UnknownError("out of memory"))
+        load = self._read(path)
+        if not load.read_seconds:
+            return Load(load.seconds, lambda: load.result)
+        return Load(load.seconds, lambda: self._read(path).result)
+
+    def _read(self, path: str) -> "_Read":
         try:
-            self._bucket.read(f"{self._key(path)}/{MARK}")
-            content = self._bucket.read(f"{self._key(path)}/classifier.json")
+            self._seen.read(f"{self._key(path)}/{MARK}")
+            content = self._seen.read(f"{self._key(path)}/classifier.json")
         except MissingError:
             told = f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}"
-            return Load(0.0, NotFoundError(told))
-        return _load(content, self._load_seconds)
+            return _Read(NotFoundError(told))
+        return _classifier(content, self._load_seconds)
 
     def _key(self, path: str) -> str:
         return path.rstrip("/").removeprefix(self._root).strip("/")
 
 
+@dataclass(frozen=True)
+class _Read:
+    """`read_seconds`: those of the load in which its files are still being read, and may go."""
+
+    result: Classifier | StatusError
+    seconds: float = 0.0
+    read_seconds: float = 0.0
+
+
 @lru_cache(maxsize=4096)
-def _load(content: bytes, seconds: float) -> Load:
+def _classifier(content: bytes, seconds: float) -> _Read:
     try:
         settings = json.loads(content)
-        seconds = settings.pop("load_seconds", seconds)
+        read_seconds = settings.pop("read_seconds", 0.0)
+        seconds = settings.pop("load_seconds", seconds) + read_seconds
         # How long an answer takes is not simulated.
-        return Load(seconds, Classifier(**(settings | {"milliseconds": 0.0})))
+        return _Read(Classifier(**(settings | {"milliseconds": 0.0})), seconds, read_seconds)
     except Exception as problem:  # noqa: BLE001 - whatever a bad model does is that model's error, as in the server
-        return Load(0.0, UnknownError(f"{type(problem).__name__}: {problem}"))
+        return _Read(UnknownError(f"{type(problem).__name__}: {problem}"))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from serving.apis import model_server_config_pb2
 from serving.canary import INPUT
-from serving.model_server.core import refuse_changed_platforms, validate
+from serving.model_server.core import refuse_changed_platforms, single_model, validate
+from serving.model_server.manager import ManagerOptions
 from serving.model_server.monitor import ServableId
 from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, NotFoundError, StatusError
 from serving.replica import Answer, VersionStatus
@@ -15,10 +16,20 @@ from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import Load, ModelFiles, ReadConfig, answer, parse
 from tests.protocol.versions import NEVER, Versions, next_turn
 
+# How the servers of our fleets are started.
+_OPTIONS = ManagerOptions(load_threads=1, unload_threads=1, load_retries=0)
+
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. `phase`: when, in its period, a server looks at its config; no two of a fleet need agree."""
+    """Seconds, and how a server is started.
+
+    Attributes:
+        phase: when, in its period, a server looks at its config, or at its base path where it has no config; no two of
+            a fleet need agree.
+        options: those of the servers of our fleets, unless other ones are given; `ManagerOptions()` has the defaults
+            of `tensorflow_model_server`.
+    """
 
     poll_seconds: float = 1.0
     phase: float = 0.0
@@ -26,6 +37,7 @@ class Timing:
     load_seconds: float = 0.02
     unload_seconds: float = 0.0
     restart_seconds: float = 1.0
+    options: ManagerOptions = _OPTIONS
 
 
 @dataclass(eq=False)
@@ -44,6 +56,8 @@ class Reload:
 class Process:
     """The rules of `serving.model_server.core` and `source` for one model, in virtual time.
 
+    Without `read_config` it has no config file and serves the highest version below `base_path`.
+
     `open`: requests are answered. `over`: the process has given up and is gone.
     """
 
@@ -51,7 +65,8 @@ class Process:
         self,
         *,
         model: str,
-        read_config: ReadConfig,
+        read_config: ReadConfig | None,
+        base_path: str,
         files: ModelFiles,
         broken: Collection[int],
         timing: Timing,
@@ -62,12 +77,15 @@ class Process:
         self.over = False
         self._model = model
         self._read_config = read_config
+        self._base_path = base_path
         self._files = files
         self._broken = broken
         self._timing = timing
         self._clock = clock
         self._begun = clock.monotonic()
-        self._versions = Versions(self._load, unload_seconds=timing.unload_seconds, clock=clock)
+        # Several that are started at once look at their base paths one after the other all the same.
+        self._storage_begun = self._begun if read_config else timing.phase
+        self._versions = Versions(self._load, timing.options, unload_seconds=timing.unload_seconds, clock=clock)
         self._config: model_server_config_pb2.ModelServerConfig | None = None
         self._labels: dict[str, int] = {}
         self._watched: model_server_config_pb2.ModelConfig | None = None
@@ -112,8 +130,9 @@ class Process:
             raise NotFoundError(f"Could not find any versions of model {self._model}")
         return [status for _, status in sorted(self._versions.seen.items(), reverse=True)]
 
-    def version_behind(self, label: str) -> int:
-        return self._versions.classifier(self._model, self._labelled(label))[0]
+    def version_behind(self, label: str | None) -> int:
+        version = self._labelled(label) if label is not None else None
+        return self._versions.classifier(self._model, version)[0]
 
     def predict(self, inputs: Mapping[str, Array], *, version: int | None, label: str | None) -> Answer:
         if version is None and label is not None:
@@ -125,7 +144,10 @@ class Process:
         return Answer(outputs=answer(classifier, inputs[INPUT].tolist()), version=number)
 
     def _start(self) -> None:
-        """Without a config that can be read the process ends."""
+        """With a config that cannot be read the process ends."""
+        if self._read_config is None:
+            self._enqueue(Reload(single_model(self._model, self._base_path), first=True))
+            return
         text = self._read_config()
         config = parse(text) if text is not None else None
         if config is None:
@@ -148,8 +170,10 @@ class Process:
                 continue
             if waits:
                 self._applying = reload
-            else:
-                self._end(reload, None)
+                continue
+            if reload.first:
+                self._versions.end_initial_load()
+            self._end(reload, None)
 
     def _apply(self, reload: Reload) -> bool:
         """Whether it brings a new model, for a version of which everybody then waits. Raises what refuses it."""
@@ -191,8 +215,10 @@ class Process:
             return
         if self._settled is None:
             self._settled = self._versions.settled(since=self._applying.since)
+            if self._settled is not None and self._applying.first:
+                self._versions.end_initial_load()
         # The threads of the start are exchanged for fewer, and the loads that run on them awaited.
-        if self._settled is None or (self._applying.first and self._versions.loading):
+        if self._settled is None or (self._applying.first and self._versions.initial_load):
             return
         settled, self._settled = self._settled, None
         error = None
@@ -207,12 +233,12 @@ class Process:
     def _end(self, reload: Reload, error: StatusError | None) -> None:
         reload.done, reload.error = True, error
         if reload.first:
-            self._versions.end_initial_load()
             self.open, self.over = error is None, error is not None
         if reload.text is not None:
             self._poll_due = self._next_poll()
 
     def _poll(self) -> None:
+        assert self._read_config is not None
         text = self._read_config()
         if text is not None and text == self._in_force and self._applying is None:
             self._poll_due = self._next_poll()
@@ -228,8 +254,8 @@ class Process:
         assert self._watched is not None
         found = self._files.find(self._watched)
         if found is not None:
-            self._versions.aspire(found.versions)
-        self._storage_due = NEVER if found is not None and found.lasting else self._next_storage_poll()
+            self._versions.aspire(found)
+        self._storage_due = self._next_storage_poll()
 
     def _load(self, version: int, path: str) -> Load:
         return self._files.load(version, path, broken=self._broken)
@@ -244,7 +270,7 @@ class Process:
         return next_turn(self._clock.monotonic(), begun=self._timing.phase, seconds=self._timing.poll_seconds)
 
     def _next_storage_poll(self) -> float:
-        return next_turn(self._clock.monotonic(), begun=self._begun, seconds=self._timing.storage_seconds)
+        return next_turn(self._clock.monotonic(), begun=self._storage_begun, seconds=self._timing.storage_seconds)
 
     def _plan(self) -> None:
         self.due = NEVER if self.over else min(self._versions.due, self._storage_due, self._poll_due)

@@ -1,10 +1,10 @@
 """The simulated server and the real one behind one set of levers, so that a scenario can be played on both."""
 
 import itertools
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,14 @@ from pipeline.release.healing import heal_if_stuck
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
+from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
 from serving.canary import INPUT
 from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
-from serving.model_server.status import StatusError
+from serving.model_server.manager import ManagerOptions
 from serving.replica import STABLE, Answer, Replica, VersionStatus
-from tests.fleet import POLL_SECONDS, RunningReplica, write_classifier
+from tests.fleet import POLL_SECONDS, RESTART_SECONDS, RETRY_SECONDS, RunningReplica, write_classifier
 from tests.protocol.clock import VirtualClock
 from tests.protocol.process import Timing
 from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
@@ -33,17 +34,25 @@ _SEVERAL_POLLS = 8 * POLL_SECONDS
 
 
 class Side(ABC):
-    """One replica over a bucket. Every question is asked over a connection of its own, as none lasts here."""
+    """One replica over a bucket. Every question is asked over a connection of its own, as none lasts here.
+
+    Args:
+        folder: where its files go.
+        latest: it is started on the base path instead of a config.
+        default_flags: a load that fails is tried five times more, and keeps all other loads waiting meanwhile.
+    """
 
     bucket: Bucket
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
         self._folder = folder
+        self._latest = latest
+        self._default_flags = default_flags
         self._models = itertools.count()
 
     @abstractmethod
     def start(self) -> None:
-        """Start a process and do not wait for it to answer."""
+        """Start a process, and another whenever one gives up; do not wait for any to answer."""
 
     @abstractmethod
     def stop(self) -> None: ...
@@ -59,6 +68,10 @@ class Side(ABC):
         """No other version is broken from now on."""
 
     @abstractmethod
+    def lose_base_path(self) -> None:
+        """From now on there is none, not even an empty one."""
+
+    @abstractmethod
     def connect(self) -> Replica: ...
 
     @abstractmethod
@@ -71,6 +84,17 @@ class Side(ABC):
         source = self._folder / f"model-{next(self._models)}"
         write_classifier(source, **classifier)
         self.bucket.upload(source, layout.version(MODEL, version))
+
+    def add_unfinished(self, version: int) -> None:
+        """As a model server sees an upload on its way: `saved_model.pb` comes last."""
+        assert self.bucket.create(f"{layout.version(MODEL, version)}/classifier.json", b"{}")
+
+    def finish(self, version: int) -> None:
+        assert self.bucket.create(f"{layout.version(MODEL, version)}/{MARK}", b"stands for the graph")
+
+    def remove(self, *versions: int) -> None:
+        for version in versions:
+            assert self.bucket.remove(layout.version(MODEL, version))
 
     def config(self, versions: Collection[int], stable: int | None = None) -> model_server_config_pb2.ModelServerConfig:
         """Names the versions in a `specific` policy; without any it is the empty list."""
@@ -107,7 +131,11 @@ class Side(ABC):
         with self.connect() as replica:
             return [(status.version, status.state) for status in replica.statuses(MODEL)]
 
-    def behind(self, label: str = STABLE) -> int | None:
+    def answering(self) -> int | None:
+        """The version that traffic gets which names neither label nor version."""
+        return self.behind(None)
+
+    def behind(self, label: str | None = STABLE) -> int | None:
         with self.connect() as replica:
             return replica.version_behind(MODEL, label)
 
@@ -137,13 +165,24 @@ class Side(ABC):
 
 
 class SimulatedSide(Side):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
+        super().__init__(folder, latest=latest, default_flags=default_flags)
         self.bucket = MemoryBucket()
         self.clock = VirtualClock()
-        timing = Timing(poll_seconds=POLL_SECONDS, storage_seconds=POLL_SECONDS)
+        timing = Timing(
+            poll_seconds=POLL_SECONDS,
+            storage_seconds=POLL_SECONDS,
+            restart_seconds=RESTART_SECONDS,
+        )
+        if default_flags:
+            timing = replace(timing, options=ManagerOptions(retry_interval_seconds=RETRY_SECONDS))
         self._replica = SimulatedReplica(
-            "simulated:1", model=MODEL, bucket=self.bucket, clock=self.clock, timing=timing
+            "simulated:1",
+            model=MODEL,
+            bucket=self.bucket,
+            clock=self.clock,
+            timing=timing,
+            latest=latest,
         )
         self._fleet = SimulatedFleet([self._replica], clock=self.clock, expected=1)
 
@@ -164,6 +203,10 @@ class SimulatedSide(Side):
         if version is not None:
             self._replica.broken.add(version)
 
+    def lose_base_path(self) -> None:
+        self._replica.files.folders_stay = False
+        assert self.bucket.remove(layout.versions(MODEL))
+
     def connect(self) -> Replica:
         return self._fleet.connect(self._replica.address, timeout=2.0)
 
@@ -177,23 +220,22 @@ class SimulatedSide(Side):
 class RealSide(Side):
     """The embedded server, over gRPC and in real time."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
+        super().__init__(folder, latest=latest, default_flags=default_flags)
         self.bucket = LocalBucket(folder / "bucket")
-        config = folder / "bucket" / layout.config(MODEL)
-        config.parent.mkdir(parents=True)
-        self._replica = RunningReplica(config)
-        self._starting: threading.Thread | None = None
+        self._base_path = Path(self.bucket.uri(layout.versions(MODEL)))
+        self._replica = RunningReplica(
+            None if latest else Path(self.bucket.uri(layout.config(MODEL))),
+            base_path=self._base_path if latest else None,
+            default_flags=default_flags,
+            restarting=True,
+        )
 
     def start(self) -> None:
-        self._starting = threading.Thread(target=self._start)
-        self._starting.start()
+        self._replica.start()
 
     def stop(self) -> None:
-        if self._starting is not None:
-            self._replica.stop()
-            self._starting.join()
-            self._starting = None
+        self._replica.stop()
 
     def sleep(self) -> None:
         self._replica.sleep()
@@ -203,6 +245,9 @@ class RealSide(Side):
 
     def break_version(self, version: int | None) -> None:
         self._replica.broken = version
+
+    def lose_base_path(self) -> None:
+        self._base_path.rename(self._folder / "lost")
 
     def connect(self) -> Replica:
         return GrpcReplica(self._replica.address, timeout=2.0)
@@ -217,9 +262,3 @@ class RealSide(Side):
 
     def let_polls_pass(self) -> None:
         time.sleep(_SEVERAL_POLLS)
-
-    def _start(self) -> None:
-        try:
-            self._replica.start()
-        except StatusError:
-            """The process gave up, or was stopped before it was ready: nobody answers."""

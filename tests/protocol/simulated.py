@@ -1,4 +1,4 @@
-"""Model servers in virtual time: a fleet that follows configs by TensorFlow Serving's rules, microseconds a poll.
+"""Model servers in virtual time: a fleet that polls by TensorFlow Serving's rules, microseconds a poll.
 
 Held to the real server by `test_simulated_contract.py`.
 """
@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 import grpc
 
+from pipeline import layout
 from pipeline.storage.bucket import Bucket
 from serving.apis import model_server_config_pb2
 from serving.errors import NotServedError, translated
@@ -29,6 +30,7 @@ class SimulatedReplica:
     Attributes:
         broken: the versions it cannot load, though their files are good: out of memory, say.
         hanging: it takes every call and answers none; what it polls it goes on polling.
+        files: the bucket as it sees it.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class SimulatedReplica:
         clock: VirtualClock,
         timing: Timing | None = None,
         read_config: ReadConfig | None = None,
+        latest: bool = False,
     ) -> None:
+        """`latest`: it is started on the base path of the model instead of a config."""
         self.due = NEVER
         self.address = address
         self.model = model
@@ -48,7 +52,9 @@ class SimulatedReplica:
         self.broken: set[int] = set()
         self.hanging = False
         self._timing = timing or Timing()
-        self._files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
+        self.files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
+        self._base_path = bucket.uri(layout.versions(model))
+        self._latest = latest
         self._read_written = read_config or config_reader(bucket, model)
         self._asleep = False
         self._remembered: bytes | None = None
@@ -58,8 +64,9 @@ class SimulatedReplica:
     def start(self) -> None:
         self._process = Process(
             model=self.model,
-            read_config=self._read_config,
-            files=self._files,
+            read_config=None if self._latest else self._read_config,
+            base_path=self._base_path,
+            files=self.files,
             broken=self.broken,
             timing=self._timing,
             clock=self.clock,
@@ -75,12 +82,16 @@ class SimulatedReplica:
         self.start()
 
     def sleep(self) -> None:
-        """See the config as it is now, whatever is written from here on; keep answering."""
+        """See the config, or the base path, as it is now, whatever is written from here on; keep answering."""
+        if self._latest:
+            self.files.freeze(layout.versions(self.model))
+            return
         self._remembered = self._read_written()
         self._asleep = True
 
     def wake(self) -> None:
-        """See the config as it is written."""
+        """See what is written."""
+        self.files.thaw()
         self._asleep = False
 
     @property
@@ -153,7 +164,7 @@ class Connection:
         except NotServedError:
             return []
 
-    def version_behind(self, model: str, label: str) -> int | None:
+    def version_behind(self, model: str, label: str | None) -> int | None:
         try:
             return self._ask(model, lambda process: process.version_behind(label))
         except NotServedError:

@@ -18,7 +18,7 @@ from pipeline.release.rollout import Rollout
 from pipeline.release.state import State, resident
 from pipeline.release.waiting import Arrival
 from pipeline.storage.bucket import Bucket
-from pipeline.verbs import canary
+from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.protocol.machine import Fleet
 from tests.protocol.world import MODEL, World
@@ -125,7 +125,7 @@ def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.
 
 
 def test_it_notices_a_canary_that_passes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(canary, "judge", lambda *_, **__: Verdict(decision=Decision.PASS, reasons=("why not",)))
+    monkeypatch.setattr(questioning, "judge", lambda *_, **__: Verdict(decision=Decision.PASS, reasons=("why not",)))
 
     with pytest.raises(AssertionError, match="answers wrongly, and is promoted"):
         run_state_machine_as_test(Fleet, settings=HUNTED)

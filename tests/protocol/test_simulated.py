@@ -1,6 +1,7 @@
 """What only the simulated fleet has: time of its own, polls out of step, processes that are started again."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from pipeline import layout
 from pipeline.release.waiting import Goal, Standing, wait_for
 from pipeline.storage.memory import MemoryBucket
 from serving.errors import UnreachableError
+from serving.model_server.manager import ManagerOptions
 from serving.replica import Replica
 from tests.protocol.clock import VirtualClock
 from tests.protocol.process import Timing
@@ -24,7 +26,7 @@ ONE = (
 class World:
     """A fleet of three that polls every second, at 0.2, 0.4 and 0.6."""
 
-    def __init__(self, **timing: float) -> None:
+    def __init__(self, *, latest: bool = False, **timing: Any) -> None:
         self.bucket = MemoryBucket()
         self.clock = VirtualClock()
         self.replicas = [
@@ -34,6 +36,7 @@ class World:
                 bucket=self.bucket,
                 clock=self.clock,
                 timing=Timing(phase=0.2 * number, **timing),
+                latest=latest,
             )
             for number in (1, 2, 3)
         ]
@@ -56,13 +59,13 @@ class World:
         for replica in self.replicas:
             replica.start()
 
-    def behind(self) -> list[int | str | None]:
-        return [self.behind_one(address) for address in self.fleet.addresses()]
+    def behind(self, label: str | None = "stable") -> list[int | str | None]:
+        return [self.behind_one(address, label=label) for address in self.fleet.addresses()]
 
-    def behind_one(self, address: str, *, timeout: float = 1.0) -> int | str | None:
+    def behind_one(self, address: str, *, label: str | None = "stable", timeout: float = 1.0) -> int | str | None:
         with self.fleet.connect(address, timeout=timeout) as connection:
             try:
-                return connection.version_behind(MODEL, "stable")
+                return connection.version_behind(MODEL, label)
             except UnreachableError:
                 return "unreachable"
 
@@ -116,6 +119,44 @@ def test_replicas_follow_one_after_the_other(world: World) -> None:
         world.clock.sleep(0.25)
 
     assert [[1, 1, 1], [None, 1, 1], [None, None, 1], [None, None, None]] == seen
+
+
+def test_replicas_look_at_their_base_path_one_after_the_other() -> None:
+    world = World(latest=True)
+    world.add(1)
+    world.start()
+    world.clock.sleep(2.0)
+    assert [1, 1, 1] == world.behind(None)
+    world.add(2)
+    seen = []
+    for _ in range(4):
+        world.clock.sleep(0.2)
+        seen.append(world.behind(None))
+
+    # At 0.2, 0.4 and 0.6, and then there is a load to wait for.
+    assert [[1, 1, 1], [2, 1, 1], [2, 2, 1], [2, 2, 2]] == seen
+
+
+def test_a_version_that_is_not_wanted_any_more_is_tried_once_more_if_it_waits_for_its_next_try() -> None:
+    """That it is not wanted is noticed after a try that failed, and never between two."""
+    world = World(options=ManagerOptions(load_threads=1))
+    world.add(1)
+    world.write(1)
+    world.start()
+    world.add(2, marked=False)
+    world.rewrite(lambda text: text.replace(b"versions: 1", b"versions: 1 versions: 2"))
+    world.clock.sleep(2.0)
+    world.rewrite(lambda text: text.replace(b" versions: 2", b""))
+    world.clock.sleep(50.0)
+    with world.fleet.connect("replica-1:8500", timeout=1.0) as connection:
+        waiting = connection.status(MODEL, 2)
+        world.clock.sleep(15.0)
+        given_up = connection.status(MODEL, 2)
+
+    assert waiting is not None
+    assert "LOADING" == waiting.state
+    assert given_up is not None
+    assert given_up.failed
 
 
 def test_an_unfinished_upload_fails_to_load() -> None:

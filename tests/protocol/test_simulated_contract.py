@@ -186,6 +186,21 @@ def test_a_version_missing_on_storage_is_skipped_until_it_is_there(serving_two: 
     assert side.eventually(lambda: side.state(5) == "AVAILABLE")
 
 
+def test_a_version_that_goes_from_storage_is_unloaded_though_the_config_names_it(serving_two: Side) -> None:
+    side = serving_two
+    side.remove(2)
+
+    assert side.eventually(lambda: side.states() == [(2, "END"), (1, "AVAILABLE")])
+    assert side.behind() is None
+
+
+def test_versions_that_all_go_from_storage_unload_everything(serving_two: Side) -> None:
+    side = serving_two
+    side.remove(1, 2)
+
+    assert side.eventually(lambda: side.states() == [(2, "END"), (1, "END")])
+
+
 def test_versions_that_are_all_missing_unload_everything(serving_two: Side) -> None:
     side = serving_two
     side.write([8, 9])

@@ -2,10 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from serving.model_server.manager import LOOP_SECONDS
+from serving.model_server.manager import LOOP_SECONDS, ManagerOptions
 from serving.model_server.policy import Action, Phase, Snapshot, next_action
 from serving.model_server.status import CancelledError, NotFoundError, StatusError
 from serving.replica import VersionStatus
@@ -22,28 +22,37 @@ def next_turn(now: float, *, begun: float, seconds: float) -> float:
     return begun + (math.floor((now - begun) / seconds + 1e-6) + 1) * seconds
 
 
-@dataclass(frozen=True)
-class _Job:
-    begin: Callable[[], float]
-    end: Callable[[], None]
+# A generator: what it yields are the seconds until it goes on.
+_Job = Iterator[float]
 
 
 class _Workers:
-    """Threads that do jobs in the order of their coming. A job says at its beginning how many seconds it takes."""
+    """Threads that do jobs in the order of their coming. Without any a job keeps whoever handed it in."""
 
     def __init__(self, threads: float, clock: VirtualClock) -> None:
-        self.threads = threads
+        self._threads = threads
         self._clock = clock
         self._waiting: deque[_Job] = deque()
         self._running: list[tuple[float, _Job]] = []
+        self._old: list[_Job] = []
 
     @property
     def due(self) -> float:
         return min((end for end, _ in self._running), default=NEVER)
 
     @property
-    def idle(self) -> bool:
-        return not self._running
+    def keeps_the_caller(self) -> bool:
+        return not self._threads and bool(self._running)
+
+    @property
+    def at_old_jobs(self) -> bool:
+        """Whether a job still runs that had begun before the threads were exchanged."""
+        return any(job in self._old for _, job in self._running)
+
+    def exchange(self, threads: float) -> None:
+        """Nothing begins before everything that runs now is done."""
+        self._threads = threads
+        self._old = [job for _, job in self._running]
 
     def submit(self, job: _Job) -> None:
         self._waiting.append(job)
@@ -51,16 +60,20 @@ class _Workers:
 
     def act(self) -> None:
         now = self._clock.monotonic()
-        done = [job for end, job in self._running if end <= now]
+        due = [job for end, job in self._running if end <= now]
         self._running = [(end, job) for end, job in self._running if end > now]
-        for job in done:
-            job.end()
+        for job in due:
+            self._go_on(job)
         self._begin()
 
     def _begin(self) -> None:
-        while self._waiting and len(self._running) < self.threads:
-            job = self._waiting.popleft()
-            self._running.append((self._clock.monotonic() + job.begin(), job))
+        while self._waiting and not self.at_old_jobs and len(self._running) < max(self._threads, 1):
+            self._go_on(self._waiting.popleft())
+
+    def _go_on(self, job: _Job) -> None:
+        seconds = next(job, None)
+        if seconds is not None:
+            self._running.append((self._clock.monotonic() + seconds, job))
 
 
 @dataclass(eq=False)
@@ -70,37 +83,45 @@ class _Managed:
     phase: Phase = Phase.NEW
     aspired: bool = True
     cancelled: bool = False
-    load: Load | None = None
+    classifier: Classifier | None = None
 
 
 class Versions:
     """The rules of `serving.model_server.manager`, for one model and in virtual time."""
 
-    def __init__(self, load: Callable[[int, str], Load], *, unload_seconds: float, clock: VirtualClock) -> None:
+    def __init__(
+        self, load: Callable[[int, str], Load], options: ManagerOptions, *, unload_seconds: float, clock: VirtualClock
+    ) -> None:
         self.due = NEVER
         # Every version ever seen.
         self.seen: dict[int, VersionStatus] = {}
         self._settled_at: dict[int, int] = {}
         self._moment = 0
         self._load = load
+        self._options = options
         self._unload_seconds = unload_seconds
         self._clock = clock
         self._begun = clock.monotonic()
         self._turn = NEVER
         self._managed: dict[int, _Managed] = {}
         self._pending: Mapping[int, str] | None = None
+        self._taken_in: Mapping[int, str] = {}
         # The first models are loaded side by side, whatever was asked for later ones.
         self._loads = _Workers(math.inf, clock)
-        self._unloads = _Workers(1, clock)
+        self._unloads = _Workers(options.unload_threads, clock)
 
     @property
-    def loading(self) -> bool:
-        return not self._loads.idle
+    def initial_load(self) -> bool:
+        """Whether a load still runs that had begun before the end of the initial load was asked for."""
+        return self._loads.at_old_jobs
 
     def end_initial_load(self) -> None:
-        self._loads.threads = 1
+        self._loads.exchange(self._options.load_threads)
 
     def aspire(self, versions: Mapping[int, str]) -> None:
+        """The same list once more changes nothing, whether it was taken in or is still held."""
+        if versions == (self._taken_in if self._pending is None else self._pending):
+            return
         self._pending = versions
         self._have_a_turn()
 
@@ -120,20 +141,23 @@ class Versions:
         if found is None or not found.available:
             wanted = f"Latest({model})" if version is None else f"Specific({model}, {version})"
             raise NotFoundError(f"Servable not found for request: {wanted}")
-        load = self._managed[found.version].load
-        assert load is not None
-        assert isinstance(load.result, Classifier)
-        return found.version, load.result
+        classifier = self._managed[found.version].classifier
+        assert classifier is not None
+        return found.version, classifier
 
     def act(self) -> None:
         now = self._clock.monotonic()
         for workers in (self._loads, self._unloads):
             if workers.due <= now:
                 workers.act()
-        if self._turn <= now:
+        if self._turn <= now and not self._kept:
             self._turn = NEVER
             self._step()
         self._plan()
+
+    @property
+    def _kept(self) -> bool:
+        return self._loads.keeps_the_caller or self._unloads.keeps_the_caller
 
     def _step(self) -> None:
         """One turn: forget what is over, take in what is aspired now, then load or unload one version."""
@@ -145,10 +169,10 @@ class Versions:
         each = self._managed[action[1]]
         if action[0] is Action.LOAD:
             each.phase = Phase.LOADING
-            self._loads.submit(_Job(lambda: self._begin_load(each), lambda: self._end_load(each)))
+            self._loads.submit(self._execute_load(each))
         else:
             each.phase = Phase.UNLOADING
-            self._unloads.submit(_Job(lambda: self._begin_unload(each), lambda: self._end_unload(each)))
+            self._unloads.submit(self._execute_unload(each))
         self._have_a_turn()
 
     def _take_in(self) -> None:
@@ -162,31 +186,31 @@ class Versions:
             if version not in self._managed:
                 self._managed[version] = _Managed(version, path)
                 self._publish(version, "START")
-        self._pending = None
+        self._taken_in, self._pending = self._pending, None
 
-    def _begin_load(self, each: _Managed) -> float:
+    def _execute_load(self, each: _Managed) -> _Job:
         self._publish(each.version, "LOADING")
-        each.load = self._load(each.version, each.path)
-        return each.load.seconds
-
-    def _end_load(self, each: _Managed) -> None:
-        assert each.load is not None
-        result: Classifier | StatusError = each.load.result
+        for attempt in range(self._options.load_retries + 1):
+            if attempt:
+                yield self._options.retry_interval_seconds
+            load = self._load(each.version, each.path)
+            yield load.seconds
+            result = load.result()
+            if each.cancelled or not isinstance(result, StatusError):
+                break
         if each.cancelled and not isinstance(result, StatusError):
             result = CancelledError("Loading of servable cancelled")
         if isinstance(result, StatusError):
             each.phase = Phase.ERROR
             self._publish(each.version, "END", result.message)
         else:
-            each.phase = Phase.READY
+            each.phase, each.classifier = Phase.READY, result
             self._publish(each.version, "AVAILABLE")
         self._have_a_turn()
 
-    def _begin_unload(self, each: _Managed) -> float:
+    def _execute_unload(self, each: _Managed) -> _Job:
         self._publish(each.version, "UNLOADING")
-        return self._unload_seconds
-
-    def _end_unload(self, each: _Managed) -> None:
+        yield self._unload_seconds
         each.phase = Phase.GONE
         self._publish(each.version, "END")
         self._have_a_turn()
@@ -203,7 +227,7 @@ class Versions:
         self._plan()
 
     def _plan(self) -> None:
-        self.due = min(self._turn, self._loads.due, self._unloads.due)
+        self.due = min(NEVER if self._kept else self._turn, self._loads.due, self._unloads.due)
 
 
 def _number(status: VersionStatus) -> int:

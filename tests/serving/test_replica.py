@@ -53,6 +53,17 @@ def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None
             replica.predict(MODEL, image(b"no digit"), version=1)
         assert replica.status(MODEL, 9) is None
         assert replica.version_behind(MODEL, "best") is None
+        assert replica.version_behind("cats", None) is None
+
+
+def test_without_a_label_the_highest_version_that_is_loaded_is_behind_it(world: World) -> None:
+    """A candidate, before the label moves to it."""
+    world.release("retrain-1")
+    world.publish("retrain-2")
+    world.run("canary", "retrain-2")
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
+        assert 1 == replica.version_behind(MODEL, "stable")
+        assert 2 == replica.version_behind(MODEL, None)
 
 
 def test_a_replica_that_is_away_is_unreachable() -> None:
