@@ -1,0 +1,82 @@
+"""A person holds promotions, and lets go again. Roll-backs are never held."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from pipeline.context import Context
+from pipeline.errors import BadInputError, CouldNotTellError
+from pipeline.release import holds
+from pipeline.release.going_back import Wish
+from pipeline.release.journal import History
+from pipeline.validation import require_reason
+from pipeline.verbs.rollback import rollback
+
+_DURATION = re.compile(r"([0-9]+)([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def pin(context: Context, wish: Wish) -> History:
+    """Make a version serve, if it does not, and let nothing else be promoted until somebody says so.
+
+    Raises:
+        BadInputError: no reason, or the version has never served; nothing was changed.
+        DeclinedError: another decision was taken meanwhile, and nothing is pinned.
+        FailedError: the version cannot be trusted, or no replica can load it; nothing is pinned.
+        CouldNotTellError: it is pinned; names the replicas that did not follow.
+    """
+    require_reason(wish.reason, of="a pin")
+    version = int(wish.to)
+    rule = partial(holds.pin, version=version, reason=wish.reason)
+    if not _serves(context, version):
+        try:
+            rollback(context, wish)
+        except CouldNotTellError:
+            if _serves(context, version):
+                context.journal.decide(rule)
+            raise
+    return context.journal.decide(rule)
+
+
+def _serves(context: Context, version: int) -> bool:
+    history = context.journal.read()
+    return history.is_same_model(history.state.serving, version)
+
+
+def freeze(context: Context, *, until: str, reason: str) -> History:
+    """Let nothing be promoted until a moment.
+
+    Raises:
+        BadInputError: no reason, or no moment that is still to come; nothing was changed.
+    """
+    require_reason(reason, of="a freeze")
+    now = context.clock.now()
+    return context.journal.decide(partial(holds.freeze, until=moment(until, now=now), reason=reason, now=now))
+
+
+def unfreeze(context: Context, *, reason: str) -> History:
+    """Let promotions go on, whatever held them: a pin, a freeze, or both.
+
+    Raises:
+        BadInputError: no reason; nothing was changed.
+    """
+    require_reason(reason, of="unfreeze")
+    return context.journal.decide(partial(holds.unfreeze, reason=reason))
+
+
+def moment(text: str, *, now: datetime) -> datetime:
+    """A moment that a person has written: 90m, 12h or 3d from now, a date, or a date and a time; UTC if not said.
+
+    Raises:
+        BadInputError: it is none of these.
+    """
+    duration = _DURATION.fullmatch(text)
+    try:
+        if duration:
+            return now + timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        written = datetime.fromisoformat(text)
+        return (written if written.tzinfo else written.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadInputError(
+            f"{text!r} is no moment; give one like 2026-12-24, 2026-12-24T08:00, 2026-12-24T08:00+01:00, 90m, 12h or 3d"
+        ) from error

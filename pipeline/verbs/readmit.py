@@ -1,0 +1,18 @@
+"""A person lets a model come back that was withdrawn."""
+
+from functools import partial
+
+from pipeline.context import Context
+from pipeline.release import tombstones
+from pipeline.release.journal import History
+from pipeline.validation import require_reason
+
+
+def readmit(context: Context, *, version: int, reason: str) -> History:
+    """Let the model of a withdrawn version be published again, under a new number.
+
+    Raises:
+        BadInputError: no reason, or the version is not withdrawn; nothing was changed.
+    """
+    require_reason(reason, of="readmit")
+    return context.journal.decide(partial(tombstones.readmit, version=version, reason=reason))
