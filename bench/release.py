@@ -41,7 +41,7 @@ from pipeline.release.going_back import Wish
 from pipeline.release.state import resident
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy
-from pipeline.storage.sums import sums_of
+from pipeline.storage.sums import FileSum, sum_of_file, sums_of
 from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback
 from serving.canary import Golden, Questions, question
@@ -125,8 +125,15 @@ class Place:
         """The key of a new run, and the version it will get."""
         self._runs += 1
         context = self.context(f"retrain-{self._runs}")
-        approve(context, SOURCE, self._files, self._probes)
+        approve(context, SOURCE, self._made_new(context.run_key), self._probes)
         return context.run_key, context.journal.read().state.next_version
+
+    def _made_new(self, run_key: str) -> dict[str, FileSum]:
+        """The files, one of them changed, because the model that serves is not released again."""
+        changed = self._bucket / SOURCE / "assets/labels.txt"
+        changed.unlink()
+        changed.write_text(run_key)
+        return self._files | {"assets/labels.txt": sum_of_file(changed)}
 
     def rest(self) -> None:
         """Until the fleet has nothing left to do, and then until some moment between two polls."""

@@ -16,11 +16,12 @@ PROJECT = HERE.parent.parent
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models: one with a schedule, one without."""
+    """Two models: one with schedules, one without."""
     folder = tmp_path_factory.mktemp("models")
     digits = (PROJECT / "models" / "digits.yaml").read_text(encoding="utf-8")
     (folder / "digits.yaml").write_text(digits, encoding="utf-8")
     letters = digits.replace("name: digits", "name: letters").replace('schedule: "0 3 * * 1"', "schedule: null")
+    letters += "\nretention: {schedule: null}\n"
     (folder / "letters.yaml").write_text(letters, encoding="utf-8")
     return folder
 

@@ -60,6 +60,7 @@ form = {"epochs": 3, "seed": 5, "note": NASTY, "force": True}
 results["nasty retrain"] = play(retrain, "nasty retrain", {}, number=100, form=form)
 form = {"model": "letters", "to": "6", "reason": NASTY}
 results["nasty rollback"] = play(bag.dags["rollback"], "nasty rollback", {}, number=101, form=form)
+results["dry retention"] = play(bag.dags["retain_letters"], "dry retention", {}, number=102, form={"dry_run": True})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}
 print(json.dumps({"results": results, "calls": calls, "nasty": NASTY, "endings": endings}))  # noqa: T201 - the test reads it

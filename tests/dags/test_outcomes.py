@@ -90,6 +90,14 @@ def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> Non
     assert not any((Path(call["cwd"]) / "hacked").exists() for call in retrain + rollback)
 
 
+def test_a_retention_is_told_its_model_and_what_the_form_says(played: Any) -> None:
+    (call,) = (call for call in played["calls"] if call["case"] == "dry retention")
+
+    assert "success" == played["results"]["dry retention"]["run"]
+    assert ["--run", "retain-20260102030405000102", "--model", "letters"] == call["words"]
+    assert {"dry_run": True} == call["params"]
+
+
 def test_every_verb_is_told_who_triggered_the_run(played: Any) -> None:
     """`dag_test` is the name under which Airflow's own test runner triggers."""
     assert {"dag_test"} == {call["actor"] for call in played["calls"]}

@@ -16,7 +16,14 @@ RETRAIN = {
     "withdraw": [],
 }
 ROLLBACK = {"plan": ["roll_back"], "roll_back": []}
-SHAPES = {"retrain_digits": RETRAIN, "retrain_letters": RETRAIN, "rollback": ROLLBACK}
+RETAIN: dict[str, list[str]] = {"retain": []}
+SHAPES = {
+    "retrain_digits": RETRAIN,
+    "retrain_letters": RETRAIN,
+    "rollback": ROLLBACK,
+    "retain_digits": RETAIN,
+    "retain_letters": RETAIN,
+}
 
 
 def test_the_folder_is_read_without_errors_or_warnings(described: Any) -> None:
@@ -69,13 +76,25 @@ def test_the_run_key_is_the_only_template_in_a_command(described: Any) -> None:
 def test_schedules_come_from_the_model_files(described: Any) -> None:
     schedules = {dag_id: dag["schedule"] for dag_id, dag in described["dags"].items()}
 
-    assert schedules == {"retrain_digits": "0 3 * * 1", "retrain_letters": None, "rollback": None}
+    assert schedules == {
+        "retrain_digits": "0 3 * * 1",
+        "retrain_letters": None,
+        "rollback": None,
+        "retain_digits": "0 5 * * 1",
+        "retain_letters": None,
+    }
 
 
-def test_a_rollback_shares_no_pool_with_a_retrain(described: Any) -> None:
+def test_nothing_else_shares_a_pool_with_a_retrain(described: Any) -> None:
     pools = {dag_id: {task["pool"] for task in dag["tasks"].values()} for dag_id, dag in described["dags"].items()}
 
-    assert pools == {"retrain_digits": {"retrain"}, "retrain_letters": {"retrain"}, "rollback": {"default_pool"}}
+    assert pools == {
+        "retrain_digits": {"retrain"},
+        "retrain_letters": {"retrain"},
+        "rollback": {"default_pool"},
+        "retain_digits": {"default_pool"},
+        "retain_letters": {"default_pool"},
+    }
 
 
 def test_a_rollback_is_a_persons_decision(described: Any) -> None:
@@ -83,6 +102,10 @@ def test_a_rollback_is_a_persons_decision(described: Any) -> None:
 
     assert sorted(rollback["allowed_run_types"]) == ["manual", "operator_triggered"]
     assert rollback["params"] == {"model": "digits", "to": "previous", "reason": None}
+
+
+def test_a_retention_deletes_unless_somebody_only_wants_to_see(described: Any) -> None:
+    assert described["dags"]["retain_digits"]["params"] == {"dry_run": False}
 
 
 def test_withdraw_fires_when_a_parent_failed_and_announce_tells_of_the_release(described: Any) -> None:

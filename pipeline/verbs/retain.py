@@ -1,0 +1,152 @@
+"""Let old versions, runs and leftovers go; at any time, beside any verb and beside itself.
+
+First the journal says what is retired, then the config and what lies below the base path follow it, and only then files
+are deleted. So nobody who decides anything meanwhile, however slowly, counts on files that go; and what a crash has
+left of the files is deleted by the next one. Manifests and the journal stay, for whoever asks later what there was; so
+do images (`data/`), which all runs share, and measurements (`baselines/`), which are small.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pipeline import layout
+from pipeline.context import Context
+from pipeline.errors import DamagedError
+from pipeline.progress import told
+from pipeline.records import NAMES
+from pipeline.release import config, retention
+from pipeline.release.journal import Event, History
+from pipeline.release.retention import Fate, Found, Line, Terms
+from pipeline.run_records import RunRecords
+from pipeline.spec import RetentionPolicy
+from pipeline.verbs.retained import Retained
+
+log = logging.getLogger(__name__)
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+RETAIN_KIND = "retain-"
+
+# Deleting is mostly waiting for the storage.
+_THREADS = 8
+# Nobody prepares one object or folder for longer than this.
+_LEFTOVER_AGE = timedelta(days=1)
+
+
+def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retained:
+    """Let go what nothing needs any more; a second one finds nothing to do.
+
+    Raises:
+        StorageError: the bucket refused, or the journal has lost its end; whatever is retired by then is deleted by the
+            next one.
+    """
+    history = context.journal.read()
+    if not history.entries:
+        log.info("nothing was ever released for %r in %s; nothing is touched", context.model, context.bucket.uri())
+        return Retained(policy, dry_run)
+    terms = Terms(policy, context.clock.now(), context.settings.abandoned_seconds)
+    found = _look(context)
+    if dry_run:
+        lines = retention.plan(history, found, terms)
+    else:
+        history, lines = _retire(context, found, terms)
+    runs, undated = _old_runs(context, history, lines, terms)
+    folders = [*_folders(context, lines, found), *(layout.run(context.model, key) for key in runs)]
+    back = () if dry_run else _delete(context, folders)
+    return Retained(
+        policy,
+        dry_run,
+        lines,
+        tuple(runs),
+        tuple(undated),
+        tuple(_unknown(context, history)),
+        tuple(context.bucket.tidy(older_than=terms.now - _LEFTOVER_AGE, dry_run=dry_run)),
+        back,
+    )
+
+
+def _retire(context: Context, found: Found, terms: Terms) -> tuple[History, tuple[Line, ...]]:
+    """Write down what goes; the history since then, and the plan it was written from."""
+    context.rollout.settle()  # it notices a journal that has lost its end
+    history = context.journal.decide(lambda history: retention.retire(history, found, terms))
+    last = history.entries[-1]
+    is_ours = last.event is Event.RETIRED and last.run_key == context.run_key
+    # From here on no slow writer's older config can name what goes.
+    context.rollout.settle()
+    return history, retention.plan(history.until(history.seq - 1) if is_ours else history, found, terms)
+
+
+def _look(context: Context) -> Found:
+    model = context.model
+    text = (context.rollout.config() or b"").decode(errors="replace")
+    return Found(
+        served=_numbers(context, layout.versions(model)),
+        published=_numbers(context, layout.all_published(model)),
+        configured=config.named_versions(text),
+    )
+
+
+def _numbers(context: Context, folder: str) -> frozenset[int]:
+    numbers = (layout.version_number(name) for name in context.bucket.names(folder))
+    return frozenset(number for number in numbers if number is not None)
+
+
+def _folders(context: Context, lines: Iterable[Line], found: Found) -> list[str]:
+    going = [line.version for line in lines if line.fate is not Fate.KEEP]
+    return [
+        *(layout.version(context.model, version) for version in going if version in found.served),
+        *(layout.published(context.model, version) for version in going if version in found.published),
+    ]
+
+
+def _old_runs(context: Context, history: History, lines: Sequence[Line], terms: Terms) -> tuple[list[str], list[str]]:
+    """The runs that may go, and those of which nobody can say how old they are."""
+    keys = [name for name in context.bucket.names(layout.runs(context.model)) if layout.is_run_key(name)]
+    heard = {key: last.at for key in keys if (last := history.of_run(key, *Event)) is not None}
+    silent = [key for key in keys if key not in heard]
+    moments = dict(zip(silent, _in_threads(lambda key: _recorded_at(context, key), silent), strict=True))
+    dated = heard | {key: moment for key, moment in moments.items() if moment is not None}
+    undated = [key for key, moment in moments.items() if moment is None]
+    return retention.old_runs(history, dated, lines, terms), undated
+
+
+def _recorded_at(context: Context, key: str) -> datetime | None:
+    """When a run has left a record, one of the last; None where there is none that can be read."""
+    names = set(context.bucket.names(layout.run(context.model, key)))
+    kind = next((kind for kind, name in reversed(NAMES.items()) if f"{name}.json" in names), None)
+    if kind is None:
+        return None
+    try:
+        record = RunRecords(context.bucket, context.model, key).find(kind)
+    except DamagedError:
+        return None
+    return record.at if record else None
+
+
+def _unknown(context: Context, history: History) -> list[str]:
+    model = context.model
+    names = context.bucket.names
+    return [
+        *(
+            f"{folder}/{name}"
+            for folder in (layout.versions(model), layout.all_published(model))
+            for name in names(folder)
+            if (number := layout.version_number(name)) is None or number >= history.state.next_version
+        ),
+        *(layout.run(model, name) for name in names(layout.runs(model)) if not layout.is_run_key(name)),
+    ]
+
+
+def _delete(context: Context, folders: Sequence[str]) -> tuple[str, ...]:
+    """Every folder goes; those that are back."""
+    gone = told(_in_threads(context.bucket.remove, folders), "deleted", total=len(folders))
+    return tuple(folder for folder, is_gone in zip(folders, gone, strict=True) if not is_gone)
+
+
+def _in_threads(work: Callable[[A], B], items: Sequence[A]) -> Iterable[B]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(work, items)
