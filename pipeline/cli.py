@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.console import Console
 
 from pipeline import layout
@@ -17,12 +17,16 @@ from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
 from pipeline.release.abandoned import RECONCILE_KIND
 from pipeline.settings import load_settings
-from pipeline.spec import parse
+from pipeline.spec import load_spec, parse
 from pipeline.storage.opening import make_bucket
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables
+from pipeline.verbs.holding import freeze, pin, unfreeze
 from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
+from pipeline.verbs.readmit import readmit
 from pipeline.verbs.reconcile import reconcile
+from pipeline.verbs.retain import RETAIN_KIND, retain
+from pipeline.verbs.retained import table as retained_table
 from pipeline.verbs.rollback import plan, rollback, wish_for
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
@@ -32,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Model = Annotated[str, typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/")]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
+Reason = Annotated[str, typer.Option("--reason", help="why; kept in the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
@@ -98,6 +103,56 @@ def rollback_command(
             line.update(rollback(context, wish).summary())
 
 
+@app.command("pin")
+def pin_command(
+    *,
+    model: Model,
+    to: Annotated[int, typer.Option("--to", min=1, help="the version that serves and stays")],
+    reason: Reason = "",
+    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+) -> None:
+    """Make a version serve if it does not, and promote nothing else until `unfreeze` or another roll-back."""
+    context = make_context(load_settings(), model=model, run_key=run or _new_key("rollback"))
+    with _canonical_line("pin", context) as line:
+        wish = wish_for(context, to=str(to), reason=reason, asked_at=_asked_at(run) if run else None)
+        line["state"] = str(pin(context, wish).state)
+
+
+@app.command("freeze")
+def freeze_command(
+    *,
+    model: Model,
+    until: Annotated[str, typer.Option("--until", help="2026-12-24, 2026-12-24T08:00 (UTC), 90m, 12h or 3d")],
+    reason: Reason = "",
+) -> None:
+    """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
+    context = make_context(load_settings(), model=model, run_key=_new_key("freeze"))
+    with _canonical_line("freeze", context) as line:
+        line["state"] = str(freeze(context, until=until, reason=reason).state)
+
+
+@app.command("unfreeze")
+def unfreeze_command(*, model: Model, reason: Reason = "") -> None:
+    """Let promotions go on: ends a freeze, and a pin."""
+    context = make_context(load_settings(), model=model, run_key=_new_key("unfreeze"))
+    with _canonical_line("unfreeze", context) as line:
+        line["state"] = str(unfreeze(context, reason=reason).state)
+
+
+@app.command("readmit")
+def readmit_command(
+    *,
+    model: Model,
+    version: Annotated[int, typer.Option("--version", min=1, help="the version that was withdrawn")],
+    reason: Reason = "",
+) -> None:
+    """Let the model of a withdrawn version be published again, under a new number."""
+    context = make_context(load_settings(), model=model, run_key=_new_key("readmit"))
+    with _canonical_line("readmit", context) as line:
+        readmit(context, version=version, reason=reason)
+        line["version"] = version
+
+
 @app.command("init")
 def init_command(model: Model) -> None:
     """Create the config the model servers read, before anything was released; changes nothing later."""
@@ -140,6 +195,41 @@ def reconcile_command(model: Model) -> None:
         mending.require_complete()
 
 
+class RetainForm(BaseModel):
+    """The form of the `retain` DAGs; what is left out is as the model file says."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    dry_run: bool = False
+    keep: int | None = Field(default=None, ge=0)
+    days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+@app.command("retain")
+def retain_command(
+    *,
+    model: Model,
+    dry_run: Annotated[bool | None, typer.Option("--dry-run", help="say what would go, and why; do nothing")] = None,
+    keep: Annotated[int | None, typer.Option(help="good versions to keep before the one that serves")] = None,
+    days: Annotated[float | None, typer.Option(help="what was last heard of more recently stays")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+) -> None:
+    """Let go the versions, runs and leftovers that nothing needs any more."""
+    settings = load_settings()
+    options = {"dry_run": dry_run, "keep": keep, "days": days}
+    asked = {name: value for name, value in options.items() if value is not None}
+    form = parse(RetainForm, settings.params | asked, source="the retention")
+    changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
+    policy = load_spec(settings.models / f"{model}.yaml").retention.model_copy(update=changed)
+    run_key = run or f"{RETAIN_KIND}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+    context = make_context(settings, model=model, run_key=run_key)
+    with _canonical_line("retain", context) as line:
+        retained = retain(context, policy, dry_run=form.dry_run)
+        # Whoever reads it in a log wants whole lines.
+        Console(width=None if sys.stdout.isatty() else 400).print(retained_table(model, retained))
+        line.update(retained.summary())
+
+
 @contextmanager
 def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
     """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
@@ -158,6 +248,11 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
             typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
         else:
             typer.echo(json.dumps(line, default=str))
+
+
+def _new_key(kind: str) -> str:
+    """Of what a person asks for by hand, now."""
+    return f"{kind}-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _asked_at(run_key: str) -> datetime:

@@ -9,9 +9,12 @@ from pipeline.manifest import Manifests
 from pipeline.mirror import Mlflow, Trained, mirror, tag_run
 from pipeline.records import TrainRecord
 from pipeline.release.journal import Event, History, Journal
+from pipeline.release.latest import Latest
+from pipeline.release.placement import Pinned, Placement
 from pipeline.release.rollout import Rollout
 from pipeline.run_records import RunRecords
 from pipeline.settings import Settings
+from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.opening import open_bucket
 from serving.fleet import Fleet, parse_fleet
@@ -42,7 +45,7 @@ class Context:
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
         """The records of the run a version came from."""
-        claimed = history.of_version(version, Event.CLAIMED)
+        claimed = history.of_version(history.original(version), Event.CLAIMED)
         return RunRecords(self.bucket, self.model, claimed.run_key) if claimed else None
 
     def mirror(self, history: History) -> str | None:
@@ -90,6 +93,14 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
     ports = ports or open_ports(settings)
     bucket, clock = ports.bucket, ports.clock
     journal = Journal(bucket, model, run_key=run_key, actor=settings.actor, clock=clock)
+    signatures = Signatures(bucket, model, signing_key=settings.signing_key, verifying_key=settings.verifying_key)
+    placement: Placement
+    if settings.rollout == "latest":
+        manifests = Manifests(bucket, model, folder=layout.published, signatures=signatures)
+        placement = Latest(model, bucket, journal, manifests)
+    else:
+        manifests = Manifests(bucket, model, signatures=signatures)
+        placement = Pinned(model, bucket.uri(layout.versions(model)))
     return Context(
         settings=settings,
         model=model,
@@ -99,6 +110,14 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
         clock=clock,
         records=RunRecords(bucket, model, run_key),
         journal=journal,
-        manifests=Manifests(bucket, model),
-        rollout=Rollout(model=model, bucket=bucket, journal=journal, fleet=ports.fleet, clock=clock, settings=settings),
+        manifests=manifests,
+        rollout=Rollout(
+            model=model,
+            placement=placement,
+            bucket=bucket,
+            journal=journal,
+            fleet=ports.fleet,
+            clock=clock,
+            settings=settings,
+        ),
     )

@@ -8,7 +8,9 @@
     journal/<model>/<seq>.json            the one truth, append-only
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
     serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry
+    published/<model>/<version>/...       every published version, where no server looks (latest roll-out)
     manifests/<model>/<version>.json      what was approved under that number
+    manifests/<model>/<version>.json.sig  who stands behind it, where manifests are signed
 
 Keys are POSIX paths relative to the bucket's root.
 """
@@ -44,6 +46,10 @@ def image(model: str, digest: str, suffix: str) -> str:
 
 def runs(model: str) -> str:
     return f"runs/{model}"
+
+
+def run(model: str, key: str) -> str:
+    return f"runs/{model}/{key}"
 
 
 def record(model: str, key: str, name: str) -> str:
@@ -87,6 +93,14 @@ def version(model: str, number: int) -> str:
     return f"serve/{model}/{number}"
 
 
+def all_published(model: str) -> str:
+    return f"published/{model}"
+
+
+def published(model: str, number: int) -> str:
+    return f"published/{model}/{number}"
+
+
 def version_number(name: str) -> int | None:
     """The inverse of `version` for a name in the model's folder; None for anything we would not have written."""
     return int(name) if _VERSION.fullmatch(name) else None
@@ -98,3 +112,7 @@ def config(model: str) -> str:
 
 def manifest(model: str, number: int) -> str:
     return f"manifests/{model}/{number}.json"
+
+
+def signature(model: str, number: int) -> str:
+    return f"{manifest(model, number)}.sig"

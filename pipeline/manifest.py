@@ -1,11 +1,12 @@
 """What was approved under a version number: every file, what it must answer, where it came from, and who said yes.
 
 The manifest lies outside of what servers read and is written once. The journal's `published` entry holds its SHA-256,
-so neither a file nor the manifest itself can be another later without somebody noticing.
+so neither a file nor the manifest itself can be another later without somebody noticing. Against a person who can
+change the journal, too, there are signatures (`pipeline.signing`).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +14,7 @@ from pipeline import layout
 from pipeline.errors import DamagedError, MissingError
 from pipeline.records import GateRecord, ProbeSet, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.release.journal import Event, History
+from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import FileSum, require_equal
 
@@ -67,17 +69,40 @@ def labels_digest(labels: Sequence[str]) -> str:
 
 
 class Manifests:
-    """The manifests of one model, and whether the bucket still holds what they say."""
+    """The manifests of one model, and whether the bucket still holds what they say.
 
-    def __init__(self, bucket: Bucket, model: str) -> None:
+    A version that was reissued has the manifest and the files of the one it is a copy of.
+
+    Args:
+        bucket: the bucket.
+        model: the model.
+        folder: where a version of a model lies for good; it depends on the roll-out.
+        signatures: who signs the manifests, and whose signature is asked for.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        model: str,
+        *,
+        folder: Callable[[str, int], str] = layout.version,
+        signatures: Signatures | None = None,
+    ) -> None:
         self._bucket = bucket
         self._model = model
+        self._folder = folder
+        self.signatures = signatures or Signatures(bucket, model)
+
+    def folder(self, version: int, history: History) -> str:
+        """Where the files of a version lie for good."""
+        return self._folder(self._model, history.original(version))
 
     def write(self, manifest: Manifest) -> str:
-        """Store the manifest, once; its SHA-256.
+        """Store the manifest and, where there is a key for it, its signature, each once; its SHA-256.
 
         Raises:
-            DamagedError: another one is there, which no run of ours has written.
+            BadInputError: it is to be signed and cannot be.
+            DamagedError: another one is there, which no run of ours has written, or a signature that is none of it.
         """
         key = layout.manifest(self._model, manifest.version)
         content = manifest.model_dump_json(indent=1)
@@ -86,15 +111,18 @@ class Manifests:
                 f"{key} is there and is not what run {manifest.run_key} has approved: a hand changed it, or changed "
                 f"the records of the run; trigger a new run"
             )
+        self.signatures.sign(manifest.version, content.encode())
         return _sha256(content)
 
     def read(self, version: int, history: History) -> Manifest:
-        """The manifest the journal has seen.
+        """The manifest the journal has seen, signed where signatures are asked for.
 
         Raises:
+            BadInputError: the key to verify it with cannot be used.
             MissingError: there is none, or the version was never published.
-            DamagedError: it is not the one the journal has seen.
+            DamagedError: it is not the one the journal has seen, is not signed, or is that of another version.
         """
+        version = history.original(version)
         published = history.of_version(version, Event.PUBLISHED)
         if published is None or published.manifest is None:
             raise MissingError(f"the journal knows of no manifest of v{version}")
@@ -102,7 +130,13 @@ class Manifests:
         content = self._bucket.read(key)
         if hashlib.sha256(content).hexdigest() != published.manifest:
             raise DamagedError(f"{key} is not the manifest that journal entry {published.seq} has seen")
-        return Manifest.model_validate_json(content)
+        self.signatures.require(version, content)
+        manifest = Manifest.model_validate_json(content)
+        if (manifest.model, manifest.version) != (self._model, version):
+            raise DamagedError(
+                f"{key} is the manifest of {manifest.model} v{manifest.version}, put in another's place; restore it"
+            )
+        return manifest
 
     def verify(self, version: int, history: History) -> Manifest:
         """Read back every byte of a version.
@@ -112,18 +146,23 @@ class Manifests:
             MissingError: there is no manifest or there are no files.
         """
         manifest = self.read(version, history)
-        folder = layout.version(self._model, version)
+        folder = self.folder(version, history)
         require_equal(self._bucket.sums(folder), manifest.files, folder=folder)
         return manifest
 
     def look_over(self, version: int, history: History) -> None:
         """The same by the checksums the storage keeps: as good against accidents, and quick in a bucket of any size.
 
+        Anybody can make a file with a given CRC32C, so where signatures are asked for, every byte is read all the same.
+
         Raises:
             DamagedError: a file is not what was approved; names each.
             MissingError: there is no manifest or there are no files.
         """
-        folder = layout.version(self._model, version)
+        if self.signatures.demanded:
+            self.verify(version, history)
+            return
+        folder = self.folder(version, history)
         expected = {name: each.crc32c for name, each in self.read(version, history).files.items()}
         require_equal(self._bucket.checksums(folder), expected, folder=folder)
 

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 
 from pipeline.release.journal import Event, History
-from pipeline.release.state import State
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, trained: Callable[[i
         with _registry(mlflow, model) as registry:
             registered = registry.register_published(history, trained)
             registry.tell_decisions(history, registered)
-            registry.point(history.state, registered)
+            registry.point(history, registered)
     except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
         problem = f"MLflow does not mirror the journal: {type(error).__name__}: {error}"
         log.warning("%s", problem)
@@ -79,10 +78,11 @@ def aliases(mlflow: Mlflow, *, model: str) -> dict[str, int] | None:
         return None
 
 
-def wanted_aliases(state: State) -> dict[str, int]:
-    """The alias of each role that is taken."""
+def wanted_aliases(history: History) -> dict[str, int]:
+    """The alias of each role that is taken; MLflow knows a reissued version by the number it was trained for."""
+    state = history.state
     roles = dict(zip(_ALIASES, (state.serving, state.previous, state.candidate), strict=True))
-    return {alias: version for alias, version in roles.items() if version is not None}
+    return {alias: history.original(version) for alias, version in roles.items() if version is not None}
 
 
 def decision_about(history: History, version: int) -> str:
@@ -155,9 +155,9 @@ class _Registry:
                 tag = {"name": self._model, "version": each.number, "key": "decision", "value": decision}
                 self._call("POST", "model-versions/set-tag", tag)
 
-    def point(self, state: State, registered: Mapping[int, _Registered]) -> None:
+    def point(self, history: History, registered: Mapping[int, _Registered]) -> None:
         """Set the alias of every taken role and remove those of free ones; only where that has changed."""
-        roles = wanted_aliases(state).items()
+        roles = wanted_aliases(history).items()
         wanted = {alias: registered[version].number for alias, version in roles if version in registered}
         found = self._pointed()
         for alias in _ALIASES:

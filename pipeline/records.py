@@ -144,6 +144,17 @@ class PublishRecord(Record):
         return {"version": self.version, "files": self.files, "manifest": self.manifest[:12]}
 
 
+class BaselineRecord(Record):
+    """What the version that served answered before a candidate took its place (latest roll-out).
+
+    `fresh_right` of the run's labelled images, and the median of single-image requests in milliseconds.
+    """
+
+    version: int
+    fresh_right: int
+    latency_ms: float
+
+
 class CanaryRecord(Record):
     """`load_seconds` is how long the slowest replica took to load the version, polling included."""
 
@@ -195,6 +206,7 @@ NAMES: dict[type[Record], str] = {
     ProbeSet: "probes",
     GateRecord: "gate",
     PublishRecord: "publish",
+    BaselineRecord: "baseline",
     CanaryRecord: "canary",
     PromoteRecord: "promote",
     WithdrawRecord: "withdraw",
@@ -203,4 +215,4 @@ NAMES: dict[type[Record], str] = {
 
 
 # The others are left by the verb they are named after.
-LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate"}
+LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate", BaselineRecord: "canary"}

@@ -3,7 +3,7 @@
 import getpass
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, Json, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     root: str = "var/bucket"
     models: Path = Path("models")
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
+    # How the fleet's servers learn what to serve; see `pipeline.release.placement`.
+    rollout: Literal["pinned", "latest"] = "pinned"
     expected_replicas: int | None = Field(default=None, ge=1)
     mlflow_url: str = "http://127.0.0.1:5000"
 
@@ -47,6 +49,10 @@ class Settings(BaseSettings):
     # After this long without a word a run that began something is taken to be gone, and `reconcile` ends it.
     abandoned_seconds: float = Field(default=3600.0, gt=0)
 
+    # Files in PEM. Whoever publishes has the first; without the second nobody asks for a signature.
+    signing_key: Path | None = None
+    verifying_key: Path | None = None
+
     actor: str = Field(default_factory=_user)
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     code_version: str = "unknown"
@@ -55,7 +61,7 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, root: str) -> str:
         if not root.strip() or (":/" in root and "://" not in root):
-            raise ValueError("give a folder, or gs://bucket/prefix")
+            raise ValueError("give a folder, gs://bucket/prefix or s3://bucket/prefix")
         # A path goes into the servers' config, and a server does not share our working directory.
         return root if "://" in root else str(Path(root).absolute())
 

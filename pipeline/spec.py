@@ -75,6 +75,23 @@ class CanaryPolicy(_Frozen):
     latency_slack_ms: Annotated[float, Field(ge=0)] = 20
 
 
+class RetentionPolicy(_Frozen):
+    """What `retain` leaves beyond the versions that have a role.
+
+    `keep` is how many good versions before the one that serves, `days` the age of what is too young to go, counted from
+    a version's last journal entry, and `run_days` that of a run's records. `schedule` is in UTC; null: only by hand.
+    """
+
+    keep: Annotated[int, Field(ge=0)] = 3
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 14
+    # A run that trains leaves no word for hours.
+    run_days: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30
+    schedule: str | None = "0 5 * * 1"
+
+    def __str__(self) -> str:
+        return f"keep {self.keep}, {self.days:g} days"
+
+
 class ModelSpec(_Frozen):
     name: Name
     description: str
@@ -85,6 +102,7 @@ class ModelSpec(_Frozen):
     training: Training
     gate: GatePolicy = GatePolicy()
     canary: CanaryPolicy = CanaryPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
 
 
 class Overrides(_Frozen):

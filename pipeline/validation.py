@@ -1,10 +1,12 @@
-"""What pydantic found wrong, in words for the person who wrote it."""
+"""What is wrong with what a person wrote, in words for that person."""
 
 from pydantic import ValidationError
 
+from pipeline.errors import BadInputError
+
 
 def problems(error: ValidationError, *, prefix: str = "") -> str:
-    """Every wrong field with what is wrong and the value given; `prefix` makes a field a variable's name."""
+    """Every field that pydantic found wrong, with why and the value given; `prefix` makes a field a variable's name."""
     return "; ".join(
         f"{_name(each['loc'], prefix)}: {each['msg']} (got {each['input']!r:.80})" for each in error.errors()
     )
@@ -13,3 +15,13 @@ def problems(error: ValidationError, *, prefix: str = "") -> str:
 def _name(location: tuple[int | str, ...], prefix: str) -> str:
     name = ".".join(str(part) for part in location) or "the whole"
     return f"{prefix}{name.upper()}" if prefix else name
+
+
+def require_reason(reason: str, *, of: str) -> None:
+    """Ask whether a person has said why.
+
+    Raises:
+        BadInputError: not a word; says what needs one.
+    """
+    if not reason.strip():
+        raise BadInputError(f"{of} needs a reason; the history keeps it for whoever asks later")

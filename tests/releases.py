@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from pipeline import layout
 from pipeline.context import Context, make_context
@@ -23,10 +24,11 @@ from pipeline.records import (
 from pipeline.release.journal import Event, History
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
-from pipeline.storage.sums import folder_digest, sums_of
+from pipeline.storage.sums import MARK, folder_digest, sums_of
 from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback, wish_for
 from pipeline.verdicts.verdict import Decision, Verdict
+from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
 
@@ -53,8 +55,13 @@ class World:
     folder: Path
     replicas: list[RunningReplica] = field(default_factory=list)
     follow_seconds: float = 5.0
+    rollout: Literal["pinned", "latest"] = "pinned"
     # gs://bucket, where that is not on this machine.
     cloud: str | None = None
+    # Settings of a context beyond those of every test.
+    extra: dict[str, Any] = field(default_factory=dict)
+    # What the models of all runs to come have in common; None where each has a graph of its own.
+    graph: str | None = None
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
 
     @property
@@ -69,10 +76,16 @@ class World:
         if not self.cloud:
             self.bucket.mkdir(parents=True, exist_ok=True)
         self.context("init-0").rollout.settle(first=True)
-        config = f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config
-        self.replicas = [RunningReplica(config) for _ in range(count)]
+        self.replicas = [self.replica() for _ in range(count)]
         for replica in self.replicas:
             replica.start()
+
+    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+        """One more server of this bucket, not started; a server that gives up is started again, as a pod is."""
+        if self.rollout == "pinned":
+            return RunningReplica(f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config)
+        base_path = f"{self.cloud}/{layout.versions(MODEL)}" if self.cloud else self.bucket / layout.versions(MODEL)
+        return RunningReplica(base_path=base_path, restarting=True, default_flags=default_flags)
 
     def stop(self) -> None:
         for replica in self.replicas:
@@ -83,6 +96,7 @@ class World:
             root=self.cloud or str(self.bucket),
             models=self.folder,
             replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
+            rollout=self.rollout,
             mlflow_url=NO_MLFLOW,
             config_poll_seconds=POLL_SECONDS,
             storage_seconds=2.0,
@@ -90,6 +104,7 @@ class World:
             load_seconds=self.follow_seconds,
             follow_seconds=self.follow_seconds,
             actor="ann",
+            **self.extra,
         )
         return make_context(settings, model=MODEL, run_key=run_key)
 
@@ -97,11 +112,15 @@ class World:
         return self.context("look-0").journal.read()
 
     def answering(self) -> list[int | None]:
-        """The version behind the label, on each replica."""
-        found = []
+        """The version that traffic gets, on each replica; None where it gets no answer."""
+        label = self.context("look-0").rollout.placement.label
+        found: list[int | None] = []
         for each in self.replicas:
             with GrpcReplica(each.address, timeout=2.0) as replica:
-                found.append(replica.version_behind(MODEL, "stable"))
+                try:
+                    found.append(replica.version_behind(MODEL, label))
+                except UnreachableError:
+                    found.append(None)
         return found
 
     def approve(self, run_key: str, **classifier: float) -> Context:
@@ -110,6 +129,7 @@ class World:
         key = layout.exported(MODEL, run_key, "0" * 16)
         exported = self.folder / "exported" / run_key
         write_classifier(exported, **classifier)
+        (exported / MARK).write_text(f"stands for the graph of {self.graph or run_key}")
         context.bucket.upload(exported, key)
         files = sums_of(exported)
         golden = [Classifier().answer(image) for image in IMAGES]

@@ -108,7 +108,7 @@ def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
         if entry.event is Event.CLAIMED
         and entry.version > served
         and deadline.has_passed(entry)
-        and history.of_version(entry.version, Event.PUBLISHED) is None
+        and history.of_version(entry.version, Event.PUBLISHED, Event.RETIRED) is None
     ]
 
 

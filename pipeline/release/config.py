@@ -1,15 +1,18 @@
-"""TensorFlow Serving's model config as text: a rendering of one journal entry (pinned roll-out)."""
+"""TensorFlow Serving's model config as text: a rendering of one journal entry."""
 
 import re
 
 from pipeline.release.state import State, resident
 from serving.replica import STABLE
 
-_SEQUENCE = re.compile(r"# journal entry ([0-9]+)")
+_HEADER = re.compile(r"# journal entry ([0-9]+)(, roll-out latest)?")
+
+# `versions: 3`, `versions: [3, 4]`, and the `value: 3` of a label; not `num_versions`.
+_NAMED = re.compile(r"\b(?:versions|value)\s*:\s*([0-9]+|\[[0-9,\s]*\])")
 
 
 def render(*, model: str, base_path: str, state: State, seq: int) -> str:
-    """The config file of a state: the resident versions by number, the label on the one that serves.
+    """The config of the pinned roll-out: the resident versions by number, the label on the one that serves.
 
     Before anything is resident it is the empty list, never `specific {}` without versions: that would unload
     everything and say nothing. The first line names the journal entry it renders; servers skip it as a comment.
@@ -31,10 +34,41 @@ def render(*, model: str, base_path: str, state: State, seq: int) -> str:
     return header + "\n".join([*lines, "  }", "}"]) + "\n"
 
 
+def render_latest(*, model: str, base_path: str, seq: int) -> str:
+    """The config of the latest roll-out, which says the same for ever: whatever lies below the base path decides.
+
+    It keeps which journal entry the base path was last made to agree with. A server may be started with it, or with
+    `--model_base_path`, which means the same.
+    """
+    lines = [
+        f"# journal entry {seq}, roll-out latest",
+        "model_config_list {",
+        "  config {",
+        f'    name: "{model}"',
+        f'    base_path: "{_escaped(base_path)}"',
+        '    model_platform: "tensorflow"',
+        "    model_version_policy { latest { num_versions: 1 } }",
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def rendered_entry(text: str) -> int | None:
     """The journal entry a config renders; None for a config written by something else."""
-    found = _SEQUENCE.match(text)
+    found = _HEADER.match(text)
     return int(found.group(1)) if found else None
+
+
+def named_versions(text: str) -> frozenset[int]:
+    """The versions that a config names in a policy or behind a label, also one that a hand has written."""
+    return frozenset(int(number) for named in _NAMED.findall(text) for number in re.findall("[0-9]+", named))
+
+
+def rollout_of(text: str) -> str | None:
+    """The roll-out that a config of ours was written for; None for a config written by something else."""
+    found = _HEADER.match(text)
+    return ("latest" if found.group(2) else "pinned") if found else None
 
 
 def _escaped(text: str) -> str:

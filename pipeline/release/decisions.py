@@ -6,6 +6,7 @@ it is already so (None), it may be done (a change), or it may not (an error that
 
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.release import state as transitions
+from pipeline.release import tombstones
 from pipeline.release.journal import GIVEN_TRAFFIC, TAKEN_BACK, Change, Event, History
 from pipeline.release.state import State
 from pipeline.verdicts.verdict import Verdict
@@ -13,17 +14,30 @@ from pipeline.verdicts.verdict import Verdict
 ROLLBACK_KIND = "rollback-"
 
 
-def claim(history: History, *, run_key: str, compared_with: int | None, reason: str, verdict: Verdict) -> Change | None:
-    """Take a version number for a run whose gate has approved it."""
-    if history.version_of(run_key) is not None:
+def claim(
+    history: History,
+    *,
+    run_key: str,
+    compared_with: int | None,
+    reason: str,
+    verdict: Verdict,
+    digest: str | None = None,
+) -> Change | None:
+    """Take a version number for a run whose gate has approved it, and whose model's content has this digest."""
+    claimed = history.version_of(run_key)
+    if claimed is not None:
+        _not_retired(history, claimed)
         return None
-    _still_serving(history.state, compared_with)
     state = history.state
-    return Change(Event.CLAIMED, state.next_version, reason, transitions.claim(state), verdict)
+    _still_serving(state, compared_with)
+    tombstones.require_new(history, digest)
+    tombstones.require_admitted(history, digest)
+    return Change(Event.CLAIMED, state.next_version, reason, transitions.claim(state), verdict, digest=digest)
 
 
 def announce_published(history: History, *, version: int, manifest: str) -> Change | None:
     """Say that the files of a claimed version are complete and verified, and what their manifest's SHA-256 is."""
+    _not_retired(history, version)
     if history.of_version(version, Event.PUBLISHED):
         return None
     return Change(Event.PUBLISHED, version, "complete and verified", history.state, manifest=manifest)
@@ -33,9 +47,11 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
     """Load a published version dark on every replica."""
     state = history.state
     _not_taken_back(history, version)
+    _not_retired(history, version)
     if version in (state.candidate, state.serving):
         return None
     _still_serving(state, compared_with)
+    tombstones.require_admitted(history, tombstones.digest_of(history, version))
     if state.leaving is not None:
         raise CouldNotTellError(
             f"a roll-back is still taking v{state.leaving} away; when it is finished (see status), clear this task"
@@ -59,6 +75,7 @@ def promote(history: History, *, version: int, compared_with: int | None, verdic
         return None
     _still_serving(state, compared_with)
     require_seat(state, version)
+    tombstones.require_admitted(history, tombstones.digest_of(history, version))
     return Change(Event.PROMOTED, version, "proven on every replica", transitions.promote(state), verdict)
 
 
@@ -79,6 +96,22 @@ def confirm(history: History, *, version: int) -> Change | None:
     if history.state.serving != version:
         raise DeclinedError(f"v{version} was made to serve, and then {_how_it_was_left(history)}")
     return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
+
+
+def reissue(history: History, *, version: int, reason: str) -> Change | None:
+    """Give the model of `version`, which serves, a new and higher number.
+
+    In the latest roll-out that is what every server takes up, whatever it makes of the old number: one that could not
+    load it once will not try again, and one that is held up by a load that fails takes the new one next. Once; if that
+    does not help either, a person must look.
+    """
+    state = history.state
+    last = history.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
+    if state.serving != version or state.candidate is not None or (last and last.event is Event.REISSUED):
+        return None
+    return Change(
+        Event.REISSUED, state.next_version, reason, transitions.reissue(state), copy_of=history.original(version)
+    )
 
 
 def stand_down(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
@@ -133,6 +166,8 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
         raise DeclinedError(
             f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
         )
+    if history.state.pinned == version:
+        raise DeclinedError(f"v{version} is pinned; use rollback to leave it")
 
 
 def _is_the_first(history: History, version: int) -> None:
@@ -157,6 +192,15 @@ def _not_taken_back(history: History, version: int) -> None:
     if entry.event is Event.DECLINED:
         raise DeclinedError(entry.reason)
     raise FailedError(f"v{version} was withdrawn: {entry.reason}; a number never comes back, trigger a new run")
+
+
+def _not_retired(history: History, version: int) -> None:
+    entry = history.retirement(version)
+    if entry is not None:
+        raise FailedError(
+            f"v{version} was retired on {entry.at:%Y-%m-%d} ({entry.reason}), and its files are gone; a number never "
+            f"comes back, trigger a new run"
+        )
 
 
 def _displace(history: History, occupant: int, *, by: int) -> str:

@@ -30,28 +30,39 @@ def targets_of(history: History, wish: Wish) -> list[int]:
     while a roll-back is unfinished asks to finish it.
 
     Raises:
-        BadInputError: there is no such version, or it never served; names those that did.
+        BadInputError: there is no such version, it never served, or it was retired; names those that may be asked for.
         DeclinedError: what the person wanted to leave does not serve any more, and neither does what was before it.
     """
+    targets = _asked_for(history, wish)
+    there = [version for version in targets if history.retirement(version) is None]
+    if not there:
+        _require_files(history, targets[0])
+    return there
+
+
+def _asked_for(history: History, wish: Wish) -> list[int]:
     begun = history.of_run(wish.run_key, Event.ROLLED_BACK, Event.EXPOSED)
     if begun:
         return [begun.version]
     if wish.to == "previous":
         return _previous(history, wish.seen)
     version = int(wish.to)
-    if history.of_version(version, Event.PROMOTED) is None:
+    if not history.has_served(version):
         raise BadInputError(f"v{version} has never served; {_choices(history)}")
     return [version]
 
 
-def next_step(history: History, *, wish: Wish, target: int, loaded: bool, taking_over: bool = False) -> Change | None:
-    """The next entry towards `target` serving.
+def next_step(
+    history: History, *, wish: Wish, target: int, loaded: bool, dark: bool = True, taking_over: bool = False
+) -> Change | None:
+    """The next entry towards `target` serving, or its model under the number it was reissued with.
 
     Args:
         history: the journal.
         wish: what was asked for.
         target: one of `targets_of`.
         loaded: whether a replica was seen to have the target in memory.
+        dark: whether a version is loaded before it gets any traffic; else it is loaded when it does.
         taking_over: whether another roll-back has exposed the target and is not at work any more; it is exposed anew,
             so that nobody takes this one for abandoned too.
 
@@ -59,16 +70,18 @@ def next_step(history: History, *, wish: Wish, target: int, loaded: bool, taking
         None where the label is on the target, or where the target must be waited for.
 
     Raises:
+        BadInputError: the target was retired since it was chosen.
         DeclinedError: this very roll-back has been carried out, and something else was decided since.
     """
     state = history.state
-    if state.serving == target:
+    if history.is_same_model(state.serving, target):
         return _free_the_seat(history, wish)
     done = history.of_run(wish.run_key, Event.ROLLED_BACK)
     if done:
         raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
     _require_not_overtaken(history, wish)
-    at_hand = loaded and target in resident(state)
+    _require_files(history, target)
+    at_hand = (loaded and target in resident(state)) or not dark
     if state.leaving is not None and not (at_hand and state.leaving == target):
         told = f"a newer roll-back, to v{target}, does not wait for it"
         return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
@@ -135,9 +148,9 @@ def _previous(history: History, seen: int) -> list[int]:
         raise BadInputError(f"there is no previous good version ({then.state}); {_choices(history)}")
     targets = [target, *history.all_good_before(target)]
     now = history.state.serving
-    if now in targets:
+    if now is not None and any(history.is_same_model(now, target) for target in targets):
         return [now]  # a colleague has gone back already, and perhaps further because the nearest could not be trusted
-    if now != then.state.serving:
+    if not history.is_same_model(now, then.state.serving):
         raise DeclinedError(
             f"v{then.state.serving}, which served when you asked, does not serve any more; {_last_move(history)}. If "
             f"that is bad too, roll back --to a number"
@@ -153,9 +166,18 @@ def _require_not_overtaken(history: History, wish: Wish) -> None:
     """
     begun = history.of_run(wish.run_key, Event.EXPOSED)
     since = begun.seq if begun else wish.seen
-    newer = GIVEN_TRAFFIC if begun or wish.to == "previous" else (Event.PROMOTED,)
+    newer = (Event.PROMOTED, Event.ROLLED_BACK) if begun or wish.to == "previous" else (Event.PROMOTED,)
     if any(e.event in newer and e.seq > since and e.run_key != wish.run_key for e in history.entries):
         raise DeclinedError(f"another version was made to serve after this was asked for: {_last_move(history)}")
+
+
+def _require_files(history: History, version: int) -> None:
+    retired = history.retirement(version)
+    if retired:
+        raise BadInputError(
+            f"v{version} was retired on {retired.at:%Y-%m-%d} ({retired.reason}): its files are gone; "
+            f"{_choices(history)}"
+        )
 
 
 def _free_the_seat(history: History, wish: Wish) -> Change | None:
@@ -169,7 +191,7 @@ def _free_the_seat(history: History, wish: Wish) -> Change | None:
 
 def _choices(history: History) -> str:
     served = sorted({e.version for e in history.entries if e.event is Event.PROMOTED})
-    others = [f"v{version}" for version in served if version != history.state.serving]
+    others = [f"v{v}" for v in served if v != history.state.serving and history.retirement(v) is None]
     return "versions that have served: " + (", ".join(others) or "none but this")
 
 

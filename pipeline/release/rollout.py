@@ -1,21 +1,21 @@
-"""The pinned roll-out: make the config agree with the journal, and wait until every replica has followed."""
+"""Make what servers find agree with the journal, and wait until every replica has followed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pipeline import layout
 from pipeline.clock import Clock
-from pipeline.errors import MissingError, StorageError
+from pipeline.errors import BadInputError, MissingError, StorageError
 from pipeline.release import config
-from pipeline.release.healing import heal_if_stuck
 from pipeline.release.journal import History, Journal
-from pipeline.release.state import State, resident
+from pipeline.release.placement import Placement
+from pipeline.release.state import State
 from pipeline.release.waiting import Arrival, Goal, Standing, wait_for
 from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
 from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
-from serving.replica import STABLE, Replica
+from serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,17 @@ class Rollout:
     """Effects of the journal on one fleet."""
 
     def __init__(
-        self, *, model: str, bucket: Bucket, journal: Journal, fleet: Fleet, clock: Clock, settings: Settings
+        self,
+        *,
+        model: str,
+        placement: Placement,
+        bucket: Bucket,
+        journal: Journal,
+        fleet: Fleet,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
+        self.placement = placement
         self._model = model
         self._bucket = bucket
         self._journal = journal
@@ -37,21 +46,27 @@ class Rollout:
         self._settings = settings
 
     def settle(self, *, first: bool = False) -> History:
-        """Make the config file agree with the last journal entry, and return that history.
+        """Make the config file, and what lies below the base path, agree with the last journal entry; that history.
 
         Two may do this at once, one with an older history: it replaces only what it read before the journal, so a
         newer config is never overwritten by an older one, however late the write. Without any entry nothing is written,
         unless this is the `first` time: a name or a bucket that was mistyped leaves no trace.
 
         Raises:
+            BadInputError: this bucket is used with the other roll-out.
             StorageError: the bucket refused, and the next verb tries again; or the journal has lost its last entries.
         """
         while True:
             found = self.config()
             history = self._journal.read()
             _require_whole(history, found)
+            self._require_this_rollout(found)
+            if not (history.entries or (first and found is None)):
+                return history
+            if history.entries:
+                self.placement.place(history)
             wanted = self.rendered(history)
-            if found == wanted or not (history.entries or (first and found is None)):
+            if found == wanted:
                 return history
             self._write(wanted, instead_of=found, seq=history.seq)
 
@@ -60,12 +75,13 @@ class Rollout:
         answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
         return None if all(answer is None for answer in answers) else any(answers)
 
-    def wait_loaded(self, version: int, *, best_effort: bool = False) -> Arrival:
+    def wait_loaded(self, version: int, *, best_effort: bool = False, beyond: Collection[str] | None = None) -> Arrival:
         """Wait until every replica has `version` loaded; returns early where a replica says it cannot load it.
 
         Args:
             version: what to wait for, as long as the journal wants it in memory.
             best_effort: go on without replicas that fail to load it or give no answer.
+            beyond: return as soon as a replica that is not among these has it.
         """
 
         def look(replica: Replica) -> Standing:
@@ -79,22 +95,30 @@ class Rollout:
             f"load v{version}",
             look,
             deadline=self._settings.load_seconds,
-            wanted=lambda state: version in resident(state),
+            wanted=lambda state: version in self.placement.in_memory(state),
             best_effort=best_effort,
+            enough=None if beyond is None else lambda there: not set(there) <= set(beyond),
         )
 
     def wait_followed(self, version: int, *, best_effort: bool = False) -> Arrival:
-        """Wait until the label answers from `version` on every replica; `best_effort` as in `wait_loaded`."""
+        """Wait until traffic gets `version` on every replica; `best_effort` as in `wait_loaded`."""
+        placement = self.placement
 
         def look(replica: Replica) -> Standing:
-            behind = replica.version_behind(self._model, STABLE)
-            told = "the label answers " + ("nothing" if behind is None else f"v{behind}")
-            return Standing(replica.address, there=behind == version, told=told)
+            behind = replica.version_behind(self._model, placement.label)
+            told = "answers " if placement.label is None else "the label answers "
+            told += "nothing" if behind is None else f"v{behind}"
+            status = replica.status(self._model, version) if behind != version and not placement.dark else None
+            if status is not None:
+                told += f", v{version} {status.state}" + (f": {status.error}" if status.error else "")
+            hopeless = status is not None and status.failed
+            return Standing(replica.address, there=behind == version, told=told, hopeless=hopeless)
 
         return self._wait(
             f"answer from v{version}",
             look,
-            deadline=self._settings.follow_seconds,
+            # What is not in memory beforehand is loaded now.
+            deadline=self._settings.follow_seconds + (0.0 if placement.dark else self._settings.load_seconds),
             wanted=lambda state: state.serving == version,
             best_effort=best_effort,
         )
@@ -111,7 +135,7 @@ class Rollout:
             f"drop v{version}",
             look,
             deadline=self._settings.follow_seconds,
-            wanted=lambda state: version not in resident(state),
+            wanted=lambda state: version not in self.placement.in_memory(state),
         )
 
     def _wait(
@@ -122,6 +146,7 @@ class Rollout:
         deadline: float,
         wanted: Callable[[State], bool],
         best_effort: bool = False,
+        enough: Callable[[Collection[str]], bool] | None = None,
     ) -> Arrival:
         """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed."""
         now: list[State] = []
@@ -132,10 +157,7 @@ class Rollout:
             return wanted(now[0])
 
         def heal(replica: Replica) -> None:
-            serving = now[0].serving
-            if serving is None:
-                return
-            done = heal_if_stuck(replica, model=self._model, base_path=self.base_path, serving=serving)
+            done = self.placement.heal(replica, now[0])
             if done and done not in healed:
                 healed.add(done)
                 log.warning("%s", done)
@@ -147,6 +169,7 @@ class Rollout:
             grace=_POLLS_BEFORE_HEALING * self._settings.config_poll_seconds,
             wanted=still_wanted,
             heal=heal,
+            enough=enough,
             best_effort=best_effort,
             patience=self._settings.rpc_seconds,
         )
@@ -176,7 +199,15 @@ class Rollout:
 
     def rendered(self, history: History) -> bytes:
         """The config that servers should find."""
-        return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq).encode()
+        return self.placement.rendered(history).encode()
+
+    def _require_this_rollout(self, found: bytes | None) -> None:
+        other = config.rollout_of((found or b"").decode(errors="replace"))
+        if other not in (None, self._settings.rollout):
+            raise BadInputError(
+                f"the fleet of {self._bucket.uri()} is served by the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
+                f"{self._settings.rollout!r}: correct that; to change a fleet's roll-out begin with a new bucket"
+            )
 
     def config(self) -> bytes | None:
         """The config that servers find; None where there is none."""

@@ -63,7 +63,8 @@ class Goal:
     `grace` is how long a replica may need to see the newest config at all: until then a failure may be an old one, and
     who is late is not stuck. After it, and again every so often, `wanted` says whether the journal still wants this,
     and `heal` is called for each missing replica that speaks. With `best_effort`, replicas that are hopeless, or silent
-    for longer than `patience`, are not waited for; otherwise one hopeless replica ends the wait.
+    for longer than `patience`, are not waited for; otherwise one hopeless replica ends the wait. `enough` may end it
+    earlier, given the addresses of those that are there.
     """
 
     words: str
@@ -74,6 +75,7 @@ class Goal:
     heal: Callable[[Replica], None] | None = None
     best_effort: bool = False
     patience: float = 0.0
+    enough: Callable[[Sequence[str]], bool] | None = None
 
 
 def wait_for(goal: Goal, *, fleet: Fleet, rpc_seconds: float, clock: Clock) -> Arrival:
@@ -103,7 +105,7 @@ class _Wait:
         while True:
             addresses = self._fleet.addresses()
             arrival = _arrival([self._look(address) for address in addresses], self._fleet.expected)
-            if arrival.complete and settled == addresses:
+            if (arrival.complete and settled == addresses) or (self._goal.enough and self._goal.enough(arrival.there)):
                 return arrival
             settled = addresses if arrival.complete else None
             now = self._clock.monotonic()

@@ -1,27 +1,25 @@
-"""Load the candidate dark on every replica and question each of them."""
+"""Load the candidate on every replica, dark where the roll-out can, and question each of them."""
 
-import base64
-import logging
-from concurrent.futures import ThreadPoolExecutor
+import statistics
 from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError
 from pipeline.manifest import golden_digest
-from pipeline.records import CanaryRecord, GateRecord, ProbeSet, PublishRecord, SpecRecord
-from pipeline.release import decisions
-from pipeline.release.waiting import Arrival
-from pipeline.spec import CanaryPolicy
+from pipeline.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
+from pipeline.release import decisions, holds
+from pipeline.verbs.questioning import Judged, judge_dark, judge_in_traffic, question_all
 from pipeline.verbs.standing_down import stand_down
-from pipeline.verdicts.canary import judge
-from pipeline.verdicts.verdict import Decision, Verdict
-from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
-
-log = logging.getLogger(__name__)
+from pipeline.verbs.withdraw import take_back
+from pipeline.verdicts.verdict import Decision
 
 
 def canary(context: Context) -> CanaryRecord:
     """Read the version back, expose it, wait until every replica has loaded it, question every replica, judge.
+
+    In the latest roll-out to expose is to give traffic. So what serves is questioned before, as the baseline; each
+    replica is questioned as soon as it has loaded the candidate; and the first bad answer ends it, with the candidate
+    taken back at once.
 
     A verdict other than PASS is kept as an attempt, so that clearing the task asks again as long as the candidate has
     not been withdrawn.
@@ -35,22 +33,19 @@ def canary(context: Context) -> CanaryRecord:
     compared_with = context.records.need(GateRecord).serving_version
     _require_approved(context, version)
     try:
-        context.journal.decide(lambda history: decisions.expose(history, version=version, compared_with=compared_with))
-        history = context.rollout.settle()
-        start = context.clock.monotonic()
-        arrival = context.rollout.wait_loaded(version)
-        load_seconds = context.clock.monotonic() - start
-        if arrival.complete:
-            context.mirror(history)
-        verdict = _judge(context, arrival, version=version, serving=compared_with)
+        judged = _expose(context, version, compared_with=compared_with)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
         decisions.require_seat(context.journal.read().state, version)
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
         return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)
+    verdict = judged.verdict
     if verdict.decision is Decision.PASS:
-        return CanaryRecord(version=version, verdict=verdict, load_seconds=round(load_seconds, 2))
+        return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
     context.records.note_attempt("canary", verdict)
+    if not context.rollout.placement.dark:
+        # Users see it, and whoever runs `withdraw` next may take seconds to begin.
+        take_back(context, version, context.run_key)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
 
 
@@ -61,58 +56,47 @@ def _require_approved(context: Context, version: int) -> None:
         raise DamagedError(f"the golden answers of run {context.run_key} are not those v{version} was approved with")
 
 
-def _judge(context: Context, arrival: Arrival, *, version: int, serving: int | None) -> Verdict:
-    """Question every replica, also those that come while others are asked; all must still be there at the end."""
-    spec = context.records.need(SpecRecord).spec.model
-    questions = _questions(context.records.need(ProbeSet), spec.name, version, serving=serving, policy=spec.canary)
-    verdict_on = partial(
-        judge,
-        expected=context.rollout.fleet.expected,
-        min_accuracy=spec.gate.min_accuracy,
-        policy=spec.canary,
-    )
-    reports: dict[str, ReplicaReport] = {}
-    while arrival.complete:
-        late = [address for address in arrival.there if address not in reports]
-        if not late:
-            return verdict_on([reports[address] for address in arrival.there])
-        beside = context.rollout.wait_loaded(serving) if serving is not None else None
-        if beside and not beside.complete:
-            told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
-            return Verdict(decision=Decision.UNKNOWN, reasons=(told,))
-        with ThreadPoolExecutor(context.settings.canary_threads) as pool:
-            answers = pool.map(partial(_question, context, questions=questions), late)
-            reports |= dict(zip(late, answers, strict=True))
-        arrival = context.rollout.wait_loaded(version)
-    answered = verdict_on(list(reports.values()))
-    # A wrong answer stays one, wherever its replica has gone since.
-    return answered if reports and answered.decision is Decision.FAIL else arrival.verdict()
+def _expose(context: Context, version: int, *, compared_with: int | None) -> Judged:
+    exposing = partial(decisions.expose, version=version, compared_with=compared_with)
+    rule = holds.unless_held(exposing, now=context.clock.now())
+    if context.rollout.placement.dark:
+        context.journal.decide(rule)
+        context.rollout.settle()
+        return judge_dark(context, version, serving=compared_with)
+    rule(context.journal.read())  # who declines needs no baseline
+    baseline = _baseline(context, compared_with) if compared_with is not None else None
+    context.journal.decide(rule)
+    context.rollout.settle()
+    return judge_in_traffic(context, version, baseline=baseline)
 
 
-def _question(context: Context, address: str, *, questions: Questions) -> ReplicaReport:
-    with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
-        report = question(replica, questions)
-    log.info(
-        "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
-        address,
-        questions.version,
-        report.problem or "answers",
-        report.golden_asked - report.golden_wrong,
-        report.golden_asked,
-        report.fresh_right,
-        report.fresh_asked,
-        report.latency_ms,
-    )
-    return report
+def _baseline(context: Context, serving: int) -> BaselineRecord:
+    """What the version that serves answers, asked before the candidate takes its place; once for a run.
 
-
-def _questions(probes: ProbeSet, model: str, version: int, *, serving: int | None, policy: CanaryPolicy) -> Questions:
-    return Questions(
-        model=model,
-        version=version,
-        serving=serving,
-        golden=[Golden(base64.b64decode(g.image), g.label, g.probabilities) for g in probes.golden],
-        fresh=[Labelled(base64.b64decode(f.image), f.label) for f in probes.fresh],
-        tolerance=policy.tolerance,
-        latency_rounds=policy.latency_rounds,
+    Raises:
+        CouldNotTellError: not every replica answers from it.
+    """
+    kept = context.records.find(BaselineRecord)
+    if kept is not None:
+        return kept
+    arrival = context.rollout.wait_followed(serving)
+    if arrival.overtaken:
+        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+    if not arrival.complete:
+        context.records.note_attempt("canary", arrival.verdict())
+        raise CouldNotTellError(
+            f"v{serving}, to compare with, does not answer everywhere, so nothing was exposed: {arrival}"
+        )
+    reports = question_all(context, arrival.there, version=serving)
+    problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
+    if problems:
+        raise CouldNotTellError(
+            f"v{serving}, to compare with, could not be asked, so nothing was exposed: {'; '.join(problems)}"
+        )
+    return context.records.finish(
+        BaselineRecord(
+            version=serving,
+            fresh_right=max(report.fresh_right for report in reports),
+            latency_ms=statistics.median(report.latency_ms for report in reports),
+        )
     )

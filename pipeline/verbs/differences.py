@@ -7,7 +7,8 @@ from pipeline.mirror import wanted_aliases
 from pipeline.release import abandoned, config, going_back
 from pipeline.release.abandoned import Deadline
 from pipeline.release.journal import Event, History
-from pipeline.release.state import State, resident
+from pipeline.release.placement import Placement
+from pipeline.release.state import State
 from pipeline.verbs.findings import BucketFound, Found, ReplicaFound
 from serving.model_server.source import parse_version
 
@@ -16,9 +17,12 @@ def differences(found: Found) -> list[str]:
     """Every difference; none where everything agrees."""
     told = _of_fleet(found)
     if found.bucket is None:
+        way_out = (
+            "; where the replicas cannot read it either, `rollback --without-bucket --to` a number moves the label"
+        )
         return [
-            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that; "
-            f"where the replicas cannot read it either, `rollback --without-bucket --to` a number moves the label",
+            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that"
+            f"{way_out if found.placement.dark else ''}",
             *told,
         ]
     bucket = found.bucket
@@ -28,11 +32,12 @@ def differences(found: Found) -> list[str]:
         *of_config(bucket, found.model),
         *_of_journal(bucket.history, found.deadline),
         *_of_files(bucket),
+        *bucket.misplaced,
         *told,
     ]
     for replica in found.replicas:
-        told += of_replica(replica, state)
-    return told + of_mlflow(found.mlflow, state)
+        told += of_replica(replica, state, found.placement)
+    return told + of_mlflow(found.mlflow, bucket.history)
 
 
 def _of_another_bucket(found: Found, bucket: BucketFound) -> list[str]:
@@ -75,17 +80,18 @@ def _body(text: str) -> str:
     return text.partition("\n")[2]
 
 
-def of_replica(replica: ReplicaFound, state: State) -> list[str]:
+def of_replica(replica: ReplicaFound, state: State, placement: Placement) -> list[str]:
     """What one replica does otherwise than the journal says."""
     if replica.problem:
         return [_unreachable(replica)]
     told = []
-    if replica.serving != state.serving:
+    expected = placement.answering(state)
+    if replica.serving != expected:
         told.append(
-            f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(state.serving)}: wait one "
+            f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(expected)}: wait one "
             f"poll; if it stays, run `reconcile`"
         )
-    wanted = set(resident(state))
+    wanted = set(placement.in_memory(state))
     present = {each.version for each in replica.versions if each.available}
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
     told += [
@@ -103,8 +109,8 @@ def of_replica(replica: ReplicaFound, state: State) -> list[str]:
     return told
 
 
-def of_mlflow(found: Mapping[str, int] | None, state: State) -> list[str]:
-    wanted = wanted_aliases(state)
+def of_mlflow(found: Mapping[str, int] | None, history: History) -> list[str]:
+    wanted = wanted_aliases(history)
     if found is None:
         return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
     if found != wanted:

@@ -88,9 +88,10 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
     """
     if version is None:
         return None
-    folder = layout.version(context.model, version)
     try:
-        files = context.manifests.verify(version, context.journal.read()).files
+        history = context.journal.read()
+        folder = context.manifests.folder(version, history)
+        files = context.manifests.verify(version, history).files
         kept = layout.baseline(context.model, folder_digest(files), data_digest)
         try:
             return Performance.model_validate_json(context.bucket.read(kept))

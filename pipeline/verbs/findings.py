@@ -11,15 +11,16 @@ from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.mirror import aliases
 from pipeline.release.abandoned import Deadline
 from pipeline.release.journal import History
+from pipeline.release.placement import Placement
 from serving.errors import ServingError
-from serving.replica import STABLE, VersionStatus
+from serving.replica import VersionStatus
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ReplicaFound:
-    """`serving` is the version behind the label; `problem` is why there is no answer, empty where there is one."""
+    """`serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one."""
 
     address: str
     serving: int | None = None
@@ -31,7 +32,8 @@ class ReplicaFound:
 class BucketFound:
     """`config` is what servers read, None where there is nothing, and `wanted_config` what the journal makes of it.
 
-    `damaged` says what is wrong with the files of a version that must be there; `names` is what lies beside them.
+    `damaged` says what is wrong with the files of a version that must be there; `names` is what lies beside them, and
+    `misplaced` what servers would find there and should not, or the other way round.
     """
 
     history: History
@@ -39,6 +41,7 @@ class BucketFound:
     wanted_config: str
     damaged: Mapping[int, str]
     names: tuple[str, ...]
+    misplaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Found:
     """`bucket` is None where it gave no answer, for which `bucket_problem` is the reason; so is `mlflow`."""
 
     model: str
+    placement: Placement
     bucket: BucketFound | None
     bucket_problem: str
     replicas: tuple[ReplicaFound, ...]
@@ -67,6 +71,7 @@ def look(context: Context) -> Found:
         problem = str(error)
     return Found(
         model=context.model,
+        placement=context.rollout.placement,
         bucket=bucket,
         bucket_problem=problem,
         replicas=replicas,
@@ -87,7 +92,7 @@ def ask(context: Context, address: str) -> ReplicaFound:
     try:
         with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
             versions = tuple(replica.statuses(context.model))
-            serving = replica.version_behind(context.model, STABLE) if versions else None
+            serving = replica.version_behind(context.model, context.rollout.placement.label) if versions else None
     except ServingError as error:
         return ReplicaFound(address, problem=error.told)
     return ReplicaFound(address, serving, versions)
@@ -104,6 +109,7 @@ def _look_into_bucket(context: Context) -> BucketFound:
         wanted_config=context.rollout.rendered(history).decode(),
         damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
         names=tuple(context.bucket.names(layout.versions(context.model))),
+        misplaced=tuple(context.rollout.placement.problems(history)),
     )
 
 

@@ -62,10 +62,15 @@ def _table(title: str, *columns: str) -> Table:
     return view
 
 
+def visible(text: str) -> str:
+    """One line of what can be seen of a text: what a person typed does nothing to a terminal."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 def _lines(*texts: str | None) -> Text:
-    """One line each, none twice, of what can be seen: what a person typed does nothing to a terminal."""
-    visible = ("".join(each if each.isprintable() else " " for each in text) for text in dict.fromkeys(texts) if text)
-    return Text("\n".join(" ".join(text.split()) for text in visible), no_wrap=True, overflow="ellipsis")
+    """One line each, none twice."""
+    lines = [visible(text) for text in dict.fromkeys(texts) if text]
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 
 def _confirmed(since: datetime, confirmed: datetime | None) -> str | None:

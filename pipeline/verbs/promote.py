@@ -1,9 +1,11 @@
 """Give traffic to the proven candidate, and wait until every replica answers from it."""
 
+from functools import partial
+
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.records import CanaryRecord, GateRecord, PromoteRecord
-from pipeline.release import decisions
+from pipeline.release import decisions, holds
 from pipeline.release.journal import Event
 from pipeline.release.waiting import Arrival
 from pipeline.verbs.standing_down import stand_down
@@ -39,9 +41,8 @@ def _move(context: Context, version: int, *, compared_with: int | None, verdict:
     # A replica that restarted since the canary is found here, before any traffic has moved.
     if context.journal.read().state.candidate == version:
         _require(context, context.rollout.wait_loaded(version), f"v{version} is not loaded everywhere")
-    context.journal.decide(
-        lambda history: decisions.promote(history, version=version, compared_with=compared_with, verdict=verdict)
-    )
+    rule = partial(decisions.promote, version=version, compared_with=compared_with, verdict=verdict)
+    context.journal.decide(holds.unless_held(rule, now=context.clock.now()))
     context.rollout.settle()
 
 

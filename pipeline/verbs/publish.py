@@ -1,13 +1,14 @@
 """Put the approved model where servers can find it, complete and verified, under a new number."""
 
 import logging
+from functools import partial
 
-from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import DeclinedError
 from pipeline.manifest import Manifest, make_manifest
 from pipeline.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
-from pipeline.release import decisions
+from pipeline.release import decisions, holds
+from pipeline.storage.sums import content_digest
 
 log = logging.getLogger(__name__)
 
@@ -19,28 +20,31 @@ def publish(context: Context) -> PublishRecord:
     number and the same bytes. Servers are told nothing yet: their config does not name the version.
 
     Raises:
+        BadInputError: it is to be signed and cannot be; nothing was changed.
         DamagedError: the bytes in the bucket are not the bytes that were evaluated; names each file.
+        FailedError: the very model was withdrawn before, and nobody has readmitted it.
         StorageError: the bucket refused; running the verb again resumes.
     """
+    context.manifests.signatures.require_ready()
     approval = context.records.need(GateRecord)
     trained = context.records.need(TrainRecord)
     try:
-        history = context.journal.decide(
-            lambda history: decisions.claim(
-                history,
-                run_key=context.run_key,
-                compared_with=approval.serving_version,
-                reason=approval.reason or "approved by the gate",
-                verdict=approval.verdict,
-            )
+        rule = partial(
+            decisions.claim,
+            run_key=context.run_key,
+            compared_with=approval.serving_version,
+            reason=approval.reason or "approved by the gate",
+            verdict=approval.verdict,
+            digest=content_digest(trained.files),
         )
+        history = context.journal.decide(holds.unless_held(rule, now=context.clock.now()))
     except DeclinedError as declined:
         return PublishRecord(outcome="declined", reason=str(declined), version=0)
     version = history.version_of(context.run_key)
     assert version is not None, "decide() returns a history that holds the claim"
     manifest = _manifest(context, version)
     digest = context.manifests.write(manifest)
-    folder = layout.version(context.model, version)
+    folder = context.manifests.folder(version, history)
     context.bucket.copy(trained.model_key, folder, expected=manifest.files)
     log.info("%s holds %d files, read back and as evaluated", folder, len(manifest.files))
     context.journal.decide(lambda history: decisions.announce_published(history, version=version, manifest=digest))

@@ -25,6 +25,7 @@ from pipeline.release.waiting import Arrival
 from pipeline.run_records import RunRecords
 from pipeline.verbs.differences import roles
 from pipeline.verbs.findings import ask, read_config
+from pipeline.verbs.following import follow
 from pipeline.verbs.withdraw import withdraw_run
 
 log = logging.getLogger(__name__)
@@ -129,11 +130,12 @@ def _follow(context: Context, mending: Mending) -> None:
     """Every replica answers from what serves, and the journal says so; else a promotion that stopped is taken back."""
     history = context.rollout.settle()
     serving = history.state.serving
-    if serving is None:
-        return
+    if serving is None or context.rollout.placement.answering(history.state) != serving:
+        return  # nothing to follow, or a candidate that is being proven has the traffic meanwhile
     late = {each for each in context.rollout.fleet.addresses() if ask(context, each).serving != serving}
     _require_files(context, serving, history)
-    arrival = context.rollout.wait_followed(serving, best_effort=True)
+    serving, arrival = follow(context, serving)
+    history = context.journal.read()
     if arrival.overtaken:
         raise DeclinedError(str(context.journal.read().state))
     mending.mended += [f"{address} answers from v{serving} now" for address in arrival.there if address in late]
@@ -178,7 +180,7 @@ def _confirm(context: Context, move: Entry) -> None:
 def _mirror(context: Context, mending: Mending) -> None:
     """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
     history = context.rollout.settle()
-    before, wanted = aliases(context.mlflow, model=context.model), wanted_aliases(history.state)
+    before, wanted = aliases(context.mlflow, model=context.model), wanted_aliases(history)
     problem = context.mirror(history)
     now = aliases(context.mlflow, model=context.model)
     if problem:

@@ -20,6 +20,8 @@ from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
 from pipeline.release.state import State
+from pipeline.validation import require_reason
+from pipeline.verbs.following import follow
 from pipeline.verbs.without_bucket import telling
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
             f"not the bucket of its servers: see UNDERSTUDY_ROOT"
         )
     target = _trusted_target(context, history, wish)
-    if history.state.serving == target:
+    if history.is_same_model(history.state.serving, target):
         told = f"v{target} is serving already; nothing to move"
         left = going_back.unfinished(history)
         return target, f"{told} ({left})" if left else told
@@ -73,6 +75,9 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
+    if not context.rollout.placement.dark:
+        took = _load_seconds(context, target, history)
+        return target, f"{words}; every replica sees it within a poll, and loads it: about {took:.0f} s"
     loaded = context.rollout.is_loaded_somewhere(target)
     if loaded is None:
         return target, f"{words}; no replica gives an answer, so it is written down for when they are back"
@@ -96,8 +101,7 @@ def rollback(context: Context, wish: Wish) -> RollbackRecord:
     """
     if not context.run_key.startswith(ROLLBACK_KIND):
         raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...); leave --run out")
-    if not wish.reason.strip():
-        raise BadInputError("a roll-back needs a reason; the history keeps it for whoever asks later")
+    require_reason(wish.reason, of="a roll-back")
     with telling(context):
         return context.records.find(RollbackRecord) or _roll_back(context, wish)
 
@@ -108,7 +112,7 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     log.info("%s", words)
     left = context.rollout.settle().state.serving
     _move(context, wish, target)
-    arrival = context.rollout.wait_followed(target, best_effort=True)
+    target, arrival = follow(context, context.journal.read().state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
         raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
@@ -132,20 +136,23 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
 
 def _move(context: Context, wish: Wish, target: int) -> None:
     """Write and carry out one step after another until the label is on the target."""
-    nobody_answers = False
+    nobody_answers, dark = False, context.rollout.placement.dark
     while True:
-        loaded = context.rollout.is_loaded_somewhere(target)
+        loaded = context.rollout.is_loaded_somewhere(target) if dark else None
         step = partial(
             going_back.next_step,
             wish=wish,
             target=target,
             loaded=bool(loaded) or nobody_answers,
+            dark=dark,
             taking_over=_is_left_behind(context, target),
         )
         history = context.journal.decide(step)
         context.rollout.settle()
-        if history.state.serving == target:
+        if history.is_same_model(history.state.serving, target):
             return
+        if not dark:
+            continue
         if history.state.candidate == target and not loaded:
             nobody_answers = not _load(context, target)
         elif loaded is None:
@@ -184,7 +191,7 @@ def _trusted_target(context: Context, history: History, wish: Wish) -> int:
     """The first target whose files are what was approved: a replica that restarts must be able to load it."""
     problems = []
     for target in going_back.targets_of(history, wish):
-        if target == history.state.serving:
+        if history.is_same_model(target, history.state.serving):
             return target
         try:
             context.manifests.look_over(target, history)

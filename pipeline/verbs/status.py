@@ -10,10 +10,13 @@ from rich.text import Text
 
 from pipeline.context import Context
 from pipeline.release import config
+from pipeline.release.holds import Hold, in_force
+from pipeline.release.placement import Placement
 from pipeline.release.state import State
 from pipeline.verbs.differences import differences, of_replica, roles
 from pipeline.verbs.findings import Found, ReplicaFound, look
-from serving.replica import STABLE, VersionStatus
+from pipeline.verbs.history import visible
+from serving.replica import VersionStatus
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Status:
         return self.found.bucket.history.state if self.found.bucket else None
 
     @property
+    def holds(self) -> list[Hold]:
+        return in_force(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
+
+    @property
     def entry(self) -> int | None:
         return self.found.bucket.history.seq if self.found.bucket else None
 
@@ -38,8 +45,10 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.found.model,
+            "rollout": "pinned" if self.found.placement.dark else "latest",
             "agrees": not self.differences,
-            "state": self.state.model_dump() if self.state else None,
+            "state": self.state.model_dump(mode="json") if self.state else None,
+            "holds": [hold.as_json() for hold in self.holds],
             "entry": self.entry,
             "config_entry": self.config_entry,
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
@@ -57,17 +66,23 @@ def status(context: Context) -> Status:
 def table(found: Status) -> Group:
     """The same for a person."""
     state = found.state
-    served = str(state) if state else "the bucket does not say"
-    replicas = Table("replica", f"label {STABLE!r}", "loaded", "agrees", title=f"{found.found.model}: {served}")
+    # A freeze has a line of its own, as long as it lasts.
+    served = str(state.model_copy(update={"frozen_until": None})) if state else "the bucket does not say"
+    label = found.found.placement.label
+    answers = f"label {label!r}" if label else "answers from"
+    title = f"{found.found.model}: {served}"
+    replicas = Table("replica", answers, "loaded", "agrees", title=title)
     for replica in found.found.replicas:
         loaded = ", ".join(f"v{each.version} {each.state.lower()}" for each in _present(replica))
-        label = f"v{replica.serving}" if replica.serving is not None else "-"
-        replicas.add_row(replica.address, label, Text(replica.problem or loaded or "nothing"), _agrees(replica, state))
+        serving = f"v{replica.serving}" if replica.serving is not None else "-"
+        agrees = _agrees(replica, state, found.found.placement)
+        replicas.add_row(replica.address, serving, Text(replica.problem or loaded or "nothing"), agrees)
     lines = [
         f"journal entry {found.entry}, config renders entry {found.config_entry}; MLflow: {_told(found.found.mlflow)}",
+        *(str(hold) for hold in found.holds),
         *(f"! {difference}" for difference in found.differences),
     ]
-    return Group(replicas, *(Text(line) for line in lines))
+    return Group(replicas, *(Text(visible(line)) for line in lines))
 
 
 def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
@@ -84,10 +99,10 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
     return sorted((each for each in replica.versions if not each.ended), key=lambda each: each.version)
 
 
-def _agrees(replica: ReplicaFound, state: State | None) -> str:
+def _agrees(replica: ReplicaFound, state: State | None, placement: Placement) -> str:
     if state is None:
         return "?"
-    return "no" if of_replica(replica, state) else "yes"
+    return "no" if of_replica(replica, state, placement) else "yes"
 
 
 def _told(aliases: Mapping[str, int] | None) -> str:

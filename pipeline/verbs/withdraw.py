@@ -8,6 +8,7 @@ from pipeline.records import CanaryRecord, WithdrawRecord
 from pipeline.release import decisions
 from pipeline.release.journal import History
 from pipeline.run_records import RunRecords
+from pipeline.verbs.following import reissue
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,12 @@ def withdraw_run(context: Context, run_key: str) -> WithdrawRecord:
     version = context.journal.read().version_of(run_key)
     if version is None:
         raise DeclinedError("this run has published nothing")
-    reason = _take_back(context, version, run_key)
+    reason = take_back(context, version, run_key)
     history = context.rollout.settle()
     gone = context.rollout.wait_gone(version)
+    if history.state.serving is not None and reissue(context, history.state.serving, gone) is not None:
+        _confirm_label(context)
+        history, gone = context.rollout.settle(), context.rollout.wait_gone(version)
     context.mirror(history)
     if gone.missing:
         raise CouldNotTellError(f"v{version} is withdrawn ({history.state}); not confirmed by {gone}")
@@ -38,7 +42,7 @@ def withdraw_run(context: Context, run_key: str) -> WithdrawRecord:
     return WithdrawRecord(version=version, reason=reason)
 
 
-def _take_back(context: Context, version: int, run_key: str) -> str:
+def take_back(context: Context, version: int, run_key: str) -> str:
     """Write the withdrawal; its reason."""
     records = RunRecords(context.bucket, context.model, run_key)
     proven = records.find(CanaryRecord)
@@ -69,7 +73,7 @@ def _wait_for_label(context: Context, history: History) -> None:
 
 
 def _confirm_label(context: Context) -> None:
-    """Say so where the label has come back everywhere."""
+    """Say so where traffic has come back everywhere."""
     history = context.rollout.settle()
     serving = history.state.serving
     if serving is None or history.state.leaving is not None or history.is_confirmed(serving):

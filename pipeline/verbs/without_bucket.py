@@ -27,10 +27,14 @@ def _what_is_known(context: Context) -> str:
     written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
     answers = ", ".join(f"{address} {_answer(context, address)}" for address in context.rollout.fleet.addresses())
+    way_out = (
+        "; where the replicas cannot read their config either, --without-bucket and --to a number move the label "
+        "meanwhile"
+    )
     return (
-        f"Known to be written by this roll-back: {entries or 'nothing'}. The label answers now: {answers}. When that "
-        f"is mended, give the same command with --run {context.run_key}; where the replicas cannot read their config "
-        f"either, --without-bucket and --to a number move the label meanwhile"
+        f"Known to be written by this roll-back: {entries or 'nothing'}. Users are answered now: {answers}. When that "
+        f"is mended, give the same command with --run {context.run_key}"
+        f"{way_out if context.rollout.placement.dark else ''}"
     )
 
 
@@ -43,6 +47,11 @@ def move_label(context: Context, to: str) -> NoReturn:
         BadInputError: `to` is not a number; the journal, which knows what "previous" is, cannot be read.
         CouldNotTellError: always, because nothing of it is recorded; says what each replica answers two polls later.
     """
+    if not context.rollout.placement.dark:
+        raise BadInputError(
+            "servers of the roll-out 'latest' have one version in memory, so without the bucket there is nothing to go "
+            "back to; leave --without-bucket out"
+        )
     if to == "previous":
         raise BadInputError("without the bucket nobody knows which version is the previous one; give --to a number")
     version = int(to)
@@ -78,7 +87,7 @@ def _hand_over(context: Context, address: str, version: int) -> str:
 def _answer(context: Context, address: str) -> str:
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         try:
-            behind = replica.version_behind(context.model, STABLE)
+            behind = replica.version_behind(context.model, context.rollout.placement.label)
         except ServingError as error:
             return f"gives no answer ({error.told})"
     return f"v{behind}" if behind is not None else "nothing"

@@ -71,7 +71,7 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
             world.roll_back("previous", run_key="rollback-3")
         told = str(raised.value)
         assert "Known to be written by this roll-back: nothing" in told
-        assert f"The label answers now: {world.replicas[0].address} v2, {world.replicas[1].address} v2" in told
+        assert f"Users are answered now: {world.replicas[0].address} v2, {world.replicas[1].address} v2" in told
         assert "--run rollback-3" in told
 
         with pytest.raises(

@@ -78,6 +78,7 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
     world.config.write_text("# journal entry 0\nmodel_config_list {}\n")
     rollout = Rollout(
         model=MODEL,
+        placement=slow.rollout.placement,
         bucket=Overtaken(world.bucket),
         journal=slow.journal,
         fleet=slow.rollout.fleet,

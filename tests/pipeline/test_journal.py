@@ -32,10 +32,12 @@ class Releases:
     def history(self) -> History:
         return self.journal().read()
 
-    def publish(self, run_key: str) -> int:
+    def publish(self, run_key: str, digest: str | None = None) -> int:
         journal, serving = self.journal(run_key), self.history().state.serving
         history = journal.decide(
-            lambda h: decisions.claim(h, run_key=run_key, compared_with=serving, reason="good", verdict=PASS)
+            lambda h: decisions.claim(
+                h, run_key=run_key, compared_with=serving, reason="good", verdict=PASS, digest=digest
+            )
         )
         version = history.version_of(run_key)
         assert version is not None
@@ -52,8 +54,8 @@ class Releases:
             lambda h: decisions.promote(h, version=version, compared_with=serving, verdict=PASS)
         )
 
-    def release(self, run_key: str) -> int:
-        version = self.publish(run_key)
+    def release(self, run_key: str, digest: str | None = None) -> int:
+        version = self.publish(run_key, digest)
         self.expose(run_key, version)
         self.promote(run_key, version)
         self.journal(run_key).decide(lambda h: decisions.confirm(h, version=version))

@@ -5,10 +5,11 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.bucket import Bucket
+from pipeline.storage.bucket import Bucket, Still
 from pipeline.storage.sums import FileSum
 from serving.apis import model_server_config_pb2
 from serving.fleet import Fleet
@@ -103,9 +104,17 @@ class StoppingBucket:
         with self._effects.one(f"upload {key}"):
             self._bucket.upload(source, key)
 
-    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum]) -> None:
+    def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         with self._effects.one(f"copy {key}"):
-            self._bucket.copy(source, key, expected=expected)
+            return self._bucket.copy(source, key, expected=expected, still=still)
+
+    def remove(self, key: str, *, still: Still | None = None) -> bool:
+        with self._effects.one(f"remove {key}"):
+            return self._bucket.remove(key, still=still)
+
+    def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
+        with self._effects.one("tidy"):
+            return self._bucket.tidy(older_than=older_than, dry_run=dry_run)
 
     def sums(self, key: str) -> dict[str, FileSum]:
         return self._bucket.sums(key)

@@ -1,0 +1,140 @@
+"""Question every replica about a version, and judge: beside what serves, or in its place where nothing can be dark."""
+
+import base64
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pipeline.context import Context
+from pipeline.records import BaselineRecord, ProbeSet, SpecRecord
+from pipeline.release.waiting import Arrival
+from pipeline.verdicts.canary import judge
+from pipeline.verdicts.verdict import Decision, Verdict
+from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`load_seconds` is how long the slowest replica took to load the version, polling included."""
+
+    verdict: Verdict
+    load_seconds: float
+
+
+def judge_dark(context: Context, version: int, *, serving: int | None) -> Judged:
+    """Question every replica once all have loaded the version, beside the one that serves.
+
+    Also those that come while others are asked; all must still be there at the end.
+    """
+    start = context.clock.monotonic()
+    arrival = context.rollout.wait_loaded(version)
+    load_seconds = context.clock.monotonic() - start
+    if arrival.complete:
+        context.mirror(context.journal.read())
+    reports: dict[str, ReplicaReport] = {}
+    while arrival.complete:
+        late = [address for address in arrival.there if address not in reports]
+        if not late:
+            break
+        beside = context.rollout.wait_loaded(serving) if serving is not None else None
+        if beside and not beside.complete:
+            told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
+            return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(told,)), load_seconds)
+        reports |= _by_address(question_all(context, late, version=version, serving=serving))
+        arrival = context.rollout.wait_loaded(version)
+    return Judged(_conclude(context, arrival, reports), load_seconds)
+
+
+def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord | None) -> Judged:
+    """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
+    start = context.clock.monotonic()
+    reports: dict[str, ReplicaReport] = {}
+    while True:
+        arrival = context.rollout.wait_loaded(version, beyond=reports.keys())
+        load_seconds = context.clock.monotonic() - start
+        late = [address for address in arrival.there if address not in reports]
+        if not late or any(standing.hopeless for standing in arrival.missing):
+            break
+        asked = question_all(context, late, version=version)
+        reports |= _by_address(_compared(report, baseline) for report in asked)
+        if _verdict_on(context, reports.values()).decision is Decision.FAIL:
+            break
+    verdict = _conclude(context, arrival, reports)
+    if verdict.decision is not Decision.FAIL:
+        context.mirror(context.journal.read())
+    return Judged(verdict, load_seconds)
+
+
+def question_all(
+    context: Context, addresses: Sequence[str], *, version: int, serving: int | None = None
+) -> list[ReplicaReport]:
+    """Put this run's questions to replicas, several at once.
+
+    Args:
+        context: the run.
+        addresses: whom to ask.
+        version: about which version.
+        serving: a version that is in memory beside it, to compare with.
+    """
+    spec = context.records.need(SpecRecord).spec.model
+    probes = context.records.need(ProbeSet)
+    questions = Questions(
+        model=spec.name,
+        version=version,
+        serving=serving,
+        golden=[Golden(base64.b64decode(g.image), g.label, g.probabilities) for g in probes.golden],
+        fresh=[Labelled(base64.b64decode(f.image), f.label) for f in probes.fresh],
+        tolerance=spec.canary.tolerance,
+        latency_rounds=spec.canary.latency_rounds,
+    )
+    with ThreadPoolExecutor(context.settings.canary_threads) as pool:
+        return list(pool.map(partial(_question, context, questions=questions), addresses))
+
+
+def _question(context: Context, address: str, *, questions: Questions) -> ReplicaReport:
+    with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
+        report = question(replica, questions)
+    log.info(
+        "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
+        address,
+        questions.version,
+        report.problem or "answers",
+        report.golden_asked - report.golden_wrong,
+        report.golden_asked,
+        report.fresh_right,
+        report.fresh_asked,
+        report.latency_ms,
+    )
+    return report
+
+
+def _compared(report: ReplicaReport, baseline: BaselineRecord | None) -> ReplicaReport:
+    if baseline is None:
+        return report
+    return replace(report, fresh_right_serving=baseline.fresh_right, latency_ms_serving=baseline.latency_ms)
+
+
+def _conclude(context: Context, arrival: Arrival, reports: dict[str, ReplicaReport]) -> Verdict:
+    if arrival.complete and reports.keys() >= set(arrival.there):
+        return _verdict_on(context, [reports[address] for address in arrival.there])
+    answered = _verdict_on(context, reports.values())
+    # A wrong answer stays one, wherever its replica has gone since.
+    return answered if reports and answered.decision is Decision.FAIL else arrival.verdict()
+
+
+def _verdict_on(context: Context, reports: Iterable[ReplicaReport]) -> Verdict:
+    spec = context.records.need(SpecRecord).spec.model
+    return judge(
+        list(reports),
+        expected=context.rollout.fleet.expected,
+        min_accuracy=spec.gate.min_accuracy,
+        policy=spec.canary,
+    )
+
+
+def _by_address(reports: Iterable[ReplicaReport]) -> dict[str, ReplicaReport]:
+    return {report.address: report for report in reports}
