@@ -6,23 +6,34 @@ from contextlib import contextmanager
 
 from pipeline import layout
 from pipeline.clock import SystemClock
+from pipeline.errors import MissingError
 from pipeline.manifest import Manifests
 from pipeline.records import GateRecord
 from pipeline.release import config
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.journal import GIVEN_TRAFFIC, Event, History, Journal
-from pipeline.release.state import resident
+from pipeline.release.placement import Placement
+from pipeline.release.state import below_base_path, resident
 from pipeline.run_records import RunRecords
 from pipeline.storage.memory import MemoryBucket
 
-# Written once each, and never again; so is a version's folder.
-_IMMUTABLE = ("journal/", "manifests/", "serve/")
+# Written once each, and never again otherwise; so is a version's folder, which may go, and come again as it was.
+_IMMUTABLE = ("journal/", "manifests/", "serve/", "published/")
 
 
 class Watch:
     """Looks on while a bucket changes."""
 
-    def __init__(self, bucket: MemoryBucket, model: str, look: Callable[[], Mapping[str, int | None]]) -> None:
+    def __init__(
+        self,
+        bucket: MemoryBucket,
+        model: str,
+        look: Callable[[], Mapping[str, int | None]],
+        placement: Placement,
+        manifests: Manifests,
+    ) -> None:
+        self._placement = placement
+        self._manifests = manifests
         self._look = look
         self._decided = 0
         self._bucket = bucket
@@ -50,11 +61,16 @@ class Watch:
         with self._watching():
             if key == self._config:
                 self._check_config(self._bucket.read(key))
-            elif key.startswith(_IMMUTABLE):
-                content = self._bucket.read(key)
+            elif key.startswith(_IMMUTABLE) and (content := self._read(key)) is not None:
                 assert self._contents.setdefault(key, content) == content, f"I2: {key} has changed"
             if key.startswith("journal/"):
                 self._check_decision()
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            return self._bucket.read(key)
+        except MissingError:
+            return None
 
     def _check_decision(self) -> None:
         """What the newest entry says is true when it is written, and allowed by what was before it."""
@@ -79,7 +95,7 @@ class Watch:
 
     def is_right(self, version: int) -> bool:
         """Whether its classifier names digits as they are."""
-        content = self._bucket.read(f"{layout.version(self._model, version)}/classifier.json")
+        content = self._bucket.read(f"{self._manifests.folder(version, self.history())}/classifier.json")
         return bool(json.loads(content)["shift"] == 0)
 
     def _check_config(self, content: bytes) -> None:
@@ -91,11 +107,10 @@ class Watch:
         assert seq is not None, f"the config is not ours: {text}"
         assert seq <= history.seq, f"I5: the config renders entry {seq}, and the journal is at {history.seq}"
         state = history.until(seq).state
-        base_path = self._bucket.uri(layout.versions(self._model))
-        assert text == config.render(model=self._model, base_path=base_path, state=state, seq=seq), "I5: another state"
+        assert text == self._placement.rendered(history.until(seq)), "I5: another state"
         before = config.rendered_entry(self._last_config.decode()) if self._last_config else None
         assert before is None or before < seq, f"I3: the config of entry {before} is overwritten by that of entry {seq}"
-        if before is not None and state.serving is not None:
+        if before is not None and state.serving is not None and self._placement.dark:
             older = history.until(before).state
             assert state.serving in resident(older), (
                 f"the label is put on v{state.serving} by the config that first names it: {older} -> {state}"
@@ -105,7 +120,9 @@ class Watch:
     def after_act(self, answering: Mapping[str, int | None]) -> None:
         """Whatever an actor did, and wherever it stopped."""
         history = self.history()
-        promoted = {entry.version for entry in history.entries if entry.event in GIVEN_TRAFFIC}
+        # What cannot be dark gets its traffic by being exposed.
+        given = GIVEN_TRAFFIC if self._placement.dark else (*GIVEN_TRAFFIC, Event.EXPOSED)
+        promoted = {entry.version for entry in history.entries if entry.event in given}
         with self._watching():
             _decisions_are_recorded_once(history)
             self._what_is_served_can_be_loaded(history)
@@ -121,10 +138,9 @@ class Watch:
             assert noted or (serving is not None and history.is_confirmed(serving)), f"I5: {run_key} has left nothing"
 
     def _what_is_served_can_be_loaded(self, history: History) -> None:
-        manifests = Manifests(self._bucket, self._model)
         for version in {history.state.serving, history.state.previous} - {None}:
             assert version is not None
-            manifests.verify(version, history)
+            self._manifests.verify(version, history)
 
     def at_rest(self, answering: Mapping[str, int | None], loaded: Mapping[str, Collection[int]]) -> None:
         """Everybody is awake, and has had the time to follow."""
@@ -132,9 +148,16 @@ class Watch:
         state = history.state
         assert config.rendered_entry(self._bucket.read(self._config).decode()) == history.seq, "I3: an older config"
         for address, version in answering.items():
-            assert version == state.serving, f"I3: {address} answers from v{version}, the journal says {state}"
+            assert version == self._placement.answering(state), f"I3: {address} answers from v{version}, {state}"
         for address, versions in loaded.items():
-            assert set(versions) == set(resident(state)), f"I3: {address} has {sorted(versions)}, {state}"
+            assert set(versions) == set(self._placement.in_memory(state)), (
+                f"I3: {address} has {sorted(versions)}, {state}"
+            )
+        if not self._placement.dark:
+            found = self._bucket.names(layout.versions(self._model))
+            assert set(found) == {str(version) for version in below_base_path(state)}, (
+                f"I3: servers find {found}, {state}"
+            )
         assert state.serving is None or history.withdrawal(state.serving) is None, f"I4: {state} was withdrawn"
 
 

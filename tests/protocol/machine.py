@@ -1,5 +1,7 @@
 """Histories of a fleet as hypothesis makes them up: releases, roll-backs, crashes, doubles, servers that misbehave."""
 
+from typing import ClassVar, Literal
+
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
@@ -22,12 +24,13 @@ Asked = tuple[str, str, int]
 class Fleet(RuleBasedStateMachine):
     """One model's life. Every act ends with the checks that hold at any time; `teardown` brings the fleet to rest."""
 
+    rollout: ClassVar[Literal["pinned", "latest"]] = "pinned"
     runs = Bundle("runs")
     wishes = Bundle("wishes")
 
     @initialize(target=runs, released=st.integers(0, 3))
     def begin(self, released: int) -> str:
-        self.world = World()
+        self.world = World(self.rollout)
         for _ in range(released):
             key = self._approved(good=True)
             assert self.world.release(key) == "done"
@@ -165,3 +168,9 @@ class Fleet(RuleBasedStateMachine):
         asked = self.world.new_key("rollback"), to, self.world.history().seq
         self.world.roll_back(to, run_key=asked[0], seen=asked[2], interruption=interruption)
         return asked
+
+
+class LatestFleet(Fleet):
+    """The same with servers that poll the base path."""
+
+    rollout = "latest"

@@ -5,22 +5,25 @@ What is checked is in `invariants.py`; what may happen is in `machine.py`.
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline import layout
-from pipeline.release import config, decisions, going_back
+from pipeline.release import config, decisions, going_back, latest
 from pipeline.release import state as transitions
 from pipeline.release.journal import Change, Entry, History, Journal
+from pipeline.release.latest import Latest
 from pipeline.release.rollout import Rollout
 from pipeline.release.state import State, resident
 from pipeline.release.waiting import Arrival
 from pipeline.storage.bucket import Bucket
 from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
-from tests.protocol.machine import Fleet
+from tests.protocol.machine import Fleet, LatestFleet
 from tests.protocol.world import MODEL, World
 
 EXAMPLES = 2000
@@ -46,9 +49,10 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.timeout(300)
-def test_no_history_breaks_an_invariant() -> None:
-    """I1 to I6, after every side effect and at rest."""
-    run_state_machine_as_test(Fleet, settings=CHECKED)
+@pytest.mark.parametrize("fleet", [Fleet, LatestFleet])
+def test_no_history_breaks_an_invariant(fleet: type[Fleet]) -> None:
+    """I1 to I6, after every side effect and at rest, in both roll-outs."""
+    run_state_machine_as_test(fleet, settings=CHECKED)
 
 
 def test_it_notices_an_effect_before_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,19 +90,17 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
     claim = decisions.claim
     buckets: list[Bucket] = []
 
-    def from_a_listing(
-        history: History, *, run_key: str, compared_with: int | None, reason: str, verdict: Verdict
-    ) -> Change | None:
-        change = claim(history, run_key=run_key, compared_with=compared_with, reason=reason, verdict=verdict)
+    def from_a_listing(history: History, **claimed: Any) -> Change | None:
+        change = claim(history, **claimed)
         if change is None:
             return None
         listed = [int(name) for name in buckets[0].names(layout.versions(MODEL))]
-        return Change(change.event, max(listed, default=0) + 1, reason, change.state, verdict)
+        return replace(change, version=max(listed, default=0) + 1)
 
     made = World.__init__
 
-    def remember(world: World) -> None:
-        made(world)
+    def remember(world: World, rollout: Literal["pinned", "latest"]) -> None:
+        made(world, rollout)
         buckets[:] = [world.bucket]
 
     monkeypatch.setattr(World, "__init__", remember)
@@ -144,3 +146,26 @@ def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypa
 
     with pytest.raises(AssertionError, match="was compared with"):
         run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_withdrawn_version_that_stays_below_the_base_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers take the highest number, whatever the journal says of it."""
+    monkeypatch.setattr(Latest, "_take_away", lambda *_: None)
+
+    with pytest.raises(AssertionError, match=r"nobody could mend|I3: "):
+        run_state_machine_as_test(LatestFleet, settings=HUNTED)
+
+
+def test_it_notices_a_candidate_left_below_the_base_path_when_a_newer_one_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own number is not the highest any more, and would be again once the newer one is withdrawn."""
+
+    def every_number(state: State) -> tuple[int, ...]:
+        top = state.candidate if state.candidate is not None else state.serving
+        return tuple(range(1, top + 1)) if top is not None else ()
+
+    monkeypatch.setattr(latest, "below_base_path", every_number)
+
+    with pytest.raises(AssertionError, match=r"I3: servers find"):
+        run_state_machine_as_test(LatestFleet, settings=HUNTED)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
@@ -37,7 +38,7 @@ from pipeline.verbs.rollback import rollback
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.apis import model_server_config_pb2
 from serving.errors import ServingError
-from serving.replica import STABLE, Answer
+from serving.replica import Answer
 from serving.wire import Array
 from tests.fleet import LABELS, Classifier
 from tests.mlflow_registry import MlflowRegistry
@@ -122,19 +123,20 @@ class _Connection(Connection):
 class World:
     """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
 
-    def __init__(self) -> None:
+    def __init__(self, rollout: Literal["pinned", "latest"] = "pinned") -> None:
+        self.rollout = rollout
         self.clock = VirtualClock()
         self.bucket = MemoryBucket(self.effect)
         self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
         self.replicas = [self._replica(number) for number in range(REPLICAS)]
         self.fleet = _Fleet(self)
-        self.watch = invariants.Watch(self.bucket, MODEL, self.answering)
         self.on_question: Callable[[str], None] = lambda *_: None
         self.asked: set[str] = set()
         self._interruption: Interruption | None = None
         self._effects = 0
         self._keys = itertools.count(1)
         self._settings = Settings(
+            rollout=rollout,
             replicas=",".join(replica.address for replica in self.replicas),
             config_poll_seconds=1.0,
             rpc_seconds=1.0,
@@ -144,7 +146,10 @@ class World:
             abandoned_seconds=_ABANDONED,
             actor="ann",
         )
-        self.context("init-0").rollout.settle(first=True)
+        first = self.context("init-0")
+        self.placement = first.rollout.placement
+        self.watch = invariants.Watch(self.bucket, MODEL, self.answering, self.placement, first.manifests)
+        first.rollout.settle(first=True)
         for replica in self.replicas:
             replica.start()
 
@@ -159,6 +164,7 @@ class World:
             bucket=self.bucket,
             clock=self.clock,
             timing=Timing(phase=0.3 * number, load_seconds=0.2),
+            latest=self.rollout == "latest",
         )
 
     def effect(self, key: str, happens: Callable[[], bool]) -> bool:
@@ -249,23 +255,25 @@ class World:
         return ended
 
     def answering(self) -> dict[str, int | None]:
-        """The version behind the label, of each replica that answers."""
+        """The version that traffic gets, of each replica that answers."""
         found: dict[str, int | None] = {}
         for address in self.fleet.addresses():
             try:
-                found[address] = self.fleet.connect(address, timeout=1.0).version_behind(MODEL, STABLE)
+                found[address] = self.fleet.connect(address, timeout=1.0).version_behind(MODEL, self.placement.label)
             except ServingError:
                 continue
         return found
 
     def loaded(self) -> dict[str, list[int]]:
-        """The versions every replica has in memory."""
-        return {
-            address: [
-                each.version for each in self.fleet.connect(address, timeout=1.0).statuses(MODEL) if each.available
-            ]
-            for address in self.fleet.addresses()
-        }
+        """The versions every replica has in memory that answers."""
+        found = {}
+        for address in self.fleet.addresses():
+            try:
+                statuses = self.fleet.connect(address, timeout=1.0).statuses(MODEL)
+            except ServingError:
+                continue
+            found[address] = [each.version for each in statuses if each.available]
+        return found
 
     def reconcile(self, interruption: Interruption | None = None) -> str:
         key = self.new_key("reconcile")
@@ -297,6 +305,9 @@ class World:
         self.clock.sleep(5.0)
         assert ended == "done", f"nobody could mend {self.history().state}: {ended}"
         self.watch.after_act(self.answering())
+        if self.placement.dark or self.history().state.serving is not None:
+            # A server that polls a base path opens its port when it finds a first version there.
+            assert len(self.answering()) == len(self.fleet.addresses()), "a replica gives no answer"
         self.watch.at_rest(self.answering(), self.loaded())
         before = self.history().seq
         assert self.reconcile() == "done"
