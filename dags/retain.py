@@ -2,7 +2,8 @@
 
 Every week, and whenever somebody triggers it. What serves, the way back, whatever is being proven, pinned, named by the
 servers' config or young stays; how many good versions stay before the one that serves, and for how many days everything
-stays, says `retention` in the model's file. The journal and the manifests stay for ever.
+stays, says `retention` in the model's file. The journal and the manifests stay for ever; so do images (`data/`), which
+all runs share, and measurements (`baselines/`).
 
 To see first what would go, and why everything else stays, trigger it with *Only say what would go*; the table is in the
 log of `retain`.

@@ -7,9 +7,9 @@ from tests.releases import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A bucket and two replicas that poll it."""
-    made = World(tmp_path)
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A bucket and two replicas that poll it: of the pinned roll-out, unless a test is for both (`over_both`)."""
+    made = World(tmp_path, rollout=getattr(request, "param", "pinned"))
     made.start()
     yield made
     made.stop()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from pipeline import layout
 from pipeline.context import Context, make_context
 from pipeline.records import (
@@ -46,6 +48,9 @@ SPEC = ModelSpec(
     training=Training(epochs=1),
     canary=CanaryPolicy(latency_rounds=3),
 )
+
+# What it says of a fleet holds in both roll-outs.
+over_both = pytest.mark.parametrize("world", ["pinned", "latest"], indirect=True)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from serving.canary import INPUT
 from serving.client import Client
 from serving.fleet import parse_fleet
 from tests.fleet import write_classifier
-from tests.releases import IMAGES, MODEL, World
+from tests.releases import IMAGES, MODEL, World, over_both
 
 
 def test_the_first_release_is_loaded_without_a_label_and_then_labelled(world: World) -> None:
@@ -108,6 +108,7 @@ def test_a_candidate_damaged_after_its_last_check_is_caught_on_the_replicas(worl
     assert 2 == sum("golden answers differ" in reason for reason in withdrawn.verdict.reasons)
 
 
+@over_both
 def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: World) -> None:
     """F12."""
     world.release("retrain-1")
@@ -121,6 +122,7 @@ def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: W
     assert [1, 1] == world.answering()
 
 
+@over_both
 def test_a_withdrawn_candidate_stays_withdrawn_when_its_tasks_are_cleared(world: World) -> None:
     """I4."""
     world.release("retrain-1")
@@ -180,6 +182,7 @@ def test_a_version_whose_files_changed_before_publish_ended_is_refused(world: Wo
     assert [(Event.CLAIMED, 1)] == world.events()
 
 
+@over_both
 def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(world: World) -> None:
     """A roll-back never waits for a retrain: the retrain finds the state moved. Its answer is final."""
     world.release("retrain-1")
@@ -235,6 +238,7 @@ def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
     assert State(serving=1, next_version=3) == world.history().state
 
 
+@over_both
 @pytest.mark.parametrize(("told", "key"), [("use rollback", "retrain-1"), ("published nothing", "retrain-2")])
 def test_withdraw_declines_what_is_not_its_to_take_back(world: World, told: str, key: str) -> None:
     world.release("retrain-1")
@@ -245,6 +249,7 @@ def test_withdraw_declines_what_is_not_its_to_take_back(world: World, told: str,
     assert [1, 1] == world.answering()
 
 
+@over_both
 def test_a_withdraw_that_had_nothing_to_do_is_a_safety_net_again_when_the_run_is_cleared(world: World) -> None:
     """A declined withdraw is no final answer: the task before it may be cleared and then go wrong."""
     world.release("retrain-1")
@@ -260,6 +265,7 @@ def test_a_withdraw_that_had_nothing_to_do_is_a_safety_net_again_when_the_run_is
     assert State(serving=1, next_version=3) == world.history().state
 
 
+@over_both
 def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World) -> None:
     world.release("retrain-1")
     world.follow_seconds = 1.0
@@ -302,6 +308,7 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
     assert f"fail: {world.replicas[0].address}: the label answers v1" == entry.reason
 
 
+@over_both
 def test_a_confirmed_promotion_whose_record_was_lost_is_still_done(world: World) -> None:
     """The journal has it; clearing the task later takes nothing away, whatever serves by then."""
     world.release("retrain-1")

@@ -17,7 +17,7 @@ from pipeline.release.config import named_versions, render
 from pipeline.release.going_back import give_up, next_step, targets_of
 from pipeline.release.journal import Change, Event, History, Journal
 from pipeline.release.retention import Fate, Found, Line, Terms, old_runs
-from pipeline.release.state import State
+from pipeline.release.state import State, withdraw
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
 from tests.pipeline.test_journal import PASS, Releases
@@ -233,6 +233,16 @@ def test_the_base_path_is_never_emptied(past: Dated) -> None:
     assert ("nothing else would be left below the base path",) == past.plan(served(1), days=0)[1].why
 
 
+def test_what_stays_below_the_base_path_stays_with_the_files_it_shares(past: Dated) -> None:
+    past.release("retrain-1")
+    copy = reissue(past, 1)
+    past.write(Change(Event.WITHDRAWN, copy, "bad", withdraw(past.history().state, copy)))
+    past.days(99)
+
+    assert [] == past.staying(keep=0)
+    assert [1, 2] == past.staying(served(2), keep=0)
+
+
 def test_of_all_that_is_left_below_the_base_path_the_newest_good_one_stays(past: Dated) -> None:
     past.release_weekly(6)
     past.expose("retrain-7", past.publish("retrain-7"))
@@ -248,7 +258,7 @@ def test_files_of_a_retired_version_are_deleted_as_long_as_there_are_any(past: D
     there = Found(frozenset({1, 3, 4}), frozenset({2}), frozenset())
 
     assert {1: Fate.DELETE, 2: Fate.DELETE, 3: Fate.KEEP, 4: Fate.KEEP} == {
-        version: line.fate for version, line in past.plan(there, days=0).items()
+        version: line.fate for version, line in past.plan(there, days=99).items()
     }
     assert [3, 4] == list(past.plan(served(3, 4)))
     assert [1, 3, 4] == past.staying(Found(there.served, there.published, frozenset({1})), keep=0, days=0)

@@ -15,9 +15,10 @@ from pipeline.release.state import State
 from pipeline.verbs.rollback import rollback
 from pipeline.verbs.status import status
 from tests.fleet import POLL_SECONDS
-from tests.releases import MODEL, World, eventually
+from tests.releases import MODEL, World, eventually, over_both
 
 
+@over_both
 def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
@@ -77,6 +78,7 @@ def test_a_damaged_previous_version_is_passed_over_for_the_good_one_before_it(wo
     assert [1, 1] == world.answering()
 
 
+@over_both
 def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
     """F67: the journal knows which manifest a version was published with."""
     world.release("retrain-1")
@@ -88,6 +90,7 @@ def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
         world.roll_back("previous")
 
 
+@over_both
 def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
@@ -97,6 +100,7 @@ def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
     assert [2, 2] == world.answering()
 
 
+@over_both
 def test_already_there_is_success_and_writes_nothing(world: World) -> None:
     """F43."""
     world.release("retrain-1")
@@ -107,6 +111,7 @@ def test_already_there_is_success_and_writes_nothing(world: World) -> None:
     assert before == world.history().seq
 
 
+@over_both
 def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) -> None:
     """Asking for `previous` again finishes the roll-back and goes no step further."""
     world.release_three()
@@ -144,6 +149,7 @@ def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: 
     assert [1, 1] == world.answering()
 
 
+@over_both
 @pytest.mark.parametrize("to", ["previous", "1", "2"])
 def test_a_roll_back_is_carried_out_once(world: World, to: str) -> None:
     """Clearing its task after later releases takes nothing from them, also where there was nothing to do."""
@@ -157,6 +163,7 @@ def test_a_roll_back_is_carried_out_once(world: World, to: str) -> None:
     assert [3, 3] == world.answering()
 
 
+@over_both
 def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: World) -> None:
     """F44: a roll-back of v2 is about v2; a newer approved version wins."""
     world.release("retrain-1")
@@ -171,6 +178,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
     assert [3, 3] == world.answering()
 
 
+@over_both
 @pytest.mark.parametrize("key", ["retrain-2", "manual-1"])
 def test_a_roll_back_has_a_key_of_its_own(world: World, key: str) -> None:
     """I4: the key of a retrain would name its withdrawn candidate as the target."""
@@ -258,6 +266,7 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
     assert "done" == world.run("canary", "retrain-4").outcome
 
 
+@over_both
 def test_undoing_a_roll_back_keeps_what_it_came_from(world: World) -> None:
     """v2 to v1 by mistake, then back to v2: v1 is still good and still the way back."""
     world.release("retrain-1")

@@ -37,7 +37,7 @@ CHECKED = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 # To find a planted bug is enough; to find the shortest history that shows it takes longer.
-HUNTED = settings(CHECKED, max_examples=500, phases=[Phase.generate], derandomize=True, report_multiple_bugs=False)
+HUNTED = settings(CHECKED, max_examples=1500, phases=[Phase.generate], derandomize=True, report_multiple_bugs=False)
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +156,7 @@ def test_it_notices_a_withdrawn_version_that_stays_below_the_base_path(monkeypat
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
 
 
-def test_it_notices_a_candidate_left_below_the_base_path_when_a_newer_one_comes(
+def test_it_notices_a_candidate_left_behind_below_the_base_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its own number is not the highest any more, and would be again once the newer one is withdrawn."""
