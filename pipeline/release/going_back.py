@@ -22,29 +22,40 @@ class Wish:
     seen: int
 
 
-def targets_of(history: History, wish: Wish) -> list[int]:
+def targets_of(history: History, wish: Wish, *, dark: bool = True) -> list[int]:
     """The versions a roll-back may be about, the best first: one that was said by its number, or that it began with.
 
     `previous` is the one before the version that served when the person asked, and where that cannot be trusted any
     more, the good one before it. So a colleague who asked at the same time goes no step further, and one who asks again
-    while a roll-back is unfinished asks to finish it.
+    while a roll-back is unfinished asks to finish it. Where a candidate is not `dark`, and users saw one, what served
+    before it is meant.
 
     Raises:
         BadInputError: there is no such version, it never served, or it was retired; names those that may be asked for.
         DeclinedError: what the person wanted to leave does not serve any more, and neither does what was before it.
     """
-    targets = _asked_for(history, wish)
+    targets = _asked_for(history, wish, dark=dark)
     there = [version for version in targets if history.retirement(version) is None]
     if not there:
         _require_files(history, targets[0])
     return there
 
 
-def _asked_for(history: History, wish: Wish) -> list[int]:
+def unproven(history: History, wish: Wish) -> int | None:
+    """The candidate that users saw when the person asked, where a candidate cannot be dark; None where it is gone."""
+    candidate = history.state.candidate
+    exposed = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
+    return candidate if exposed and exposed.seq <= wish.seen else None
+
+
+def _asked_for(history: History, wish: Wish, *, dark: bool) -> list[int]:
     begun = history.of_run(wish.run_key, Event.ROLLED_BACK, Event.EXPOSED)
     if begun:
         return [begun.version]
     if wish.to == "previous":
+        then = history.until(wish.seen).state
+        if not dark and then.candidate is not None and then.serving is not None:
+            return [then.serving]  # users see the candidate, and what was before it is what serves
         return _previous(history, wish.seen)
     version = int(wish.to)
     if not history.has_served(version):
@@ -75,7 +86,7 @@ def next_step(
     """
     state = history.state
     if history.is_same_model(state.serving, target):
-        return _free_the_seat(history, wish)
+        return _free_the_seat(history, wish) if dark else _take_back_unproven(history, wish)
     done = history.of_run(wish.run_key, Event.ROLLED_BACK)
     if done:
         raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
@@ -187,6 +198,13 @@ def _free_the_seat(history: History, wish: Wish) -> Change | None:
     if entry is None or not entry.run_key.startswith(ROLLBACK_KIND) or entry.seq > wish.seen:
         return None
     return give_up(history, target=entry.version, reason=f"v{history.state.serving} was chosen instead")
+
+
+def _take_back_unproven(history: History, wish: Wish) -> Change | None:
+    candidate = unproven(history, wish)
+    if candidate is None:
+        return None
+    return Change(Event.WITHDRAWN, candidate, wish.reason, transitions.withdraw(history.state, candidate))
 
 
 def _choices(history: History) -> str:

@@ -66,16 +66,18 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
             f"not the bucket of its servers: see UNDERSTUDY_ROOT"
         )
     target = _trusted_target(context, history, wish)
-    if history.is_same_model(history.state.serving, target):
+    dark = context.rollout.placement.dark
+    candidate = None if dark else going_back.unproven(history, wish)
+    if history.is_same_model(history.state.serving, target) and candidate is None:
         told = f"v{target} is serving already; nothing to move"
         left = going_back.unfinished(history)
         return target, f"{told} ({left})" if left else told
     poll = context.settings.config_poll_seconds
-    words = f"{_served_by(history.state)} -> v{target}"
+    words = f"{f'v{candidate}, being proven,' if candidate is not None else _served_by(history.state)} -> v{target}"
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    if not context.rollout.placement.dark:
+    if not dark:
         took = _load_seconds(context, target, history)
         return target, f"{words}; every replica sees it within a poll, and loads it: about {took:.0f} s"
     loaded = context.rollout.is_loaded_somewhere(target)
@@ -110,7 +112,7 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     start = context.clock.monotonic()
     target, words = plan(context, wish)
     log.info("%s", words)
-    left = context.rollout.settle().state.serving
+    left = context.rollout.placement.answering(context.rollout.settle().state)
     _move(context, wish, target)
     target, arrival = follow(context, context.journal.read().state.serving or target)
     seconds = context.clock.monotonic() - start
@@ -190,7 +192,7 @@ def _served_by(state: State) -> str:
 def _trusted_target(context: Context, history: History, wish: Wish) -> int:
     """The first target whose files are what was approved: a replica that restarts must be able to load it."""
     problems = []
-    for target in going_back.targets_of(history, wish):
+    for target in going_back.targets_of(history, wish, dark=context.rollout.placement.dark):
         if history.is_same_model(target, history.state.serving):
             return target
         try:

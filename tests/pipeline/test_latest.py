@@ -327,3 +327,19 @@ def test_a_bucket_keeps_its_roll_out(world: World) -> None:
         world.publish("retrain-2")
 
     assert before == world.history().seq
+
+
+@pytest.mark.parametrize("to", ["previous", "1"])
+def test_a_roll_back_takes_a_candidate_back_that_users_see(world: World, to: str) -> None:
+    """Whoever is on call sees v2 answer: going back means v1, and that is what serves by the journal all the while."""
+    world.release("retrain-1")
+    world.publish("retrain-2")
+    world.run("canary", "retrain-2")
+    assert [2, 2] == world.answering()
+    done = world.roll_back(to)
+
+    assert (1, 2) == (done.version, done.left)
+    assert [1, 1] == world.answering()
+    assert (Event.WITHDRAWN, 2) == world.events()[-1]
+    with pytest.raises(FailedError, match="v2 was withdrawn: it is bad"):
+        world.run("promote", "retrain-2")
