@@ -3,7 +3,8 @@
 Freezes the data, trains, compares with the model that serves, loads the candidate *dark* on every replica, questions
 each of them, and only then lets traffic reach it. Every step is `python -m pipeline <step>` and explains itself in its
 log. (Fleets of the roll-out `latest` cannot load anything dark: there users meet the candidate on each replica until it
-has been questioned, and a bad one is taken back by `canary` itself.) Going back to an earlier version is the DAG `rollback`, which never waits for a run of this one.
+has been questioned, and a bad one is taken back by `canary` itself.) Going back to an earlier version is the DAG
+`rollback`, which never waits for a run of this one.
 
 ### What you see, and what to do
 

@@ -17,9 +17,10 @@ __all__ = ["bucket", "lasting_store", "store"]
 
 
 @pytest.fixture
-def cloud(bucket: Bucket, tmp_path: Path) -> Iterator[World]:
-    """Two replicas that poll a config in the bucket."""
-    made = World(tmp_path, cloud=bucket.uri(), follow_seconds=20.0)
+def cloud(bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Two replicas that poll a config in the bucket, or their model's base path there."""
+    rollout = getattr(request, "param", "pinned")
+    made = World(tmp_path, rollout=rollout, cloud=bucket.uri(), follow_seconds=20.0)
     made.start()
     yield made
     made.stop()
@@ -29,6 +30,7 @@ def differences(world: World) -> list[str]:
     return status(world.context("look-1")).differences
 
 
+@pytest.mark.parametrize("cloud", ["pinned", "latest"], indirect=True)
 def test_releases_a_refusal_and_roll_backs(cloud: World) -> None:
     cloud.release_three()
     assert [3, 3] == cloud.answering()
