@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -19,7 +20,7 @@ __all__ = ["bucket", "lasting_store", "store"]
 @pytest.fixture
 def cloud(bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Two replicas that poll a config in the bucket, or their model's base path there."""
-    rollout = getattr(request, "param", "pinned")
+    rollout: Literal["pinned", "latest"] = getattr(request, "param", "pinned")
     made = World(tmp_path, rollout=rollout, cloud=bucket.uri(), follow_seconds=20.0)
     made.start()
     yield made
