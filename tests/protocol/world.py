@@ -22,6 +22,7 @@ from pipeline.records import (
     LabelledImage,
     ProbeSet,
     Record,
+    RollbackRecord,
     SnapshotRecord,
     SpecRecord,
     TrainRecord,
@@ -249,8 +250,10 @@ class World:
 
     def roll_back(self, to: str, *, run_key: str, seen: int, interruption: Interruption | None = None) -> str:
         wish = Wish(run_key, to, "it is bad", seen)
+        # One that was carried out answers with its record, whatever has been decided since.
+        carried_out = self.context(run_key).records.find(RollbackRecord)
         ended = self._act(lambda: rollback(self.context(run_key), wish), interruption)
-        if ended == "done":
+        if ended == "done" and carried_out is None:
             self.watch.after_roll_back(run_key)
         return ended
 
