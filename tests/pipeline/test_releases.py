@@ -15,7 +15,7 @@ from serving.canary import INPUT
 from serving.client import Client
 from serving.fleet import parse_fleet
 from tests.fleet import write_classifier
-from tests.releases import IMAGES, MODEL, World, over_both
+from tests.releases import IMAGES, MODEL, World, eventually, over_both
 
 
 def test_the_first_release_is_loaded_without_a_label_and_then_labelled(world: World) -> None:
@@ -279,6 +279,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     with pytest.raises(CouldNotTellError, match="v2 is withdrawn"):
         world.run("withdraw", "retrain-2")
     world.replicas[1].start()
+    assert eventually(lambda: None not in world.answering())
     world.follow_seconds = 5.0
     world.roll_back("2")
     with pytest.raises(DeclinedError, match="use rollback to leave it"):
