@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode
 
+# ROLLOUT=latest: the same with servers that take the highest version they find. `down` and `status` need none.
+ifdef ROLLOUT
+export UNDERSTUDY_ROLLOUT := $(ROLLOUT)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up down status test lint lock
 
@@ -14,10 +19,10 @@ setup: $(VENV)/.run ## the environment in .venv, from the lock; PYTHON=python3.1
 
 setup-dev: $(VENV)/.dev ## the same and what tests and linters need
 
-demo: $(VENV)/.run ## the whole story on this machine: retrain, release, refuse a bad model, roll back
+demo: $(VENV)/.run ## the whole story on this machine: retrain, release, refuse a bad model, roll back; ROLLOUT=pinned|latest
 	@$(BIN)/python -m embedded demo
 
-up: $(VENV)/.run ## start Airflow, MLflow and the replicas, and wait until all of them answer
+up: $(VENV)/.run ## start Airflow, MLflow and the replicas, and wait until all of them answer; ROLLOUT=pinned|latest
 	@$(BIN)/python -m embedded up
 
 down: ## end all of it

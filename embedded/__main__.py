@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import typer
 
-from embedded import health, stack, supervisor
+from embedded import health, prepare, stack, supervisor
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.procfile import entries
-from embedded.settings import PROJECT, StackSettings, load_settings
+from embedded.settings import PROJECT, StackSettings, load_all_settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,24 +30,26 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End everything that belongs to the stack."""
+    """End everything that belongs to a stack: those of both roll-outs, unless the environment names one."""
     with _plain_errors():
-        found, killed = stack.down(load_settings())
-        how = f", {killed} of them by force" if killed else ""
-        typer.echo(f"Down: ended {found} processes{how}." if found else "Already down.")
+        ended = 0
+        for settings in load_all_settings():
+            found, killed = stack.down(settings)
+            ended += found
+            if found:
+                how = f", {killed} of them by force" if killed else ""
+                typer.echo(f"Down: ended {found} processes of {settings.rollout!r} in {settings.var}{how}.")
+        if not ended:
+            typer.echo("Already down.")
 
 
 @app.command()
 def status() -> None:
-    """Which parts are up, where they listen, and which version serves."""
+    """Which parts are up, where they listen, and which version serves: of every stack that runs, if any does."""
     with _plain_errors():
-        settings = load_settings()
-        for component in health.look(settings):
-            typer.echo(f"{'up  ' if component.up else 'DOWN'}  {component.name:22}  {component.address}".rstrip())
-        typer.echo("")
-        environment = stack_environment(settings)
-        command = [sys.executable, "-m", "pipeline", "status", "--model", settings.model]
-        subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
+        meant = load_all_settings()
+        for settings in [each for each in meant if supervisor.running(each)] or meant[:1]:
+            _status(settings)
 
 
 @app.command()
@@ -71,8 +73,21 @@ def supervise() -> None:
     raise typer.Exit(supervisor.supervise(settings, entries(settings)))
 
 
+def _status(settings: StackSettings) -> None:
+    typer.echo(f"Roll-out {settings.rollout!r}, in {settings.var}")
+    for component in health.look(settings):
+        told = f"{component.state:5}  {component.name:22}  {component.address}".rstrip()
+        typer.echo(f"{told}   for its first version" if component.state is health.State.WAITS else told)
+    typer.echo("")
+    prepare.folders(settings)
+    environment = stack_environment(settings)
+    command = [sys.executable, "-m", "pipeline", "status", "--model", settings.model]
+    subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
+
+
 def _addresses(settings: StackSettings) -> None:
     typer.echo(
+        f"Roll-out  {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
         f"MLflow    {settings.mlflow_url}\n"
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"

@@ -3,38 +3,44 @@
 import base64
 import sys
 import time
-from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from embedded import promises
 from embedded.settings import StackSettings
 from embedded.stage import Damager, Stage, say, set_up
 from embedded.traffic import Traffic
+from embedded.ways import Way, way_of
 from pipeline.records import GateRecord
 from pipeline.release.journal import Event
+from pipeline.spec import load_spec
 
 SEED = 7
 # Epochs. Each candidate is better than the one before by more than a machine's rounding could undo.
 FIRST, BETTER, WORSE = 3, (6, 12, 25), 2
+# By which part of itself the learning rate of one candidate differs from the next one's: another model, as good.
+_A_HAIR = 1e-4
 
 
 def run(settings: StackSettings) -> int:
     """Tell the story; 0 if everything happened as it should."""
     began = time.monotonic()
     stage = set_up(settings)
+    way = way_of(stage)
     _begin_where_a_newcomer_begins(stage)
     first = _first_release(stage)
     images = [base64.b64decode(golden.image) for golden in stage.probes(first).golden]
-    with Traffic(stage.context.rollout.fleet, settings.model, images) as traffic:
+    rollout = stage.context.rollout
+    with Traffic(rollout.fleet, settings.model, images, label=rollout.placement.label) as traffic:
         for epochs in BETTER:
-            _better_candidate(stage, traffic, epochs)
+            _better_candidate(stage, way, traffic, epochs)
         _worse_candidate(stage)
-        _damaged_candidate(stage, traffic)
-        _roll_back(stage, traffic, to="previous", reason="demo: the newest version is suspected")
-        _roll_back(stage, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
-    _nobody_noticed(stage, traffic)
+        _damaged_candidate(stage, way, traffic)
+        _roll_back(stage, way, traffic, to="previous", reason="demo: the newest version is suspected")
+        _roll_back(stage, way, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
+    _nobody_noticed(stage, way, traffic)
     _end(stage, seconds=time.monotonic() - began)
     return 0 if all(scene.held for scene in stage.scenes) else 1
 
@@ -48,7 +54,7 @@ def _begin_where_a_newcomer_begins(stage: Stage) -> None:
 
 
 def _first_release(stage: Stage) -> int:
-    done = stage.run(stage.retrain_dag, _form(FIRST, "a first model"))
+    done = stage.run(stage.retrain_dag, _form(stage, FIRST, "a first model"))
     promoted = done.entry(Event.PROMOTED)
     if promoted is None:
         raise SystemExit(f"the first candidate was not promoted (run {done.state}); see it in Airflow, run {done.id}")
@@ -62,23 +68,25 @@ def _first_release(stage: Stage) -> int:
     return promoted.version
 
 
-def _better_candidate(stage: Stage, traffic: Traffic, epochs: int) -> None:
+def _better_candidate(stage: Stage, way: Way, traffic: Traffic, epochs: int) -> None:
     before, sent = stage.history().state.serving, traffic.sent
-    done = stage.run(stage.retrain_dag, _form(epochs, f"trained for {epochs} epochs"))
+    done = stage.run(stage.retrain_dag, _form(stage, epochs, f"trained for {epochs} epochs"))
     promoted = done.entry(Event.PROMOTED)
-    told = f"run {done.state}, nothing promoted"
+    held, told = False, f"run {done.state}, nothing promoted"
     if promoted:
+        early = way.early(promises.unproven(traffic.of(promoted.version), stage.history()))
         accuracies = f"accuracy {stage.accuracy(before):.3f} -> {stage.accuracy(promoted.version):.3f}"
-        told = f"{accuracies} in {done.seconds:.0f} s, {traffic.sent - sent} requests meanwhile"
+        told = f"{accuracies} in {done.seconds:.0f} s, {traffic.sent - sent} requests meanwhile{early.told}"
+        held = early.held
     stage.scene(
         f"v{promoted.version if promoted else '?'} replaces v{before} under load",
-        held=done.state == "success" and promoted is not None and not traffic.failures,
+        held=held and done.state == "success" and not traffic.failures,
         told=told,
     )
 
 
 def _worse_candidate(stage: Stage) -> None:
-    done = stage.run(stage.retrain_dag, _form(WORSE, "hardly trained"))
+    done = stage.run(stage.retrain_dag, _form(stage, WORSE, "hardly trained"))
     tasks = stage.api.task_states(stage.retrain_dag, done.id)
     gate = stage.newest_retrain().find(GateRecord)
     stage.scene(
@@ -88,67 +96,60 @@ def _worse_candidate(stage: Stage) -> None:
     )
 
 
-def _damaged_candidate(stage: Stage, traffic: Traffic) -> None:
+def _damaged_candidate(stage: Stage, way: Way, traffic: Traffic) -> None:
     damager = Damager(stage.settings.logs / "damage.log")
 
     def damage_when_verified() -> None:
-        # Before it is exposed it is read back, and would be refused; after the entry that exposes it, it is loaded.
         published = stage.await_entry(Event.PUBLISHED)
-        exposed = stage.entry_file(published.seq + 1)
-        damager.damage(stage.version_folder(published.version), when=exposed)
+        at = way.damage(published)
+        damager.damage(at.folder, where=at.where, when=at.when)
         say(f"the weights of v{published.version} have been rewritten behind everyone's back")
 
     before = stage.history().state.serving
-    done = stage.run(
-        stage.retrain_dag, _form(BETTER[-1], "will be damaged when exposed"), meanwhile=damage_when_verified
-    )
+    form = _form(stage, BETTER[-1], "will be damaged when exposed")
+    done = stage.run(stage.retrain_dag, form, meanwhile=damage_when_verified)
     exposed, withdrawn = done.entry(Event.EXPOSED), done.entry(Event.WITHDRAWN)
-    version = withdrawn.version if withdrawn else 0
-    caught = [r for r in withdrawn.verdict.reasons if "golden" in r] if withdrawn and withdrawn.verdict else []
-    answered = traffic.versions().get(version, 0)
+    if exposed is None or withdrawn is None or before is None:
+        stage.scene("a damaged candidate is withdrawn", held=False, told=f"run {done.state}, nothing withdrawn")
+        return
+    caught = [reason for reason in withdrawn.verdict.reasons if "golden" in reason] if withdrawn.verdict else []
+    met = way.met(traffic, bad=withdrawn, good=before, caught=len(caught))
     stage.scene(
-        f"v{version}, damaged after its last check, is caught dark and withdrawn",
-        held=done.state == "failed"
-        and exposed is not None
-        and len(caught) == len(stage.settings.replicas)
-        and answered == 0
-        and stage.history().state.serving == before,
-        told=f"run {done.state}; {'; '.join(caught) or 'not caught'}; {answered} of {traffic.sent} answers from it",
+        f"v{withdrawn.version}, damaged after its last check, is {way.caught} and withdrawn",
+        held=met.held and done.state == "failed" and stage.history().state.serving == before,
+        told=f"run {done.state}; {'; '.join(caught) or 'not caught'}; {met.told}",
     )
 
 
-def _roll_back(stage: Stage, traffic: Traffic, *, to: str, reason: str) -> None:
+def _roll_back(stage: Stage, way: Way, traffic: Traffic, *, to: str, reason: str) -> None:
     left = stage.history().state.serving
     done = stage.run("rollback", _wish(stage, to, reason))
-    moved, loaded = done.entry(Event.ROLLED_BACK), done.entry(Event.EXPOSED)
+    moved = done.entry(Event.ROLLED_BACK)
     if moved is None or left is None:
         stage.scene(f"roll-back to {to}", held=False, told=f"run {done.state}, no roll-back in the journal")
         return
-    time.sleep(2 * stage.poll_seconds)  # an answer the old version might still give is heard
-    last = traffic.last_from(left)
-    late = (last - moved.at).total_seconds() if last else 0.0
-    how = (
-        f"loaded first in {(moved.at - loaded.at).total_seconds():.1f} s" if loaded else "was in memory, nothing loaded"
-    )
+    bound = way.lag(moved.version)
+    time.sleep(bound)  # an answer the old version might still give is heard
+    late = promises.seconds_after(moved.at, traffic.of(left))
+    how = way.went_back(moved, done.entry(Event.EXPOSED), resident=to == "previous")
     stage.scene(
         f"roll-back to {to}: v{left} -> v{moved.version}, by {moved.actor}",
-        # A poll that has just begun reads the old config once more: two periods bound what users may see.
-        held=done.state == "success" and late <= 2 * stage.poll_seconds and (loaded is None) == (to == "previous"),
-        told=f"{how}; the last answer of v{left} came {late:.1f} s after the decision, "
+        held=how.held and done.state == "success" and late <= bound,
+        told=f"{how.told}; the last answer of v{left} came {late:.1f} s after the decision, "
         f"replicas poll every {stage.poll_seconds:g} s",
     )
 
 
-def _nobody_noticed(stage: Stage, traffic: Traffic) -> None:
-    since: dict[int, datetime] = {}
-    for entry in stage.history().entries:
-        if entry.event in (Event.PROMOTED, Event.ROLLED_BACK):
-            since.setdefault(entry.version, entry.at)
-    strays = [each for each in traffic.answers if each.version not in since or each.at < since[each.version]]
+def _nobody_noticed(stage: Stage, way: Way, traffic: Traffic) -> None:
+    history, answering = stage.history(), stage.context.rollout.placement.answering
+    strays = promises.strays(traffic.answers, promises.spans(history, answering, way.lag))
+    unproven = way.overall(promises.unproven(traffic.answers, history))
     answers = ", ".join(f"v{version} {count}" for version, count in traffic.versions().items())
-    told = f"{traffic.sent} requests, {len(traffic.failures)} failed, {len(strays)} from unpromoted versions: {answers}"
+    told = f"{traffic.sent} requests, {len(traffic.failures)} failed, {unproven}: {answers}"
+    if strays:
+        told += f"; {len(strays)} from versions that should not have answered any more, or not yet"
     stage.scene(
-        "no request failed, no answer came from an unpromoted version",
+        way.promise,
         held=traffic.sent > 0 and not traffic.failures and not strays,
         told="; first failure: ".join([told, *traffic.failures[:1]]),
     )
@@ -165,5 +166,8 @@ def _wish(stage: Stage, to: str, reason: str) -> dict[str, object]:
     return {"model": stage.settings.model, "to": to, "reason": reason}
 
 
-def _form(epochs: int, note: str) -> dict[str, object]:
-    return {"epochs": epochs, "seed": SEED, "note": f"demo: {note}"}
+def _form(stage: Stage, epochs: int, note: str) -> dict[str, object]:
+    """Another model each time, however often the story is told: one that was withdrawn is never taken again."""
+    rate = load_spec(stage.context.settings.models / f"{stage.settings.model}.yaml").training.learning_rate
+    rate *= 1 + _A_HAIR * stage.history().state.next_version
+    return {"epochs": epochs, "learning_rate": round(rate, 9), "seed": SEED, "note": f"demo: {note}"}

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from embedded.settings import PROJECT, StackSettings
+from pipeline import layout
 
 # Whoever carries this variable with our folder as its value belongs to this stack, in whatever session it runs.
 MARK = "UNDERSTUDY_STACK"
@@ -46,12 +47,21 @@ def _ours(settings: StackSettings) -> dict[str, str]:
         "UNDERSTUDY_ROOT": str(settings.bucket),
         "UNDERSTUDY_MODELS": os.environ.get("UNDERSTUDY_MODELS", str(PROJECT / "models")),
         "UNDERSTUDY_MODEL": settings.model,
+        "UNDERSTUDY_ROLLOUT": settings.rollout,
+        "UNDERSTUDY_SERVER_SOURCE": _server_source(settings),
         "UNDERSTUDY_REPLICAS": ",".join(settings.replicas),
         "UNDERSTUDY_CONFIG_POLL_SECONDS": "1",
         "UNDERSTUDY_MLFLOW_URL": settings.mlflow_url,
         "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
+
+
+def _server_source(settings: StackSettings) -> str:
+    """The one flag in which the servers of the two roll-outs differ: what they poll."""
+    if settings.rollout == "latest":
+        return f"--model_base_path={settings.bucket / layout.versions(settings.model)}"
+    return f"--model_config_file={settings.bucket / layout.config(settings.model)}"
 
 
 def _airflow(settings: StackSettings) -> dict[str, str]:

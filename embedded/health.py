@@ -2,11 +2,24 @@
 
 import socket
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import httpx
 
+from embedded import processes
 from embedded.settings import StackSettings
+from pipeline import layout
+
+SERVER = "serving.model_server"
+
+
+class State(StrEnum):
+    """`waits`: a replica that runs, and opens its port once there is a version to serve."""
+
+    UP = "up"
+    WAITS = "waits"
+    DOWN = "DOWN"
 
 
 @dataclass(frozen=True)
@@ -16,28 +29,52 @@ class Component:
     name: str
     log: str
     address: str
-    up: bool
+    state: State
 
 
 def look(settings: StackSettings) -> list[Component]:
     """Every component, in the order a person reads them. Never raises: who does not answer is down."""
     airflow = _get_json(f"{settings.airflow_url}/api/v2/monitor/health")
     return [
-        Component("Airflow", "airflow-api", settings.airflow_url, bool(airflow)),
+        Component("Airflow", "airflow-api", settings.airflow_url, _up(bool(airflow))),
         *(
-            Component(f"Airflow {part.replace('_', ' ')}", log, "", _healthy(airflow, part))
+            Component(f"Airflow {part.replace('_', ' ')}", log, "", _up(_healthy(airflow, part)))
             for part, log in (
                 ("scheduler", "airflow-scheduler"),
                 ("dag_processor", "airflow-dags"),
                 ("triggerer", "airflow-triggerer"),
             )
         ),
-        Component("MLflow", "mlflow", settings.mlflow_url, _answers(f"{settings.mlflow_url}/health")),
+        Component("MLflow", "mlflow", settings.mlflow_url, _up(_answers(f"{settings.mlflow_url}/health"))),
         *(
-            Component(f"Replica {number}", f"replica-{number}", address, _listens(address))
+            Component(f"Replica {number}", f"replica-{number}", address, _replica(settings, address))
             for number, address in enumerate(settings.replicas, start=1)
         ),
     ]
+
+
+def _up(answers: bool) -> State:
+    return State.UP if answers else State.DOWN
+
+
+def _replica(settings: StackSettings, address: str) -> State:
+    if _listens(address):
+        return State.UP
+    # Where servers poll a config, that is there from the start, and a server without a version opens its port at once.
+    nothing_to_serve = settings.rollout == "latest" and not _versions(settings)
+    return State.WAITS if nothing_to_serve and _runs(settings, address) else State.DOWN
+
+
+def _versions(settings: StackSettings) -> list[str]:
+    folder = settings.bucket / layout.versions(settings.model)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [name for name in names if layout.version_number(name) is not None]
+
+
+def _runs(settings: StackSettings, address: str) -> bool:
+    """Whether the server itself is there, not only the shell that would start it again."""
+    port = f"--port={address.rsplit(':', 1)[1]}"
+    return any({SERVER, port} <= set(words) for words in processes.commands(settings.var))
 
 
 def _healthy(health: dict[str, Any], part: str) -> bool:

@@ -1,8 +1,10 @@
 """Are the ports free? Asked before anything starts, because a server that finds out by itself says so in a log."""
 
+import shlex
 import socket
 from dataclasses import dataclass
 
+from embedded import processes
 from embedded.errors import PortTakenError
 from embedded.settings import StackSettings
 
@@ -33,6 +35,7 @@ def check(wanted: list[Use]) -> None:
         PortTakenError: names every port that is not free, what it is for, and the variable that changes it.
     """
     problems = []
+    taken: list[Use] = []
     seen: dict[int, Use] = {}
     for use in wanted:
         if other := seen.get(use.port):
@@ -40,12 +43,30 @@ def check(wanted: list[Use]) -> None:
                 f"port {use.port} is meant for {other.purpose} and for {use.purpose}; change {use.variable}"
             )
         elif _taken(use.port):
-            problems.append(
-                f"port {use.port} for {use.purpose} is taken by another program; end that, or set {use.variable}"
-            )
+            taken.append(use)
         seen.setdefault(use.port, use)
+    if taken:
+        problems += _told(taken, processes.listening())
     if problems:
         raise PortTakenError("\n".join(problems))
+
+
+def _told(taken: list[Use], ours: dict[int, str]) -> list[str]:
+    """One line for each port that a stranger has, and one for each stack of ours that is up."""
+    told = [
+        f"port {use.port} for {use.purpose} is taken by another program; end that, or set {use.variable}"
+        for use in taken
+        if use.port not in ours
+    ]
+    for stack in sorted({ours[use.port] for use in taken if use.port in ours}):
+        uses = [use for use in taken if ours.get(use.port) == stack]
+        numbers = ", ".join(f"{use.port} ({use.purpose})" for use in uses)
+        variables = ", ".join(dict.fromkeys(use.variable for use in uses))
+        told.append(
+            f"the stack in {stack} is up and has the ports {numbers}; end it with "
+            f"`UNDERSTUDY_VAR={shlex.quote(stack)} make down`, or set {variables}"
+        )
+    return told
 
 
 def _taken(port: int) -> bool:

@@ -20,6 +20,26 @@ def members(var: Path) -> list[psutil.Process]:
     return [process for process in _marked(str(var)) if process.pid not in asking]
 
 
+def commands(var: Path) -> list[list[str]]:
+    """The command line of each of them, in words."""
+    found = []
+    for process in members(var):
+        with suppress(psutil.Error):
+            found.append(process.cmdline())
+    return found
+
+
+def listening() -> dict[int, str]:
+    """The ports on which processes of a stack listen, whichever it is, each with that stack's folder."""
+    found: dict[int, str] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if var := process.environ().get(MARK):
+                sockets = process.net_connections(kind="tcp")
+                found |= {each.laddr.port: var for each in sockets if each.status == psutil.CONN_LISTEN}
+    return found
+
+
 def end(find: Callable[[], list[psutil.Process]], *, grace: float) -> int:
     """Ask all that `find` finds to end, kill what is left after `grace` seconds; how many had to be killed.
 

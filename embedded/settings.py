@@ -1,9 +1,9 @@
 """Where the stack lies and listens: read once from the environment, passed down, never changed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
@@ -12,6 +12,7 @@ from pipeline.validation import problems
 PROJECT = Path(__file__).resolve().parent.parent
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Rollout = Literal["pinned", "latest"]
 
 
 class StackSettings(BaseSettings):
@@ -19,13 +20,22 @@ class StackSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
-    var: Path = PROJECT / "var"
+    # How the replicas learn what to serve; see `pipeline.release.placement`.
+    rollout: Rollout = "pinned"
+    var: Path
     model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "digits"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
     # As many replicas as ports: "8500,8510".
     serving_ports: Annotated[tuple[Port, ...], NoDecode, Field(min_length=1)] = (8500, 8510)
     boot_seconds: float = Field(default=300.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folder_of_its_own(cls, given: dict[str, Any]) -> dict[str, Any]:
+        # A bucket belongs to one roll-out, and the versions that MLflow has registered belong to one bucket.
+        var = PROJECT / "var"
+        return {"var": var / "latest" if given.get("rollout") == "latest" else var, **given}
 
     @field_validator("var")
     @classmethod
@@ -78,3 +88,16 @@ def load_settings() -> StackSettings:
         return StackSettings()
     except ValidationError as error:
         raise StackError(problems(error, prefix="UNDERSTUDY_")) from error
+
+
+def load_all_settings() -> list[StackSettings]:
+    """Every stack that may be meant: that of each roll-out, unless the environment names a roll-out or a folder.
+
+    Raises:
+        StackError: names each variable whose value cannot be used.
+    """
+    settings = load_settings()
+    if "rollout" in settings.model_fields_set:
+        return [settings]
+    others = [StackSettings(rollout=rollout) for rollout in get_args(Rollout) if rollout != settings.rollout]
+    return [settings, *(other for other in others if other.var != settings.var)]

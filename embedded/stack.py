@@ -11,7 +11,7 @@ from embedded import ports, prepare, processes, supervisor
 from embedded.airflow_api import AirflowApi
 from embedded.environment import RETRAIN_SLOTS
 from embedded.errors import NotHealthyError
-from embedded.health import Component, look
+from embedded.health import Component, State, look
 from embedded.settings import StackSettings
 
 GRACE_SECONDS = 15.0
@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 def up(settings: StackSettings, say: Say) -> bool:
-    """Start everything and wait until all of it answers; False where it was up already.
+    """Start everything and wait until all of it answers, or waits for a version; False where it was up already.
 
     Raises:
         PortTakenError: nothing was started.
@@ -32,7 +32,7 @@ def up(settings: StackSettings, say: Say) -> bool:
         starting = not supervisor.running(settings)
         if starting:
             _start(settings, say)
-        elif all(component.up for component in look(settings)):
+        elif all(component.state is not State.DOWN for component in look(settings)):
             return False
         try:
             _wait(settings, say, began)
@@ -47,6 +47,8 @@ def up(settings: StackSettings, say: Say) -> bool:
 
 def down(settings: StackSettings) -> tuple[int, int]:
     """End every process of the stack: how many there were, and how many of them had to be killed."""
+    if not settings.var.exists() and not processes.members(settings.var):
+        return 0, 0  # it never was up, and looking for it leaves no folders
     prepare.folders(settings)
     with _alone(settings):
         found = len(processes.members(settings.var))
@@ -73,18 +75,21 @@ def _start(settings: StackSettings, say: Say) -> None:
 
 
 def _wait(settings: StackSettings, say: Say, began: float) -> None:
-    """Until every component answers, telling each as it comes."""
+    """Until every component answers or has nothing to answer with, telling each as it comes."""
     seen: set[str] = set()
     while True:
         components = look(settings)
         for component in components:
-            if component.up and component.name not in seen:
+            if component.state is State.UP and component.name not in seen:
                 seen.add(component.name)
                 say(f"{time.monotonic() - began:5.0f} s  {component.name} is up")
-        waiting = [component for component in components if not component.up]
-        if not waiting:
+        down = [component for component in components if component.state is State.DOWN]
+        if not down:
+            for component in components:
+                if component.state is State.WAITS:
+                    say(f"         {component.name} waits for its first version")
             return
-        _still_possible(settings, waiting, waited=time.monotonic() - began)
+        _still_possible(settings, down, waited=time.monotonic() - began)
         time.sleep(0.5)
 
 

@@ -17,7 +17,7 @@ from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import EvaluateRecord, ProbeSet
+from pipeline.records import CanaryRecord, EvaluateRecord, ProbeSet
 from pipeline.release.journal import Entry, Event, History
 from pipeline.run_records import RunRecords
 from pipeline.settings import Settings
@@ -98,11 +98,18 @@ class Stage:
         """The first version that ever served; 1, unless something went wrong before anything went right."""
         return next((entry.version for entry in self.history().entries if entry.event is Event.PROMOTED), None)
 
-    def version_folder(self, version: int) -> Path:
-        return Path(self.context.bucket.uri(layout.version(self.settings.model, version)))
+    def path(self, key: str) -> Path:
+        """Where in the bucket something lies."""
+        return Path(self.context.bucket.uri(key))
 
-    def entry_file(self, seq: int) -> Path:
-        return Path(self.context.bucket.uri(layout.entry(self.settings.model, seq)))
+    def load_seconds(self, version: int) -> float:
+        """How long a version took to load when it was proven; the longest there was, where it was not."""
+        known = {
+            each: found.load_seconds or 0.0
+            for each in range(1, self.history().state.next_version)
+            if (records := self.context.records_of(each, self.history())) and (found := records.find(CanaryRecord))
+        }
+        return known.get(version, max(known.values(), default=0.0))
 
     def accuracy(self, version: int | None) -> float:
         """Of a version on the held-out images, as its run measured it."""
@@ -131,6 +138,7 @@ def set_up(settings: StackSettings) -> Stage:
         root=str(settings.bucket),
         models=PROJECT / "models",
         replicas=",".join(settings.replicas),
+        rollout=settings.rollout,
         mlflow_url=settings.mlflow_url,
         actor="demo",
     )
@@ -157,8 +165,8 @@ class Damager:
             )
         self._log = log
 
-    def damage(self, folder: Path, *, when: Path) -> None:
-        """Damage the model as soon as the file `when` is there.
+    def damage(self, folder: Path, *, where: Path, when: Path) -> None:
+        """Damage the model, in the folder `where`, as soon as the file `when` is there.
 
         Raises:
             StackError: it could not be done.
@@ -167,11 +175,11 @@ class Damager:
         assert asked is not None, "the process was started with pipes"
         assert answers is not None
         answers.readline()  # it is ready
-        asked.write(f"{folder}\n{when}\n")
+        asked.write(f"{folder}\n{where}\n{when}\n")
         asked.flush()
         changed = answers.readline().strip()
         if self._process.wait() != 0 or not changed:
-            raise StackError(f"{folder} could not be damaged; see {self._log}")
+            raise StackError(f"{where} could not be damaged; see {self._log}")
 
 
 def say(text: str) -> None:

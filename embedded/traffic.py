@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from serving.canary import INPUT
+from serving.canary import INPUT, LABEL
 from serving.client import Client
 from serving.errors import ServingError
 from serving.fleet import Fleet
@@ -19,8 +19,12 @@ from serving.fleet import Fleet
 
 @dataclass(frozen=True)
 class Answered:
+    """One answer: when it came, from which version, and what that saw in the image of which number."""
+
     at: datetime
     version: int
+    image: int = 0
+    label: str = ""
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Traffic:
     fleet: Fleet
     model: str
     images: Sequence[bytes]
+    # What to ask for; None where servers know no labels.
+    label: str | None
     rate: float = 40.0
     answers: list[Answered] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -56,18 +62,25 @@ class Traffic:
         """How many answers came from each version."""
         return dict(sorted(Counter(answer.version for answer in self.answers).items()))
 
-    def last_from(self, version: int) -> datetime | None:
-        return max((answer.at for answer in self.answers if answer.version == version), default=None)
+    def of(self, version: int) -> list[Answered]:
+        return [answer for answer in self.answers if answer.version == version]
+
+    def differing(self, version: int, other: int) -> int:
+        """How many answers of a version are others than another version gave for the same image."""
+        usual = {answer.image: answer.label for answer in self.of(other)}
+        return sum(answer.label != usual.get(answer.image, answer.label) for answer in self.of(version))
 
     def _run(self) -> None:
-        with Client(self.fleet) as client:
+        with Client(self.fleet, label=self.label) as client:
             while not self._stop.is_set():
+                number = self.sent % len(self.images)
                 image = np.empty(1, dtype=object)
-                image[0] = self.images[self.sent % len(self.images)]
+                image[0] = self.images[number]
                 try:
                     answer = client.predict(self.model, {INPUT: image})
                 except ServingError as error:
                     self.failures.append(str(error))
                 else:
-                    self.answers.append(Answered(datetime.now(UTC), answer.version))
+                    label = answer.outputs[LABEL].tolist()[0].decode()
+                    self.answers.append(Answered(datetime.now(UTC), answer.version, number, label))
                 time.sleep(1 / self.rate)
