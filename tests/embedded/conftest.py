@@ -1,17 +1,22 @@
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from embedded import prepare
+from embedded.environment import MARK
 from embedded.settings import StackSettings
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
     """A stack of its own, whatever this machine's environment says; its folders exist."""
-    for name in ("VAR", "MODEL", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
+    for name in ("VAR", "MODEL", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     made = StackSettings(var=tmp_path / "a var")
     prepare.folders(made)
@@ -36,3 +41,30 @@ def free_port() -> Callable[[], int]:
             return port
 
     return find
+
+
+class Start(Protocol):
+    def __call__(self, code: str, var: Path | None, **more: str) -> "subprocess.Popen[str]": ...
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a program that says `ready` as a process of the stack in `var`, or of none."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(code: str, var: Path | None, **more: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, **({MARK: str(var)} if var else {}), **more}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

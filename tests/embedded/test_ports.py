@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from embedded import ports, processes
 from embedded.__main__ import app
 from embedded.errors import PortTakenError
 from embedded.settings import StackSettings
+from tests.embedded.conftest import Start
 
 
 def test_free_ports_pass(free_port: Callable[[], int]) -> None:
@@ -20,6 +22,20 @@ def test_a_taken_port_is_named_with_its_purpose_and_the_variable_that_moves_it(t
 
     assert f"port {taken_port} for MLflow's web UI and API is taken" in str(refused.value)
     assert "set UNDERSTUDY_MLFLOW_PORT" in str(refused.value)
+
+
+def test_a_port_that_another_stack_of_ours_has_is_told_with_how_to_end_that(start: Start, tmp_path: Path) -> None:
+    listen = "import socket, time; server = socket.create_server(('127.0.0.1', 0))"
+    other = start(f"{listen}; print('ready'); print(server.getsockname()[1], flush=True); time.sleep(60)", tmp_path)
+    assert other.stdout is not None
+    port = int(other.stdout.readline())
+
+    with pytest.raises(PortTakenError) as refused:
+        ports.check([ports.Use(port, "gRPC of replica 1", "UNDERSTUDY_SERVING_PORTS")])
+
+    assert f"the stack in {tmp_path} is up and has the ports {port} (gRPC of replica 1)" in str(refused.value)
+    assert f"UNDERSTUDY_VAR={tmp_path} make down" in str(refused.value)
+    assert "another program" not in str(refused.value)
 
 
 def test_one_port_for_two_purposes_is_refused(free_port: Callable[[], int]) -> None:

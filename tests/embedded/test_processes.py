@@ -1,42 +1,12 @@
 """Real processes: only the kernel knows who carries which environment."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from embedded import processes
-from embedded.environment import MARK
+from tests.embedded.conftest import Start
 
 SLEEP = "print('ready', flush=True); import time; time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(code: str, var: Path | None, **more: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, **({MARK: str(var)} if var else {}), **more}
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def test_only_the_stacks_own_processes_end(start: Start, tmp_path: Path) -> None:
@@ -49,6 +19,14 @@ def test_only_the_stacks_own_processes_end(start: Start, tmp_path: Path) -> None
     ours.wait(timeout=5)
     assert theirs.poll() is None
     assert unmarked.poll() is None
+
+
+def test_a_stack_whose_folder_lies_in_another_s_is_not_part_of_it(start: Start, tmp_path: Path) -> None:
+    outer, inner = tmp_path / "var", tmp_path / "var" / "latest"
+    process = start(SLEEP, inner)
+
+    assert [] == processes.members(outer)
+    assert [process.pid] == [member.pid for member in processes.members(inner)]
 
 
 def test_what_does_not_listen_is_killed_after_the_grace(start: Start, tmp_path: Path) -> None:
@@ -90,3 +68,16 @@ def test_a_number_from_before_a_crash_is_nobody(start: Start, tmp_path: Path) ->
     assert not processes.is_member(ended.pid, tmp_path)
     assert not processes.is_member(stranger.pid, tmp_path)
     assert processes.is_member(member.pid, tmp_path)
+
+
+def test_a_port_is_known_with_the_stack_that_listens_on_it(start: Start, tmp_path: Path) -> None:
+    listen = "import socket; server = socket.create_server(('127.0.0.1', 0)); port = server.getsockname()[1]"
+    tell = "print('ready', flush=True); print(port, flush=True); import time; time.sleep(60)"
+    ours, theirs = (start(f"{listen}; {tell}", var) for var in (tmp_path, None))
+    assert ours.stdout is not None
+    assert theirs.stdout is not None
+
+    found = processes.listening()
+
+    assert str(tmp_path) == found[int(ours.stdout.readline())]
+    assert int(theirs.stdout.readline()) not in found

@@ -1,10 +1,51 @@
 import stat
+from pathlib import Path
 
 import pytest
 
 from embedded.environment import jwt_secret, stack_environment
 from embedded.errors import StackError
-from embedded.settings import StackSettings, load_settings
+from embedded.settings import StackSettings, load_all_settings, load_settings
+
+VARIABLES = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_VAR")
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names neither a roll-out nor a folder."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_each_roll_out_has_a_folder_of_its_own(silent: pytest.MonkeyPatch) -> None:
+    """A bucket belongs to one roll-out, and MLflow's versions to one bucket."""
+    pinned, latest = load_all_settings()
+
+    assert ("pinned", "var") == (pinned.rollout, pinned.var.name)
+    assert ("latest", pinned.var / "latest") == (latest.rollout, latest.var)
+    assert pinned == load_settings()
+
+
+def test_a_roll_out_that_is_named_is_the_only_one_meant(silent: pytest.MonkeyPatch) -> None:
+    silent.setenv("UNDERSTUDY_ROLLOUT", "pinned")
+
+    assert ["pinned"] == [each.rollout for each in load_all_settings()]
+
+    silent.setenv("UNDERSTUDY_ROLLOUT", "latest")
+
+    assert ["latest"] == [each.rollout for each in load_all_settings()]
+    assert "latest" == load_settings().var.name
+
+
+def test_a_folder_that_is_named_is_the_only_one_meant_and_kept(silent: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    silent.setenv("UNDERSTUDY_VAR", str(tmp_path))
+
+    assert [tmp_path] == [each.var for each in load_all_settings()]
+
+    silent.setenv("UNDERSTUDY_ROLLOUT", "latest")
+
+    assert tmp_path == load_settings().var
 
 
 def test_as_many_replicas_as_serving_ports(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +62,7 @@ def test_as_many_replicas_as_serving_ports(monkeypatch: pytest.MonkeyPatch) -> N
         ("UNDERSTUDY_SERVING_PORTS", "8500;8510"),
         ("UNDERSTUDY_SERVING_PORTS", ""),
         ("UNDERSTUDY_MODEL", "../digits"),
+        ("UNDERSTUDY_ROLLOUT", "newest"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -48,3 +90,15 @@ def test_everything_is_told_the_addresses_of_this_stack(settings: StackSettings)
     assert environment["UNDERSTUDY_MLFLOW_URL"] == "http://127.0.0.1:15000"
     assert environment["UNDERSTUDY_REPLICAS"] == "127.0.0.1:18500"
     assert environment["UNDERSTUDY_ROOT"] == str(settings.var / "bucket")
+
+
+def test_verbs_and_servers_are_told_the_same_roll_out(settings: StackSettings) -> None:
+    """The verbs of one and the servers of the other would wait for each other."""
+    bucket = settings.bucket
+    latest = settings.model_copy(update={"rollout": "latest"})
+
+    pinned, other = stack_environment(settings), stack_environment(latest)
+
+    names = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_SERVER_SOURCE")
+    assert ["pinned", f"--model_config_file={bucket}/serve/digits.config"] == [pinned[name] for name in names]
+    assert ["latest", f"--model_base_path={bucket}/serve/digits"] == [other[name] for name in names]
