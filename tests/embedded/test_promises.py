@@ -42,7 +42,7 @@ HISTORY = History(
 
 
 def strays(moments: list[tuple[float, int]], *, dark: bool) -> list[tuple[float, int]]:
-    allowed = promises.spans(HISTORY, (lambda state: state.serving) if dark else newest, lambda version: 2.0)
+    allowed = promises.spans(HISTORY, (lambda state: state.serving) if dark else newest, lambda _: 2.0)
     found = promises.strays([Answered(at(seconds), version) for seconds, version in moments], allowed)
     return [((answer.at - START).total_seconds(), answer.version) for answer in found]
 
