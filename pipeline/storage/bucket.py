@@ -67,10 +67,12 @@ class Bucket(Protocol):
         """
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
-        """Make the folder `source` of this bucket appear under `key`, complete, read back and as `expected`.
+        """Make the folder `source` of this bucket appear under `key`, complete and as `expected`.
 
         Until then no `saved_model.pb` is there, and so nothing a model server would load. What is under `key` already
-        is kept, completed where this storage can have left it incomplete, and held to the same expectation.
+        is kept, completed where this storage can have left it incomplete, and held to the same expectation. Every byte
+        is read: of the copy on a disk, before it appears; of the original in an object store, which copies by itself
+        and takes the CRC32C of what it has made.
 
         Args:
             source: the folder that is copied.

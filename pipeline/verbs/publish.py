@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def publish(context: Context) -> PublishRecord:
-    """Claim a number, write its manifest, copy the model, read it back, and say so in the journal.
+    """Claim a number, write its manifest, copy the model, prove the copy, and say so in the journal.
 
     A copy that overlaps, or that comes after a crash at any of these, finds this run's claim and ends with the same
     number and the same bytes. Servers are told nothing yet: their config does not name the version.
@@ -46,7 +46,7 @@ def publish(context: Context) -> PublishRecord:
     digest = context.manifests.write(manifest)
     folder = context.manifests.folder(version, history)
     context.bucket.copy(trained.model_key, folder, expected=manifest.files)
-    log.info("%s holds %d files, read back and as evaluated", folder, len(manifest.files))
+    log.info("%s holds %d files, as they were evaluated", folder, len(manifest.files))
     context.journal.decide(lambda history: decisions.announce_published(history, version=version, manifest=digest))
     context.mirror(context.rollout.settle())
     return PublishRecord(version=version, files=len(manifest.files), manifest=digest)

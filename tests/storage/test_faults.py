@@ -1,7 +1,7 @@
 """Google Cloud Storage that refuses, loses, delays or is gone: what is said afterwards is true."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +15,7 @@ from pipeline.storage.cloud import CloudBucket
 from pipeline.storage.sums import MARK
 from tests.object_storage import VARIABLE, bucket, store
 from tests.object_storage import Bucket as GoogleBucket
-from tests.storage.fault_proxy import WAIT, Fault, FaultProxy, Held, lost_after, lost_before, proxy, refused
+from tests.storage.fault_proxy import WAIT, Answer, Fault, FaultProxy, Held, lost_after, lost_before, proxy, refused
 from tests.storage.kinds import MODEL, SHORT, sums, written
 
 __all__ = ["bucket", "proxy", "store"]
@@ -353,20 +353,31 @@ def test_an_upload_that_cannot_be_finished_says_so(hasty: CloudBucket, proxy: Fa
     assert [] == hasty.names(STAGED)
 
 
-def test_what_changes_between_copying_and_reading_back_is_found(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, model: Path
+def test_what_changes_once_it_is_copied_is_found_before_the_mark(
+    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, model: Path
 ) -> None:
-    """Every byte is read back before anything is visible."""
     cloud.upload(model, STAGED)
-    held = Held()
-    proxy.inject(held, request=READ)
-    copying = pool.submit(cloud.copy, STAGED, SERVED, expected=sums(MODEL))
-    with meanwhile(held, copying):
+
+    def overwritten(forward: Callable[[], Answer]) -> Answer:
+        answer = forward()
         bucket.write(f"{SERVED}/variables/variables.index", "INDEX")
+        return answer
+
+    proxy.inject(overwritten, request="variables.index/rewriteTo/")
 
     with pytest.raises(DamagedError, match=rf"{SERVED} is not what was approved: variables/variables\.index differs"):
-        copying.result()
+        cloud.copy(STAGED, SERVED, expected=sums(MODEL))
     assert MARK not in cloud.names(SERVED)
+
+
+def test_every_byte_is_read_before_anything_is_written(cloud: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+    """Servers try to load a folder that is half there, so it is that for as long as the store copies and no longer."""
+    cloud.upload(model, STAGED)
+    before = len(proxy.seen)
+    cloud.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    done = [COPY if COPY in request else READ for request in proxy.seen[before:] if COPY in request or READ in request]
+    assert [READ] * len(MODEL) + [COPY] * len(MODEL) == done
 
 
 def test_a_removal_meets_a_model_that_is_there_again(cloud: CloudBucket, proxy: FaultProxy, model: Path) -> None:
