@@ -22,16 +22,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from embedded import promises
 from embedded.traffic import Answered, Traffic
 from pipeline.errors import FailedError
+from pipeline.settings import RolloutName
 from tests.fleet import POLL_SECONDS
 from tests.releases import IMAGES, MODEL, World
 
-Rollout = Literal["pinned", "latest"]
-ROLLOUTS: tuple[Rollout, ...] = ("pinned", "latest")
+ROLLOUTS: tuple[RolloutName, ...] = ("pinned", "latest")
 REPLICAS = 3
 ASKED_PER_SECOND = 200.0
 
@@ -53,7 +52,7 @@ def exposure(bad: Sequence[Answered], traffic: Traffic, *, seconds: float) -> Ex
 class Contestant:
     """The fleet of one roll-out."""
 
-    def __init__(self, rollout: Rollout, folder: Path, *, load_seconds: float) -> None:
+    def __init__(self, rollout: RolloutName, folder: Path, *, load_seconds: float) -> None:
         self.rollout = rollout
         self._world = World(folder, rollout=rollout, follow_seconds=30.0)
         self._load_seconds = load_seconds

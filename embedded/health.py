@@ -65,10 +65,9 @@ def _replica(settings: StackSettings, address: str) -> State:
     return State.WAITS if nothing_to_serve and _runs(settings, address) else State.DOWN
 
 
-def _versions(settings: StackSettings) -> list[str]:
+def _versions(settings: StackSettings) -> frozenset[int]:
     folder = settings.bucket / layout.versions(settings.model)
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return [name for name in names if layout.version_number(name) is not None]
+    return layout.version_numbers([path.name for path in folder.iterdir()] if folder.is_dir() else [])
 
 
 def _runs(settings: StackSettings, address: str) -> bool:

@@ -1,18 +1,18 @@
 """Where the stack lies and listens: read once from the environment, passed down, never changed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
+from pipeline.settings import RolloutName
 from pipeline.validation import problems
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Rollout = Literal["pinned", "latest"]
 
 
 class StackSettings(BaseSettings):
@@ -20,8 +20,7 @@ class StackSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
-    # How the replicas learn what to serve; see `pipeline.release.placement`.
-    rollout: Rollout = "pinned"
+    rollout: RolloutName = "pinned"
     var: Path
     model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "digits"
     airflow_port: Port = 8080
@@ -99,5 +98,5 @@ def load_all_settings() -> list[StackSettings]:
     settings = load_settings()
     if "rollout" in settings.model_fields_set:
         return [settings]
-    others = [StackSettings(rollout=rollout) for rollout in get_args(Rollout) if rollout != settings.rollout]
+    others = [StackSettings(rollout=rollout) for rollout in get_args(RolloutName) if rollout != settings.rollout]
     return [settings, *(other for other in others if other.var != settings.var)]

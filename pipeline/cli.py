@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rich.console import Console
 
-from pipeline import layout
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
+from pipeline.forms import RetainForm, RollbackForm
 from pipeline.release.abandoned import RECONCILE_KIND
+from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.settings import load_settings
 from pipeline.spec import load_spec, parse
 from pipeline.storage.opening import make_bucket
@@ -36,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Model = Annotated[str, typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/")]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
+OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
@@ -53,29 +54,13 @@ for _verb in RUN_VERBS:
     _add_run_verb(_verb)
 
 
-class RollbackForm(BaseModel):
-    """The form of the `rollback` DAG."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    to: str = "previous"
-    reason: str = ""
-
-    @field_validator("to")
-    @classmethod
-    def _target(cls, to: str) -> str:
-        if to != "previous" and layout.version_number(to) is None:
-            raise ValueError("give a version number, or: previous")
-        return to
-
-
 @app.command("rollback")
 def rollback_command(
     *,
     model: Model,
     to: Annotated[str | None, typer.Option(help="a version number, or: previous")] = None,
     reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
-    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+    run: OptionalRun = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
     without_bucket: Annotated[
         bool, typer.Option("--without-bucket", help="only ask the replicas to move the label; nothing is recorded")
@@ -85,10 +70,9 @@ def rollback_command(
     settings = load_settings()
     asked = {name: value for name, value in (("to", to), ("reason", reason)) if value is not None}
     form = parse(RollbackForm, settings.params | asked, source="the roll-back")
-    run_key = run or f"rollback-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
     # A run that waited in a queue is about what served when it was asked for; by hand that is now.
     asked_at = _asked_at(run) if run else None
-    context = make_context(settings, model=model, run_key=run_key)
+    context = make_context(settings, model=model, run_key=run or _new_key(ROLLBACK_KIND))
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
@@ -109,10 +93,10 @@ def pin_command(
     model: Model,
     to: Annotated[int, typer.Option("--to", min=1, help="the version that serves and stays")],
     reason: Reason = "",
-    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+    run: OptionalRun = None,
 ) -> None:
     """Make a version serve if it does not, and promote nothing else until `unfreeze` or another roll-back."""
-    context = make_context(load_settings(), model=model, run_key=run or _new_key("rollback"))
+    context = make_context(load_settings(), model=model, run_key=run or _new_key(ROLLBACK_KIND))
     with _canonical_line("pin", context) as line:
         wish = wish_for(context, to=str(to), reason=reason, asked_at=_asked_at(run) if run else None)
         line["state"] = str(pin(context, wish).state)
@@ -126,7 +110,7 @@ def freeze_command(
     reason: Reason = "",
 ) -> None:
     """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("freeze"))
+    context = make_context(load_settings(), model=model, run_key=_new_key("freeze-"))
     with _canonical_line("freeze", context) as line:
         line["state"] = str(freeze(context, until=until, reason=reason).state)
 
@@ -134,7 +118,7 @@ def freeze_command(
 @app.command("unfreeze")
 def unfreeze_command(*, model: Model, reason: Reason = "") -> None:
     """Let promotions go on: ends a freeze, and a pin."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("unfreeze"))
+    context = make_context(load_settings(), model=model, run_key=_new_key("unfreeze-"))
     with _canonical_line("unfreeze", context) as line:
         line["state"] = str(unfreeze(context, reason=reason).state)
 
@@ -147,7 +131,7 @@ def readmit_command(
     reason: Reason = "",
 ) -> None:
     """Let the model of a withdrawn version be published again, under a new number."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("readmit"))
+    context = make_context(load_settings(), model=model, run_key=_new_key("readmit-"))
     with _canonical_line("readmit", context) as line:
         readmit(context, version=version, reason=reason)
         line["version"] = version
@@ -180,29 +164,17 @@ def history_command(model: Model, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(history_as_json(model, history), indent=1))
     else:
-        # Whoever reads it through a pipe wants whole lines.
-        Console(width=None if sys.stdout.isatty() else 400).print(history_tables(model, history))
+        _whole_lines().print(history_tables(model, history))
 
 
 @app.command("reconcile")
 def reconcile_command(model: Model) -> None:
     """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
-    run_key = f"{RECONCILE_KIND}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
-    context = make_context(load_settings(), model=model, run_key=run_key)
+    context = make_context(load_settings(), model=model, run_key=_new_key(RECONCILE_KIND))
     with _canonical_line("reconcile", context) as line:
         mending = reconcile(context)
         line.update(mending.summary())
         mending.require_complete()
-
-
-class RetainForm(BaseModel):
-    """The form of the `retain` DAGs; what is left out is as the model file says."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    dry_run: bool = False
-    keep: int | None = Field(default=None, ge=0)
-    days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 @app.command("retain")
@@ -212,7 +184,7 @@ def retain_command(
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="say what would go, and why; do nothing")] = None,
     keep: Annotated[int | None, typer.Option(help="good versions to keep before the one that serves")] = None,
     days: Annotated[float | None, typer.Option(help="what was last heard of more recently stays")] = None,
-    run: Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")] = None,
+    run: OptionalRun = None,
 ) -> None:
     """Let go the versions, runs and leftovers that nothing needs any more."""
     settings = load_settings()
@@ -221,12 +193,10 @@ def retain_command(
     form = parse(RetainForm, settings.params | asked, source="the retention")
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
     policy = load_spec(settings.models / f"{model}.yaml").retention.model_copy(update=changed)
-    run_key = run or f"{RETAIN_KIND}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
-    context = make_context(settings, model=model, run_key=run_key)
+    context = make_context(settings, model=model, run_key=run or _new_key(RETAIN_KIND))
     with _canonical_line("retain", context) as line:
         retained = retain(context, policy, dry_run=form.dry_run)
-        # Whoever reads it in a log wants whole lines.
-        Console(width=None if sys.stdout.isatty() else 400).print(retained_table(model, retained))
+        _whole_lines().print(retained_table(model, retained))
         line.update(retained.summary())
 
 
@@ -250,9 +220,14 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
             typer.echo(json.dumps(line, default=str))
 
 
+def _whole_lines() -> Console:
+    """Whoever reads a table through a pipe, or in a log, wants its lines whole."""
+    return Console(width=None if sys.stdout.isatty() else 400)
+
+
 def _new_key(kind: str) -> str:
     """Of what a person asks for by hand, now."""
-    return f"{kind}-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
+    return f"{kind}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _asked_at(run_key: str) -> datetime:

@@ -16,6 +16,7 @@ Keys are POSIX paths relative to the bucket's root.
 """
 
 import re
+from collections.abc import Iterable
 
 MODEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 
@@ -104,6 +105,11 @@ def published(model: str, number: int) -> str:
 def version_number(name: str) -> int | None:
     """The inverse of `version` for a name in the model's folder; None for anything we would not have written."""
     return int(name) if _VERSION.fullmatch(name) else None
+
+
+def version_numbers(names: Iterable[str]) -> frozenset[int]:
+    """Those of the names that a server would take for a version."""
+    return frozenset(number for name in names if (number := version_number(name)) is not None)
 
 
 def config(model: str) -> str:

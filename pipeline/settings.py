@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipeline.errors import BadInputError
 from pipeline.validation import problems
 
+# How the servers of a fleet learn what to serve; see `pipeline.release.placement`.
+RolloutName = Literal["pinned", "latest"]
+
 
 def _user() -> str:
     """Who runs this; a container's user often has a number and no name."""
@@ -31,8 +34,7 @@ class Settings(BaseSettings):
     root: str = "var/bucket"
     models: Path = Path("models")
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
-    # How the fleet's servers learn what to serve; see `pipeline.release.placement`.
-    rollout: Literal["pinned", "latest"] = "pinned"
+    rollout: RolloutName = "pinned"
     expected_replicas: int | None = Field(default=None, ge=1)
     mlflow_url: str = "http://127.0.0.1:5000"
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,7 @@ from pipeline.records import (
     TrainRecord,
 )
 from pipeline.release.journal import Event, History
-from pipeline.settings import Settings
+from pipeline.settings import RolloutName, Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import MARK, folder_digest, sums_of
 from pipeline.verbs.once import RUN_VERBS, run_once
@@ -60,7 +60,7 @@ class World:
     folder: Path
     replicas: list[RunningReplica] = field(default_factory=list)
     follow_seconds: float = 5.0
-    rollout: Literal["pinned", "latest"] = "pinned"
+    rollout: RolloutName = "pinned"
     # gs://bucket, where that is not on this machine.
     cloud: str | None = None
     # Settings of a context beyond those of every test.

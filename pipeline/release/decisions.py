@@ -44,7 +44,7 @@ def announce_published(history: History, *, version: int, manifest: str) -> Chan
 
 
 def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:
-    """Load a published version dark on every replica."""
+    """Load a published version on every replica: dark, or in the latest roll-out in the place of what serves."""
     state = history.state
     _not_taken_back(history, version)
     _not_retired(history, version)
@@ -106,7 +106,7 @@ def reissue(history: History, *, version: int, reason: str) -> Change | None:
     does not help either, a person must look.
     """
     state = history.state
-    last = history.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
+    last = history.last_move(version)
     if state.serving != version or state.candidate is not None or (last and last.event is Event.REISSUED):
         return None
     return Change(
@@ -127,12 +127,12 @@ def stand_down(history: History, *, version: int, run_key: str, reason: str) -> 
 def is_half_promoted(history: History) -> bool:
     """Whether what serves was promoted by a run that has neither confirmed nor undone it."""
     serving = history.state.serving
-    last = history.of_version(serving, Event.CONFIRMED, *GIVEN_TRAFFIC) if serving is not None else None
+    last = history.last_move(serving) if serving is not None else None
     return last is not None and last.event is Event.PROMOTED
 
 
 def undo_promotion(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
-    """Take the label back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
+    """Take traffic back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
     _is_the_runs_own(history, version, run_key)
     state = history.state
     if state.serving != version:

@@ -3,15 +3,12 @@
 A hold stops runs on their way to serve, and no roll-back. It is a person's to end, or a moment's.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pipeline.errors import BadInputError, DeclinedError
-from pipeline.release.journal import Change, Event, History
-
-Rule = Callable[[History], Change | None]
+from pipeline.release.journal import NO_VERSION, Change, Event, History, Rule
 
 _MOMENT = "%Y-%m-%d %H:%M UTC"
 
@@ -52,7 +49,7 @@ def in_force(history: History, *, now: datetime) -> list[Hold]:
     pinned = history.of_model(state.pinned, Event.PINNED) if state.pinned is not None else None
     if pinned:
         holds.append(Hold(pinned.actor, pinned.at, pinned.reason, version=state.pinned))
-    frozen = history.of_version(0, Event.FROZEN)
+    frozen = history.of_version(NO_VERSION, Event.FROZEN)
     if frozen and state.frozen_until is not None and state.frozen_until > now:
         holds.append(Hold(frozen.actor, frozen.at, frozen.reason, until=state.frozen_until))
     return holds
@@ -101,13 +98,13 @@ def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> 
         raise BadInputError(f"{until:{_MOMENT}} has passed, it is {now:{_MOMENT}}; give a later moment, or `unfreeze`")
     if history.state.frozen_until == until:
         return None
-    return Change(Event.FROZEN, 0, reason, history.state.model_copy(update={"frozen_until": until}))
+    return Change(Event.FROZEN, NO_VERSION, reason, history.state.model_copy(update={"frozen_until": until}))
 
 
 def unfreeze(history: History, *, reason: str) -> Change | None:
     """End every hold."""
     free = history.state.model_copy(update={"pinned": None, "frozen_until": None})
-    return Change(Event.UNFROZEN, 0, reason, free) if free != history.state else None
+    return Change(Event.UNFROZEN, NO_VERSION, reason, free) if free != history.state else None
 
 
 def _require_none(history: History, now: datetime) -> None:

@@ -47,6 +47,8 @@ class Event(StrEnum):
     RETIRED = "retired"
 
 
+# What an entry is about that is about the model as a whole.
+NO_VERSION = 0
 GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK, Event.REISSUED)
 TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)
 
@@ -67,11 +69,11 @@ class Change:
 
 
 class Entry(BaseModel):
-    """One line of the history. `state` is the state after the event, `version` what it is about; 0 where it is none.
+    """One line of the history. `state` is the state after the event, `version` what it is about, or `NO_VERSION`.
 
-    `digest` is that of the claimed version's files, and `manifest` the SHA-256 of its manifest, from the moment these
-    are complete. `copy_of` is the version whose model a reissued one is. `versions` are all that were retired at once,
-    of which `version` is the highest.
+    `digest` is the `pipeline.storage.sums.content_digest` of a claimed version's model, and `manifest` the SHA-256 of
+    its manifest, from the moment its files are complete. `copy_of` is the version whose model a reissued one is.
+    `versions` are all that were retired at once, of which `version` is the highest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,9 +144,13 @@ class History:
             return version is other
         return self.original(version) == self.original(other)
 
+    def last_move(self, version: int) -> Entry | None:
+        """The newest entry that gives traffic to a version, or confirms that it has it."""
+        return self.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
+
     def is_confirmed(self, version: int) -> bool:
         """Whether every replica was seen to answer from a version since it was last made to serve."""
-        last = self.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
+        last = self.last_move(version)
         return last is not None and last.event is Event.CONFIRMED
 
     def version_of(self, run_key: str) -> int | None:
@@ -229,6 +235,10 @@ class History:
         return History(self.entries[:seq])
 
 
+# What a writer may write next: a change, or None where it is so already; what it raises, where it may not.
+Rule = Callable[[History], Change | None]
+
+
 def _newest(entries: Sequence[Entry], events: Sequence[Event]) -> Entry | None:
     return next((entry for entry in reversed(entries) if entry.event in events), None)
 
@@ -266,7 +276,7 @@ class Journal:
         self._known = History((*self._known.entries, *entries))
         return self._known
 
-    def decide(self, rule: Callable[[History], Change | None]) -> History:
+    def decide(self, rule: Rule) -> History:
         """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
 
         Args:
@@ -304,17 +314,9 @@ class Journal:
         return Entry(
             seq=history.seq + 1,
             at=max([self._clock.now(), *earliest]),
-            event=change.event,
-            version=change.version,
             run_key=self._run_key,
             actor=self._actor,
-            reason=change.reason,
-            verdict=change.verdict,
-            manifest=change.manifest,
-            digest=change.digest,
-            copy_of=change.copy_of,
-            versions=change.versions,
-            state=change.state,
+            **vars(change),
         )
 
 

@@ -13,8 +13,9 @@ from pipeline.manifest import Manifests
 from pipeline.release import config
 from pipeline.release.journal import History, Journal
 from pipeline.release.state import State, below_base_path, newest
+from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.sums import FileSum
+from pipeline.storage.sums import FileSum, checksums_of
 from serving.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 class Latest:
     """See `pipeline.release.placement.Placement`."""
 
+    name: RolloutName = "latest"
     label = None
     dark = False
 
@@ -86,11 +88,10 @@ class Latest:
             if version < history.state.next_version
         ]
 
-    def _numbers(self) -> set[int]:
-        names = self._bucket.names(layout.versions(self._model))
-        return {number for name in names if (number := layout.version_number(name)) is not None}
+    def _numbers(self) -> frozenset[int]:
+        return layout.version_numbers(self._bucket.names(layout.versions(self._model)))
 
-    def _found(self, history: History) -> set[int]:
+    def _found(self, history: History) -> frozenset[int]:
         """The versions below the base path.
 
         Raises:
@@ -128,8 +129,7 @@ class Latest:
         return there
 
     def _is_complete(self, folder: str, expected: Mapping[str, FileSum]) -> bool:
-        wanted = {name: each.crc32c for name, each in expected.items()}
-        return self._bucket.checksums(folder) == wanted
+        return self._bucket.checksums(folder) == checksums_of(expected)
 
     def _take_away(self, version: int) -> None:
         self._seen_complete.discard(version)

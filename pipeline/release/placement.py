@@ -10,6 +10,7 @@ from pipeline.release import config
 from pipeline.release.healing import heal_if_stuck
 from pipeline.release.journal import History
 from pipeline.release.state import State, resident
+from pipeline.settings import RolloutName
 from serving.replica import STABLE, Replica
 
 
@@ -17,9 +18,13 @@ class Placement(Protocol):
     """One roll-out of one model.
 
     Attributes:
+        name: as people set it.
         label: what traffic asks for; None where it asks for no version at all.
         dark: whether a version is in memory, and proven, before any user reaches it.
     """
+
+    @property
+    def name(self) -> RolloutName: ...
 
     @property
     def label(self) -> str | None: ...
@@ -57,6 +62,7 @@ class Placement(Protocol):
 class Pinned:
     """See `Placement`."""
 
+    name: RolloutName = "pinned"
     label = STABLE
     dark = True
 
@@ -76,7 +82,7 @@ class Pinned:
     def place(self, history: History) -> None:
         """The config says it all."""
 
-    def problems(self, history: History) -> list[str]:  # noqa: ARG002 - likewise
+    def problems(self, history: History) -> list[str]:  # noqa: ARG002 - the config says it all
         return []
 
     def heal(self, replica: Replica, state: State) -> str | None:

@@ -15,7 +15,7 @@ from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
 from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
-from serving.replica import Replica
+from serving.replica import Replica, VersionStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,16 @@ class Rollout:
             StorageError: the bucket refused, and the next verb tries again; or the journal has lost its last entries.
         """
         while True:
-            found = self.config()
+            found = self._config()
             history = self._journal.read()
-            _require_whole(history, found)
-            self._require_this_rollout(found)
+            text = _text(found)
+            _require_whole(history, text)
+            self._require_this_rollout(text)
             if not (history.entries or (first and found is None)):
                 return history
             if history.entries:
                 self.placement.place(history)
-            wanted = self.rendered(history)
+            wanted = self.rendered(history).encode()
             if found == wanted:
                 return history
             self._write(wanted, instead_of=found, seq=history.seq)
@@ -88,8 +89,9 @@ class Rollout:
             status = replica.status(self._model, version)
             if status is None:
                 return Standing(replica.address, there=False, told=f"v{version} not seen yet")
-            told = f"v{version} {status.state}" + (f": {status.error}" if status.error else "")
-            return Standing(replica.address, there=status.available, told=told, hopeless=status.failed)
+            return Standing(
+                replica.address, there=status.available, told=_told(version, status), hopeless=status.failed
+            )
 
         return self._wait(
             f"load v{version}",
@@ -110,7 +112,7 @@ class Rollout:
             told += "nothing" if behind is None else f"v{behind}"
             status = replica.status(self._model, version) if behind != version and not placement.dark else None
             if status is not None:
-                told += f", v{version} {status.state}" + (f": {status.error}" if status.error else "")
+                told += f", {_told(version, status)}"
             hopeless = status is not None and status.failed
             return Standing(replica.address, there=behind == version, told=told, hopeless=hopeless)
 
@@ -203,29 +205,41 @@ class Rollout:
             written = f"journal entry {seq} is written, and it" if seq else "it"
             raise StorageError(f"{written} is not known whether the config follows the journal: {error}") from error
 
-    def rendered(self, history: History) -> bytes:
+    def rendered(self, history: History) -> str:
         """The config that servers should find."""
-        return self.placement.rendered(history).encode()
+        return self.placement.rendered(history)
 
-    def _require_this_rollout(self, found: bytes | None) -> None:
-        other = config.rollout_of((found or b"").decode(errors="replace"))
-        if other not in (None, self._settings.rollout):
+    def _require_this_rollout(self, found: str | None) -> None:
+        other = config.rollout_of(found or "")
+        if other not in (None, self.placement.name):
             raise BadInputError(
                 f"the fleet of {self._bucket.uri()} is served by the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
-                f"{self._settings.rollout!r}: correct that; to change a fleet's roll-out begin with a new bucket"
+                f"{self.placement.name!r}: correct that; to change a fleet's roll-out begin with a new bucket"
             )
 
-    def config(self) -> bytes | None:
+    def config(self) -> str | None:
         """The config that servers find; None where there is none."""
+        return _text(self._config())
+
+    def _config(self) -> bytes | None:
         try:
             return self._bucket.read(layout.config(self._model))
         except MissingError:
             return None
 
 
-def _require_whole(history: History, found: bytes | None) -> None:
+def _text(content: bytes | None) -> str | None:
+    """A config that a hand has written may hold anything."""
+    return content.decode(errors="replace") if content is not None else None
+
+
+def _told(version: int, status: VersionStatus) -> str:
+    return f"v{version} {status.state}" + (f": {status.error}" if status.error else "")
+
+
+def _require_whole(history: History, found: str | None) -> None:
     """The config was read before the journal and can only be older; otherwise something is lost."""
-    seq = config.rendered_entry((found or b"").decode(errors="replace"))
+    seq = config.rendered_entry(found or "")
     if seq is not None and seq > history.seq:
         raise StorageError(
             f"the config renders journal entry {seq}, and the journal ends at {history.seq}: entries are lost, or this "

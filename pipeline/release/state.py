@@ -63,7 +63,7 @@ def claim(state: State) -> State:
 
 
 def expose(state: State, version: int) -> State:
-    """Load `version` dark beside what serves; it takes the seat of `previous` in memory, or of another candidate."""
+    """Make `version` the candidate; in the pinned roll-out it takes the seat of `previous` in memory."""
     if version == state.serving:
         raise Refused(f"v{version} is serving already")
     if state.leaving is not None:
@@ -72,7 +72,7 @@ def expose(state: State, version: int) -> State:
 
 
 def promote(state: State) -> State:
-    """Give traffic to the candidate. What served stays loaded, as `previous`."""
+    """Give traffic to the candidate. What served is `previous` now, and in the pinned roll-out stays loaded."""
     if state.candidate is None:
         raise Refused("there is no candidate")
     return state.model_copy(

@@ -81,12 +81,6 @@ def look(context: Context) -> Found:
     )
 
 
-def read_config(context: Context) -> str | None:
-    """The config that servers read; None where there is none."""
-    found = context.rollout.config()
-    return None if found is None else found.decode(errors="replace")
-
-
 def ask(context: Context, address: str) -> ReplicaFound:
     """What one replica says of itself."""
     try:
@@ -100,13 +94,13 @@ def ask(context: Context, address: str) -> ReplicaFound:
 
 def _look_into_bucket(context: Context) -> BucketFound:
     # The config first: a verb that is at work meanwhile makes it look old, and never newer than the journal.
-    text = read_config(context)
+    text = context.rollout.config()
     history = context.journal.read()
     state = history.state
     return BucketFound(
         history=history,
         config=text,
-        wanted_config=context.rollout.rendered(history).decode(),
+        wanted_config=context.rollout.rendered(history),
         damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
         names=tuple(context.bucket.names(layout.versions(context.model))),
         misplaced=tuple(context.rollout.placement.problems(history)),

@@ -18,15 +18,15 @@ def follow(context: Context, version: int) -> tuple[int, Arrival]:
 
 
 def reissue(context: Context, version: int, arrival: Arrival) -> int | None:
-    """Give the model of `version` a new number where a replica that speaks did not arrive; None where that is no help.
+    """Give the model of `version` a new number where a replica that speaks did not arrive.
 
-    In the pinned roll-out such a replica is healed by itself.
+    The number it has now, by this call or a colleague's; None where there is none, or it would be no help: in the
+    pinned roll-out such a replica is healed by itself.
     """
     stuck = [standing for standing in arrival.missing if not standing.silent]
     if context.rollout.placement.dark or arrival.overtaken or not stuck:
         return None
     told = "; ".join(f"{standing.address}: {standing.told}" for standing in stuck)
-    before = context.journal.read()
     history = context.journal.decide(
         partial(
             decisions.reissue, version=version, reason=f"not followed by {told}; a new number every server takes up"
@@ -34,7 +34,7 @@ def reissue(context: Context, version: int, arrival: Arrival) -> int | None:
     )
     context.rollout.settle()
     new = history.state.serving
-    if history.seq == before.seq or new is None or not history.is_same_model(new, version):
+    if new is None or new == version or not history.is_same_model(new, version):
         return None
     log.warning("v%d is v%d under a new number, because of %s", new, version, told)
     return new

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judged:
-    """`load_seconds` is how long the slowest replica took to load the version, polling included."""
+    """`load_seconds` is how long it took until the slowest replica had loaded the version, polling included."""
 
     verdict: Verdict
     load_seconds: float
@@ -52,14 +52,17 @@ def judge_dark(context: Context, version: int, *, serving: int | None) -> Judged
 def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord | None) -> Judged:
     """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
     start = context.clock.monotonic()
+    asking = load_seconds = 0.0
     reports: dict[str, ReplicaReport] = {}
     while True:
         arrival = context.rollout.wait_loaded(version, beyond=reports.keys())
-        load_seconds = context.clock.monotonic() - start
         late = [address for address in arrival.there if address not in reports]
         if not late or any(standing.hopeless for standing in arrival.missing):
             break
+        began = context.clock.monotonic()
+        load_seconds = began - start - asking
         asked = question_all(context, late, version=version)
+        asking += context.clock.monotonic() - began
         reports |= _by_address(_compared(report, baseline) for report in asked)
         if _verdict_on(context, reports.values()).decision is Decision.FAIL:
             break

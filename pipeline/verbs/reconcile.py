@@ -24,7 +24,7 @@ from pipeline.release.journal import Entry, Event, History
 from pipeline.release.waiting import Arrival
 from pipeline.run_records import RunRecords
 from pipeline.verbs.differences import roles
-from pipeline.verbs.findings import ask, read_config
+from pipeline.verbs.findings import ask
 from pipeline.verbs.following import follow
 from pipeline.verbs.withdraw import withdraw_run
 
@@ -85,9 +85,9 @@ def reconcile(context: Context) -> Mending:
 
 
 def _settle(context: Context, mending: Mending) -> None:
-    before = read_config(context)
+    before = context.rollout.config()
     history = context.rollout.settle()
-    if before != read_config(context):
+    if before != context.rollout.config():
         mending.mended.append(f"the config renders entry {history.seq}")
 
 

@@ -60,12 +60,12 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
     return Retained(
         policy,
         dry_run,
-        lines,
-        tuple(runs),
-        tuple(undated),
-        tuple(_unknown(context, history)),
-        tuple(context.bucket.tidy(older_than=terms.now - _LEFTOVER_AGE, dry_run=dry_run)),
-        back,
+        lines=lines,
+        runs=tuple(runs),
+        undated=tuple(undated),
+        unknown=tuple(_unknown(context, history)),
+        leftovers=tuple(context.bucket.tidy(older_than=terms.now - _LEFTOVER_AGE, dry_run=dry_run)),
+        back=back,
     )
 
 
@@ -74,6 +74,7 @@ def _retire(context: Context, found: Found, terms: Terms) -> tuple[History, tupl
     context.rollout.settle()  # it notices a journal that has lost its end
     history = context.journal.decide(lambda history: retention.retire(history, found, terms))
     last = history.entries[-1]
+    # Why each goes only the history knows in which it was still there.
     is_ours = last.event is Event.RETIRED and last.run_key == context.run_key
     # From here on no slow writer's older config can name what goes.
     context.rollout.settle()
@@ -82,17 +83,12 @@ def _retire(context: Context, found: Found, terms: Terms) -> tuple[History, tupl
 
 def _look(context: Context) -> Found:
     model = context.model
-    text = (context.rollout.config() or b"").decode(errors="replace")
+    names = context.bucket.names
     return Found(
-        served=_numbers(context, layout.versions(model)),
-        published=_numbers(context, layout.all_published(model)),
-        configured=config.named_versions(text),
+        served=layout.version_numbers(names(layout.versions(model))),
+        published=layout.version_numbers(names(layout.all_published(model))),
+        configured=config.named_versions(context.rollout.config() or ""),
     )
-
-
-def _numbers(context: Context, folder: str) -> frozenset[int]:
-    numbers = (layout.version_number(name) for name in context.bucket.names(folder))
-    return frozenset(number for number in numbers if number is not None)
 
 
 def _folders(context: Context, lines: Iterable[Line], found: Found) -> list[str]:

@@ -45,7 +45,7 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.found.model,
-            "rollout": "pinned" if self.found.placement.dark else "latest",
+            "rollout": self.found.placement.name,
             "agrees": not self.differences,
             "state": self.state.model_dump(mode="json") if self.state else None,
             "holds": [hold.as_json() for hold in self.holds],

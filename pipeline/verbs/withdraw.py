@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def withdraw(context: Context) -> WithdrawRecord:
-    """Label back first, then the version leaves; ends when no replica holds it.
+    """Traffic goes back first, then the version leaves; ends when no replica holds it.
 
     Raises:
         DeclinedError: there is nothing of this run to take back: nothing reached a replica, its promotion was
@@ -33,7 +33,7 @@ def withdraw_run(context: Context, run_key: str) -> WithdrawRecord:
     history = context.rollout.settle()
     gone = context.rollout.wait_gone(version)
     if history.state.serving is not None and reissue(context, history.state.serving, gone) is not None:
-        _confirm_label(context)
+        _confirm_traffic(context)
         history, gone = context.rollout.settle(), context.rollout.wait_gone(version)
     context.mirror(history)
     if gone.missing:
@@ -55,24 +55,24 @@ def take_back(context: Context, version: int, run_key: str) -> str:
         )
     )
     if history.state.leaving == version:
-        _wait_for_label(context, history)
+        _wait_for_traffic(context, history)
     context.journal.decide(
         lambda history: decisions.withdraw(history, version=version, run_key=run_key, reason=reason, verdict=verdict)
     )
-    _confirm_label(context)
+    _confirm_traffic(context)
     return reason
 
 
-def _wait_for_label(context: Context, history: History) -> None:
-    """Nobody loses the answer: the version stays loaded until the label has left it on every replica that speaks."""
+def _wait_for_traffic(context: Context, history: History) -> None:
+    """Nobody loses the answer: the version stays until traffic has left it on every replica that speaks."""
     context.rollout.settle()
     assert history.state.serving is not None, "a version leaves only for another that serves"
     arrival = context.rollout.wait_followed(history.state.serving, best_effort=True)
     if arrival.missing:
-        log.warning("the label has not come back everywhere: %s", arrival)
+        log.warning("traffic has not come back everywhere: %s", arrival)
 
 
-def _confirm_label(context: Context) -> None:
+def _confirm_traffic(context: Context) -> None:
     """Say so where traffic has come back everywhere."""
     history = context.rollout.settle()
     serving = history.state.serving

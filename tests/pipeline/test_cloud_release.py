@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
 from pipeline.release.state import State
+from pipeline.settings import RolloutName
 from pipeline.verbs.status import status
 from pipeline.verbs.without_bucket import move_label
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
@@ -20,7 +20,7 @@ __all__ = ["bucket", "lasting_store", "store"]
 @pytest.fixture
 def cloud(bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Two replicas that poll a config in the bucket, or their model's base path there."""
-    rollout: Literal["pinned", "latest"] = getattr(request, "param", "pinned")
+    rollout: RolloutName = getattr(request, "param", "pinned")
     made = World(tmp_path, rollout=rollout, cloud=bucket.uri(), follow_seconds=20.0)
     made.start()
     yield made

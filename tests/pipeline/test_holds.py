@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError
 from pipeline.release import decisions, holds
-from pipeline.release.journal import Change, Event, History
+from pipeline.release.journal import Change, Event, History, Rule
 from pipeline.release.state import State
 from pipeline.verbs.holding import freeze, moment, pin, unfreeze
 from pipeline.verbs.rollback import wish_for
@@ -169,7 +169,7 @@ class TestRules:
         assert Event.FROZEN is releases.history().entries[-1].event
 
 
-def claim(run_key: str, *, serving: int) -> holds.Rule:
+def claim(run_key: str, *, serving: int) -> Rule:
     return partial(decisions.claim, run_key=run_key, compared_with=serving, reason="good", verdict=PASS)
 
 

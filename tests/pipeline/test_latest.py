@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, FailedError, StorageError
+from pipeline.records import CanaryRecord
 from pipeline.release.journal import Event
 from pipeline.release.state import State
 from pipeline.verbs.reconcile import reconcile
@@ -95,6 +96,17 @@ def test_the_canary_stops_at_the_first_replica_that_answers_badly(world: World) 
     world.replicas[1].wake()
     world.run("withdraw", "retrain-2")
     assert [1, 1] == world.answering()
+
+
+def test_what_a_load_takes_is_kept_without_the_time_of_the_questions(world: World) -> None:
+    """A roll-back is forecast by it."""
+    world.publish("retrain-1", milliseconds=100)
+    start = time.monotonic()
+    canary = world.run("canary", "retrain-1")
+
+    assert isinstance(canary, CanaryRecord)
+    # Every one of two dozen questions takes a tenth of a second, and the load none.
+    assert 0 < (canary.load_seconds or 0) < (time.monotonic() - start) / 2
 
 
 def test_no_request_fails_while_versions_come_and_go(world: World) -> None:

@@ -1,10 +1,11 @@
 """Histories of a fleet as hypothesis makes them up: releases, roll-backs, crashes, doubles, servers that misbehave."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
+from pipeline.settings import RolloutName
 from tests.protocol.world import REPLICAS, Fate, Interruption, World
 
 STEPS = ("publish", "canary", "promote", "withdraw")
@@ -24,7 +25,7 @@ Asked = tuple[str, str, int]
 class Fleet(RuleBasedStateMachine):
     """One model's life. Every act ends with the checks that hold at any time; `teardown` brings the fleet to rest."""
 
-    rollout: ClassVar[Literal["pinned", "latest"]] = "pinned"
+    rollout: ClassVar[RolloutName] = "pinned"
     runs = Bundle("runs")
     wishes = Bundle("wishes")
 

@@ -6,7 +6,7 @@ What is checked is in `invariants.py`; what may happen is in `machine.py`.
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -20,6 +20,7 @@ from pipeline.release.latest import Latest
 from pipeline.release.rollout import Rollout
 from pipeline.release.state import State, resident
 from pipeline.release.waiting import Arrival
+from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
 from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -99,7 +100,7 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
 
     made = World.__init__
 
-    def remember(world: World, rollout: Literal["pinned", "latest"]) -> None:
+    def remember(world: World, rollout: RolloutName) -> None:
         made(world, rollout)
         buckets[:] = [world.bucket]
 

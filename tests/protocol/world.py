@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
@@ -29,7 +28,7 @@ from pipeline.records import (
 )
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
-from pipeline.settings import Settings
+from pipeline.settings import RolloutName, Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import folder_digest
@@ -124,7 +123,7 @@ class _Connection(Connection):
 class World:
     """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
 
-    def __init__(self, rollout: Literal["pinned", "latest"] = "pinned") -> None:
+    def __init__(self, rollout: RolloutName = "pinned") -> None:
         self.rollout = rollout
         self.clock = VirtualClock()
         self.bucket = MemoryBucket(self.effect)
