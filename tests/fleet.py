@@ -40,7 +40,6 @@ _FLAGS = (
     "--allow_version_labels_for_unavailable_models",
     "--num_load_threads=1",
     "--num_unload_threads=1",
-    "--max_num_load_retries=0",
 )
 
 
@@ -136,6 +135,8 @@ class RunningReplica:
         default_flags: started as `tensorflow_model_server` is where nobody says otherwise: a version that cannot be
             loaded is tried five times more, and keeps the server from all other loads meanwhile. Only the pauses
             between the tries are short.
+        load_retries: how often a version that could not be loaded is tried again. Below a base path in an object store
+            a version is found before it is complete, so there it takes some.
         restarting: started again whenever it gives up, as a pod is.
     """
 
@@ -145,6 +146,7 @@ class RunningReplica:
         *,
         base_path: Path | str | None = None,
         default_flags: bool = False,
+        load_retries: int = 0,
         restarting: bool = False,
     ) -> None:
         source = base_path if config is None else config
@@ -154,7 +156,7 @@ class RunningReplica:
         self._source = source
         self._seen = source
         self._on_base_path = config is None
-        self._default_flags = default_flags
+        self._words = [] if default_flags else [*_FLAGS, f"--max_num_load_retries={load_retries}"]
         self._restarting = restarting
         self._server: Server | None = None
         self._life: threading.Thread | None = None
@@ -236,7 +238,7 @@ class RunningReplica:
         # Whole seconds are all a command line can say; a test would rather wait tenths.
         often = cast("int", POLL_SECONDS)
         return replace(
-            parse_flags([f"--port={self.port}", *words, *([] if self._default_flags else _FLAGS)]),
+            parse_flags([f"--port={self.port}", *words, *self._words]),
             model_config_file_poll_wait_seconds=often,
             file_system_poll_wait_seconds=often,
             load_retry_interval_micros=round(RETRY_SECONDS * 1_000_000),

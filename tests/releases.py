@@ -90,7 +90,8 @@ class World:
         if self.rollout == "pinned":
             return RunningReplica(f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config)
         base_path = f"{self.cloud}/{layout.versions(MODEL)}" if self.cloud else self.bucket / layout.versions(MODEL)
-        return RunningReplica(base_path=base_path, restarting=True, default_flags=default_flags)
+        retries = 20 if self.cloud else 0
+        return RunningReplica(base_path=base_path, restarting=True, default_flags=default_flags, load_retries=retries)
 
     def stop(self) -> None:
         for replica in self.replicas:
