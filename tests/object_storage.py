@@ -40,6 +40,17 @@ def program() -> Path:
     return path
 
 
+def wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, "the object store ended by itself"
+        assert time.monotonic() < deadline, "the object store did not start in time"
+        time.sleep(0.02)
+
+
 class ObjectStore:
     """One server process on a port of its own; with a directory, what it holds outlives a stop and a start."""
 
@@ -61,14 +72,7 @@ class ObjectStore:
         self._process = subprocess.Popen(
             [self._program, *backend, *where, *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 10
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None, "the object store ended by itself"
-            assert time.monotonic() < deadline, "the object store did not start in time"
-            time.sleep(0.02)
+        wait_until_it_listens(self._process, self.port)
 
     def stop(self) -> None:
         if self._process is not None:

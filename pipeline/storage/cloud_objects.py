@@ -2,13 +2,25 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.cloud_connection import Connection
-from pipeline.storage.objects import ABSENT, LOOKS, PIECE, THREADS, WRITER, ChangedError, Found, Generation, Listed
+from pipeline.storage.objects import (
+    ABSENT,
+    LOOKS,
+    PIECE,
+    THREADS,
+    WRITER,
+    ChangedError,
+    Found,
+    Generation,
+    Listed,
+    never_at_rest,
+)
 from pipeline.storage.sums import FileSum, Summing, sum_of
 
 
@@ -22,20 +34,18 @@ class CloudObjects:
     def address(self) -> str:
         return self._at.address
 
-    def find(self, key: str, *, looks: int = LOOKS) -> Found | None:
+    def find(self, key: str) -> Found | None:
         """Ask for the generation first: without one, an object that is public comes out of a cache of Google's."""
-        try:
-            seen = self._seen(key)
-        except MissingError:
-            return None
-        try:
-            content = self._pinned(key, seen.generation)
-        except MissingError as error:
+        for _ in range(LOOKS):
+            try:
+                seen = self._seen(key)
+            except MissingError:
+                return None
             # Replaced or removed since the look at it.
-            if looks == 1:
-                raise StorageError(f"cannot read {key}: it changed {LOOKS} times meanwhile; try again") from error
-            return self.find(key, looks=looks - 1)
-        return Found(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
+            with suppress(MissingError):
+                content = self._pinned(key, seen.generation)
+                return Found(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
+        raise never_at_rest(key)
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:
         with self._at.asked("write", key):
@@ -75,17 +85,17 @@ class CloudObjects:
     def generations(self, key: str) -> dict[str, Generation]:
         return {name: each.generation for name, each in self.listed(key).items()}
 
-    def sum(self, key: str, listed: Listed, *, looks: int = LOOKS) -> FileSum:
+    def sum(self, key: str, listed: Listed) -> FileSum:
         """A large one is read in pieces, each tried again by itself."""
-        try:
-            if listed.size <= PIECE:
-                return sum_of([self._pinned(key, listed.generation)])
-            return self._sum_in_pieces(key, listed.generation)
-        except MissingError:
-            if looks == 1:
-                raise
-            seen = self._seen(key)
-            return self.sum(key, Listed(seen.generation, seen.size, seen.crc32c), looks=looks - 1)
+        for _ in range(LOOKS):
+            try:
+                if listed.size <= PIECE:
+                    return sum_of([self._pinned(key, listed.generation)])
+                return self._sum_in_pieces(key, listed.generation)
+            except MissingError:
+                seen = self._seen(key)
+                listed = Listed(seen.generation, seen.size, seen.crc32c)
+        raise never_at_rest(key)
 
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
         from google.cloud.storage import transfer_manager

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.bucket import Still
 from pipeline.storage.leftovers import tidy_folder
-from pipeline.storage.sums import FileSum, require_equal, sums_of
+from pipeline.storage.sums import FileSum, checksums_of, require_equal, sums_of
 
 # Everything is prepared here; what a process that died has left is a file nobody reads.
 _ASIDE = ".tmp"
@@ -110,7 +110,7 @@ class LocalBucket:
 
     def checksums(self, key: str) -> dict[str, str]:
         # A disk keeps no checksums, so this reads as much as `sums` does.
-        return {name: each.crc32c for name, each in self.sums(key).items()}
+        return checksums_of(self.sums(key))
 
     def _folder(self, key: str) -> Path:
         folder = self._root / key

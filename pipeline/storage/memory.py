@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import MissingError
 from pipeline.storage.bucket import Still
-from pipeline.storage.sums import MARK, FileSum, mark_first, mark_last, require_equal, sum_of
+from pipeline.storage.sums import MARK, FileSum, checksums_of, mark_first, mark_last, require_equal, sum_of
 
 # Gets the key and the write itself, and returns what the write returns.
 Effect = Callable[[str, Callable[[], bool]], bool]
@@ -96,7 +96,7 @@ class MemoryBucket:
         return _sums(self._folder(key))
 
     def checksums(self, key: str) -> dict[str, str]:
-        return {name: each.crc32c for name, each in self.sums(key).items()}
+        return checksums_of(self.sums(key))
 
     def _create(self, key: str, content: bytes) -> bool:
         with self._lock:

@@ -10,7 +10,7 @@ from pipeline.storage import object_folders
 from pipeline.storage.bucket import Still
 from pipeline.storage.objects import ABSENT, ChangedError, Found, Objects, UnansweredError, in_parallel
 from pipeline.storage.pace import Pace
-from pipeline.storage.sums import FileSum
+from pipeline.storage.sums import FileSum, checksums_of
 
 
 class ObjectBucket:
@@ -84,7 +84,7 @@ class ObjectBucket:
         return object_folders.sums(self._objects, key, object_folders.folder(self._objects, key))
 
     def checksums(self, key: str) -> dict[str, str]:
-        return object_folders.checksums(object_folders.folder(self._objects, key))
+        return checksums_of(object_folders.folder(self._objects, key))
 
     def _look_again(self, key: str, error: StorageError) -> Found | None:
         """What is there after a write whose outcome is not known."""

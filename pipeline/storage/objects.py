@@ -120,6 +120,11 @@ class Objects(Protocol):
         """As `Bucket.tidy`."""
 
 
+def never_at_rest(key: str) -> StorageError:
+    """What is said after `LOOKS` looks at an object that was another one each time."""
+    return StorageError(f"cannot read {key}: it changed {LOOKS} times meanwhile; try again")
+
+
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The results in order. After a failure nothing more is begun."""
     with ThreadPoolExecutor(THREADS) as pool:

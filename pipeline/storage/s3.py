@@ -22,12 +22,12 @@ class S3Bucket(ObjectBucket):
     Args:
         root: s3://bucket or s3://bucket/prefix. Nothing is connected before the first call.
         patience: how long every call may last.
-        pace: what keeps writes of the same object apart; Amazon asks for none.
     """
 
-    def __init__(self, root: str, *, patience: Patience | None = None, pace: Pace | None = None) -> None:
+    def __init__(self, root: str, *, patience: Patience | None = None) -> None:
         name, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
         if not _BUCKET.fullmatch(name):
             raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use s3://bucket or s3://bucket/prefix")
         objects = S3Objects(Connection(name, f"{prefix}/" if prefix else "", patience or Patience()))
-        super().__init__(objects, pace or Pace(0))
+        # Amazon asks for no pause between two writes of the same object.
+        super().__init__(objects, Pace(0))

@@ -23,6 +23,18 @@ _UNKNOWN_CALLER = (
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 )
+# What the policy must allow, by the operation that was refused: a condition and a copy read as well, and without
+# s3:ListBucket what is not there is refused.
+_RIGHTS = {
+    "AbortMultipartUpload": ["s3:AbortMultipartUpload"],
+    "CopyObject": ["s3:GetObject", "s3:PutObject"],
+    "DeleteObject": ["s3:GetObject", "s3:DeleteObject"],
+    "GetObject": ["s3:GetObject", "s3:ListBucket"],
+    "HeadObject": ["s3:GetObject", "s3:ListBucket"],
+    "ListMultipartUploads": ["s3:ListBucketMultipartUploads"],
+    "ListObjectsV2": ["s3:ListBucket"],
+    "PutObject": ["s3:GetObject", "s3:PutObject"],
+}
 _SAID = 300
 
 
@@ -42,7 +54,7 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Itera
     try:
         yield
     except ClientError as error:
-        raise _answered(error.response, what, bucket=bucket, since=since) from error
+        raise _answered(error.response, error.operation_name, what, bucket=bucket, since=since) from error
     except (HTTPClientError, IncompleteReadError, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
         raise _unanswered(what, _short(error), since=since) from error
     except BotoCoreError as error:
@@ -53,7 +65,7 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Itera
         raise StorageError(f"{what}: {_short(error)}") from error
 
 
-def _answered(response: dict[str, Any], what: str, *, bucket: str, since: float) -> StorageError:
+def _answered(response: dict[str, Any], operation: str, what: str, *, bucket: str, since: float) -> StorageError:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code = str(response.get("Error", {}).get("Code", ""))
     said = _short(f"{code or status}: {response.get('Error', {}).get('Message', '')}")
@@ -63,21 +75,21 @@ def _answered(response: dict[str, Any], what: str, *, bucket: str, since: float)
         return ChangedError(f"{what}: somebody else has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket":
         return MissingError(f"{what}: it does not exist")
-    return _refused(status, code, what, bucket=bucket, said=said)
-
-
-def _refused(status: int, code: str, what: str, *, bucket: str, said: str) -> StorageError:
-    name = bucket.removeprefix("s3://")
     if code == "NoSuchBucket":
-        return StorageError(
-            f"{what}: the bucket s3://{name.partition('/')[0]} does not exist; create it, or correct UNDERSTUDY_ROOT"
-        )
-    if status == HTTPStatus.UNAUTHORIZED or code in _UNKNOWN_CALLER:
+        name = bucket.removeprefix("s3://").partition("/")[0]
+        return StorageError(f"{what}: the bucket s3://{name} does not exist; create it, or correct UNDERSTUDY_ROOT")
+    # Denied by another service than S3: the role that the caller should have is not for it.
+    no_role = status == HTTPStatus.FORBIDDEN and operation not in _RIGHTS
+    if status == HTTPStatus.UNAUTHORIZED or code in _UNKNOWN_CALLER or no_role:
         return _unknown_caller(what, said)
+    return _refused(status, operation, what, bucket=bucket, said=said)
+
+
+def _refused(status: int, operation: str, what: str, *, bucket: str, said: str) -> StorageError:
     if status == HTTPStatus.FORBIDDEN:
         return StorageError(
-            f"{what}: permission denied; grant this caller s3:GetObject, s3:PutObject and s3:DeleteObject on "
-            f"arn:aws:s3:::{name}/* and s3:ListBucket on arn:aws:s3:::{name.partition('/')[0]} (S3 said: {said})"
+            f"{what}: permission denied; grant this caller {_rights(operation, bucket)}; docs/storage.md has the whole "
+            f"policy (S3 said: {said})"
         )
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return StorageError(
@@ -85,6 +97,14 @@ def _refused(status: int, code: str, what: str, *, bucket: str, said: str) -> St
             f"stores have it (S3 said: {said})"
         )
     return StorageError(f"{what}: it was refused (S3 said: {said})")
+
+
+def _rights(operation: str, bucket: str) -> str:
+    name = bucket.removeprefix("s3://")
+    return " and ".join(
+        f"{right} on arn:aws:s3:::{name.partition('/')[0] if right.startswith('s3:List') else f'{name}/*'}"
+        for right in _RIGHTS[operation]
+    )
 
 
 def _unanswered(what: str, said: str, *, since: float) -> UnansweredError:

@@ -20,6 +20,7 @@ from pipeline.storage.objects import (
     Generation,
     Listed,
     in_parallel,
+    never_at_rest,
 )
 from pipeline.storage.s3_connection import Connection
 from pipeline.storage.sums import FileSum, crc32c_of, sum_of, sum_of_file
@@ -95,13 +96,13 @@ class S3Objects:
         # A name that ends with a slash is a folder someone made by hand.
         return {each["Key"].removeprefix(prefix): each["ETag"] for each in objects if not each["Key"].endswith("/")}
 
-    def sum(self, key: str, listed: Listed, *, looks: int = LOOKS) -> FileSum:
-        try:
-            return sum_of(self._pieces(key, listed))
-        except ChangedError:
-            if looks == 1:
-                raise
-            return self.sum(key, self._seen(key), looks=looks - 1)
+    def sum(self, key: str, listed: Listed) -> FileSum:
+        for _ in range(LOOKS):
+            try:
+                return sum_of(self._pieces(key, listed))
+            except ChangedError:
+                listed = self._seen(key)
+        raise never_at_rest(key)
 
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
         failures = in_parallel(lambda key: self._uploaded(key, files[key]), files)
@@ -160,20 +161,18 @@ class S3Objects:
             # Removed since it was listed.
             return None
 
-    def _seen(self, key: str, *, looks: int = LOOKS) -> Listed:
+    def _seen(self, key: str) -> Listed:
         """What S3 knows of the object as it is now; a listing has no checksums."""
-        answer = self._at.ask(
-            "look at", key, lambda client: client.head_object(**self._at.place(key), ChecksumMode="ENABLED")
-        )
-        seen = Listed(answer["ETag"], answer["ContentLength"], _crc32c(answer))
-        if seen.crc32c:
-            return seen
-        try:
-            return replace(seen, crc32c=sum_of(self._pieces(key, seen)).crc32c)
-        except ChangedError:
-            if looks == 1:
-                raise
-            return self._seen(key, looks=looks - 1)
+        for _ in range(LOOKS):
+            answer = self._at.ask(
+                "look at", key, lambda client: client.head_object(**self._at.place(key), ChecksumMode="ENABLED")
+            )
+            seen = Listed(answer["ETag"], answer["ContentLength"], _crc32c(answer))
+            if seen.crc32c:
+                return seen
+            with suppress(ChangedError):
+                return replace(seen, crc32c=sum_of(self._pieces(key, seen)).crc32c)
+        raise never_at_rest(key)
 
     def _pieces(self, key: str, listed: Listed) -> Iterator[bytes]:
         """All of the object in this generation; each piece is tried again by itself."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import google_crc32c
 
@@ -30,6 +31,13 @@ class FileSum:
     crc32c: str
 
 
+class Checked(Protocol):
+    """A file whose checksum is known: one that was read, or one that a store has listed."""
+
+    @property
+    def crc32c(self) -> str: ...
+
+
 class Summing:
     """A sum that grows with every piece; also a writable stream, for libraries that want to write somewhere."""
 
@@ -51,6 +59,11 @@ class Summing:
 def crc32c_of(content: bytes) -> str:
     """As `FileSum` has it."""
     return _shown(google_crc32c.value(content))
+
+
+def checksums_of(files: Mapping[str, Checked]) -> dict[str, str]:
+    """The CRC32C of each file, by its name."""
+    return {name: each.crc32c for name, each in files.items()}
 
 
 def _shown(crc32c: int) -> str:

@@ -1,7 +1,7 @@
 """An S3 store for tests: moto, a program that speaks Amazon's protocol.
 
-`s3_store` and `s3_bucket` are fixtures: a test module that wants them imports them. While a store is in use, the
-standard variables of Amazon's libraries point at it.
+`s3_store`, `s3_bucket` and `proxy` are fixtures: a test module that wants them imports them. While a store is in use,
+the standard variables of Amazon's libraries point at it.
 """
 
 import itertools
@@ -9,12 +9,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.object_storage import wait_until_it_listens
+from tests.storage.fault_proxy import FaultProxy
 
 VARIABLE = "AWS_ENDPOINT_URL"
 CREDENTIALS = {
@@ -45,14 +47,7 @@ class S3Store:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 60
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None, "the S3 store ended by itself"
-            assert time.monotonic() < deadline, "the S3 store did not start in time"
-            time.sleep(0.05)
+        wait_until_it_listens(self._process, self.port)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -113,3 +108,13 @@ def s3_bucket(s3_store: S3Store) -> Iterator[S3TestBucket]:
     made = s3_store.bucket()
     yield made
     made.close()
+
+
+@pytest.fixture
+def proxy(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """Whoever connects to the store while a test runs comes through here."""
+    made = FaultProxy(s3_store)
+    made.start()
+    monkeypatch.setenv(VARIABLE, made.endpoint)
+    yield made
+    made.stop()

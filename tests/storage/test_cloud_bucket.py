@@ -108,28 +108,6 @@ def test_without_credentials_it_says_how_to_get_some(monkeypatch: pytest.MonkeyP
         CloudBucket("gs://some-bucket", patience=SHORT).read("a")
 
 
-def test_a_prefix_is_a_world_of_its_own(bucket: GoogleBucket) -> None:
-    whole, below = (CloudBucket(bucket.uri(key), patience=SHORT) for key in ("", "models"))
-    below.create("runs/a.json", b"a")
-
-    assert b"a" == whole.read("models/runs/a.json")
-    assert ["runs"] == whole.names("models")
-    assert [] == whole.names("runs")
-    assert ["a.json"] == below.names("runs")
-
-
-def test_a_folder_made_by_hand_is_no_file(cloud: CloudBucket, bucket: GoogleBucket, tmp_path: Path) -> None:
-    """Google's console makes an empty object whose name ends with a slash."""
-    cloud.upload(written(tmp_path / "model", MODEL), "runs/model")
-    for key in ("runs/", "runs/model/", "runs/model/variables/", "serve/1/"):
-        bucket.write(key, b"")
-    cloud.copy("runs/model", "serve/1", expected=sums(MODEL))
-
-    assert sums(MODEL) == cloud.sums("runs/model")
-    assert sums(MODEL) == cloud.sums("serve/1")
-    assert ["model"] == cloud.names("runs")
-
-
 def test_a_large_file_is_read_back_in_pieces(bucket: GoogleBucket, proxy: FaultProxy, tmp_path: Path) -> None:
     """Whatever its size, no more than a piece of it is in memory."""
     model = written(tmp_path / "model", {"variables": os.urandom(2 * PIECE + 1)})

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +21,10 @@ import pytest
 from pipeline.errors import DamagedError, MissingError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK, sum_of
+from tests.object_storage import Bucket as GoogleBucket
 from tests.object_storage import ObjectStore, store
 from tests.storage.kinds import MODEL, Kind, cloud, local, memory, s3, sums, written
-from tests.storage.s3_store import S3Store, s3_store
+from tests.storage.s3_store import S3Store, S3TestBucket, s3_store
 
 __all__ = ["s3_store", "store"]
 
@@ -34,6 +37,27 @@ NEIGHBOUR = "serve/digits/12"
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Remote:
+    """A bucket in an object store: ours below any prefix of it, and what other tools do to it."""
+
+    kind: Callable[[str], Kind]
+    tools: GoogleBucket | S3TestBucket
+
+    def opened(self, prefix: str = "") -> Bucket:
+        return self.kind(self.tools.uri(prefix)).opened()
+
+
+@contextmanager
+def remote_in(store: str, request: pytest.FixtureRequest) -> Iterator[Remote]:
+    """A new one; the store's own fixture is asked for only now, so that no other store is started."""
+    kind, fixture = {"cloud": (cloud, "store"), "s3": (s3, "s3_store")}[store]
+    objects: ObjectStore | S3Store = request.getfixturevalue(fixture)
+    tools = objects.bucket()
+    yield Remote(kind, tools)
+    tools.close()
+
+
 @pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix", "s3", "s3 with a prefix"])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "local":
@@ -41,11 +65,15 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     elif request.param == "memory":
         yield memory()
     else:
-        opened, store = (s3, "s3_store") if request.param.startswith("s3") else (cloud, "store")
-        objects: ObjectStore | S3Store = request.getfixturevalue(store)
-        made = objects.bucket()
-        yield opened(made.uri("a/prefix" if "prefix" in request.param else ""))
-        made.close()
+        store, _, prefix = request.param.partition(" with ")
+        with remote_in(store, request) as made:
+            yield made.kind(made.tools.uri("a/prefix" if prefix else ""))
+
+
+@pytest.fixture(params=["cloud", "s3"])
+def remote(request: pytest.FixtureRequest) -> Iterator[Remote]:
+    with remote_in(request.param, request) as made:
+        yield made
 
 
 @pytest.fixture
@@ -461,6 +489,29 @@ def test_tidying_leaves_every_object(served: Bucket) -> None:
     assert [] == served.tidy(older_than=tomorrow, dry_run=False)
     assert b"one" == served.read(CONFIG)
     assert sums(MODEL) == served.sums(SERVED)
+
+
+def test_a_prefix_is_a_world_of_its_own(remote: Remote) -> None:
+    whole, below = remote.opened(), remote.opened("models")
+    below.create("runs/a.json", b"a")
+
+    assert b"a" == whole.read("models/runs/a.json")
+    assert ["runs"] == whole.names("models")
+    assert [] == whole.names("runs")
+    assert ["a.json"] == below.names("runs")
+
+
+def test_a_folder_made_by_hand_is_no_file(remote: Remote, model: Path) -> None:
+    """The stores' consoles make an empty object whose name ends with a slash."""
+    bucket = remote.opened()
+    bucket.upload(model, STAGED)
+    for key in ("runs/", f"{STAGED}/", f"{STAGED}/variables/", f"{SERVED}/"):
+        remote.tools.write(key, b"")
+    bucket.copy(STAGED, SERVED, expected=sums(MODEL))
+
+    assert sums(MODEL) == bucket.sums(STAGED)
+    assert sums(MODEL) == bucket.sums(SERVED)
+    assert ["digits"] == bucket.names("runs")
 
 
 def there(bucket: Bucket, key: str) -> bool:

@@ -1,8 +1,9 @@
 """S3 that refuses, loses or breaks off: what is said afterwards is true. More of this is in `test_faults`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ from tests.storage.fault_proxy import (
     s3_refused,
 )
 from tests.storage.kinds import MODEL, SHORT, sums, written
-from tests.storage.s3_store import VARIABLE, S3Store, S3TestBucket, s3_bucket, s3_store
+from tests.storage.s3_store import VARIABLE, S3Store, S3TestBucket, proxy, s3_bucket, s3_store
 
-__all__ = ["s3_bucket", "s3_store"]
+__all__ = ["proxy", "s3_bucket", "s3_store"]
 
 WRITE = "PUT /"
 READ = "GET /"
@@ -37,15 +38,6 @@ MAY_PASS = pytest.mark.parametrize(
     [s3_refused(503, "SlowDown"), s3_refused(409, "ConditionalRequestConflict"), lost_before, lost_after],
     ids=["503", "409", "lost before", "lost after"],
 )
-
-
-@pytest.fixture
-def proxy(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    made = FaultProxy(s3_store)
-    made.start()
-    monkeypatch.setenv(VARIABLE, made.endpoint)
-    yield made
-    made.stop()
 
 
 @pytest.fixture
@@ -184,24 +176,71 @@ def test_permissions_that_are_gone_are_told_at_once(
     for request in (WRITE, REMOVE):
         proxy.inject(s3_refused(403, "AccessDenied", "not authorized"), request=request)
     proxy.seen.clear()
+    objects = rf"on arn:aws:s3:::{s3_bucket.name}/\*"
 
-    refusals: list[Callable[[], bool]] = [
-        lambda: s3.create(ENTRY, b"entry"),
-        lambda: s3.replace(CONFIG, b"new", instead_of=b"old"),
-        lambda: s3.copy(STAGED, SERVED, expected=sums(MODEL)),
-        lambda: s3.remove(STAGED),
+    refusals: list[tuple[str, Callable[[], bool]]] = [
+        ("s3:PutObject", lambda: s3.create(ENTRY, b"entry")),
+        ("s3:PutObject", lambda: s3.replace(CONFIG, b"new", instead_of=b"old")),
+        ("s3:PutObject", lambda: s3.copy(STAGED, SERVED, expected=sums(MODEL))),
+        ("s3:DeleteObject", lambda: s3.remove(STAGED)),
     ]
-    for ask in refusals:
+    for right, ask in refusals:
         with pytest.raises(
             StorageError,
-            match=rf"permission denied; grant this caller s3:GetObject, .* arn:aws:s3:::{s3_bucket.name}/\* and "
-            rf"s3:ListBucket on arn:aws:s3:::{s3_bucket.name} .*AccessDenied: not authorized",
+            match=rf"permission denied; grant this caller s3:GetObject {objects} and {right} {objects}; "
+            r"docs/storage\.md has the whole policy .*AccessDenied: not authorized",
         ):
             ask()
 
     assert 2 + (len(MODEL) - 1) == len([each for each in proxy.seen if each.startswith(WRITE)])
     assert 1 == len([each for each in proxy.seen if each.startswith(REMOVE)])
     assert sums(MODEL) == s3.sums(STAGED)
+
+
+@pytest.mark.parametrize(
+    ("request_", "right"),
+    [
+        ("GET /{bucket}?uploads", "s3:ListBucketMultipartUploads on arn:aws:s3:::{bucket};"),
+        (REMOVE, r"s3:AbortMultipartUpload on arn:aws:s3:::{bucket}/models/\*;"),
+    ],
+    ids=["list", "abort"],
+)
+def test_tidying_names_the_right_that_it_lacks(
+    s3_bucket: S3TestBucket, proxy: FaultProxy, request_: str, right: str
+) -> None:
+    """Nothing else needs it, so whoever lacks it has all the others."""
+    s3_bucket.client.create_multipart_upload(Bucket=s3_bucket.name, Key="models/runs/a")
+    s3 = S3Bucket(s3_bucket.uri("models"), patience=SHORT)
+    proxy.inject(s3_refused(403, "AccessDenied"), request=request_.format(bucket=s3_bucket.name))
+
+    with pytest.raises(StorageError, match=f"grant this caller {right.format(bucket=s3_bucket.name)} docs/storage.md"):
+        s3.tidy(older_than=datetime.now(UTC) + timedelta(days=1), dry_run=False)
+
+
+def test_a_read_that_is_refused_may_lack_the_right_to_list(
+    s3: S3Bucket, s3_bucket: S3TestBucket, proxy: FaultProxy
+) -> None:
+    """Without it Amazon refuses to say that something is not there."""
+    proxy.inject(s3_refused(403, "AccessDenied"), request=READ)
+
+    with pytest.raises(StorageError, match=rf"/\* and s3:ListBucket on arn:aws:s3:::{s3_bucket.name}; docs/storage.md"):
+        s3.read(ENTRY)
+
+
+def test_a_role_that_is_not_for_the_caller_is_no_matter_of_the_bucket(
+    s3: S3Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """F38: it is another service that refuses, before the bucket is asked for anything."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("a pod's")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/understudy")
+    proxy.inject(s3_refused(403, "AccessDenied"), request="POST /")
+
+    with pytest.raises(StorageError, match=r"no valid AWS credentials; .* give the pod's service account a role"):
+        s3.read(ENTRY)
+    assert ["POST /"] == proxy.seen
 
 
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "ExpiredToken", "SignatureDoesNotMatch"])
