@@ -16,7 +16,7 @@ from pipeline.records import GateRecord, ProbeSet, SnapshotRecord, SpecRecord, T
 from pipeline.release.journal import Event, History
 from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.sums import FileSum, require_equal
+from pipeline.storage.sums import FileSum, checksums_of, require_equal
 
 
 class Manifest(BaseModel):
@@ -151,20 +151,27 @@ class Manifests:
         return manifest
 
     def look_over(self, version: int, history: History) -> None:
-        """The same by the checksums the storage keeps: as good against accidents, and quick in a bucket of any size.
-
-        Anybody can make a file with a given CRC32C, so where signatures are asked for, every byte is read all the same.
+        """The same as `require_intact` does it: quick in a bucket of any size, where no signatures are asked for.
 
         Raises:
             DamagedError: a file is not what was approved; names each.
             MissingError: there is no manifest or there are no files.
         """
+        self.require_intact(self.folder(version, history), self.read(version, history))
+
+    def require_intact(self, folder: str, manifest: Manifest) -> None:
+        """Hold a folder against a manifest by the checksums the storage keeps, which is good against accidents.
+
+        Anybody can make a file with a given CRC32C, so where signatures are asked for, every byte is read all the same.
+
+        Raises:
+            DamagedError: a file is not what was approved; names each.
+            MissingError: there is no such folder.
+        """
         if self.signatures.demanded:
-            self.verify(version, history)
-            return
-        folder = self.folder(version, history)
-        expected = {name: each.crc32c for name, each in self.read(version, history).files.items()}
-        require_equal(self._bucket.checksums(folder), expected, folder=folder)
+            require_equal(self._bucket.sums(folder), manifest.files, folder=folder)
+        else:
+            require_equal(self._bucket.checksums(folder), checksums_of(manifest.files), folder=folder)
 
 
 def _sha256(text: str) -> str:

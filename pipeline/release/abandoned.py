@@ -49,6 +49,10 @@ def stopped_promotion(history: History) -> str | None:
     What a person decided is not among them: only replicas can end a roll-back.
     """
     move = unconfirmed_move(history)
+    if move and move.event is Event.REISSUED:
+        # It tells nothing of why its model serves. A promotion was confirmed before; then nothing of it is left.
+        move = history.of_model(move.version, Event.PROMOTED, Event.ROLLED_BACK)
+        move = move if move and move.event is Event.ROLLED_BACK else None
     if move is None or move.run_key.startswith(ROLLBACK_KIND):
         return None
     version = move.version if move.event is Event.PROMOTED else history.state.leaving

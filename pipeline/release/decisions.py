@@ -103,11 +103,14 @@ def reissue(history: History, *, version: int, reason: str) -> Change | None:
 
     In the latest roll-out that is what every server takes up, whatever it makes of the old number: one that could not
     load it once will not try again, and one that is held up by a load that fails takes the new one next. Once; if that
-    does not help either, a person must look.
+    does not help either, a person must look. Nor for a promotion that stopped half-way: its own run must be able to
+    undo it.
     """
     state = history.state
     last = history.last_move(version)
     if state.serving != version or state.candidate is not None or (last and last.event is Event.REISSUED):
+        return None
+    if is_half_promoted(history):
         return None
     return Change(
         Event.REISSUED, state.next_version, reason, transitions.reissue(state), copy_of=history.original(version)
@@ -159,14 +162,14 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
     """A run takes back only what it has done itself, and nothing that was confirmed or that a person has decided."""
     if history.of_version(version, Event.EXPOSED) is None:
         raise DeclinedError(f"v{version} was never on a replica; there is nothing to take back")
-    if history.of_version(version, Event.CONFIRMED):
+    if history.of_model(version, Event.CONFIRMED):
         raise DeclinedError(f"v{version} was promoted and confirmed; use rollback to leave it")
-    moved = history.of_version(version, Event.EXPOSED, *GIVEN_TRAFFIC)
+    moved = history.of_model(version, Event.EXPOSED, *GIVEN_TRAFFIC)
     if moved and moved.run_key != run_key:
         raise DeclinedError(
             f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
         )
-    if history.state.pinned == version:
+    if history.state.pinned is not None and history.is_same_model(history.state.pinned, version):
         raise DeclinedError(f"v{version} is pinned; use rollback to leave it")
 
 

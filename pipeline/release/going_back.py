@@ -6,7 +6,7 @@ from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release import state as transitions
 from pipeline.release.decisions import ROLLBACK_KIND, is_half_promoted
 from pipeline.release.journal import GIVEN_TRAFFIC, Change, Event, History
-from pipeline.release.state import resident
+from pipeline.release.state import State, resident
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,26 @@ def _asked_for(history: History, wish: Wish, *, dark: bool) -> list[int]:
         return [begun.version]
     if wish.to == "previous":
         then = history.until(wish.seen).state
-        if not dark and then.candidate is not None and then.serving is not None:
-            return [then.serving]  # users see the candidate, and what was before it is what serves
+        if not dark and then.candidate is not None:
+            return [_before_the_first_proof(history, then)]
         return _previous(history, wish.seen)
     version = int(wish.to)
     if not history.has_served(version):
         raise BadInputError(f"v{version} has never served; {_choices(history)}")
     return [version]
+
+
+def _before_the_first_proof(history: History, then: State) -> int:
+    """Users see the candidate, and what was before it is what serves."""
+    if then.serving is not None:
+        return then.serving
+    assert then.candidate is not None, "there is a candidate that users see"
+    exposed = history.of_version(then.candidate, Event.EXPOSED)
+    run_key = exposed.run_key if exposed else "its run"
+    raise BadInputError(
+        f"v{then.candidate} is the first version, being proven, and there is nothing to go back to; to take it away "
+        f"all the same: `withdraw --run {run_key}`"
+    )
 
 
 def next_step(
@@ -94,8 +107,7 @@ def next_step(
     _require_files(history, target)
     at_hand = (loaded and target in resident(state)) or not dark
     if state.leaving is not None and not (at_hand and state.leaving == target):
-        told = f"a newer roll-back, to v{target}, does not wait for it"
-        return Change(Event.WITHDRAWN, state.leaving, told, transitions.withdraw(state, state.leaving))
+        return _let_go(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
     if at_hand:
         after = transitions.roll_back(state, target, previous=history.good_before(target))
         return Change(Event.ROLLED_BACK, target, wish.reason, after)
@@ -114,8 +126,6 @@ def give_up(history: History, *, target: int, reason: str) -> Change | None:
 def let_go(history: History, *, target: int, reason: str) -> Change | None:
     """Every replica answers from the target: the version it left goes.
 
-    For good, unless it is the older of the two: then a person has undone a roll-back, and said nothing against it.
-
     Raises:
         DeclinedError: another decision has been taken, and what leaves is its to say.
     """
@@ -124,7 +134,14 @@ def let_go(history: History, *, target: int, reason: str) -> Change | None:
         raise DeclinedError(f"this roll-back went to v{target}; {_last_move(history)}")
     if leaving is None:
         return None
-    event = Event.RELEASED if history.is_older(leaving, target) else Event.WITHDRAWN
+    return _let_go(history, leaving, reason=reason)
+
+
+def _let_go(history: History, leaving: int, *, reason: str) -> Change:
+    """For good, unless what serves is newer: then a person has undone a roll-back, and said nothing against it."""
+    serving = history.state.serving
+    undone = serving is not None and history.is_older(leaving, serving)
+    event = Event.RELEASED if undone else Event.WITHDRAWN
     return Change(event, leaving, reason, transitions.withdraw(history.state, leaving))
 
 

@@ -185,6 +185,11 @@ class History:
         """Every good version promoted before `version` first was, the last of them first."""
         return [v for v in reversed(self._promoted_before(version)) if self.was_good(v)]
 
+    def all_good_after(self, version: int | None) -> list[int]:
+        """Every good version first promoted after `version` was, the last of them first."""
+        before = {*self._promoted_before(version), *([] if version is None else [self.original(version)])}
+        return [v for v in reversed(self._promoted) if v not in before and self.was_good(v)]
+
     def is_older(self, version: int, than: int) -> bool:
         """Whether a version was first promoted before another."""
         return self.original(version) in self._promoted_before(than)

@@ -5,17 +5,16 @@ version is kept where no server looks; what lies below the base path is a copy, 
 """
 
 import logging
-from collections.abc import Mapping
 
 from pipeline import layout
 from pipeline.errors import DamagedError, MissingError, StorageError
-from pipeline.manifest import Manifests
+from pipeline.manifest import Manifest, Manifests
 from pipeline.release import config
 from pipeline.release.journal import History, Journal
 from pipeline.release.state import State, below_base_path, newest
 from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.sums import FileSum, checksums_of
+from pipeline.storage.sums import MARK
 from serving.replica import Replica
 
 log = logging.getLogger(__name__)
@@ -51,33 +50,38 @@ class Latest:
         return None
 
     def place(self, history: History) -> None:
-        """What is missing comes first, and what is too much goes only once the highest number is there.
+        """What serves and what is being proven comes first, then what is too much goes, then the way back comes.
 
-        So the base path is never empty while anything serves, nor ever shows a number that nobody should take up. From
-        the lowest to the highest, so that no server loads one that goes next.
+        So the base path is never empty while anything serves, nor ever shows a number that nobody should take up; and
+        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it.
         """
-        wanted = below_base_path(history.state)
+        state = history.state
+        wanted = below_base_path(state)
         found = self._found(history)
-        there = [version for version in wanted if self._put(version, history, found=version in found)]
+        needed = [version for version in wanted if version in (state.serving, state.candidate)]
+        there = [version for version in needed if self._put(version, history, found=version in found)]
         if wanted and wanted[-1] not in there:
             log.error("v%d is not below the base path, so whatever is there stays", wanted[-1])
             return
+        # From the lowest to the highest, so that no server loads one that goes next.
         for version in sorted(found.difference(wanted)):
             self._take_away(version)
+        for version in set(wanted).difference(needed):
+            self._put_way_back(version, history, found=version in found)
 
     def problems(self, history: History) -> list[str]:
         wanted, found = below_base_path(history.state), self._numbers()
         told = []
         for version in wanted:
             try:
-                expected = self._manifests.read(version, history).files
+                manifest = self._manifests.read(version, history)
             except (DamagedError, MissingError) as error:
                 told.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
                 continue
             folder = layout.version(self._model, version)
             if version not in found:
                 told.append(f"{folder} is missing, and servers look there: run `reconcile`")
-            elif not self._is_complete(folder, expected):
+            elif not self._is_complete(folder, manifest):
                 told.append(
                     f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
                     f"version, and back to it, which puts the approved files there"
@@ -98,26 +102,36 @@ class Latest:
             StorageError: the journal knows nothing of one of them.
         """
         found = self._numbers()
-        unknown = sorted(number for number in found if number >= history.state.next_version)
-        if unknown:
-            raise StorageError(
-                f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; the "
-                f"journal knows no such number: restore its lost entries, or remove what a hand has put there. Until "
-                f"then no verb moves anything"
-            )
+        if any(number >= history.state.next_version for number in found):
+            # Maybe a colleague's, who has taken a number since.
+            unknown = sorted(number for number in found if number >= self._journal.read().state.next_version)
+            if unknown:
+                raise StorageError(
+                    f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; "
+                    f"the journal knows no such number: restore its lost entries, or remove what a hand has put there. "
+                    f"Until then no verb moves anything"
+                )
         return found
 
     def _put(self, version: int, history: History, *, found: bool) -> bool:
-        """Whether a version is complete below the base path, after putting it there where it is not."""
+        """Whether servers find a version that they can load, after putting it there where it is missing.
+
+        Where nobody knows any more what its files should be, those that are there must do: they are what serves, and
+        to wait for better ones would leave users with what was withdrawn.
+        """
         if found and version in self._seen_complete:
             return True
         target = layout.version(self._model, version)
         try:
-            expected = self._manifests.read(version, history).files
-            there = (found and self._is_complete(target, expected)) or self._bucket.copy(
+            manifest = self._manifests.read(version, history)
+        except (DamagedError, MissingError) as error:
+            log.error("nobody knows what the files of v%d should be: %s", version, error)
+            return found and MARK in self._bucket.names(target)
+        try:
+            there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
                 self._manifests.folder(version, history),
                 target,
-                expected=expected,
+                expected=manifest.files,
                 still=lambda: version in below_base_path(self._journal.read().state),
             )
         except (DamagedError, MissingError) as error:
@@ -128,8 +142,18 @@ class Latest:
             self._seen_complete.add(version)
         return there
 
-    def _is_complete(self, folder: str, expected: Mapping[str, FileSum]) -> bool:
-        return self._bucket.checksums(folder) == checksums_of(expected)
+    def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
+        try:
+            self._put(version, history, found=found)
+        except StorageError as error:
+            log.error("v%d, the way back, is not below the base path yet: %s", version, error)
+
+    def _is_complete(self, folder: str, manifest: Manifest) -> bool:
+        try:
+            self._manifests.require_intact(folder, manifest)
+        except DamagedError:
+            return False
+        return True
 
     def _take_away(self, version: int) -> None:
         self._seen_complete.discard(version)

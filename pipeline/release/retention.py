@@ -126,8 +126,11 @@ def _roles(state: State) -> Iterator[tuple[int, str]]:
 
 
 def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
+    """Before what serves; and where that is an older version again, also those that came after it."""
     for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
         yield version, f"number {place} of the last {keep} good ones"
+    for version in history.all_good_after(history.state.serving)[:keep]:
+        yield version, "good, and newer than what serves"
 
 
 def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:

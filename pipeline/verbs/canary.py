@@ -4,7 +4,7 @@ import statistics
 from functools import partial
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
 from pipeline.manifest import golden_digest
 from pipeline.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
 from pipeline.release import decisions, holds
@@ -74,8 +74,9 @@ def _baseline(context: Context, serving: int) -> BaselineRecord:
     """What the version that serves answers, asked before the candidate takes its place; once for a run.
 
     Raises:
-        CouldNotTellError: not every replica answers from it.
+        CouldNotTellError: not every replica answers from it, or its files are not those to come back to.
     """
+    _require_way_back(context, serving)
     kept = context.records.find(BaselineRecord)
     if kept is not None:
         return kept
@@ -100,3 +101,14 @@ def _baseline(context: Context, serving: int) -> BaselineRecord:
             latency_ms=statistics.median(report.latency_ms for report in reports),
         )
     )
+
+
+def _require_way_back(context: Context, serving: int) -> None:
+    """Nobody is given to users whose place what serves now could not take again."""
+    try:
+        context.manifests.look_over(serving, context.journal.read())
+    except (DamagedError, MissingError) as error:
+        raise CouldNotTellError(
+            f"v{serving}, which serves and would come back if the candidate is bad, cannot be trusted, so nothing was "
+            f"exposed: {error}"
+        ) from error

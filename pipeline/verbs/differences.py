@@ -172,7 +172,7 @@ def _of_files(bucket: BucketFound) -> list[str]:
 def _of_name(name: str, history: History) -> str | None:
     """What is wrong with a name beside the versions; servers read more of them as numbers than we write."""
     version = layout.version_number(name)
-    if version is not None and history.of_version(version, Event.CLAIMED):
+    if version is not None and history.of_version(version, Event.CLAIMED, Event.REISSUED):
         return None
     if version is not None:
         return (

@@ -6,7 +6,7 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError
-from pipeline.release import holds
+from pipeline.release import going_back, holds
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.validation import require_reason
@@ -28,7 +28,9 @@ def pin(context: Context, wish: Wish) -> History:
     require_reason(wish.reason, of="a pin")
     version = int(wish.to)
     rule = partial(holds.pin, version=version, reason=wish.reason)
-    if not _serves(context, version):
+    history = require_released(context)
+    seen_by_users = going_back.unproven(history, wish) if not context.rollout.placement.dark else None
+    if not _serves(context, version) or seen_by_users is not None:
         try:
             rollback(context, wish)
         except CouldNotTellError:
@@ -36,6 +38,24 @@ def pin(context: Context, wish: Wish) -> History:
                 context.journal.decide(rule)
             raise
     return context.journal.decide(rule)
+
+
+def require_released(context: Context) -> History:
+    """The history, before a person's word is added to it: of a model that exists, and whole.
+
+    A word that followed a lost end would take the numbers of lost entries, which could not be restored then.
+
+    Raises:
+        BadInputError: there is no such model in this bucket.
+        StorageError: the bucket refused, or the journal has lost its end.
+    """
+    history = context.rollout.settle()
+    if not history.entries and context.rollout.config() is None:
+        raise BadInputError(
+            f"there is no model {context.model!r} in {context.bucket.uri()}: correct the name, see UNDERSTUDY_ROOT, or "
+            f"`init` it first"
+        )
+    return history
 
 
 def _serves(context: Context, version: int) -> bool:
@@ -47,9 +67,11 @@ def freeze(context: Context, *, until: str, reason: str) -> History:
     """Let nothing be promoted until a moment.
 
     Raises:
-        BadInputError: no reason, or no moment that is still to come; nothing was changed.
+        BadInputError: no reason, no such model, or no moment that is still to come; nothing was changed.
+        StorageError: the bucket refused, or the journal has lost its end.
     """
     require_reason(reason, of="a freeze")
+    require_released(context)
     now = context.clock.now()
     return context.journal.decide(partial(holds.freeze, until=moment(until, now=now), reason=reason, now=now))
 
@@ -58,9 +80,11 @@ def unfreeze(context: Context, *, reason: str) -> History:
     """Let promotions go on, whatever held them: a pin, a freeze, or both.
 
     Raises:
-        BadInputError: no reason; nothing was changed.
+        BadInputError: no reason, or no such model; nothing was changed.
+        StorageError: as `freeze`.
     """
     require_reason(reason, of="unfreeze")
+    require_released(context)
     return context.journal.decide(partial(holds.unfreeze, reason=reason))
 
 

@@ -6,13 +6,16 @@ from pipeline.context import Context
 from pipeline.release import tombstones
 from pipeline.release.journal import History
 from pipeline.validation import require_reason
+from pipeline.verbs.holding import require_released
 
 
 def readmit(context: Context, *, version: int, reason: str) -> History:
     """Let the model of a withdrawn version be published again, under a new number.
 
     Raises:
-        BadInputError: no reason, or the version is not withdrawn; nothing was changed.
+        BadInputError: no reason, no such model, or the version is not withdrawn; nothing was changed.
+        StorageError: the bucket refused, or the journal has lost its end.
     """
     require_reason(reason, of="readmit")
+    require_released(context)
     return context.journal.decide(partial(tombstones.readmit, version=version, reason=reason))

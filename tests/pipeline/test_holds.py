@@ -118,7 +118,7 @@ class TestRules:
         assert 1 == len(holds.in_force(history, now=CHRISTMAS - timedelta(seconds=1)))
         assert [] == holds.in_force(history, now=CHRISTMAS)
 
-    def test_unfreeze_ends_both_and_twice_is_once(self, releases: Releases) -> None:
+    def test_unfreeze_ends_pin_and_freeze_and_twice_is_once(self, releases: Releases) -> None:
         pinned(releases, 2)
         frozen(releases)
         history, again = unfrozen(releases), unfrozen(releases)
@@ -139,7 +139,7 @@ class TestRules:
         with pytest.raises(DeclinedError, match=told):
             releases.journal("retrain-3").decide(rule)
 
-    def test_that_is_said_also_where_the_run_would_decline_because_of_it(self, releases: Releases) -> None:
+    def test_a_run_is_told_of_the_pin_also_where_it_would_decline_because_of_it(self, releases: Releases) -> None:
         """It was compared with what the pin has left."""
         releases.roll_back(1, "rollback-6")
         pinned(releases, 1)
@@ -151,7 +151,7 @@ class TestRules:
         with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
             releases.journal("retrain-3").decide(holds.unless_held(claim("retrain-3", serving=1), now=NOW))
 
-    def test_what_was_done_before_is_done(self, releases: Releases) -> None:
+    def test_a_claim_that_was_made_before_a_freeze_stands(self, releases: Releases) -> None:
         releases.publish("retrain-3")
         history = frozen(releases)
 
@@ -186,14 +186,14 @@ class TestMoments:
             (NOW + timedelta(days=3), "3d"),
         ],
     )
-    def test_are_written_as_people_write_them(self, expected: datetime, text: str) -> None:
+    def test_moments_are_written_as_people_write_them(self, expected: datetime, text: str) -> None:
         assert expected == moment(text, now=NOW)
         assert UTC is moment(text, now=NOW).tzinfo
 
     @pytest.mark.parametrize(
         "text", ["", "soon", "3", "3w", "-3d", "24.12.2026", "2026-13-01", "9" * 30 + "d", "9999-12-31T23:00-10:00"]
     )
-    def test_that_are_none_are_refused_with_what_would_be_one(self, text: str) -> None:
+    def test_what_is_no_moment_is_refused_with_what_would_be_one(self, text: str) -> None:
         with pytest.raises(BadInputError, match=re.escape(f"{text!r} is no moment; give one like 2026-12-24")):
             moment(text, now=NOW)
 
@@ -209,7 +209,7 @@ def released(world: World) -> World:
 class TestRuns:
     @pytest.mark.parametrize("hold", [lambda world: pin_in(world, 1), freeze_in], ids=["pin", "freeze"])
     @pytest.mark.parametrize("steps", [["publish"], ["publish", "canary"], ["publish", "canary", "promote"]])
-    def test_on_their_way_decline_and_give_their_candidate_up(
+    def test_runs_on_their_way_decline_and_give_their_candidate_up(
         self, released: World, hold: Callable[[World], History], steps: list[str]
     ) -> None:
         *before, last = steps
@@ -223,7 +223,7 @@ class TestRuns:
         assert (1, None) == (released.history().state.serving, released.history().state.candidate)
         assert [1, 1] == released.answering()
 
-    def test_that_have_promoted_confirm_it_all_the_same(self, released: World) -> None:
+    def test_a_run_that_has_promoted_confirms_it_although_frozen(self, released: World) -> None:
         for verb in ("publish", "canary"):
             released.run(verb, "retrain-2")
         begin_promotion(released, "retrain-2")
@@ -234,7 +234,7 @@ class TestRuns:
         assert released.history().is_confirmed(2)
         assert [2, 2] == released.answering()
 
-    def test_go_on_when_a_person_has_let_go(self, released: World) -> None:
+    def test_runs_go_on_when_a_person_has_ended_the_freeze(self, released: World) -> None:
         freeze_in(released)
         unfreeze(released.context("unfreeze-8"), reason="it is over")
         for verb in ("publish", "canary", "promote"):
@@ -244,14 +244,14 @@ class TestRuns:
 
 
 class TestPin:
-    def test_of_what_serves_is_an_entry_and_nothing_else(self, released: World) -> None:
+    def test_a_pin_of_what_serves_is_an_entry_and_nothing_else(self, released: World) -> None:
         before = released.history().seq
         pin_in(released, 1)
         pin_in(released, 1, "rollback-8")
 
         assert [(Event.PINNED, 1)] == released.events(after=before)
 
-    def test_of_another_version_rolls_back_to_it_first(self, released: World) -> None:
+    def test_a_pin_of_another_version_rolls_back_to_it_first(self, released: World) -> None:
         released.release("retrain-3")
         before = released.history().seq
         pin_in(released, 1)
@@ -260,7 +260,7 @@ class TestPin:
         assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1), (Event.PINNED, 1)] == events
         assert [1, 1] == released.answering()
 
-    def test_holds_also_where_a_replica_has_not_followed(self, released: World) -> None:
+    def test_a_pin_holds_also_where_a_replica_has_not_followed(self, released: World) -> None:
         released.release("retrain-3")
         released.follow_seconds = 1.0
         released.replicas[1].stop()
@@ -270,7 +270,7 @@ class TestPin:
         assert (1, 1) == (released.history().state.serving, released.history().state.pinned)
 
     @pytest.mark.parametrize(("version", "told"), [(2, "v2 has never served"), (9, "v9 has never served")])
-    def test_of_what_has_never_served_is_refused(self, released: World, version: int, told: str) -> None:
+    def test_a_pin_of_what_has_never_served_is_refused(self, released: World, version: int, told: str) -> None:
         released.run("publish", "retrain-2")
         before = released.history().seq
 
@@ -280,7 +280,7 @@ class TestPin:
 
 
 class TestFreeze:
-    def test_stops_no_roll_back(self, released: World) -> None:
+    def test_a_freeze_stops_no_roll_back(self, released: World) -> None:
         released.release("retrain-3")
         freeze_in(released)
         released.roll_back("previous")
@@ -290,7 +290,7 @@ class TestFreeze:
 
 
 class TestStatus:
-    def test_says_who_holds_promotions_and_finds_nothing_wrong_with_it(self, released: World) -> None:
+    def test_status_says_who_holds_promotions_and_finds_nothing_wrong_with_it(self, released: World) -> None:
         pin_in(released, 1)
         freeze_in(released)
         address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in released.replicas)}
@@ -305,7 +305,7 @@ class TestStatus:
         assert re.search(r"^v1 is pinned, by ann since .* UTC: an incident$", table, re.MULTILINE)
         assert re.search(r"^promotions are frozen until .* UTC, by ann since .* UTC: Christmas$", table, re.MULTILINE)
 
-    def test_does_not_show_a_freeze_that_is_over(self, released: World) -> None:
+    def test_status_does_not_show_a_freeze_that_is_over(self, released: World) -> None:
         freeze_in(released)
 
         assert 1 == len(status(coming(released, "status-0")).holds)
@@ -332,6 +332,18 @@ class TestByHand:
         assert [Event.PINNED, Event.FROZEN, Event.UNFROZEN] == events
 
     @pytest.mark.parametrize(
+        "words",
+        [["pin", "--to", "2"], ["freeze", "--until", "3d"], ["unfreeze"], ["readmit", "--version", "2"]],
+        ids=lambda words: words[0],
+    )
+    def test_a_word_about_a_model_that_was_never_there_is_refused(self, tmp_path: Path, words: list[str]) -> None:
+        done = pipeline(tmp_path, *words, "--reason", "why")
+
+        assert 1 == done.returncode
+        assert "there is no model 'digits' in" in done.stderr
+        assert [] == list((tmp_path / "bucket").rglob("*.json"))
+
+    @pytest.mark.parametrize(
         ("told", "words"),
         [
             ("a pin needs a reason", ["pin", "--to", "2"]),
@@ -342,7 +354,7 @@ class TestByHand:
             ("v9 has never served", ["pin", "--to", "9", "--reason", "why"]),
         ],
     )
-    def test_what_cannot_be_changes_nothing(
+    def test_a_hold_that_cannot_be_changes_nothing(
         self, releases: Releases, tmp_path: Path, told: str, words: list[str]
     ) -> None:
         before = releases.history().seq

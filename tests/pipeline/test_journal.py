@@ -382,6 +382,23 @@ def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases)
         )
 
 
+def test_an_older_version_that_a_newer_roll_back_does_not_wait_for_stays_good(releases: Releases) -> None:
+    for key in ("retrain-1", "retrain-2", "retrain-3"):
+        releases.release(key)
+    releases.roll_back(1, "rollback-4")
+    for loaded in (False, True):  # nobody confirms that v1 was left for v3
+        undone = releases.journal("rollback-5").decide(
+            lambda h, loaded=loaded: next_step(h, wish=releases.wish("rollback-5", "3"), target=3, loaded=loaded)  # type: ignore[misc]
+        )
+    assert (3, 1) == (undone.state.serving, undone.state.leaving)
+    newer = releases.journal("rollback-6").decide(
+        lambda h: next_step(h, wish=releases.wish("rollback-6", "2"), target=2, loaded=False)
+    )
+
+    assert (Event.RELEASED, 1) == (newer.entries[-1].event, newer.entries[-1].version)
+    assert newer.was_good(1)
+
+
 def test_an_older_roll_back_does_not_give_up_a_newer_one(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)

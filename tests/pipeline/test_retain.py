@@ -103,6 +103,14 @@ class Releases(Dated):
         gate = GateRecord(verdict=PASS, serving_version=None, at=self.clock.now())
         RunRecords(self.memory, MODEL, run_key).finish(gate)
 
+    def lose_last_entry(self) -> None:
+        folder = layout.journal(MODEL)
+        keys = [f"{folder}/{name}" for name in self.below(folder)]
+        contents = self.memory.read_all(keys)
+        self.memory.remove(folder)
+        for key, content in zip(keys[:-1], contents[:-1], strict=True):
+            self.memory.create(key, content)
+
     def retain(self, policy: RetentionPolicy = POLICY, *, run_key: str = "retain-1", dry_run: bool = False) -> Retained:
         return retain(self.context(run_key), policy, dry_run=dry_run)
 
@@ -227,9 +235,7 @@ def test_names_that_the_journal_does_not_know_are_told_and_left_alone(releases: 
 
 
 def test_a_journal_that_has_lost_its_end_lets_nothing_go(releases: Releases) -> None:
-    seq = releases.history().seq
-    lost = layout.entry(MODEL, seq)
-    releases.memory._objects.pop(lost)
+    releases.lose_last_entry()
     with pytest.raises(StorageError, match="entries are lost"):
         releases.retain()
 
@@ -428,6 +434,7 @@ def test_a_roll_back_under_way_is_finished_after_a_retention(world: World) -> No
 
 
 def test_many_at_once_beside_a_release(world: World) -> None:
+    """Whoever comes after the promotion of v5 lets v3 go as well, for v4 is the way back by then."""
     world.release_three()
     world.release("retrain-4")
     problems: list[BaseException] = []
@@ -448,8 +455,10 @@ def test_many_at_once_beside_a_release(world: World) -> None:
     assert [] == problems
     assert 5 == version
     assert [5, 5] == world.answering()
-    retired = [entry.versions for entry in world.history().entries if entry.event is Event.RETIRED]
-    assert [1, 2] == sorted(number for versions in retired for number in versions)
+    context, history = world.context("look-1"), world.history()
+    assert [4, 5] == [context.manifests.verify(version, history).version for version in (4, 5)]
+    retired = sorted(number for entry in history.entries if entry.event is Event.RETIRED for number in entry.versions)
+    assert retired in ([1, 2], [1, 2, 3])
 
 
 def test_leftovers_of_dead_processes_go_by_their_age(world: World) -> None:
@@ -479,10 +488,10 @@ def released(folder: Path) -> History:
     """Three versions by the rules, as they are after a month; their files are not there."""
     made = Dated(folder / "aside")
     made.release_weekly(3)
-    for key in sorted(made.memory._objects):
-        path = folder / "bucket" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(made.memory.read(key))
+    journal = folder / "bucket" / layout.journal(MODEL)
+    journal.mkdir(parents=True)
+    for name in made.memory.names(layout.journal(MODEL)):
+        (journal / name).write_bytes(made.memory.read(f"{layout.journal(MODEL)}/{name}"))
     for version in (1, 2, 3):
         target = folder / "bucket" / layout.version(MODEL, version)
         target.mkdir(parents=True)

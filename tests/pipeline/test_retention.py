@@ -90,6 +90,16 @@ def test_what_serves_stays_and_the_good_ones_before_it(past: Dated, keep: int, e
     assert expected == past.staying(keep=keep, days=0)
 
 
+def test_after_a_roll_back_to_an_older_version_the_good_ones_that_came_after_it_stay(past: Dated) -> None:
+    past.release_weekly(5)
+    past.roll_back(2, "rollback-6")  # v5 is withdrawn by that
+    past.days(30)
+
+    assert [1, 2, 4] == past.staying(keep=1, days=0)
+    assert [1, 2, 3, 4] == past.staying(keep=3, days=0)
+    assert ("good, and newer than what serves",) == past.plan(keep=1, days=0)[4].why
+
+
 def test_bad_ones_are_no_ways_back_and_do_not_count(past: Dated) -> None:
     past.release_weekly(3)
     past.roll_back(2, "rollback-1")

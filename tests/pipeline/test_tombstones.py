@@ -59,7 +59,7 @@ class TestRefused:
             releases.publish("retrain-3", WRONG)
         assert before == releases.history().seq
 
-    def test_nor_is_it_exposed_under_a_number_it_had_before(self, releases: Releases) -> None:
+    def test_a_withdrawn_model_is_not_exposed_under_a_number_it_had_before(self, releases: Releases) -> None:
         """Two runs that overlap may have published one model when the canary of the first finds it wrong."""
         first, second = releases.publish("retrain-3", "d"), releases.publish("retrain-4", "d")
         releases.expose("retrain-3", first)
@@ -68,7 +68,7 @@ class TestRefused:
         with pytest.raises(FailedError, match="the model is that of v3"):
             releases.expose("retrain-4", second)
 
-    def test_nor_promoted(self, releases: Releases) -> None:
+    def test_a_withdrawn_model_is_not_promoted_under_a_number_it_had_before(self, releases: Releases) -> None:
         first, second = releases.publish("retrain-3", "d"), releases.publish("retrain-4", "d")
         releases.expose("retrain-3", first)
         releases.expose("retrain-4", second)
@@ -77,7 +77,7 @@ class TestRefused:
         with pytest.raises(FailedError, match="the model is that of v3"):
             releases.promote("retrain-4", second)
 
-    def test_what_a_roll_back_has_left_is_withdrawn_as_well(self, releases: Releases) -> None:
+    def test_a_model_that_a_roll_back_has_left_gets_no_new_number(self, releases: Releases) -> None:
         releases.release("retrain-3", "d")
         releases.roll_back(1, "rollback-4")
 
@@ -97,13 +97,21 @@ class TestRefused:
         with pytest.raises(DeclinedError, match="the model is that of v1, which serves; nothing to release"):
             releases.publish("retrain-3", RIGHT)
 
-    def test_also_under_the_number_it_was_reissued_with(self, releases: Releases) -> None:
+    def test_a_model_that_serves_under_a_reissued_number_is_nothing_to_release(self, releases: Releases) -> None:
         releases.journal("reconcile-1").decide(lambda h: decisions.reissue(h, version=1, reason="a replica is stuck"))
 
         with pytest.raises(DeclinedError, match="the model is that of v3, which serves"):
             releases.publish("retrain-4", RIGHT)
 
-    def test_claims_that_are_older_than_digests_say_nothing(self, tmp_path: Path) -> None:
+    def test_a_model_that_was_withdrawn_under_a_reissued_number_gets_no_new_one(self, releases: Releases) -> None:
+        releases.release("retrain-3", "digest of another model")
+        releases.journal("reconcile-4").decide(lambda h: decisions.reissue(h, version=3, reason="a replica is stuck"))
+        releases.roll_back(1, "rollback-5")
+
+        with pytest.raises(FailedError, match="the model is that of v4, which ann withdrew"):
+            releases.publish("retrain-6", "digest of another model")
+
+    def test_claims_that_are_older_than_digests_withdraw_no_model(self, tmp_path: Path) -> None:
         old = Releases(tmp_path / "old")
         old.release("retrain-1")
         old.release("retrain-2")
@@ -113,7 +121,7 @@ class TestRefused:
 
 
 class TestReadmitted:
-    def test_a_model_gets_a_new_number_and_its_version_stays_withdrawn(self, releases: Releases) -> None:
+    def test_a_readmitted_model_gets_a_new_number_and_its_version_stays_withdrawn(self, releases: Releases) -> None:
         history = let_in(releases, 2)
 
         assert (Event.READMITTED, 2, "the probes were wrong") == (
@@ -125,10 +133,10 @@ class TestReadmitted:
         assert 3 == releases.publish("retrain-3", WRONG)
         assert not releases.history().was_good(2)
 
-    def test_twice_is_once(self, releases: Releases) -> None:
+    def test_readmitting_twice_is_once(self, releases: Releases) -> None:
         assert let_in(releases, 2).seq == let_in(releases, 2).seq
 
-    def test_a_model_that_is_withdrawn_again_is_refused_again(self, releases: Releases) -> None:
+    def test_a_readmitted_model_that_is_withdrawn_again_is_refused_again(self, releases: Releases) -> None:
         let_in(releases, 2)
         withdraw(releases, "retrain-3", WRONG)
 
@@ -137,7 +145,7 @@ class TestReadmitted:
         let_in(releases, 3)
         assert 4 == releases.publish("retrain-4", WRONG)
 
-    def test_one_word_is_enough_for_a_model_that_had_two_numbers(self, releases: Releases) -> None:
+    def test_one_readmission_is_enough_for_a_model_that_had_two_numbers(self, releases: Releases) -> None:
         first, second = releases.publish("retrain-3", "d"), releases.publish("retrain-4", "d")
         for run_key, version in (("retrain-3", first), ("retrain-4", second)):
             releases.expose(run_key, version)
@@ -147,7 +155,7 @@ class TestReadmitted:
 
         assert second + 1 == releases.publish("retrain-5", "d")
 
-    def test_a_roll_back_to_a_withdrawn_version_is_a_person_s_word_too(self, releases: Releases) -> None:
+    def test_a_roll_back_to_a_withdrawn_version_readmits_its_model(self, releases: Releases) -> None:
         releases.release("retrain-3", "d")
         releases.roll_back(1, "rollback-4")
         releases.roll_back(3, "rollback-5")
@@ -162,7 +170,7 @@ class TestReadmitted:
             (9, "there is no v9; withdrawn last: v2"),
         ],
     )
-    def test_only_what_was_withdrawn_can_be(self, releases: Releases, version: int, told: str) -> None:
+    def test_only_what_was_withdrawn_can_be_readmitted(self, releases: Releases, version: int, told: str) -> None:
         with pytest.raises(BadInputError, match=told):
             let_in(releases, version)
 

@@ -1,5 +1,6 @@
 """A bucket that has lost or spoilt something, and clocks that do not agree: what is refused, and what goes on."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from pipeline.release import decisions
 from pipeline.release.going_back import Wish, next_step
 from pipeline.release.journal import Event, Journal
 from pipeline.storage.local import LocalBucket
+from pipeline.verbs.holding import freeze, pin, unfreeze
+from pipeline.verbs.readmit import readmit
 from pipeline.verbs.rollback import rollback, wish_for
 from pipeline.verbs.without_bucket import move_label
 from tests.pipeline.test_journal import PASS
@@ -33,6 +36,26 @@ def test_a_journal_that_has_lost_its_end_moves_nothing(world: World) -> None:
     lost.write_bytes(content)
 
     assert seq == world.context("init-0").rollout.settle().seq
+
+
+def test_no_word_of_a_person_takes_the_number_of_a_lost_entry(world: World) -> None:
+    """Else it could not be restored any more, and after some words nobody would notice the loss."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    seq = world.history().seq
+    (world.bucket / layout.entry(MODEL, seq)).unlink()
+    context = world.context("freeze-1")
+    words: list[Callable[[], object]] = [
+        lambda: freeze(context, until="3d", reason="Christmas"),
+        lambda: unfreeze(context, reason="it is over"),
+        lambda: readmit(context, version=1, reason="the probes were wrong"),
+        lambda: pin(world.context("rollback-1"), wish_for(context, to="2", reason="an incident", asked_at=None)),
+    ]
+    for word in words:
+        with pytest.raises(StorageError, match=f"renders journal entry {seq}, and the journal ends at {seq - 1}"):
+            word()
+
+    assert seq - 1 == world.history().seq
 
 
 def test_a_bucket_that_is_not_there_is_not_an_empty_one(world: World) -> None:
