@@ -12,8 +12,15 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
 - **`gate` and all that follows skipped, the run green**: the candidate is not good enough and nothing was published.
   The reasons are in the log of `gate`. To publish all the same, trigger a run with *Publish although the gate says no*
   and a note that says why.
-- **`canary` or `promote` skipped**: another version began to serve meanwhile, and the candidate is withdrawn. Trigger a
-  new run; it is compared with the version that serves now.
+- **`publish`, `canary` or `promote` skipped**: the log says which of three.
+    - *Pinned* or *frozen*: a person holds promotions. When that is over, or was ended by `python -m pipeline unfreeze
+      --model <name> --reason "..."`, trigger a new run.
+    - Another version began to serve meanwhile. Trigger a new run; it is compared with the version that serves now.
+    - The model is that of the version that serves: there is nothing to release.
+
+  A candidate that was on the replicas is gone again.
+- **`publish` red, the model was withdrawn before**: the very same model was refused or taken back. If that was wrong:
+  `python -m pipeline readmit --model <name> --version <N> --reason "..."`, then clear the task.
 - **`canary` or `promote` red, `withdraw` green**: a replica did not answer as it must, and what served before serves.
   The log of the red task names the replica and the numbers. Mend that, then trigger a new run.
 - **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
@@ -60,8 +67,10 @@ def retrain(spec: ModelSpec) -> DAG:
             execution_timeout=timedelta(hours=2),
         )
         gate = verb("gate", spec, "Is the candidate good enough? Skipped means no; the log has the reasons.")
-        publish = verb("publish", spec, "Claims a version number and writes the files where servers find them.")
-        canary = verb("canary", spec, "Loads the candidate without traffic on every replica and questions each.")
+        publish = verb("publish", spec, "Claims a version number and stores the files under it, complete and verified.")
+        canary = verb(
+            "canary", spec, "Loads the candidate on every replica, dark where the roll-out can, and questions each."
+        )
         promote = verb("promote", spec, "Moves traffic and waits until every replica answers from the new version.")
         announce = announcement(spec)
         withdraw = verb(

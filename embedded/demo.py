@@ -11,8 +11,8 @@ from rich.text import Text
 from embedded import promises
 from embedded.settings import StackSettings
 from embedded.stage import Damager, Stage, say, set_up
+from embedded.stories import Story, story_of
 from embedded.traffic import Traffic
-from embedded.ways import Way, way_of
 from pipeline.records import GateRecord
 from pipeline.release.journal import Event
 from pipeline.spec import load_spec
@@ -28,19 +28,19 @@ def run(settings: StackSettings) -> int:
     """Tell the story; 0 if everything happened as it should."""
     began = time.monotonic()
     stage = set_up(settings)
-    way = way_of(stage)
+    story = story_of(stage)
     _begin_where_a_newcomer_begins(stage)
     first = _first_release(stage)
     images = [base64.b64decode(golden.image) for golden in stage.probes(first).golden]
     rollout = stage.context.rollout
     with Traffic(rollout.fleet, settings.model, images, label=rollout.placement.label) as traffic:
         for epochs in BETTER:
-            _better_candidate(stage, way, traffic, epochs)
+            _better_candidate(stage, story, traffic, epochs)
         _worse_candidate(stage)
-        _damaged_candidate(stage, way, traffic)
-        _roll_back(stage, way, traffic, to="previous", reason="demo: the newest version is suspected")
-        _roll_back(stage, way, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
-    _nobody_noticed(stage, way, traffic)
+        _damaged_candidate(stage, story, traffic)
+        _roll_back(stage, story, traffic, to="previous", reason="demo: the newest version is suspected")
+        _roll_back(stage, story, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
+    _nobody_noticed(stage, story, traffic)
     _end(stage, seconds=time.monotonic() - began)
     return 0 if all(scene.held for scene in stage.scenes) else 1
 
@@ -68,13 +68,13 @@ def _first_release(stage: Stage) -> int:
     return promoted.version
 
 
-def _better_candidate(stage: Stage, way: Way, traffic: Traffic, epochs: int) -> None:
+def _better_candidate(stage: Stage, story: Story, traffic: Traffic, epochs: int) -> None:
     before, sent = stage.history().state.serving, traffic.sent
     done = stage.run(stage.retrain_dag, _form(stage, epochs, f"trained for {epochs} epochs"))
     promoted = done.entry(Event.PROMOTED)
     held, told = False, f"run {done.state}, nothing promoted"
     if promoted:
-        early = way.early(promises.unproven(traffic.of(promoted.version), stage.history()))
+        early = story.early(promises.unproven(traffic.of(promoted.version), stage.history()))
         accuracies = f"accuracy {stage.accuracy(before):.3f} -> {stage.accuracy(promoted.version):.3f}"
         told = f"{accuracies} in {done.seconds:.0f} s, {traffic.sent - sent} requests meanwhile{early.told}"
         held = early.held
@@ -96,12 +96,12 @@ def _worse_candidate(stage: Stage) -> None:
     )
 
 
-def _damaged_candidate(stage: Stage, way: Way, traffic: Traffic) -> None:
+def _damaged_candidate(stage: Stage, story: Story, traffic: Traffic) -> None:
     damager = Damager(stage.settings.logs / "damage.log")
 
     def damage_when_verified() -> None:
         published = stage.await_entry(Event.PUBLISHED)
-        at = way.damage(published)
+        at = story.damage(published)
         damager.damage(at.folder, where=at.where, when=at.when)
         say(f"the weights of v{published.version} have been rewritten behind everyone's back")
 
@@ -113,25 +113,25 @@ def _damaged_candidate(stage: Stage, way: Way, traffic: Traffic) -> None:
         stage.scene("a damaged candidate is withdrawn", held=False, told=f"run {done.state}, nothing withdrawn")
         return
     caught = [reason for reason in withdrawn.verdict.reasons if "golden" in reason] if withdrawn.verdict else []
-    met = way.met(traffic, bad=withdrawn, good=before, caught=len(caught))
+    met = story.met(traffic, bad=withdrawn, good=before, caught=len(caught))
     stage.scene(
-        f"v{withdrawn.version}, damaged after its last check, is {way.caught} and withdrawn",
+        f"v{withdrawn.version}, damaged after its last check, is {story.caught} and withdrawn",
         held=met.held and done.state == "failed" and stage.history().state.serving == before,
         told=f"run {done.state}; {'; '.join(caught) or 'not caught'}; {met.told}",
     )
 
 
-def _roll_back(stage: Stage, way: Way, traffic: Traffic, *, to: str, reason: str) -> None:
+def _roll_back(stage: Stage, story: Story, traffic: Traffic, *, to: str, reason: str) -> None:
     left = stage.history().state.serving
     done = stage.run("rollback", _wish(stage, to, reason))
     moved = done.entry(Event.ROLLED_BACK)
     if moved is None or left is None:
         stage.scene(f"roll-back to {to}", held=False, told=f"run {done.state}, no roll-back in the journal")
         return
-    bound = way.lag(moved.version)
+    bound = story.lag(moved.version)
     time.sleep(bound)  # an answer the old version might still give is heard
     late = promises.seconds_after(moved.at, traffic.of(left))
-    how = way.went_back(moved, done.entry(Event.EXPOSED), resident=to == "previous")
+    how = story.went_back(moved, done.entry(Event.EXPOSED), resident=to == "previous")
     stage.scene(
         f"roll-back to {to}: v{left} -> v{moved.version}, by {moved.actor}",
         held=how.held and done.state == "success" and late <= bound,
@@ -140,16 +140,16 @@ def _roll_back(stage: Stage, way: Way, traffic: Traffic, *, to: str, reason: str
     )
 
 
-def _nobody_noticed(stage: Stage, way: Way, traffic: Traffic) -> None:
+def _nobody_noticed(stage: Stage, story: Story, traffic: Traffic) -> None:
     history, answering = stage.history(), stage.context.rollout.placement.answering
-    strays = promises.strays(traffic.answers, promises.spans(history, answering, way.lag))
-    unproven = way.overall(promises.unproven(traffic.answers, history))
+    strays = promises.strays(traffic.answers, promises.spans(history, answering, story.lag))
+    unproven = story.overall(promises.unproven(traffic.answers, history))
     answers = ", ".join(f"v{version} {count}" for version, count in traffic.versions().items())
     told = f"{traffic.sent} requests, {len(traffic.failures)} failed, {unproven}: {answers}"
     if strays:
         told += f"; {len(strays)} from versions that should not have answered any more, or not yet"
     stage.scene(
-        way.promise,
+        story.promise,
         held=traffic.sent > 0 and not traffic.failures and not strays,
         told="; first failure: ".join([told, *traffic.failures[:1]]),
     )

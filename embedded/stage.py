@@ -104,11 +104,12 @@ class Stage:
 
     def load_seconds(self, version: int) -> float:
         """How long a version took to load when it was proven; the longest there was, where it was not."""
-        known = {
-            each: found.load_seconds or 0.0
-            for each in range(1, self.history().state.next_version)
-            if (records := self.context.records_of(each, self.history())) and (found := records.find(CanaryRecord))
-        }
+        history, known = self.history(), dict[int, float]()
+        for each in range(1, history.state.next_version):
+            records = self.context.records_of(each, history)
+            proven = records.find(CanaryRecord) if records else None
+            if proven:
+                known[each] = proven.load_seconds or 0.0
         return known.get(version, max(known.values(), default=0.0))
 
     def accuracy(self, version: int | None) -> float:

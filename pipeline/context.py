@@ -94,13 +94,12 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
     bucket, clock = ports.bucket, ports.clock
     journal = Journal(bucket, model, run_key=run_key, actor=settings.actor, clock=clock)
     signatures = Signatures(bucket, model, signing_key=settings.signing_key, verifying_key=settings.verifying_key)
-    placement: Placement
-    if settings.rollout == "latest":
-        manifests = Manifests(bucket, model, folder=layout.published, signatures=signatures)
-        placement = Latest(model, bucket, journal, manifests)
-    else:
-        manifests = Manifests(bucket, model, signatures=signatures)
-        placement = Pinned(model, bucket.uri(layout.versions(model)))
+    latest = settings.rollout == "latest"
+    folder = layout.published if latest else layout.version
+    manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
+    placement: Placement = (
+        Latest(model, bucket, journal, manifests) if latest else Pinned(model, bucket.uri(layout.versions(model)))
+    )
     return Context(
         settings=settings,
         model=model,

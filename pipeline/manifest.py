@@ -85,13 +85,13 @@ class Manifests:
         bucket: Bucket,
         model: str,
         *,
-        folder: Callable[[str, int], str] = layout.version,
-        signatures: Signatures | None = None,
+        folder: Callable[[str, int], str],
+        signatures: Signatures,
     ) -> None:
         self._bucket = bucket
         self._model = model
         self._folder = folder
-        self.signatures = signatures or Signatures(bucket, model)
+        self.signatures = signatures
 
     def folder(self, version: int, history: History) -> str:
         """Where the files of a version lie for good."""

@@ -64,7 +64,7 @@ class GatePolicy(_Frozen):
 
 
 class CanaryPolicy(_Frozen):
-    """What every replica must show while the candidate is dark."""
+    """What every replica must show of the candidate before it is promoted."""
 
     golden: Annotated[int, Field(ge=1, le=500)] = 20
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001

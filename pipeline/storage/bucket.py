@@ -97,7 +97,8 @@ class Bucket(Protocol):
 
         Stopped half-way and repeated, it finishes. On a disk the folder goes at once. An object store has no such
         step: there what somebody has written since this call looked stays. Whoever may copy to `key` at the same time
-        must ask, by `still`, what the remover has written down before: the copy uses files that are about to go.
+        must ask afterwards, or by `still`, what the remover has written down before: the copy may use files that are
+        about to go.
 
         Args:
             key: the folder.

@@ -17,7 +17,7 @@ def publish(context: Context) -> PublishRecord:
     """Claim a number, write its manifest, copy the model, prove the copy, and say so in the journal.
 
     A copy that overlaps, or that comes after a crash at any of these, finds this run's claim and ends with the same
-    number and the same bytes. Servers are told nothing yet: their config does not name the version.
+    number and the same bytes. Servers know nothing of it yet.
 
     Raises:
         BadInputError: it is to be signed and cannot be; nothing was changed.
@@ -39,6 +39,7 @@ def publish(context: Context) -> PublishRecord:
         )
         history = context.journal.decide(holds.unless_held(rule, now=context.clock.now()))
     except DeclinedError as declined:
+        context.mirror_refusal("declined by publish")
         return PublishRecord(outcome="declined", reason=str(declined), version=0)
     version = history.version_of(context.run_key)
     assert version is not None, "decide() returns a history that holds the claim"

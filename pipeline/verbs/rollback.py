@@ -72,21 +72,27 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
         told = f"v{target} is serving already; nothing to move"
         left = going_back.unfinished(history)
         return target, f"{told} ({left})" if left else told
-    poll = context.settings.config_poll_seconds
-    words = f"{f'v{candidate}, being proven,' if candidate is not None else _served_by(history.state)} -> v{target}"
+    left = f"v{candidate}, being proven," if candidate is not None else _served_by(history.state)
+    words = f"{left} -> v{target}"
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    if not dark:
+    return target, f"{words}; {_forecast(context, target, history)}"
+
+
+def _forecast(context: Context, target: int, history: History) -> str:
+    """What has to happen until every replica answers from the target, and how long that takes."""
+    poll = context.settings.config_poll_seconds
+    if not context.rollout.placement.dark:
         took = _load_seconds(context, target, history)
-        return target, f"{words}; every replica sees it within a poll, and loads it: about {took:.0f} s"
+        return f"every replica sees it within a poll, and loads it: about {took:.0f} s"
     loaded = context.rollout.is_loaded_somewhere(target)
     if loaded is None:
-        return target, f"{words}; no replica gives an answer, so it is written down for when they are back"
+        return "no replica gives an answer, so it is written down for when they are back"
     if loaded:
-        return target, f"{words}; it is in memory: one poll of the replicas' config, {poll:g} s"
+        return f"it is in memory: one poll of the replicas' config, {poll:g} s"
     took = _load_seconds(context, target, history)
-    return target, f"{words}; it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
+    return f"it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
 
 
 def rollback(context: Context, wish: Wish) -> RollbackRecord:
@@ -138,7 +144,8 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
 
 def _move(context: Context, wish: Wish, target: int) -> None:
     """Write and carry out one step after another until the label is on the target."""
-    nobody_answers, dark = False, context.rollout.placement.dark
+    dark = context.rollout.placement.dark
+    nobody_answers = False
     while True:
         loaded = context.rollout.is_loaded_somewhere(target) if dark else None
         step = partial(

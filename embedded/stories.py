@@ -30,7 +30,7 @@ class Damage:
     when: Path
 
 
-class Way(Protocol):
+class Story(Protocol):
     """One roll-out, in the words of the story.
 
     Attributes:
@@ -67,7 +67,7 @@ class Way(Protocol):
         """Of all answers, those from versions that were not promoted, or not yet."""
 
 
-class Dark:
+class PinnedStory:
     """The pinned roll-out: nobody meets a candidate, and what served before is in memory."""
 
     caught = "caught dark"
@@ -103,7 +103,7 @@ class Dark:
         return f"{len(unproven)} from unpromoted versions"
 
 
-class InTraffic:
+class LatestStory:
     """The latest roll-out: users meet a candidate while it is proven, and whatever answers next is loaded first."""
 
     caught = "caught in traffic"
@@ -158,6 +158,6 @@ class InTraffic:
         return True
 
 
-def way_of(stage: Stage) -> Way:
-    """The way of this stack's roll-out."""
-    return Dark(stage) if stage.context.rollout.placement.dark else InTraffic(stage)
+def story_of(stage: Stage) -> Story:
+    """That of this stack's roll-out."""
+    return PinnedStory(stage) if stage.context.rollout.placement.dark else LatestStory(stage)
