@@ -14,9 +14,10 @@ from pipeline.release import decisions, holds
 from pipeline.release.journal import Change, Event, History, Rule
 from pipeline.release.state import State
 from pipeline.verbs.holding import freeze, moment, pin, unfreeze
+from pipeline.verbs.publish import publish
 from pipeline.verbs.rollback import wish_for
 from pipeline.verbs.status import status
-from tests.half_way import HOURS, begin_promotion, coming
+from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.test_cli import line, pipeline
 from tests.pipeline.test_journal import PASS, Releases
 from tests.releases import World
@@ -222,6 +223,14 @@ class TestRuns:
                 released.run(last, "retrain-2")
         assert (1, None) == (released.history().state.serving, released.history().state.candidate)
         assert [1, 1] == released.answering()
+
+    def test_mlflow_hears_of_a_run_that_is_held_before_it_has_a_version(self, released: World) -> None:
+        freeze_in(released)
+        mlflow = registry()
+        declined = publish(coming(released, "retrain-2", mlflow=mlflow))
+
+        assert "declined" == declined.outcome
+        assert {"decision": "declined by publish"} == mlflow.runs[""]
 
     def test_a_run_that_has_promoted_confirms_it_although_frozen(self, released: World) -> None:
         for verb in ("publish", "canary"):
