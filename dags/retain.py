@@ -22,22 +22,20 @@ log of `retain`.
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG, Param
 
-from dags.steps import RETRY, run_key, step
+from dags.steps import RETRY, cron, run_key, step
 from pipeline.settings import load_settings
 from pipeline.spec import ModelSpec, load_all
 
 
 def retain(spec: ModelSpec) -> DAG:
     """The DAG of one model file."""
-    schedule = spec.retention.schedule
     with DAG(
         dag_id=f"retain_{spec.name}",
         description=f"Lets old versions and runs of {spec.name} go",
         doc_md=__doc__,
-        # No start_date: with one, a DAG that is unpaused is due at once.
-        schedule=CronTriggerTimetable(schedule, timezone="UTC") if schedule else None,
+        schedule=cron(spec.retention.schedule),
         catchup=False,
         max_active_runs=1,
         params={

@@ -32,9 +32,9 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, CronTriggerTimetable, Metadata, Param, chain, task
+from airflow.sdk import DAG, Asset, Metadata, Param, chain, task
 
-from dags.steps import RETRY, run_key, step
+from dags.steps import RETRY, cron, run_key, step
 from pipeline.settings import load_settings
 from pipeline.spec import ModelSpec, load_all
 
@@ -50,8 +50,7 @@ def retrain(spec: ModelSpec) -> DAG:
         dag_id=f"retrain_{spec.name}",
         description=spec.description,
         doc_md=__doc__,
-        # No start_date: with one, a DAG that is unpaused is due at once.
-        schedule=CronTriggerTimetable(spec.schedule, timezone="UTC") if spec.schedule else None,
+        schedule=cron(spec.schedule),
         catchup=False,
         max_active_runs=1,
         params=form(spec),

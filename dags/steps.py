@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -47,6 +48,11 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
 def run_key(kind: str) -> str:
     """The name of one run, as a template that can only become `<kind>-` and digits."""
     return kind + '-{{ dag_run.run_after.strftime("%Y%m%d%H%M%S%f") }}'
+
+
+def cron(schedule: str | None) -> CronTriggerTimetable | None:
+    """When a DAG runs by itself, in UTC. It needs no start_date: with one, a DAG that is unpaused is due at once."""
+    return CronTriggerTimetable(schedule, timezone="UTC") if schedule else None
 
 
 def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: Any) -> VerbOperator:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pipeline import layout
 from pipeline.context import Context
-from pipeline.errors import DamagedError
+from pipeline.errors import BadInputError, DamagedError
 from pipeline.progress import told
 from pipeline.records import NAMES
 from pipeline.release import config, retention
@@ -41,9 +41,12 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
     """Let go what nothing needs any more; a second one finds nothing to do.
 
     Raises:
+        BadInputError: the run key is not that of a retention; nothing was changed.
         StorageError: the bucket refused, or the journal has lost its end; whatever is retired by then is deleted by the
             next one.
     """
+    if not context.run_key.startswith(RETAIN_KIND):
+        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({RETAIN_KIND}...); leave --run out")
     history = context.journal.read()
     if not history.entries:
         log.info("nothing was ever released for %r in %s; nothing is touched", context.model, context.bucket.uri())

@@ -538,6 +538,7 @@ def test_the_form_of_the_dag_may_ask_for_a_dry_run(tmp_path: Path) -> None:
         ("the retention: days: Input should be greater than or equal to 0 (got -0.5)", ["--days", "-0.5"]),
         ("the retention: days: Input should be a finite number", ["--days", "nan"]),
         ("no model file", ["--model", "cats"]),
+        ("'rollback-5' is not the key of a retention (retain-...); leave --run out", ["--run", "rollback-5"]),
     ],
 )
 def test_bad_input_is_told_and_changes_nothing(tmp_path: Path, told: str, words: list[str]) -> None:
