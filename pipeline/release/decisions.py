@@ -169,7 +169,7 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
         raise DeclinedError(
             f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
         )
-    if history.state.pinned is not None and history.is_same_model(history.state.pinned, version):
+    if history.state.pinned == version:
         raise DeclinedError(f"v{version} is pinned; use rollback to leave it")
 
 

@@ -33,6 +33,7 @@ class Latest:
         self._journal = journal
         self._manifests = manifests
         self._seen_complete: set[int] = set()
+        self._complaints: set[str] = set()
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         top = newest(state)
@@ -49,25 +50,31 @@ class Latest:
         """Nothing can be handed to a server that asks its storage; a new number is what gets every one on its way."""
         return None
 
-    def place(self, history: History) -> None:
+    def place(self, history: History) -> StorageError | None:
         """What serves and what is being proven comes first, then what is too much goes, then the way back comes.
 
         So the base path is never empty while anything serves, nor ever shows a number that nobody should take up; and
-        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it.
+        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it. As long
+        as the version that should answer is not there, whatever is there stays.
         """
         state = history.state
         wanted = below_base_path(state)
         found = self._found(history)
         needed = [version for version in wanted if version in (state.serving, state.candidate)]
-        there = [version for version in needed if self._put(version, history, found=version in found)]
+        try:
+            there = [version for version in needed if self._put(version, history, found=version in found)]
+        except StorageError as error:
+            problem = f"v{wanted[-1]} should answer, and servers cannot find it"
+            self._complain(problem, error)
+            return StorageError(f"{problem}: {error}")
         if wanted and wanted[-1] not in there:
-            log.error("v%d is not below the base path, so whatever is there stays", wanted[-1])
-            return
+            return None
         # From the lowest to the highest, so that no server loads one that goes next.
         for version in sorted(found.difference(wanted)):
             self._take_away(version)
         for version in set(wanted).difference(needed):
             self._put_way_back(version, history, found=version in found)
+        return None
 
     def problems(self, history: History) -> list[str]:
         wanted, found = below_base_path(history.state), self._numbers()
@@ -85,6 +92,8 @@ class Latest:
                 told.append(
                     f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
                     f"version, and back to it, which puts the approved files there"
+                    if version == newest(history.state)
+                    else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
                 )
         return told + [
             f"{layout.version(self._model, version)} should be gone, and servers take the highest: run `reconcile`"
@@ -125,7 +134,7 @@ class Latest:
         try:
             manifest = self._manifests.read(version, history)
         except (DamagedError, MissingError) as error:
-            log.error("nobody knows what the files of v%d should be: %s", version, error)
+            self._complain(f"nobody knows what the files of v{version} should be", error)
             return found and MARK in self._bucket.names(target)
         try:
             there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
@@ -136,17 +145,38 @@ class Latest:
             )
         except (DamagedError, MissingError) as error:
             # Whoever asked goes on: a version that cannot be had must not stand in the way of going to another one.
-            log.error("v%d cannot be put below the base path: %s", version, error)
+            self._complain(f"v{version} cannot be put where servers look", error)
             return False
         if there:
             self._seen_complete.add(version)
         return there
 
     def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
+        """Nobody serves from it, so one that is damaged gives way to what was approved, before somebody needs it."""
         try:
+            if found and version not in self._seen_complete and self._can_be_mended(version, history):
+                self._bucket.remove(
+                    layout.version(self._model, version),
+                    still=lambda: newest(self._journal.read().state) != version,
+                )
+                log.warning("v%d, the way back, was damaged where servers look, and is put there anew", version)
             self._put(version, history, found=found)
         except StorageError as error:
-            log.error("v%d, the way back, is not below the base path yet: %s", version, error)
+            self._complain(f"v{version}, the way back, cannot be put where servers look", error)
+
+    def _can_be_mended(self, version: int, history: History) -> bool:
+        """Whether the copy is damaged, and what it is a copy of is not."""
+        manifest = self._manifests.read(version, history)
+        if self._is_complete(layout.version(self._model, version), manifest):
+            return False
+        self._manifests.look_over(version, history)
+        return True
+
+    def _complain(self, problem: str, error: StorageError) -> None:
+        """Once; a wait looks again and again."""
+        if problem not in self._complaints:
+            self._complaints.add(problem)
+            log.error("%s: %s", problem, error)
 
     def _is_complete(self, folder: str, manifest: Manifest) -> bool:
         try:

@@ -6,6 +6,7 @@
 
 from typing import Protocol
 
+from pipeline.errors import StorageError
 from pipeline.release import config
 from pipeline.release.healing import heal_if_stuck
 from pipeline.release.journal import History
@@ -41,8 +42,12 @@ class Placement(Protocol):
     def rendered(self, history: History) -> str:
         """The config that should lie in the bucket."""
 
-    def place(self, history: History) -> None:
+    def place(self, history: History) -> StorageError | None:
         """Make what servers find, beside the config, agree with the journal.
+
+        Returns:
+            What keeps the version that should answer from being found, as a full disk does. It bars nobody from
+            deciding for another version, or from making room.
 
         Raises:
             StorageError: the bucket refused; or it holds a version that the journal knows nothing of.
@@ -80,7 +85,7 @@ class Pinned:
         return config.render(model=self._model, base_path=self._base_path, state=history.state, seq=history.seq)
 
     def place(self, history: History) -> None:
-        """The config says it all."""
+        """There is nothing else that servers look at."""
 
     def problems(self, history: History) -> list[str]:  # noqa: ARG002 - the config says it all
         return []

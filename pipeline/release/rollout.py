@@ -44,6 +44,8 @@ class Rollout:
         self.fleet = fleet
         self._clock = clock
         self._settings = settings
+        # What keeps the version that should answer from being found.
+        self._unplaced: StorageError | None = None
 
     def settle(self, *, first: bool = False) -> History:
         """Make the config file, and what lies below the base path, agree with the last journal entry; that history.
@@ -65,7 +67,7 @@ class Rollout:
             if not (history.entries or (first and found is None)):
                 return history
             if history.entries:
-                self.placement.place(history)
+                self._unplaced = self.placement.place(history)
             wanted = self.rendered(history).encode()
             if found == wanted:
                 return history
@@ -162,7 +164,10 @@ class Rollout:
 
         def still_wanted() -> bool:
             now[:] = [self.settle().state]  # a slower writer may have left an older config, and died
-            return wanted(now[0])
+            still = wanted(now[0])
+            if still and self._unplaced:
+                raise self._unplaced
+            return still
 
         def heal(replica: Replica) -> None:
             done = self.placement.heal(replica, now[0])

@@ -63,7 +63,10 @@ def _expose(context: Context, version: int, *, compared_with: int | None) -> Jud
         context.journal.decide(rule)
         context.rollout.settle()
         return judge_dark(context, version, serving=compared_with)
-    rule(context.journal.read())  # who declines needs no baseline
+    history = context.journal.read()
+    rule(history)  # who declines needs no baseline
+    if compared_with is not None and history.state.candidate != version:
+        _require_way_back(context, compared_with)
     baseline = _baseline(context, compared_with) if compared_with is not None else None
     context.journal.decide(rule)
     context.rollout.settle()
@@ -74,9 +77,8 @@ def _baseline(context: Context, serving: int) -> BaselineRecord:
     """What the version that serves answers, asked before the candidate takes its place; once for a run.
 
     Raises:
-        CouldNotTellError: not every replica answers from it, or its files are not those to come back to.
+        CouldNotTellError: not every replica answers from it.
     """
-    _require_way_back(context, serving)
     kept = context.records.find(BaselineRecord)
     if kept is not None:
         return kept
@@ -104,7 +106,11 @@ def _baseline(context: Context, serving: int) -> BaselineRecord:
 
 
 def _require_way_back(context: Context, serving: int) -> None:
-    """Nobody is given to users whose place what serves now could not take again."""
+    """Nothing is given to users whose place what serves now could not take again.
+
+    Raises:
+        CouldNotTellError: its files are not those to come back to.
+    """
     try:
         context.manifests.look_over(serving, context.journal.read())
     except (DamagedError, MissingError) as error:

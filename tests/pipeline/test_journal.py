@@ -399,6 +399,31 @@ def test_an_older_version_that_a_newer_roll_back_does_not_wait_for_stays_good(re
     assert newer.was_good(1)
 
 
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (None, "ann has decided about v2 since"),
+        (Change(Event.CONFIRMED, 3, "every replica answers", State(serving=3, previous=1)), "promoted and confirmed"),
+        (Change(Event.PINNED, 3, "an incident", State(serving=3, previous=1, pinned=3)), "decided about v2 since"),
+    ],
+)
+def test_what_was_decided_about_a_model_under_another_number_counts(
+    releases: Releases, then: Change | None, told: str
+) -> None:
+    """No rule gives a half-way promotion another number; a journal may hold one all the same."""
+    releases.release("retrain-1")
+    releases.expose("retrain-2", releases.publish("retrain-2"))
+    releases.promote("retrain-2", 2)
+    stuck = Change(Event.REISSUED, 3, "a replica is stuck", State(serving=3, previous=1, next_version=4), copy_of=2)
+    for change in filter(None, (stuck, then)):
+        releases.journal("reconcile-4").decide(lambda _, change=change: change)  # type: ignore[misc]
+
+    with pytest.raises(DeclinedError, match=told):
+        releases.journal("retrain-2").decide(
+            lambda h: decisions.withdraw(h, version=2, run_key="retrain-2", reason="bad", verdict=None)
+        )
+
+
 def test_an_older_roll_back_does_not_give_up_a_newer_one(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)

@@ -156,8 +156,8 @@ def test_a_candidate_that_fails_to_load_leaves_what_serves(world: World) -> None
 
 def test_a_candidate_still_loading_when_it_is_withdrawn_does_not_stay(world: World) -> None:
     """Case b: a load that is under way may finish and be served; it is waited for, per replica."""
-    world.follow_seconds = 1.0
     world.release("retrain-1")
+    world.follow_seconds = 1.0
     world.publish("retrain-2", load_seconds=2.0)
     with pytest.raises(FailedError, match="v2 LOADING"):
         world.run("canary", "retrain-2")

@@ -82,7 +82,7 @@ class Watch:
         version = entry.version
         if entry.event is Event.CONFIRMED:
             answering = self._look()
-            # Where a candidate is not dark, one that was exposed since every replica was seen to follow has the traffic.
+            # One that is not dark, and was exposed since every replica was seen to follow, has the traffic.
             candidate = None if self._placement.dark else entry.state.candidate
             assert set(answering.values()) <= {version, candidate}, f"v{version} is confirmed: {answering}"
         if entry.event is Event.PROMOTED:
