@@ -92,7 +92,7 @@ class Latest:
                 told.append(
                     f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
                     f"version, and back to it, which puts the approved files there"
-                    if version == newest(history.state)
+                    if version in (history.state.serving, history.state.candidate)
                     else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
                 )
         return told + [
