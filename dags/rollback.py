@@ -12,7 +12,7 @@ It waits for no retrain: a run that is under way finds that another version serv
 - **`plan` red**: there is no such version, or its files are gone. Nothing was changed. Its log says which;
   `python -m pipeline history --model <name>` lists what there is.
 - **`roll_back` red, *not followed* in its log**: the target serves, except on the replicas it names. Each follows by
-  itself once it can read its config; then clear the task to have it confirmed.
+  itself once it can see what it should serve; then clear the task to have it confirmed.
 - **`roll_back` red, *cannot be loaded* in its log**: what served before still serves. Choose another number.
 - **Airflow is down**: `python -m pipeline rollback --model <name> --to previous --reason "..."` does the same by hand.
 """
@@ -48,6 +48,8 @@ with DAG(
     description="Makes an earlier version of a model serve again, on every replica, within seconds",
     doc_md=__doc__,
     schedule=None,
+    # Whoever needs it needs it at once.
+    is_paused_upon_creation=False,
     allowed_run_types=["manual", "operator_triggered"],
     catchup=False,
     max_active_runs=1,

@@ -85,13 +85,20 @@ def _status(settings: StackSettings) -> None:
     subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
+# What a verb by hand must be told where it is not the default.
+_BY_HAND = ("ROOT", "ROLLOUT", "REPLICAS", "MLFLOW_URL")
+
+
 def _addresses(settings: StackSettings) -> None:
+    told = stack_environment(settings)
+    by_hand = " ".join(f"UNDERSTUDY_{name}={told[f'UNDERSTUDY_{name}']}" for name in _BY_HAND)
     typer.echo(
         f"Roll-out  {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
         f"MLflow    {settings.mlflow_url}\n"
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
-        f"Logs      {settings.logs}"
+        f"Logs      {settings.logs}\n"
+        f"By hand   {by_hand}"
     )
 
 

@@ -129,7 +129,10 @@ class Manifests:
         key = layout.manifest(self._model, version)
         content = self._bucket.read(key)
         if hashlib.sha256(content).hexdigest() != published.manifest:
-            raise DamagedError(f"{key} is not the manifest that journal entry {published.seq} has seen")
+            raise DamagedError(
+                f"{key} is not the manifest that journal entry {published.seq} has seen: restore it, or release the "
+                f"model anew"
+            )
         self.signatures.require(version, content)
         manifest = Manifest.model_validate_json(content)
         if (manifest.model, manifest.version) != (self._model, version):

@@ -226,7 +226,11 @@ def _take_back_unproven(history: History, wish: Wish) -> Change | None:
 
 def _choices(history: History) -> str:
     served = sorted({e.version for e in history.entries if e.event is Event.PROMOTED})
-    others = [f"v{v}" for v in served if v != history.state.serving and history.retirement(v) is None]
+    others = [
+        f"v{v}" if history.was_good(v) else f"v{v} (taken back)"
+        for v in served
+        if v != history.state.serving and history.retirement(v) is None
+    ]
     return "versions that have served: " + (", ".join(others) or "none but this")
 
 

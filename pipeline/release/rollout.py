@@ -61,9 +61,8 @@ class Rollout:
         while True:
             found = self._config()
             history = self._journal.read()
-            text = _text(found)
-            _require_whole(history, text)
-            self._require_this_rollout(text)
+            _require_whole(history, _text(found))
+            self._require_this_rollout(_text(found))
             if not (history.entries or (first and found is None)):
                 return history
             if history.entries:
@@ -170,6 +169,7 @@ class Rollout:
             return still
 
         def heal(replica: Replica) -> None:
+            self._require_ours(replica, now[0])
             done = self.placement.heal(replica, now[0])
             if done and done not in healed:
                 healed.add(done)
@@ -213,6 +213,24 @@ class Rollout:
     def rendered(self, history: History) -> str:
         """The config that servers should find."""
         return self.placement.rendered(history)
+
+    def require_this_rollout(self) -> None:
+        """Ask before anything is planned whether the bucket's servers are on the roll-out that the settings say.
+
+        Raises:
+            BadInputError: they are on the other one.
+        """
+        self._require_this_rollout(self.config())
+
+    def _require_ours(self, replica: Replica, state: State) -> None:
+        """No server of another bucket is led away from what it serves, by this one's files or by waiting in vain."""
+        newest = max((each.version for each in replica.statuses(self._model) if each.available), default=0)
+        if newest >= state.next_version and newest >= self._journal.read().state.next_version:
+            raise BadInputError(
+                f"{replica.address} serves {self._model} v{newest}, and the journal in {self._bucket.uri()} knows no "
+                f"such number: this is not the bucket of that server; see UNDERSTUDY_ROOT, UNDERSTUDY_ROLLOUT and "
+                f"UNDERSTUDY_REPLICAS"
+            )
 
     def _require_this_rollout(self, found: str | None) -> None:
         other = config.rollout_of(found or "")

@@ -9,7 +9,7 @@ from pipeline.signing import bundle, keys
 from pipeline.signing.keys import SIGNING, VERIFYING, PublicKeys
 from pipeline.storage.bucket import Bucket
 
-_WAY_OUT = "restore both as they were published, or sign it again (docs/signatures.md)"
+_WAY_OUT = f"restore both as they were published, sign it again (docs/signatures.md), or correct {VERIFYING}"
 
 
 class Signatures:

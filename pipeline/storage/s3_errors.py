@@ -48,16 +48,18 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Itera
         bucket: the address of the bucket.
         since: when it was first tried, by `time.monotonic`.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+    from botocore import exceptions as boto
 
     what = f"cannot {action} {key} in {bucket}"
     try:
         yield
-    except ClientError as error:
+    except boto.ClientError as error:
         raise _answered(error.response, error.operation_name, what, bucket=bucket, since=since) from error
-    except (HTTPClientError, IncompleteReadError, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+    except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as error:
         raise _unanswered(what, _short(error), since=since) from error
-    except BotoCoreError as error:
+    except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+        raise _unanswered(what, _short(error), since=since) from error
+    except boto.BotoCoreError as error:
         # No credentials, half of them, or a provider of some that failed.
         raise _unknown_caller(what, _short(error)) from error
     # The local disk that an upload is read from.

@@ -26,6 +26,12 @@ def differences(found: Found) -> list[str]:
             *told,
         ]
     bucket = found.bucket
+    other = config.rollout_of(bucket.config or "")
+    if other not in (None, found.placement.name):
+        return [
+            f"the servers of this bucket are on the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
+            f"{found.placement.name!r}: correct that; until then nothing more can be said"
+        ]
     state = bucket.history.state
     told = [
         *_of_another_bucket(found, bucket),
@@ -161,11 +167,11 @@ def _of_files(bucket: BucketFound) -> list[str]:
     for version, problem in bucket.damaged.items():
         if version == serving:
             told.append(
-                f"v{version} serves, and a replica that restarts may not load it ({problem}): restore its files, or "
-                f"roll back"
+                f"v{version} serves, and what a replica that restarts would load cannot be trusted ({problem}): mend "
+                f"that, or roll back"
             )
         else:
-            told.append(f"v{version}, the way back, is damaged ({problem}): restore its files; `previous` skips it")
+            told.append(f"v{version}, the way back, cannot be trusted ({problem}): mend that; `previous` skips it")
     return told + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
 
 

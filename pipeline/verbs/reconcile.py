@@ -156,7 +156,8 @@ def _require_files(context: Context, serving: int, history: History) -> None:
         context.manifests.look_over(serving, history)
     except (DamagedError, MissingError) as error:
         raise FailedError(
-            f"v{serving} serves, and a replica that starts cannot load it: {error}; restore its files, or roll back"
+            f"v{serving} serves, and what a replica that starts would load cannot be trusted: {error}. Mend that, or "
+            f"roll back"
         ) from error
 
 

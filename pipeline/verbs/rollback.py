@@ -55,7 +55,7 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     """The target, and in words what a roll-back to it will do and how long that takes.
 
     Raises:
-        BadInputError: there is no such target.
+        BadInputError: there is no such target, or the bucket's servers are on another roll-out.
         FailedError: no target can be trusted: its files are gone, or are not what was approved.
         DeclinedError: what the person wanted to leave does not serve any more.
     """
@@ -65,6 +65,7 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
             f"nothing was ever released for {context.model!r} in {context.bucket.uri()}; if something serves, this is "
             f"not the bucket of its servers: see UNDERSTUDY_ROOT"
         )
+    context.rollout.require_this_rollout()
     target = _trusted_target(context, history, wish)
     dark = context.rollout.placement.dark
     candidate = None if dark else going_back.unproven(history, wish)
@@ -77,6 +78,9 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
+    pinned = history.state.pinned
+    if pinned is not None and not history.is_same_model(pinned, target):
+        words += f"; v{pinned} is pinned no longer then"
     return target, f"{words}; {_forecast(context, target, history)}"
 
 

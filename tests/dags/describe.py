@@ -14,6 +14,7 @@ def describe(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "allowed_run_types": [str(each.value) for each in dag.allowed_run_types or []],
+        "starts_paused": dag.is_paused_upon_creation,
         "tags": sorted(dag.tags),
         "doc_md": dag.doc_md,
         "params": dag.params.dump(),

@@ -102,6 +102,7 @@ def test_a_rollback_is_a_persons_decision(described: Any) -> None:
 
     assert sorted(rollback["allowed_run_types"]) == ["manual", "operator_triggered"]
     assert rollback["params"] == {"model": "digits", "to": "previous", "reason": None}
+    assert rollback["starts_paused"] is False
 
 
 def test_a_retention_deletes_unless_somebody_only_wants_to_see(described: Any) -> None:

@@ -197,13 +197,18 @@ def test_channel_arguments_take_effect(tmp_path: Path) -> None:
     """A connection of a limited age is closed by the server, and the client's next request takes another one."""
     port = free_port()
     seen: list[grpc.ChannelConnectivity] = []
+
+    def went_idle() -> bool:
+        ready = grpc.ChannelConnectivity.READY
+        return ready in seen and grpc.ChannelConnectivity.IDLE in seen[seen.index(ready) :]
+
     with (
         running(tmp_path / "m", f"--port={port}", "--grpc_channel_arguments=grpc.max_connection_age_ms=100"),
         grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         channel.subscribe(seen.append)
         assert answers(channel)
-        eventually(lambda: grpc.ChannelConnectivity.IDLE in seen[seen.index(grpc.ChannelConnectivity.READY) :])
+        eventually(went_idle)
         assert answers(channel)
 
 

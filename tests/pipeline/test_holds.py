@@ -15,7 +15,7 @@ from pipeline.release.journal import Change, Event, History, Rule
 from pipeline.release.state import State
 from pipeline.verbs.holding import freeze, moment, pin, unfreeze
 from pipeline.verbs.publish import publish
-from pipeline.verbs.rollback import wish_for
+from pipeline.verbs.rollback import plan, wish_for
 from pipeline.verbs.status import status
 from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.test_cli import line, pipeline
@@ -259,6 +259,13 @@ class TestPin:
         pin_in(released, 1, "rollback-8")
 
         assert [(Event.PINNED, 1)] == released.events(after=before)
+
+    def test_the_plan_of_a_roll_back_says_which_pin_it_ends(self, released: World) -> None:
+        pin_in(released, released.release("retrain-3"))
+        context = released.context("rollback-8")
+        _, told = plan(context, wish_for(context, to="previous", reason="it is bad", asked_at=None))
+
+        assert "v2 is pinned no longer then" in told
 
     def test_a_pin_of_another_version_rolls_back_to_it_first(self, released: World) -> None:
         released.release("retrain-3")

@@ -16,6 +16,7 @@ from pipeline.records import CanaryRecord
 from pipeline.release.journal import Event
 from pipeline.release.state import State
 from pipeline.verbs.reconcile import reconcile
+from pipeline.verbs.rollback import plan, wish_for
 from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client
@@ -339,6 +340,34 @@ def test_a_bucket_keeps_its_roll_out(world: World) -> None:
         world.publish("retrain-2")
 
     assert before == world.history().seq
+
+
+def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) -> None:
+    """What else they would find, files that are not where the other roll-out has them, leads astray."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    world.rollout = "pinned"
+    context = world.context("rollback-1")
+    with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'"):
+        plan(context, wish_for(context, to="1", reason="it is bad", asked_at=None))
+    (told,) = status(world.context("look-1")).differences
+
+    assert "the servers of this bucket are on the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'" in told
+
+
+def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: World, tmp_path: Path) -> None:
+    """Somebody has forgotten the settings of this fleet, and acts on a bucket that was used before."""
+    world.release_three()
+    elsewhere = World(tmp_path / "elsewhere", follow_seconds=2.0)
+    elsewhere.start(1)
+    elsewhere.release("retrain-1")
+    elsewhere.release("retrain-2")
+    elsewhere.stop()
+    elsewhere.replicas = world.replicas
+    with pytest.raises(BadInputError, match=r"serves digits v3, and the journal in .*elsewhere.* knows no such number"):
+        elsewhere.roll_back("1")
+
+    assert [3, 3] == world.answering()
 
 
 @pytest.mark.parametrize("to", ["previous", "1"])

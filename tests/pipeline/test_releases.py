@@ -145,6 +145,7 @@ def test_a_canary_without_an_answer_cannot_tell_and_may_be_asked_again(world: Wo
     with pytest.raises(CouldNotTellError, match="no connection"):
         world.run("canary", "retrain-2")
     world.replicas[1].start()
+    assert eventually(lambda: None not in world.answering())
 
     assert "done" == world.run("canary", "retrain-2").outcome
 
@@ -297,6 +298,7 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
     with pytest.raises(CouldNotTellError):
         world.run("canary", "retrain-2")
     world.replicas[1].start()
+    assert eventually(lambda: None not in world.answering())
     world.run("canary", "retrain-2")
     world.replicas[0].sleep()
     with pytest.raises(FailedError):

@@ -189,13 +189,13 @@ class TestReplica:
 class TestFiles:
     def test_of_what_serves(self, released: World, look: Look) -> None:
         (released.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 1}')
-        told = r"v2 serves, and a replica that restarts may not load it \(.*classifier\.json differs\): restore"
+        told = r"v2 serves, and what a replica that restarts would load cannot be trusted \(.*\.json differs\): mend"
 
         assert re.match(told, only(look()))
 
     def test_of_the_way_back(self, released: World, look: Look) -> None:
         shutil.rmtree(released.bucket / layout.version(MODEL, 1))
-        told = r"v1, the way back, is damaged \(no folder serve/digits/1 .*\): restore its files; `previous` skips it"
+        told = r"v1, the way back, cannot be trusted \(no folder serve/digits/1 .*\): mend that; `previous` skips it"
 
         assert re.match(told, only(look()))
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.storage.s3 import S3Bucket
 from pipeline.storage.sums import MARK
+from tests.fleet import free_port
 from tests.storage.fault_proxy import (
     WAIT,
     Answer,
@@ -112,6 +113,17 @@ def test_a_write_that_never_arrives_is_told(hasty: S3Bucket, proxy: FaultProxy) 
 
     with pytest.raises(StorageError, match=rf"cannot write {ENTRY} in s3://.*tried for \d\.\d s without success"):
         hasty.create(ENTRY, b"mine")
+
+
+def test_a_store_where_nobody_listens_is_asked_again_and_is_no_matter_of_credentials(
+    s3_bucket: S3TestBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is sent, too: refused, as a name that nobody knows and a proxy that is down would be."""
+    monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{free_port()}")
+    nowhere = S3Bucket(s3_bucket.uri(), patience=replace(SHORT, answer=0.5, retries=0.5, pause=0.1))
+
+    with pytest.raises(StorageError, match=rf"cannot read {ENTRY} in s3://.*tried for \d\.\d s without success"):
+        nowhere.read(ENTRY)
 
 
 def test_of_two_who_swap_the_same_one_does(
