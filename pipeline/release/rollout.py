@@ -52,7 +52,8 @@ class Rollout:
 
         Two may do this at once, one with an older history: it replaces only what it read before the journal, so a
         newer config is never overwritten by an older one, however late the write. Without any entry nothing is written,
-        unless this is the `first` time: a name or a bucket that was mistyped leaves no trace.
+        unless this is the `first` time: a name or a bucket that was mistyped leaves no trace. A version that should
+        answer and has no room stops nobody here; who waits for it is told.
 
         Raises:
             BadInputError: this bucket is used with the other roll-out.
