@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     code_version: str = "unknown"
 
+    @property
+    def polled_seconds(self) -> float:
+        """Long enough for a server to have looked: the poll that is under way, and one that has begun since."""
+        return 2.5 * self.config_poll_seconds
+
     @field_validator("root")
     @classmethod
     def _address(cls, root: str) -> str:

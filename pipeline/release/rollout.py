@@ -19,9 +19,6 @@ from serving.replica import Replica, VersionStatus
 
 log = logging.getLogger(__name__)
 
-# Enough for the poll that is under way and the next one; before that a replica is late, not stuck.
-_POLLS_BEFORE_HEALING = 2.5
-
 
 class Rollout:
     """Effects of the journal on one fleet."""
@@ -180,7 +177,7 @@ class Rollout:
             words=words,
             look=look,
             deadline=deadline,
-            grace=_POLLS_BEFORE_HEALING * self._settings.config_poll_seconds,
+            grace=self._settings.polled_seconds,  # before that a replica is late, not stuck
             wanted=still_wanted,
             heal=heal,
             enough=enough,

@@ -7,11 +7,9 @@ from typing import NoReturn
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, StorageError
 from pipeline.release.healing import handed_config
+from pipeline.verbs.findings import ask
 from serving.errors import ServingError
 from serving.replica import STABLE
-
-# The poll that is under way, and one that has begun since.
-_POLLS = 2.5
 
 
 @contextmanager
@@ -57,7 +55,7 @@ def move_label(context: Context, to: str) -> NoReturn:
     version = int(to)
     addresses = context.rollout.fleet.addresses()
     problems = {address: _hand_over(context, address, version) for address in addresses}
-    context.clock.sleep(_POLLS * context.settings.config_poll_seconds)
+    context.clock.sleep(context.settings.polled_seconds)
     told = [f"{address} {problems[address] or _answer(context, address)}" for address in addresses]
     raise CouldNotTellError(
         f"asked to answer from v{version}, the replicas say: {', '.join(told)}. Nothing of this is recorded, and a "
@@ -85,9 +83,7 @@ def _hand_over(context: Context, address: str, version: int) -> str:
 
 
 def _answer(context: Context, address: str) -> str:
-    with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
-        try:
-            behind = replica.version_behind(context.model, context.rollout.placement.label)
-        except ServingError as error:
-            return f"gives no answer ({error.told})"
-    return f"v{behind}" if behind is not None else "nothing"
+    found = ask(context, address)
+    if found.problem:
+        return f"gives no answer ({found.problem})"
+    return f"v{found.serving}" if found.serving is not None else "nothing"

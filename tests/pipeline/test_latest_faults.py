@@ -104,17 +104,19 @@ def expose(world: World, run_key: str, *, compared_with: int) -> int:
     return version
 
 
-class TestFullDisk:
-    """The way back, v1, is large; v2 was before v3, which is bad."""
+@pytest.fixture
+def full(world: World) -> World:
+    """v3 serves and v2 was before it; there is no room for v1, which is large, below the base path."""
+    world.graph = "x" * 2 * ROOM
+    world.release("retrain-1")
+    world.graph = None
+    world.release("retrain-2")
+    world.release("retrain-3")
+    return world
 
-    @pytest.fixture
-    def full(self, world: World) -> World:
-        world.graph = "x" * 2 * ROOM
-        world.release("retrain-1")
-        world.graph = None
-        world.release("retrain-2")
-        world.release("retrain-3")
-        return world
+
+class TestNoRoomForTheWayBack:
+    """v3 is bad, and behind v2 the next way back is v1."""
 
     def test_users_get_what_they_are_rolled_back_to_although_the_next_way_back_has_no_room(
         self, full: World, caplog: pytest.LogCaptureFixture
@@ -150,16 +152,7 @@ class TestFullDisk:
 
 
 class TestNoRoomForWhatShouldAnswer:
-    """v1 is large, and is not below the base path; v2 was before v3."""
-
-    @pytest.fixture
-    def full(self, world: World) -> World:
-        world.graph = "x" * 2 * ROOM
-        world.release("retrain-1")
-        world.graph = None
-        world.release("retrain-2")
-        world.release("retrain-3")
-        return world
+    """A person, or a run, has decided for what cannot be put there."""
 
     def test_the_way_to_a_version_that_is_there_stays_open(self, full: World) -> None:
         with limited(full.bucket):
