@@ -1,0 +1,277 @@
+"""Mutants of the product, each with the tests that must find it: proof that the tests still notice after a change.
+
+    .venv/bin/python -m tests.mutants [--only NAME] [--list] [-- PYTEST OPTIONS]
+
+Each mutant is one replacement in a copy of the checkout, in which its tests are then run. `found` means that a test
+failed; `SURVIVED` that all of them passed. Run this after the tests have been moved or made smaller. The nine planted
+bugs of the model check are tests themselves, see `tests/protocol/test_protocol.py`.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`before` occurs exactly once in `file`; `tests` are what pytest is given."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "a created object replaces what is there",
+        "pipeline/storage/local.py",
+        "                os.link(prepared, target)\n            except FileExistsError:",
+        "                prepared.replace(target)\n            except FileExistsError:",
+        ("tests/processes/test_two_at_once.py",),
+    ),
+    Mutant(
+        "a copy is made in its place instead of beside it",
+        "pipeline/storage/local.py",
+        "                shutil.copytree(self._root / source, aside)\n                with ThreadPoolExecutor(1)",
+        "                aside = self._parent(key)\n                shutil.copytree(self._root / source, aside)\n"
+        "                with ThreadPoolExecutor(1)",
+        ("tests/processes/test_killed_at_each_effect.py",),
+    ),
+    Mutant(
+        "a writer that lost the race thinks it has won",
+        "pipeline/release/journal.py",
+        "            if self._append(entry):\n",
+        "            if self._append(entry) or True:\n",
+        ("tests/processes/test_two_at_once.py",),
+    ),
+    Mutant(
+        "the journal is read before the config",
+        "pipeline/release/rollout.py",
+        "            found = self._config()\n            history = self._journal.read()\n            _require_whole",
+        "            history = self._journal.read()\n            found = self._config()\n            _require_whole",
+        ("tests/protocol/test_protocol.py", "tests/processes/test_two_at_once.py"),
+    ),
+    Mutant(
+        "a run's verb does not begin by carrying out the last entry",
+        "pipeline/verbs/once.py",
+        "    context.rollout.settle()\n    record =",
+        "    record =",
+        ("tests/processes/test_killed_at_each_effect.py",),
+    ),
+    Mutant(
+        "a replica that slept through the expose is not healed",
+        "pipeline/release/healing.py",
+        "    if status is not None and not status.ended:\n",
+        "    if True:\n",
+        ("tests/pipeline/test_releases.py", "tests/pipeline/test_rollbacks.py"),
+    ),
+    Mutant(
+        "healing takes away what the replica answers from",
+        "pipeline/release/healing.py",
+        "versions = {serving} if behind is None else {serving, behind}",
+        "versions = {serving}",
+        ("tests/protocol/test_simulated_contract.py", "tests/pipeline/test_rollbacks.py"),
+    ),
+    Mutant(
+        "one round is enough to call a fleet complete",
+        "pipeline/release/waiting.py",
+        "if (arrival.complete and settled == addresses) or",
+        "if arrival.complete or",
+        ("tests/protocol/test_fleet_faults.py",),
+    ),
+    Mutant(
+        "a replica that cannot load does not end the wait",
+        "pipeline/release/waiting.py",
+        "            return bool(hopeless)\n",
+        "            return False\n",
+        ("tests/pipeline/test_releases.py",),
+    ),
+    Mutant(
+        "a roll-back trusts its target unseen",
+        "pipeline/verbs/rollback.py",
+        "            context.manifests.look_over(target, history)\n        except",
+        "            pass\n        except",
+        ("tests/pipeline/test_rollbacks.py", "tests/pipeline/test_what_is_lost.py"),
+    ),
+    Mutant(
+        "the canary does not read the version back",
+        "pipeline/verbs/canary.py",
+        "    manifest = context.manifests.verify(version, context.journal.read())\n",
+        "    manifest = context.manifests.read(version, context.journal.read())\n",
+        ("tests/pipeline/test_releases.py",),
+    ),
+    Mutant(
+        "a roll-back waits for no replica",
+        "pipeline/verbs/following.py",
+        "    arrival = context.rollout.wait_followed(version, best_effort=True)\n",
+        "    arrival = context.rollout.wait_followed(version, best_effort=True)\n"
+        "    arrival = type(arrival)(there=tuple(context.rollout.fleet.addresses()), missing=())\n",
+        ("tests/pipeline/test_rollbacks.py",),
+    ),
+    Mutant(
+        "a slow writer takes away what the journal wants again",
+        "pipeline/release/latest.py",
+        "        for version in sorted(found.difference(wanted)):\n            self._take_away(version)",
+        "        for version in sorted(found.difference(wanted)):\n"
+        "            self._bucket.remove(layout.version(self._model, version))",
+        ("tests/pipeline/test_latest_faults.py",),
+    ),
+    Mutant(
+        "a good model is not reissued to a stuck fleet",
+        "pipeline/release/decisions.py",
+        "    if is_half_promoted(history):\n        return None\n",
+        "    return None\n",
+        ("tests/pipeline/test_latest.py", "tests/pipeline/test_latest_faults.py"),
+    ),
+    Mutant(
+        "`saved_model.pb` is the last object of a folder to go",
+        "pipeline/storage/object_folders.py",
+        "    for names in reversed(list(_stages(listed))):",
+        "    for names in list(_stages(listed)):",
+        ("tests/storage/test_contract.py", "tests/storage/test_cloud_bucket.py", "tests/storage/test_faults.py"),
+    ),
+    Mutant(
+        "a write whose answer was lost is given up",
+        "pipeline/storage/object_bucket.py",
+        "(ChangedError, UnansweredError) as error:\n            found = self._look_again(key, error)\n            if",
+        "ChangedError as error:\n            found = self._look_again(key, error)\n            if",
+        ("tests/storage/test_faults.py",),
+    ),
+    Mutant(
+        "a call that may still succeed is not tried again",
+        "pipeline/storage/cloud_connection.py",
+        '            "retry": retry.with_timeout(self._patience.retries),\n',
+        '            "retry": None,\n',
+        ("tests/storage/test_faults.py", "tests/processes/test_faulty_bucket.py"),
+    ),
+    Mutant(
+        "reconcile withdraws before the deadline",
+        "pipeline/release/abandoned.py",
+        "        return (self.now - entry.at).total_seconds() > self.seconds\n",
+        "        return True\n",
+        ("tests/pipeline/test_reconcile.py",),
+    ),
+    Mutant(
+        "retain deletes without having written it down",
+        "pipeline/verbs/retain.py",
+        "    history = context.journal.decide(lambda history: retention.retire(history, found, terms))\n",
+        "    history = context.journal.read()\n",
+        ("tests/pipeline/test_retain.py",),
+    ),
+    Mutant(
+        "a withdrawn model comes back under a new number",
+        "pipeline/release/tombstones.py",
+        "    if word is None or word.event is not Event.WITHDRAWN:\n        return\n",
+        "    if True:\n        return\n",
+        ("tests/pipeline/test_tombstones.py",),
+    ),
+    Mutant(
+        "a version is unloaded while it answers",
+        "serving/model_server/harness.py",
+        "            self._idle.wait_for(lambda: self._users == 0)\n",
+        "            pass\n",
+        ("tests/model_server/test_stress.py",),
+    ),
+    Mutant(
+        "a label may move to a version that is not loaded",
+        "serving/model_server/core.py",
+        "        return self._allow_labels_for_unavailable and current == version\n",
+        "        return self._allow_labels_for_unavailable\n",
+        ("tests/model_server/test_core.py", "tests/protocol/test_simulated_contract.py"),
+    ),
+    Mutant(
+        "a model may write files",
+        "pipeline/safety/kinds.py",
+        "SnapshotDataset SnapshotDatasetV2 WriteFile ",
+        "SnapshotDataset SnapshotDatasetV2 ",
+        ("tests/safety",),
+    ),
+    Mutant(
+        "withdraw runs only where everything went well",
+        "dags/retrain.py",
+        '            trigger_rule="one_failed",\n',
+        '            trigger_rule="all_success",\n',
+        ("tests/dags",),
+    ),
+)
+
+
+def main() -> int:
+    """Run what was asked for; 0 where every mutant was found."""
+    options = _options()
+    chosen = [each for each in MUTANTS if options.only in each.name]
+    if options.list:
+        for mutant in chosen:
+            _say(f"{mutant.name}: {mutant.file}; pytest {' '.join(mutant.tests)}")
+        return 0
+    survived = 0
+    for mutant in chosen:
+        begin = time.monotonic()
+        found, told = _run(mutant, options.pytest)
+        survived += not found
+        _say(f"{'found   ' if found else 'SURVIVED'} {time.monotonic() - begin:5.0f} s  {mutant.name}: {told}")
+    _say(f"{len(chosen) - survived} of {len(chosen)} mutants found")
+    return 1 if survived or not chosen else 0
+
+
+def _run(mutant: Mutant, pytest_options: Sequence[str]) -> tuple[bool, str]:
+    """Whether a test failed, and pytest's line about the first that did.
+
+    Raises:
+        SystemExit: the mutant does not fit the product any more, or its tests could not be run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _copy_checkout(Path(folder))
+        target = Path(folder, mutant.file)
+        text = target.read_text(encoding="utf-8")
+        if text.count(mutant.before) != 1:
+            sys.exit(
+                f"{mutant.name}: {mutant.file} has its text {text.count(mutant.before)} times, not once; correct it"
+            )
+        target.write_text(text.replace(mutant.before, mutant.after), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "--tb=line", *pytest_options, *mutant.tests]
+        done = subprocess.run(
+            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    if done.returncode not in (0, 1):
+        sys.exit(f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    lines = done.stdout.strip().splitlines()
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return done.returncode == 1, (failed or lines)[-1][:160]
+
+
+def _copy_checkout(folder: Path) -> None:
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        source, target = PROJECT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", metavar="TEXT", help="those whose name contains this")
+    parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
+    parser.add_argument("pytest", nargs="*", metavar="PYTEST OPTION", help="given to pytest, after --")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
