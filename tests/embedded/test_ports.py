@@ -1,5 +1,4 @@
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,10 @@ from embedded.__main__ import app
 from embedded.errors import PortTakenError
 from embedded.settings import StackSettings
 from tests.embedded.conftest import Start
+from tests.ports import free_port
 
 
-def test_free_ports_pass(free_port: Callable[[], int]) -> None:
+def test_free_ports_pass() -> None:
     ports.check([ports.Use(free_port(), "a server", "A_PORT")])
 
 
@@ -38,16 +38,14 @@ def test_a_port_that_another_stack_of_ours_has_is_told_with_how_to_end_that(star
     assert "another program" not in str(refused.value)
 
 
-def test_one_port_for_two_purposes_is_refused(free_port: Callable[[], int]) -> None:
+def test_one_port_for_two_purposes_is_refused() -> None:
     use = ports.Use(free_port(), "one", "A_PORT")
 
     with pytest.raises(PortTakenError, match="meant for one and for two; change B_PORT"):
         ports.check([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
-def test_up_starts_nothing_when_a_port_is_taken(
-    settings: StackSettings, taken_port: int, free_port: Callable[[], int]
-) -> None:
+def test_up_starts_nothing_when_a_port_is_taken(settings: StackSettings, taken_port: int) -> None:
     environment = {
         "UNDERSTUDY_VAR": str(settings.var),
         "UNDERSTUDY_AIRFLOW_PORT": str(taken_port),

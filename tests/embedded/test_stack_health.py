@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,11 +11,12 @@ from embedded.environment import MARK
 from embedded.health import SERVER, State, look
 from embedded.settings import StackSettings
 from pipeline import layout
+from tests.ports import free_port
 from tests.releases import eventually
 
 
 @pytest.fixture
-def latest(settings: StackSettings, free_port: Callable[[], int]) -> StackSettings:
+def latest(settings: StackSettings) -> StackSettings:
     """A stack whose one replica looks for versions; nothing else of it is there."""
     ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
     made = settings.model_copy(update={"rollout": "latest", **ports})

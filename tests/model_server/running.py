@@ -1,6 +1,5 @@
 """A whole server in this process, over the small loader of `world.py`, and what a client says to it."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,6 @@ from serving.model_server.flags import parse_flags
 from serving.model_server.harness import Load
 from serving.model_server.server import Server
 from tests.model_server.world import Shelf, floats
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

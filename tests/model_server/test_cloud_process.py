@@ -12,10 +12,10 @@ import pytest
 
 from serving.model_server.scratch import PREFIX
 from serving.wire import from_proto
-from tests.model_server.running import free_port
 from tests.model_server.test_process import ROOT, Running, process
 from tests.model_server.world import config, eventually
 from tests.object_storage import Bucket, ObjectStore, bucket, store
+from tests.ports import free_port
 
 __all__ = ["bucket", "store"]
 

@@ -21,9 +21,9 @@ from serving.apis import (
     regression_pb2,
 )
 from tests.model_server.echo import CLASSIFY, REGRESS, example, listed, with_context
-from tests.model_server.running import free_port
 from tests.model_server.test_process import ROOT, merged, process
 from tests.model_server.world import config, eventually, floats
+from tests.ports import free_port
 
 MODELS = ("half_plus_two", "half_plus_two_pbtxt", "half_plus_two_tf2", "half_plus_three")
 HALF_PLUS_TWO = MODELS[:3]

@@ -14,8 +14,9 @@ from serving.model_server import metrics
 from serving.model_server.counting import Counter, Histogram, exponential, page
 from serving.model_server.monitor import ServableId
 from serving.model_server.status import DataLossError, NotFoundError
-from tests.model_server.running import answers, free_port, predicted, running
+from tests.model_server.running import answers, predicted, running
 from tests.model_server.world import Shelf, config
+from tests.ports import free_port
 
 
 def samples(name: str, text: str, **labels: str) -> dict[str, float]:

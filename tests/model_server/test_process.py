@@ -28,8 +28,8 @@ from serving.apis import (
     types_pb2,
 )
 from serving.wire import from_proto, to_proto
-from tests.model_server.running import free_port
 from tests.model_server.world import config, eventually
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 

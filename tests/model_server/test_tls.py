@@ -15,7 +15,8 @@ from google.protobuf import text_format
 
 from serving.model_server.status import StatusError
 from serving.model_server.tls import SSLConfig
-from tests.model_server.running import answers, free_port, running
+from tests.model_server.running import answers, running
+from tests.ports import free_port
 
 Write = Callable[..., str]
 

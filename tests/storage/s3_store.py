@@ -6,7 +6,6 @@ the standard variables of Amazon's libraries point at it.
 
 import itertools
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.object_storage import wait_until_it_listens
+from tests.ports import free_port
 from tests.storage.fault_proxy import FaultProxy
 
 VARIABLE = "AWS_ENDPOINT_URL"
@@ -35,9 +35,7 @@ class S3Store:
     """One server process on a port of its own."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.storage.s3 import S3Bucket
 from pipeline.storage.sums import MARK
-from tests.fleet import free_port
+from tests.ports import free_port
 from tests.storage.fault_proxy import (
     WAIT,
     Answer,

@@ -13,8 +13,9 @@ from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
 from serving.model_server.status import InvalidArgumentError
-from tests.model_server.running import free_port, predicted, running
+from tests.model_server.running import predicted, running
 from tests.model_server.world import Shelf
+from tests.ports import free_port
 
 THREE_ROWS = np.ones(3, np.float32)
 
