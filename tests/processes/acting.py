@@ -1,20 +1,30 @@
 """Verbs in processes of their own, for the tests that hold them, let them go and kill them."""
 
+import atexit
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from threading import Timer
 from types import TracebackType
 from typing import Any, Self
 
+from tests.processes.fork_server import READY, Request
 from tests.releases import MODEL, World
 
 PROJECT = Path(__file__).parents[2]
 KILLED = -9
+# For how long a process that is not held may take.
+PATIENCE = 100.0
 
 # A verb and its options, without the model.
 Words = tuple[str, ...]
@@ -36,13 +46,13 @@ class Ended:
 
 
 class Actor:
-    """A verb as the command line runs it.
+    """A verb as the command line runs it, in a process that is forked where everything is imported already.
 
     Args:
         world: where.
         words: the verb and its options, without the model.
         stop: where it is to stop, see `tests.processes.stopping`.
-        through: a command that runs another one, to run it under.
+        largest_file: the most bytes that a file it writes may have, as at the end of a disk.
         environment: what differs from the world's own.
     """
 
@@ -51,19 +61,22 @@ class Actor:
         world: World,
         *words: str,
         stop: str = "",
-        through: tuple[str, ...] = (),
+        largest_file: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        command = [*through, sys.executable, "-m", "tests.processes.actor", words[0], "--model", MODEL, *words[1:]]
-        self._process = subprocess.Popen(
-            command,
-            env=os.environ | _environment(world) | {"ACTOR_STOP": stop} | dict(environment or {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        request = Request(arguments(words), surroundings(world, stop, environment), largest_file)
+        stdin, self._stdin = os.pipe()
+        output, stdout = os.pipe()
+        self._output = os.fdopen(output)
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `__exit__`, like all the others
         self._told: list[str] = []
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(_fork_server())
+        request.send(self._connection, [stdin, stdout, self._log.fileno()])
+        os.close(stdin)
+        os.close(stdout)
+        self._answers = self._connection.makefile("r")
+        self._number = int(self._answers.readline())
 
     def __enter__(self) -> Self:
         return self
@@ -71,42 +84,59 @@ class Actor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self.kill()
+        os.close(self._stdin)
+        for each in (self._output, self._log, self._answers, self._connection):
+            each.close()
 
     def wait_until(self, word: str) -> None:
         """`ready`: everything is imported, nothing is read yet. `held`: it waits at the effect it was to stop at."""
-        assert self._process.stdout is not None
         while not self._told or self._told[-1] != word:
-            line = self._process.stdout.readline()
-            assert line, f"ended before it was {word}: {self._told} {self._process.communicate()[1]}"
+            line = self._output.readline()
+            assert line, f"ended before it was {word}: {self._told} {self._written()}"
             self._told.append(line.strip())
 
     def let_go(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        os.write(self._stdin, b"\n")
+
+    def kill(self) -> None:
+        """Also one that has ended: the number is its own until the connection is closed."""
+        os.kill(self._number, signal.SIGKILL)
 
     def kill_after(self, seconds: float) -> None:
         """Unless it has ended by then."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        says_its_code, _, _ = select.select([self._connection], [], [], seconds)
+        if not says_its_code:
+            self.kill()
 
     def end(self) -> Ended:
-        """Wait for it."""
-        rest, log = self._process.communicate(timeout=100)
-        ended = Ended(self._process.returncode, log)
-        for line in [*self._told, *rest.splitlines()]:
-            kind, _, words = line.partition(" ")
-            if kind == "effect":
-                ended.effects.append(words.partition(" ")[2])
-            elif kind == "loaded":
-                ended.loaded = words.split()
-            elif line.startswith("{"):
-                ended.line = json.loads(line)
-        return ended
+        """Wait for it; who takes too long is killed."""
+        patience = Timer(PATIENCE, self.kill)
+        patience.start()
+        try:
+            self._told += [line.strip() for line in self._output]
+            code = int(self._answers.readline())
+        finally:
+            patience.cancel()
+        return ended(code, self._told, self._written())
+
+    def _written(self) -> str:
+        self._log.seek(0)
+        return self._log.read()
+
+
+def ended(code: int, told: Sequence[str], log: str) -> Ended:
+    """From the lines that `tests.processes.actor` tells."""
+    found = Ended(code, log)
+    for line in told:
+        kind, _, words = line.partition(" ")
+        if kind == "effect":
+            found.effects.append(words.partition(" ")[2])
+        elif kind == "loaded":
+            found.loaded = words.split()
+        elif line.startswith("{"):
+            found.line = json.loads(line)
+    return found
 
 
 def act(world: World, *words: str, stop: str = "", environment: Mapping[str, str] | None = None) -> Ended:
@@ -121,7 +151,37 @@ def rollback_to(target: str | int) -> Words:
     return ("rollback", "--to", str(target), "--reason", "it is bad", "--run", key)
 
 
-def _environment(world: World) -> dict[str, str]:
+def arguments(words: Words) -> Words:
+    """Of the command line."""
+    return (words[0], "--model", MODEL, *words[1:])
+
+
+def surroundings(world: World, stop: str = "", environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process."""
     settings = world.context("look-0").settings.model_dump(exclude={"params"}, exclude_none=True)
     told = {f"UNDERSTUDY_{name.upper()}": str(value) for name, value in settings.items()}
-    return told | {"PYTHONPATH": str(PROJECT)}
+    return {**os.environ, **told, "PYTHONPATH": str(PROJECT), "ACTOR_STOP": stop, **(environment or {})}
+
+
+@cache
+def _fork_server() -> str:
+    """The address of this test run's own, which ends with it."""
+    folder = tempfile.TemporaryDirectory()
+    address = str(Path(folder.name, "socket"))
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.processes.fork_server", address],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline().strip() == READY, "the fork server ended"
+
+    def end() -> None:
+        with server:
+            server.kill()
+        folder.cleanup()
+
+    atexit.register(end)
+    return address

@@ -31,10 +31,15 @@ def open_ports(settings: Settings) -> Ports:
     return replace(ports, bucket=StoppingBucket(ports.bucket, effects), fleet=StoppingFleet(ports.fleet, effects))
 
 
-if __name__ == "__main__":
+def act() -> int:
+    """The exit code of the verb that the command line names."""
     context.open_ports = open_ports
     tell("ready")
     try:
-        sys.exit(main())
+        return main()
     finally:
         tell(f"loaded {' '.join(name for name in HEAVY if name in sys.modules)}")
+
+
+if __name__ == "__main__":
+    sys.exit(act())

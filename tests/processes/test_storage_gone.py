@@ -1,7 +1,5 @@
 """The disk is full, or the bucket does not answer: what a person is told, and that the same command succeeds later."""
 
-import sys
-
 import pytest
 
 from pipeline import layout
@@ -42,7 +40,7 @@ def test_a_publication_that_finds_the_disk_full(
     _approve_a_large_one(world)
     before = world.history().seq
 
-    with Actor(world, *PUBLISH, through=_with_room_for(room)) as actor:
+    with Actor(world, *PUBLISH, largest_file=room) as actor:
         failed = actor.end()
 
     assert ExitCode.FAILED == failed.code
@@ -114,12 +112,6 @@ def _approve_a_large_one(world: World) -> None:
     files = sums_of(exported)
     (world.bucket / layout.record(MODEL, RUN, NAMES[TrainRecord])).unlink()
     context.records.finish(trained.model_copy(update={"files": files, "model_digest": folder_digest(files)}))
-
-
-def _with_room_for(size: int) -> tuple[str, ...]:
-    """What runs a command that can write no file of more bytes, as at the end of a disk."""
-    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
-    return (sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])")
 
 
 def _published(world: World) -> list[str]:

@@ -1,0 +1,76 @@
+"""A forked verb does what the verb in a fresh interpreter does, and ends as that does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ExitCode
+from tests.processes.acting import KILLED, Actor, Ended, Words, act, arguments, ended, surroundings
+from tests.processes.starts import STARTS, Buckets, Start
+from tests.processes.stopping import KILL_AFTER
+from tests.releases import World
+
+
+@pytest.mark.parametrize("start", STARTS, ids=str)
+def test_a_forked_verb_has_the_effects_of_one_in_a_fresh_interpreter(
+    start: Start, buckets: Buckets, tmp_path: Path
+) -> None:
+    with buckets.begun(start, tmp_path / "fresh") as world:
+        before, verb = world.history().seq, start.verb()
+        fresh = _fresh(world, verb)
+        events, effects = world.events(before), _names(fresh, verb)
+    with buckets.begun(start, tmp_path / "forked") as world:
+        verb = start.verb()
+        forked = act(world, *verb)
+
+        assert (ExitCode.DONE, []) == (fresh.code, fresh.loaded), fresh.log
+        assert (fresh.code, fresh.loaded) == (forked.code, forked.loaded), forked.log
+        assert effects == _names(forked, verb)
+        assert fresh.line.keys() == forked.line.keys()
+        assert events == world.events(before)
+
+
+def test_an_error_ends_both_with_the_same_code_and_message(world: World) -> None:
+    verb = ("publish", "--run", "no key")
+    fresh, forked = _fresh(world, verb), act(world, *verb)
+
+    assert (ExitCode.FAILED, ExitCode.FAILED) == (fresh.code, forked.code)
+    for each in (fresh, forked):
+        assert "run key 'no key' is not of the form kind-digits" in each.log
+
+
+def test_an_unknown_option_ends_both_with_two(world: World) -> None:
+    verb = ("publish", "--walk", "retrain-1")
+
+    assert (2, 2) == (_fresh(world, verb).code, act(world, *verb).code)
+    assert "No such option" in act(world, *verb).log
+
+
+def test_a_process_may_die_of_sigkill_from_within_and_from_outside(world: World) -> None:
+    world.approve("retrain-1")
+    verb = ("publish", "--run", "retrain-1")
+
+    assert KILLED == act(world, *verb, stop=f"{KILL_AFTER}:1").code
+    with Actor(world, *verb, stop="hold:1") as actor:
+        actor.wait_until("held")
+        actor.kill()
+        assert KILLED == actor.end().code
+
+
+def _fresh(world: World, words: Words) -> Ended:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.processes.actor", *arguments(words)],
+        env=surroundings(world),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended(done.returncode, done.stdout.splitlines(), done.stderr)
+
+
+def _names(of: Ended, verb: Words) -> list[str]:
+    """The effects without the key of the run, which says when a roll-back was asked for."""
+    return [effect.replace(verb[-1], "KEY") for effect in of.effects]
