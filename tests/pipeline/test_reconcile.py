@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 
 import pytest
 
@@ -15,7 +14,6 @@ from pipeline.release.journal import Event
 from pipeline.release.state import State
 from pipeline.verbs.reconcile import Mending, reconcile
 from pipeline.verdicts.verdict import Decision, Verdict
-from tests.fleet import POLL_SECONDS
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
 from tests.pipeline.test_cli import line, pipeline
@@ -113,30 +111,6 @@ def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
     reconcile(coming(world, "reconcile-2", mlflow=mlflow)).require_complete()
     assert [2, 2] == world.answering()
     assert State(serving=2, previous=1, next_version=4) == world.history().state
-
-
-def test_a_replica_that_is_stuck_is_healed_also_when_nothing_else_is_wrong(
-    world: World, mlflow: MlflowRegistry
-) -> None:
-    """I3: at rest every replica serves what the journal says."""
-    world.release("retrain-1")
-    sleeper = world.replicas[1]
-    sleeper.sleep()
-    world.publish("retrain-2")
-    context = world.context("retrain-2")
-    context.journal.decide(lambda h: decisions.expose(h, version=2, compared_with=1))
-    passed = Verdict(decision=Decision.PASS, reasons=("good",))
-    context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=passed))
-    context.journal.decide(lambda h: decisions.confirm(h, version=2))
-    context.rollout.settle()
-    sleeper.wake()
-    time.sleep(5 * POLL_SECONDS)
-    assert 1 == world.answering()[1], "without healing it stays behind"
-    found = reconcile(coming(world, mlflow=mlflow))
-    found.require_complete()
-
-    assert [2, 2] == world.answering()
-    assert f"{sleeper.address} answers from v2 now" in found.mended
 
 
 def test_a_promotion_that_every_replica_has_followed_is_confirmed(world: World, mlflow: MlflowRegistry) -> None:

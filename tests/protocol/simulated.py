@@ -81,12 +81,15 @@ class SimulatedReplica:
         self.stop()
         self.start()
 
-    def sleep(self) -> None:
-        """See the config, or the base path, as it is now, whatever is written from here on; keep answering."""
+    def sleep(self, *, seeing: bytes | None = None) -> None:
+        """See the config, or the base path, as it is now, whatever is written from here on; keep answering.
+
+        `seeing` is another config to see, such as an older one.
+        """
         if self._latest:
             self.files.freeze(layout.versions(self.model))
             return
-        self._remembered = self._read_written()
+        self._remembered = seeing or self._read_written()
         self._asleep = True
 
     def wake(self) -> None:

@@ -126,6 +126,17 @@ def test_a_replica_that_goes_for_good_leaves_too_few(world: World) -> None:
     world.fleet.replicas[gone.address] = gone
 
 
+def test_a_replica_that_cannot_load_the_candidate_ends_the_canary_at_once(world: World) -> None:
+    """It will not try again, so nobody waits until the deadline."""
+    world.replicas[0].broken.add(2)
+    before = world.clock.monotonic()
+
+    assert "FAILED" == canary(world)
+    assert world.clock.monotonic() - before < 4.0
+    assert "replica-0:8500: v2 END" in reasons(world)
+    assert "done" == world.verb("withdraw", "retrain-2")
+
+
 def test_a_replica_that_restarts_on_a_version_it_cannot_load_comes_up_once_that_is_withdrawn(world: World) -> None:
     """F51: a server that cannot load what its config names gives up at its start; the bad version leaves the config."""
     for replica in world.replicas:

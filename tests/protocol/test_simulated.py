@@ -293,3 +293,18 @@ def test_the_waits_of_the_pipeline_take_virtual_time(world: World) -> None:
     assert ("replica-1:8500", "replica-3:8500") == arrival.there
     assert ["replica-2:8500"] == [standing.address for standing in arrival.missing]
     assert pytest.approx(60.0, abs=0.2) == world.clock.monotonic() - start
+
+
+def test_a_wait_ends_only_when_the_members_have_held_still_for_two_rounds(world: World) -> None:
+    """F28: one that comes right after a round in which all were there is looked at too, and it is not."""
+    newcomer = SimulatedReplica("replica-4:8500", model=MODEL, bucket=world.bucket, clock=world.clock)
+
+    def look(replica: Replica) -> Standing:
+        if replica.address == "replica-3:8500":
+            world.fleet.replicas[newcomer.address] = newcomer
+        return Standing(replica.address, there=replica.version_behind(MODEL, "stable") == 1, told="the label")
+
+    goal = Goal(words="answer from v1", look=look, deadline=5.0, grace=2.5, wanted=lambda: True)
+    arrival = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock)
+
+    assert [newcomer.address] == [standing.address for standing in arrival.missing]
