@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode
+# Tests wait as often as they compute, so more of them run at once than there are cores.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --durations=10
 
 # ROLLOUT=latest: the same with servers that take the highest version they find. `down` and `status` need none.
 ifdef ROLLOUT
@@ -10,7 +13,7 @@ export UNDERSTUDY_ROLLOUT := $(ROLLOUT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status test lint lock
+.PHONY: help setup setup-dev demo up down status test prove look mutants lint lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +34,22 @@ down: ## end all of it
 status: $(VENV)/.run ## what is up, and which version serves
 	@$(BIN)/python -m embedded status
 
-test: lint ## linters, types, import contracts and tests
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/pytest
+# mypy runs beside the tests; what it says comes at the end, where it is seen.
+test: lint ## what every commit must pass: linters, types, import contracts, tests and a share of the hunts
+	@$(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
+	$(BIN)/lint-imports; contracts=$$?; \
+	$(PYTEST) -m "not stack and (not hunt or share)"; tests=$$?; \
+	wait $$types; types=$$?; tail -n 40 $(VENV)/types.log; \
+	exit $$((contracts | tests | types))
+
+prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, storms, bad networks
+	@$(PYTEST) -m hunt
+
+look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless Chromium
+	@$(BIN)/pytest -m stack
+
+mutants: $(VENV)/.dev ## plant bugs in copies of the product, and see whether the tests find them
+	@$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check

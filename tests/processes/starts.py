@@ -85,15 +85,14 @@ def three_released(world: World) -> None:
     world.approve(OTHER_RUN)
 
 
-STARTS = (
-    Start("publish", of_the_run("publish"), approved, another_run),
-    Start("canary", of_the_run("canary"), published, going_back),
-    Start("promote", of_the_run("promote"), proven, going_back),
-    Start("withdraw a candidate", of_the_run("withdraw"), refused, another_run),
-    Start("withdraw what serves", of_the_run("withdraw"), half_promoted, going_back),
-    Start("roll back", lambda: rollback_to("previous"), approved, going_back),
-    Start("roll back to what is not loaded", lambda: rollback_to(1), three_released, another_run),
-)
+PUBLISH = Start("publish", of_the_run("publish"), approved, another_run)
+CANARY = Start("canary", of_the_run("canary"), published, going_back)
+PROMOTE = Start("promote", of_the_run("promote"), proven, going_back)
+WITHDRAW_CANDIDATE = Start("withdraw a candidate", of_the_run("withdraw"), refused, another_run)
+WITHDRAW_SERVING = Start("withdraw what serves", of_the_run("withdraw"), half_promoted, going_back)
+ROLL_BACK = Start("roll back", lambda: rollback_to("previous"), approved, going_back)
+ROLL_BACK_FAR = Start("roll back to what is not loaded", lambda: rollback_to(1), three_released, another_run)
+STARTS = (PUBLISH, CANARY, PROMOTE, WITHDRAW_CANDIDATE, WITHDRAW_SERVING, ROLL_BACK, ROLL_BACK_FAR)
 
 
 class Buckets:

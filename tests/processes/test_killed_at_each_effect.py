@@ -12,9 +12,20 @@ import pytest
 
 from pipeline.errors import ExitCode
 from pipeline.release.journal import Event
+from tests.hunts import hunted
 from tests.processes.acting import KILLED, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves
-from tests.processes.starts import AT_ONCE, STARTS, Buckets, Start
+from tests.processes.starts import (
+    AT_ONCE,
+    CANARY,
+    PROMOTE,
+    PUBLISH,
+    ROLL_BACK,
+    ROLL_BACK_FAR,
+    STARTS,
+    Buckets,
+    Start,
+)
 from tests.processes.stopping import KILL_AFTER, KILL_BEFORE
 from tests.releases import World, eventually, restart_on_an_older_config
 
@@ -22,7 +33,7 @@ from tests.releases import World, eventually, restart_on_an_older_config
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.mark.parametrize("start", STARTS, ids=str)
+@pytest.mark.parametrize("start", hunted(STARTS, shared=[PUBLISH, PROMOTE, ROLL_BACK_FAR]), ids=str)
 def test_a_verb_that_died_is_finished_by_the_same_verb(start: Start, buckets: Buckets, tmp_path: Path) -> None:
     """Killed before each effect: I1 to I6 hold at once, and the next process ends as if nothing had died."""
     with buckets.begun(start, tmp_path / "undisturbed") as world:
@@ -43,7 +54,7 @@ def test_a_verb_that_died_is_finished_by_the_same_verb(start: Start, buckets: Bu
     _at_each(effects, check)
 
 
-@pytest.mark.parametrize("start", STARTS, ids=str)
+@pytest.mark.parametrize("start", hunted(STARTS, shared=[CANARY, ROLL_BACK]), ids=str)
 def test_others_go_on_after_a_verb_that_died(start: Start, buckets: Buckets, tmp_path: Path) -> None:
     """Killed after each effect: I1 to I6 hold for whoever comes next, and for the verb when it is repeated after that.
 
@@ -71,8 +82,7 @@ def test_others_go_on_after_a_verb_that_died(start: Start, buckets: Buckets, tmp
 
 def test_a_publication_that_died_between_two_changes_of_the_disk(buckets: Buckets, tmp_path: Path) -> None:
     """F2, F3, F4, F5: also in the middle of a copy or of an object, whose parts nobody sees."""
-    start, each_change = STARTS[0], {"ACTOR_DISK": "yes"}
-    assert "publish" == start.name
+    start, each_change = PUBLISH, {"ACTOR_DISK": "yes"}
     with buckets.begun(start, tmp_path / "undisturbed") as world:
         before = world.history().seq
         changes = act(world, *start.verb(), environment=each_change).effects
@@ -95,8 +105,7 @@ def test_a_publication_that_died_between_two_changes_of_the_disk(buckets: Bucket
 @pytest.mark.parametrize("how", [KILL_BEFORE, KILL_AFTER])
 def test_a_roll_back_that_died_while_it_healed_a_replica(how: str, buckets: Buckets, tmp_path: Path) -> None:
     """F26: a replica that has not loaded the target refuses the config with the label on it, until it is healed."""
-    (start,) = (each for each in STARTS if each.name == "roll back")
-    with buckets.begun(start, tmp_path) as world:
+    with buckets.begun(ROLL_BACK, tmp_path) as world:
         restart_on_an_older_config(world, world.replicas[1], without=1)
         assert eventually(lambda: [2, 2] == world.answering())
         verb = rollback_to("previous")

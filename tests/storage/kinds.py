@@ -30,26 +30,24 @@ class Kind:
     opened: Callable[[], Bucket]
     # What `upload` and `copy` leave under a key when their process dies half-way.
     leaves_parts: bool
-    # Whether a removal leaves what somebody has written since it looked.
-    keeps_newer: bool
 
 
 def local(root: Path) -> Kind:
     root.mkdir(parents=True, exist_ok=True)
-    return Kind(lambda: LocalBucket(root), leaves_parts=False, keeps_newer=False)
+    return Kind(lambda: LocalBucket(root), leaves_parts=False)
 
 
 def memory() -> Kind:
     bucket = MemoryBucket()
-    return Kind(lambda: bucket, leaves_parts=True, keeps_newer=True)
+    return Kind(lambda: bucket, leaves_parts=True)
 
 
 def cloud(root: str) -> Kind:
-    return Kind(lambda: CloudBucket(root, patience=SHORT), leaves_parts=True, keeps_newer=False)
+    return Kind(lambda: CloudBucket(root, patience=SHORT), leaves_parts=True)
 
 
 def s3(root: str) -> Kind:
-    return Kind(lambda: S3Bucket(root, patience=SHORT), leaves_parts=True, keeps_newer=True)
+    return Kind(lambda: S3Bucket(root, patience=SHORT), leaves_parts=True)
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Path:

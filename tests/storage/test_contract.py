@@ -58,6 +58,10 @@ def remote_in(store: str, request: pytest.FixtureRequest) -> Iterator[Remote]:
     tools.close()
 
 
+# A disk's folder goes at once with all that is in it, and fake-gcs-server removes without conditions.
+keeping_newer = pytest.mark.parametrize("kind", ["memory", "s3", "s3 with a prefix"], indirect=True)
+
+
 @pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix", "s3", "s3 with a prefix"])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "local":
@@ -452,11 +456,10 @@ def test_a_server_never_sees_a_model_without_its_weights(kind: Kind, served: Buc
     assert (False, True) not in seen
 
 
+@keeping_newer
 @pytest.mark.parametrize("name", ["variables/variables.index", "variables/another"])
-def test_what_was_written_since_a_removal_looked_stays(kind: Kind, served: Bucket, name: str) -> None:
+def test_what_was_written_since_a_removal_looked_stays(served: Bucket, name: str) -> None:
     """It belongs to whoever wrote it."""
-    if not kind.keeps_newer:
-        pytest.skip("a disk's folder goes at once with all that is in it; fake-gcs-server removes without conditions")
     key = f"{SERVED}/{name}"
 
     def meanwhile() -> bool:
@@ -469,10 +472,9 @@ def test_what_was_written_since_a_removal_looked_stays(kind: Kind, served: Bucke
     assert [] == served.names(SERVED)
 
 
-def test_a_model_that_appeared_since_a_removal_looked_keeps_its_files(kind: Kind, served: Bucket) -> None:
+@keeping_newer
+def test_a_model_that_appeared_since_a_removal_looked_keeps_its_files(served: Bucket) -> None:
     """Its `saved_model.pb` is there again, and needs the rest."""
-    if not kind.keeps_newer:
-        pytest.skip("a disk's folder goes at once with all that is in it; fake-gcs-server removes without conditions")
 
     def meanwhile() -> bool:
         return served.replace(f"{SERVED}/{MARK}", b"theirs", instead_of=MODEL[MARK])

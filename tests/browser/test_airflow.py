@@ -1,0 +1,48 @@
+"""What Airflow's pages say after the demo, to the administrator and to whoever is on call."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from embedded.settings import StackSettings
+from tests.browser.conftest import PATIENCE_MS, sign_in
+
+pytestmark = pytest.mark.stack
+
+STEPS = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote", "withdraw", "announce")
+
+
+@pytest.fixture(autouse=True)
+def patient() -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+
+
+def test_the_grid_shows_every_step_and_the_run_that_was_caught(page: Page, stack: StackSettings) -> None:
+    sign_in(page, stack, "admin")
+    page.goto(f"{stack.airflow_url}/dags/retrain_{stack.model}")
+
+    for step in STEPS:
+        expect(page.get_by_role("link", name=step, exact=True).first).to_be_visible()
+    failed = page.get_by_role("link").filter(has_text=re.compile(r"^[1-9][0-9]*\s*Failed Runs?$"))
+    expect(failed).to_be_visible()
+    expect(page.get_by_text(f"{stack.model}/production").first).to_be_visible()
+
+
+def test_the_log_of_the_red_canary_says_what_was_wrong(page: Page, stack: StackSettings) -> None:
+    sign_in(page, stack, "admin")
+    page.goto(f"{stack.airflow_url}/dags/retrain_{stack.model}")
+    page.get_by_role("link", name="View full logs").first.click()
+
+    expect(page.get_by_text("golden answers differ").first).to_be_visible()
+
+
+def test_whoever_is_on_call_can_open_the_form_of_a_roll_back(page: Page, stack: StackSettings) -> None:
+    sign_in(page, stack, "oncall")
+    page.goto(f"{stack.airflow_url}/dags/rollback")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+
+    for field in ("Model", "Version", "Reason"):
+        expect(form.get_by_text(field).first).to_be_visible()
+    expect(form.get_by_role("button", name="Trigger")).to_be_visible()
