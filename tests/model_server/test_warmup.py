@@ -75,13 +75,18 @@ def test_an_empty_file_is_no_error() -> None:
         (echo(), regression("serving_default"), "No regression outputs found in SignatureDef"),
         (echo(), multi_inference(), "Found ModelSpec with an empty model name"),
     ],
+    ids=["predict", "classify", "regress", "multi-inference"],
 )
 def test_a_request_that_fails_is_an_error_of_the_load(model: Model, bad: bytes, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         warm_up(model, [bad], path=REQUESTS)
 
 
-@pytest.mark.parametrize("asked", [regression("untyped"), multi_inference(name="m", signature_name="untyped")])
+@pytest.mark.parametrize(
+    "asked",
+    [regression("untyped"), multi_inference(name="m", signature_name="untyped")],
+    ids=["regress", "multi-inference"],
+)
 def test_methods_of_signatures_count_where_they_are_checked(asked: bytes) -> None:
     assert warm_up(echo(), [asked], path=REQUESTS) == 1
     with pytest.raises(InvalidArgumentError, match="Expected regression signature method_name"):
