@@ -169,7 +169,7 @@ class _Registry:
 
     def aliases(self) -> dict[str, int]:
         """The served version behind each of our aliases; one that points at nothing of ours is as good as none."""
-        served = {registered.number: version for version, registered in self._registered().items()}
+        served = {each.number: version for version, each in self._all_registered()}
         return {alias: served[number] for alias, number in self._pointed().items() if number in served}
 
     def _pointed(self) -> dict[str, str]:
@@ -182,8 +182,14 @@ class _Registry:
         self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})
 
     def _registered(self) -> dict[int, _Registered]:
-        """The registered versions by the number they are served under."""
-        found = {}
+        """The registered versions by the number they are served under.
+
+        Two verbs that mirror at once may register a version twice; all of them agree on the one that came first.
+        """
+        newest_first = sorted(self._all_registered(), key=lambda found: int(found[1].number), reverse=True)
+        return dict(newest_first)
+
+    def _all_registered(self) -> Iterator[tuple[int, _Registered]]:
         page: dict[str, Any] = {"filter": f"name='{self._model}'", "max_results": 200}
         while True:
             reply = self._call("GET", "model-versions/search", page)
@@ -191,9 +197,9 @@ class _Registry:
                 tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
                 if "served_version" in tags:
                     registered = _Registered(each["version"], each.get("run_id", ""), tags.get("decision", ""))
-                    found[int(tags["served_version"])] = registered
+                    yield int(tags["served_version"]), registered
             if not reply.get("next_page_token"):
-                return found
+                return
             page["page_token"] = reply["next_page_token"]
 
     def _call(self, method: str, path: str, values: dict[str, Any], accept: tuple[str, ...] = ()) -> dict[str, Any]:

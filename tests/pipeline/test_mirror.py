@@ -129,6 +129,24 @@ def test_mirroring_again_registers_nothing_twice(server: Server, tmp_path: Path)
     assert 1 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
 
 
+def test_who_registers_a_version_at_once_with_another_takes_the_first_of_both(server: Server, tmp_path: Path) -> None:
+    """I6: MLflow refuses no second one; the aliases are the same for all, whoever looks and whenever."""
+    releases, name = Releases(tmp_path), "twice"
+    model = server.trained("twice")
+    releases.release("retrain-1")
+
+    def while_another_does(version: int) -> Trained | None:
+        follow(server, name, releases.history(), {version: model})
+        return model
+
+    assert mirror(server.mlflow, model=name, history=releases.history(), trained=while_another_does) is None
+
+    assert 2 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
+    (alias,) = server.get("registered-models/get", name=name)["registered_model"]["aliases"]
+    assert ("production", "1") == (alias["alias"], alias["version"])
+    assert {"production": 1} == aliases(server.mlflow, model=name)
+
+
 def test_a_release_made_while_mlflow_was_down_is_registered_by_the_next_verb(server: Server, tmp_path: Path) -> None:
     """F7: whichever verb that is, also a roll-back of another run."""
     releases, name = Releases(tmp_path), "late"

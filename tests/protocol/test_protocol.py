@@ -24,7 +24,7 @@ from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
 from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
-from tests.hunts import hunted
+from tests.hunts import hunt, hunted
 from tests.protocol.machine import Fleet, LatestFleet
 from tests.protocol.world import MODEL, World
 
@@ -148,6 +148,7 @@ def test_it_notices_a_confirmation_of_what_nobody_has_seen(monkeypatch: pytest.M
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
+@hunt
 def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "_still_serving", lambda *_: None)
 

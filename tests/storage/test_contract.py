@@ -21,6 +21,7 @@ import pytest
 from pipeline.errors import DamagedError, MissingError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK, sum_of
+from tests.hunts import hunted
 from tests.object_storage import Bucket as GoogleBucket
 from tests.object_storage import ObjectStore, store
 from tests.storage.kinds import MODEL, Kind, cloud, local, memory, s3, sums, written
@@ -28,6 +29,9 @@ from tests.storage.s3_store import S3Store, S3TestBucket, s3_store
 
 __all__ = ["s3_store", "store"]
 
+# Of a store, the bucket itself, and a part of it; the parts of both are left to `make prove`.
+CLOUD = ("cloud", "cloud with a prefix")
+S3 = ("s3", "s3 with a prefix")
 WRITERS = 16
 CONFIG = "serve/digits.config"
 STAGED = "runs/digits/manual-1/model"
@@ -59,10 +63,10 @@ def remote_in(store: str, request: pytest.FixtureRequest) -> Iterator[Remote]:
 
 
 # A disk's folder goes at once with all that is in it, and fake-gcs-server removes without conditions.
-keeping_newer = pytest.mark.parametrize("kind", ["memory", "s3", "s3 with a prefix"], indirect=True)
+keeping_newer = pytest.mark.parametrize("kind", ["memory", *hunted(S3, shared=S3[:1])], indirect=True)
 
 
-@pytest.fixture(params=["local", "memory", "cloud", "cloud with a prefix", "s3", "s3 with a prefix"])
+@pytest.fixture(params=["local", "memory", *hunted([*CLOUD, *S3], shared=[CLOUD[0], S3[0]])])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "local":
         yield local(tmp_path / "bucket")
