@@ -46,7 +46,7 @@ prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, sto
 	@$(PYTEST) -m hunt
 
 look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless Chromium
-	@$(BIN)/pytest -m stack
+	@$(BIN)/pytest -m stack tests/browser
 
 mutants: $(VENV)/.dev ## plant bugs in copies of the product, and see whether the tests find them
 	@$(BIN)/python -m tests.mutants

@@ -28,6 +28,9 @@ from tests.hunts import hunt, hunted
 from tests.protocol.machine import Fleet, LatestFleet
 from tests.protocol.world import MODEL, World
 
+# One of the planted bugs is rare: it is found after a thousand histories.
+pytestmark = pytest.mark.timeout(600)
+
 # Of each roll-out, in parts that can run beside each other.
 HISTORIES = 2000
 PARTS = 8
