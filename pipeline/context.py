@@ -1,6 +1,7 @@
 """What a verb works with: one model, one run, and the ways to the bucket and to the replicas."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline import layout
 from pipeline.clock import Clock, SystemClock
@@ -8,6 +9,7 @@ from pipeline.errors import BadInputError
 from pipeline.manifest import Manifests
 from pipeline.mirror import Mlflow, Trained, mirror, tag_run
 from pipeline.records import TrainRecord
+from pipeline.release.foreign import OtherModels
 from pipeline.release.journal import Event, History, Journal
 from pipeline.release.latest import Latest
 from pipeline.release.placement import Pinned, Placement
@@ -95,6 +97,7 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
     journal = Journal(bucket, model, run_key=run_key, actor=settings.actor, clock=clock)
     signatures = Signatures(bucket, model, signing_key=settings.signing_key, verifying_key=settings.verifying_key)
     latest = settings.rollout == "latest"
+    others = OtherModels(model, folder=Path(settings.models), bucket=bucket)
     folder = layout.published if latest else layout.version
     manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
     placement: Placement = (
@@ -116,6 +119,7 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
             bucket=bucket,
             journal=journal,
             fleet=ports.fleet,
+            others=others,
             clock=clock,
             settings=settings,
         ),

@@ -73,8 +73,12 @@ def baseline(model: str, model_digest: str, data_digest: str) -> str:
     return f"baselines/{model}/{model_digest[:16]}-{data_digest[:16]}.json"
 
 
+# A folder for each model that was ever released.
+JOURNALS = "journal"
+
+
 def journal(model: str) -> str:
-    return f"journal/{model}"
+    return f"{JOURNALS}/{model}"
 
 
 def entry(model: str, sequence: int) -> str:

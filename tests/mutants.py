@@ -85,6 +85,13 @@ MUTANTS = (
         ("tests/protocol/test_healing.py",),
     ),
     Mutant(
+        "a server of another model is not recognised",
+        "pipeline/release/foreign.py",
+        "if not each.ended)\n",
+        "if each.ended)\n",
+        ("tests/pipeline/test_other_fleets.py",),
+    ),
+    Mutant(
         "one round is enough to call a fleet complete",
         "pipeline/release/waiting.py",
         "if (arrival.complete and settled == addresses) or",

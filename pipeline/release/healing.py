@@ -23,8 +23,10 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
     Raises:
         ServingError: the replica does not answer, or refused even this.
     """
-    status = replica.status(model, serving)
-    if status is not None and not status.ended:
+    seen = {status.version: status for status in replica.statuses(model)}
+    if not seen:
+        return None  # its config was empty, and it follows at its next poll; or it is somebody else's
+    if serving in seen and not seen[serving].ended:
         return None  # loaded or loading: it follows at its next poll
     behind = replica.version_behind(model, STABLE)
     versions = {serving} if behind is None else {serving, behind}

@@ -1,12 +1,14 @@
 """Make what servers find agree with the journal, and wait until every replica has followed."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline import layout
 from pipeline.clock import Clock
 from pipeline.errors import BadInputError, MissingError, StorageError
 from pipeline.release import config
+from pipeline.release.foreign import OtherModels, not_of_this_fleet
 from pipeline.release.journal import History, Journal
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
@@ -31,6 +33,7 @@ class Rollout:
         bucket: Bucket,
         journal: Journal,
         fleet: Fleet,
+        others: OtherModels,
         clock: Clock,
         settings: Settings,
     ) -> None:
@@ -39,6 +42,7 @@ class Rollout:
         self._bucket = bucket
         self._journal = journal
         self.fleet = fleet
+        self.others = others
         self._clock = clock
         self._settings = settings
         # What keeps the version that should answer from being found.
@@ -138,11 +142,14 @@ class Rollout:
             told = f"v{version} " + (status.state if status else "not there")
             return Standing(replica.address, there=status is None or status.ended, told=told)
 
+        # One of another fleet never had it, and is no evidence that a replica of this one has let it go.
+        foreign = self._foreign_replicas()
         return self._wait(
             f"drop v{version}",
             look,
             deadline=self._settings.follow_seconds,
             wanted=lambda state: version not in self.placement.in_memory(state),
+            foreign=foreign,
         )
 
     def _wait(
@@ -154,10 +161,19 @@ class Rollout:
         wanted: Callable[[State], bool],
         best_effort: bool = False,
         enough: Callable[[Collection[str]], bool] | None = None,
+        foreign: Mapping[str, str] | None = None,
     ) -> Arrival:
-        """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed."""
+        """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed.
+
+        `foreign` says of replicas that are known to be of another fleet why; others are found before they are healed.
+        """
         now: list[State] = []
         healed: set[str] = set()
+        strange = dict(foreign or {})
+
+        def look_unless_foreign(replica: Replica) -> Standing:
+            why = strange.get(replica.address)
+            return Standing(replica.address, there=False, told=why, hopeless=True) if why else look(replica)
 
         def still_wanted() -> bool:
             now[:] = [self.settle().state]  # a slower writer may have left an older config, and died
@@ -168,6 +184,12 @@ class Rollout:
 
         def heal(replica: Replica) -> None:
             self._require_ours(replica, now[0])
+            why = self._foreign(replica)
+            if why and not best_effort:
+                raise BadInputError(why)
+            if why:
+                strange[replica.address] = why
+                return
             done = self.placement.heal(replica, now[0])
             if done and done not in healed:
                 healed.add(done)
@@ -175,7 +197,7 @@ class Rollout:
 
         goal = Goal(
             words=words,
-            look=look,
+            look=look_unless_foreign,
             deadline=deadline,
             grace=self._settings.polled_seconds,  # before that a replica is late, not stuck
             wanted=still_wanted,
@@ -219,6 +241,40 @@ class Rollout:
             BadInputError: they are on the other one.
         """
         self._require_this_rollout(self.config())
+
+    def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
+        """Ask every replica that answers, before anything is begun, whether it serves another model.
+
+        Args:
+            any_is_enough: refuse only where no replica that answers may be of this fleet.
+
+        Raises:
+            BadInputError: names each that does, and what it serves.
+        """
+        answers = self._ask_whether_foreign()
+        foreign = list(filter(None, answers.values()))
+        if foreign and not (any_is_enough and None in answers.values()):
+            raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
+
+    def _foreign_replicas(self) -> dict[str, str]:
+        return {address: why for address, why in self._ask_whether_foreign().items() if why}
+
+    def _ask_whether_foreign(self) -> dict[str, str | None]:
+        """Why each replica that answers is of another fleet; None where it may be of this one."""
+
+        def ask(address: str) -> tuple[str, str | None] | None:
+            with self.fleet.connect(address, timeout=self._settings.rpc_seconds) as replica:
+                try:
+                    return address, self._foreign(replica)
+                except ServingError:
+                    return None
+
+        with ThreadPoolExecutor(self._settings.canary_threads) as pool:
+            return dict(filter(None, pool.map(ask, self.fleet.addresses())))
+
+    def _foreign(self, replica: Replica) -> str | None:
+        served = self.others.served_by(replica)
+        return not_of_this_fleet(replica.address, served, model=self._model) if served else None
 
     def _require_ours(self, replica: Replica, state: State) -> None:
         """No server of another bucket is led away from what it serves, by this one's files or by waiting in vain."""

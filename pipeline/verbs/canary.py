@@ -25,6 +25,7 @@ def canary(context: Context) -> CanaryRecord:
     not been withdrawn.
 
     Raises:
+        BadInputError: a replica serves another model; nothing was exposed.
         DamagedError: the files or the questions are not what was approved; nothing was exposed by this call.
         FailedError: a replica cannot load the candidate or answered wrongly.
         CouldNotTellError: a replica gave no answer before the deadline.
@@ -32,6 +33,7 @@ def canary(context: Context) -> CanaryRecord:
     version = context.records.need(PublishRecord).version
     compared_with = context.records.need(GateRecord).serving_version
     _require_approved(context, version)
+    context.rollout.require_own_fleet()
     try:
         judged = _expose(context, version, compared_with=compared_with)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.

@@ -6,6 +6,7 @@ from pipeline import layout
 from pipeline.mirror import wanted_aliases
 from pipeline.release import abandoned, config, going_back
 from pipeline.release.abandoned import Deadline
+from pipeline.release.foreign import not_of_this_fleet
 from pipeline.release.journal import Event, History
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
@@ -23,6 +24,7 @@ def differences(found: Found) -> list[str]:
         return [
             f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that"
             f"{way_out if found.placement.dark else ''}",
+            *_of_other_fleets(found),
             *told,
         ]
     bucket = found.bucket
@@ -34,6 +36,7 @@ def differences(found: Found) -> list[str]:
         ]
     state = bucket.history.state
     told = [
+        *_of_other_fleets(found),
         *_of_another_bucket(found, bucket),
         *of_config(bucket, found.model),
         *_of_journal(bucket.history, found.deadline),
@@ -44,6 +47,10 @@ def differences(found: Found) -> list[str]:
     for replica in found.replicas:
         told += of_replica(replica, state, found.placement)
     return told + of_mlflow(found.mlflow, bucket.history)
+
+
+def _of_other_fleets(found: Found) -> list[str]:
+    return [not_of_this_fleet(each.address, each.others, model=found.model) for each in found.replicas if each.others]
 
 
 def _of_another_bucket(found: Found, bucket: BucketFound) -> list[str]:
@@ -90,6 +97,8 @@ def of_replica(replica: ReplicaFound, state: State, placement: Placement) -> lis
     """What one replica does otherwise than the journal says."""
     if replica.problem:
         return [_unreachable(replica)]
+    if replica.others:
+        return []  # said first of all
     told = []
     expected = placement.answering(state)
     if replica.serving != expected:

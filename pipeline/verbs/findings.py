@@ -4,12 +4,15 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.mirror import aliases
 from pipeline.release.abandoned import Deadline
+from pipeline.release.foreign import OtherModels
 from pipeline.release.journal import History
 from pipeline.release.placement import Placement
 from serving.errors import ServingError
@@ -20,12 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReplicaFound:
-    """`serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one."""
+    """`serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one.
+
+    `others` is what it serves of other models, as text; None where it is nothing.
+    """
 
     address: str
     serving: int | None = None
     versions: tuple[VersionStatus, ...] = ()
     problem: str = ""
+    others: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,16 @@ class Found:
 
 def look(context: Context) -> Found:
     """Ask everybody; whoever does not answer is a finding as well."""
-    addresses = context.rollout.fleet.addresses()
-    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        replicas = tuple(pool.map(lambda address: ask(context, address), addresses))
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, problem = None, ""
+    bucket, problem, others = None, "", context.rollout.others
     try:
         bucket = _look_into_bucket(context)
     except StorageError as error:
         problem = str(error)
+        others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
+    addresses = context.rollout.fleet.addresses()
+    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
+        replicas = tuple(pool.map(partial(ask, context, others=others), addresses))
     return Found(
         model=context.model,
         placement=context.rollout.placement,
@@ -81,15 +89,16 @@ def look(context: Context) -> Found:
     )
 
 
-def ask(context: Context, address: str) -> ReplicaFound:
-    """What one replica says of itself."""
+def ask(context: Context, address: str, *, others: OtherModels | None = None) -> ReplicaFound:
+    """What one replica says of itself; about other models only where those are given."""
     try:
         with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
             versions = tuple(replica.statuses(context.model))
             serving = replica.version_behind(context.model, context.rollout.placement.label) if versions else None
+            served = others.served_by(replica) if others else None
     except ServingError as error:
         return ReplicaFound(address, problem=error.told)
-    return ReplicaFound(address, serving, versions)
+    return ReplicaFound(address, serving, versions, others=served)
 
 
 def _look_into_bucket(context: Context) -> BucketFound:

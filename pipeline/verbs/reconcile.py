@@ -66,6 +66,7 @@ def reconcile(context: Context) -> Mending:
     """Mend what can be mended; a second run finds nothing to do.
 
     Raises:
+        BadInputError: a replica serves another model; nothing was changed.
         StorageError: the bucket does not answer; what is in the journal by then is done by the next verb.
     """
     mending = Mending()
@@ -73,6 +74,7 @@ def reconcile(context: Context) -> Mending:
     if not before.entries:
         mending.left.append(f"nothing was ever released for {context.model!r} in {context.bucket.uri()}")
     else:
+        context.rollout.require_own_fleet()
         _settle(context, mending)
         for step in (_release_target, _withdraw_unproven, _follow):
             with mending.going_on():

@@ -76,7 +76,8 @@ def table(found: Status) -> Group:
         loaded = ", ".join(f"v{each.version} {each.state.lower()}" for each in _present(replica))
         serving = f"v{replica.serving}" if replica.serving is not None else "-"
         agrees = _agrees(replica, state, found.found.placement)
-        replicas.add_row(replica.address, serving, Text(replica.problem or loaded or "nothing"), agrees)
+        holds = replica.problem or replica.others or loaded or "nothing"
+        replicas.add_row(replica.address, serving, Text(holds), agrees)
     lines = [
         f"journal entry {found.entry}, config renders entry {found.config_entry}; MLflow: {_told(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
@@ -91,6 +92,7 @@ def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
         "serving": replica.serving,
         "versions": {each.version: each.state for each in replica.versions},
         "errors": {each.version: each.error for each in replica.versions if each.error},
+        "others": replica.others,
         "problem": replica.problem,
     }
 
@@ -102,7 +104,7 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, state: State | None, placement: Placement) -> str:
     if state is None:
         return "?"
-    return "no" if of_replica(replica, state, placement) else "yes"
+    return "no" if replica.others or of_replica(replica, state, placement) else "yes"
 
 
 def _told(aliases: Mapping[str, int] | None) -> str:

@@ -22,11 +22,13 @@ def train(context: Context) -> TrainRecord:
     """Train, export, and store the SavedModel under its digest in this run.
 
     Raises:
+        BadInputError: a replica serves another model; nothing was trained for a fleet that cannot take it.
         CouldNotTellError: MLflow does not answer; nothing was trained.
         FailedError: an image is not what the snapshot saw.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
+    context.rollout.require_own_fleet()
     seed = _seed(spec)
     with tracking.tracked_run(context.settings.mlflow_url, spec) as run, tempfile.TemporaryDirectory() as scratch:
         images = layout.images(context.model)

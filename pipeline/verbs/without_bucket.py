@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, StorageError
+from pipeline.release.foreign import OtherModels
 from pipeline.release.healing import handed_config
 from pipeline.verbs.findings import ask
 from serving.errors import ServingError
@@ -54,7 +56,8 @@ def move_label(context: Context, to: str) -> NoReturn:
         raise BadInputError("without the bucket nobody knows which version is the previous one; give --to a number")
     version = int(to)
     addresses = context.rollout.fleet.addresses()
-    problems = {address: _hand_over(context, address, version) for address in addresses}
+    others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
+    problems = {address: _hand_over(context, others, address, version) for address in addresses}
     context.clock.sleep(context.settings.polled_seconds)
     told = [f"{address} {problems[address] or _answer(context, address)}" for address in addresses]
     raise CouldNotTellError(
@@ -63,7 +66,7 @@ def move_label(context: Context, to: str) -> NoReturn:
     )
 
 
-def _hand_over(context: Context, address: str, version: int) -> str:
+def _hand_over(context: Context, others: OtherModels, address: str, version: int) -> str:
     """Why the label was not moved there; empty where it was."""
     base_path = context.rollout.base_path
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
@@ -76,6 +79,9 @@ def _hand_over(context: Context, address: str, version: int) -> str:
                 return (
                     f"has v{version} not in memory, only {sorted(loaded)}; nothing older to go back to without a bucket"
                 )
+            served = others.served_by(replica)
+            if served:
+                return f"serves {served} as well, which a config of {context.model} would unload: not moved"
             replica.reload(handed_config(context.model, base_path, versions=loaded, label=version))
         except ServingError as error:
             return error.told

@@ -57,6 +57,7 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
         bucket=Overtaken(world.bucket),
         journal=slow.journal,
         fleet=slow.rollout.fleet,
+        others=slow.rollout.others,
         clock=slow.clock,
         settings=slow.settings,
     )
