@@ -2,6 +2,7 @@
 
 ServingError
 ├── UnreachableError    no answer: the replica is down, away, or slower than the deadline
+│   └── ConnectionLostError    nobody listens there, or the connection broke
 ├── NotServedError      the replica is well and does not have that model, version or label (now)
 ├── RefusedError        the request or the configuration is not acceptable to the server
 └── ServerFaultError    the server tried and failed
@@ -31,6 +32,10 @@ class UnreachableError(ServingError):
     pass
 
 
+class ConnectionLostError(UnreachableError):
+    pass
+
+
 class NotServedError(ServingError):
     pass
 
@@ -43,7 +48,7 @@ class ServerFaultError(ServingError):
     pass
 
 
-_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_UNREACHABLE = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -70,6 +75,8 @@ def _translate(address: str, error: grpc.RpcError) -> ServingError:
     if "failed to connect to all addresses" in details:
         details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
     told = f"{code.name}: {details}"
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ConnectionLostError(address, told)
     if code in _UNREACHABLE:
         return UnreachableError(address, told)
     # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND: the same thing to someone who asks again.

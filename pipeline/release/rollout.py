@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
 
 from pipeline import layout
 from pipeline.clock import Clock
@@ -13,11 +15,14 @@ from pipeline.release.journal import History, Journal
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
 from pipeline.release.waiting import Arrival, Goal, Standing, wait_for
+from pipeline.release.witness import Witness
 from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
-from serving.errors import ServingError, UnreachableError
+from serving.errors import ConnectionLostError, ServingError, UnreachableError
 from serving.fleet import Fleet
 from serving.replica import Replica, VersionStatus
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -79,17 +84,29 @@ class Rollout:
         answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
         return None if all(answer is None for answer in answers) else any(answers)
 
-    def wait_loaded(self, version: int, *, best_effort: bool = False, beyond: Collection[str] | None = None) -> Arrival:
+    def witness(self) -> Witness:
+        """What will notice whether the replicas that answer now end while a candidate is exposed."""
+        return Witness(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
+
+    def wait_loaded(
+        self,
+        version: int,
+        *,
+        best_effort: bool = False,
+        beyond: Collection[str] | None = None,
+        witness: Witness | None = None,
+    ) -> Arrival:
         """Wait until every replica has `version` loaded; returns early where a replica says it cannot load it.
 
         Args:
             version: what to wait for, as long as the journal wants it in memory.
             best_effort: go on without replicas that fail to load it or give no answer.
             beyond: return as soon as a replica that is not among these has it.
+            witness: is told of every look, and ends the wait once it has a reason against the version.
         """
 
         def look(replica: Replica) -> Standing:
-            status = replica.status(self._model, version)
+            status = self._status(replica, version, witness)
             if status is None:
                 return Standing(replica.address, there=False, told=f"v{version} not seen yet")
             return Standing(
@@ -102,8 +119,22 @@ class Rollout:
             deadline=self._settings.load_seconds,
             wanted=lambda state: version in self.placement.in_memory(state),
             best_effort=best_effort,
-            enough=None if beyond is None else lambda there: not set(there) <= set(beyond),
+            enough=lambda there: (
+                (beyond is not None and not set(there) <= set(beyond))
+                or bool(witness and witness.reasons(self.fleet.addresses()))
+            ),
         )
+
+    def _status(self, replica: Replica, version: int, witness: Witness | None) -> VersionStatus | None:
+        if witness is None:
+            return replica.status(self._model, version)
+        try:
+            seen = {status.version: status for status in replica.statuses(self._model)}
+        except ConnectionLostError:
+            witness.lost(replica.address)
+            raise
+        witness.answered(replica.address, seen)
+        return seen.get(version)
 
     def wait_followed(self, version: int, *, best_effort: bool = False) -> Arrival:
         """Wait until traffic gets `version` on every replica; `best_effort` as in `wait_loaded`."""
@@ -251,26 +282,26 @@ class Rollout:
         Raises:
             BadInputError: names each that does, and what it serves.
         """
-        answers = self._ask_whether_foreign()
+        answers = self._ask_each(self._foreign)
         foreign = list(filter(None, answers.values()))
         if foreign and not (any_is_enough and None in answers.values()):
             raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
 
     def _foreign_replicas(self) -> dict[str, str]:
-        return {address: why for address, why in self._ask_whether_foreign().items() if why}
+        return {address: why for address, why in self._ask_each(self._foreign).items() if why}
 
-    def _ask_whether_foreign(self) -> dict[str, str | None]:
-        """Why each replica that answers is of another fleet; None where it may be of this one."""
+    def _ask_each(self, question: Callable[[Replica], T]) -> dict[str, T]:
+        """The answer of every replica that gives one; several are asked at once."""
 
-        def ask(address: str) -> tuple[str, str | None] | None:
-            with self.fleet.connect(address, timeout=self._settings.rpc_seconds) as replica:
-                try:
-                    return address, self._foreign(replica)
-                except ServingError:
-                    return None
+        def ask(address: str) -> dict[str, T]:
+            with self.fleet.connect(address, timeout=self._settings.rpc_seconds) as replica, suppress(ServingError):
+                return {address: question(replica)}
+            return {}
 
         with ThreadPoolExecutor(self._settings.canary_threads) as pool:
-            return dict(filter(None, pool.map(ask, self.fleet.addresses())))
+            return {
+                address: answer for found in pool.map(ask, self.fleet.addresses()) for address, answer in found.items()
+            }
 
     def _foreign(self, replica: Replica) -> str | None:
         served = self.others.served_by(replica)

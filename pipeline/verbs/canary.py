@@ -17,6 +17,9 @@ from pipeline.verdicts.verdict import Decision
 def canary(context: Context) -> CanaryRecord:
     """Read the version back, expose it, wait until every replica has loaded it, question every replica, judge.
 
+    A candidate that ends the servers which load it is taken back at once: whoever runs `withdraw` next may take seconds
+    to begin, and every server that starts meanwhile loads it again.
+
     In the latest roll-out to expose is to give traffic. So what serves is questioned before, as the baseline; each
     replica is questioned as soon as it has loaded the candidate; and the first bad answer ends it, with the candidate
     taken back at once.
@@ -27,7 +30,7 @@ def canary(context: Context) -> CanaryRecord:
     Raises:
         BadInputError: a replica serves another model; nothing was exposed.
         DamagedError: the files or the questions are not what was approved; nothing was exposed by this call.
-        FailedError: a replica cannot load the candidate or answered wrongly.
+        FailedError: a replica cannot load the candidate, answered wrongly, or has ended since it was exposed.
         CouldNotTellError: a replica gave no answer before the deadline.
     """
     version = context.records.need(PublishRecord).version
@@ -45,8 +48,8 @@ def canary(context: Context) -> CanaryRecord:
     if verdict.decision is Decision.PASS:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
     context.records.note_attempt("canary", verdict)
-    if not context.rollout.placement.dark:
-        # Users see it, and whoever runs `withdraw` next may take seconds to begin.
+    if judged.deadly or not context.rollout.placement.dark:
+        # Users are affected, and whoever runs `withdraw` next may take seconds to begin.
         take_back(context, version, context.run_key)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
 
@@ -61,10 +64,11 @@ def _require_approved(context: Context, version: int) -> None:
 def _expose(context: Context, version: int, *, compared_with: int | None) -> Judged:
     exposing = partial(decisions.expose, version=version, compared_with=compared_with)
     rule = holds.unless_held(exposing, now=context.clock.now())
+    witness = context.rollout.witness()
     if context.rollout.placement.dark:
         context.journal.decide(rule)
         context.rollout.settle()
-        return judge_dark(context, version, serving=compared_with)
+        return judge_dark(context, version, serving=compared_with, witness=witness)
     history = context.journal.read()
     rule(history)  # who declines needs no baseline
     if compared_with is not None and history.state.candidate != version:
@@ -72,7 +76,7 @@ def _expose(context: Context, version: int, *, compared_with: int | None) -> Jud
     baseline = _baseline(context, compared_with) if compared_with is not None else None
     context.journal.decide(rule)
     context.rollout.settle()
-    return judge_in_traffic(context, version, baseline=baseline)
+    return judge_in_traffic(context, version, baseline=baseline, witness=witness)
 
 
 def _baseline(context: Context, serving: int) -> BaselineRecord:

@@ -10,6 +10,7 @@ from functools import partial
 from pipeline.context import Context
 from pipeline.records import BaselineRecord, ProbeSet, SpecRecord
 from pipeline.release.waiting import Arrival
+from pipeline.release.witness import Witness
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
@@ -19,19 +20,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judged:
-    """`load_seconds` is how long it took until the slowest replica had loaded the version, polling included."""
+    """`load_seconds` is how long it took until the slowest replica had loaded the version, polling included.
+
+    `deadly`: servers have ended since the version was exposed, and every moment it stays may end more.
+    """
 
     verdict: Verdict
     load_seconds: float
+    deadly: bool = False
 
 
-def judge_dark(context: Context, version: int, *, serving: int | None) -> Judged:
+def judge_dark(context: Context, version: int, *, serving: int | None, witness: Witness) -> Judged:
     """Question every replica once all have loaded the version, beside the one that serves.
 
     Also those that come while others are asked; all must still be there at the end.
     """
     start = context.clock.monotonic()
-    arrival = context.rollout.wait_loaded(version)
+    arrival = context.rollout.wait_loaded(version, witness=witness)
     load_seconds = context.clock.monotonic() - start
     if arrival.complete:
         context.mirror(context.journal.read())
@@ -45,17 +50,17 @@ def judge_dark(context: Context, version: int, *, serving: int | None) -> Judged
             told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
             return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(told,)), load_seconds)
         reports |= _by_address(question_all(context, late, version=version, serving=serving))
-        arrival = context.rollout.wait_loaded(version)
-    return Judged(_conclude(context, arrival, reports), load_seconds)
+        arrival = context.rollout.wait_loaded(version, witness=witness)
+    return _judged(context, arrival, reports, witness, load_seconds)
 
 
-def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord | None) -> Judged:
+def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord | None, witness: Witness) -> Judged:
     """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
     start = context.clock.monotonic()
     asking = load_seconds = 0.0
     reports: dict[str, ReplicaReport] = {}
     while True:
-        arrival = context.rollout.wait_loaded(version, beyond=reports.keys())
+        arrival = context.rollout.wait_loaded(version, beyond=reports.keys(), witness=witness)
         late = [address for address in arrival.there if address not in reports]
         if not late or any(standing.hopeless for standing in arrival.missing):
             break
@@ -66,10 +71,19 @@ def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord
         reports |= _by_address(_compared(report, baseline) for report in asked)
         if _verdict_on(context, reports.values()).decision is Decision.FAIL:
             break
-    verdict = _conclude(context, arrival, reports)
-    if verdict.decision is not Decision.FAIL:
+    judged = _judged(context, arrival, reports, witness, load_seconds)
+    if judged.verdict.decision is not Decision.FAIL:
         context.mirror(context.journal.read())
-    return Judged(verdict, load_seconds)
+    return judged
+
+
+def _judged(
+    context: Context, arrival: Arrival, reports: dict[str, ReplicaReport], witness: Witness, load_seconds: float
+) -> Judged:
+    ends = witness.reasons(context.rollout.fleet.addresses())
+    if ends:
+        return Judged(Verdict(decision=Decision.FAIL, reasons=ends), load_seconds, deadly=True)
+    return Judged(_conclude(context, arrival, reports), load_seconds)
 
 
 def question_all(

@@ -9,7 +9,13 @@ from serving.canary import INPUT
 from serving.model_server.core import refuse_changed_platforms, single_model, validate
 from serving.model_server.manager import ManagerOptions
 from serving.model_server.monitor import ServableId
-from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, NotFoundError, StatusError
+from serving.model_server.status import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    StatusError,
+    UnknownError,
+)
 from serving.replica import Answer, VersionStatus
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
@@ -69,6 +75,7 @@ class Process:
         base_path: str,
         files: ModelFiles,
         broken: Collection[int],
+        deadly: Collection[int] = (),
         timing: Timing,
         clock: VirtualClock,
     ) -> None:
@@ -80,6 +87,7 @@ class Process:
         self._base_path = base_path
         self._files = files
         self._broken = broken
+        self._deadly = deadly
         self._timing = timing
         self._clock = clock
         self._begun = clock.monotonic()
@@ -258,7 +266,14 @@ class Process:
         self._storage_due = self._next_storage_poll()
 
     def _load(self, version: int, path: str) -> Load:
+        if version in self._deadly:
+            return Load(self._timing.load_seconds, self._die)
         return self._files.load(version, path, broken=self._broken)
+
+    def _die(self) -> StatusError:
+        """As a process does that was killed: in the middle of a load, for want of memory."""
+        self.open, self.over = False, True
+        return UnknownError("killed")
 
     def _labelled(self, label: str) -> int:
         version = self._labels.get(label)

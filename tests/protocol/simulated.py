@@ -29,6 +29,7 @@ class SimulatedReplica:
 
     Attributes:
         broken: the versions it cannot load, though their files are good: out of memory, say.
+        deadly: the versions that end its process when it loads them.
         hanging: it takes every call and answers none; what it polls it goes on polling.
         files: the bucket as it sees it.
     """
@@ -50,6 +51,7 @@ class SimulatedReplica:
         self.model = model
         self.clock = clock
         self.broken: set[int] = set()
+        self.deadly: set[int] = set()
         self.hanging = False
         self._timing = timing or Timing()
         self.files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
@@ -68,6 +70,7 @@ class SimulatedReplica:
             base_path=self._base_path,
             files=self.files,
             broken=self.broken,
+            deadly=self.deadly,
             timing=self._timing,
             clock=self.clock,
         )

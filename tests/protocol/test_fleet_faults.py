@@ -5,19 +5,25 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.release.journal import Event
+from pipeline.settings import RolloutName
 from tests.protocol.world import MODEL, World
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """v1 serves everywhere."""
-    made = World()
+    made = released("pinned")
+    yield made
+    made.come_to_rest()
+
+
+def released(rollout: RolloutName) -> World:
+    """v1 serves everywhere, and v2 is published."""
+    made = World(rollout)
     made.approve("retrain-1")
     assert made.release("retrain-1") == "done"
     made.approve("retrain-2")
     assert made.verb("publish", "retrain-2") == "done"
-    yield made
-    made.come_to_rest()
+    return made
 
 
 def canary(world: World) -> str:
@@ -135,6 +141,88 @@ def test_a_replica_that_cannot_load_the_candidate_ends_the_canary_at_once(world:
     assert world.clock.monotonic() - before < 4.0
     assert "replica-0:8500: v2 END" in reasons(world)
     assert "done" == world.verb("withdraw", "retrain-2")
+
+
+@pytest.mark.parametrize("rollout", ["pinned", "latest"])
+def test_a_candidate_that_ends_the_servers_that_load_it_is_taken_back_at_once(rollout: RolloutName) -> None:
+    """F75: nobody waits for a deadline while every server that starts loads it again; no config names it any more."""
+    world = released(rollout)
+    for replica in world.replicas:
+        replica.deadly.add(2)
+    before = world.clock.monotonic()
+
+    assert "FAILED" == canary(world)
+    assert world.clock.monotonic() - before < 3.0
+    assert "its server answered before the exposure, and has ended 1 times since" in reasons(world)
+    assert world.history().withdrawal(2) is not None
+    world.clock.sleep(5.0)
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
+    assert "FAILED" == canary(world)
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
+    world.come_to_rest()
+
+
+def test_two_of_three_servers_that_end_are_enough(world: World) -> None:
+    """F75: though the third is well."""
+    for replica in world.replicas[1:]:
+        replica.deadly.add(2)
+    before = world.clock.monotonic()
+
+    assert "FAILED" == canary(world)
+    assert world.clock.monotonic() - before < 3.0
+    world.clock.sleep(5.0)
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
+
+
+def test_one_of_three_servers_that_does_not_come_back_is_waited_for(world: World) -> None:
+    """It ends at each of its starts before it opens its port; the others are well, and it may be its machine."""
+    world.replicas[2].deadly.add(2)
+
+    assert "COULD_NOT_TELL" == canary(world)
+    assert "done" == world.verb("withdraw", "retrain-2")
+    world.clock.sleep(5.0)
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
+
+
+def test_one_end_may_be_the_machine_s_fault(world: World) -> None:
+    """A server that was killed once and loads the candidate at its next start says nothing against it."""
+    killed: list[str] = []
+
+    def is_killed(address: str) -> None:
+        if not killed and address == world.replicas[0].address:
+            killed.append(address)
+            world.replicas[2].restart()
+            world.clock.sleep(1.0)
+
+    world.on_question = is_killed
+
+    assert "done" == canary(world)
+    assert killed
+
+
+def test_replicas_that_were_taken_down_on_purpose_are_no_evidence(world: World) -> None:
+    """F29: two addresses are not listed any more; what is missing then is not known to be good, and not bad either."""
+
+    def scale_down(address: str) -> None:
+        for gone in world.replicas[1:]:
+            gone.stop()
+            world.fleet.replicas.pop(gone.address, None)
+
+    world.on_question = scale_down
+
+    assert "COULD_NOT_TELL" == canary(world)
+    assert world.history().withdrawal(2) is None
+    for gone in world.replicas[1:]:
+        world.fleet.replicas[gone.address] = gone
+
+
+def test_a_replica_that_is_slow_to_answer_has_not_ended(world: World) -> None:
+    """F54: silence is no evidence."""
+    world.replicas[1].hanging = world.replicas[2].hanging = True
+
+    assert "COULD_NOT_TELL" == canary(world)
+    assert world.history().withdrawal(2) is None
+    world.replicas[1].hanging = world.replicas[2].hanging = False
 
 
 def test_a_replica_that_restarts_on_a_version_it_cannot_load_comes_up_once_that_is_withdrawn(world: World) -> None:

@@ -299,6 +299,7 @@ class World:
         """Every server is well again, and somebody looks after what was left half done."""
         for replica in self.replicas:
             replica.broken.clear()
+            replica.deadly.clear()
             replica.wake()
             replica.restart()
         self.mlflow.down = False

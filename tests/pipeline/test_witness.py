@@ -1,0 +1,78 @@
+"""Which ends of servers are evidence against a candidate, from what was seen of them."""
+
+from pipeline.release.witness import Witness
+
+FLEET = ("a:1", "b:1", "c:1")
+
+
+def witness() -> Witness:
+    return Witness({"a:1": [1, 2], "b:1": [2], "c:1": []})
+
+
+def test_the_second_end_in_the_fleet_is_enough() -> None:
+    seen = witness()
+    seen.lost("a:1")
+    assert () == seen.reasons(FLEET)
+    seen.lost("b:1")
+
+    assert ["a:1", "b:1"] == [reason.partition(": ")[0] for reason in seen.reasons(FLEET)]
+
+
+def test_a_server_that_is_away_has_ended_once_however_often_it_is_looked_for() -> None:
+    seen = witness()
+    for _ in range(5):
+        seen.lost("a:1")
+
+    assert () == seen.reasons(FLEET)
+
+
+def test_the_second_end_may_be_that_of_the_same_replica() -> None:
+    seen = witness()
+    seen.lost("a:1")
+    seen.answered("a:1", [])
+    seen.lost("a:1")
+
+    (reason,) = seen.reasons(FLEET)
+    assert reason.endswith("has ended 2 times since")
+
+
+def test_the_first_end_is_enough_where_no_replica_answers() -> None:
+    seen = Witness({"a:1": [1]})
+    seen.lost("a:1")
+
+    assert seen.reasons(["a:1"])
+
+
+def test_a_process_that_has_forgotten_a_version_is_a_new_one() -> None:
+    """It ended and began again between two looks."""
+    seen = witness()
+    seen.answered("a:1", [2, 3])
+    seen.answered("b:1", [3])
+
+    assert ["a:1", "b:1"] == [reason.partition(": ")[0] for reason in seen.reasons(FLEET)]
+
+
+def test_one_that_has_seen_more_is_the_same_process() -> None:
+    seen = witness()
+    seen.answered("a:1", [1, 2, 3])
+    seen.answered("b:1", [2, 3])
+    seen.answered("c:1", [3])
+
+    assert () == seen.reasons(FLEET)
+
+
+def test_an_address_that_is_not_listed_any_more_proves_nothing() -> None:
+    seen = witness()
+    seen.lost("a:1")
+    seen.lost("b:1")
+
+    assert () == seen.reasons(["c:1"])
+
+
+def test_a_replica_that_did_not_answer_before_the_exposure_proves_nothing() -> None:
+    seen = witness()
+    for _ in range(2):
+        seen.answered("d:1", [1, 2])
+        seen.lost("d:1")
+
+    assert () == seen.reasons((*FLEET, "d:1"))
