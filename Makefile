@@ -34,13 +34,15 @@ down: ## end all of it
 status: $(VENV)/.run ## what is up, and which version serves
 	@$(BIN)/python -m embedded status
 
-# mypy runs beside the tests; what it says comes at the end, where it is seen.
+# mypy runs beside the tests. What it finds comes after them, where it is seen, and the log is in .venv/types.log.
 test: lint ## what every commit must pass: linters, types, import contracts, tests and a share of the hunts
+	$(BIN)/lint-imports
 	@$(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
-	$(BIN)/lint-imports; contracts=$$?; \
 	$(PYTEST) -m "not stack and (not hunt or share)"; tests=$$?; \
-	wait $$types; types=$$?; tail -n 40 $(VENV)/types.log; \
-	exit $$((contracts | tests | types))
+	wait $$types || { types=failed; cat $(VENV)/types.log; }; \
+	[ $$tests -eq 0 ] || echo "make test: tests failed, see above"; \
+	[ $$types != failed ] || echo "make test: types are wrong, see above"; \
+	[ $$tests -eq 0 ] && [ $$types != failed ]
 
 prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, storms, bad networks
 	@$(PYTEST) -m hunt
@@ -49,7 +51,7 @@ look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless
 	@$(BIN)/pytest -m stack tests/browser
 
 mutants: $(VENV)/.dev ## plant bugs in copies of the product, and see whether the tests find them
-	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python -m tests.mutants -- --numprocesses=$(WORKERS) --dist=worksteal
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check

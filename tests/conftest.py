@@ -1,17 +1,28 @@
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests.releases import World
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI everything is installed, so that a test that is skipped there has not been run anywhere: it fails."""
-    report = yield
-    if report.skipped and os.environ.get("CI"):
+    return _failed_if_skipped_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _failed_if_skipped_in_ci((yield))
+
+
+def _failed_if_skipped_in_ci(report: Report) -> Report:
+    """In CI everything is installed, so that a test that is skipped there is not run anywhere: it fails."""
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI"):
         reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome, report.longrepr = "failed", f"{report.nodeid} is skipped, and nothing is in CI: {reason}"
     return report

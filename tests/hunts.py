@@ -1,13 +1,12 @@
-"""Tests that hunt for faults: made-up histories, kills at random moments, bad networks. More of them find more.
+"""Tests that hunt for faults: random histories, kills at random moments, bad networks. More of them find more.
 
 `make prove` runs every case. `make test` runs the same few of them each time.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from _pytest.mark import ParameterSet
 
 Case = TypeVar("Case")
 
@@ -15,12 +14,12 @@ hunt = pytest.mark.hunt
 share = pytest.mark.share
 
 
-def hunted(cases: Sequence[Case], *, shared: Sequence[Case]) -> list[ParameterSet]:
-    """Parameters of a hunt.
+def hunt_cases(cases: Sequence[Case], *, in_make_test: Sequence[Case]) -> list[Any]:
+    """Parameters of a hunt, for `pytest.mark.parametrize` or a fixture.
 
     Args:
         cases: all of them.
-        shared: those of them that `make test` runs too.
+        in_make_test: those of them that `make test` runs too.
     """
-    assert set(shared) < set(cases), "a share is a part of what is hunted"
-    return [pytest.param(case, marks=[hunt, share] if case in shared else [hunt]) for case in cases]
+    assert set(in_make_test) < set(cases), "make test runs a part of what make prove runs"
+    return [pytest.param(case, marks=[hunt, share] if case in in_make_test else [hunt]) for case in cases]

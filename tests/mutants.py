@@ -8,6 +8,7 @@ bugs of the model check are tests themselves, see `tests/protocol/test_protocol.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -223,14 +224,29 @@ def main() -> int:
         for mutant in chosen:
             _say(f"{mutant.name}: {mutant.file}; pytest {' '.join(mutant.tests)}")
         return 0
+    _require_green(sorted({test for mutant in chosen for test in mutant.tests}), options.pytest)
     survived = 0
     for mutant in chosen:
         begin = time.monotonic()
-        found, told = _run(mutant, options.pytest)
+        found, summary = _run(mutant, options.pytest)
         survived += not found
-        _say(f"{'found   ' if found else 'SURVIVED'} {time.monotonic() - begin:5.0f} s  {mutant.name}: {told}")
+        _say(f"{'found   ' if found else 'SURVIVED'} {time.monotonic() - begin:5.0f} s  {mutant.name}: {summary}")
     _say(f"{len(chosen) - survived} of {len(chosen)} mutants found")
     return 1 if survived or not chosen else 0
+
+
+def _require_green(tests: Sequence[str], pytest_options: Sequence[str]) -> None:
+    """A test that fails without any mutant would find every one.
+
+    Raises:
+        SystemExit: one does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _copy_checkout(Path(folder))
+        done = _pytest(Path(folder), tests, pytest_options)
+    if done.returncode:
+        sys.exit(f"without a mutant pytest ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    _say(f"without a mutant: {done.stdout.strip().splitlines()[-1]}")
 
 
 def _run(mutant: Mutant, pytest_options: Sequence[str]) -> tuple[bool, str]:
@@ -248,16 +264,21 @@ def _run(mutant: Mutant, pytest_options: Sequence[str]) -> tuple[bool, str]:
                 f"{mutant.name}: {mutant.file} has its text {text.count(mutant.before)} times, not once; correct it"
             )
         target.write_text(text.replace(mutant.before, mutant.after), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-x", "--tb=line", *pytest_options, *mutant.tests]
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+        done = _pytest(Path(folder), mutant.tests, pytest_options)
     lines = done.stdout.strip().splitlines()
-    # A file that cannot even be imported has a line too, without a test's name.
-    failed = [line for line in lines if line.startswith(("FAILED ", "ERROR ")) and "::" in line]
+    failed = [line for line in lines if line.startswith("FAILED ")]
     if bool(failed) is (done.returncode == 0) or done.returncode > _INTERRUPTED:
         sys.exit(f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return bool(failed), (failed or lines)[-1][:160]
+
+
+def _pytest(folder: Path, tests: Sequence[str], options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    # Where CI is set a test that is skipped fails, and that finds nothing.
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    command = [sys.executable, "-m", "pytest", "-x", "--tb=line", *options, *tests]
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
 
 
 def _copy_checkout(folder: Path) -> None:

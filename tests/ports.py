@@ -13,7 +13,7 @@ _PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of this process's own share; it comes again only when all the others have been given."""
+    """A port of this process's own share; none is reused before all others of the share."""
     while True:
         port = next(_turns)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):

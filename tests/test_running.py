@@ -8,20 +8,55 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-A_SKIPPED_TEST = """
+REASON = "needs a browser: install chromium"
+# Every way to skip a test.
+SKIPPED = {
+    "test": f"""
 import pytest
 
 def test_it() -> None:
-    pytest.skip("needs a browser: install chromium")
-"""
+    pytest.skip("{REASON}")
+""",
+    "fixture": f"""
+import pytest
+
+@pytest.fixture
+def browser() -> None:
+    pytest.skip("{REASON}")
+
+def test_it(browser: None) -> None:
+    pass
+""",
+    "mark": f"""
+import pytest
+
+@pytest.mark.skipif(True, reason="{REASON}")
+def test_it() -> None:
+    pass
+""",
+    "module": f"""
+import pytest
+
+pytest.skip("{REASON}", allow_module_level=True)
+""",
+}
 
 
-@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
-def test_a_skipped_test_says_why_and_fails_in_ci(ci: str, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", SKIPPED)
+def test_a_skipped_test_says_why_and_fails_in_ci(how: str, tmp_path: Path) -> None:
     test = tmp_path / "test_it.py"
-    test.write_text(A_SKIPPED_TEST)
+    test.write_text(SKIPPED[how])
 
-    done = subprocess.run(
+    here, in_ci = _run(test, ci=""), _run(test, ci="true")
+
+    assert here.returncode in (0, 5), here.stdout  # 5: pytest found no test
+    assert REASON in here.stdout
+    assert in_ci.returncode in (1, 2), in_ci.stdout  # 2: a module could not be collected
+    assert REASON in in_ci.stdout
+
+
+def _run(test: Path, *, ci: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-c", str(PROJECT / "pyproject.toml"), "-p", "tests.conftest", str(test)],
         cwd=PROJECT,
         env={**os.environ, "CI": ci},
@@ -29,6 +64,3 @@ def test_a_skipped_test_says_why_and_fails_in_ci(ci: str, code: int, tmp_path: P
         text=True,
         check=False,
     )
-
-    assert code == done.returncode, done.stdout
-    assert "needs a browser: install chromium" in done.stdout

@@ -1,6 +1,6 @@
 """The stack of `make demo` in a browser, as a person sees it: Debian's Chromium, driven by playwright.
 
-Nothing is changed there. What a test saw last is kept as a picture in `var/look/`.
+Nothing is changed there. What a test saw last is kept as a picture in `var/look/`, or `var/latest/look/`.
 """
 
 import os

@@ -26,8 +26,8 @@ def experiment(stack: StackSettings) -> str:
 def test_the_experiment_lists_the_runs(page: Page, experiment: str) -> None:
     page.goto(f"{experiment}/runs")
 
-    # One of the first model, three of better ones, one of a worse one and one of a damaged one.
-    expect(page.get_by_role("link", name=A_RUN)).to_have_count(6, timeout=PATIENCE_MS)
+    # One of the first model, three of better ones, one of a worse one, one of a damaged one; more if it was told again.
+    expect(page.get_by_role("link", name=A_RUN).nth(5)).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_a_run_shows_its_metrics(page: Page, experiment: str) -> None:

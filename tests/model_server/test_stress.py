@@ -13,7 +13,7 @@ from serving.model_server.manager import Manager, ManagerOptions
 from serving.model_server.monitor import Monitor, ServableId, State
 from serving.model_server.status import NotFoundError, UnknownError
 from serving.wire import Array
-from tests.hunts import hunted
+from tests.hunts import hunt_cases
 from tests.model_server.world import Times, eventually
 
 SECONDS = 2.0
@@ -99,7 +99,7 @@ class Storm:
         time.sleep(0.003)
 
 
-@pytest.mark.parametrize("threads", hunted([0, 3], shared=[3]))
+@pytest.mark.parametrize("threads", hunt_cases([0, 3], in_make_test=[3]))
 def test_every_model_is_closed_once_and_none_is_asked_after_that(threads: int) -> None:
     loads, monitor = Loads(), Monitor()
     options = ManagerOptions(load_threads=threads, unload_threads=threads, load_retries=2, retry_interval_seconds=0.001)

@@ -68,7 +68,7 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
     assert "value: 1" in world.config.read_text()
 
 
-def test_who_reads_while_another_writes_does_not_take_entries_for_lost(world: World) -> None:
+def test_a_roll_back_during_a_read_is_not_reported_as_lost_entries(world: World) -> None:
     """The config is read before the journal: then it can only be older."""
     world.release("retrain-1")
     world.release("retrain-2")

@@ -129,7 +129,7 @@ def test_mirroring_again_registers_nothing_twice(server: Server, tmp_path: Path)
     assert 1 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
 
 
-def test_who_registers_a_version_at_once_with_another_takes_the_first_of_both(server: Server, tmp_path: Path) -> None:
+def test_two_concurrent_registrations_agree_on_the_first(server: Server, tmp_path: Path) -> None:
     """I6: MLflow refuses no second one; the aliases are the same for all, whoever looks and whenever."""
     releases, name = Releases(tmp_path), "twice"
     model = server.trained("twice")

@@ -1,6 +1,5 @@
 """Verbs in processes of their own, for the tests that hold them, let them go and kill them."""
 
-import atexit
 import json
 import os
 import select
@@ -18,13 +17,16 @@ from threading import Timer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.processes.fork_server import READY, Request
+from tests.processes.fork_server import Request
 from tests.releases import MODEL, World
 
 PROJECT = Path(__file__).parents[2]
 KILLED = -9
 # For how long a process that is not held may take.
 PATIENCE = 100.0
+
+# Its standard input stays open for as long as this process lives.
+_started: list[subprocess.Popen[str]] = []
 
 # A verb and its options, without the model.
 Words = tuple[str, ...]
@@ -52,7 +54,7 @@ class Actor:
         world: where.
         words: the verb and its options, without the model.
         stop: where it is to stop, see `tests.processes.stopping`.
-        largest_file: the most bytes that a file it writes may have, as at the end of a disk.
+        largest_file: the most bytes that a file it writes may have, as at the end of a disk; its log is cut there too.
         environment: what differs from the world's own.
     """
 
@@ -64,14 +66,14 @@ class Actor:
         largest_file: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        request = Request(arguments(words), surroundings(world, stop, environment), largest_file)
+        request = Request(arguments(words), environment_of(world, stop, environment), largest_file)
         stdin, self._stdin = os.pipe()
         output, stdout = os.pipe()
         self._output = os.fdopen(output)
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `__exit__`, like all the others
-        self._told: list[str] = []
+        self._output_lines: list[str] = []
         self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(_fork_server())
+        self._connection.connect(fork_server())
         request.send(self._connection, [stdin, stdout, self._log.fileno()])
         os.close(stdin)
         os.close(stdout)
@@ -91,10 +93,10 @@ class Actor:
 
     def wait_until(self, word: str) -> None:
         """`ready`: everything is imported, nothing is read yet. `held`: it waits at the effect it was to stop at."""
-        while not self._told or self._told[-1] != word:
+        while not self._output_lines or self._output_lines[-1] != word:
             line = self._output.readline()
-            assert line, f"ended before it was {word}: {self._told} {self._written()}"
-            self._told.append(line.strip())
+            assert line, f"ended before it was {word}: {self._output_lines} {self._written()}"
+            self._output_lines.append(line.strip())
 
     def let_go(self) -> None:
         os.write(self._stdin, b"\n")
@@ -110,25 +112,25 @@ class Actor:
             self.kill()
 
     def end(self) -> Ended:
-        """Wait for it; who takes too long is killed."""
+        """Wait for it; kills the process after PATIENCE seconds."""
         patience = Timer(PATIENCE, self.kill)
         patience.start()
         try:
-            self._told += [line.strip() for line in self._output]
+            self._output_lines += [line.strip() for line in self._output]
             code = int(self._answers.readline())
         finally:
             patience.cancel()
-        return ended(code, self._told, self._written())
+        return ended(code, self._output_lines, self._written())
 
     def _written(self) -> str:
         self._log.seek(0)
         return self._log.read()
 
 
-def ended(code: int, told: Sequence[str], log: str) -> Ended:
+def ended(code: int, lines: Sequence[str], log: str) -> Ended:
     """From the lines that `tests.processes.actor` tells."""
     found = Ended(code, log)
-    for line in told:
+    for line in lines:
         kind, _, words = line.partition(" ")
         if kind == "effect":
             found.effects.append(words.partition(" ")[2])
@@ -152,36 +154,27 @@ def rollback_to(target: str | int) -> Words:
 
 
 def arguments(words: Words) -> Words:
-    """Of the command line."""
+    """The verb's arguments, with `--model` added."""
     return (words[0], "--model", MODEL, *words[1:])
 
 
-def surroundings(world: World, stop: str = "", environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process."""
+def environment_of(world: World, stop: str = "", environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment in which a verb of this world runs."""
     settings = world.context("look-0").settings.model_dump(exclude={"params"}, exclude_none=True)
-    told = {f"UNDERSTUDY_{name.upper()}": str(value) for name, value in settings.items()}
-    return {**os.environ, **told, "PYTHONPATH": str(PROJECT), "ACTOR_STOP": stop, **(environment or {})}
+    variables = {f"UNDERSTUDY_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**os.environ, **variables, "PYTHONPATH": str(PROJECT), "ACTOR_STOP": stop, **(environment or {})}
 
 
 @cache
-def _fork_server() -> str:
-    """The address of this test run's own, which ends with it."""
-    folder = tempfile.TemporaryDirectory()
-    address = str(Path(folder.name, "socket"))
+def fork_server() -> str:
+    """Start one fork server for this pytest process and return its socket's path; it ends when this process does."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.processes.fork_server", address],
+        [sys.executable, "-m", "tests.processes.fork_server"],
         cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    _started.append(server)
     assert server.stdout is not None
-    assert server.stdout.readline().strip() == READY, "the fork server ended"
-
-    def end() -> None:
-        with server:
-            server.kill()
-        folder.cleanup()
-
-    atexit.register(end)
-    return address
+    return server.stdout.readline().strip()

@@ -1,6 +1,8 @@
 """A program that has imported the verbs once, and forks a process for each that a test starts.
 
-    python -m tests.processes.fork_server SOCKET
+    python -m tests.processes.fork_server
+
+It says the path of its socket on standard output, and ends when its standard input does.
 
 A fresh interpreter spends half a second on its imports before the verb begins, and the tests start some eight hundred.
 What is forked is a process of its own all the same: it has its own memory, reads its own environment, and dies of
@@ -14,18 +16,19 @@ hangs up, so until then its number belongs to nobody else.
 import json
 import os
 import resource
+import select
+import shutil
 import signal
 import socket
 import sys
-import traceback
-from contextlib import suppress
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from tests.processes import actor
 from tests.processes.stopping import tell
 
-READY = "ready"
 _STREAMS = 3
 _DIGITS = 8
 
@@ -35,12 +38,12 @@ class Request:
     """What to run.
 
     Attributes:
-        words: the verb and its options.
+        arguments: the verb and its options.
         environment: all of it.
         largest_file: the most bytes a file may have, as at the end of a disk; None for no limit.
     """
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     environment: dict[str, str]
     largest_file: int | None = None
 
@@ -50,14 +53,22 @@ class Request:
         connection.sendall(content)
 
 
-def serve(path: str) -> NoReturn:
-    """Fork a keeper for each connection; it forks the process, and stays until the client hangs up."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a keeper leaves nothing to be waited for
+def serve() -> NoReturn:
+    """Fork a keeper for each connection: it forks the verb, waits for it, and answers the client."""
+    # Not a context manager: what is forked here unwinds this stack at its end as well.
+    folder = tempfile.mkdtemp()
+    path = str(Path(folder, "socket"))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps keepers, so they do not become zombies
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(64)
-        tell(READY)
+        tell(path)
         while True:
+            ready, _, _ = select.select([listener, sys.stdin], [], [])
+            if sys.stdin in ready:
+                # Whoever started this is gone, however it ended.
+                shutil.rmtree(folder)
+                sys.exit()
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
@@ -74,13 +85,16 @@ def _keep(connection: socket.socket) -> NoReturn:
         _become(request, streams)
     for stream in streams:
         os.close(stream)
-    with suppress(BrokenPipeError):  # the client may have lost interest
+    try:
         connection.sendall(f"{process}\n".encode())
         ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
         connection.sendall(f"{code}\n".encode())
         connection.recv(1)
+    except ConnectionError:
+        os.kill(process, signal.SIGKILL)  # the client has closed the connection
+    os.waitpid(process, 0)
     os._exit(0)
 
 
@@ -88,11 +102,11 @@ def _received(connection: socket.socket) -> tuple[Request, list[int]]:
     size, streams, _, _ = socket.recv_fds(connection, _DIGITS, _STREAMS)
     with connection.makefile("rb") as incoming:
         fields = json.loads(incoming.read(int(size)))
-    return Request(tuple(fields["words"]), fields["environment"], fields["largest_file"]), streams
+    return Request(tuple(fields["arguments"]), fields["environment"], fields["largest_file"]), streams
 
 
 def _become(request: Request, streams: list[int]) -> NoReturn:
-    """Be the process that was asked for, from here to its end."""
+    """Be the process that was asked for, from here to its end, which is that of any interpreter."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -100,19 +114,9 @@ def _become(request: Request, streams: list[int]) -> NoReturn:
     os.environ.update(request.environment)
     if request.largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request.largest_file, request.largest_file))
-    sys.argv = [actor.__name__, *request.words]
-    code = 1
-    try:
-        code = actor.act()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:  # noqa: BLE001 - as an interpreter ends whatever happens
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    sys.argv = [actor.__name__, *request.arguments]
+    sys.exit(actor.act())
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve()

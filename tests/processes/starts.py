@@ -14,7 +14,7 @@ from tests.releases import World, eventually
 
 # No test fails on a clock.
 PATIENCE = 60.0
-# Worlds that two cores bear.
+# Worlds that one test has at once.
 AT_ONCE = 2
 RUN, OTHER_RUN = "retrain-3", "retrain-4"
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import ExitCode
 from pipeline.release.journal import Event
 from pipeline.verbs.status import status
-from tests.hunts import hunted
+from tests.hunts import hunt_cases
 from tests.object_storage import VARIABLE, Bucket, ObjectStore, bucket, store
 from tests.processes.acting import Words, act, rollback_to
 from tests.releases import World
@@ -59,7 +59,7 @@ def weather(proxy: FaultProxy, seed: int) -> Callable[[Callable[[], Answer]], An
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", hunted(range(SEEDS), shared=[0]))
+@pytest.mark.parametrize("seed", hunt_cases(range(SEEDS), in_make_test=[0]))
 def test_verbs_repeated_until_they_are_done_have_the_effect_of_one(
     world: World, bad_way: FaultProxy, seed: int
 ) -> None:

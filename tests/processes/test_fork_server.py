@@ -4,13 +4,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.errors import ExitCode
-from tests.processes.acting import KILLED, Actor, Ended, Words, act, arguments, ended, surroundings
+from tests.processes.acting import KILLED, PROJECT, Actor, Ended, Words, act, arguments, ended, environment_of
 from tests.processes.starts import STARTS, Buckets, Start
 from tests.processes.stopping import KILL_AFTER
-from tests.releases import World
+from tests.releases import World, eventually
+
+# Each of them starts whole worlds, beside other tests.
+pytestmark = pytest.mark.timeout(600)
+A_PARENT_THAT_IS_KILLED = """
+import os, signal
+from tests.processes.acting import _started, fork_server
+fork_server()
+print(_started[0].pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.mark.parametrize("start", STARTS, ids=str)
@@ -59,10 +70,20 @@ def test_a_process_may_die_of_sigkill_from_within_and_from_outside(world: World)
         assert KILLED == actor.end().code
 
 
+def test_it_ends_with_whoever_started_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", A_PARENT_THAT_IS_KILLED], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    server = int(done.stdout)
+
+    assert KILLED == done.returncode
+    assert eventually(lambda: not psutil.pid_exists(server) or psutil.Process(server).status() == "zombie", 30.0)
+
+
 def _fresh(world: World, words: Words) -> Ended:
     done = subprocess.run(
         [sys.executable, "-m", "tests.processes.actor", *arguments(words)],
-        env=surroundings(world),
+        env=environment_of(world),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import ExitCode
 from pipeline.release.journal import Event
-from tests.hunts import hunted
+from tests.hunts import hunt_cases
 from tests.processes.acting import KILLED, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves
 from tests.processes.starts import (
@@ -33,7 +33,7 @@ from tests.releases import World, eventually, restart_on_an_older_config
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.mark.parametrize("start", hunted(STARTS, shared=[PUBLISH, PROMOTE, ROLL_BACK_FAR]), ids=str)
+@pytest.mark.parametrize("start", hunt_cases(STARTS, in_make_test=[PUBLISH, PROMOTE, ROLL_BACK_FAR]), ids=str)
 def test_a_verb_that_died_is_finished_by_the_same_verb(start: Start, buckets: Buckets, tmp_path: Path) -> None:
     """Killed before each effect: I1 to I6 hold at once, and the next process ends as if nothing had died."""
     with buckets.begun(start, tmp_path / "undisturbed") as world:
@@ -54,7 +54,7 @@ def test_a_verb_that_died_is_finished_by_the_same_verb(start: Start, buckets: Bu
     _at_each(effects, check)
 
 
-@pytest.mark.parametrize("start", hunted(STARTS, shared=[CANARY, ROLL_BACK]), ids=str)
+@pytest.mark.parametrize("start", hunt_cases(STARTS, in_make_test=[CANARY, ROLL_BACK]), ids=str)
 def test_others_go_on_after_a_verb_that_died(start: Start, buckets: Buckets, tmp_path: Path) -> None:
     """Killed after each effect: I1 to I6 hold for whoever comes next, and for the verb when it is repeated after that.
 

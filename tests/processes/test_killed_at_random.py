@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode
-from tests.hunts import hunted
+from tests.hunts import hunt_cases
 from tests.processes.acting import KILLED, Actor, Words, act
 from tests.processes.invariants import Invariants
 from tests.processes.starts import AT_ONCE, STARTS, Buckets, Start
@@ -41,7 +41,7 @@ def seconds(buckets: Buckets, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return measured
 
 
-@pytest.mark.parametrize("part", hunted(range(SEEDS // A_PART), shared=[0]))
+@pytest.mark.parametrize("part", hunt_cases(range(SEEDS // A_PART), in_make_test=[0]))
 def test_a_verb_killed_at_a_random_moment(
     part: int, seconds: dict[Start, float], buckets: Buckets, tmp_path: Path
 ) -> None:

@@ -12,6 +12,9 @@ from tests.processes.starts import OTHER_RUN, RUN, STARTS, Buckets, Start, appro
 from tests.processes.stopping import HOLD
 from tests.releases import World
 
+# Each test is several processes, and the machine may be busy.
+pytestmark = pytest.mark.timeout(600)
+
 PUBLISH, OTHER_PUBLISH = ("publish", "--run", RUN), ("publish", "--run", OTHER_RUN)
 PROMOTE = ("promote", "--run", RUN)
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.records import PromoteRecord
 from pipeline.release import decisions
 from pipeline.release.journal import Event
+from pipeline.verbs.reconcile import reconcile
 from serving.replica import STABLE
 from tests.protocol.simulated import SimulatedReplica
 from tests.protocol.versions import NEVER
@@ -59,7 +61,7 @@ def fall_behind(world: World) -> SimulatedReplica:
 
 
 def wake(world: World, sleeper: SimulatedReplica) -> User:
-    """It sees the config of now, and stays behind all the same; somebody who depends on it."""
+    """It sees the config of now, and stays behind all the same. Returns a user who sends it requests."""
     sleeper.wake()
     world.clock.sleep(SEVERAL_POLLS)
     assert {**dict.fromkeys(world.fleet.addresses(), 2), sleeper.address: 1} == world.answering()
@@ -76,6 +78,7 @@ def test_a_promotion_heals_it_and_its_users_are_answered_all_the_while(world: Wo
     assert "done" == world.verb("promote", "retrain-2")
     world.clock.sleep(SEVERAL_POLLS)
     user.leave()
+    assert world.fleet.addresses() == world.context("retrain-2").records.need(PromoteRecord).replicas
     assert dict.fromkeys(world.fleet.addresses(), 2) == world.answering()
     assert {1, 2} == user.answers
 
@@ -86,9 +89,11 @@ def test_reconcile_heals_it_also_when_nothing_else_is_wrong(world: World) -> Non
     before = world.history().seq
     user = wake(world, fall_behind(world))
 
-    assert "done" == world.reconcile()
+    found = reconcile(world.context("reconcile-1"))
     world.clock.sleep(SEVERAL_POLLS)
     user.leave()
+    assert [] == found.problems
+    assert f"{world.replicas[1].address} answers from v2 now" in found.mended
     assert dict.fromkeys(world.fleet.addresses(), 2) == world.answering()
     assert {1, 2} == user.answers
     assert before == world.history().seq

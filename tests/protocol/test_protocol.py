@@ -24,7 +24,7 @@ from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
 from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
-from tests.hunts import hunt, hunted
+from tests.hunts import hunt, hunt_cases
 from tests.protocol.machine import Fleet, LatestFleet
 from tests.protocol.world import MODEL, World
 
@@ -55,7 +55,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("part", hunted(range(PARTS), shared=[0]))
+@pytest.mark.parametrize("part", hunt_cases(range(PARTS), in_make_test=[0]))
 @pytest.mark.parametrize("fleet", [Fleet, LatestFleet])
 def test_no_history_breaks_an_invariant(fleet: type[Fleet], part: int) -> None:
     """I1 to I6, after every side effect and at rest, in both roll-outs.

@@ -21,7 +21,7 @@ import pytest
 from pipeline.errors import DamagedError, MissingError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK, sum_of
-from tests.hunts import hunted
+from tests.hunts import hunt_cases
 from tests.object_storage import Bucket as GoogleBucket
 from tests.object_storage import ObjectStore, store
 from tests.storage.kinds import MODEL, Kind, cloud, local, memory, s3, sums, written
@@ -63,10 +63,10 @@ def remote_in(store: str, request: pytest.FixtureRequest) -> Iterator[Remote]:
 
 
 # A disk's folder goes at once with all that is in it, and fake-gcs-server removes without conditions.
-keeping_newer = pytest.mark.parametrize("kind", ["memory", *hunted(S3, shared=S3[:1])], indirect=True)
+keeping_newer = pytest.mark.parametrize("kind", ["memory", *hunt_cases(S3, in_make_test=S3[:1])], indirect=True)
 
 
-@pytest.fixture(params=["local", "memory", *hunted([*CLOUD, *S3], shared=[CLOUD[0], S3[0]])])
+@pytest.fixture(params=["local", "memory", *hunt_cases([*CLOUD, *S3], in_make_test=[CLOUD[0], S3[0]])])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "local":
         yield local(tmp_path / "bucket")
