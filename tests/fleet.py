@@ -34,7 +34,7 @@ RESTART_SECONDS = 0.2
 RETRY_SECONDS = 0.3
 
 # With these a version that cannot be loaded keeps no other from being loaded.
-_FLAGS = (
+FLAGS = (
     "--allow_version_labels_for_unavailable_models",
     "--num_load_threads=1",
     "--num_unload_threads=1",
@@ -146,7 +146,7 @@ class RunningReplica:
         self._source = source
         self._seen = source
         self._on_base_path = config is None
-        self._words = [] if default_flags else [*_FLAGS, f"--max_num_load_retries={load_retries}"]
+        self._words = [] if default_flags else [*FLAGS, f"--max_num_load_retries={load_retries}"]
         self._restarting = restarting
         self._server: Server | None = None
         self._life: threading.Thread | None = None

@@ -21,13 +21,13 @@ class Witness:
     """
 
     def __init__(self, known: Mapping[str, Collection[int]]) -> None:
-        self._watched = frozenset(known)
+        self.known = known
         self._up = {address: frozenset(versions) for address, versions in known.items()}
         self._ends: Counter[str] = Counter()
 
     def answered(self, address: str, versions: Collection[int]) -> None:
         """A replica has said which versions it has seen; one that has forgotten some is a new process."""
-        if address not in self._watched:
+        if address not in self.known:
             return
         before, self._up[address] = self._up.get(address, frozenset()), frozenset(versions)
         if not before <= self._up[address]:

@@ -131,13 +131,25 @@ class Watch:
             for address, version in answering.items():
                 assert version is None or version in promoted, f"I4: {address} answers from v{version}, never promoted"
 
-    def after_roll_back(self, run_key: str) -> None:
-        """One that says it is done has left an entry, or found it done and confirmed."""
+    def after_roll_back(self, run_key: str, *, version: int, seen: int) -> None:
+        """One that says it is done has left an entry, or found its version serving and confirmed at some moment.
+
+        Args:
+            run_key: the roll-back.
+            version: what it says it went to.
+            seen: the last journal entry when it was asked for; others may have decided since.
+        """
         history = self.history()
-        serving = history.state.serving
+        moments = [history.until(seq) for seq in range(seen, history.seq + 1)]
         with self._watching():
             noted = any(entry.run_key == run_key for entry in history.entries)
-            assert noted or (serving is not None and history.is_confirmed(serving)), f"I5: {run_key} has left nothing"
+            found = any(
+                then.is_same_model(then.state.serving, version)
+                and then.state.serving is not None
+                and then.is_confirmed(then.state.serving)
+                for then in moments
+            )
+            assert noted or found, f"I5: {run_key} has left nothing"
 
     def _what_is_served_can_be_loaded(self, history: History) -> None:
         for version in {history.state.serving, history.state.previous} - {None}:

@@ -144,6 +144,10 @@ class Fleet(RuleBasedStateMachine):
     def replica_cannot_load(self, number: int, version: int) -> None:
         self.world.replicas[number].broken.add(version)
 
+    @rule(number=REPLICA, version=st.integers(1, 6))
+    def replica_ends_when_it_loads(self, number: int, version: int) -> None:
+        self.world.replicas[number].deadly.add(version)
+
     @rule()
     def mlflow_goes_or_comes(self) -> None:
         self.world.mlflow.down = not self.world.mlflow.down

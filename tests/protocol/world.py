@@ -253,7 +253,8 @@ class World:
         carried_out = self.context(run_key).records.find(RollbackRecord)
         ended = self._act(lambda: rollback(self.context(run_key), wish), interruption)
         if ended == "done" and carried_out is None:
-            self.watch.after_roll_back(run_key)
+            done = self.context(run_key).records.need(RollbackRecord)
+            self.watch.after_roll_back(run_key, version=done.version, seen=seen)
         return ended
 
     def answering(self) -> dict[str, int | None]:
