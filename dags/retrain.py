@@ -23,6 +23,9 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
   `python -m pipeline readmit --model <name> --version <N> --reason "..."`, then clear the task.
 - **`canary` or `promote` red, `withdraw` green**: a replica did not answer as it must, and what served before serves.
   The log of the red task names the replica and the numbers. Mend that, then trigger a new run.
+- **`canary` red, its log says that servers have ended**: the candidate probably takes more memory than they have; two
+  versions must fit at a time. It is withdrawn already. If the machines were to blame: `python -m pipeline readmit
+  --model <name> --version <N> --reason "..."`, and trigger a new run.
 - **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
   task to try again, or use the DAG `rollback`.
 - **Anything before `canary` red**: no replica has seen the candidate. Read the log, mend the cause and clear the red

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.errors import ServingError, UnreachableError
+from serving.errors import ConnectionLostError, ServingError, UnreachableError
 from serving.replica import Answer, Replica
 
 # What an image classifier of ours takes and gives; see the signature in its SavedModel.
@@ -63,6 +63,8 @@ class ReplicaReport:
     latency_ms_serving: float | None = None
     problem: str = ""
     unreachable: bool = False
+    # Of those that are unreachable: whether the process seems to have ended.
+    lost: bool = False
 
 
 def question(replica: Replica, questions: Questions) -> ReplicaReport:
@@ -75,6 +77,7 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
             version=questions.version,
             problem=error.told,
             unreachable=isinstance(error, UnreachableError),
+            lost=isinstance(error, ConnectionLostError),
         )
 
 

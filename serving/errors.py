@@ -48,7 +48,9 @@ class ServerFaultError(ServingError):
     pass
 
 
-_UNREACHABLE = {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+_UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+# How the end of a process looks from outside. Unavailable is also a server that hangs, or a name without an address.
+_ENDED = ("Connection refused", "Connection reset", "Socket closed")
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -75,7 +77,7 @@ def _translate(address: str, error: grpc.RpcError) -> ServingError:
     if "failed to connect to all addresses" in details:
         details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
     told = f"{code.name}: {details}"
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED):
         return ConnectionLostError(address, told)
     if code in _UNREACHABLE:
         return UnreachableError(address, told)

@@ -4,12 +4,10 @@ A configuration replaces all that a server has, so one that names this model alo
 cannot list its models. It is asked about every model that is known here: those with a file, and those with a journal.
 """
 
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.errors import StorageError
 from pipeline.storage.bucket import Bucket
 from serving.replica import Replica
 
@@ -33,20 +31,24 @@ class OtherModels:
 
         Raises:
             ServingError: the replica does not answer.
+            StorageError: the bucket does not say which models there are.
         """
         served = []
-        for model in self._names:
+        for model in self.names:
             versions = sorted(each.version for each in replica.statuses(model) if not each.ended)
             served += [f"{model} v{version}" for version in versions]
         return ", ".join(served) or None
 
     @cached_property
-    def _names(self) -> list[str]:
-        """Asked once: a model that is new since then has no servers yet."""
+    def names(self) -> list[str]:
+        """The models, by name; asked for once. A model that is new since then has no servers yet.
+
+        Raises:
+            StorageError: the bucket does not say.
+        """
         known = {path.stem for path in self._folder.glob("*.yaml")}
         if self._bucket is not None:
-            with suppress(StorageError):  # then the files are all that is known
-                known.update(self._bucket.names(layout.JOURNALS))
+            known.update(self._bucket.names(layout.JOURNALS))
         return sorted(name for name in known if layout.is_model(name) and name != self._model)
 
 

@@ -125,6 +125,25 @@ class Rollout:
             ),
         )
 
+    def _heal(self, replica: Replica, state: State, foreign: dict[str, str], *, best_effort: bool) -> str | None:
+        """Help a replica that cannot follow by itself; what was done, or None.
+
+        One of another fleet is sent nothing. Where the wait is best effort it is added to `foreign`.
+
+        Raises:
+            BadInputError: it is of another fleet.
+        """
+        self._require_ours(replica, state)
+        if not self._may_be_handed_a_config(replica, state):
+            return None
+        why = self._foreign(replica)
+        if why is None:
+            return self.placement.heal(replica, state)
+        if not best_effort:
+            raise BadInputError(why)
+        foreign[replica.address] = why
+        return None
+
     def _status(self, replica: Replica, version: int, witness: Witness | None) -> VersionStatus | None:
         if witness is None:
             return replica.status(self._model, version)
@@ -132,6 +151,9 @@ class Rollout:
             seen = {status.version: status for status in replica.statuses(self._model)}
         except ConnectionLostError:
             witness.lost(replica.address)
+            raise
+        except UnreachableError:
+            witness.silent(replica.address)
             raise
         witness.answered(replica.address, seen)
         return seen.get(version)
@@ -200,10 +222,10 @@ class Rollout:
         """
         now: list[State] = []
         healed: set[str] = set()
-        strange = dict(foreign or {})
+        found_foreign = dict(foreign or {})
 
         def look_unless_foreign(replica: Replica) -> Standing:
-            why = strange.get(replica.address)
+            why = found_foreign.get(replica.address)
             return Standing(replica.address, there=False, told=why, hopeless=True) if why else look(replica)
 
         def still_wanted() -> bool:
@@ -214,14 +236,7 @@ class Rollout:
             return still
 
         def heal(replica: Replica) -> None:
-            self._require_ours(replica, now[0])
-            why = self._foreign(replica)
-            if why and not best_effort:
-                raise BadInputError(why)
-            if why:
-                strange[replica.address] = why
-                return
-            done = self.placement.heal(replica, now[0])
+            done = self._heal(replica, now[0], found_foreign, best_effort=best_effort)
             if done and done not in healed:
                 healed.add(done)
                 log.warning("%s", done)
@@ -277,17 +292,26 @@ class Rollout:
         """Ask every replica that answers, before anything is begun, whether it serves another model.
 
         Args:
-            any_is_enough: refuse only where no replica that answers may be of this fleet.
+            any_is_enough: refuse only where all of them do, so that none can be of this fleet.
 
         Raises:
             BadInputError: names each that does, and what it serves.
         """
+        _ = self.others.names  # asked for once, before every thread does
         answers = self._ask_each(self._foreign)
         foreign = list(filter(None, answers.values()))
-        if foreign and not (any_is_enough and None in answers.values()):
+        if foreign and not (any_is_enough and len(foreign) < len(self.fleet.addresses())):
             raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
 
+    def _may_be_handed_a_config(self, replica: Replica, state: State) -> bool:
+        """Whether it is neither on its way by itself, nor of a roll-out in which nothing is handed over."""
+        if not self.placement.dark or state.serving is None:
+            return False
+        status = replica.status(self._model, state.serving)
+        return status is None or status.ended
+
     def _foreign_replicas(self) -> dict[str, str]:
+        _ = self.others.names  # likewise
         return {address: why for address, why in self._ask_each(self._foreign).items() if why}
 
     def _ask_each(self, question: Callable[[Replica], T]) -> dict[str, T]:

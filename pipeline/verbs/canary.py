@@ -4,7 +4,7 @@ import statistics
 from functools import partial
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
+from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
 from pipeline.manifest import golden_digest
 from pipeline.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
 from pipeline.release import decisions, holds
@@ -44,6 +44,11 @@ def canary(context: Context) -> CanaryRecord:
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
         return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)
+    except BadInputError:
+        # A replica that was silent before turned out to be of another fleet.
+        if not context.rollout.placement.dark and context.journal.read().state.candidate == version:
+            take_back(context, version, context.run_key)
+        raise
     verdict = judged.verdict
     if verdict.decision is Decision.PASS:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
@@ -64,8 +69,8 @@ def _require_approved(context: Context, version: int) -> None:
 def _expose(context: Context, version: int, *, compared_with: int | None) -> Judged:
     exposing = partial(decisions.expose, version=version, compared_with=compared_with)
     rule = holds.unless_held(exposing, now=context.clock.now())
-    witness = context.rollout.witness()
     if context.rollout.placement.dark:
+        witness = context.rollout.witness()
         context.journal.decide(rule)
         context.rollout.settle()
         return judge_dark(context, version, serving=compared_with, witness=witness)
@@ -74,6 +79,7 @@ def _expose(context: Context, version: int, *, compared_with: int | None) -> Jud
     if compared_with is not None and history.state.candidate != version:
         _require_way_back(context, compared_with)
     baseline = _baseline(context, compared_with) if compared_with is not None else None
+    witness = context.rollout.witness()
     context.journal.decide(rule)
     context.rollout.settle()
     return judge_in_traffic(context, version, baseline=baseline, witness=witness)

@@ -71,8 +71,9 @@ def look(context: Context) -> Found:
     bucket, problem, others = None, "", context.rollout.others
     try:
         bucket = _look_into_bucket(context)
+        _ = others.names  # asked for once, before every thread does
     except StorageError as error:
-        problem = str(error)
+        bucket, problem = None, str(error)
         others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
     addresses = context.rollout.fleet.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:

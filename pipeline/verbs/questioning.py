@@ -45,11 +45,13 @@ def judge_dark(context: Context, version: int, *, serving: int | None, witness: 
         late = [address for address in arrival.there if address not in reports]
         if not late:
             break
-        beside = context.rollout.wait_loaded(serving) if serving is not None else None
+        beside = context.rollout.wait_loaded(serving, witness=witness) if serving is not None else None
+        if witness.reasons(context.rollout.fleet.addresses()):
+            break
         if beside and not beside.complete:
             told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
             return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(told,)), load_seconds)
-        reports |= _by_address(question_all(context, late, version=version, serving=serving))
+        reports |= _by_address(question_all(context, late, version=version, serving=serving, witness=witness))
         arrival = context.rollout.wait_loaded(version, witness=witness)
     return _judged(context, arrival, reports, witness, load_seconds)
 
@@ -64,9 +66,11 @@ def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord
         late = [address for address in arrival.there if address not in reports]
         if not late or any(standing.hopeless for standing in arrival.missing):
             break
+        if witness.reasons(context.rollout.fleet.addresses()):
+            break
         began = context.clock.monotonic()
         load_seconds = began - start - asking
-        asked = question_all(context, late, version=version)
+        asked = question_all(context, late, version=version, witness=witness)
         asking += context.clock.monotonic() - began
         reports |= _by_address(_compared(report, baseline) for report in asked)
         if _verdict_on(context, reports.values()).decision is Decision.FAIL:
@@ -87,7 +91,12 @@ def _judged(
 
 
 def question_all(
-    context: Context, addresses: Sequence[str], *, version: int, serving: int | None = None
+    context: Context,
+    addresses: Sequence[str],
+    *,
+    version: int,
+    serving: int | None = None,
+    witness: Witness | None = None,
 ) -> list[ReplicaReport]:
     """Put this run's questions to replicas, several at once.
 
@@ -96,6 +105,7 @@ def question_all(
         addresses: whom to ask.
         version: about which version.
         serving: a version that is in memory beside it, to compare with.
+        witness: is told of connections that break; once it has a reason against the version nobody else is asked.
     """
     spec = context.records.need(SpecRecord).spec.model
     probes = context.records.need(ProbeSet)
@@ -109,12 +119,16 @@ def question_all(
         latency_rounds=spec.canary.latency_rounds,
     )
     with ThreadPoolExecutor(context.settings.canary_threads) as pool:
-        return list(pool.map(partial(_question, context, questions=questions), addresses))
+        return list(pool.map(partial(_question, context, questions=questions, witness=witness), addresses))
 
 
-def _question(context: Context, address: str, *, questions: Questions) -> ReplicaReport:
+def _question(context: Context, address: str, *, questions: Questions, witness: Witness | None) -> ReplicaReport:
+    if witness and witness.reasons(context.rollout.fleet.addresses()):
+        return ReplicaReport(address, questions.version, problem="was not asked any more", unreachable=True)
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         report = question(replica, questions)
+    if witness and report.lost:
+        witness.lost(address)
     log.info(
         "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
         address,

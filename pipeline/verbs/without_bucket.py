@@ -71,6 +71,9 @@ def _hand_over(context: Context, others: OtherModels, address: str, version: int
     base_path = context.rollout.base_path
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         try:
+            served = others.served_by(replica)
+            if served:
+                return f"also serves {served}, which a config of {context.model} would unload: not moved"
             loaded = {each.version for each in replica.statuses(context.model) if each.available}
             behind = replica.version_behind(context.model, STABLE)
             if behind is not None and version > behind:
@@ -79,9 +82,6 @@ def _hand_over(context: Context, others: OtherModels, address: str, version: int
                 return (
                     f"has v{version} not in memory, only {sorted(loaded)}; nothing older to go back to without a bucket"
                 )
-            served = others.served_by(replica)
-            if served:
-                return f"serves {served} as well, which a config of {context.model} would unload: not moved"
             replica.reload(handed_config(context.model, base_path, versions=loaded, label=version))
         except ServingError as error:
             return error.told

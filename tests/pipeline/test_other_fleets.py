@@ -3,6 +3,7 @@
 F74: one variable that was forgotten leads a verb to another fleet.
 """
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline import layout
-from pipeline.errors import BadInputError, CouldNotTellError
+from pipeline.errors import BadInputError, CouldNotTellError, FailedError
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.status import status
+from pipeline.verbs.train import train
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import RunningReplica, write_classifier
 from tests.half_way import coming
@@ -83,6 +85,8 @@ def test_no_verb_begins_anything_on_another_fleet(world: World, pets: RunningRep
         with pytest.raises(BadInputError, match=f"{NOT_OURS}.* Nothing was changed"):
             world.run("canary", "retrain-3")
         with pytest.raises(BadInputError, match=NOT_OURS):
+            train(world.context("retrain-3"))
+        with pytest.raises(BadInputError, match=NOT_OURS):
             world.roll_back("previous")
         with pytest.raises(BadInputError, match=NOT_OURS):
             reconcile(coming(world))
@@ -133,6 +137,34 @@ def test_a_roll_back_goes_on_where_some_replicas_are_right_and_names_the_other(
 
     assert 1 == world.history().state.serving
     assert eventually(lambda: [1, 1] == world.answering())
+
+
+def test_a_server_of_a_model_that_nobody_knows_is_sent_nothing_either(world: World, pets: RunningReplica) -> None:
+    """It has no version of this model; that its own is unknown here does not make it ours."""
+    (world.folder / "pets.yaml").unlink(missing_ok=True)
+    shutil.rmtree(world.bucket / layout.journal("pets"), ignore_errors=True)
+    world.release("retrain-1")
+    world.publish("retrain-2")
+    world.run("canary", "retrain-2")
+    world.follow_seconds = 1.5
+
+    with listed(world, pets), asked_all_the_while(pets), pytest.raises(FailedError, match="v2 not seen yet"):
+        world.run("promote", "retrain-2")
+
+
+def test_a_roll_back_is_written_down_where_only_another_fleet_answers_of_a_list_with_ours(
+    world: World, pets: RunningReplica
+) -> None:
+    """Those that are down find it when they come back."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    own = world.replicas[0]
+    own.stop()
+    with listed(world, own, pets), asked_all_the_while(pets), pytest.raises((CouldNotTellError, FailedError)):
+        world.roll_back("previous")
+    own.start()
+
+    assert eventually(lambda: None not in world.answering())
 
 
 def test_status_says_first_which_setting_is_wrong(world: World, pets: RunningReplica) -> None:

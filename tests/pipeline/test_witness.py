@@ -33,7 +33,7 @@ def test_the_second_end_may_be_that_of_the_same_replica() -> None:
     seen.lost("a:1")
 
     (reason,) = seen.reasons(FLEET)
-    assert reason.endswith("has ended 2 times since")
+    assert "its server has ended twice since the version was exposed" in reason
 
 
 def test_the_first_end_is_enough_where_no_replica_answers() -> None:
@@ -41,6 +41,34 @@ def test_the_first_end_is_enough_where_no_replica_answers() -> None:
     seen.lost("a:1")
 
     assert seen.reasons(["a:1"])
+
+
+def test_the_first_end_is_enough_where_the_others_give_no_answer() -> None:
+    seen = witness()
+    seen.lost("a:1")
+    for address in ("b:1", "c:1"):
+        assert () == seen.reasons(FLEET)
+        seen.silent(address)
+
+    assert seen.reasons(FLEET)
+
+
+def test_silence_alone_is_no_evidence() -> None:
+    seen = witness()
+    for address in FLEET:
+        seen.silent(address)
+
+    assert () == seen.reasons(FLEET)
+
+
+def test_replicas_that_came_after_the_exposure_answer_for_the_fleet() -> None:
+    """They are no evidence themselves, and as long as they answer one end is not enough."""
+    seen = Witness({"a:1": [1]})
+    for address in ("b:1", "c:1"):
+        seen.answered(address, [1])
+    seen.lost("a:1")
+
+    assert () == seen.reasons(FLEET)
 
 
 def test_a_process_that_has_forgotten_a_version_is_a_new_one() -> None:

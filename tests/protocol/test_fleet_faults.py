@@ -153,7 +153,7 @@ def test_a_candidate_that_ends_the_servers_that_load_it_is_taken_back_at_once(ro
 
     assert "FAILED" == canary(world)
     assert world.clock.monotonic() - before < 3.0
-    assert "its server answered before the exposure, and has ended 1 times since" in reasons(world)
+    assert "its server has ended once since the version was exposed" in reasons(world)
     assert world.history().withdrawal(2) is not None
     world.clock.sleep(5.0)
     assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
@@ -200,20 +200,36 @@ def test_one_end_may_be_the_machine_s_fault(world: World) -> None:
     assert killed
 
 
-def test_replicas_that_were_taken_down_on_purpose_are_no_evidence(world: World) -> None:
-    """F29: two addresses are not listed any more; what is missing then is not known to be good, and not bad either."""
+def test_a_candidate_that_ends_servers_when_it_is_asked_ends_no_more_than_two(world: World) -> None:
+    """F75: it loads well; the canary's own questions kill, and it asks nobody else."""
+    killed: list[str] = []
 
-    def scale_down(address: str) -> None:
-        for gone in world.replicas[1:]:
-            gone.stop()
-            world.fleet.replicas.pop(gone.address, None)
+    def kills(address: str) -> None:
+        if address not in killed and world.history().state.candidate == 2:
+            killed.append(address)
+            world.replicas[int(address.partition(":")[0][-1])].stop()
 
-    world.on_question = scale_down
+    world.on_question = kills
 
-    assert "COULD_NOT_TELL" == canary(world)
-    assert world.history().withdrawal(2) is None
-    for gone in world.replicas[1:]:
-        world.fleet.replicas[gone.address] = gone
+    assert "FAILED" == canary(world)
+    assert 2 == len(killed)
+    assert world.history().withdrawal(2) is not None
+
+
+def test_servers_that_restart_before_the_exposure_are_no_evidence() -> None:
+    """In the latest roll-out the whole fleet is asked about what serves before the candidate is exposed."""
+    world = released("latest")
+
+    def restarts(address: str) -> None:
+        if address == world.replicas[2].address and world.history().state.candidate is None:
+            for replica in world.replicas[:2]:
+                replica.restart()
+            world.on_question = lambda *_: None
+
+    world.on_question = restarts
+
+    assert "done" == canary(world)
+    world.come_to_rest()
 
 
 def test_a_replica_that_is_slow_to_answer_has_not_ended(world: World) -> None:

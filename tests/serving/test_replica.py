@@ -1,14 +1,17 @@
 """What a replica's answers and refusals become on our side, asked over a real connection."""
 
+import socket
+
 import grpc
 import numpy as np
 import pytest
 
 from serving import errors
 from serving.canary import INPUT, Golden, Labelled, Questions, question
-from serving.errors import NotServedError, RefusedError, ServingError, UnreachableError
+from serving.errors import ConnectionLostError, NotServedError, RefusedError, ServingError, UnreachableError
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import Classifier
+from tests.ports import free_port
 from tests.releases import IMAGES, MODEL, World
 
 
@@ -114,3 +117,19 @@ def test_a_replica_that_does_not_answer_is_reported_not_raised() -> None:
 
     assert report.unreachable
     assert "no connection" in report.problem
+
+
+def test_a_port_on_which_nobody_listens_is_a_lost_connection() -> None:
+    with GrpcReplica(f"127.0.0.1:{free_port()}", timeout=2) as replica, pytest.raises(ConnectionLostError):
+        replica.statuses(MODEL)
+
+
+@pytest.mark.parametrize("silent", ["a server that hangs", "a name without an address"])
+def test_silence_is_no_lost_connection(silent: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        port = hanging.getsockname()[1]
+        address = f"127.0.0.1:{port}" if silent == "a server that hangs" else f"no-such-host.invalid:{port}"
+        with GrpcReplica(address, timeout=2) as replica, pytest.raises(UnreachableError) as error:
+            replica.statuses(MODEL)
+
+    assert not isinstance(error.value, ConnectionLostError)
