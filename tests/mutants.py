@@ -93,10 +93,24 @@ MUTANTS = (
         ("tests/pipeline/test_other_fleets.py",),
     ),
     Mutant(
+        "a server that has never seen this model is handed a config",
+        "pipeline/release/healing.py",
+        "    if not seen:\n",
+        "    if False:\n",
+        ("tests/pipeline/test_other_fleets.py",),
+    ),
+    Mutant(
+        "a model is trained for another model's fleet",
+        "pipeline/verbs/train.py",
+        "    context.rollout.require_own_fleet()\n",
+        "",
+        ("tests/pipeline/test_other_fleets.py",),
+    ),
+    Mutant(
         "ends of servers are not counted",
         "pipeline/release/witness.py",
-        "        if self._up.pop(address, None) is not None:\n",
-        "        if self._up.pop(address, None) is None:\n",
+        "        if self._seen.pop(address, None) is not None:\n",
+        "        if False:\n",
         ("tests/processes/test_killed_servers.py", "tests/protocol/test_fleet_faults.py"),
     ),
     Mutant(
