@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+# The first case plays all of them, and Airflow takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 VERBS = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote", "announce")
 
 
