@@ -18,8 +18,8 @@ class Witness:
 
     Attributes:
         known: of each replica that answered right before the exposure, the versions it had seen since its start. A
-            server keeps that list for as long as its process lives (number 14 of what ModelService says). Only the ends
-            of these are counted.
+            server keeps that list for as long as its process lives, unloaded versions included. Only the ends of these
+            are counted.
     """
 
     def __init__(self, known: Mapping[str, Collection[int]]) -> None:
