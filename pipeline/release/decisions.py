@@ -146,7 +146,7 @@ def undo_promotion(history: History, *, version: int, run_key: str, reason: str)
         _is_the_first(history, version)
         return None
     target = state.previous
-    after = transitions.roll_back(state, target, previous=history.good_before(target))
+    after = transitions.roll_back(state, target, previous=history.previous_after(target))
     return Change(Event.ROLLED_BACK, target, reason, after)
 
 

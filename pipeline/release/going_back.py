@@ -109,7 +109,7 @@ def next_step(
     if state.leaving is not None and not (at_hand and state.leaving == target):
         return _let_go(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
     if at_hand:
-        after = transitions.roll_back(state, target, previous=history.good_before(target))
+        after = transitions.roll_back(state, target, previous=history.previous_after(target))
         return Change(Event.ROLLED_BACK, target, wish.reason, after)
     if state.candidate == target and not taking_over:
         return None
@@ -171,10 +171,11 @@ def _previous(history: History, seen: int) -> list[int]:
     then = history.until(seen)
     if then.state.leaving is not None and then.state.serving is not None:
         return [then.state.serving]
-    target = then.state.previous if then.state.previous is not None else then.good_before(then.state.serving)
+    target = then.state.previous if then.state.previous is not None else next(then.ways_back(then.state.serving), None)
     if target is None:
         raise BadInputError(f"there is no previous good version ({then.state}); {_choices(history)}")
-    targets = [target, *history.all_good_before(target)]
+    others = (version for version in then.ways_back(then.state.serving) if history.was_good(version))
+    targets = [target, *(version for version in others if not history.is_same_model(version, target))]
     now = history.state.serving
     if now is not None and any(history.is_same_model(now, target) for target in targets):
         return [now]  # a colleague has gone back already, and perhaps further because the nearest could not be trusted

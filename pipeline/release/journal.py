@@ -4,11 +4,12 @@ Creating entry `seq+1` is the compare-and-swap, the claim of a version number, t
 loses the race reads the new state and decides again. Nothing here touches a server; see `pipeline.release.rollout`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import groupby
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -177,9 +178,27 @@ class History:
         taken_back = self.withdrawal(version) is not None or self.is_same_model(version, self.state.leaving)
         return served and not taken_back and self.retirement(version) is None
 
-    def good_before(self, version: int | None) -> int | None:
-        """The last good version promoted before `version` first was: what it would fall back to."""
-        return next(iter(self.all_good_before(version)), None)
+    def ways_back(self, version: int | None) -> Iterator[int]:
+        """Every good version of another model that has served, the one that served last is the first.
+
+        Each model comes once, under the number that it served with last.
+        """
+        seen = {self.original(version)} if version is not None else set()
+        for number in self._moves_of_traffic:
+            original = self.original(number)
+            if original not in seen:
+                seen.add(original)
+                if self.was_good(number):
+                    yield number
+
+    def previous_after(self, target: int) -> int | None:
+        """What `previous` means after a roll-back to `target`: the good version that served last before it.
+
+        That may be what serves now, unless it is newer than the target: such a version is withdrawn by the roll-back.
+        """
+        serving = self.state.serving
+        withdrawn = serving if serving is not None and not self.is_older(serving, target) else None
+        return next((v for v in self.ways_back(target) if not self.is_same_model(v, withdrawn)), None)
 
     def all_good_before(self, version: int | None) -> list[int]:
         """Every good version promoted before `version` first was, the last of them first."""
@@ -197,6 +216,12 @@ class History:
     def _promoted_before(self, version: int | None) -> list[int]:
         original = self.original(version) if version is not None else None
         return self._promoted[: self._promoted.index(original)] if original in self._promoted else self._promoted
+
+    @cached_property
+    def _moves_of_traffic(self) -> list[int]:
+        """What served, the newest first, each time that it changed."""
+        served = [serving for serving, _ in groupby(entry.state.serving for entry in self.entries)]
+        return [version for version in reversed(served) if version is not None]
 
     @cached_property
     def _promoted(self) -> list[int]:

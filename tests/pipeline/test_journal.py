@@ -223,7 +223,7 @@ def test_rolling_back_to_a_version_not_in_memory_exposes_it_first(releases: Rele
 
     events = [entry.event for entry in history.entries[before:]]
     assert [Event.EXPOSED, Event.ROLLED_BACK, Event.WITHDRAWN, Event.CONFIRMED] == events
-    assert State(serving=1, next_version=4) == history.state
+    assert State(serving=1, previous=2, next_version=4) == history.state
 
 
 def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Releases) -> None:
@@ -383,14 +383,12 @@ def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases)
 
 
 def test_an_older_version_that_a_newer_roll_back_does_not_wait_for_stays_good(releases: Releases) -> None:
+    """Rules before 2026-12 let a version leave also where that was older than what took its place."""
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    releases.roll_back(1, "rollback-4")
-    for loaded in (False, True):  # nobody confirms that v1 was left for v3
-        undone = releases.journal("rollback-5").decide(
-            lambda h, loaded=loaded: next_step(h, wish=releases.wish("rollback-5", "3"), target=3, loaded=loaded)  # type: ignore[misc]
-        )
-    assert (3, 1) == (undone.state.serving, undone.state.leaving)
+    history = releases.roll_back(1, "rollback-4")
+    leaving = history.state.model_copy(update={"serving": 3, "previous": 2, "leaving": 1})
+    releases.journal("rollback-5").decide(lambda _: Change(Event.ROLLED_BACK, 3, "not that bad", leaving))
     newer = releases.journal("rollback-6").decide(
         lambda h: next_step(h, wish=releases.wish("rollback-6", "2"), target=2, loaded=False)
     )
@@ -462,3 +460,70 @@ def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Rele
     assert (1, 2) == (history.state.serving, history.state.leaving)
     with pytest.raises(DeclinedError, match="this roll-back went to v2; v1 serves since"):
         let_go(history, target=2, reason="bad")
+
+
+class TestPrevious:
+    """The version that served before this one, whatever the numbers are."""
+
+    @pytest.fixture
+    def four(self, releases: Releases) -> Releases:
+        for number in range(1, 5):
+            releases.release(f"retrain-{number}")
+        return releases
+
+    def test_after_a_roll_back_was_undone_it_is_what_the_roll_back_went_to(self, four: Releases) -> None:
+        four.roll_back(1, "rollback-5")
+        history = four.roll_back(4, "rollback-6")
+
+        assert (4, 1, None) == (history.state.serving, history.state.previous, history.state.leaving)
+        assert {1, 4} == set(resident(history.state))
+        assert [1, 3, 2] == targets_of(history, four.wish("rollback-7", "previous"))
+
+    def test_a_roll_back_by_number_passes_over_good_versions_which_are_the_way_back_then(self, four: Releases) -> None:
+        history = four.roll_back(2, "rollback-5")
+        assert (2, 3) == (history.state.serving, history.state.previous), "v4 is withdrawn"
+
+        history = four.roll_back(3, "rollback-6")
+        assert (3, 2) == (history.state.serving, history.state.previous)
+
+    def test_a_release_after_a_roll_back_has_what_it_followed_behind_it(self, four: Releases) -> None:
+        four.roll_back(2, "rollback-5")
+        four.release("retrain-6")
+        history = four.roll_back(2, "rollback-7")
+
+        assert (2, 3) == (history.state.serving, history.state.previous), "v4 and v5 are withdrawn"
+
+    def test_retired_versions_are_skipped(self, four: Releases) -> None:
+        state = four.history().state
+        four.journal("retain-5").decide(lambda _: Change(Event.RETIRED, 2, "old", state, versions=(2,)))
+        history = four.roll_back(3, "rollback-6")
+
+        assert (3, 1) == (history.state.serving, history.state.previous)
+
+    def test_the_same_model_under_another_number_is_skipped(self, four: Releases) -> None:
+        for number in ("reconcile-5", "reconcile-6"):
+            four.journal(number).decide(
+                lambda h: decisions.reissue(h, version=h.state.serving or 0, reason="a replica is stuck")
+            )
+        history = four.history()
+
+        assert 5 == history.state.serving, "a number of its own is given once"
+        assert [3, 2, 1] == list(history.ways_back(5)) == list(history.ways_back(4))
+
+    def test_a_model_comes_under_the_number_that_it_served_with_last(self, four: Releases) -> None:
+        four.journal("reconcile-5").decide(lambda h: decisions.reissue(h, version=4, reason="a replica is stuck"))
+        four.release("retrain-6")
+
+        assert [5, 3, 2, 1] == list(four.history().ways_back(6))
+
+    def test_a_half_way_promotion_that_is_undone_goes_back_to_what_served(self, four: Releases) -> None:
+        four.roll_back(1, "rollback-5")
+        four.roll_back(4, "rollback-6")
+        version = four.publish("retrain-7")
+        four.expose("retrain-7", version)
+        four.promote("retrain-7", version)
+        history = four.journal("retrain-7").decide(
+            lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-7", reason="late")
+        )
+
+        assert (4, 1) == (history.state.serving, history.state.previous)

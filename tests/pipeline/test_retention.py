@@ -97,7 +97,7 @@ def test_after_a_roll_back_to_an_older_version_the_good_ones_that_came_after_it_
 
     assert [1, 2, 4] == past.staying(keep=1, days=0)
     assert [1, 2, 3, 4] == past.staying(keep=3, days=0)
-    assert ("good, and newer than what serves",) == past.plan(keep=1, days=0)[4].why
+    assert ("previous", "good, and newer than what serves") == past.plan(keep=1, days=0)[4].why
 
 
 def test_bad_ones_are_no_ways_back_and_do_not_count(past: Dated) -> None:
@@ -166,7 +166,7 @@ def test_the_candidate_stays_and_so_does_what_a_roll_back_takes_away(past: Dated
     past.days(99)
 
     assert 4 == past.history().state.leaving
-    assert [1, 4] == past.staying(keep=0, days=0)
+    assert [1, 3, 4] == past.staying(keep=0, days=0), "v3 is the previous one then"
 
 
 def test_what_a_config_names_stays_also_when_it_is_older_than_the_journal(past: Dated) -> None:
@@ -385,7 +385,7 @@ def expose(past: Dated, key: str) -> None:
 
 
 def go_back(past: Dated, key: str) -> None:
-    target = past.history().good_before(past.history().state.serving)
+    target = past.history().state.previous
     if target is not None:
         past.roll_back(target, key.replace("retrain", "rollback"))
 

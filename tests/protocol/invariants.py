@@ -92,8 +92,28 @@ class Watch:
             compared_with = records.need(GateRecord).serving_version
             assert compared_with == before.state.serving, f"v{version} was compared with v{compared_with}"
             assert self.is_right(version), f"v{version} answers wrongly, and is promoted"
+        if entry.event in (Event.PROMOTED, Event.ROLLED_BACK):
+            self._check_previous(history)
         if entry.event in (Event.EXPOSED, Event.PROMOTED) and not entry.run_key.startswith(ROLLBACK_KIND):
             assert before.withdrawal(version) is None, f"I4: v{version} was taken back, and is {entry.event}"
+
+    def _check_previous(self, history: History) -> None:
+        """The way back is what served before, but for this model, withdrawn and retired ones, and what leaves."""
+        state = history.state
+        served = [entry.state.serving for entry in reversed(history.entries)]
+        expected = next(
+            (
+                version
+                for version in served
+                if version is not None
+                and not history.is_same_model(version, state.serving)
+                and not history.is_same_model(version, state.leaving)
+                and history.withdrawal(version) is None
+                and history.retirement(version) is None
+            ),
+            None,
+        )
+        assert expected == state.previous, f"v{expected} served before: {state}"
 
     def is_right(self, version: int) -> bool:
         """Whether its classifier names digits as they are."""

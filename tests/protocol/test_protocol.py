@@ -84,14 +84,25 @@ def test_it_notices_an_effect_before_its_entry(monkeypatch: pytest.MonkeyPatch) 
 def test_it_notices_a_label_on_a_version_in_the_config_that_first_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A roll-back that moves the label without having loaded its target first."""
 
-    def roll_back(state: State, target: int, *, previous: int | None) -> State:
-        return state.model_copy(update={"serving": target, "previous": previous, "candidate": None, "leaving": None})
+    def roll_back(state: State, target: int, **_: object) -> State:
+        roles = {"serving": target, "previous": state.serving, "candidate": None, "leaving": None}
+        return state.model_copy(update=roles)
 
     monkeypatch.setattr(going_back, "resident", lambda state: (*resident(state), *range(1, state.next_version)))
     monkeypatch.setattr(transitions, "roll_back", roll_back)
     monkeypatch.setattr(Rollout, "is_loaded_somewhere", lambda *_: True)
 
     with pytest.raises(AssertionError, match="by the config that first names it"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_way_back_by_the_order_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a roll-back was undone, when what served before is not the good version with the next lower number."""
+    monkeypatch.setattr(
+        History, "previous_after", lambda history, target: next(iter(history.all_good_before(target)), None)
+    )
+
+    with pytest.raises(AssertionError, match=r"v\d+ served before"):
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
