@@ -11,9 +11,8 @@ log of `retain`.
 ### What you see, and what to do
 
 - **Green**: the log has a table of what went, and why each other version stays.
-- **A version stays that you want to be rid of**: its line says who needs it. A pin ends with `python -m pipeline
-  unfreeze --model <name> --reason "..."`; a role ends with a release or a roll-back. Do not delete folders by hand:
-  servers may read them.
+- **A version stays that you want to be rid of**: its line says who needs it. A pin ends with the DAG `unfreeze`; a
+  role ends with a release or a roll-back. Do not delete folders by hand: servers may read them.
 - **`retain` red**: the bucket refused, and the log says what. Nothing that anybody needs is gone. Mend the cause and
   clear the task, or wait for next week: it goes on where it stopped.
 - **A roll-back says that its target was retired**: its files are gone. The message lists the versions that can be had;

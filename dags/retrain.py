@@ -12,20 +12,22 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
 - **`gate` and all that follows skipped, the run green**: the candidate is not good enough and nothing was published.
   The reasons are in the log of `gate`. To publish all the same, trigger a run with *Publish although the gate says no*
   and a note that says why.
+- **`snapshot` or `train` skipped, and all that follows**: promotions are held, and the run was started by its schedule:
+  by a roll-back, a pin or a freeze. The log says by whom, why and until when. The DAG `unfreeze` lifts it.
 - **`publish`, `canary` or `promote` skipped**: the log says which of three.
-    - *Pinned* or *frozen*: a person holds promotions. When that is over, or was ended by `python -m pipeline unfreeze
-      --model <name> --reason "..."`, trigger a new run.
+    - *Pinned*, *frozen* or *held*: a person holds promotions. When that is over, or was ended by the DAG `unfreeze`,
+      trigger a new run.
     - Another version began to serve meanwhile. Trigger a new run; it is compared with the version that serves now.
     - The model is that of the version that serves: there is nothing to release.
 
   A candidate that was on the replicas is gone again.
-- **`publish` red, the model was withdrawn before**: the very same model was refused or taken back. If that was wrong:
-  `python -m pipeline readmit --model <name> --version <N> --reason "..."`, then clear the task.
+- **`publish` red, the model was withdrawn before**: the very same model was refused or taken back. If that was wrong,
+  trigger `readmit` with the version that the log names, then clear the task.
 - **`canary` or `promote` red, `withdraw` green**: a replica did not answer as it must, and what served before serves.
   The log of the red task names the replica and the numbers. Mend that, then trigger a new run.
 - **`canary` red, its log says that servers have ended**: the candidate probably takes more memory than they have; two
-  versions must fit at a time. It is withdrawn already. If the machines were to blame: `python -m pipeline readmit
-  --model <name> --version <N> --reason "..."`, and trigger a new run.
+  versions must fit at a time. It is withdrawn already. If the machines were to blame, trigger `readmit` with its
+  number, and then a new run.
 - **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
   task to try again, or use the DAG `rollback`.
 - **Anything before `canary` red**: no replica has seen the candidate. Read the log, mend the cause and clear the red
@@ -35,8 +37,9 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Metadata, Param, chain, task
+from airflow.sdk import DAG, Param, chain
 
+from dags.announcing import announcement
 from dags.steps import RETRY, cron, run_key, step
 from pipeline.settings import load_settings
 from pipeline.spec import ModelSpec, load_all
@@ -74,7 +77,8 @@ def retrain(spec: ModelSpec) -> DAG:
             "canary", spec, "Loads the candidate on every replica, dark where the roll-out can, and questions each."
         )
         promote = verb("promote", spec, "Moves traffic and waits until every replica answers from the new version.")
-        announce = announcement(spec)
+        # The last task: red when canary or promote is, even where `withdraw` has put everything right.
+        announce = announcement(spec.name, models=[spec.name])
         withdraw = verb(
             "withdraw",
             spec,
@@ -88,29 +92,6 @@ def retrain(spec: ModelSpec) -> DAG:
 
 def verb(name: str, spec: ModelSpec, meaning: str, **more: Any) -> Any:
     return step(name, key=KEY, form="{{ params | tojson }}", words=("--model", spec.name), doc_md=meaning, **more)
-
-
-def announcement(spec: ModelSpec) -> Any:
-    """The last task: red when canary or promote is, even where `withdraw` has put everything right."""
-    production = Asset(name=f"{spec.name}/production", group="model")
-
-    @task(  # type: ignore[untyped-decorator]  # Airflow is untyped for us (pyproject.toml)
-        outlets=[production],
-        doc_md="Tells other DAGs that another version serves; its event names the version and the run.",
-        execution_timeout=timedelta(minutes=5),
-    )
-    def announce(run_key: str) -> Any:
-        # Inside, because reading a DAG file needs neither.
-        from pipeline.records import PromoteRecord  # noqa: PLC0415
-        from pipeline.run_records import RunRecords  # noqa: PLC0415
-        from pipeline.storage.opening import open_bucket  # noqa: PLC0415
-
-        settings = load_settings()
-        bucket = open_bucket(settings.root, seconds=settings.storage_seconds)
-        promoted = RunRecords(bucket, spec.name, run_key).need(PromoteRecord)
-        yield Metadata(production, extra={"version": promoted.version, "run_key": run_key})
-
-    return announce(KEY)
 
 
 def form(spec: ModelSpec) -> dict[str, Param]:

@@ -69,6 +69,7 @@ def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: A
     environment = {
         "UNDERSTUDY_PARAMS": form,
         "UNDERSTUDY_ACTOR": "{{ dag_run.triggering_user_name or 'schedule' }}",
+        "UNDERSTUDY_SCHEDULED": "{{ 'true' if dag_run.run_type == 'scheduled' else 'false' }}",
         **task.pop("env", {}),
     }
     return VerbOperator(

@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
-from pipeline.forms import RetainForm, RollbackForm
+from pipeline.forms import FreezeForm, PinForm, ReadmitForm, ReasonForm, RetainForm, RollbackForm
 from pipeline.release.abandoned import RECONCILE_KIND
 from pipeline.release.decisions import ROLLBACK_KIND
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 from pipeline.spec import load_spec, parse
 from pipeline.storage.opening import make_bucket
 from pipeline.verbs.history import as_json as history_as_json
@@ -27,17 +28,27 @@ from pipeline.verbs.readmit import readmit
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.retain import RETAIN_KIND, retain
 from pipeline.verbs.retained import table as retained_table
-from pipeline.verbs.rollback import plan, rollback, wish_for
+from pipeline.verbs.rollback import rollback, wish_for
+from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
+from pipeline.verbs.targets import table as targets_table
+from pipeline.verbs.targets import targets
 from pipeline.verbs.without_bucket import move_label
+
+Form = TypeVar("Form", bound=BaseModel)
+
+# The kinds of run that a person asks for by hand, beside those that the release rules know.
+FREEZE_KIND = "freeze-"
+UNFREEZE_KIND = "unfreeze-"
+READMIT_KIND = "readmit-"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 Model = Annotated[str, typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/")]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
 OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
-Reason = Annotated[str, typer.Option("--reason", help="why; kept in the history")]
+OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept in the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
@@ -58,8 +69,12 @@ for _verb in RUN_VERBS:
 def rollback_command(
     *,
     model: Model,
-    to: Annotated[str | None, typer.Option(help="a version number, or: previous")] = None,
-    reason: Annotated[str | None, typer.Option(help="why; kept in the history")] = None,
+    to: Annotated[str | None, typer.Option(help="a version number, 4 or v4, or: previous")] = None,
+    reason: OptionalReason = None,
+    hold: Annotated[
+        str | None,
+        typer.Option(help="how long nothing is promoted after it: until lifted (the default), 90m, 24h, 3d, or none"),
+    ] = None,
     run: OptionalRun = None,
     plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
     without_bucket: Annotated[
@@ -68,22 +83,22 @@ def rollback_command(
 ) -> None:
     """Make another version serve, and wait until every replica answers from it."""
     settings = load_settings()
-    asked = {name: value for name, value in (("to", to), ("reason", reason)) if value is not None}
-    form = parse(RollbackForm, settings.params | asked, source="the roll-back")
+    form = _form(RollbackForm, settings, "the roll-back", to=to, reason=reason, hold=hold)
     # A run that waited in a queue is about what served when it was asked for; by hand that is now.
     asked_at = _asked_at(run) if run else None
     context = make_context(settings, model=model, run_key=run or _new_key(ROLLBACK_KIND))
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
-        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
+        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
+        _whole_lines().print(targets_table(model, targets(context, context.journal.read())))
         typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
         if without_bucket:
             move_label(context, form.to)
         else:
-            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at)
+            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
             line.update(rollback(context, wish).summary())
 
 
@@ -91,14 +106,16 @@ def rollback_command(
 def pin_command(
     *,
     model: Model,
-    to: Annotated[int, typer.Option("--to", min=1, help="the version that serves and stays")],
-    reason: Reason = "",
+    to: Annotated[str | None, typer.Option("--to", help="the version that serves and stays, 4 or v4")] = None,
+    reason: OptionalReason = None,
     run: OptionalRun = None,
 ) -> None:
-    """Make a version serve if it does not, and promote nothing else until `unfreeze` or another roll-back."""
-    context = make_context(load_settings(), model=model, run_key=run or _new_key(ROLLBACK_KIND))
+    """Make a version serve if it does not, and promote nothing else until `unfreeze`."""
+    settings = load_settings()
+    form = _form(PinForm, settings, "the pin", to=to, reason=reason)
+    context = make_context(settings, model=model, run_key=run or _new_key(ROLLBACK_KIND))
     with _canonical_line("pin", context) as line:
-        wish = wish_for(context, to=str(to), reason=reason, asked_at=_asked_at(run) if run else None)
+        wish = wish_for(context, to=str(form.to), reason=form.reason, asked_at=_asked_at(run) if run else None)
         line["state"] = str(pin(context, wish).state)
 
 
@@ -106,35 +123,46 @@ def pin_command(
 def freeze_command(
     *,
     model: Model,
-    until: Annotated[str, typer.Option("--until", help="2026-12-24, 2026-12-24T08:00 (UTC), 90m, 12h or 3d")],
-    reason: Reason = "",
+    until: Annotated[
+        str | None, typer.Option("--until", help="2026-12-24, 2026-12-24T08:00 (UTC), 90m, 12h or 3d")
+    ] = None,
+    reason: OptionalReason = None,
+    run: OptionalRun = None,
 ) -> None:
     """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("freeze-"))
+    settings = load_settings()
+    form = _form(FreezeForm, settings, "the freeze", until=until, reason=reason)
+    context = make_context(settings, model=model, run_key=run or _new_key(FREEZE_KIND))
     with _canonical_line("freeze", context) as line:
-        line["state"] = str(freeze(context, until=until, reason=reason).state)
+        asked_at = _asked_at(run) if run else None
+        line["state"] = str(freeze(context, until=form.until, reason=form.reason, asked_at=asked_at).state)
 
 
 @app.command("unfreeze")
-def unfreeze_command(*, model: Model, reason: Reason = "") -> None:
-    """Let promotions go on: ends a freeze, and a pin."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("unfreeze-"))
+def unfreeze_command(*, model: Model, reason: OptionalReason = None, run: OptionalRun = None) -> None:
+    """Let promotions go on: ends a freeze, a pin, and the hold of a roll-back."""
+    settings = load_settings()
+    form = _form(ReasonForm, settings, "`unfreeze`", reason=reason)
+    context = make_context(settings, model=model, run_key=run or _new_key(UNFREEZE_KIND))
     with _canonical_line("unfreeze", context) as line:
-        line["state"] = str(unfreeze(context, reason=reason).state)
+        line["state"] = str(unfreeze(context, reason=form.reason).state)
 
 
 @app.command("readmit")
 def readmit_command(
     *,
     model: Model,
-    version: Annotated[int, typer.Option("--version", min=1, help="the version that was withdrawn")],
-    reason: Reason = "",
+    version: Annotated[str | None, typer.Option("--version", help="the version that was withdrawn, 4 or v4")] = None,
+    reason: OptionalReason = None,
+    run: OptionalRun = None,
 ) -> None:
     """Let the model of a withdrawn version be published again, under a new number."""
-    context = make_context(load_settings(), model=model, run_key=_new_key("readmit-"))
+    settings = load_settings()
+    form = _form(ReadmitForm, settings, "`readmit`", version=version, reason=reason)
+    context = make_context(settings, model=model, run_key=run or _new_key(READMIT_KIND))
     with _canonical_line("readmit", context) as line:
-        readmit(context, version=version, reason=reason)
-        line["version"] = version
+        readmit(context, version=form.version, reason=form.reason)
+        line["version"] = form.version
 
 
 @app.command("init")
@@ -168,9 +196,9 @@ def history_command(model: Model, as_json: AsJson = False) -> None:
 
 
 @app.command("reconcile")
-def reconcile_command(model: Model) -> None:
+def reconcile_command(model: Model, run: OptionalRun = None) -> None:
     """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
-    context = make_context(load_settings(), model=model, run_key=_new_key(RECONCILE_KIND))
+    context = make_context(load_settings(), model=model, run_key=run or _new_key(RECONCILE_KIND))
     with _canonical_line("reconcile", context) as line:
         mending = reconcile(context)
         line.update(mending.summary())
@@ -188,9 +216,7 @@ def retain_command(
 ) -> None:
     """Let go the versions, runs and leftovers that nothing needs any more."""
     settings = load_settings()
-    options = {"dry_run": dry_run, "keep": keep, "days": days}
-    asked = {name: value for name, value in options.items() if value is not None}
-    form = parse(RetainForm, settings.params | asked, source="the retention")
+    form = _form(RetainForm, settings, "the retention", dry_run=dry_run, keep=keep, days=days)
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
     policy = load_spec(settings.models / f"{model}.yaml").retention.model_copy(update=changed)
     context = make_context(settings, model=model, run_key=run or _new_key(RETAIN_KIND))
@@ -218,6 +244,16 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
             typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
         else:
             typer.echo(json.dumps(line, default=str))
+
+
+def _form(kind: type[Form], settings: Settings, source: str, **options: Any) -> Form:
+    """What Airflow's form says, and the options that are given; these count.
+
+    Raises:
+        BadInputError: names each field that is missing or cannot be used.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    return parse(kind, settings.params | given, source=source)
 
 
 def _whole_lines() -> Console:

@@ -1,30 +1,76 @@
 """What a person may say of one run of a verb, in Airflow's form or by options."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline import layout
+from pipeline.moments import UNTIL_LIFTED
 
 
-class RollbackForm(BaseModel):
-    """Of a roll-back."""
+def _number(text: object) -> object:
+    """v4 and 4 are one version."""
+    stripped = text.strip().removeprefix("v") if isinstance(text, str) else text
+    if isinstance(stripped, str) and layout.version_number(stripped) is None:
+        raise ValueError("give a version number, for example 4 or v4")
+    return stripped
+
+
+def _target(text: object) -> object:
+    if isinstance(text, str) and text.strip() == "previous":
+        return "previous"
+    try:
+        return str(_number(text))
+    except ValueError as error:
+        raise ValueError("give a version number, for example 4 or v4, or: previous") from error
+
+
+Version = Annotated[int, Field(ge=1), BeforeValidator(_number)]
+
+
+class _Form(BaseModel):
+    """Airflow's form may have fields for other verbs, too."""
 
     model_config = ConfigDict(extra="ignore")
 
-    to: str = "previous"
+
+class RollbackForm(_Form):
+    """Of a roll-back. `hold` is for how long nothing is promoted after it; see `pipeline.moments.hold_until`."""
+
+    to: Annotated[str, BeforeValidator(_target)] = "previous"
+    reason: str = ""
+    hold: str = UNTIL_LIFTED
+
+
+class PinForm(_Form):
+    """Of a pin: the version that serves and stays."""
+
+    to: Version
     reason: str = ""
 
-    @field_validator("to")
-    @classmethod
-    def _target(cls, to: str) -> str:
-        if to != "previous" and layout.version_number(to) is None:
-            raise ValueError("give a version number, or: previous")
-        return to
+
+class FreezeForm(_Form):
+    """Of a freeze; see `pipeline.moments.moment`."""
+
+    until: str
+    reason: str = ""
 
 
-class RetainForm(BaseModel):
+class ReadmitForm(_Form):
+    """Of the readmission of a withdrawn version's model."""
+
+    version: Version
+    reason: str = ""
+
+
+class ReasonForm(_Form):
+    """Of a verb that only wants to know why."""
+
+    reason: str = ""
+
+
+class RetainForm(_Form):
     """Of a retention: `keep` good versions, whatever is younger than `days`; by default as the model file says."""
-
-    model_config = ConfigDict(extra="ignore")
 
     dry_run: bool = False
     keep: int | None = Field(default=None, ge=0)

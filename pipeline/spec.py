@@ -92,6 +92,15 @@ class RetentionPolicy(_Frozen):
         return f"keep {self.keep}, {self.days:g} days"
 
 
+class AutomaticRollback(_Frozen):
+    """What an automatic roll-back does beside giving traffic back: a promotion that stopped half-way is undone by one.
+
+    `hold`: for how long nothing is promoted after it, as `--hold` of a manual one.
+    """
+
+    hold: Annotated[str, StringConstraints(pattern=r"^(none|until lifted|[1-9][0-9]{0,4}[mhd])$")] = "none"
+
+
 class ModelSpec(_Frozen):
     name: Name
     description: str
@@ -103,6 +112,7 @@ class ModelSpec(_Frozen):
     gate: GatePolicy = GatePolicy()
     canary: CanaryPolicy = CanaryPolicy()
     retention: RetentionPolicy = RetentionPolicy()
+    automatic_rollback: AutomaticRollback = AutomaticRollback()
 
 
 class Overrides(_Frozen):

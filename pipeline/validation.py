@@ -8,7 +8,9 @@ from pipeline.errors import BadInputError
 def problems(error: ValidationError, *, prefix: str = "") -> str:
     """Every field that pydantic found wrong, with why and the value given; `prefix` makes a field a variable's name."""
     return "; ".join(
-        f"{_name(each['loc'], prefix)}: {each['msg'].removeprefix('Value error, ')} (got {each['input']!r:.80})"
+        f"{_name(each['loc'], prefix)}: {each['msg'].removeprefix('Value error, ')}"
+        # What is missing has no value; pydantic gives what it is missing from.
+        + ("" if each["type"] == "missing" else f" (got {each['input']!r:.80})")
         for each in error.errors()
     )
 

@@ -65,6 +65,7 @@ class World:
     cloud: str | None = None
     # Settings of a context beyond those of every test.
     extra: dict[str, Any] = field(default_factory=dict)
+    spec: ModelSpec = SPEC
     # What the models of all runs to come have in common; None where each has a graph of its own.
     graph: str | None = None
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
@@ -140,7 +141,7 @@ class World:
         files = sums_of(exported)
         golden = [Classifier().answer(image) for image in IMAGES]
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
-        run = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
+        run = RunSpec(model=self.spec, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
         records: list[Record] = [
             SpecRecord(spec=run),
             SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),

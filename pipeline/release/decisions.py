@@ -8,7 +8,7 @@ from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.release import state as transitions
 from pipeline.release import tombstones
 from pipeline.release.journal import GIVEN_TRAFFIC, TAKEN_BACK, Change, Event, History
-from pipeline.release.state import State
+from pipeline.release.state import State, Until
 from pipeline.verdicts.verdict import Verdict
 
 ROLLBACK_KIND = "rollback-"
@@ -134,8 +134,13 @@ def is_half_promoted(history: History) -> bool:
     return last is not None and last.event is Event.PROMOTED
 
 
-def undo_promotion(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
-    """Take traffic back from a version whose promotion stopped half-way; it is withdrawn once that has spread."""
+def undo_promotion(
+    history: History, *, version: int, run_key: str, reason: str, hold: Until | None = None
+) -> Change | None:
+    """Take traffic back from a version whose promotion stopped half-way; it is withdrawn once that has spread.
+
+    `hold` is until when nothing is to be promoted after that.
+    """
     _is_the_runs_own(history, version, run_key)
     state = history.state
     if state.serving != version:
@@ -146,7 +151,7 @@ def undo_promotion(history: History, *, version: int, run_key: str, reason: str)
         _is_the_first(history, version)
         return None
     target = state.previous
-    after = transitions.roll_back(state, target, previous=history.previous_after(target))
+    after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=hold)
     return Change(Event.ROLLED_BACK, target, reason, after)
 
 

@@ -5,21 +5,23 @@ from dataclasses import dataclass
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release import state as transitions
 from pipeline.release.decisions import ROLLBACK_KIND, is_half_promoted
-from pipeline.release.journal import GIVEN_TRAFFIC, Change, Event, History
-from pipeline.release.state import State, resident
+from pipeline.release.journal import GIVEN_TRAFFIC, NO_VERSION, Change, Event, History
+from pipeline.release.state import State, Until, longest, resident
 
 
 @dataclass(frozen=True)
 class Wish:
     """What a person asked for: `to` is `previous` or a number.
 
-    `seen` is the last entry of the journal when it was asked, and decides what "previous" means.
+    `seen` is the last entry of the journal when it was asked, and decides what "previous" means. `hold` is until when
+    nothing is to be promoted; None: it may be.
     """
 
     run_key: str
     to: str
     reason: str
     seen: int
+    hold: Until | None = None
 
 
 def targets_of(history: History, wish: Wish, *, dark: bool = True) -> list[int]:
@@ -109,11 +111,23 @@ def next_step(
     if state.leaving is not None and not (at_hand and state.leaving == target):
         return _let_go(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
     if at_hand:
-        after = transitions.roll_back(state, target, previous=history.previous_after(target))
+        after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=wish.hold)
         return Change(Event.ROLLED_BACK, target, wish.reason, after)
     if state.candidate == target and not taking_over:
         return None
     return Change(Event.EXPOSED, target, f"to roll back to it: {wish.reason}", transitions.expose(state, target))
+
+
+def hold_promotions(history: History, *, wish: Wish) -> Change | None:
+    """The target served already, so that no entry of this roll-back has said yet that promotions are held.
+
+    None where one has, also if the hold was lifted since; and where another hold lasts as long.
+    """
+    state = history.state
+    held = longest(state.held_until, wish.hold)
+    if held == state.held_until or history.of_run(wish.run_key, Event.ROLLED_BACK, Event.HELD):
+        return None
+    return Change(Event.HELD, NO_VERSION, wish.reason, state.model_copy(update={"held_until": held}))
 
 
 def give_up(history: History, *, target: int, reason: str) -> Change | None:

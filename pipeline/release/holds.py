@@ -1,41 +1,51 @@
-"""While a person holds promotions: a version is pinned, or all is frozen until a moment. Pure, like `decisions`.
+"""While promotions are held: a version is pinned, all is frozen until a moment, or a roll-back holds them.
 
-A hold stops runs on their way to serve, and no roll-back. It is a person's to end, or a moment's.
+Pure, like `decisions`. A hold stops runs on their way to serve, and no roll-back. It is a person's to end, or a
+moment's.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import BadInputError, DeclinedError
-from pipeline.release.journal import NO_VERSION, Change, Event, History, Rule
+from pipeline.release.journal import NO_VERSION, Change, Entry, Event, History, Rule
+from pipeline.release.state import Until, until_text
 
 _MOMENT = "%Y-%m-%d %H:%M UTC"
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Who holds promotions, since when and why: by a pin of `version`, or by a freeze `until` a moment."""
+    """Who holds promotions, since when, why and until when.
 
+    `version` is what is pinned, or what was rolled back to; a freeze is about none. `until` is None for a pin.
+    """
+
+    kind: Literal["pin", "freeze", "roll-back"]
     actor: str
     since: datetime
     reason: str
     version: int | None = None
-    until: datetime | None = None
+    until: Until | None = None
 
     def __str__(self) -> str:
-        what = (
-            f"v{self.version} is pinned"
-            if self.until is None
-            else f"promotions are frozen until {self.until:{_MOMENT}}"
-        )
-        return f"{what}, by {self.actor} since {self.since:{_MOMENT}}: {self.reason}"
+        return f"{self._what}, by {self.actor} since {self.since:{_MOMENT}}: {self.reason}"
+
+    @property
+    def _what(self) -> str:
+        if self.until is None:
+            return f"v{self.version} is pinned"
+        if self.kind == "freeze":
+            return f"promotions are frozen until {until_text(self.until)}"
+        to = f" to v{self.version}" if self.version else ""
+        return f"promotions are held until {until_text(self.until)} after a roll-back{to}"
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "kind": "freeze" if self.until else "pin",
+            "kind": self.kind,
             "version": self.version,
-            "until": self.until.isoformat() if self.until else None,
+            "until": self.until.isoformat() if isinstance(self.until, datetime) else self.until,
             "by": self.actor,
             "since": self.since.isoformat(),
             "reason": self.reason,
@@ -43,20 +53,44 @@ class Hold:
 
 
 def in_force(history: History, *, now: datetime) -> list[Hold]:
-    """Every hold there is now; a freeze that is over is none."""
+    """Every hold there is now; one that is over is none."""
     state = history.state
     holds = []
     pinned = history.of_model(state.pinned, Event.PINNED) if state.pinned is not None else None
     if pinned:
-        holds.append(Hold(pinned.actor, pinned.at, pinned.reason, version=state.pinned))
+        holds.append(Hold("pin", pinned.actor, pinned.at, pinned.reason, version=state.pinned))
     frozen = history.of_version(NO_VERSION, Event.FROZEN)
     if frozen and state.frozen_until is not None and state.frozen_until > now:
-        holds.append(Hold(frozen.actor, frozen.at, frozen.reason, until=state.frozen_until))
+        holds.append(Hold("freeze", frozen.actor, frozen.at, frozen.reason, until=state.frozen_until))
+    held = _began_to_hold(history)
+    if held and state.held_until is not None and (state.held_until == "lifted" or state.held_until > now):
+        version = held.version or None
+        holds.append(Hold("roll-back", held.actor, held.at, held.reason, version=version, until=state.held_until))
     return holds
 
 
-def unless_held(rule: Rule, *, now: datetime) -> Rule:
-    """`rule` for a run on its way to serve: where promotions are held it declines, and says who holds them and why.
+def how_to_lift(model: str) -> str:
+    """What a person does who wants promotions to go on."""
+    return (
+        f"To lift every hold: the DAG `unfreeze`, or `python -m pipeline unfreeze --model {model} --reason "
+        f'"why it is over"`'
+    )
+
+
+def require_none(history: History, *, now: datetime, model: str) -> None:
+    """Ask whether promotions may go on.
+
+    Raises:
+        DeclinedError: they are held; says by whom, why, until when, and how to lift that.
+    """
+    holds = in_force(history, now=now)
+    if holds:
+        told = "; ".join(str(hold) for hold in holds)
+        raise DeclinedError(f"{told}. {how_to_lift(model)}. Then trigger a new run")
+
+
+def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
+    """`rule` for a run on its way to serve: where promotions are held it declines, as `require_none` does.
 
     What is already so stays so: a run that was promoted before may still confirm that.
     """
@@ -65,10 +99,10 @@ def unless_held(rule: Rule, *, now: datetime) -> Rule:
         try:
             change = rule(history)
         except DeclinedError:
-            _require_none(history, now)  # says more than what follows from it
+            require_none(history, now=now, model=model)  # says more than what follows from it
             raise
         if change is not None:
-            _require_none(history, now)
+            require_none(history, now=now, model=model)
         return change
 
     return held
@@ -103,12 +137,15 @@ def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> 
 
 def unfreeze(history: History, *, reason: str) -> Change | None:
     """End every hold."""
-    free = history.state.model_copy(update={"pinned": None, "frozen_until": None})
+    free = history.state.model_copy(update={"pinned": None, "frozen_until": None, "held_until": None})
     return Change(Event.UNFROZEN, NO_VERSION, reason, free) if free != history.state else None
 
 
-def _require_none(history: History, now: datetime) -> None:
-    holds = in_force(history, now=now)
-    if holds:
-        told = "; ".join(str(hold) for hold in holds)
-        raise DeclinedError(f"{told}. When that is over, or ended by `unfreeze`, trigger a new run")
+def _began_to_hold(history: History) -> Entry | None:
+    """The entry since which roll-backs hold promotions until the moment that the state says."""
+    until, found = history.state.held_until, None
+    for entry in reversed(history.entries):
+        if until is None or entry.state.held_until != until:
+            break
+        found = entry
+    return found

@@ -28,7 +28,8 @@ class Event(StrEnum):
     `confirmed`: every replica answers from it. `declined`: its run gave it up because the world had moved on.
     `released`: it was let out of memory by a roll-back, and nothing is said against it. `reissued`: a number of its own
     for a model that has served, see `copy_of`. `readmitted`: a person lets the model come back that was withdrawn.
-    `retired`: its files go, and it is no way back any more. `frozen` and `unfrozen` are about no version.
+    `retired`: its files go, and it is no way back any more. `frozen`, `unfrozen` and `held` are about no version; the
+    last is the hold of a roll-back whose target served already.
     """
 
     CLAIMED = "claimed"
@@ -45,6 +46,7 @@ class Event(StrEnum):
     PINNED = "pinned"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+    HELD = "held"
     RETIRED = "retired"
 
 
@@ -101,7 +103,7 @@ class Entry(BaseModel):
     @property
     def told(self) -> str:
         """What happened, in words."""
-        if self.event in (Event.FROZEN, Event.UNFROZEN):
+        if self.version == NO_VERSION:
             return f"promotions {self.event}"
         others = f" and {len(self.versions) - 1} others" if len(self.versions) > 1 else ""
         return f"v{self.version}{others} {self.event}"

@@ -4,10 +4,14 @@ Pure. A transition that makes no sense in a state raises `Refused`; the caller h
 """
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import FailedError
+
+# Until when a roll-back holds promotions: a moment, or until somebody lifts the hold.
+Until = datetime | Literal["lifted"]
 
 
 class Refused(FailedError):  # noqa: N818 - it is an answer, not a fault
@@ -18,7 +22,8 @@ class State(BaseModel):
     """Version numbers by role.
 
     `leaving` is the version a roll-back is taking away: still loaded while the label moves, so that no replica is ever
-    without an answer. While a version is `pinned`, or until `frozen_until`, nothing is promoted.
+    without an answer. While a version is `pinned`, until `frozen_until`, and until `held_until` nothing is promoted.
+    The last is the hold of roll-backs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,13 +35,27 @@ class State(BaseModel):
     next_version: int = 1
     pinned: int | None = None
     frozen_until: datetime | None = None
+    held_until: Until | None = None
 
     def __str__(self) -> str:
         roles = ("serving", "previous", "candidate", "leaving", "pinned")
         told = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
         if self.frozen_until is not None:
             told.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
+        if self.held_until is not None:
+            told.append(f"promotions held until {until_text(self.held_until)}")
         return ", ".join(told) or "nothing served yet"
+
+
+def until_text(until: Until) -> str:
+    return "lifted" if until == "lifted" else f"{until:%Y-%m-%d %H:%M} UTC"
+
+
+def longest(*holds: Until | None) -> Until | None:
+    """The hold that lasts longest; None where there is none."""
+    if "lifted" in holds:
+        return "lifted"
+    return max((until for until in holds if isinstance(until, datetime)), default=None)
 
 
 def resident(state: State) -> tuple[int, ...]:
@@ -96,21 +115,34 @@ def release(state: State) -> State:
     return state.model_copy(update={"candidate": None})
 
 
-def roll_back(state: State, target: int, *, previous: int | None) -> State:
-    """Give traffic to `target`, and start to take away what served. Another version than this is pinned no longer.
+def roll_back(state: State, target: int, *, previous: int | None, hold: Until | None = None) -> State:
+    """Give traffic to `target`, and start to take away what served.
+
+    A pin of another version ends, because that version does not serve any more; promotions stay held all the same,
+    until somebody lifts that. No hold is shortened.
 
     Args:
         state: the state now.
         target: a version that replicas have in memory, or, in the latest roll-out, can load.
         previous: the last good version before `target`, loaded once the one that leaves is gone. Where it is the very
             version that served until now, nothing leaves: the two change places.
+        hold: until when the roll-back holds promotions; None where it does not.
     """
     if target == state.serving:
         raise Refused(f"v{target} is serving already")
     leaving = state.serving if state.serving != previous else None
     pinned = state.pinned if state.pinned == target else None
-    roles = {"serving": target, "leaving": leaving, "previous": previous, "candidate": None, "pinned": pinned}
-    return state.model_copy(update=roles)
+    unpinned: Until | None = "lifted" if state.pinned is not None and pinned is None else None
+    return state.model_copy(
+        update={
+            "serving": target,
+            "leaving": leaving,
+            "previous": previous,
+            "candidate": None,
+            "pinned": pinned,
+            "held_until": longest(state.held_until, hold, unpinned),
+        }
+    )
 
 
 def reissue(state: State) -> State:

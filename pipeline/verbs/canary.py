@@ -68,7 +68,7 @@ def _require_approved(context: Context, version: int) -> None:
 
 def _expose(context: Context, version: int, *, compared_with: int | None) -> Judged:
     exposing = partial(decisions.expose, version=version, compared_with=compared_with)
-    rule = holds.unless_held(exposing, now=context.clock.now())
+    rule = holds.unless_held(exposing, now=context.clock.now(), model=context.model)
     if context.rollout.placement.dark:
         witness = context.rollout.witness()
         context.journal.decide(rule)

@@ -1,19 +1,16 @@
 """A person holds promotions, and lets go again. Roll-backs are never held."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError
+from pipeline.moments import moment
 from pipeline.release import going_back, holds
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.validation import require_reason
 from pipeline.verbs.rollback import rollback
-
-_DURATION = re.compile(r"([0-9]+)([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def pin(context: Context, wish: Wish) -> History:
@@ -63,8 +60,8 @@ def _serves(context: Context, version: int) -> bool:
     return history.is_same_model(history.state.serving, version)
 
 
-def freeze(context: Context, *, until: str, reason: str) -> History:
-    """Let nothing be promoted until a moment.
+def freeze(context: Context, *, until: str, reason: str, asked_at: datetime | None = None) -> History:
+    """Let nothing be promoted until a moment; a duration counts from `asked_at`, which is now unless it is said.
 
     Raises:
         BadInputError: no reason, no such model, or no moment that is still to come; nothing was changed.
@@ -73,7 +70,8 @@ def freeze(context: Context, *, until: str, reason: str) -> History:
     require_reason(reason, of="a freeze")
     require_released(context)
     now = context.clock.now()
-    return context.journal.decide(partial(holds.freeze, until=moment(until, now=now), reason=reason, now=now))
+    end = moment(until, now=asked_at or now)
+    return context.journal.decide(partial(holds.freeze, until=end, reason=reason, now=now))
 
 
 def unfreeze(context: Context, *, reason: str) -> History:
@@ -86,21 +84,3 @@ def unfreeze(context: Context, *, reason: str) -> History:
     require_reason(reason, of="unfreeze")
     require_released(context)
     return context.journal.decide(partial(holds.unfreeze, reason=reason))
-
-
-def moment(text: str, *, now: datetime) -> datetime:
-    """A moment that a person has written: 90m, 12h or 3d from now, a date, or a date and a time; UTC if not said.
-
-    Raises:
-        BadInputError: it is none of these.
-    """
-    duration = _DURATION.fullmatch(text)
-    try:
-        if duration:
-            return now + timedelta(**{_UNITS[duration[2]]: int(duration[1])})
-        written = datetime.fromisoformat(text)
-        return (written if written.tzinfo else written.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise BadInputError(
-            f"{text!r} is no moment; give one like 2026-12-24, 2026-12-24T08:00, 2026-12-24T08:00+01:00, 90m, 12h or 3d"
-        ) from error

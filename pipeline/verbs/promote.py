@@ -42,7 +42,7 @@ def _move(context: Context, version: int, *, compared_with: int | None, verdict:
     if context.journal.read().state.candidate == version:
         _require(context, context.rollout.wait_loaded(version), f"v{version} is not loaded everywhere")
     rule = partial(decisions.promote, version=version, compared_with=compared_with, verdict=verdict)
-    context.journal.decide(holds.unless_held(rule, now=context.clock.now()))
+    context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     context.rollout.settle()
 
 

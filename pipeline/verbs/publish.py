@@ -37,7 +37,7 @@ def publish(context: Context) -> PublishRecord:
             verdict=approval.verdict,
             digest=content_digest(trained.files),
         )
-        history = context.journal.decide(holds.unless_held(rule, now=context.clock.now()))
+        history = context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     except DeclinedError as declined:
         context.mirror_refusal("declined by publish")
         return PublishRecord(outcome="declined", reason=str(declined), version=0)

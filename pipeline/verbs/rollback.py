@@ -5,38 +5,33 @@ from datetime import datetime
 from functools import partial
 
 from pipeline.context import Context
-from pipeline.errors import (
-    BadInputError,
-    CouldNotTellError,
-    DamagedError,
-    DeclinedError,
-    FailedError,
-    MissingError,
-    StorageError,
-)
-from pipeline.records import CanaryRecord, RollbackRecord
+from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
+from pipeline.moments import NONE, hold_until
+from pipeline.records import RollbackRecord
 from pipeline.release import decisions, going_back
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import Event, History
-from pipeline.release.state import State
 from pipeline.validation import require_reason
 from pipeline.verbs.following import follow
+from pipeline.verbs.rollback_plan import plan, served_by
 from pipeline.verbs.without_bucket import telling
 
 log = logging.getLogger(__name__)
 
 
-def wish_for(context: Context, *, to: str, reason: str, asked_at: datetime | None) -> Wish:
+def wish_for(context: Context, *, to: str, reason: str, asked_at: datetime | None, hold: str = NONE) -> Wish:
     """What a person asked for at a moment, or, where that is None, asks for now.
 
     Raises:
+        BadInputError: `hold` is neither `until lifted` nor `none` nor a moment to come.
         StorageError: the bucket does not answer.
     """
+    held = hold_until(hold, now=asked_at or context.clock.now())
     log.info("reading the journal in %s", context.bucket.uri())
     with telling(context):
         history = context.journal.read()
-    return Wish(context.run_key, to, reason, _seen(context, history, asked_at))
+    return Wish(context.run_key, to, reason, _seen(context, history, asked_at), held)
 
 
 def _seen(context: Context, history: History, asked_at: datetime | None) -> int:
@@ -49,57 +44,6 @@ def _seen(context: Context, history: History, asked_at: datetime | None) -> int:
         log.warning("the journal is dated %.0f s ahead of this clock; taking the roll-back as asked for now", ahead)
         return history.seq
     return history.seq_at(asked_at)
-
-
-def plan(context: Context, wish: Wish) -> tuple[int, str]:
-    """The target, and in words what a roll-back to it will do and how long that takes.
-
-    Raises:
-        BadInputError: there is no such target, the bucket's servers are on another roll-out, or every replica serves
-            another model.
-        FailedError: no target can be trusted: its files are gone, or are not what was approved.
-        DeclinedError: what the person wanted to leave does not serve any more.
-    """
-    history = context.journal.read()
-    if not history.entries:
-        raise BadInputError(
-            f"nothing was ever released for {context.model!r} in {context.bucket.uri()}; if something serves, this is "
-            f"not the bucket of its servers: see UNDERSTUDY_ROOT"
-        )
-    context.rollout.require_this_rollout()
-    if context.rollout.placement.dark:  # else nothing is ever sent to a server
-        context.rollout.require_own_fleet(any_is_enough=True)
-    target = _trusted_target(context, history, wish)
-    dark = context.rollout.placement.dark
-    candidate = None if dark else going_back.unproven(history, wish)
-    if history.is_same_model(history.state.serving, target) and candidate is None:
-        told = f"v{target} is serving already; nothing to move"
-        left = going_back.unfinished(history)
-        return target, f"{told} ({left})" if left else told
-    left = f"v{candidate}, being proven," if candidate is not None else _served_by(history.state)
-    words = f"{left} -> v{target}"
-    taken_back = history.withdrawal(target)
-    if taken_back:
-        words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    pinned = history.state.pinned
-    if pinned is not None and not history.is_same_model(pinned, target):
-        words += f"; v{pinned} is pinned no longer then"
-    return target, f"{words}; {_forecast(context, target, history)}"
-
-
-def _forecast(context: Context, target: int, history: History) -> str:
-    """What has to happen until every replica answers from the target, and how long that takes."""
-    poll = context.settings.config_poll_seconds
-    if not context.rollout.placement.dark:
-        took = _load_seconds(context, target, history)
-        return f"every replica sees it within a poll, and loads it: about {took:.0f} s"
-    loaded = context.rollout.is_loaded_somewhere(target)
-    if loaded is None:
-        return "no replica gives an answer, so it is written down for when they are back"
-    if loaded:
-        return f"it is in memory: one poll of the replicas' config, {poll:g} s"
-    took = _load_seconds(context, target, history)
-    return f"it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
 
 
 def rollback(context: Context, wish: Wish) -> RollbackRecord:
@@ -127,6 +71,7 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     log.info("%s", words)
     left = context.rollout.placement.answering(context.rollout.settle().state)
     _move(context, wish, target)
+    context.journal.decide(partial(going_back.hold_promotions, wish=wish))
     target, arrival = follow(context, context.journal.read().state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
@@ -196,35 +141,4 @@ def _load(context: Context, target: int) -> bool:
     problem = f"v{target} is loaded by no replica: {arrival}"
     context.journal.decide(lambda history: going_back.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
-    raise FailedError(f"{problem}; {_served_by(history.state)} still serves")
-
-
-def _served_by(state: State) -> str:
-    return f"v{state.serving}" if state.serving is not None else "nothing"
-
-
-def _trusted_target(context: Context, history: History, wish: Wish) -> int:
-    """The first target whose files are what was approved: a replica that restarts must be able to load it."""
-    problems = []
-    for target in going_back.targets_of(history, wish, dark=context.rollout.placement.dark):
-        if history.is_same_model(target, history.state.serving):
-            return target
-        try:
-            context.manifests.look_over(target, history)
-        except (DamagedError, MissingError) as error:
-            log.warning("v%d cannot be trusted: %s", target, error)
-            problems.append(f"v{target}: {error}")
-        else:
-            return target
-    way_out = "" if wish.to == "previous" else "; restore its files, or give --to previous"
-    raise FailedError(f"not trusted: {'; '.join(problems)}. {_served_by(history.state)} still serves{way_out}")
-
-
-def _load_seconds(context: Context, target: int, history: History) -> float:
-    """How long the target took to load when it was proven, as a forecast."""
-    records = context.records_of(target, history)
-    try:
-        proven = records.find(CanaryRecord) if records else None
-    except StorageError:
-        proven = None  # nobody waits for a forecast
-    return (proven.load_seconds if proven else None) or context.settings.load_seconds
+    raise FailedError(f"{problem}; {served_by(history.state)} still serves")

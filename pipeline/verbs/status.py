@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline.context import Context
 from pipeline.release import config
-from pipeline.release.holds import Hold, in_force
+from pipeline.release.holds import Hold, how_to_lift, in_force
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
 from pipeline.verbs.differences import differences, of_replica, roles
@@ -66,8 +66,9 @@ def status(context: Context) -> Status:
 def table(found: Status) -> Group:
     """The same for a person."""
     state = found.state
-    # A freeze has a line of its own, as long as it lasts.
-    served = str(state.model_copy(update={"frozen_until": None})) if state else "the bucket does not say"
+    # A hold has a line of its own, as long as it lasts.
+    lines_of_their_own = {"frozen_until": None, "held_until": None}
+    served = str(state.model_copy(update=lines_of_their_own)) if state else "the bucket does not say"
     label = found.found.placement.label
     answers = f"label {label!r}" if label else "answers from"
     title = f"{found.found.model}: {served}"
@@ -81,6 +82,7 @@ def table(found: Status) -> Group:
     lines = [
         f"journal entry {found.entry}, config renders entry {found.config_entry}; MLflow: {_told(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
+        *([how_to_lift(found.found.model)] if found.holds else []),
         *(f"! {difference}" for difference in found.differences),
     ]
     return Group(replicas, *(Text(visible(line)) for line in lines))

@@ -12,6 +12,7 @@ from pipeline.learning.images import read_images
 from pipeline.records import Example, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
+from pipeline.verbs.snapshot import decline_if_held
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,14 @@ def train(context: Context) -> TrainRecord:
     """Train, export, and store the SavedModel under its digest in this run.
 
     Raises:
+        DeclinedError: promotions are held, and no person has asked for this run.
         BadInputError: a replica serves another model; nothing was trained for a fleet that cannot take it.
         CouldNotTellError: MLflow does not answer; nothing was trained.
         FailedError: an image is not what the snapshot saw.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
+    decline_if_held(context)
     context.rollout.require_own_fleet()
     seed = _seed(spec)
     with tracking.tracked_run(context.settings.mlflow_url, spec) as run, tempfile.TemporaryDirectory() as scratch:

@@ -1,12 +1,15 @@
 """Take a run's candidate back, also out of a promotion that stopped half-way."""
 
 import logging
+from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DeclinedError
-from pipeline.records import CanaryRecord, WithdrawRecord
+from pipeline.moments import hold_until
+from pipeline.records import CanaryRecord, SpecRecord, WithdrawRecord
 from pipeline.release import decisions
 from pipeline.release.journal import History
+from pipeline.release.state import Until
 from pipeline.run_records import RunRecords
 from pipeline.verbs.following import reissue
 
@@ -50,8 +53,12 @@ def take_back(context: Context, version: int, run_key: str) -> str:
     verdict = records.last_attempt(of="promote" if proven else None)
     reason = str(verdict) if verdict else "the run did not finish"
     history = context.journal.decide(
-        lambda history: decisions.undo_promotion(
-            history, version=version, run_key=run_key, reason=f"promotion stopped: {reason}"
+        partial(
+            decisions.undo_promotion,
+            version=version,
+            run_key=run_key,
+            reason=f"promotion stopped: {reason}",
+            hold=_hold_afterwards(context, records),
         )
     )
     if history.state.leaving == version:
@@ -61,6 +68,12 @@ def take_back(context: Context, version: int, run_key: str) -> str:
     )
     _confirm_traffic(context)
     return reason
+
+
+def _hold_afterwards(context: Context, records: RunRecords) -> Until | None:
+    """What the model file says of promotions after an automatic roll-back."""
+    spec = records.find(SpecRecord)
+    return hold_until(spec.spec.model.automatic_rollback.hold, now=context.clock.now()) if spec else None
 
 
 def _wait_for_traffic(context: Context, history: History) -> None:

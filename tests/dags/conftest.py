@@ -72,6 +72,7 @@ def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     python.chmod(0o755)
     migrate = [shutil.which("airflow", path=str(Path(sys.executable).parent)) or "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    (folder / "bucket").mkdir()
     faked = environment | {
         "UNDERSTUDY_PYTHON": str(python),
         "UNDERSTUDY_ROOT": str(folder / "bucket"),

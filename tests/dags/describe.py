@@ -36,7 +36,7 @@ def describe_task(task: Any) -> dict[str, Any]:
         "doc_md": task.doc_md,
         "do_xcom_push": task.do_xcom_push,
         "command": getattr(task, "bash_command", None),
-        "outlets": [outlet.name for outlet in task.outlets],
+        "inlets": [inlet.name for inlet in task.inlets],
     }
 
 

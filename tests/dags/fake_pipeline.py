@@ -14,16 +14,15 @@ call = {
     "words": words,
     "params": json.loads(os.environ["UNDERSTUDY_PARAMS"]),
     "actor": os.environ["UNDERSTUDY_ACTOR"],
+    "scheduled": os.environ["UNDERSTUDY_SCHEDULED"],
     "model": options.get("--model") or os.environ.get("UNDERSTUDY_MODEL"),
     "cwd": str(Path.cwd()),
 }
 with Path(os.environ["FAKE_CALLS"]).open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
-if verb == "promote" and not codes.get(verb):
-    from pipeline.records import PromoteRecord
-    from pipeline.run_records import RunRecords
-    from pipeline.storage.opening import open_bucket
+moves_traffic = verb == "promote" or (verb == "rollback" and "--plan" not in words)
+if moves_traffic and not codes.get(verb):
+    from tests.dags.moving import make_serve
 
-    bucket = open_bucket(os.environ["UNDERSTUDY_ROOT"], seconds=1.0)
-    RunRecords(bucket, options["--model"], options["--run"]).finish(PromoteRecord(version=7))
+    make_serve(str(call["model"]), run_key=options["--run"])
 sys.exit(codes.get(verb, 0))

@@ -21,7 +21,7 @@ for name in HEAVY:
         sys.modules[name] = None  # type: ignore[assignment]  # the documented way to make an import fail
 
 start = time.perf_counter()
-files = sorted(path for path in Path("dags").glob("*.py") if path.name not in {"__init__.py", "steps.py"})
+files = sorted(path for path in Path("dags").glob("*.py"))
 dags = []
 for path in files:
     specification = importlib.util.spec_from_file_location(f"parsed_{path.stem}", path)

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk.exceptions import AirflowException
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from dags.steps import VerbOperator
+from tests.dags.moving import make_serve
 
 # `withdraw` declines (99) when nothing of the run is on a replica.
 CASES: dict[str, dict[str, int]] = {
@@ -42,6 +46,14 @@ def play(dag: Any, case: str, codes: dict[str, int], *, number: int, form: dict[
     }
 
 
+def announced() -> list[dict[str, Any]]:
+    """Every event of an asset, in the order of their coming."""
+    with create_session() as session:
+        query = select(AssetModel.name, AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        events = session.execute(query.order_by(AssetEvent.id)).all()
+        return [{"asset": name, "by": each.source_dag_id, "extra": each.extra} for name, each in events]
+
+
 def ending(command: str) -> str:
     """The name of the exception with which the operator ends a command, or nothing."""
     try:
@@ -58,9 +70,32 @@ results = {
 }
 form = {"epochs": 3, "seed": 5, "note": NASTY, "force": True}
 results["nasty retrain"] = play(retrain, "nasty retrain", {}, number=100, form=form)
-form = {"model": "letters", "to": "6", "reason": NASTY}
-results["nasty rollback"] = play(bag.dags["rollback"], "nasty rollback", {}, number=101, form=form)
 results["dry retention"] = play(bag.dags["retain_letters"], "dry retention", {}, number=102, form={"dry_run": True})
+
+# What serves changes by hand, and the DAG `announce` comes by; then a roll-back through Airflow.
+announce = bag.dags["announce"]
+for minutes_ago in (30, 20):  # before anybody listened: only the newest is of interest
+    make_serve("letters", run_key="rollback-1", minutes_ago=minutes_ago)
+results["announce"] = play(announce, "announce", {}, number=110, form={})
+make_serve("letters", run_key="rollback-2", minutes_ago=10)
+make_serve("letters", run_key="rollback-3", minutes_ago=9)
+results["announce two"] = play(announce, "announce two", {}, number=111, form={})
+make_serve("letters", run_key="rollback-4")  # too young: somebody may be about to announce it
+results["announce none"] = play(announce, "announce none", {}, number=112, form={})
+form = {"model": "letters", "to": "v6", "hold": "24h", "reason": NASTY}
+results["nasty rollback"] = play(bag.dags["rollback"], "nasty rollback", {}, number=101, form=form)
+FORMS: dict[str, dict[str, Any]] = {
+    "pin": {"to": "v6"},
+    "freeze": {"until": "12h"},
+    "unfreeze": {},
+    "readmit": {"version": "6"},
+}
+for number, (dag_id, form) in enumerate(FORMS.items(), 120):
+    asked = form | {"model": "letters", "reason": NASTY}
+    results[f"nasty {dag_id}"] = play(bag.dags[dag_id], f"nasty {dag_id}", {}, number=number, form=asked)
+results["reconcile"] = play(bag.dags["reconcile"], "reconcile", {}, number=130, form={"model": "letters"})
+results["announce at last"] = play(announce, "announce at last", {}, number=131, form={})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}
-print(json.dumps({"results": results, "calls": calls, "nasty": NASTY, "endings": endings}))  # noqa: T201 - the test reads it
+told = {"results": results, "calls": calls, "nasty": NASTY, "endings": endings, "announced": announced()}
+print(json.dumps(told))  # noqa: T201 - the test reads it

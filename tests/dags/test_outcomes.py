@@ -86,11 +86,55 @@ def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> Non
 
     form = {"epochs": 3, "seed": 5, "learning_rate": 0.002, "note": played["nasty"], "force": True}
     assert [form] * 7 == [call["params"] for call in retrain]
-    assert [{"to": "6", "reason": played["nasty"]}] * 2 == [call["params"] for call in rollback]
+    form = {"model": "letters", "to": "v6", "hold": "24h", "reason": played["nasty"]}
+    assert [form] * 2 == [call["params"] for call in rollback]
     key = "rollback-20260102030405000101"
     assert [["--run", key, "--plan"], ["--run", key]] == [call["words"] for call in rollback]
     assert {"letters"} == {call["model"] for call in rollback}
     assert not any((Path(call["cwd"]) / "hacked").exists() for call in retrain + rollback)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "kind", "form"),
+    [
+        ("pin", "rollback", {"to": "v6"}),
+        ("freeze", "freeze", {"until": "12h"}),
+        ("unfreeze", "unfreeze", {}),
+        ("readmit", "readmit", {"version": "6"}),
+    ],
+)
+def test_what_a_person_decides_reaches_its_verb_unchanged(
+    played: Any, dag_id: str, kind: str, form: dict[str, str]
+) -> None:
+    (call,) = (call for call in played["calls"] if call["case"] == f"nasty {dag_id}")
+
+    assert "success" == played["results"][f"nasty {dag_id}"]["run"]
+    assert (dag_id, "letters") == (call["verb"], call["model"])
+    assert call["words"][0] == "--run"
+    assert call["words"][1].startswith(f"{kind}-2026010203040500012")
+    assert form | {"model": "letters", "reason": played["nasty"]} == call["params"]
+
+
+def test_a_run_that_a_person_has_triggered_is_not_called_scheduled(played: Any) -> None:
+    assert {"false"} == {call["scheduled"] for call in played["calls"]}
+
+
+def test_each_change_of_what_serves_is_announced_once_with_its_journal_entry(played: Any) -> None:
+    """The first two changes of letters were made when nobody listened, so that only the second is announced."""
+    announced = [
+        (each["asset"], each["by"], each["extra"]["entry"], each["extra"]["version"]) for each in played["announced"]
+    ]
+
+    assert [
+        ("digits/production", "retrain_digits", 1, 1),
+        ("digits/production", "retrain_digits", 2, 2),
+        ("letters/production", "announce", 2, 2),
+        ("letters/production", "announce", 3, 3),
+        ("letters/production", "announce", 4, 4),
+        ("letters/production", "rollback", 5, 5),
+        ("letters/production", "rollback", 6, 6),
+    ] == announced
+    assert {"ann"} == {each["extra"]["by"] for each in played["announced"]}
 
 
 def test_a_retention_is_told_its_model_and_what_the_form_says(played: Any) -> None:

@@ -72,7 +72,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
         ("replica '127.0.0.1' is not host:port", ["status"], {"UNDERSTUDY_REPLICAS": "127.0.0.1"}),
         ("has no spec record; run `snapshot`", ["train", "--run", "retrain-1"], {}),
         ("a roll-back needs a reason", ["rollback", "--to", "previous"], {}),
-        ("give a version number, or: previous", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
+        ("for example 4 or v4, or: previous", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
         ("nothing was ever released for 'digits'", ["rollback", "--reason", "bad"], {}),
     ],
 )  # fmt: skip

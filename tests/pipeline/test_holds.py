@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError
+from pipeline.moments import moment
 from pipeline.release import decisions, holds
 from pipeline.release.journal import Change, Event, History, Rule
 from pipeline.release.state import State
-from pipeline.verbs.holding import freeze, moment, pin, unfreeze
+from pipeline.verbs.holding import freeze, pin, unfreeze
 from pipeline.verbs.publish import publish
-from pipeline.verbs.rollback import plan, wish_for
+from pipeline.verbs.rollback import wish_for
+from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.test_cli import line, pipeline
@@ -131,10 +133,11 @@ class TestRules:
     def test_a_run_is_told_who_holds_promotions_why_until_when_and_what_to_do(self, releases: Releases) -> None:
         pinned(releases, 2)
         frozen(releases)
-        rule = holds.unless_held(claim("retrain-3", serving=2), now=NOW)
+        rule = unless_held(claim("retrain-3", serving=2))
         told = (
             r"v2 is pinned, by ann since 20.* UTC: an incident; promotions are frozen until 2026-12-24 00:00 UTC, "
-            r"by ann since 20.* UTC: Christmas. When that is over, or ended by `unfreeze`, trigger a new run"
+            r"by ann since 20.* UTC: Christmas. To lift every hold: the DAG `unfreeze`, or `python -m pipeline "
+            r"unfreeze --model digits --reason \"why it is over\"`. Then trigger a new run"
         )
 
         with pytest.raises(DeclinedError, match=told):
@@ -146,19 +149,19 @@ class TestRules:
         pinned(releases, 1)
 
         with pytest.raises(DeclinedError, match="v1 is pinned, by ann"):
-            releases.journal("retrain-3").decide(holds.unless_held(claim("retrain-3", serving=2), now=NOW))
+            releases.journal("retrain-3").decide(unless_held(claim("retrain-3", serving=2)))
 
     def test_a_run_that_declines_for_another_reason_says_so(self, releases: Releases) -> None:
         with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
-            releases.journal("retrain-3").decide(holds.unless_held(claim("retrain-3", serving=1), now=NOW))
+            releases.journal("retrain-3").decide(
+                holds.unless_held(claim("retrain-3", serving=1), now=NOW, model="digits")
+            )
 
     def test_a_claim_that_was_made_before_a_freeze_stands(self, releases: Releases) -> None:
         releases.publish("retrain-3")
         history = frozen(releases)
 
-        assert history == releases.journal("retrain-3").decide(
-            holds.unless_held(claim("retrain-3", serving=2), now=NOW)
-        )
+        assert history == releases.journal("retrain-3").decide(unless_held(claim("retrain-3", serving=2)))
 
     def test_a_freeze_that_comes_between_reading_and_writing_wins(self, releases: Releases) -> None:
         def rule(history: History) -> Change | None:
@@ -166,8 +169,12 @@ class TestRules:
             return claim("retrain-3", serving=2)(history)
 
         with pytest.raises(DeclinedError, match="frozen until"):
-            releases.journal("retrain-3").decide(holds.unless_held(rule, now=NOW))
+            releases.journal("retrain-3").decide(unless_held(rule))
         assert Event.FROZEN is releases.history().entries[-1].event
+
+
+def unless_held(rule: Rule) -> Rule:
+    return holds.unless_held(rule, now=NOW, model="digits")
 
 
 def claim(run_key: str, *, serving: int) -> Rule:

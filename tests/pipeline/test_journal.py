@@ -10,9 +10,9 @@ from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.release import decisions
-from pipeline.release.going_back import Wish, let_go, next_step, targets_of, unfinished
+from pipeline.release.going_back import Wish, hold_promotions, let_go, next_step, targets_of, unfinished
 from pipeline.release.journal import Change, Event, History, Journal
-from pipeline.release.state import State, claim, resident
+from pipeline.release.state import State, Until, claim, resident
 from pipeline.storage.local import LocalBucket
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -61,17 +61,18 @@ class Releases:
         self.journal(run_key).decide(lambda h: decisions.confirm(h, version=version))
         return version
 
-    def wish(self, run_key: str, to: str, *, seen: int | None = None) -> Wish:
+    def wish(self, run_key: str, to: str, *, seen: int | None = None, hold: Until | None = None) -> Wish:
         """Asked for now, unless an older entry was the last the person saw."""
-        return Wish(run_key, to, "bad", self.history().seq if seen is None else seen)
+        return Wish(run_key, to, "bad", self.history().seq if seen is None else seen, hold)
 
-    def roll_back(self, target: int, run_key: str) -> History:
+    def roll_back(self, target: int, run_key: str, *, hold: Until | None = None) -> History:
         """All the steps a roll-back writes; every version is loaded as soon as it is exposed."""
-        journal, asked = self.journal(run_key), self.wish(run_key, str(target))
+        journal, asked = self.journal(run_key), self.wish(run_key, str(target), hold=hold)
         history = self.history()
         while history.state.serving != target:
             loaded = target in resident(history.state)
             history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
+        journal.decide(lambda h: hold_promotions(h, wish=asked))
         journal.decide(lambda h: let_go(h, target=target, reason="bad"))
         return journal.decide(lambda h: decisions.confirm(h, version=target))
 

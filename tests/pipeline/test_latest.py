@@ -16,7 +16,8 @@ from pipeline.records import CanaryRecord
 from pipeline.release.journal import Event
 from pipeline.release.state import State
 from pipeline.verbs.reconcile import reconcile
-from pipeline.verbs.rollback import plan, wish_for
+from pipeline.verbs.rollback import wish_for
+from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client

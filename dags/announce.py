@@ -1,0 +1,31 @@
+"""Tell other DAGs which version serves, where no DAG has said so: after a roll-back by hand, or an undone promotion.
+
+Runs every two minutes and emits one event of the asset `<model>/production` for each change that is older than a minute
+and was not announced. A green run without events is the usual case. It changes nothing in the bucket or on a replica.
+
+### What you see, and what to do
+
+- **A task red**: the bucket did not answer, or has no such model. The next run announces what is missing.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from dags.announcing import announcement
+from dags.manual import MODELS
+from dags.steps import cron
+
+with DAG(
+    dag_id="announce",
+    description="Emits an asset event for each change of what serves that no DAG has announced",
+    doc_md=__doc__,
+    schedule=cron("*/2 * * * *"),
+    is_paused_upon_creation=False,
+    catchup=False,
+    max_active_runs=1,
+    tags=["announce"],
+    default_args={"owner": "understudy", "retries": 0},
+) as dag:
+    for name in MODELS:
+        announcement(name, models=[name], task_id=name, grace=timedelta(minutes=1))

@@ -1,0 +1,55 @@
+"""What the DAGs share that a person triggers: the fields of their forms, and how they run."""
+
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from dags.steps import RETRY, run_key, step
+from pipeline.settings import load_settings
+
+# Names of files, not their content: a model file that cannot be read must not take these DAGs away.
+MODELS = sorted(path.stem for path in load_settings().models.glob("*.yaml"))
+
+VERSION = r"v?[1-9][0-9]{0,17}"
+
+
+def manual_dag(dag_id: str, *, description: str, doc: str, fields: dict[str, Param]) -> DAG:
+    """A DAG that only people start, with the model as the first field of its form."""
+    return DAG(
+        dag_id=dag_id,
+        description=description,
+        doc_md=doc,
+        schedule=None,
+        # Whoever needs it needs it at once.
+        is_paused_upon_creation=False,
+        allowed_run_types=["manual", "operator_triggered"],
+        catchup=False,
+        max_active_runs=1,
+        tags=[dag_id, "on call"],
+        default_args={"owner": "understudy", **RETRY},
+        params={"model": _model(), **fields},
+    )
+
+
+def verb(name: str, meaning: str, *, kind: str, **more: Any) -> Any:
+    """The task that runs a verb with what the form says. `kind` is that of the run key."""
+    return step(
+        name,
+        key=run_key(kind),
+        form="{{ params | tojson }}",
+        env={"UNDERSTUDY_MODEL": "{{ params.model }}"},
+        doc_md=meaning,
+        **more,
+    )
+
+
+def reason(question: str) -> Param:
+    return Param(
+        type="string", minLength=3, pattern=r"\S", title="Reason", description=f"{question} The history keeps it."
+    )
+
+
+def _model() -> Param:
+    """Nothing is chosen beforehand where there is a choice: the wrong model must not be one click away."""
+    chosen = {"default": MODELS[0]} if len(MODELS) == 1 else {}
+    return Param(**chosen, type="string", enum=MODELS, title="Model")

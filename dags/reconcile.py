@@ -1,0 +1,29 @@
+"""Finish what a crash left half done, and make the replicas and MLflow agree with the journal.
+
+Harmless at any time: it changes nothing where everything agrees. Its log says what was mended, what was left to runs
+that are at work, and what it could not mend.
+
+### What you see, and what to do
+
+- **`reconcile` green**: the journal, the replicas and MLflow agree; its log says what was mended.
+- **`reconcile` red**: the log names what is left, for example a replica that does not answer. Mend that, and clear the
+  task.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import chain
+
+from dags.announcing import announcement
+from dags.manual import MODELS, manual_dag, verb
+
+with manual_dag(
+    "reconcile",
+    description="Finishes what a crash left half done for a model",
+    doc=__doc__,
+    fields={},
+) as dag:
+    chain(
+        verb("reconcile", "Mends what can be mended.", kind="reconcile", execution_timeout=timedelta(minutes=30)),
+        announcement("{{ params.model }}", models=MODELS),
+    )
