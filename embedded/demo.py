@@ -14,6 +14,7 @@ from embedded.stage import Damager, Stage, say, set_up
 from embedded.stories import Story, story_of
 from embedded.traffic import Traffic
 from pipeline.records import GateRecord
+from pipeline.release.holds import in_force
 from pipeline.release.journal import Event
 from pipeline.spec import load_spec
 
@@ -40,17 +41,20 @@ def run(settings: StackSettings) -> int:
         _damaged_candidate(stage, story, traffic)
         _roll_back(stage, story, traffic, to="previous", reason="demo: the newest version is suspected")
         _roll_back(stage, story, traffic, to=str(stage.first_version()), reason="demo: back to the very first")
+    _lift_the_hold(stage)
     _nobody_noticed(stage, story, traffic)
     _end(stage, seconds=time.monotonic() - began)
     return 0 if all(scene.held for scene in stage.scenes) else 1
 
 
 def _begin_where_a_newcomer_begins(stage: Stage) -> None:
-    """With nothing served, or, where an earlier story has ended, with its first version."""
+    """With nothing served, or, where an earlier story has ended, with its first version; with nothing held."""
+    if in_force(stage.history(), now=stage.context.clock.now()):
+        stage.run("unfreeze", {"model": stage.settings.model, "reason": "demo: begin again"})
     serving = stage.history().state.serving
     if serving not in (None, stage.first_version()):
         say(f"v{serving} serves since an earlier story; rolling back to v{stage.first_version()} to tell it again")
-        stage.run("rollback", _wish(stage, str(stage.first_version()), "demo: begin again"))
+        stage.run("rollback", _wish(stage, str(stage.first_version()), "demo: begin again") | {"hold": "none"})
 
 
 def _first_release(stage: Stage) -> int:
@@ -137,6 +141,17 @@ def _roll_back(stage: Stage, story: Story, traffic: Traffic, *, to: str, reason:
         held=how.held and done.state == "success" and late <= bound,
         told=f"{how.told}; the last answer of v{left} came {late:.1f} s after the decision, "
         f"replicas poll every {stage.poll_seconds:g} s",
+    )
+
+
+def _lift_the_hold(stage: Stage) -> None:
+    """Until somebody does, the next retrain would end skipped instead of undoing the roll-back."""
+    holds = in_force(stage.history(), now=stage.context.clock.now())
+    done = stage.run("unfreeze", {"model": stage.settings.model, "reason": "demo: the cause is mended"})
+    stage.scene(
+        "the roll-backs hold promotions until a person lifts that",
+        held=bool(holds) and done.state == "success" and stage.history().state.held_until is None,
+        told=f"{holds[0] if holds else 'nothing was held'}; lifted in {done.seconds:.0f} s",
     )
 
 

@@ -145,7 +145,7 @@ def set_up(settings: StackSettings) -> Stage:
     )
     context = make_context(surroundings, model=settings.model, run_key=f"demo-{datetime.now(UTC):%Y%m%d%H%M%S}")
     stage = Stage(settings, api, context)
-    for dag in (stage.retrain_dag, "rollback"):
+    for dag in (stage.retrain_dag, "rollback", "unfreeze"):
         api.wait_for_dag(dag)
         api.unpause(dag)
     return stage
