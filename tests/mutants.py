@@ -129,7 +129,7 @@ MUTANTS = (
     ),
     Mutant(
         "a roll-back trusts its target unseen",
-        "pipeline/verbs/rollback.py",
+        "pipeline/verbs/rollback_plan.py",
         "            context.manifests.look_over(target, history)\n        except",
         "            pass\n        except",
         ("tests/pipeline/test_rollbacks.py", "tests/pipeline/test_what_is_lost.py"),
@@ -233,6 +233,34 @@ MUTANTS = (
         '            trigger_rule="one_failed",\n',
         '            trigger_rule="all_success",\n',
         ("tests/dags",),
+    ),
+    Mutant(
+        "a roll-back shortens the hold of another",
+        "pipeline/release/state.py",
+        '            "held_until": longest(state.held_until, hold, unpinned),\n',
+        '            "held_until": longest(hold, unpinned),\n',
+        ("tests/pipeline/test_roll_back_holds.py",),
+    ),
+    Mutant(
+        "a scheduled run trains although promotions are held",
+        "pipeline/verbs/train.py",
+        "    decline_if_held(context)\n",
+        "",
+        ("tests/pipeline/test_roll_back_holds.py",),
+    ),
+    Mutant(
+        "previous is a version that was taken back",
+        "pipeline/release/journal.py",
+        "                if self.was_good(number):\n",
+        "                if self.has_served(number):\n",
+        ("tests/pipeline/test_journal.py", "tests/pipeline/test_rollbacks.py"),
+    ),
+    Mutant(
+        "a change is announced again",
+        "pipeline/release/announcements.py",
+        "changes[newest + 1 :]",
+        "changes[newest:]",
+        ("tests/pipeline/test_announcements.py",),
     ),
 )
 
