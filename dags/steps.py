@@ -69,7 +69,7 @@ def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: A
     environment = {
         "UNDERSTUDY_PARAMS": form,
         "UNDERSTUDY_ACTOR": "{{ dag_run.triggering_user_name or 'schedule' }}",
-        "UNDERSTUDY_SCHEDULED": "{{ 'true' if dag_run.run_type == 'scheduled' else 'false' }}",
+        "UNDERSTUDY_SCHEDULED": "{{ 'false' if dag_run.triggering_user_name else 'true' }}",
         **task.pop("env", {}),
     }
     return VerbOperator(

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     verifying_key: Path | None = None
 
     actor: str = Field(default_factory=_user)
-    # Whether a timer has started this run, and no person.
+    # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     code_version: str = "unknown"

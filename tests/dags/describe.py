@@ -35,6 +35,7 @@ def describe_task(task: Any) -> dict[str, Any]:
         "trigger_rule": str(getattr(task.trigger_rule, "value", task.trigger_rule)),
         "doc_md": task.doc_md,
         "do_xcom_push": task.do_xcom_push,
+        "environment": getattr(task, "env", None),
         "command": getattr(task, "bash_command", None),
         "inlets": [inlet.name for inlet in task.inlets],
     }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jinja2
 import pytest
 
 RETRAIN = {
@@ -15,6 +16,7 @@ RETRAIN = {
     "announce": [],
     "withdraw": [],
 }
+NAMES = ("ACTOR", "SCHEDULED")
 RETAIN: dict[str, list[str]] = {"retain": []}
 MANUAL: dict[str, dict[str, list[str]]] = {
     "rollback": {"plan": ["roll_back"], "roll_back": ["announce"], "announce": []},
@@ -80,6 +82,17 @@ def test_the_run_key_is_the_only_template_in_a_command(described: Any) -> None:
                 assert key in command
                 assert "{%" not in command
                 assert task["do_xcom_push"] is False
+
+
+@pytest.mark.parametrize(("user", "actor", "scheduled"), [(None, "schedule", "true"), ("oncall", "oncall", "false")])
+def test_a_verb_is_told_whether_a_person_has_started_it(
+    described: Any, user: str | None, actor: str, scheduled: str
+) -> None:
+    environment = described["dags"]["retrain_digits"]["tasks"]["train"]["environment"]
+    run = {"triggering_user_name": user}
+    rendered = {name: jinja2.Template(environment[f"UNDERSTUDY_{name}"]).render(dag_run=run) for name in NAMES}
+
+    assert {"ACTOR": actor, "SCHEDULED": scheduled} == rendered
 
 
 def test_schedules_come_from_the_model_files(described: Any) -> None:
