@@ -13,8 +13,12 @@ MODELS = sorted(path.stem for path in load_settings().models.glob("*.yaml"))
 VERSION = r"v?[1-9][0-9]{0,17}"
 
 
+# Above every retrain, however many tasks wait in that.
+FIRST = {"priority_weight": 1000, "weight_rule": "absolute"}
+
+
 def manual_dag(dag_id: str, *, description: str, doc: str, fields: dict[str, Param]) -> DAG:
-    """A DAG that only people start, with the model as the first field of its form."""
+    """A DAG that only people start, with the model as the first field of its form; its tasks run before all others."""
     return DAG(
         dag_id=dag_id,
         description=description,
@@ -26,7 +30,7 @@ def manual_dag(dag_id: str, *, description: str, doc: str, fields: dict[str, Par
         catchup=False,
         max_active_runs=1,
         tags=[dag_id, "on call"],
-        default_args={"owner": "understudy", **RETRY},
+        default_args={"owner": "understudy", **RETRY, **FIRST},
         params={"model": _model(), **fields},
     )
 

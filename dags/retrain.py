@@ -124,12 +124,13 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             description="Empty: drawn from the run's name. The same seed and data give the same split and start.",
             section="Training",
         ),
+        # Airflow's form asks for every field that may not be null.
         "note": Param(
-            "",
-            type="string",
+            None,
+            type=["string", "null"],
             format="multiline",
             title="Note",
-            description="Why this run? Kept with the release.",
+            description="Why this run? Kept with the release; needed where the gate is overruled.",
             section="Release",
         ),
         "force": Param(

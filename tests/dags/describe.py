@@ -18,6 +18,11 @@ def describe(dag: Any) -> dict[str, Any]:
         "tags": sorted(dag.tags),
         "doc_md": dag.doc_md,
         "params": dag.params.dump(),
+        "nullable": sorted(
+            name
+            for name, param in dag.params.items()
+            if "null" in (dag.params.get_param(name).schema.get("type") or [])
+        ),
         "required": sorted(name for name, value in dag.params.dump().items() if value is None),
         "tasks": {task.task_id: describe_task(task) for task in dag.tasks},
     }
@@ -28,6 +33,8 @@ def describe_task(task: Any) -> dict[str, Any]:
         "downstream": sorted(task.downstream_task_ids),
         "owner": task.owner,
         "pool": task.pool,
+        "priority": task.priority_weight,
+        "weight_rule": str(getattr(task.weight_rule, "value", task.weight_rule)),
         "retries": task.retries,
         "retry_delay": task.retry_delay.total_seconds(),
         "execution_timeout": task.execution_timeout and task.execution_timeout.total_seconds(),

@@ -130,6 +130,14 @@ def test_what_only_people_decide_is_started_by_nothing_else_and_is_ready(describ
 
 
 @pytest.mark.parametrize("dag_id", MANUAL)
+def test_what_people_decide_comes_before_everything_else(described: Any, dag_id: str) -> None:
+    """A retrain's tasks weigh as much as the tasks that follow them: at most ten."""
+    tasks = described["dags"][dag_id]["tasks"].values()
+
+    assert {("absolute", 1000)} == {(task["weight_rule"], task["priority"]) for task in tasks}
+
+
+@pytest.mark.parametrize("dag_id", MANUAL)
 def test_where_there_are_several_models_none_is_chosen_beforehand(described: Any, dag_id: str) -> None:
     assert "model" in described["dags"][dag_id]["required"]
 
@@ -145,6 +153,14 @@ def test_the_forms_ask_for_what_the_verbs_need(described: Any) -> None:
         "readmit": {"model": None, "version": None, "reason": None},
         "reconcile": {"model": None},
     } == forms
+
+
+def test_a_retrain_can_be_triggered_with_its_form_as_it_opens(described: Any) -> None:
+    """Airflow asks for a value where the default is neither a value nor allowed to be null."""
+    form = described["dags"]["retrain_digits"]
+
+    assert {"seed": None, "note": None} == {name: value for name, value in form["params"].items() if value is None}
+    assert ["note", "seed"] == form["nullable"]
 
 
 def test_a_retention_deletes_unless_somebody_only_wants_to_see(described: Any) -> None:
