@@ -23,9 +23,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
+from dags.models import dag_of_each_model
 from dags.steps import RETRY, cron, run_key, step
-from pipeline.settings import load_settings
-from pipeline.spec import ModelSpec, load_all
+from pipeline.spec import ModelSpec
 
 
 def retain(spec: ModelSpec) -> DAG:
@@ -59,6 +59,4 @@ def retain(spec: ModelSpec) -> DAG:
     return dag
 
 
-for model in load_all(load_settings().models):
-    dag = retain(model)
-    globals()[dag.dag_id] = dag
+globals().update(dag_of_each_model("retain", retain))

@@ -40,9 +40,9 @@ from typing import Any
 from airflow.sdk import DAG, Param, chain
 
 from dags.announcing import announcement
+from dags.models import dag_of_each_model
 from dags.steps import RETRY, cron, run_key, step
-from pipeline.settings import load_settings
-from pipeline.spec import ModelSpec, load_all
+from pipeline.spec import ModelSpec
 
 KEY = run_key("retrain")
 
@@ -143,6 +143,4 @@ def form(spec: ModelSpec) -> dict[str, Param]:
     }
 
 
-for model in load_all(load_settings().models):
-    dag = retrain(model)
-    globals()[dag.dag_id] = dag
+globals().update(dag_of_each_model("retrain", retrain))

@@ -15,10 +15,11 @@ from rich.console import Console
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
 from pipeline.forms import FreezeForm, PinForm, ReadmitForm, ReasonForm, RetainForm, RollbackForm
+from pipeline.model_files import load_spec
 from pipeline.release.abandoned import RECONCILE_KIND
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.settings import Settings, load_settings
-from pipeline.spec import load_spec, parse
+from pipeline.spec import parse
 from pipeline.storage.opening import make_bucket
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables

@@ -1,18 +1,21 @@
 """What is wrong with what a person wrote, in words for that person."""
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pipeline.errors import BadInputError
 
 
 def problems(error: ValidationError, *, prefix: str = "") -> str:
     """Every field that pydantic found wrong, with why and the value given; `prefix` makes a field a variable's name."""
-    return "; ".join(
-        f"{_name(each['loc'], prefix)}: {each['msg'].removeprefix('Value error, ')}"
-        # What is missing has no value; pydantic gives what it is missing from.
-        + ("" if each["type"] == "missing" else f" (got {each['input']!r:.80})")
-        for each in error.errors()
-    )
+    return "; ".join(problem_of(each, prefix=prefix) for each in error.errors())
+
+
+def problem_of(error: ErrorDetails, *, prefix: str = "") -> str:
+    """The same of one of them."""
+    problem = f"{_name(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
+    # What is missing has no value; pydantic gives what it is missing from.
+    return problem if error["type"] == "missing" else f"{problem} (got {error['input']!r:.80})"
 
 
 def _name(location: tuple[int | str, ...], prefix: str) -> str:

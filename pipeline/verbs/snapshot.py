@@ -2,9 +2,10 @@
 
 from pipeline.context import Context
 from pipeline.learning.images import import_images
+from pipeline.model_files import load_spec
 from pipeline.records import SnapshotRecord, SpecRecord
 from pipeline.release import holds
-from pipeline.spec import Overrides, RunSpec, load_spec, parse, with_overrides
+from pipeline.spec import Overrides, RunSpec, parse, with_overrides
 
 
 def snapshot(context: Context) -> SnapshotRecord:

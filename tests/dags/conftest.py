@@ -16,13 +16,16 @@ PROJECT = HERE.parent.parent
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models: one with schedules, one without."""
+    """Two models, one with schedules and one without; and two files that cannot be used."""
     folder = tmp_path_factory.mktemp("models")
     digits = (PROJECT / "models" / "digits.yaml").read_text(encoding="utf-8")
     (folder / "digits.yaml").write_text(digits, encoding="utf-8")
     letters = digits.replace("name: digits", "name: letters").replace('schedule: "0 3 * * 1"', "schedule: null")
     letters += "\nretention: {schedule: null}\n"
     (folder / "letters.yaml").write_text(letters, encoding="utf-8")
+    broken = digits.replace("name: digits", "name: broken").replace('"0 3 * * 1"', "every day")
+    (folder / "broken.yaml").write_text(broken, encoding="utf-8")
+    (folder / "my cats & dogs.yaml").write_text("name: [", encoding="utf-8")
     return folder
 
 

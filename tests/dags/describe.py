@@ -16,6 +16,7 @@ def describe(dag: Any) -> dict[str, Any]:
         "allowed_run_types": [str(each.value) for each in dag.allowed_run_types or []],
         "starts_paused": dag.is_paused_upon_creation,
         "tags": sorted(dag.tags),
+        "description": dag.description,
         "doc_md": dag.doc_md,
         "params": dag.params.dump(),
         "nullable": sorted(

@@ -1,5 +1,6 @@
 """What Airflow makes of the folder of DAGs."""
 
+import re
 from typing import Any
 
 import jinja2
@@ -26,12 +27,14 @@ MANUAL: dict[str, dict[str, list[str]]] = {
     "readmit": {"readmit": []},
     "reconcile": {"reconcile": ["announce"], "announce": []},
 }
+UNUSABLE = {f"{kind}_{name}": name for kind in ("retrain", "retain") for name in ("broken", "my_cats___dogs")}
 SHAPES = {
     "retrain_digits": RETRAIN,
     "retrain_letters": RETRAIN,
     "retain_digits": RETAIN,
     "retain_letters": RETAIN,
-    "announce": {"digits": [], "letters": []},
+    "announce": {"broken": [], "digits": [], "letters": []},
+    **{dag_id: {"model_file": []} for dag_id in UNUSABLE},
     **MANUAL,
 }
 
@@ -66,8 +69,8 @@ def test_policy_of_every_task(described: Any, dag_id: str) -> None:
         assert task["owner"] == "understudy", task_id
         assert task["doc_md"], task_id
         assert task["start_date"] is None, task_id
-        # What comes back by itself within minutes needs no second try.
-        assert task["retries"] == (0 if dag_id == "announce" else 1), task_id
+        # What comes back by itself within minutes needs no second try, and a wrong file is wrong the second time too.
+        assert task["retries"] == (0 if dag_id == "announce" or dag_id in UNUSABLE else 1), task_id
         assert task["retry_delay"] >= 60, task_id
         assert task["execution_timeout"], task_id
 
@@ -104,6 +107,7 @@ def test_schedules_come_from_the_model_files(described: Any) -> None:
         "retain_digits": "0 5 * * 1",
         "retain_letters": None,
         "announce": "*/2 * * * *",
+        **dict.fromkeys(UNUSABLE),
         **dict.fromkeys(MANUAL),
     }
 
@@ -117,6 +121,7 @@ def test_nothing_else_shares_a_pool_with_a_retrain(described: Any) -> None:
         "retain_digits": {"default_pool"},
         "retain_letters": {"default_pool"},
         "announce": {"default_pool"},
+        **{dag_id: {"default_pool"} for dag_id in UNUSABLE},
         **{dag_id: {"default_pool"} for dag_id in MANUAL},
     }
 
@@ -161,6 +166,16 @@ def test_a_retrain_can_be_triggered_with_its_form_as_it_opens(described: Any) ->
 
     assert {"seed": None, "note": None} == {name: value for name, value in form["params"].items() if value is None}
     assert ["note", "seed"] == form["nullable"]
+
+
+@pytest.mark.parametrize("dag_id", [dag_id for dag_id, name in UNUSABLE.items() if name == "broken"])
+def test_a_model_file_that_cannot_be_used_becomes_a_dag_that_says_why(described: Any, dag_id: str) -> None:
+    """And takes no other model's DAGs away; the schedule is one that a person might think of."""
+    dag = described["dags"][dag_id]
+    told = r"broken\.yaml: line 5: schedule: give a cron expression in UTC, .* \(got 'every day'\)"
+
+    assert re.search(told, dag["description"])
+    assert re.search(told, dag["doc_md"])
 
 
 def test_a_retention_deletes_unless_somebody_only_wants_to_see(described: Any) -> None:

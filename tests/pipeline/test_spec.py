@@ -1,17 +1,19 @@
 """Model files and overrides: what is wrong is named with its value and the way out."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import BadInputError
-from pipeline.spec import ModelSpec, Overrides, load_all, load_spec, parse, with_overrides
+from pipeline.model_files import load_spec, model_files
+from pipeline.spec import ModelSpec, Overrides, parse, with_overrides
 
 MODELS = Path(__file__).parents[2] / "models"
 
 
 def test_every_model_file_of_the_project_loads() -> None:
-    assert ["digits"] == [spec.name for spec in load_all(MODELS)]
+    assert ["digits"] == [load_spec(path).name for path in model_files(MODELS)]
 
 
 def test_a_missing_file_names_those_there_are() -> None:
@@ -25,7 +27,45 @@ def test_a_wrong_field_is_named_with_its_value(tmp_path: Path) -> None:
 
     with pytest.raises(BadInputError, match=r"training\.epochs: .*greater than or equal to 1 \(got 0\)") as caught:
         load_spec(path)
-    assert "training.momentum" in str(caught.value)
+    assert "digits.yaml: line 15: training.epochs: " in str(caught.value)
+    assert "line 16: training.momentum: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "before", "after"),
+    [
+        ("line 16: training.batch_size: Input should be a valid integer", "batch_size: 32", "batch_size: many"),
+        ("line 14: training.epochs: Field required", "  epochs: 12\n", ""),
+        ("line 18: training.network.filters.1: Input should be greater", "[16, 32]", "[16, 0]"),
+        ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', "every day"),
+        ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', '"0 25 * * 1"'),
+        ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', '"0 0 3 * * 1"'),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, told: str, before: str, after: str) -> None:
+    path = tmp_path / "digits.yaml"
+    text = (MODELS / "digits.yaml").read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+    with pytest.raises(BadInputError, match=f"{re.escape(str(path))}: {re.escape(told)}"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"name: [", b"", b"- a list", b"just text"])
+def test_what_is_no_model_file_is_said_in_a_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "digits.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(BadInputError, match=re.escape(str(path))):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("schedule", ["@daily", "*/5 * * * *", "0 3 * * MON", None])
+def test_what_airflow_takes_for_a_schedule_is_one(schedule: str | None) -> None:
+    content = load_spec(MODELS / "digits.yaml").model_dump() | {"schedule": schedule}
+
+    assert schedule == parse(ModelSpec, content, source="test").schedule
 
 
 def test_a_file_must_be_named_like_its_model(tmp_path: Path) -> None:
