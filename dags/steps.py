@@ -1,16 +1,23 @@
 """One verb of the pipeline as one Airflow task. What it runs is the same everywhere; here it is a local process."""
 
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dags.endings import last_lines
+from pipeline.result import VARIABLE as RESULT_FILE
+
+log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -33,16 +40,40 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
     were killed: those gave no answer.
     """
 
+    def __init__(self, *, verb: str, **task: Any) -> None:
+        super().__init__(**task)
+        self.verb = verb
+        self._result = ""
+        self.last_lines: Sequence[str] = ()
+
+    def get_env(self, context: Any) -> dict[str, str]:
+        return {**super().get_env(context), RESULT_FILE: self._result}
+
     def execute(self, context: Any) -> Any:
-        try:
-            return super().execute(context)
-        except AirflowSkipException:
-            raise
-        except AirflowException as error:
-            process = self.subprocess_hook.sub_process
-            if process is not None and process.returncode < 0:  # ended by a signal
+        with TemporaryDirectory() as folder:
+            self._result = str(Path(folder) / "result.json")
+            try:
+                return super().execute(context)
+            except AirflowSkipException:
+                self._keep_last_lines()
                 raise
-            raise AirflowFailException(str(error)) from error
+            except AirflowException as error:
+                self._keep_last_lines()
+                process = self.subprocess_hook.sub_process
+                if process is not None and process.returncode < 0:  # ended by a signal
+                    raise
+                raise AirflowFailException(self.last_lines[0]) from error
+
+    def _keep_last_lines(self) -> None:
+        process = self.subprocess_hook.sub_process
+        ended = f"it ended with {process.returncode}" if process is not None else "it did not begin"
+        self.last_lines = last_lines(self.verb, Path(self._result), ended=ended)
+
+
+def say_last(context: Any) -> None:
+    """Airflow logs the exception of a task that failed; this comes after it."""
+    for line in getattr(context["task"], "last_lines", ()):
+        log.info("%s", line)
 
 
 def run_key(kind: str) -> str:
@@ -73,10 +104,13 @@ def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: A
         **task.pop("env", {}),
     }
     return VerbOperator(
+        verb=verb,
         bash_command=shlex.join([StepSettings().python, "-m", "pipeline", verb, "--run", key, *words]),
         env=environment,
         append_env=True,
         cwd=str(PROJECT),
         do_xcom_push=False,  # it would be the last line of the log
+        on_failure_callback=say_last,
+        on_skipped_callback=say_last,
         **{"task_id": verb, "execution_timeout": timedelta(minutes=30), **RETRY, **task},
     )

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 
+from pipeline import result
 from pipeline.cli import app
 from pipeline.errors import UnderstudyError
 
@@ -16,6 +17,7 @@ def main() -> int:
         app()
     except UnderstudyError as error:
         logging.getLogger("pipeline").error("%s", error)
+        result.leave({"outcome": error.outcome, "reason": str(error)}, unless_there=True)
         return error.exit_code
     return 0
 

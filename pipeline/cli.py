@@ -12,6 +12,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console
 
+from pipeline import result
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
 from pipeline.forms import FreezeForm, PinForm, ReadmitForm, ReasonForm, RetainForm, RollbackForm
@@ -236,11 +237,13 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
         yield line
         line["outcome"] = "done"
     except UnderstudyError as error:
-        line["outcome"] = error.exit_code.name.lower().replace("_", " ")
+        line["outcome"] = error.outcome
         line["reason"] = str(error)
         raise
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)
+        known = context.journal.known
+        result.leave(line | {"serving": known.state.serving} if known.entries else line)
         if sys.stdout.isatty():
             typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
         else:

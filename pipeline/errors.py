@@ -29,6 +29,11 @@ class ExitCode(IntEnum):
 class UnderstudyError(Exception):
     exit_code = ExitCode.FAILED
 
+    @property
+    def outcome(self) -> str:
+        """The exit code in words: failed, declined, could not tell."""
+        return self.exit_code.name.lower().replace("_", " ")
+
 
 class BadInputError(UnderstudyError):
     pass

@@ -1,6 +1,7 @@
 """Runs DAGs through Airflow itself, one case after the other; prints as JSON how each run and each task ended."""
 
 import json
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,14 +34,29 @@ NASTY = (
 )
 
 
+class Said(logging.Handler):
+    """Keeps what the tasks of one case say last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 def play(dag: Any, case: str, codes: dict[str, int], *, number: int, form: dict[str, Any]) -> dict[str, Any]:
     os.environ["FAKE_CASE"] = case
     os.environ["FAKE_EXIT_CODES"] = json.dumps(codes)
+    said = Said()
+    logging.getLogger("dags.steps").addHandler(said)
     moment = datetime(2026, 1, 2, 3, 4, 5, number, tzinfo=UTC)
     run = dag.test(run_after=moment, logical_date=moment, run_conf=form)
+    logging.getLogger("dags.steps").removeHandler(said)
     tasks = {each.task_id: each for each in run.get_task_instances()}
     return {
         "run": str(run.state),
+        "said": said.lines,
         "tasks": {task_id: str(each.state) for task_id, each in tasks.items()},
         "tries": {task_id: each.try_number for task_id, each in tasks.items()},
     }
@@ -57,7 +73,7 @@ def announced() -> list[dict[str, Any]]:
 def ending(command: str) -> str:
     """The name of the exception with which the operator ends a command, or nothing."""
     try:
-        VerbOperator(task_id="one", bash_command=command).execute({})
+        VerbOperator(task_id="one", verb="train", bash_command=command).execute({})
     except AirflowException as error:
         return type(error).__name__
     return ""

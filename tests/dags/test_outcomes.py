@@ -74,6 +74,45 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
     assert len(verbs) == len(set(verbs))
 
 
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("all good", []),
+        (
+            "gate declines",
+            [
+                "What happened: `gate` declined: the reason of gate",
+                "What serves digits: v3",
+                "What to do: Nothing is broken, and nothing else of this run happens. Trigger a new run when the "
+                "reason is gone.",
+            ],
+        ),
+        (
+            "canary fails",
+            [
+                "What happened: `canary` failed: the reason of canary",
+                "What serves digits: v3",
+                "What to do: The task `withdraw` takes the candidate back. Correct the cause, then trigger a new run.",
+            ],
+        ),
+        (
+            "train fails",
+            [
+                "What happened: `train` left no answer: it ended with 1. The lines above say how far it came.",
+                "What to do: Correct the cause, then clear this task: the run goes on from here.",
+                "What happened: `withdraw` left no answer: it ended with 99. The lines above say how far it came.",
+                "What to do: Correct the cause, then clear this task: the run goes on from here.",
+            ],
+        ),
+    ],
+)
+def test_the_last_lines_of_a_log_say_what_happened_what_serves_and_what_to_do(
+    played: Any, case: str, said: list[str]
+) -> None:
+    """They come after the exception that Airflow logs by itself."""
+    assert said == played["results"][case]["said"]
+
+
 def test_every_verb_of_a_run_gets_the_same_key(played: Any) -> None:
     words = {tuple(call["words"]) for call in played["calls"] if call["case"] == "all good"}
 

@@ -164,6 +164,7 @@ class TestNoRoomForWhatShouldAnswer:
         assert [2, 2] == full.answering()
 
     def test_retain_can_make_room(self, full: World) -> None:
+        full.release("retrain-4")
         with limited(full.bucket):
             with pytest.raises(StorageError):
                 full.roll_back("1")

@@ -1,0 +1,50 @@
+"""The last lines of a task's log: what happened, what serves now, and what to do next."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+_FAILED = "Correct the cause, then clear this task: the run goes on from here."
+_DECLINED = "Nothing is broken, and nothing else of this run happens. Trigger a new run when the reason is gone."
+_UNTOLD = "Correct what did not answer, then clear this task: the run goes on from here."
+_TAKEN_BACK = "The task `withdraw` takes the candidate back. Correct the cause, then trigger a new run."
+# Where what is to be done depends on the verb.
+_OF_VERBS = {
+    "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
+    "promote": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
+    "withdraw": {
+        "declined": "Nothing of this run is on a replica; there is nothing to do.",
+        "failed": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
+        "could not tell": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
+    },
+    "rollback": {
+        "declined": "Look at what serves now. If it is still the wrong version, trigger `rollback` again.",
+        "failed": "Trigger `rollback` again with another version; the task `plan` lists them.",
+    },
+    "pin": {"declined": "Look at what serves now, and trigger `pin` again if it is still wanted."},
+}
+_BY_OUTCOME = {"failed": _FAILED, "declined": _DECLINED, "could not tell": _UNTOLD}
+
+
+def last_lines(verb: str, result: Path, *, ended: str) -> Sequence[str]:
+    """What a person should read last.
+
+    Args:
+        verb: what was run.
+        result: the file that it may have left, see `pipeline.result`.
+        ended: how the process ended, in words, for where there is none.
+    """
+    try:
+        found = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return (
+            f"What happened: `{verb}` left no answer: {ended}. The lines above say how far it came.",
+            f"What to do: {_FAILED}",
+        )
+    outcome = found.get("outcome", "")
+    todo = _OF_VERBS.get(verb, {}).get(outcome) or _BY_OUTCOME.get(outcome, _FAILED)
+    lines = [f"What happened: `{verb}` {outcome}: {found.get('reason') or ended}"]
+    if "serving" in found:
+        serving, model = found["serving"], found.get("model", "")
+        lines.append(f"What serves {model}: {'nothing' if serving is None else f'v{serving}'}")
+    return (*lines, f"What to do: {todo}")
