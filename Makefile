@@ -72,6 +72,8 @@ $(VENV)/.uv: requirements-bootstrap.txt
 $(VENV)/.run: $(VENV)/.uv requirements.txt
 	@echo "installing from requirements.txt; the first time takes a few minutes"
 	$(INSTALL) -r requirements.txt
+	@# So that `python -m pipeline` and `python -m embedded` are found whatever the working directory is.
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "understudy.pth").write_text("$(CURDIR)\n")'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt

@@ -1,5 +1,6 @@
 """`python -m embedded up|down|status|demo`: the whole system on one machine."""
 
+import logging
 import subprocess
 import sys
 import time
@@ -8,11 +9,12 @@ from contextlib import contextmanager
 
 import typer
 
-from embedded import health, prepare, stack, supervisor
+from embedded import health, prepare, processes, remembered, stack, supervisor
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.procfile import entries
 from embedded.settings import PROJECT, StackSettings, load_all_settings, load_settings
+from embedded.status import lines
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,7 +36,7 @@ def down() -> None:
     with _plain_errors():
         ended = 0
         for settings in load_all_settings():
-            found, killed = stack.down(settings)
+            found, killed = stack.down(settings, typer.echo)
             ended += found
             if found:
                 how = f", {killed} of them by force" if killed else ""
@@ -48,7 +50,7 @@ def status() -> None:
     """Which parts are up, where they listen, and which version serves: of every stack that runs, if any does."""
     with _plain_errors():
         meant = load_all_settings()
-        for settings in [each for each in meant if supervisor.running(each)] or meant[:1]:
+        for settings in [each for each in meant if processes.members(each.var)] or meant[:1]:
             _status(settings)
 
 
@@ -69,15 +71,23 @@ def demo() -> None:
 @app.command(hidden=True)
 def supervise() -> None:
     """The process that `up` leaves behind."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = load_settings()
-    raise typer.Exit(supervisor.supervise(settings, entries(settings)))
+    supervisor.supervise(settings, entries(settings))
+
+
+@app.command(hidden=True)
+def wait_for_airflow() -> None:
+    """What comes before the scheduler in the Procfile: wait until the API server answers, however long it takes."""
+    settings = load_settings()
+    typer.echo(f"waiting for {settings.airflow_url}")
+    while not health.airflow_answers(settings):
+        time.sleep(0.5)
 
 
 def _status(settings: StackSettings) -> None:
-    typer.echo(f"Roll-out {settings.rollout!r}, in {settings.var}")
-    for component in health.look(settings):
-        told = f"{component.state:5}  {component.name:22}  {component.address}".rstrip()
-        typer.echo(f"{told}   for its first version" if component.state is health.State.WAITS else told)
+    for line in lines(settings):
+        typer.echo(line)
     typer.echo("")
     prepare.folders(settings)
     environment = stack_environment(settings)
@@ -93,13 +103,15 @@ def _addresses(settings: StackSettings) -> None:
     told = stack_environment(settings)
     by_hand = " ".join(f"UNDERSTUDY_{name}={told[f'UNDERSTUDY_{name}']}" for name in _BY_HAND)
     typer.echo(
-        f"Roll-out  {settings.rollout}\n"
+        f"Model     {settings.model}, roll-out {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
         f"MLflow    {settings.mlflow_url}\n"
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
         f"Logs      {settings.logs}\n"
         f"By hand   {by_hand}"
     )
+    if others := remembered.other_models_line(settings):
+        typer.echo(others)
 
 
 @contextmanager
@@ -109,6 +121,10 @@ def _plain_errors() -> Iterator[None]:
         yield
     except StackError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        text = f"error: {error}. Check that the folder of the stack can be written and that its disk is not full"
+        typer.echo(text, err=True)
         raise typer.Exit(1) from error
 
 

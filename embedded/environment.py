@@ -3,13 +3,17 @@
 import os
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 
 # Whoever carries this variable with our folder as its value belongs to this stack, in whatever session it runs.
 MARK = "UNDERSTUDY_STACK"
+# Which process of the Procfile it is, or was started by.
+PART = "UNDERSTUDY_PROCESS"
 
 # Two of the four worker slots stay free of retrains, so that a rollback never queues behind training.
 PARALLELISM = 4
@@ -45,9 +49,12 @@ def _ours(settings: StackSettings) -> dict[str, str]:
     return {
         "UNDERSTUDY_VAR": str(settings.var),
         "UNDERSTUDY_ROOT": str(settings.bucket),
-        "UNDERSTUDY_MODELS": os.environ.get("UNDERSTUDY_MODELS", str(PROJECT / "models")),
+        "UNDERSTUDY_MODELS": str(settings.models),
         "UNDERSTUDY_MODEL": settings.model,
         "UNDERSTUDY_ROLLOUT": settings.rollout,
+        "UNDERSTUDY_AIRFLOW_PORT": str(settings.airflow_port),
+        "UNDERSTUDY_SERVING_PORTS": ",".join(str(port) for port in settings.serving_ports),
+        "UNDERSTUDY_BOOT_SECONDS": str(settings.boot_seconds),
         "UNDERSTUDY_SERVER_SOURCE": _server_source(settings),
         "UNDERSTUDY_REPLICAS": ",".join(settings.replicas),
         "UNDERSTUDY_CONFIG_POLL_SECONDS": "1",
@@ -82,6 +89,10 @@ def _airflow(settings: StackSettings) -> dict[str, str]:
         # scheduler sorts out what an earlier stack left running: requests would be answered with 500.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.var}/airflow/airflow.db?timeout=30",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        # A task that starts while the API server is started again asks it for about 90 s before it fails. By default
+        # it gives up after a few seconds, and the server takes 30.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
     }
 
 
@@ -97,6 +108,10 @@ def jwt_secret(settings: StackSettings) -> str:
     """The key all Airflow processes sign with, made once; readable by nobody else on this machine."""
     path = settings.run / "jwt-secret"
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(64))
+        # In one step: a process that dies here leaves no empty key, and of two at once both read the first one's.
+        with NamedTemporaryFile("w", encoding="ascii", dir=settings.run, prefix="jwt-secret-") as prepared:
+            prepared.write(secrets.token_hex(64))
+            prepared.flush()
+            with suppress(FileExistsError):
+                os.link(prepared.name, path)
     return path.read_text(encoding="ascii")

@@ -2,7 +2,7 @@
 
 StackError
 ├── PortTakenError      another program listens where ours must
-├── NotHealthyError     a component ended or did not answer before the deadline
+├── NotHealthyError     a component keeps ending, or did not answer before the deadline
 └── AirflowError        Airflow's API refused, or did not answer
 """
 

@@ -1,17 +1,18 @@
 """Who answers? One look at every component of the stack, from outside, as a user would find it."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import httpx
 
-from embedded import processes
+from embedded import processes, supervisor
 from embedded.settings import StackSettings
 from pipeline import layout
 
 SERVER = "serving.model_server"
+AIRFLOW_API = "airflow-api"
 
 
 class State(StrEnum):
@@ -32,11 +33,30 @@ class Component:
     state: State
 
 
+def airflow_answers(settings: StackSettings) -> bool:
+    """Whether Airflow's API server answers: before it does, every task fails."""
+    return bool(_airflow(settings))
+
+
+def replicas_serve(settings: StackSettings) -> bool:
+    """Whether every replica answers, and there is a version that it can answer from."""
+    return bool(_versions(settings)) and all(_listens(address) for address in settings.replicas)
+
+
 def look(settings: StackSettings) -> list[Component]:
-    """Every component, in the order a person reads them. Never raises: who does not answer is down."""
-    airflow = _get_json(f"{settings.airflow_url}/api/v2/monitor/health")
+    """Every component, in the order a person reads them. Never raises: who does not answer is down.
+
+    One whose process waits to be started again is down too: of the scheduler and its like, Airflow's API server knows
+    only the last heartbeat.
+    """
+    ended = {name for name, state in supervisor.states(settings).items() if state.next_start}
+    return [replace(each, state=State.DOWN) if each.log in ended else each for each in _answers_of(settings)]
+
+
+def _answers_of(settings: StackSettings) -> list[Component]:
+    airflow = _airflow(settings)
     return [
-        Component("Airflow", "airflow-api", settings.airflow_url, _up(bool(airflow))),
+        Component("Airflow", AIRFLOW_API, settings.airflow_url, _up(bool(airflow))),
         *(
             Component(f"Airflow {part.replace('_', ' ')}", log, "", _up(_healthy(airflow, part)))
             for part, log in (
@@ -51,6 +71,10 @@ def look(settings: StackSettings) -> list[Component]:
             for number, address in enumerate(settings.replicas, start=1)
         ),
     ]
+
+
+def _airflow(settings: StackSettings) -> dict[str, Any]:
+    return _get_json(f"{settings.airflow_url}/api/v2/monitor/health")
 
 
 def _up(answers: bool) -> State:
@@ -71,7 +95,7 @@ def _versions(settings: StackSettings) -> frozenset[int]:
 
 
 def _runs(settings: StackSettings, address: str) -> bool:
-    """Whether the server itself is there, not only the shell that would start it again."""
+    """Whether the server itself runs, and not only waits to be started again."""
     port = f"--port={address.rsplit(':', 1)[1]}"
     return any({SERVER, port} <= set(words) for words in processes.commands(settings.var))
 

@@ -7,11 +7,30 @@ from importlib.metadata import version
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
+from pipeline import layout
 
 
 def folders(settings: StackSettings) -> None:
     for folder in (settings.bucket, settings.var / "airflow", settings.var / "mlflow", settings.logs, settings.run):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def require_model(settings: StackSettings) -> None:
+    """Ask whether there is anything to train or to serve under the name of the model.
+
+    Raises:
+        StackError: names the models that there are.
+    """
+    if (settings.models / f"{settings.model}.yaml").exists() or (
+        settings.bucket / layout.journal(settings.model)
+    ).exists():
+        return
+    known = ", ".join(sorted(path.stem for path in settings.models.glob("*.yaml"))) or "none"
+    raise StackError(
+        f"no model {settings.model}: there is no {settings.models / settings.model}.yaml, and no release of it in "
+        f"{settings.bucket}. Models in {settings.models}: {known}. Set UNDERSTUDY_MODEL to one of them, or "
+        "UNDERSTUDY_MODELS to the folder that has its file"
+    )
 
 
 def first_config(settings: StackSettings) -> None:
@@ -38,7 +57,7 @@ def airflow_database(settings: StackSettings) -> bool:
 
 
 def fresh_logs(settings: StackSettings) -> None:
-    """Each start writes new log files; those of the start before are kept beside them."""
+    """Each `make up` begins new log files; those of the stack before are kept beside them."""
     for log in settings.logs.glob("*.log"):
         log.replace(log.with_suffix(".log.old"))
 

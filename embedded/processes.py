@@ -4,13 +4,14 @@ A stack's processes are not one tree: Airflow's workers and the verbs they run l
 a parent that is killed. What they all keep is the environment they were started with, so that is how they are found.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from embedded.environment import MARK
+from embedded.environment import MARK, PART
 
 
 def members(var: Path) -> list[psutil.Process]:
@@ -18,6 +19,36 @@ def members(var: Path) -> list[psutil.Process]:
     myself = psutil.Process()
     asking = {myself.pid, *(parent.pid for parent in myself.parents())}
     return [process for process in _marked(str(var)) if process.pid not in asking]
+
+
+def of_part(var: Path, part: str) -> list[psutil.Process]:
+    """Every living process that a process of the Procfile has started, directly or not, and that process itself."""
+    found = []
+    for process in members(var):
+        with suppress(psutil.Error):
+            if process.environ().get(PART) == part:
+                found.append(process)
+    return found
+
+
+def with_words(var: Path, words: set[str]) -> psutil.Process | None:
+    """The oldest process of the stack whose command line has all these words; it may be the one that asks.
+
+    The oldest, because a process that has just been forked still has the command line of its parent.
+    """
+    found = []
+    for process in _marked(str(var)):
+        with suppress(psutil.Error):
+            if words <= set(process.cmdline()):
+                found.append((process.create_time(), process))
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def signal_all(processes: list[psutil.Process], number: int) -> None:
+    """Send a signal to each; one that has ended meanwhile is passed over."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def commands(var: Path) -> list[list[str]]:
@@ -46,24 +77,14 @@ def end(find: Callable[[], list[psutil.Process]], *, grace: float) -> int:
     It looks again until nothing is found: a process that is being ended may start another.
     """
     asked = find()
-    for process in asked:
-        _quietly(process.terminate)
+    signal_all(asked, signal.SIGTERM)
     psutil.wait_procs(asked, timeout=grace)
     killed = 0
     while left := find():
-        for process in left:
-            _quietly(process.kill)
+        signal_all(left, signal.SIGKILL)
         psutil.wait_procs(left, timeout=5)
         killed += len(left)
     return killed
-
-
-def is_member(pid: int, var: Path) -> bool:
-    """Whether `pid` lives and is one of the stack's. A number from before a crash may be anybody's by now."""
-    try:
-        return _carries_mark(psutil.Process(pid), str(var))
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _marked(var: str) -> Iterator[psutil.Process]:
@@ -75,9 +96,3 @@ def _carries_mark(process: psutil.Process, var: str) -> bool:
         return bool(process.environ().get(MARK) == var and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False  # ended meanwhile, or somebody else's
-
-
-def _quietly(action: Callable[[], None]) -> None:
-    """A process that ended before it was told to has done what we want."""
-    with suppress(psutil.NoSuchProcess):
-        action()

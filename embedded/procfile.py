@@ -1,14 +1,14 @@
 """The Procfile as the list of processes to start."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-
-from honcho.environ import parse_procfile
 
 from embedded.settings import PROJECT, StackSettings
 
 PROCFILE = PROJECT / "Procfile"
 REPLICA = "replica"
+_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Entry:
 
 def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
     """Every process of the Procfile; the `replica` line once per serving port, as replica-1, replica-2 and so on."""
-    lines: dict[str, str] = parse_procfile(procfile.read_text(encoding="utf-8")).processes
+    lines = map(_LINE.fullmatch, procfile.read_text(encoding="utf-8").splitlines())
     expanded = []
-    for name, command in lines.items():
+    for name, command in (line.groups() for line in lines if line):
         if name == REPLICA:
             expanded += [
                 Entry(f"{REPLICA}-{number}", command, {"PORT": str(port)})

@@ -1,5 +1,6 @@
-"""Where the stack lies and listens: read once from the environment, passed down, never changed."""
+"""Where the stack lies and listens: read once from the environment and the stack's file, passed down, never changed."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -7,10 +8,12 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
+from pipeline import stack_file
 from pipeline.settings import RolloutName
+from pipeline.stack_file import stack_folder
 from pipeline.validation import problems
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = stack_file.PROJECT
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -23,6 +26,8 @@ class StackSettings(BaseSettings):
     rollout: RolloutName = "pinned"
     var: Path
     model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "digits"
+    # The folder of model files.
+    models: Path = PROJECT / "models"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
     # As many replicas as ports: "8500,8510".
@@ -33,13 +38,12 @@ class StackSettings(BaseSettings):
     @classmethod
     def _folder_of_its_own(cls, given: dict[str, Any]) -> dict[str, Any]:
         # A bucket belongs to one roll-out, and the versions that MLflow has registered belong to one bucket.
-        var = PROJECT / "var"
-        return {"var": var / "latest" if given.get("rollout") == "latest" else var, **given}
+        return {"var": stack_folder(str(given.get("rollout"))), **given}
 
-    @field_validator("var")
+    @field_validator("var", "models")
     @classmethod
     def _one_name(cls, path: Path) -> Path:
-        # It marks the processes of the stack, so it must not depend on where the command is typed.
+        # `var` marks the processes of the stack, so it must not depend on where the command is typed.
         return path.resolve()
 
     @field_validator("serving_ports", mode="before")
@@ -76,17 +80,25 @@ class StackSettings(BaseSettings):
         """The file into which Airflow writes the passwords it makes up."""
         return self.var / "airflow" / "passwords.json"
 
+    def command(self, target: str, **more: str) -> str:
+        """The `make` command for this stack, to be copied; `more` are variables, without their prefix."""
+        variables = dict(more)
+        if self.rollout == "latest":
+            variables["ROLLOUT"] = self.rollout
+        if self.var != stack_folder(self.rollout):
+            variables["VAR"] = str(self.var)
+        return (
+            "".join(f"UNDERSTUDY_{name}={shlex.quote(value)} " for name, value in variables.items()) + f"make {target}"
+        )
+
 
 def load_settings() -> StackSettings:
-    """Read the environment.
+    """Read the environment, and for what it does not name the file that `make up` has written.
 
     Raises:
         StackError: names each variable whose value cannot be used.
     """
-    try:
-        return StackSettings()
-    except ValidationError as error:
-        raise StackError(problems(error, prefix="UNDERSTUDY_")) from error
+    return _with_remembered(_named())
 
 
 def load_all_settings() -> list[StackSettings]:
@@ -95,8 +107,20 @@ def load_all_settings() -> list[StackSettings]:
     Raises:
         StackError: names each variable whose value cannot be used.
     """
-    settings = load_settings()
-    if "rollout" in settings.model_fields_set:
-        return [settings]
-    others = [StackSettings(rollout=rollout) for rollout in get_args(RolloutName) if rollout != settings.rollout]
-    return [settings, *(other for other in others if other.var != settings.var)]
+    named = _named()
+    if "rollout" in named.model_fields_set:
+        return [_with_remembered(named)]
+    others = [StackSettings(rollout=rollout) for rollout in get_args(RolloutName) if rollout != named.rollout]
+    meant = [named, *(other for other in others if other.var != named.var)]
+    return [_with_remembered(each) for each in meant]
+
+
+def _named() -> StackSettings:
+    try:
+        return StackSettings()
+    except ValidationError as error:
+        raise StackError(problems(error, prefix="UNDERSTUDY_")) from error
+
+
+def _with_remembered(named: StackSettings) -> StackSettings:
+    return stack_file.complete(named, stack_file.read(named.var), folder=named.var)

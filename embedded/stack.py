@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded import ports, prepare, processes, supervisor
+from embedded import ports, prepare, processes, remembered, supervisor
 from embedded.airflow_api import AirflowApi
+from embedded.child import STARTED
 from embedded.environment import RETRAIN_SLOTS
-from embedded.errors import NotHealthyError
-from embedded.health import Component, State, look
+from embedded.errors import NotHealthyError, StackError
+from embedded.health import Component, State, look, replicas_serve
 from embedded.settings import StackSettings
 
-GRACE_SECONDS = 15.0
+# A process that has ended so often in a row will not come up: its log says why. Less may be a busy machine.
+FAILURES = 3
 
 Say = Callable[[str], None]
 
@@ -24,46 +26,59 @@ def up(settings: StackSettings, say: Say) -> bool:
 
     Raises:
         PortTakenError: nothing was started.
-        NotHealthyError: with the end of the log that explains it; what this call started was ended again.
+        StackError: it is up with other settings, or there is no such model; nothing was changed.
+        NotHealthyError: with the end of the log that explains it. What this call started was ended again, except where
+            the replicas serve a version: then everything is left as it is.
     """
     prepare.folders(settings)
-    with _alone(settings):
+    with _alone(settings, say):
         began = time.monotonic()
         starting = not supervisor.running(settings)
         if starting:
             _start(settings, say)
-        elif all(component.state is not State.DOWN for component in look(settings)):
-            return False
+        else:
+            remembered.require_same(settings)
+            _remember(settings, say)
+            if all(component.state is not State.DOWN for component in look(settings)):
+                return False
         try:
             _wait(settings, say, began)
             with AirflowApi.of_stack(settings) as airflow:
                 airflow.set_pool("retrain", slots=RETRAIN_SLOTS, description="What remains is for rolling back.")
+        except StackError as error:
+            raise type(error)(f"{error}\n{_after_failure(settings, started=starting)}") from error
         except BaseException:
             if starting:
-                _end(settings)
+                supervisor.end(settings)
             raise
         return True
 
 
-def down(settings: StackSettings) -> tuple[int, int]:
+def _after_failure(settings: StackSettings, *, started: bool) -> str:
+    """End what was started for nothing, and say what is left. A broken Airflow must not cost users their replicas."""
+    if started and not replicas_serve(settings):
+        supervisor.end(settings)
+        return "Everything that was started has been ended again."
+    return (
+        "The processes that have come up are left running, and the others are started again and again. To see them: "
+        f"`{settings.command('status')}`. To end all: `{settings.command('down')}`."
+    )
+
+
+def down(settings: StackSettings, say: Say) -> tuple[int, int]:
     """End every process of the stack: how many there were, and how many of them had to be killed."""
     if not settings.var.exists() and not processes.members(settings.var):
         return 0, 0  # it never was up, and looking for it leaves no folders
     prepare.folders(settings)
-    with _alone(settings):
+    with _alone(settings, say):
         found = len(processes.members(settings.var))
-        return found, _end(settings)
-
-
-def _end(settings: StackSettings) -> int:
-    killed = processes.end(lambda: processes.members(settings.var), grace=GRACE_SECONDS)
-    supervisor.pid_file(settings).unlink(missing_ok=True)
-    return killed
+        return found, supervisor.end(settings)
 
 
 def _start(settings: StackSettings, say: Say) -> None:
+    prepare.require_model(settings)
     if leftovers := len(processes.members(settings.var)):
-        _end(settings)
+        supervisor.end(settings)
         say(f"ended {leftovers} processes that an earlier stack left behind")
     ports.check(ports.uses(settings))
     prepare.fresh_logs(settings)
@@ -71,12 +86,19 @@ def _start(settings: StackSettings, say: Say) -> None:
     began = time.monotonic()
     if prepare.airflow_database(settings):
         say(f"{time.monotonic() - began:5.0f} s  Airflow's database is made")
+    _remember(settings, say)
     supervisor.launch(settings)
+
+
+def _remember(settings: StackSettings, say: Say) -> None:
+    for line in remembered.keep(settings):
+        say(line)
 
 
 def _wait(settings: StackSettings, say: Say, began: float) -> None:
     """Until every component answers or has nothing to answer with, telling each as it comes."""
     seen: set[str] = set()
+    ends = {name: state.ends for name, state in supervisor.states(settings).items()}
     while True:
         components = look(settings)
         for component in components:
@@ -89,14 +111,27 @@ def _wait(settings: StackSettings, say: Say, began: float) -> None:
                 if component.state is State.WAITS:
                     say(f"         {component.name} waits for its first version")
             return
-        _still_possible(settings, down, waited=time.monotonic() - began)
+        _still_possible(settings, down, waited=time.monotonic() - began, ends=ends)
         time.sleep(0.5)
 
 
-def _still_possible(settings: StackSettings, waiting: list[Component], *, waited: float) -> None:
+def _still_possible(settings: StackSettings, waiting: list[Component], *, waited: float, ends: dict[str, int]) -> None:
+    """Ask whether those that do not answer may still come up; `ends` is how often each had ended before this wait.
+
+    Raises:
+        NotHealthyError: with the end of the log that explains it.
+    """
     if not supervisor.running(settings):
-        name = _first_to_end(settings) or "supervisor"
-        raise NotHealthyError(f"{name} ended, and the stack with it.\n{tail(settings.logs / f'{name}.log')}")
+        raise NotHealthyError(f"the supervisor has ended.\n{tail(settings.logs / 'supervisor.log')}")
+    states = supervisor.states(settings)
+    for component in waiting:
+        state = states.get(component.log)
+        if state and state.failures >= FAILURES and state.ends > ends.get(component.log, 0):
+            reason = tail(settings.logs / f"{component.log}.log", start=-1 if state.pid is None else -2)
+            raise NotHealthyError(
+                f"{component.log} does not come up: it has ended {state.failures} times in a row, the last time: "
+                f"{state.last_end}.\n{reason}"
+            )
     if waited > settings.boot_seconds:
         names = ", ".join(component.name for component in waiting)
         log = settings.logs / f"{waiting[0].log}.log"
@@ -105,25 +140,30 @@ def _still_possible(settings: StackSettings, waiting: list[Component], *, waited
         )
 
 
-def _first_to_end(settings: StackSettings) -> str | None:
-    """Honcho writes `<name> stopped (rc=1)` for each; the first one took the others along."""
-    log = settings.logs / "system.log"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return next((line.split()[0] for line in lines if " stopped (rc=" in line), None)
+def tail(log: Path, *, start: int = -1, lines: int = 30) -> str:
+    """What a process has written after its last start, or the start before with -2: the beginning and the end of it.
 
-
-def tail(log: Path, lines: int = 30) -> str:
-    """The end of a log file, under its name."""
+    A program that refuses its flags says so first, then prints pages of help. A start without output is passed over.
+    """
     content = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return "\n".join([f"--- the end of {log}", *content[-lines:]])
+    starts = [number for number, line in enumerate(content) if line.startswith(STARTED)]
+    spoke = [each for each in starts if each + 1 < len(content) and each + 1 not in starts]
+    content = content[spoke[start] if len(spoke) >= -start else 0 :]
+    if len(content) > lines:
+        content = [*content[:5], "...", *content[-(lines - 6) :]]
+    return "\n".join([f"--- from {log}", *content])
 
 
 @contextmanager
-def _alone(settings: StackSettings) -> Iterator[None]:
+def _alone(settings: StackSettings, say: Say) -> Iterator[None]:
     """Two at once take turns: the second finds what the first has done."""
     descriptor = os.open(settings.run / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `make up` or `make down` of this stack is under way: waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -137,7 +137,7 @@ def set_up(settings: StackSettings) -> Stage:
     api = AirflowApi.of_stack(settings)
     surroundings = Settings(
         root=str(settings.bucket),
-        models=PROJECT / "models",
+        models=settings.models,
         replicas=",".join(settings.replicas),
         rollout=settings.rollout,
         mlflow_url=settings.mlflow_url,

@@ -1,36 +1,78 @@
-"""The process that stays behind after `make up`: honcho over the Procfile, one log file per process.
+"""The process that stays behind after `make up`: it starts what the Procfile lists, and starts again what ends.
 
-When one process ends, honcho ends the others: half a stack only looks like one.
+Each process is on its own: none is ended, or waits, because another one has ended. The supervisor reads and writes
+nothing of what they say; their output goes straight to their log files, so that they live on without the supervisor.
 """
 
+import logging
+import os
+import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+import time
 
-from honcho.manager import Manager
+import psutil
 
+from embedded import processes, run_state
+from embedded.child import Backoff, Child
 from embedded.environment import stack_environment
-from embedded.processes import is_member
 from embedded.procfile import Entry
+from embedded.run_state import ProcessState, RunState
 from embedded.settings import PROJECT, StackSettings
 
+GRACE_SECONDS = 15.0
 
-def supervise(settings: StackSettings, processes: list[Entry]) -> int:
-    """Run them until one of them ends or a signal comes; the exit code of what ended first."""
-    manager = Manager(printer=LogFiles(settings.logs))
+# Together with the stack's mark, how the process is found. No file can be out of date.
+_COMMAND = ("embedded", "supervise")
+_STEP_SECONDS = 0.2
+
+logger = logging.getLogger("supervisor")
+
+
+def supervise(settings: StackSettings, entries: list[Entry], backoff: Backoff | None = None) -> None:
+    """Run them until SIGTERM or SIGINT comes, then end every process of the stack."""
+    received: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received_number, _: received.append(received_number))
     environment = stack_environment(settings)
-    for entry in processes:
-        manager.add_process(entry.name, entry.command, env=environment | entry.extra, cwd=str(PROJECT))
-    manager.loop()
-    return int(manager.returncode or 0)
+    children = [Child(entry, settings, environment, backoff or Backoff()) for entry in entries]
+    notes = Notes(settings)
+    while not received:
+        for child in children:
+            child.step()
+        notes.keep(tuple(child.state for child in children))
+        time.sleep(_STEP_SECONDS)
+    logger.info("%s: ending all processes", signal.Signals(received[0]).name)
+    killed = processes.end(lambda: processes.members(settings.var), grace=GRACE_SECONDS)
+    logger.info("all processes have ended, %d of them by force", killed)
+
+
+class Notes:
+    """The state of the processes in its file. A file that cannot be written stops nothing; it is tried again."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self._settings = settings
+        self._written: tuple[ProcessState, ...] = ()
+        self._failed = False
+
+    def keep(self, states: tuple[ProcessState, ...]) -> None:
+        if states == self._written:
+            return
+        try:
+            run_state.write(self._settings, RunState(supervisor=os.getpid(), processes=states))
+        except OSError as error:
+            if not self._failed:
+                logger.warning("the state of the processes cannot be written (%s); they run on", error)
+            self._failed = True
+        else:
+            self._written, self._failed = states, False
 
 
 def launch(settings: StackSettings) -> None:
-    """Start the supervisor, detached, and note its number."""
+    """Start the supervisor, detached."""
     with (settings.logs / "supervisor.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "embedded", "supervise"],
+        subprocess.Popen(
+            [sys.executable, "-m", *_COMMAND],
             cwd=PROJECT,
             env=stack_environment(settings),
             stdin=subprocess.DEVNULL,
@@ -39,31 +81,32 @@ def launch(settings: StackSettings) -> None:
             start_new_session=True,  # Ctrl-C in the terminal of `make up` is not meant for it
             umask=0o077,  # Airflow writes its passwords and keys with the default mode
         )
-    pid_file(settings).write_text(f"{process.pid}\n", encoding="ascii")
+
+
+def find(settings: StackSettings) -> psutil.Process | None:
+    """Find the supervisor of a stack, if it lives."""
+    return processes.with_words(settings.var, set(_COMMAND))
 
 
 def running(settings: StackSettings) -> bool:
-    """Whether this stack's supervisor lives."""
-    try:
-        pid = int(pid_file(settings).read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return False
-    return is_member(pid, settings.var)
+    """Whether the supervisor of a stack lives."""
+    return find(settings) is not None
 
 
-def pid_file(settings: StackSettings) -> Path:
-    return settings.run / "supervisor.pid"
+def states(settings: StackSettings) -> dict[str, ProcessState]:
+    """Its processes by name, as it has written them down; none where it has not, or does not live."""
+    found = find(settings)
+    return run_state.read(settings, found.pid) if found else {}
 
 
-class LogFiles:
-    """honcho's printer, writing each process's lines to `<folder>/<process>.log`; its own go to `system.log`."""
+def end(settings: StackSettings) -> int:
+    """End every process of the stack; how many had to be killed.
 
-    width = 0  # honcho sets it to align names on a screen; files need no names
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def write(self, message: Any) -> None:
-        content = message.data if isinstance(message.data, bytes) else str(message.data).encode()
-        with (self._folder / f"{message.name}.log").open("ab") as stream:
-            stream.write(content)
+    The supervisor goes first, so that it starts nothing again. It is killed: it holds nothing that could be lost.
+    """
+    if found := find(settings):
+        processes.signal_all([found], signal.SIGKILL)
+        psutil.wait_procs([found], timeout=5)
+    killed = processes.end(lambda: processes.members(settings.var), grace=GRACE_SECONDS)
+    run_state.state_file(settings).unlink(missing_ok=True)
+    return killed

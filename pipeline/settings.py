@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, Json, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline import stack_file
 from pipeline.errors import BadInputError
 from pipeline.validation import problems
 
@@ -31,8 +32,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
-    root: str = "var/bucket"
-    models: Path = Path("models")
+    # The folder of a stack on this machine: read for what the environment does not say, see `pipeline.stack_file`.
+    var: Path | None = None
+    root: str = str(stack_file.stack_folder("pinned") / "bucket")
+    models: Path = stack_file.PROJECT / "models"
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
     rollout: RolloutName = "pinned"
     expected_replicas: int | None = Field(default=None, ge=1)
@@ -87,12 +90,17 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the environment.
+    """Read the environment. Where it names no bucket, the stack on this machine is meant, as `make up` has left it.
 
     Raises:
         BadInputError: names each variable whose value cannot be used.
     """
     try:
-        return Settings()
+        named = Settings()
+        if "root" in named.model_fields_set:
+            return named  # the replicas and the MLflow of a stack here belong to another bucket
+        folder = named.var or stack_file.stack_folder(named.rollout)
+        named = Settings(root=str(folder / "bucket"))
     except ValidationError as error:
         raise BadInputError(problems(error, prefix="UNDERSTUDY_")) from error
+    return stack_file.complete(named, stack_file.read(folder), folder=folder)

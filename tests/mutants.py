@@ -262,6 +262,62 @@ MUTANTS = (
         "changes[newest:]",
         ("tests/pipeline/test_announcements.py",),
     ),
+    Mutant(
+        "a process that keeps ending is started again without a pause",
+        "embedded/child.py",
+        "        self._start_at = time.monotonic() + pause\n",
+        "",
+        ("tests/embedded/test_supervisor.py",),
+    ),
+    Mutant(
+        "what a killed process has left behind goes on beside the new one",
+        "embedded/child.py",
+        "            processes.signal_all(processes.of_part(self._var, self._entry.name), signal.SIGKILL)\n",
+        "            pass\n",
+        ("tests/embedded/test_supervisor.py",),
+    ),
+    Mutant(
+        "a full disk ends the supervisor",
+        "embedded/supervisor.py",
+        "        except OSError as error:\n",
+        "        except ValueError as error:\n",
+        ("tests/embedded/test_supervisor.py",),
+    ),
+    Mutant(
+        "the state that an earlier supervisor has left is believed",
+        "embedded/run_state.py",
+        " if state.supervisor == supervisor else {}\n",
+        "\n",
+        ("tests/embedded/test_supervisor.py", "tests/embedded/test_status.py"),
+    ),
+    Mutant(
+        "the scheduler is started before the API server answers",
+        "embedded/__main__.py",
+        "    while not health.airflow_answers(settings):\n",
+        "    while False:\n",
+        ("tests/embedded/test_stack_health.py",),
+    ),
+    Mutant(
+        "what is remembered wins over a variable",
+        "pipeline/stack_file.py",
+        "(**(known | said))",
+        "(**(said | known))",
+        ("tests/embedded/test_remembered.py",),
+    ),
+    Mutant(
+        "a stack that is up is taken for one with other settings",
+        "embedded/stack.py",
+        "            remembered.require_same(settings)\n",
+        "",
+        ("tests/embedded/test_stack.py",),
+    ),
+    Mutant(
+        "a verb for another bucket asks the replicas of the stack here",
+        "pipeline/settings.py",
+        '        if "root" in named.model_fields_set:\n            return named',
+        "        if False:\n            return named",
+        ("tests/embedded/test_remembered.py",),
+    ),
 )
 
 

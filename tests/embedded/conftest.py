@@ -2,7 +2,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +11,13 @@ import pytest
 from embedded import prepare
 from embedded.environment import MARK
 from embedded.settings import StackSettings
+from tests.releases import eventually
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
     """A stack of its own, whatever this machine's environment says; its folders exist."""
-    for name in ("VAR", "MODEL", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
+    for name in ("VAR", "MODEL", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     made = StackSettings(var=tmp_path / "a var")
     prepare.folders(made)
@@ -32,19 +33,30 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+def soon(check: Callable[[], bool]) -> bool:
+    """Whether `check` holds within the time that real processes take on a busy machine."""
+    return eventually(check, seconds=30)
+
+
 class Start(Protocol):
-    def __call__(self, code: str, var: Path | None, **more: str) -> "subprocess.Popen[str]": ...
+    def __call__(
+        self, code: str, var: Path | None, words: tuple[str, ...] = (), **more: str
+    ) -> "subprocess.Popen[str]": ...
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a program that says `ready` as a process of the stack in `var`, or of none."""
+    """Start a program that says `ready` as a process of the stack in `var`, or of none, with more words if given."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(code: str, var: Path | None, **more: str) -> "subprocess.Popen[str]":
+    def begin(code: str, var: Path | None, words: tuple[str, ...] = (), **more: str) -> "subprocess.Popen[str]":
         environment = {**os.environ, **({MARK: str(var)} if var else {}), **more}
         process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, "-c", code, *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         started.append(process)
         assert process.stdout is not None

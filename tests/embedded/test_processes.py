@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from embedded import processes
+from embedded.environment import PART
 from tests.embedded.conftest import Start
 
 SLEEP = "print('ready', flush=True); import time; time.sleep(60)"
@@ -58,16 +59,28 @@ def test_the_one_who_asks_and_its_parents_are_spared(start: Start, tmp_path: Pat
     assert process.stdout.readline() == "0\n"
 
 
-def test_a_number_from_before_a_crash_is_nobody(start: Start, tmp_path: Path) -> None:
-    ended = start(SLEEP, tmp_path)
+def test_a_process_is_found_by_its_words_among_those_of_its_stack(start: Start, tmp_path: Path) -> None:
+    ours, other = tmp_path / "var", tmp_path / "other"
+    ended, stranger, member = start(SLEEP, ours), start(SLEEP, other), start(SLEEP, ours)
     ended.kill()
     ended.wait()
-    stranger = start(SLEEP, None)
-    member = start(SLEEP, tmp_path)
 
-    assert not processes.is_member(ended.pid, tmp_path)
-    assert not processes.is_member(stranger.pid, tmp_path)
-    assert processes.is_member(member.pid, tmp_path)
+    found = processes.with_words(ours, {"-c", SLEEP})
+
+    assert found is not None
+    assert [member.pid] == [found.pid]
+    assert stranger.poll() is None
+    assert processes.with_words(ours, {"-c", "another word"}) is None
+
+
+def test_only_what_one_process_of_the_procfile_has_started_is_its_part(start: Start, tmp_path: Path) -> None:
+    scheduler, _, elsewhere = (
+        start(SLEEP, var, (), **{PART: part})
+        for var, part in ((tmp_path, "scheduler"), (tmp_path, "mlflow"), (tmp_path / "other", "scheduler"))
+    )
+
+    assert [scheduler.pid] == [each.pid for each in processes.of_part(tmp_path, "scheduler")]
+    assert elsewhere.poll() is None
 
 
 def test_a_port_is_known_with_the_stack_that_listens_on_it(start: Start, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,14 @@ def test_the_signing_key_is_made_once_long_and_private(settings: StackSettings) 
     assert len(first) >= 64
     assert first == jwt_secret(settings)
     assert stat.S_IMODE((settings.run / "jwt-secret").stat().st_mode) == 0o600
+
+
+def test_of_several_who_make_the_signing_key_at_once_all_get_the_same(settings: StackSettings) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: jwt_secret(settings), range(32)))
+
+    assert 1 == len(keys)
+    assert [settings.run / "jwt-secret"] == list(settings.run.iterdir())
 
 
 def test_everything_is_told_the_addresses_of_this_stack(settings: StackSettings) -> None:

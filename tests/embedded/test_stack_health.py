@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 
-from embedded.environment import MARK
+from embedded.environment import MARK, stack_environment
 from embedded.health import SERVER, State, look
+from embedded.procfile import entries
 from embedded.settings import StackSettings
 from pipeline import layout
 from tests.ports import free_port
@@ -66,3 +69,33 @@ def test_no_server_waits_where_servers_poll_a_config(latest: StackSettings) -> N
     assert eventually(lambda: replica(latest) is State.WAITS)
 
     assert State.DOWN is replica(latest.model_copy(update={"rollout": "pinned"}))
+
+
+class Health(BaseHTTPRequestHandler):
+    """Airflow's API server: first it starts up, then it answers."""
+
+    answers: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        self.answers.append(503 if len(self.answers) < 2 else 200)
+        self.send_response(self.answers[-1])
+        self.end_headers()
+        self.wfile.write(b'{"metadatabase": {"status": "healthy"}}')
+
+    def log_message(self, format: str, *words: object) -> None:  # noqa: A002 - its name in http.server
+        """Say nothing."""
+
+
+def test_the_scheduler_is_started_when_the_api_server_answers_and_not_earlier(latest: StackSettings) -> None:
+    """A task that runs earlier fails with an empty log."""
+    (line,) = (entry.command for entry in entries(latest) if entry.name == "airflow-scheduler")
+    wait, _, scheduler = line.partition(" && ")
+    assert scheduler.startswith("exec airflow scheduler")
+
+    waiting = subprocess.Popen(["/bin/sh", "-c", f"exec {wait}"], env=stack_environment(latest), stdout=subprocess.PIPE)
+    with waiting, HTTPServer(("127.0.0.1", latest.airflow_port), Health) as server:
+        for expected in (503, 503, 200):
+            assert waiting.poll() is None
+            server.handle_request()
+            assert expected == Health.answers[-1]
+        assert 0 == waiting.wait(timeout=10)

@@ -1,55 +1,242 @@
+"""Real processes under the real supervisor, with short pauses: it runs in an interpreter of its own."""
+
+import itertools
 import os
+import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
-from embedded import processes, stack, supervisor
-from embedded.errors import NotHealthyError
+from embedded import processes, run_state, supervisor
+from embedded.child import Backoff, describe
+from embedded.environment import stack_environment
+from embedded.run_state import ProcessState, RunState
 from embedded.settings import PROJECT, StackSettings
+from tests.embedded.conftest import soon
 
+# The arguments are the commands of the processes; the last words are how a supervisor is found.
 SUPERVISE = """
-import sys
-from pathlib import Path
+import logging, sys
+from embedded.child import Backoff
 from embedded.procfile import Entry
-from embedded.settings import StackSettings
+from embedded.settings import load_settings
 from embedded.supervisor import supervise
 
-first = Entry("first", 'echo "$PORT is my port"; sleep 0.3; exit 3', {"PORT": "8500"})
-second = Entry("second", "echo waiting; exec sleep 60", {})
-sys.exit(supervise(StackSettings(var=Path(sys.argv[1])), [first, second]))
+logging.basicConfig(level=logging.INFO)
+named = [each.split("=", 1) for each in sys.argv[1:-2]]
+entries = [Entry(name, command, {"PORT": "8500"}) for name, command in named]
+supervise(load_settings(), entries, Backoff(first=0.2, longest=0.8, stable=60))
 """
+FOREVER = "exec sleep 60"
+
+Supervise = Callable[..., "subprocess.Popen[bytes]"]
 
 
-def test_when_one_process_ends_so_do_the_others_and_each_has_its_log(settings: StackSettings) -> None:
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(
-        [sys.executable, "-c", SUPERVISE, str(settings.var)], env=environment, check=False, timeout=30
-    )
+@pytest.fixture
+def supervise(settings: StackSettings) -> Iterator[Supervise]:
+    """Start a supervisor of these processes, `name="command"`, in the stack of the test."""
+    started: list[subprocess.Popen[bytes]] = []
 
-    assert done.returncode == 3
-    assert processes.members(settings.var) == []
-    assert (settings.logs / "first.log").read_text(encoding="utf-8") == "8500 is my port\n"
-    assert (settings.logs / "second.log").read_text(encoding="utf-8") == "waiting\n"
+    def begin(**commands: str) -> "subprocess.Popen[bytes]":
+        environment = stack_environment(settings) | {"PYTHONPATH": str(PROJECT)}
+        words = [f"{name}={command}" for name, command in commands.items()]
+        started.append(
+            subprocess.Popen([sys.executable, "-c", SUPERVISE, *words, "embedded", "supervise"], env=environment)
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+    processes.end(lambda: processes.members(settings.var), grace=0)
+
+
+def state(settings: StackSettings, name: str) -> ProcessState:
+    return supervisor.states(settings).get(name) or ProcessState(name=name)
+
+
+def pid(settings: StackSettings, name: str, *, other_than: int | None = None) -> int:
+    """That of the running process, once there is one."""
+    assert soon(lambda: state(settings, name).pid not in (None, other_than))
+    return state(settings, name).pid or 0
+
+
+def test_a_process_that_is_killed_is_started_again_and_the_others_are_left_alone(
+    settings: StackSettings, supervise: Supervise
+) -> None:
+    supervise(mlflow=FOREVER, replica=FOREVER)
+    killed, kept = pid(settings, "mlflow"), pid(settings, "replica")
+
+    os.kill(killed, signal.SIGKILL)
+
+    assert killed != pid(settings, "mlflow", other_than=killed)
+    assert (1, "exit code -9 (SIGKILL)") == (state(settings, "mlflow").ends, state(settings, "mlflow").last_end)
+    assert kept == state(settings, "replica").pid
+    assert 0 == state(settings, "replica").ends
+    assert psutil.pid_exists(kept)
+
+
+def test_a_process_that_keeps_ending_is_started_after_ever_longer_pauses(
+    settings: StackSettings, supervise: Supervise
+) -> None:
+    supervise(broken="date +%s.%N; exit 3")
+    log = settings.logs / "broken.log"
+    assert soon(lambda: state(settings, "broken").ends >= 4)
+
+    moments = [float(line) for line in log.read_text(encoding="utf-8").splitlines() if line[0] != "-"]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert pauses[0] >= 0.2
+    assert pauses[1] >= 0.4
+    assert pauses[2] >= 0.8
+    assert "exit code 3" == state(settings, "broken").last_end
+    assert state(settings, "broken").failures == state(settings, "broken").ends
+
+
+def test_the_pause_doubles_up_to_a_limit_however_often_a_process_ends() -> None:
+    assert [1, 2, 4, 8, 16, 30, 30] == [Backoff().pause(failures) for failures in range(1, 8)]
+    assert 30 == Backoff().pause(100_000)
+
+
+def test_each_process_has_its_own_variables_and_its_own_log(settings: StackSettings, supervise: Supervise) -> None:
+    supervise(first=f'echo "port $PORT"; {FOREVER}', second=f"echo second >&2; {FOREVER}")
+
+    def logs() -> list[list[str]]:
+        return [path.read_text(encoding="utf-8").splitlines()[1:] for path in sorted(settings.logs.glob("*.log"))]
+
+    assert soon(lambda: [["port 8500"], ["second"]] == logs())
+    assert (settings.logs / "first.log").read_text(encoding="utf-8").startswith("--- start of first at 20")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_of_them_and_what_they_started_in_sessions_of_their_own(
+    settings: StackSettings, supervise: Supervise, number: int
+) -> None:
+    process = supervise(scheduler=f"setsid sleep 60 & {FOREVER}", broken="exit 1")
+    pid(settings, "scheduler")
+    assert soon(lambda: state(settings, "broken").ends > 0)
+    assert soon(lambda: len(processes.of_part(settings.var, "scheduler")) == 2)
+
+    process.send_signal(number)
+
+    assert 0 == process.wait(timeout=60)
+    assert [] == processes.members(settings.var)
+
+
+def test_what_a_killed_process_has_left_behind_ends_before_it_is_started_again(
+    settings: StackSettings, supervise: Supervise
+) -> None:
+    """An orphan of the API server would keep its port, one of the scheduler would do its work twice."""
+    supervise(api=f"trap '' TERM; setsid sleep 60 & trap - TERM; {FOREVER}")
+    killed = pid(settings, "api")
+    assert soon(lambda: len(processes.of_part(settings.var, "api")) == 2)
+    (orphan,) = (each.pid for each in processes.of_part(settings.var, "api") if each.pid != killed)
+
+    os.kill(killed, signal.SIGKILL)
+
+    pid(settings, "api", other_than=killed)
+    assert soon(lambda: len(processes.of_part(settings.var, "api")) == 2)
+    assert orphan not in {each.pid for each in processes.of_part(settings.var, "api")}
+
+
+def test_the_processes_live_on_without_their_supervisor(settings: StackSettings, supervise: Supervise) -> None:
+    process = supervise(replica=f"while sleep 0.1; do echo alive; done; {FOREVER}")
+    replica, log = pid(settings, "replica"), settings.logs / "replica.log"
+
+    process.kill()
+    process.wait()
+    written = log.stat().st_size
+
+    assert soon(lambda: log.stat().st_size > written)
+    assert psutil.pid_exists(replica)
     assert not supervisor.running(settings)
+    assert {} == supervisor.states(settings)
 
 
-def test_a_failed_start_names_what_ended_first_and_shows_its_log(settings: StackSettings) -> None:
-    told = "mlflow started (pid=1)\nmlflow stopped (rc=1)\nairflow-api stopped (rc=-15)\n"
-    (settings.logs / "system.log").write_text(told, encoding="utf-8")
-    (settings.logs / "mlflow.log").write_text("sqlite3: disk full\n", encoding="utf-8")
-    nobody = settings.model_copy(update={"airflow_port": 1, "mlflow_port": 1, "serving_ports": (1,)})
-    said: list[str] = []
+def test_a_full_disk_stops_nothing(settings: StackSettings, supervise: Supervise) -> None:
+    """Neither the state nor a log can be written, by a limit on the size of files that all of them inherit."""
+    marks = settings.var / "marks"
+    marks.mkdir()
+    process = supervise(replica=f": > {str(marks)!r}/$$; {FOREVER}")
+    assert process.pid
+    (settings.logs / "replica.log").unlink(missing_ok=True)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
-    with pytest.raises(NotHealthyError) as failed:
-        stack._wait(nobody, said.append, began=0.0)
+    def alive() -> list[int]:
+        return [int(path.name) for path in marks.iterdir() if psutil.pid_exists(int(path.name))]
 
-    assert said == []
-    assert "mlflow ended" in str(failed.value)
-    assert "sqlite3: disk full" in str(failed.value)
+    assert soon(lambda: len(alive()) == 1)
+    (killed,) = alive()
+    os.kill(killed, signal.SIGKILL)
+
+    assert soon(lambda: alive() not in ([], [killed]))
+    assert process.poll() is None
 
 
-def test_a_number_left_by_a_crash_is_not_a_running_stack(settings: StackSettings) -> None:
-    supervisor.pid_file(settings).write_text(f"{os.getpid()}\n", encoding="ascii")
+def test_a_log_and_a_state_that_cannot_be_opened_stop_nothing(settings: StackSettings, supervise: Supervise) -> None:
+    (settings.logs / "replica.log").mkdir()
+    run_state.state_file(settings).mkdir()
+    supervise(replica=FOREVER)
 
-    assert not supervisor.running(settings)
+    assert soon(lambda: len(processes.of_part(settings.var, "replica")) == 1)
+
+    run_state.state_file(settings).rmdir()
+
+    assert pid(settings, "replica")  # written later, when it can be
+
+
+def test_ending_a_stack_ends_a_process_that_waits_to_be_started_again(
+    settings: StackSettings, supervise: Supervise
+) -> None:
+    supervise(broken="exit 1", replica=FOREVER)
+    assert soon(lambda: state(settings, "broken").next_start is not None)
+    pid(settings, "replica")
+
+    killed = supervisor.end(settings)
+
+    assert 0 == killed
+    assert [] == processes.members(settings.var)
+    assert not run_state.state_file(settings).exists()
+    time.sleep(1)  # longer than the pause before its next start
+    assert [] == processes.members(settings.var)
+
+
+def test_the_state_of_an_earlier_supervisor_says_nothing(settings: StackSettings, supervise: Supervise) -> None:
+    """Its process id may be anybody's after a reboot."""
+    run_state.write(settings, RunState(supervisor=os.getpid(), processes=(ProcessState(name="replica", pid=1),)))
+    assert {} == supervisor.states(settings)
+    assert {} == run_state.read(settings, os.getpid() + 1)
+    assert ["replica"] == list(run_state.read(settings, os.getpid()))
+
+    supervise(other=FOREVER)
+
+    assert pid(settings, "other")
+    assert ["other"] == list(supervisor.states(settings))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"supervisor": 1, "processes": [{"pid": "x"}]}', "\0\xff"])
+def test_a_damaged_state_says_nothing(settings: StackSettings, content: str) -> None:
+    run_state.state_file(settings).write_text(content, encoding="utf-8")
+
+    assert {} == run_state.read(settings, 1)
+
+
+def test_an_end_is_described_by_its_exit_code() -> None:
+    assert ["exit code 0", "exit code 255", "exit code -9 (SIGKILL)", "exit code -99"] == [
+        describe(code) for code in (0, 255, -9, -99)
+    ]
+
+
+def test_a_program_of_another_stack_is_not_this_supervisor(
+    settings: StackSettings, supervise: Supervise, tmp_path: Path
+) -> None:
+    supervise(replica=FOREVER)
+    assert soon(lambda: supervisor.running(settings))
+
+    assert not supervisor.running(settings.model_copy(update={"var": tmp_path / "other"}))

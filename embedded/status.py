@@ -1,0 +1,85 @@
+"""What `make status` says of the processes: who answers, what is started again and why, and which command to run."""
+
+import shlex
+from datetime import UTC, datetime
+
+from embedded import health, remembered, supervisor
+from embedded.health import AIRFLOW_API, Component, State
+from embedded.run_state import ProcessState
+from embedded.settings import StackSettings
+
+
+def lines(settings: StackSettings) -> list[str]:
+    """One line for each component, then what to do where one is down."""
+    components, states = health.look(settings), supervisor.states(settings)
+    now = datetime.now(UTC)
+    text = [f"Roll-out {settings.rollout!r}, in {settings.var}"]
+    unknown = _unknown(components, states)
+    text += [
+        f"{'?':5}  {each.name:58}  not known while Airflow's API server does not answer"
+        if each in unknown
+        else _line(each, states.get(each.log), now)
+        for each in components
+    ]
+    text += _advice(settings, [each for each in components if each not in unknown], states)
+    if others := remembered.other_models_line(settings):
+        text.append(others)
+    return text
+
+
+def _line(component: Component, state: ProcessState | None, now: datetime) -> str:
+    line = f"{component.state:5}  {component.name:22}  {component.address}".rstrip()
+    remark = _remark(component, state, now)
+    return f"{line:65}  {remark}" if remark else line
+
+
+def _remark(component: Component, state: ProcessState | None, now: datetime) -> str:
+    remarks = ["for its first version"] if component.state is State.WAITS else []
+    if state and state.next_start:
+        remarks.append(f"restarting in {max((state.next_start - now).total_seconds(), 0):.0f} s")
+    elif state and state.since and (component.state is State.DOWN or state.ends):
+        remarks.append(f"process {state.pid} has run for {_span(now, state.since)}")
+    if state and state.ended:
+        times = "once" if state.ends == 1 else f"{state.ends} times"
+        remarks.append(f"ended {times}, the last time {_span(now, state.ended)} ago: {state.last_end}")
+    return "; ".join(remarks)
+
+
+def _advice(settings: StackSettings, components: list[Component], states: dict[str, ProcessState]) -> list[str]:
+    down = [component for component in components if component.state is State.DOWN]
+    up = settings.command("up")
+    if not supervisor.running(settings):
+        if len(down) == len(components):
+            return [f"The stack is not up. To start it: `{up}`."]
+        return [
+            "The supervisor has ended. What is up goes on, but what ends from now on is not started again.",
+            f"To start everything anew: `{up}`. The replicas do not answer for some seconds then.",
+        ]
+    if not down:
+        return []
+    return [
+        *(_explanation(settings, each, states.get(each.log)) for each in down),
+        f"To wait until everything answers: `{up}`.",
+    ]
+
+
+def _unknown(components: list[Component], states: dict[str, ProcessState]) -> list[Component]:
+    """Airflow's other processes, as far as they run, when its API server is down: only that knows whether they work."""
+    if any(each.log == AIRFLOW_API and each.state is State.UP for each in components):
+        return []
+    running = {name for name, state in states.items() if state.pid is not None}
+    return [each for each in components if not each.address and each.log in running]
+
+
+def _explanation(settings: StackSettings, component: Component, state: ProcessState | None) -> str:
+    log = shlex.quote(str(settings.logs / f"{component.log}.log"))
+    doing = "will be started again by itself" if state and state.next_start else "runs, and does not answer yet"
+    return f"{component.name} {doing}. Its log says why: `tail -n 30 {log}`"
+
+
+def _span(now: datetime, then: datetime) -> str:
+    seconds = max((now - then).total_seconds(), 0)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,180 @@
+"""Up and down where something is wrong: what is said, and that nothing is started or changed."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded import processes, stack, supervisor
+from embedded.environment import stack_environment
+from embedded.errors import NotHealthyError, StackError
+from embedded.settings import StackSettings
+from pipeline import layout
+from tests.embedded.conftest import Start, soon
+from tests.ports import free_port
+
+SUPERVISE = """
+import sys
+from pathlib import Path
+from embedded.child import Backoff
+from embedded.procfile import entries
+from embedded.settings import load_settings
+from embedded.supervisor import supervise
+
+settings = load_settings()
+supervise(settings, entries(settings, Path(sys.argv[1])), Backoff(first=0.1, longest=0.2))
+"""
+IDLE = "print('ready', flush=True); import time; time.sleep(60)"
+
+
+@pytest.fixture
+def quiet(settings: StackSettings) -> StackSettings:
+    """A stack on ports where nobody answers."""
+    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
+    return settings.model_copy(update=ports)
+
+
+def supervised(settings: StackSettings, procfile: Path) -> "subprocess.Popen[bytes]":
+    words = [sys.executable, "-c", SUPERVISE, str(procfile), "embedded", "supervise"]
+    return subprocess.Popen(words, env=stack_environment(settings), stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def broken(quiet: StackSettings, tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A supervisor of a stack whose MLflow ends at once, with pages of help after the reason."""
+    procfile = tmp_path / "Procfile"
+    lines = ["mlflow: echo bad database; seq 100; exit 4", "airflow-api: exec sleep 60", "replica: exec sleep 60"]
+    procfile.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    process = supervised(quiet, procfile)
+    assert soon(lambda: supervisor.running(quiet))
+    yield process
+    process.terminate()
+    process.wait()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_start_fails_after_a_few_tries_and_shows_why(quiet: StackSettings) -> None:
+    said: list[str] = []
+
+    with pytest.raises(NotHealthyError) as failed:
+        stack._wait(quiet, said.append, began=time.monotonic())
+
+    text = str(failed.value)
+    assert [] == said
+    assert "mlflow does not come up: it has ended " in text
+    assert "times in a row, the last time: exit code 4" in text
+    assert ["bad database", "1", "2"] == text.splitlines()[3:6]
+    assert "100" in text.splitlines()
+
+
+def test_of_a_log_the_last_start_or_the_one_before_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "mlflow.log"
+    log.write_text("--- start of it\nold\n--- start of it\nthe reason\n--- start of it\n", encoding="utf-8")
+
+    assert [f"--- from {log}", "--- start of it", "the reason"] == stack.tail(log).splitlines()[:3]
+    assert "old" == stack.tail(log, start=-2).splitlines()[2]
+    assert "old" == stack.tail(log, start=-4).splitlines()[2]
+    assert f"--- from {tmp_path / 'none.log'}" == stack.tail(tmp_path / "none.log")
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_process_that_failed_before_is_given_another_try(quiet: StackSettings) -> None:
+    """`make up` on a stack that is half up: what was tried before may have been put right since."""
+    assert soon(lambda: "mlflow" in supervisor.states(quiet) and supervisor.states(quiet)["mlflow"].ends >= 4)
+    before = supervisor.states(quiet)["mlflow"].ends
+
+    with pytest.raises(NotHealthyError):
+        stack._wait(quiet, lambda _: None, began=time.monotonic())
+
+    assert supervisor.states(quiet)["mlflow"].ends > before
+
+
+def test_a_start_fails_when_the_supervisor_ends(quiet: StackSettings) -> None:
+    (quiet.logs / "supervisor.log").write_text("no memory\n", encoding="utf-8")
+
+    with pytest.raises(NotHealthyError, match="the supervisor has ended") as failed:
+        stack._wait(quiet, lambda _: None, began=time.monotonic())
+
+    assert "no memory" in str(failed.value)
+
+
+def test_a_start_that_takes_too_long_names_who_does_not_answer(quiet: StackSettings, start: Start) -> None:
+    start(IDLE, quiet.var, ("embedded", "supervise"))
+    short = quiet.model_copy(update={"boot_seconds": 0.1})
+
+    with pytest.raises(NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Replica 1 after"):
+        stack._wait(short, lambda _: None, began=time.monotonic() - 1)
+
+
+@pytest.mark.usefixtures("broken")
+def test_down_ends_a_stack_of_which_one_process_waits_to_be_started_again(quiet: StackSettings) -> None:
+    assert soon(lambda: len(processes.members(quiet.var)) >= 3)
+
+    found, killed = stack.down(quiet, lambda _: None)
+
+    assert found >= 3
+    assert 0 == killed
+    assert [] == processes.members(quiet.var)
+    assert (0, 0) == stack.down(quiet, lambda _: None)
+
+
+def test_up_with_other_settings_on_a_running_stack_is_refused(quiet: StackSettings, start: Start) -> None:
+    running = start(IDLE, quiet.var, ("embedded", "supervise"), **stack_environment(quiet))
+
+    with pytest.raises(StackError, match="model digits, not pets"):
+        stack.up(quiet.model_copy(update={"model": "pets"}), lambda _: None)
+
+    assert running.poll() is None
+    assert not (quiet.var / "stack.json").exists()
+
+
+def test_up_of_an_unknown_model_is_refused_with_the_known_ones(quiet: StackSettings) -> None:
+    with pytest.raises(StackError, match=r"no model petz: .* Models in .*/models: digits\."):
+        stack.up(quiet.model_copy(update={"model": "petz"}), lambda _: None)
+
+    assert not (quiet.var / "stack.json").exists()
+    assert not (quiet.bucket / layout.config("petz")).exists()
+
+
+def test_two_at_once_take_turns_and_the_second_says_that_it_waits(quiet: StackSettings) -> None:
+    said: list[str] = []
+
+    def second() -> None:
+        with stack._alone(quiet, said.append):
+            said.append("its turn")
+
+    thread = threading.Thread(target=second)
+    with stack._alone(quiet, said.append):
+        thread.start()
+        assert soon(lambda: len(said) == 1)
+    thread.join(timeout=5)
+
+    assert ["another `make up` or `make down` of this stack is under way: waiting for it", "its turn"] == said
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_was_started_for_nothing_is_ended_again(quiet: StackSettings) -> None:
+    assert soon(lambda: len(processes.members(quiet.var)) >= 3)
+
+    text = stack._after_failure(quiet, started=True)
+
+    assert "Everything that was started has been ended again." == text
+    assert [] == processes.members(quiet.var)
+
+
+@pytest.mark.usefixtures("broken")
+def test_replicas_that_serve_are_left_up_when_another_process_cannot_start(quiet: StackSettings) -> None:
+    (quiet.bucket / layout.version(quiet.model, 1)).mkdir(parents=True)
+    assert soon(lambda: len(processes.members(quiet.var)) >= 3)
+
+    with socket.create_server(("127.0.0.1", quiet.serving_ports[0])):
+        text = stack._after_failure(quiet, started=True)
+
+    assert "left running" in text
+    assert "make down`" in text
+    assert len(processes.members(quiet.var)) >= 3
