@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from pipeline import layout
-from pipeline.context import make_context, open_ports
-from pipeline.mirror import Mlflow, Trained, aliases, decision_about, mirror, tag_run
+from pipeline.context import Context, make_context, open_ports
+from pipeline.identity import Identity, find_identity
+from pipeline.mirror import Owner, decision_about, look_at, mirror, tag_run
+from pipeline.registry import Mlflow, Trained
 from pipeline.release import decisions
 from pipeline.release.journal import History
 from pipeline.verbs.reconcile import Mending, reconcile
@@ -93,13 +95,27 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-def unknown(version: int) -> None:
-    """MLflow keeps nothing of any version."""
+BUCKET = Identity("0123456789abcdef", "/data/bucket")
 
 
-def follow(server: Server, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
-    assert mirror(server.mlflow, model=name, history=history, trained=new.get) is None
-    return aliases(server.mlflow, model=name)
+def unknown() -> Owner:
+    """A bucket that has no record of any version."""
+    nothing: dict[int, Trained] = {}
+    return Owner(BUCKET, nothing.get)
+
+
+def aliases(mlflow: Mlflow, *, model: str) -> Mapping[str, int] | None:
+    found = look_at(mlflow, model=model, owner=unknown())
+    return found.aliases if found else None
+
+
+def follow(
+    server: Server, name: str, history: History, new: dict[int, Trained], bucket: Identity = BUCKET
+) -> Mapping[str, int] | None:
+    owner = Owner(bucket, new.get)
+    assert mirror(server.mlflow, model=name, history=history, owner=lambda: owner) is None
+    found = look_at(server.mlflow, model=name, owner=owner)
+    return found.aliases if found else None
 
 
 def test_aliases_and_decisions_follow_a_release_and_a_roll_back(server: Server, tmp_path: Path) -> None:
@@ -139,7 +155,8 @@ def test_two_concurrent_registrations_agree_on_the_first(server: Server, tmp_pat
         follow(server, name, releases.history(), {version: model})
         return model
 
-    assert mirror(server.mlflow, model=name, history=releases.history(), trained=while_another_does) is None
+    owner = Owner(BUCKET, while_another_does)
+    assert mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner) is None
 
     assert 2 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
     (alias,) = server.get("registered-models/get", name=name)["registered_model"]["aliases"]
@@ -163,7 +180,7 @@ def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> 
     releases.release("retrain-1")
 
     for strange in (f"{url}/static-files", "http://[::1", "nonsense"):
-        assert mirror(Mlflow(strange), model="m", history=releases.history(), trained=unknown) is not None
+        assert mirror(Mlflow(strange), model="m", history=releases.history(), owner=unknown) is not None
 
 
 def test_an_alias_moved_by_hand_is_put_back(server: Server, tmp_path: Path) -> None:
@@ -181,7 +198,7 @@ def test_an_alias_moved_by_hand_is_put_back(server: Server, tmp_path: Path) -> N
 
 def test_a_run_that_published_nothing_is_told_its_fate(server: Server) -> None:
     run = server.trained("refused").run
-    tag_run(server.mlflow, run=run, decision="declined by the gate")
+    tag_run(server.mlflow, run=run, decision="declined by the gate", bucket=lambda: BUCKET)
 
     assert "declined by the gate" == server.tags(run)["decision"]
 
@@ -191,9 +208,9 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
     releases = Releases(tmp_path)
     releases.release("retrain-1")
 
-    assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), trained=unknown) or "")
+    assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), owner=unknown) or "")
     assert aliases(Mlflow(NO_MLFLOW), model="m") is None
-    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate")
+    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate", bucket=lambda: BUCKET)
     assert "MLflow does not know of the decision" in caplog.text
 
 
@@ -217,25 +234,38 @@ def release_unseen(world: World, server: Server, run_key: str) -> None:
         world.run(verb, run_key)
 
 
-def reconciled(world: World, server: Server, run_key: str) -> Mending:
+def connected(world: World, server: Server, run_key: str) -> Context:
+    """A context that reaches MLflow."""
     settings = world.context(run_key).settings
     ports = replace(open_ports(settings), mlflow=server.mlflow)
-    found = reconcile(make_context(settings, model=MODEL, run_key=run_key, ports=ports))
+    return make_context(settings, model=MODEL, run_key=run_key, ports=ports)
+
+
+def reconciled(world: World, server: Server, run_key: str) -> Mending:
+    found = reconcile(connected(world, server, run_key))
     found.require_complete()
     return found
+
+
+def seen(world: World, server: Server) -> Mapping[str, int]:
+    context = connected(world, server, "look-0")
+    owner = context.owner(find_identity(context.bucket), context.journal.read())
+    found = look_at(server.mlflow, model=MODEL, owner=owner)
+    assert found is not None
+    return found.aliases
 
 
 def test_reconcile_makes_releases_appear_that_were_made_while_mlflow_was_down(server: Server, world: World) -> None:
     """F7: and an alias that was moved by hand goes back (F41); then there is nothing to mend."""
     release_unseen(world, server, "retrain-1")
     release_unseen(world, server, "retrain-2")
-    assert {} == aliases(server.mlflow, model=MODEL)
+    assert {} == seen(world, server)
     reconciled(world, server, "reconcile-3")
-    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 2, "previous": 1} == seen(world, server)
 
     server.call("registered-models/alias", name=MODEL, alias="production", version="1")
-    assert {"production": 1, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 1, "previous": 1} == seen(world, server)
     (line,) = reconciled(world, server, "reconcile-4").mended
     assert line.startswith("MLflow's aliases say ")
-    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 2, "previous": 1} == seen(world, server)
     assert Mending() == reconciled(world, server, "reconcile-5")
