@@ -141,9 +141,9 @@ class _Mirror:
         self._ours: dict[int, Registered] = {}
 
     def register_published(self, history: History) -> list[str]:
-        """Register every published version once; why not, for each that could not be."""
+        """Register every published version once; why not, for each that has a role and could not be."""
         self._look()
-        problems = []
+        problems, needed = [], set(wanted_aliases(history).values())
         published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
         missing = {version: self._owner.trained(version) for version in sorted(published - set(self._ours))}
         new = {version: trained for version, trained in missing.items() if trained is not None}
@@ -153,10 +153,15 @@ class _Mirror:
             try:
                 self._register(version, trained, run_key=_run_key(history, version))
             except RefusedError as error:
-                problems.append(
+                problem = (
                     f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
                     f"model was deleted there, restore it and run `reconcile`; serving does not depend on it"
                 )
+                # An MLflow that was replaced by an empty one knows no earlier run.
+                if version in needed:
+                    problems.append(problem)
+                else:
+                    log.info("%s", problem)
         if new:
             self._look()
         return problems

@@ -105,7 +105,7 @@ class Registry:
 
     def run_tags(self, run: str) -> dict[str, str] | None:
         """The tags of a run; None where it does not exist, or a person has deleted it."""
-        reply = self._call("GET", "runs/get", {"run_id": run}, accept=("RESOURCE_DOES_NOT_EXIST",)) if run else {}
+        reply = self._call("GET", "runs/get", {"run_id": run}, accept=("RESOURCE_DOES_NOT_EXIST",))
         found = reply.get("run", {})
         if not found or found.get("info", {}).get("lifecycle_stage") == "deleted":
             return None

@@ -85,6 +85,12 @@ class MlflowRegistry:
         listed = [{"alias": alias, "version": version} for alias, version in aliases.items()]
         return httpx.Response(200, json={"registered_model": {"name": values["name"], "aliases": listed}})
 
+    def _delete_model(self, values: dict[str, Any]) -> httpx.Response:
+        if values["name"] not in self._models:
+            return _no_model(values["name"])
+        del self._models[values["name"]], self._versions[values["name"]]
+        return httpx.Response(200, json={})
+
     def _create_version(self, values: dict[str, Any]) -> httpx.Response:
         if values["name"] not in self._models:
             return _no_model(values["name"])
@@ -132,6 +138,7 @@ _HANDLERS: dict[str, Callable[[MlflowRegistry, dict[str, Any]], httpx.Response]]
     "POST logged-models": MlflowRegistry._create_logged_model,
     "POST registered-models/create": MlflowRegistry._create_model,
     "GET registered-models/get": MlflowRegistry._get_model,
+    "DELETE registered-models/delete": MlflowRegistry._delete_model,
     "POST model-versions/create": MlflowRegistry._create_version,
     "GET model-versions/search": MlflowRegistry._search_versions,
     "POST model-versions/set-tag": MlflowRegistry._tag_version,
