@@ -94,6 +94,8 @@ class MlflowRegistry:
     def _create_version(self, values: dict[str, Any]) -> httpx.Response:
         if values["name"] not in self._models:
             return _no_model(values["name"])
+        if values["model_id"].removeprefix("m-") not in self.runs:
+            return _error("INTERNAL_ERROR", f"Logged model with ID '{values['model_id']}' not found.", status=500)
         versions = self._versions[values["name"]]
         made = {"version": str(len(versions) + 1), "run_id": values["run_id"], "tags": list(values["tags"])}
         versions.append(made)

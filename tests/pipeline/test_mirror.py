@@ -322,6 +322,27 @@ def test_a_run_that_a_person_has_deleted_stops_nothing(server: Server, tmp_path:
     assert {"production": 1} == follow(server, name, releases.roll_back(1, "rollback-3"), models)
 
 
+def test_a_model_that_mlflow_has_lost_is_reported_as_long_as_its_version_has_a_role(
+    server: Server, tmp_path: Path
+) -> None:
+    """An MLflow that was replaced by an empty one must not keep newer versions from being registered."""
+    name, releases = "lost", Releases(tmp_path)
+    models = {1: Trained("0" * 32, f"m-{'0' * 32}")} | {
+        version: server.trained(f"lost_{version}") for version in (2, 3)
+    }
+    owner = Owner(BUCKET, models.get)
+
+    def told() -> str | None:
+        return mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner)
+
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    assert "does not register v1: " in (told() or "")
+    releases.release("retrain-3")
+
+    assert {"production": 3, "previous": 2} == follow(server, name, releases.history(), models)
+
+
 def test_a_run_that_published_nothing_is_told_its_fate(server: Server) -> None:
     run = server.trained("refused").run
     tag_run(server.mlflow, run=run, decision="declined by the gate", bucket=lambda: BUCKET)
