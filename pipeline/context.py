@@ -6,9 +6,11 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BadInputError
+from pipeline.identity import Identity, find_identity, make_identity
 from pipeline.manifest import Manifests
-from pipeline.mirror import Mlflow, Trained, mirror, tag_run
+from pipeline.mirror import Owner, mirror, tag_run
 from pipeline.records import TrainRecord
+from pipeline.registry import Mlflow, Trained
 from pipeline.release.foreign import OtherModels
 from pipeline.release.journal import Event, History, Journal
 from pipeline.release.latest import Latest
@@ -53,18 +55,28 @@ class Context:
     def mirror(self, history: History) -> str | None:
         """Let MLflow follow; whatever comes of it, the verb goes on. Why it could not, or None where it did."""
 
+        def owner() -> Owner:
+            # A bucket that has never released anything owns nothing in MLflow, and gets no identity for that.
+            find = make_identity if history.entries else find_identity
+            return self.owner(find(self.bucket), history)
+
+        return mirror(self.mlflow, model=self.model, history=history, owner=owner)
+
+    def owner(self, bucket: Identity, history: History) -> Owner:
+        """The bucket as the owner of runs and versions in MLflow."""
+
         def trained(version: int) -> Trained | None:
             records = self.records_of(version, history)
             record = records.find(TrainRecord) if records else None
             return Trained(record.mlflow_run, record.mlflow_model) if record else None
 
-        return mirror(self.mlflow, model=self.model, history=history, trained=trained)
+        return Owner(bucket, trained)
 
     def mirror_refusal(self, decision: str) -> None:
         """Let MLflow know of a run that ends without a version."""
         trained = self.records.find(TrainRecord)
         if trained is not None:
-            tag_run(self.mlflow, run=trained.mlflow_run, decision=decision)
+            tag_run(self.mlflow, run=trained.mlflow_run, decision=decision, bucket=lambda: make_identity(self.bucket))
 
 
 def open_ports(settings: Settings) -> Ports:

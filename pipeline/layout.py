@@ -11,6 +11,7 @@
     published/<model>/<version>/...       every published version, where no server looks (latest roll-out)
     manifests/<model>/<version>.json      what was approved under that number
     manifests/<model>/<version>.json.sig  who stands behind it, where manifests are signed
+    bucket.json                           the random id of this bucket, see `pipeline.identity`
 
 Keys are POSIX paths relative to the bucket's root.
 """
@@ -72,6 +73,8 @@ def exported(model: str, key: str, digest: str) -> str:
 def baseline(model: str, model_digest: str, data_digest: str) -> str:
     return f"baselines/{model}/{model_digest[:16]}-{data_digest[:16]}.json"
 
+
+IDENTITY = "bucket.json"
 
 # A folder for each model that was ever released.
 JOURNALS = "journal"

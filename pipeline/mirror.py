@@ -1,79 +1,115 @@
 """MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
 
-Plain REST with a short timeout, so that a roll-back imports no MLflow and waits for none. Nobody asks MLflow what is
-in production: a failure here is told and changes nothing, and the next release verb mirrors the whole state again.
+Nobody asks MLflow what is in production: a failure here is reported and changes nothing, and the next release verb
+mirrors the whole state again.
+
+Several buckets may share an MLflow, and a name of a model. A run or a registered version belongs to the bucket whose id
+is in its tags. One without an id, of an earlier release, belongs to this bucket only if the records of this bucket name
+its run. Nothing else is changed. The three aliases of a registered model belong to one bucket: while one of them points
+to a version that does not belong to this bucket, this bucket changes none of them.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
-
+from pipeline.identity import Identity
+from pipeline.registry import (
+    ALIASES,
+    BUCKET_TAG,
+    Mlflow,
+    RefusedError,
+    Registered,
+    Registry,
+    Trained,
+    bucket_tags,
+    open_registry,
+)
 from pipeline.release.journal import Event, History
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 3.0
-_ALIASES = ("production", "previous", "candidate")
+
+@dataclass(frozen=True)
+class Owner:
+    """A bucket that MLflow is asked about. `trained`: where MLflow keeps a version of it, None where it has no record.
+
+    Only a bucket with an id may change MLflow.
+    """
+
+    bucket: Identity
+    trained: Callable[[int], Trained | None]
+
+    def owns(self, version: Registered) -> bool:
+        if version.served is None:
+            return False
+        if version.bucket:
+            return version.bucket == self.bucket.id
+        trained = self.trained(version.served)
+        return trained is not None and bool(trained.run) and trained.run == version.run
 
 
 @dataclass(frozen=True)
-class Mlflow:
-    """Where MLflow is, and how it is spoken to where that is not plain HTTP."""
+class MlflowFound:
+    """The served version behind each alias that points to a version of this bucket.
 
-    url: str
-    transport: httpx.BaseTransport | None = None
+    `collision` says which aliases point to other versions, and what to do; empty where none does.
+    """
 
-
-@dataclass(frozen=True)
-class Trained:
-    """Where MLflow keeps a model: its run, and the logged model of that run."""
-
-    run: str
-    model: str
+    aliases: Mapping[str, int]
+    collision: str = ""
 
 
-def mirror(mlflow: Mlflow, *, model: str, history: History, trained: Callable[[int], Trained | None]) -> str | None:
+def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], Owner]) -> str | None:
     """Make MLflow's registered versions, their `decision` and the aliases agree with the journal.
 
     Args:
         mlflow: where it is.
         model: the name of the registered model.
         history: the journal.
-        trained: where MLflow keeps a version; asked for those that are published and not registered yet.
+        owner: whose journal it is; asked first, and it may fail.
 
     Returns:
-        Why it could not be done; None where it was.
+        Why it could not be done, and what to do; None where it was.
     """
     try:
-        with _registry(mlflow, model) as registry:
-            registered = registry.register_published(history, trained)
-            registry.tell_decisions(history, registered)
-            registry.point(history, registered)
+        with _opened(mlflow, model, owner()) as mirrored:
+            problems = mirrored.register_published(history)
+            mirrored.tell_decisions(history)
+            problems += mirrored.point(history)
     except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
-        problem = f"MLflow does not mirror the journal: {type(error).__name__}: {error}"
+        problems = [
+            f"MLflow does not mirror the journal: {type(error).__name__}: {error}: look at MLflow at {mlflow.url}, and "
+            f"run `reconcile`"
+        ]
+    for problem in problems:
         log.warning("%s", problem)
-        return problem
-    return None
+    return "; ".join(problems) or None
 
 
-def tag_run(mlflow: Mlflow, *, run: str, decision: str) -> None:
-    """Say in MLflow what became of a run that published nothing; a failure is told and changes nothing."""
+def tag_run(mlflow: Mlflow, *, run: str, decision: str, bucket: Callable[[], Identity]) -> None:
+    """Say in MLflow what became of a run that published nothing; a failure is reported and changes nothing."""
     try:
-        with _registry(mlflow, "") as registry:
-            registry.tag_run(run, "decision", decision)
+        with open_registry(mlflow, "") as registry:
+            _tag_run(registry, bucket(), run, {"decision": decision})
     except Exception as error:  # noqa: BLE001 - likewise
         log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
 
 
-def aliases(mlflow: Mlflow, *, model: str) -> dict[str, int] | None:
-    """The served version behind each alias, for comparison with the journal; None where MLflow does not answer."""
+def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
+    """What MLflow's aliases say, for comparison with the journal; None where MLflow does not answer.
+
+    Without an owner, because its bucket gives no answer, the versions of all buckets count.
+    """
     try:
-        with _registry(mlflow, model) as registry:
-            return registry.aliases()
+        with open_registry(mlflow, model) as registry:
+            aliases = registry.aliases()  # before the versions, so that none of them points to a later one
+            found = registry.versions()
+            ours = {each.number: each.served for each in found if owner is None or owner.owns(each)}
+            versions = {alias: ours.get(number) for alias, number in aliases.items()}
+            pointed = {alias: version for alias, version in versions.items() if version is not None}
+            return MlflowFound(pointed, _collision(found, ours, aliases, mlflow, owner) if owner else "")
     except Exception:  # noqa: BLE001 - likewise
         return None
 
@@ -81,7 +117,7 @@ def aliases(mlflow: Mlflow, *, model: str) -> dict[str, int] | None:
 def wanted_aliases(history: History) -> dict[str, int]:
     """The alias of each role that is taken; MLflow knows a reissued version by the number it was trained for."""
     state = history.state
-    roles = dict(zip(_ALIASES, (state.serving, state.previous, state.candidate), strict=True))
+    roles = dict(zip(ALIASES, (state.serving, state.previous, state.candidate), strict=True))
     return {alias: history.original(version) for alias, version in roles.items() if version is not None}
 
 
@@ -92,127 +128,123 @@ def decision_about(history: History, version: int) -> str:
     return "promoted" if history.of_version(version, Event.PROMOTED) else "published"
 
 
+class _Mirror:
+    """The registered model as one bucket may change it."""
+
+    def __init__(self, mlflow: Mlflow, registry: Registry, owner: Owner) -> None:
+        self._mlflow = mlflow
+        self._registry = registry
+        self._owner = owner
+        self._tags = bucket_tags(owner.bucket)
+        self._found: list[Registered] = []
+        # The registered versions of this bucket by the number they are served under.
+        self._ours: dict[int, Registered] = {}
+
+    def register_published(self, history: History) -> list[str]:
+        """Register every published version once; why not, for each that has a role and could not be."""
+        self._look()
+        problems, needed = [], set(wanted_aliases(history).values())
+        published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
+        missing = {version: self._owner.trained(version) for version in sorted(published - set(self._ours))}
+        new = {version: trained for version, trained in missing.items() if trained is not None}
+        if new:
+            self._registry.create_model()
+        for version, trained in new.items():
+            try:
+                self._register(version, trained, run_key=_run_key(history, version))
+            except RefusedError as error:
+                problem = (
+                    f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
+                    f"model was deleted there, restore it and run `reconcile`; serving does not depend on it"
+                )
+                # An MLflow that was replaced by an empty one knows no earlier run.
+                if version in needed:
+                    problems.append(problem)
+                else:
+                    log.info("%s", problem)
+        if new:
+            self._look()
+        return problems
+
+    def _register(self, version: int, trained: Trained, *, run_key: str) -> None:
+        run_tags = self._registry.run_tags(trained.run)
+        if run_tags is not None and not _owns_run(self._owner.bucket, run_tags):
+            raise RefusedError(f"its run {trained.run} belongs to another bucket (id {run_tags[BUCKET_TAG]})")
+        tags = {"served_version": str(version)}
+        if run_tags is not None:
+            self._registry.tag_run(trained.run, tags | self._tags)
+        self._registry.create_version(version, trained, tags | {"run_key": run_key} | self._tags)
+
+    def tell_decisions(self, history: History) -> None:
+        """Tag each version and its run with what became of it, and with this bucket; only where that has changed."""
+        for version, each in self._ours.items():
+            decision = decision_about(history, version)
+            tags = {"decision": decision} if each.decision != decision else {}
+            tags |= self._tags if not each.bucket else {}
+            if tags:
+                _tag_run(self._registry, self._owner.bucket, each.run, tags)
+                self._registry.tag_version(each.number, tags)
+
+    def point(self, history: History) -> list[str]:
+        """Set the alias of every taken role and remove those of free ones; why not, where another bucket has them."""
+        roles = wanted_aliases(history).items()
+        wanted = {alias: self._ours[version].number for alias, version in roles if version in self._ours}
+        found = self._registry.aliases()
+        if not set(found.values()) <= {each.number for each in self._found}:
+            self._look()  # another verb has registered a version meanwhile
+        ours = {each.number for each in self._found if self._owner.owns(each)}
+        collision = _collision(self._found, ours, found, self._mlflow, self._owner)
+        if collision:
+            return [collision] if wanted else []
+        for alias in ALIASES:
+            if alias in found and alias not in wanted:
+                self._registry.delete_alias(alias)
+            elif alias in wanted and found.get(alias) != wanted[alias]:
+                self._registry.set_alias(alias, wanted[alias])
+        return []
+
+    def _look(self) -> None:
+        """Read all versions. Two verbs that mirror at once may register one twice; all agree on the first of them."""
+        self._found = self._registry.versions()
+        ours = [each for each in reversed(self._found) if self._owner.owns(each)]
+        self._ours = {each.served: each for each in ours if each.served is not None}
+
+
+def _collision(
+    found: Iterable[Registered], ours: Collection[str], aliases: Mapping[str, str], mlflow: Mlflow, owner: Owner
+) -> str:
+    """Which aliases point to versions that are not of this bucket, and what to do; empty where none does."""
+    taken = {alias: number for alias, number in sorted(aliases.items()) if number not in ours}
+    if not taken:
+        return ""
+    owners = {each.owner for each in found if each.number in taken.values()}
+    return (
+        f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'somebody else'}, so "
+        f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
+        f"another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name for one of the two. If the other one is not "
+        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `reconcile`"
+    )
+
+
+def _tag_run(registry: Registry, bucket: Identity, run: str, tags: Mapping[str, str]) -> None:
+    """Tag a run that the records of this bucket name. One that was deleted, or that another bucket claims, stays."""
+    found = registry.run_tags(run)
+    if found is not None and _owns_run(bucket, found):
+        registry.tag_run(run, tags)
+    else:
+        log.info("run %s is not tagged: it was deleted in MLflow, or it belongs to another bucket", run)
+
+
+def _owns_run(bucket: Identity, tags: Mapping[str, str]) -> bool:
+    return tags.get(BUCKET_TAG, "") in ("", bucket.id)
+
+
 def _run_key(history: History, version: int) -> str:
     entry = history.of_version(version, Event.CLAIMED)
     return entry.run_key if entry else ""
 
 
 @contextmanager
-def _registry(mlflow: Mlflow, model: str) -> Iterator["_Registry"]:
-    address = f"{mlflow.url.rstrip('/')}/api/2.0/mlflow/"
-    # Certificates are read from the disk for every client, tens of milliseconds; plain HTTP has no use for them.
-    secure = address.startswith("https:")
-    with httpx.Client(base_url=address, timeout=_SECONDS, transport=mlflow.transport, verify=secure) as client:
-        yield _Registry(client, model)
-
-
-@dataclass(frozen=True)
-class _Registered:
-    """A registered version: MLflow's own number of it, and what it says there."""
-
-    number: str
-    run: str
-    decision: str
-
-
-class _Registry:
-    """The calls of MLflow's REST API that are needed, on one registered model."""
-
-    def __init__(self, client: httpx.Client, model: str) -> None:
-        self._client = client
-        self._model = model
-
-    def register_published(self, history: History, trained: Callable[[int], Trained | None]) -> dict[int, _Registered]:
-        """Register every published version, once: an existing one is found by its tag. All that are registered then."""
-        registered = self._registered()
-        published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
-        missing = {version: trained(version) for version in sorted(published - set(registered))}
-        new = {version: kept for version, kept in missing.items() if kept is not None}
-        if new:
-            self._call("POST", "registered-models/create", {"name": self._model}, accept=("RESOURCE_ALREADY_EXISTS",))
-        for version, kept in new.items():
-            self._register(version, kept, run_key=_run_key(history, version))
-        return self._registered() if new else registered
-
-    def _register(self, version: int, trained: Trained, *, run_key: str) -> None:
-        self.tag_run(trained.run, "served_version", str(version))
-        body = {
-            "name": self._model,
-            "source": f"models:/{trained.model}",
-            "run_id": trained.run,
-            "model_id": trained.model,
-            "tags": [{"key": "served_version", "value": str(version)}, {"key": "run_key", "value": run_key}],
-            "description": f"served as version {version}",
-        }
-        self._call("POST", "model-versions/create", body)
-
-    def tell_decisions(self, history: History, registered: Mapping[int, _Registered]) -> None:
-        """Tag each version and its run with what became of it; only where that has changed."""
-        for version, each in registered.items():
-            decision = decision_about(history, version)
-            if each.decision != decision:
-                self.tag_run(each.run, "decision", decision)
-                tag = {"name": self._model, "version": each.number, "key": "decision", "value": decision}
-                self._call("POST", "model-versions/set-tag", tag)
-
-    def point(self, history: History, registered: Mapping[int, _Registered]) -> None:
-        """Set the alias of every taken role and remove those of free ones; only where that has changed."""
-        roles = wanted_aliases(history).items()
-        wanted = {alias: registered[version].number for alias, version in roles if version in registered}
-        found = self._pointed()
-        for alias in _ALIASES:
-            where = {"name": self._model, "alias": alias}
-            if alias in found and alias not in wanted:
-                self._call("DELETE", "registered-models/alias", where)
-            elif found.get(alias) != wanted.get(alias):
-                self._call("POST", "registered-models/alias", where | {"version": wanted[alias]})
-
-    def aliases(self) -> dict[str, int]:
-        """The served version behind each of our aliases; one that points at nothing of ours is as good as none."""
-        served = {each.number: version for version, each in self._all_registered()}
-        return {alias: served[number] for alias, number in self._pointed().items() if number in served}
-
-    def _pointed(self) -> dict[str, str]:
-        """MLflow's own number behind each of our aliases."""
-        reply = self._call("GET", "registered-models/get", {"name": self._model}, accept=("RESOURCE_DOES_NOT_EXIST",))
-        listed = reply.get("registered_model", {}).get("aliases", [])
-        return {each["alias"]: str(each["version"]) for each in listed if each["alias"] in _ALIASES}
-
-    def tag_run(self, run: str, key: str, value: str) -> None:
-        self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})
-
-    def _registered(self) -> dict[int, _Registered]:
-        """The registered versions by the number they are served under.
-
-        Two verbs that mirror at once may register a version twice; all of them agree on the one that came first.
-        """
-        newest_first = sorted(self._all_registered(), key=lambda found: int(found[1].number), reverse=True)
-        return dict(newest_first)
-
-    def _all_registered(self) -> Iterator[tuple[int, _Registered]]:
-        page: dict[str, Any] = {"filter": f"name='{self._model}'", "max_results": 200}
-        while True:
-            reply = self._call("GET", "model-versions/search", page)
-            for each in reply.get("model_versions", []):
-                tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
-                if "served_version" in tags:
-                    registered = _Registered(each["version"], each.get("run_id", ""), tags.get("decision", ""))
-                    yield int(tags["served_version"]), registered
-            if not reply.get("next_page_token"):
-                return
-            page["page_token"] = reply["next_page_token"]
-
-    def _call(self, method: str, path: str, values: dict[str, Any], accept: tuple[str, ...] = ()) -> dict[str, Any]:
-        """One call; error codes in `accept` are answers, not errors."""
-        if method == "GET":
-            reply = self._client.get(path, params=values)
-        else:
-            reply = self._client.request(method, path, json=values)
-        if reply.is_error and reply.headers.get("content-type", "").startswith("application/json"):
-            content: dict[str, Any] = reply.json()
-            if content.get("error_code") in accept:
-                return {}
-            raise ValueError(f"{path}: {content.get('error_code')}: {content.get('message')}")
-        reply.raise_for_status()
-        answer: dict[str, Any] = reply.json()
-        return answer
+def _opened(mlflow: Mlflow, model: str, owner: Owner) -> Iterator[_Mirror]:
+    with open_registry(mlflow, model) as registry:
+        yield _Mirror(mlflow, registry, owner)

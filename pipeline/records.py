@@ -11,7 +11,8 @@ from pipeline.verdicts.verdict import Verdict
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A training that diverged has NaN among its metrics; as `null`, the default, the record could not be read again.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class Record(_Frozen):
@@ -47,6 +48,21 @@ class SnapshotRecord(Record):
 
     def split(self, name: Literal["train", "validation", "holdout"]) -> list[Example]:
         return [example for example in self.examples if example.split == name]
+
+
+class Epoch(_Frozen):
+    """The metrics of one epoch, and when it ended."""
+
+    at: datetime
+    metrics: dict[str, float]
+
+
+class ExportRecord(Record):
+    """A trained and stored SavedModel that MLflow may not know completely yet: a repeated `train` begins here."""
+
+    model_key: str
+    files: dict[str, FileSum]
+    epochs: tuple[Epoch, ...]
 
 
 class TrainRecord(Record):
@@ -201,6 +217,7 @@ class SpecRecord(Record):
 NAMES: dict[type[Record], str] = {
     SpecRecord: "spec",
     SnapshotRecord: "snapshot",
+    ExportRecord: "export",
     TrainRecord: "train",
     EvaluateRecord: "evaluate",
     ProbeSet: "probes",
@@ -215,4 +232,9 @@ NAMES: dict[type[Record], str] = {
 
 
 # The others are left by the verb they are named after.
-LEFT_BY: dict[type[Record], str] = {SpecRecord: "snapshot", ProbeSet: "evaluate", BaselineRecord: "canary"}
+LEFT_BY: dict[type[Record], str] = {
+    SpecRecord: "snapshot",
+    ExportRecord: "train",
+    ProbeSet: "evaluate",
+    BaselineRecord: "canary",
+}

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from pipeline.clock import SystemClock
 from pipeline.context import Context, make_context, open_ports
-from pipeline.mirror import Mlflow
 from pipeline.records import CanaryRecord
+from pipeline.registry import Mlflow
 from pipeline.release import decisions
 from pipeline.release.going_back import Wish, next_step
 from tests.mlflow_registry import MlflowRegistry

@@ -23,6 +23,7 @@ class MlflowRegistry:
         self.down = False
         self.transport = httpx.MockTransport(self._handle)
         self.runs: dict[str, dict[str, str]] = {}
+        self._deleted: set[str] = set()
         self._effect = effect
         self._models: dict[str, dict[str, str]] = {}
         self._versions: dict[str, list[dict[str, Any]]] = {}
@@ -59,7 +60,14 @@ class MlflowRegistry:
         if values["run_id"] not in self.runs:
             return _no_run(values["run_id"])
         tags = [{"key": key, "value": value} for key, value in self.runs[values["run_id"]].items()]
-        return httpx.Response(200, json={"run": {"data": {"tags": tags}}})
+        stage = "deleted" if values["run_id"] in self._deleted else "active"
+        return httpx.Response(200, json={"run": {"info": {"lifecycle_stage": stage}, "data": {"tags": tags}}})
+
+    def _delete_run(self, values: dict[str, Any]) -> httpx.Response:
+        if values["run_id"] not in self.runs:
+            return _no_run(values["run_id"])
+        self._deleted.add(values["run_id"])
+        return httpx.Response(200, json={})
 
     def _create_logged_model(self, values: dict[str, Any]) -> httpx.Response:
         return httpx.Response(200, json={"model": {"info": {"model_id": f"m-{values['source_run_id']}"}}})
@@ -77,9 +85,17 @@ class MlflowRegistry:
         listed = [{"alias": alias, "version": version} for alias, version in aliases.items()]
         return httpx.Response(200, json={"registered_model": {"name": values["name"], "aliases": listed}})
 
+    def _delete_model(self, values: dict[str, Any]) -> httpx.Response:
+        if values["name"] not in self._models:
+            return _no_model(values["name"])
+        del self._models[values["name"]], self._versions[values["name"]]
+        return httpx.Response(200, json={})
+
     def _create_version(self, values: dict[str, Any]) -> httpx.Response:
         if values["name"] not in self._models:
             return _no_model(values["name"])
+        if values["model_id"].removeprefix("m-") not in self.runs:
+            return _error("INTERNAL_ERROR", f"Logged model with ID '{values['model_id']}' not found.", status=500)
         versions = self._versions[values["name"]]
         made = {"version": str(len(versions) + 1), "run_id": values["run_id"], "tags": list(values["tags"])}
         versions.append(made)
@@ -98,6 +114,8 @@ class MlflowRegistry:
     def _tag_run(self, values: dict[str, Any]) -> httpx.Response:
         if values["run_id"] not in self.runs:
             return _no_run(values["run_id"])
+        if values["run_id"] in self._deleted:
+            return _error("INVALID_PARAMETER_VALUE", f"The run {values['run_id']} must be in the 'active' state.")
         self.runs[values["run_id"]][values["key"]] = values["value"]
         return httpx.Response(200, json={})
 
@@ -118,9 +136,11 @@ _HANDLERS: dict[str, Callable[[MlflowRegistry, dict[str, Any]], httpx.Response]]
     "POST experiments/create": MlflowRegistry._create_experiment,
     "POST runs/create": MlflowRegistry._create_run,
     "GET runs/get": MlflowRegistry._get_run,
+    "POST runs/delete": MlflowRegistry._delete_run,
     "POST logged-models": MlflowRegistry._create_logged_model,
     "POST registered-models/create": MlflowRegistry._create_model,
     "GET registered-models/get": MlflowRegistry._get_model,
+    "DELETE registered-models/delete": MlflowRegistry._delete_model,
     "POST model-versions/create": MlflowRegistry._create_version,
     "GET model-versions/search": MlflowRegistry._search_versions,
     "POST model-versions/set-tag": MlflowRegistry._tag_version,

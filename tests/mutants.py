@@ -228,6 +228,27 @@ MUTANTS = (
         ("tests/safety",),
     ),
     Mutant(
+        "a version of another bucket in MLflow is taken for one's own",
+        "pipeline/mirror.py",
+        "            return version.bucket == self.bucket.id\n",
+        "            return True\n",
+        ("tests/pipeline/test_mirror.py",),
+    ),
+    Mutant(
+        "the aliases of another bucket are moved",
+        "pipeline/mirror.py",
+        "            return [collision] if wanted else []\n",
+        "            pass\n",
+        ("tests/pipeline/test_mirror.py",),
+    ),
+    Mutant(
+        "a repeated train trains again",
+        "pipeline/verbs/train.py",
+        "        if exported is None:\n",
+        "        if True:\n",
+        ("tests/learning/test_tracked.py",),
+    ),
+    Mutant(
         "withdraw runs only where everything went well",
         "dags/retrain.py",
         '            trigger_rule="one_failed",\n',

@@ -4,6 +4,7 @@ Everything a client or a server must know about the model travels inside: decodi
 signature, the labels as an asset, and warm-up requests, which a server runs before it calls the version available.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from serving.wire import to_proto
 CLASS_INDEX = "class_index"
 SIGNATURE = "serving_default"
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
+# Control characters, and what else some programs take for the end of a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def export(
@@ -87,9 +90,15 @@ def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple
 
 
 def _labels_file(folder: Path, labels: Sequence[str]) -> str:
+    """One line per class, in the order of the classes: what would end a line is written as an escape sequence."""
     path = folder / "labels.txt"
-    path.write_text("\n".join(labels) + "\n", encoding="utf-8")
+    lines = "".join(_CONTROL.sub(_escaped, label) + "\n" for label in labels)
+    path.write_text(lines, encoding="utf-8")
     return str(path)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return character[0].encode("unicode_escape").decode()
 
 
 def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -109,12 +110,26 @@ def _source(images: str) -> Iterator[Found]:
 def _folder(folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
-    for path in sorted(folder.glob("*/*")):
+    paths = sorted(folder.glob("*/*"))
+    for label in sorted({path.parent for path in paths}):
+        _require_text(label)
+    for path in paths:
         if path.name.startswith("."):
             continue  # what file managers leave behind
         if path.suffix.lower() not in SUFFIXES:
             raise BadInputError(f"{path} is not one of {', '.join(SUFFIXES)}; convert it or take it away")
         yield path.parent.name, path.suffix.lower(), path.read_bytes()
+
+
+def _require_text(folder: Path) -> None:
+    """On Linux the name of a folder may be any bytes; a label is text."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        raise BadInputError(
+            f"data.images: the name of the folder {os.fsencode(folder.name)!r} in {folder.parent} is not UTF-8, so it "
+            f"cannot be a label; rename the folder"
+        ) from error
 
 
 def _digits() -> Iterator[Found]:

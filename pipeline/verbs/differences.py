@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline import layout
-from pipeline.mirror import wanted_aliases
+from pipeline.mirror import MlflowFound, wanted_aliases
 from pipeline.release import abandoned, config, going_back
 from pipeline.release.abandoned import Deadline
 from pipeline.release.foreign import not_of_this_fleet
@@ -124,14 +124,16 @@ def of_replica(replica: ReplicaFound, state: State, placement: Placement) -> lis
     return told
 
 
-def of_mlflow(found: Mapping[str, int] | None, history: History) -> list[str]:
+def of_mlflow(found: MlflowFound | None, history: History) -> list[str]:
     wanted = wanted_aliases(history)
     if found is None:
         return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
-    if found != wanted:
+    if found.collision and wanted:
+        return [found.collision]
+    if found.aliases != wanted:
         return [
-            f"MLflow's aliases say {roles(found)}, the journal {roles(wanted)}; serving asks only the journal: run "
-            f"`reconcile`"
+            f"MLflow's aliases say {roles(found.aliases)}, the journal {roles(wanted)}; serving asks only the journal: "
+            f"run `reconcile`"
         ]
     return []
 

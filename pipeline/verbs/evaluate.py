@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pipeline import layout, tracking
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
+from pipeline.identity import make_identity
 from pipeline.learning import scoring
 from pipeline.learning.images import read_images
 from pipeline.records import (
@@ -39,7 +40,7 @@ def evaluate(context: Context) -> EvaluateRecord:
     """Run exported SavedModels, candidate and serving alike, on encoded images.
 
     Raises:
-        CouldNotTellError: MLflow does not answer, or the version that serves cannot be measured.
+        CouldNotTellError: MLflow failed, or the version that serves cannot be measured. The trained model is not lost.
         FailedError: an image is not what the snapshot saw, or the export is not safe to serve: it would touch more
             than its inputs, has weights that are no numbers, breaks its clients, or is newer than the servers.
     """
@@ -67,10 +68,26 @@ def evaluate(context: Context) -> EvaluateRecord:
     baseline = _baseline(context, serving, images, data_digest=data.digest)
     evaluation = Evaluation(candidate=candidate, serving_version=serving, serving=baseline)
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
-    with tracking.tracked_run(context.settings.mlflow_url, spec):
-        tracking.log_evaluation(evaluation, truth, predictions.labels, model_id=trained.mlflow_model)
+    _log(context, trained, evaluation, truth=truth, given=predictions.labels, labels=data.labels)
     _tell(evaluation)
     return EvaluateRecord(evaluation=evaluation)
+
+
+def _log(
+    context: Context,
+    trained: TrainRecord,
+    evaluation: Evaluation,
+    *,
+    truth: Sequence[str],
+    given: Sequence[str],
+    labels: Sequence[str],
+) -> None:
+    spec = context.records.need(SpecRecord).spec
+    bucket = make_identity(context.bucket)
+    kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
+    url, run_id = context.settings.mlflow_url, trained.mlflow_run
+    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id) as run:
+        run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 
 def _require_safe(context: Context, folder: Path, *, labels: Sequence[str]) -> None:

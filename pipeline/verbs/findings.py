@@ -10,7 +10,8 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import DamagedError, MissingError, StorageError
-from pipeline.mirror import aliases
+from pipeline.identity import find_identity
+from pipeline.mirror import MlflowFound, look_at
 from pipeline.release.abandoned import Deadline
 from pipeline.release.foreign import OtherModels
 from pipeline.release.journal import History
@@ -61,19 +62,20 @@ class Found:
     bucket_problem: str
     replicas: tuple[ReplicaFound, ...]
     expected: int
-    mlflow: Mapping[str, int] | None
+    mlflow: MlflowFound | None
     deadline: Deadline
 
 
 def look(context: Context) -> Found:
     """Ask everybody; whoever does not answer is a finding as well."""
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, problem, others = None, "", context.rollout.others
+    bucket, owner, problem, others = None, None, "", context.rollout.others
     try:
         bucket = _look_into_bucket(context)
+        owner = context.owner(find_identity(context.bucket), bucket.history)
         _ = others.names  # asked for once, before every thread does
     except StorageError as error:
-        bucket, problem = None, str(error)
+        bucket, owner, problem = None, None, str(error)
         others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
     addresses = context.rollout.fleet.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
@@ -85,7 +87,7 @@ def look(context: Context) -> Found:
         bucket_problem=problem,
         replicas=replicas,
         expected=context.rollout.fleet.expected,
-        mlflow=aliases(context.mlflow, model=context.model),
+        mlflow=look_at(context.mlflow, model=context.model, owner=owner),
         deadline=Deadline(context.clock.now(), context.settings.abandoned_seconds),
     )
 

@@ -8,7 +8,7 @@ was approved is for `publish` of its own run to say, and an unused number does n
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,8 @@ from typing import Any
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
-from pipeline.mirror import aliases, wanted_aliases
+from pipeline.identity import find_identity
+from pipeline.mirror import look_at, wanted_aliases
 from pipeline.records import CanaryRecord
 from pipeline.release import abandoned
 from pipeline.release.abandoned import Deadline
@@ -183,17 +184,22 @@ def _confirm(context: Context, move: Entry) -> None:
 def _mirror(context: Context, mending: Mending) -> None:
     """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
     history = context.rollout.settle()
-    before, wanted = aliases(context.mlflow, model=context.model), wanted_aliases(history)
+    before, wanted = _aliases(context, history), wanted_aliases(history)
     problem = context.mirror(history)
-    now = aliases(context.mlflow, model=context.model)
+    now = _aliases(context, history)
     if problem:
-        mending.problems.append(f"{problem}: look at MLflow at {context.mlflow.url}, and reconcile again")
+        mending.problems.append(problem)
     elif now != wanted:
         mending.problems.append(
             f"MLflow's aliases say {roles(now or {})}, the journal {roles(wanted)}: look at its log"
         )
     elif before != now:
         mending.mended.append(f"MLflow's aliases say {roles(now or {})} now")
+
+
+def _aliases(context: Context, history: History) -> Mapping[str, int] | None:
+    found = look_at(context.mlflow, model=context.model, owner=context.owner(find_identity(context.bucket), history))
+    return found.aliases if found else None
 
 
 def _deadline(context: Context) -> Deadline:

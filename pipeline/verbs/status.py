@@ -1,6 +1,5 @@
 """Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.context import Context
+from pipeline.mirror import MlflowFound
 from pipeline.release import config
 from pipeline.release.holds import Hold, how_to_lift, in_force
 from pipeline.release.placement import Placement
@@ -52,7 +52,7 @@ class Status:
             "entry": self.entry,
             "config_entry": self.config_entry,
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
-            "mlflow": self.found.mlflow,
+            "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
             "differences": self.differences,
         }
 
@@ -109,5 +109,5 @@ def _agrees(replica: ReplicaFound, state: State | None, placement: Placement) ->
     return "no" if replica.others or of_replica(replica, state, placement) else "yes"
 
 
-def _told(aliases: Mapping[str, int] | None) -> str:
-    return "no answer" if aliases is None else roles(aliases)
+def _told(mlflow: MlflowFound | None) -> str:
+    return "no answer" if mlflow is None else roles(mlflow.aliases)

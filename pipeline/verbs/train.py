@@ -3,13 +3,15 @@
 import hashlib
 import logging
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import layout, tracking
 from pipeline.context import Context
+from pipeline.identity import make_identity
 from pipeline.learning import export, network
 from pipeline.learning.images import read_images
-from pipeline.records import Example, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.records import Epoch, Example, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
 from pipeline.verbs.snapshot import decline_if_held
@@ -22,10 +24,13 @@ _WARMUP_IMAGES = 8
 def train(context: Context) -> TrainRecord:
     """Train, export, and store the SavedModel under its digest in this run.
 
+    MLflow may fail while a network is trained: the training goes on. If it fails at the end, the model is stored and
+    recorded, and a repeated `train` only tells MLflow of it.
+
     Raises:
         DeclinedError: promotions are held, and no person has asked for this run.
         BadInputError: a replica serves another model; nothing was trained for a fleet that cannot take it.
-        CouldNotTellError: MLflow does not answer; nothing was trained.
+        CouldNotTellError: MLflow failed before the training, and nothing was trained; or after it, and nothing is lost.
         FailedError: an image is not what the snapshot saw.
     """
     spec = context.records.need(SpecRecord).spec
@@ -33,32 +38,41 @@ def train(context: Context) -> TrainRecord:
     decline_if_held(context)
     context.rollout.require_own_fleet()
     seed = _seed(spec)
-    with tracking.tracked_run(context.settings.mlflow_url, spec) as run, tempfile.TemporaryDirectory() as scratch:
-        images = layout.images(context.model)
-        tracking.log_training_input(spec, data, seed=seed, source=context.bucket.uri(images))
-        folder = Path(scratch) / "model"
-        metrics = _train_and_export(context, spec, data, seed=seed, folder=folder)
-        key, files = _store(context, folder)
-        digest = folder_digest(files)
-        model_id = tracking.log_model(spec.model.name, run=run, digest=digest, address=context.bucket.uri(key))
+    bucket = make_identity(context.bucket)
+    exported = context.records.find(ExportRecord)
+    kept = _kept(exported) if exported else "Nothing was trained yet."
+    with tracking.tracked_run(context.settings.mlflow_url, spec, bucket=bucket, kept=kept) as run:
+        run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
+        if exported is None:
+            exported = context.records.finish(_train_and_store(context, spec, data, seed=seed, run=run))
+        run.kept = _kept(exported)
+        run.log_epochs(exported.epochs)
+        digest, key = folder_digest(exported.files), exported.model_key
+        model_id = run.log_model(spec.model.name, digest=digest, address=context.bucket.uri(key))
     return TrainRecord(
-        model_key=key, files=files, model_digest=digest, mlflow_run=run, mlflow_model=model_id, metrics=metrics
+        model_key=key,
+        files=exported.files,
+        model_digest=digest,
+        mlflow_run=run.id,
+        mlflow_model=model_id,
+        metrics=exported.epochs[-1].metrics if exported.epochs else {},
     )
 
 
-def _train_and_export(
-    context: Context, spec: RunSpec, data: SnapshotRecord, *, seed: int, folder: Path
-) -> dict[str, float]:
-    """The metrics of the last epoch."""
-    import mlflow
+def _kept(exported: ExportRecord) -> str:
+    return f"The trained model is stored in {exported.model_key}, and a repeated task does not train again."
 
-    last: dict[str, float] = {}
 
-    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
-        last.update(metrics)
-        mlflow.log_metrics(metrics, step=epoch)
-        told = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        log.info("epoch %d of %d: %s", epoch, spec.model.training.epochs, told)
+def _train_and_store(
+    context: Context, spec: RunSpec, data: SnapshotRecord, *, seed: int, run: tracking.TrackedRun
+) -> ExportRecord:
+    epochs: list[Epoch] = []
+
+    def on_epoch(number: int, metrics: dict[str, float]) -> None:
+        epochs.append(Epoch(at=datetime.now(UTC), metrics=metrics))
+        described = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        log.info("epoch %d of %d: %s", number, spec.model.training.epochs, described)
+        run.show_epoch(number, epochs[-1])
 
     training = _load(context, data, data.split("train"))
     model = network.train(
@@ -70,15 +84,18 @@ def _train_and_export(
         validation_images=_load(context, data, data.split("validation")),
         on_epoch=on_epoch,
     )
-    export.export(
-        model,
-        folder,
-        name=spec.model.name,
-        image=spec.model.image,
-        labels=data.labels,
-        warmup=[content for content, _ in training[:_WARMUP_IMAGES]],
-    )
-    return last
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        export.export(
+            model,
+            folder,
+            name=spec.model.name,
+            image=spec.model.image,
+            labels=data.labels,
+            warmup=[content for content, _ in training[:_WARMUP_IMAGES]],
+        )
+        key, files = _store(context, folder)
+    return ExportRecord(model_key=key, files=files, epochs=tuple(epochs))
 
 
 def _load(context: Context, data: SnapshotRecord, examples: list[Example]) -> network.Images:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -134,3 +135,22 @@ def test_the_builtin_digits_are_real_image_files(bucket: LocalBucket) -> None:
     assert tuple("0123456789") == data.labels
     with Image.open(io.BytesIO(read_images(bucket, "digits", [example])[0])) as image:
         assert ("PNG", (8, 8)) == (image.format, image.size)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_stored(
+    bucket: LocalBucket, folder: Path, tmp_path: Path
+) -> None:
+    strange = Path(os.fsdecode(os.fsencode(folder) + b"/\xff"))
+    strange.mkdir()
+    (strange / "1.png").write_bytes(png(99))
+
+    with pytest.raises(BadInputError, match=r"the name of the folder b'\\xff' in .* is not UTF-8"):
+        import_images(bucket, spec(folder))
+    assert [] == list((tmp_path / "bucket").iterdir())
+
+
+@pytest.mark.parametrize("label", ["Pepper,_bell", "cat's", "$x", "e\u0301", "😀", ".hidden", "new\nline", "x" * 255])
+def test_any_other_folder_is_a_label(bucket: LocalBucket, folder: Path, label: str) -> None:
+    (folder / "cat").rename(folder / label)
+
+    assert tuple(sorted(["dog", label])) == import_images(bucket, spec(folder)).labels

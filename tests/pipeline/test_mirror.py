@@ -1,11 +1,7 @@
 """MLflow follows the journal: a real server, as `make up` starts it, and the one in memory that other tests use."""
 
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +10,20 @@ import httpx
 import pytest
 
 from pipeline import layout
-from pipeline.context import make_context, open_ports
-from pipeline.mirror import Mlflow, Trained, aliases, decision_about, mirror, tag_run
+from pipeline.context import Context, make_context, open_ports
+from pipeline.identity import Identity, find_identity
+from pipeline.mirror import Owner, decision_about, look_at, mirror, tag_run
+from pipeline.registry import Mlflow, Trained
 from pipeline.release import decisions
 from pipeline.release.journal import History
 from pipeline.verbs.reconcile import Mending, reconcile
+from pipeline.verbs.status import status
 from tests.mlflow_registry import MlflowRegistry
+from tests.mlflow_server import url
 from tests.pipeline.test_journal import Releases
-from tests.ports import free_port
 from tests.releases import MODEL, NO_MLFLOW, World
+
+__all__ = ["url"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Server:
     def get(self, path: str, **values: Any) -> Any:
         return self._answer("GET", path, params=values)
 
+    def delete(self, path: str, **values: Any) -> Any:
+        return self._answer("DELETE", path, json=values)
+
+    def forget(self, name: str) -> None:
+        """Delete a registered model that other tests have left in this MLflow."""
+        if self.versions(name):
+            self.delete("registered-models/delete", name=name)
+
     def _answer(self, method: str, path: str, **content: Any) -> Any:
         with httpx.Client(transport=self.mlflow.transport, timeout=10) as client:
             reply = client.request(method, f"{self.mlflow.url}/api/2.0/mlflow/{path}", **content)
@@ -50,6 +59,23 @@ class Server:
         model = self.call("logged-models", experiment_id=experiment, name="digits", source_run_id=run)
         return Trained(run, model["model"]["info"]["model_id"])
 
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        """All versions of a registered model, in the order in which they were registered."""
+        found = self.get("model-versions/search", filter=f"name='{name}'").get("model_versions", [])
+        return sorted(found, key=lambda each: int(each["version"]))
+
+    def everything(self, name: str, runs: list[str]) -> dict[str, Any]:
+        """What must stay as it is where another bucket is at work: tags of runs, tags of versions, and aliases."""
+        model = self.get("registered-models/get", name=name)["registered_model"]
+        versions = {
+            each["run_id"]: sorted((t["key"], t["value"]) for t in each["tags"]) for each in self.versions(name)
+        }
+        return {
+            "runs": {run: self.tags(run) for run in runs},
+            "versions": {run: versions[run] for run in runs},
+            "aliases": sorted((each["alias"], str(each["version"])) for each in model["aliases"]),
+        }
+
     def tags(self, run: str) -> dict[str, str]:
         found = self.get("runs/get", run_id=run)["run"]["data"]["tags"]
         return {tag["key"]: tag["value"] for tag in found}
@@ -62,44 +88,27 @@ def server(request: pytest.FixtureRequest) -> Server:
     return Server(Mlflow(request.getfixturevalue("url")))
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("mlflow")
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*command, *stores], env=os.environ | quiet, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, server, folder / "log")
-        yield address
-    finally:
-        server.terminate()
-        server.wait(30)
+BUCKET = Identity("0123456789abcdef", "/data/bucket")
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        try:
-            httpx.get(f"{address}/health", timeout=2).raise_for_status()
-        except httpx.HTTPError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
-        else:
-            return
+def unknown() -> Owner:
+    """A bucket that has no record of any version."""
+    nothing: dict[int, Trained] = {}
+    return Owner(BUCKET, nothing.get)
 
 
-def unknown(version: int) -> None:
-    """MLflow keeps nothing of any version."""
+def aliases(mlflow: Mlflow, *, model: str) -> Mapping[str, int] | None:
+    found = look_at(mlflow, model=model, owner=unknown())
+    return found.aliases if found else None
 
 
-def follow(server: Server, name: str, history: History, new: dict[int, Trained]) -> dict[str, int] | None:
-    assert mirror(server.mlflow, model=name, history=history, trained=new.get) is None
-    return aliases(server.mlflow, model=name)
+def follow(
+    server: Server, name: str, history: History, new: dict[int, Trained], bucket: Identity = BUCKET
+) -> Mapping[str, int] | None:
+    owner = Owner(bucket, new.get)
+    assert mirror(server.mlflow, model=name, history=history, owner=lambda: owner) is None
+    found = look_at(server.mlflow, model=name, owner=owner)
+    return found.aliases if found else None
 
 
 def test_aliases_and_decisions_follow_a_release_and_a_roll_back(server: Server, tmp_path: Path) -> None:
@@ -139,7 +148,8 @@ def test_two_concurrent_registrations_agree_on_the_first(server: Server, tmp_pat
         follow(server, name, releases.history(), {version: model})
         return model
 
-    assert mirror(server.mlflow, model=name, history=releases.history(), trained=while_another_does) is None
+    owner = Owner(BUCKET, while_another_does)
+    assert mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner) is None
 
     assert 2 == len(server.get("model-versions/search", filter=f"name='{name}'")["model_versions"])
     (alias,) = server.get("registered-models/get", name=name)["registered_model"]["aliases"]
@@ -163,7 +173,7 @@ def test_an_answer_of_another_kind_changes_nothing(url: str, tmp_path: Path) -> 
     releases.release("retrain-1")
 
     for strange in (f"{url}/static-files", "http://[::1", "nonsense"):
-        assert mirror(Mlflow(strange), model="m", history=releases.history(), trained=unknown) is not None
+        assert mirror(Mlflow(strange), model="m", history=releases.history(), owner=unknown) is not None
 
 
 def test_an_alias_moved_by_hand_is_put_back(server: Server, tmp_path: Path) -> None:
@@ -179,9 +189,163 @@ def test_an_alias_moved_by_hand_is_put_back(server: Server, tmp_path: Path) -> N
     assert {"production": 2, "previous": 1} == follow(server, name, releases.history(), {})
 
 
+OTHER = Identity("fedcba9876543210", "gs://others/bucket")
+
+
+def try_to_follow(server: Server, name: str, history: History, new: dict[int, Trained], bucket: Identity) -> str:
+    """Mirror where that is not expected to go well; what the person is told."""
+    owner = Owner(bucket, new.get)
+    problem = mirror(server.mlflow, model=name, history=history, owner=lambda: owner)
+    found = look_at(server.mlflow, model=name, owner=owner)
+    assert found is not None
+    assert (found.collision or None) == problem
+    return found.collision
+
+
+def test_two_buckets_with_one_model_and_the_same_run_keys_leave_each_other_alone(
+    server: Server, tmp_path: Path
+) -> None:
+    name = "shared"
+    ours, theirs = Releases(tmp_path / "ours"), Releases(tmp_path / "theirs")
+    models = {version: server.trained(f"ours_{version}") for version in (1, 2)}
+    others = {version: server.trained(f"theirs_{version}") for version in (1, 2)}
+    for releases in (ours, theirs):
+        releases.release("retrain-1")
+        releases.release("retrain-2")
+    follow(server, name, ours.history(), models)
+    before = server.everything(name, [each.run for each in models.values()])
+
+    told = try_to_follow(server, name, theirs.history(), others, OTHER)
+    try_to_follow(server, name, theirs.roll_back(1, "rollback-3"), others, OTHER)
+
+    assert before == server.everything(name, [each.run for each in models.values()])
+    assert "MLflow's aliases previous, production point to versions of the bucket /data/bucket" in told
+    assert f"this bucket ({OTHER})" in told
+    assert "another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name" in told
+    assert {"withdrawn", "promoted"} == {server.tags(each.run)["decision"] for each in others.values()}
+    assert OTHER.id == server.tags(others[1].run)["understudy.bucket"]
+
+    theirs_now = {run.run: server.tags(run.run) for run in others.values()}
+    assert {"production": 1} == follow(server, name, ours.roll_back(1, "rollback-3"), models)
+    assert theirs_now == {run.run: server.tags(run.run) for run in others.values()}
+
+
+def test_aliases_that_a_person_has_freed_are_taken_by_the_bucket_that_is_left(server: Server, tmp_path: Path) -> None:
+    name, releases = "freed", Releases(tmp_path)
+    releases.release("retrain-1")
+    follow(server, name, releases.history(), {1: server.trained("freed_gone")}, OTHER)
+    models = {1: server.trained("freed_left")}
+    assert "delete these aliases in MLflow" in try_to_follow(server, name, releases.history(), models, BUCKET)
+
+    server.delete("registered-models/alias", name=name, alias="production")
+
+    assert {"production": 1} == follow(server, name, releases.history(), models)
+
+
+def test_an_alias_of_a_version_that_nobody_of_us_registered_is_left_alone(server: Server, tmp_path: Path) -> None:
+    name, releases = "by_others", Releases(tmp_path)
+    model = server.trained("by_others")
+    server.call("registered-models/create", name=name)
+    source = {"source": f"models:/{model.model}", "run_id": model.run, "model_id": model.model}
+    server.call("model-versions/create", name=name, tags=[], **source)
+    server.call("registered-models/alias", name=name, alias="production", version="1")
+    releases.release("retrain-1")
+
+    told = try_to_follow(server, name, releases.history(), {1: server.trained("by_us")}, BUCKET)
+
+    assert "production point to versions of somebody else" in told
+    (alias,) = server.get("registered-models/get", name=name)["registered_model"]["aliases"]
+    assert ("production", "1") == (alias["alias"], str(alias["version"]))
+
+
+def registered_by_an_earlier_release(server: Server, name: str, model: Trained) -> None:
+    """Version 1, as it was registered before buckets had an identity."""
+    server.call("registered-models/create", name=name)
+    tags = [{"key": "served_version", "value": "1"}, {"key": "run_key", "value": "retrain-1"}]
+    source = {"source": f"models:/{model.model}", "run_id": model.run, "model_id": model.model}
+    server.call("model-versions/create", name=name, tags=tags, **source)
+    server.call("registered-models/alias", name=name, alias="production", version="1")
+
+
+def test_a_version_of_an_earlier_release_is_ours_if_our_records_name_its_run(server: Server, tmp_path: Path) -> None:
+    name, releases = "earlier", Releases(tmp_path)
+    model = server.trained("earlier")
+    registered_by_an_earlier_release(server, name, model)
+    releases.release("retrain-1")
+
+    assert {"production": 1} == follow(server, name, releases.history(), {1: model})
+    (version,) = server.versions(name)
+    assert {"key": "understudy.bucket", "value": BUCKET.id} in version["tags"]
+    assert BUCKET.address == server.tags(model.run)["understudy.bucket_address"]
+
+
+def test_a_version_of_an_earlier_release_with_the_run_of_others_is_theirs(server: Server, tmp_path: Path) -> None:
+    """The same number and the same run key say nothing: buckets with the same schedule share them."""
+    name, releases = "earlier_of_others", Releases(tmp_path)
+    theirs = server.trained("earlier_of_others")
+    registered_by_an_earlier_release(server, name, theirs)
+    before = server.everything(name, [theirs.run])
+    releases.release("retrain-1")
+
+    told = try_to_follow(server, name, releases.history(), {1: server.trained("earlier_ours")}, BUCKET)
+
+    assert "production point to versions of a bucket of an earlier release" in told
+    assert before == server.everything(name, [theirs.run])
+
+
+def test_a_run_that_another_bucket_claims_is_neither_tagged_nor_registered(server: Server, tmp_path: Path) -> None:
+    """Two buckets of an earlier release trained into one run, and the records of both name it."""
+    name, releases = "one_run", Releases(tmp_path)
+    model = server.trained("one_run")
+    releases.release("retrain-1")
+    follow(server, name, releases.history(), {1: model}, OTHER)
+    before = server.everything(name, [model.run])
+
+    owner = Owner(BUCKET, {1: model}.get)
+    told = mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner) or ""
+    tag_run(server.mlflow, run=model.run, decision="declined by the gate", bucket=lambda: BUCKET)
+
+    assert f"does not register v1: its run {model.run} belongs to another bucket (id {OTHER.id})" in told
+    assert before == server.everything(name, [model.run])
+
+
+def test_a_run_that_a_person_has_deleted_stops_nothing(server: Server, tmp_path: Path) -> None:
+    name, releases = "deleted", Releases(tmp_path)
+    models = {version: server.trained(f"deleted_{version}") for version in (1, 2)}
+    releases.release("retrain-1")
+    follow(server, name, releases.history(), models)
+    for each in models.values():
+        server.call("runs/delete", run_id=each.run)
+    releases.release("retrain-2")
+
+    assert {"production": 2, "previous": 1} == follow(server, name, releases.history(), models)
+    assert {"production": 1} == follow(server, name, releases.roll_back(1, "rollback-3"), models)
+
+
+def test_a_model_that_mlflow_has_lost_is_reported_as_long_as_its_version_has_a_role(
+    server: Server, tmp_path: Path
+) -> None:
+    """An MLflow that was replaced by an empty one must not keep newer versions from being registered."""
+    name, releases = "lost", Releases(tmp_path)
+    models = {1: Trained("0" * 32, f"m-{'0' * 32}")} | {
+        version: server.trained(f"lost_{version}") for version in (2, 3)
+    }
+    owner = Owner(BUCKET, models.get)
+
+    def told() -> str | None:
+        return mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner)
+
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    assert "does not register v1: " in (told() or "")
+    releases.release("retrain-3")
+
+    assert {"production": 3, "previous": 2} == follow(server, name, releases.history(), models)
+
+
 def test_a_run_that_published_nothing_is_told_its_fate(server: Server) -> None:
     run = server.trained("refused").run
-    tag_run(server.mlflow, run=run, decision="declined by the gate")
+    tag_run(server.mlflow, run=run, decision="declined by the gate", bucket=lambda: BUCKET)
 
     assert "declined by the gate" == server.tags(run)["decision"]
 
@@ -191,9 +355,9 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
     releases = Releases(tmp_path)
     releases.release("retrain-1")
 
-    assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), trained=unknown) or "")
+    assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), owner=unknown) or "")
     assert aliases(Mlflow(NO_MLFLOW), model="m") is None
-    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate")
+    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate", bucket=lambda: BUCKET)
     assert "MLflow does not know of the decision" in caplog.text
 
 
@@ -217,25 +381,57 @@ def release_unseen(world: World, server: Server, run_key: str) -> None:
         world.run(verb, run_key)
 
 
-def reconciled(world: World, server: Server, run_key: str) -> Mending:
+def connected(world: World, server: Server, run_key: str) -> Context:
+    """A context that reaches MLflow."""
     settings = world.context(run_key).settings
     ports = replace(open_ports(settings), mlflow=server.mlflow)
-    found = reconcile(make_context(settings, model=MODEL, run_key=run_key, ports=ports))
+    return make_context(settings, model=MODEL, run_key=run_key, ports=ports)
+
+
+def reconciled(world: World, server: Server, run_key: str) -> Mending:
+    found = reconcile(connected(world, server, run_key))
     found.require_complete()
     return found
 
 
+def seen(world: World, server: Server) -> Mapping[str, int]:
+    context = connected(world, server, "look-0")
+    owner = context.owner(find_identity(context.bucket), context.journal.read())
+    found = look_at(server.mlflow, model=MODEL, owner=owner)
+    assert found is not None
+    return found.aliases
+
+
 def test_reconcile_makes_releases_appear_that_were_made_while_mlflow_was_down(server: Server, world: World) -> None:
     """F7: and an alias that was moved by hand goes back (F41); then there is nothing to mend."""
+    server.forget(MODEL)
     release_unseen(world, server, "retrain-1")
     release_unseen(world, server, "retrain-2")
-    assert {} == aliases(server.mlflow, model=MODEL)
+    assert {} == seen(world, server)
     reconciled(world, server, "reconcile-3")
-    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 2, "previous": 1} == seen(world, server)
 
     server.call("registered-models/alias", name=MODEL, alias="production", version="1")
-    assert {"production": 1, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 1, "previous": 1} == seen(world, server)
     (line,) = reconciled(world, server, "reconcile-4").mended
     assert line.startswith("MLflow's aliases say ")
-    assert {"production": 2, "previous": 1} == aliases(server.mlflow, model=MODEL)
+    assert {"production": 2, "previous": 1} == seen(world, server)
     assert Mending() == reconciled(world, server, "reconcile-5")
+
+
+def test_reconcile_and_status_report_the_aliases_of_another_bucket(server: Server, world: World) -> None:
+    """Serving goes on; only a person can end it, so `reconcile` says that it could not mend everything."""
+    releases = Releases(world.folder / "theirs")
+    releases.release("retrain-1")
+    theirs = server.trained("reported_theirs")
+    server.forget(MODEL)
+    follow(server, MODEL, releases.history(), {1: theirs}, OTHER)
+    before = server.everything(MODEL, [theirs.run])
+    release_unseen(world, server, "retrain-9")
+
+    found = reconcile(connected(world, server, "reconcile-2"))
+
+    (problem,) = found.problems
+    assert problem.startswith(f"MLflow's aliases production point to versions of the bucket {OTHER.address}")
+    assert [problem] == status(connected(world, server, "status-0")).differences
+    assert before == server.everything(MODEL, [theirs.run])

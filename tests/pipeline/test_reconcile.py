@@ -358,7 +358,7 @@ def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_t
     assert 75 == done.returncode
     assert ("reconcile", "could not tell") == (line(done)["verb"], line(done)["outcome"])
     assert re.match(
-        r"MLflow does not mirror the journal: \S+: .*: look at MLflow at http://\S+, and reconcile again",
+        r"MLflow does not mirror the journal: \S+: .*: look at MLflow at http://\S+, and run `reconcile`",
         str(line(done)["reason"]),
     )
     assert "v2 withdrawn: it is bad" in json.dumps(line(done)["mended"])

@@ -12,8 +12,8 @@ import pytest
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
 from pipeline.errors import BadInputError, FailedError, StorageError
-from pipeline.mirror import Mlflow
 from pipeline.records import GateRecord
+from pipeline.registry import Mlflow
 from pipeline.release import decisions
 from pipeline.release.going_back import next_step
 from pipeline.release.journal import Event, History

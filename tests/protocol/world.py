@@ -14,7 +14,6 @@ from enum import StrEnum
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
 from pipeline.errors import StorageError, UnderstudyError
-from pipeline.mirror import Mlflow
 from pipeline.records import (
     GateRecord,
     GoldenAnswer,
@@ -26,6 +25,7 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
+from pipeline.registry import Mlflow
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.settings import RolloutName, Settings

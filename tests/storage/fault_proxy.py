@@ -158,7 +158,8 @@ class FaultProxy:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _meet  # noqa: N815 - the names that the base class calls
+            # The names that the base class calls.
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _meet  # noqa: N815
 
             def handle_one_request(self) -> None:
                 try:
