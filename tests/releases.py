@@ -139,6 +139,7 @@ class World:
         context.bucket.upload(exported, key)
         files = sums_of(exported)
         golden = [Classifier().answer(image) for image in IMAGES]
+        serving = self.history().state.serving
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
         run = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
         records: list[Record] = [
@@ -152,7 +153,7 @@ class World:
                 mlflow_model="",
                 metrics={},
             ),
-            GateRecord(verdict=passed, serving_version=self.history().state.serving),
+            GateRecord(verdict=passed, serving_version=serving, serving_labels=LABELS if serving is not None else None),
             ProbeSet(
                 golden=tuple(
                     GoldenAnswer(image=_encoded(image), label=label.decode(), probabilities=tuple(probabilities))

@@ -32,8 +32,8 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
     """Bring every image of the model into the bucket, once per content, and list them.
 
     Raises:
-        BadInputError: the source does not exist, holds fewer than two labels, shows one image under two labels, or
-            leaves a split of a label empty.
+        BadInputError: the source does not exist, holds fewer than two labels or a label of two lines, shows one image
+            under two labels, or leaves a split of a label empty.
     """
     known: dict[str, Example] = {}
     present = set(bucket.names(layout.images(spec.name)))
@@ -109,12 +109,24 @@ def _source(images: str) -> Iterator[Found]:
 def _folder(folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
+    _require_one_line(folder)
+    empty = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
     for path in sorted(folder.glob("*/*")):
         if path.name.startswith("."):
             continue  # what file managers leave behind
+        empty.discard(path.parent.name)
         if path.suffix.lower() not in SUFFIXES:
             raise BadInputError(f"{path} is not one of {', '.join(SUFFIXES)}; convert it or take it away")
         yield path.parent.name, path.suffix.lower(), path.read_bytes()
+    for name in sorted(empty):
+        log.warning("%s/%s holds no image, so nothing is learned about the label %r", folder, name, name)
+
+
+def _require_one_line(folder: Path) -> None:
+    """The model lists its labels in a file, one a line."""
+    for path in folder.iterdir():
+        if len(path.name.splitlines()) > 1:
+            raise BadInputError(f"the name of the folder {str(path)!r} has more than one line; rename it")
 
 
 def _digits() -> Iterator[Found]:

@@ -27,6 +27,8 @@ from pipeline.records import (
 from pipeline.safety import scan
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, folder_digest
+from pipeline.verbs.served_labels import served_labels
+from serving.canary import index_problems
 from serving.model_server.status import StatusError
 from serving.model_server.storage import local_copy
 
@@ -41,7 +43,8 @@ def evaluate(context: Context) -> EvaluateRecord:
     Raises:
         CouldNotTellError: MLflow does not answer, or the version that serves cannot be measured.
         FailedError: an image is not what the snapshot saw, or the export is not safe to serve: it would touch more
-            than its inputs, has weights that are no numbers, breaks its clients, or is newer than the servers.
+            than its inputs, has weights that are no numbers, breaks its clients, has its labels in another order than
+            the snapshot, or is newer than the servers.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
@@ -50,6 +53,7 @@ def evaluate(context: Context) -> EvaluateRecord:
     contents = read_images(context.bucket, context.model, held_out)
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving
+    serving_labels = served_labels(context, serving)
     truth = [label for _, label in images]
     try:
         with local_copy(context.bucket.uri(trained.model_key)) as folder:
@@ -57,6 +61,7 @@ def evaluate(context: Context) -> EvaluateRecord:
             predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
+    _require_order(predictions, data.labels)
     candidate = scoring.performance(
         predictions,
         truth,
@@ -65,7 +70,13 @@ def evaluate(context: Context) -> EvaluateRecord:
         size_mb=_megabytes(trained.files),
     )
     baseline = _baseline(context, serving, images, data_digest=data.digest)
-    evaluation = Evaluation(candidate=candidate, serving_version=serving, serving=baseline)
+    evaluation = Evaluation(
+        candidate=candidate,
+        serving_version=serving,
+        serving=baseline,
+        serving_labels=serving_labels if serving is not None else None,
+        comparable="".join("1" if label in serving_labels else "0" for label in truth) if serving is not None else "",
+    )
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
     with tracking.tracked_run(context.settings.mlflow_url, spec):
         tracking.log_evaluation(evaluation, truth, predictions.labels, model_id=trained.mlflow_model)
@@ -78,6 +89,12 @@ def _require_safe(context: Context, folder: Path, *, labels: Sequence[str]) -> N
     problems = scan.problems(folder, labels=labels, server_tensorflow=context.settings.server_tensorflow)
     if problems:
         raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
+
+
+def _require_order(predictions: scoring.Predictions, labels: Sequence[str]) -> None:
+    problems = index_problems(zip(predictions.indices, predictions.labels, strict=True), labels)
+    if problems:
+        raise FailedError(f"the exported model is refused: it {'; it '.join(problems)}")
 
 
 def _baseline(context: Context, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
@@ -147,5 +164,12 @@ def _encoded(content: bytes) -> str:
 
 def _tell(evaluation: Evaluation) -> None:
     log.info("candidate: accuracy %.4f on %d images", evaluation.candidate.accuracy, evaluation.candidate.examples)
-    if evaluation.serving is not None:
-        log.info("serving v%s: accuracy %.4f", evaluation.serving_version, evaluation.serving.accuracy)
+    accuracies = evaluation.accuracies()
+    if accuracies is not None:
+        log.info(
+            "serving v%s: accuracy %.4f, against %.4f of the candidate, on the %d images whose label both know",
+            evaluation.serving_version,
+            accuracies[1],
+            accuracies[0],
+            len(evaluation.compared()),
+        )

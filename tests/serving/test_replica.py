@@ -10,7 +10,7 @@ from serving import errors
 from serving.canary import INPUT, Golden, Labelled, Questions, question
 from serving.errors import ConnectionLostError, NotServedError, RefusedError, ServingError, UnreachableError
 from serving.grpc_replica import GrpcReplica
-from tests.fleet import Classifier
+from tests.fleet import LABELS, Classifier
 from tests.ports import free_port
 from tests.releases import IMAGES, MODEL, World
 
@@ -29,6 +29,8 @@ def questions(**changes: object) -> Questions:
         "serving": None,
         "golden": [Golden(i, label.decode(), tuple(p)) for i, (p, label) in zip(IMAGES, answers, strict=True)],
         "fresh": [Labelled(each, each[:1].decode()) for each in IMAGES],
+        "labels": LABELS,
+        "serving_labels": LABELS,
         "tolerance": 0.001,
         "latency_rounds": 3,
     }
