@@ -91,7 +91,11 @@ def log_evaluation(evaluation: Evaluation, truth: list[str], given: list[str], *
     metrics = _metrics(evaluation.candidate, "holdout")
     if evaluation.serving is not None:
         metrics |= _metrics(evaluation.serving, "holdout_of_serving")
-        metrics["holdout/accuracy_gain"] = evaluation.candidate.accuracy - evaluation.serving.accuracy
+    accuracies = evaluation.accuracies()
+    if accuracies is not None:
+        # Without images of labels that the serving version cannot know.
+        metrics["holdout_of_serving/accuracy"] = accuracies[1]
+        metrics["holdout/accuracy_gain"] = accuracies[0] - accuracies[1]
     mlflow.log_metrics(metrics, model_id=model_id)
     mlflow.log_figure(_confusion(truth, given), "confusion.png")  # at the root: MLflow shows it when comparing
 

@@ -148,7 +148,7 @@ def _refusal(found: LabelChanges, accepted: Collection[str], *, version: int) ->
         listed = f"with these and {len(names) - _SHOWN} more labels (snapshot.json of this run has all): {listed}"
     return (
         f"{refused}; v{version} still serves; if the change is wanted, trigger a run with "
-        f"accept_labels {listed} and a note that says why, else correct the folders of images and trigger a new run"
+        f"accept_labels {listed} and a note that says why; else correct the folders of images and trigger a new run"
     )
 
 
