@@ -73,7 +73,7 @@ def evaluate(context: Context) -> EvaluateRecord:
     evaluation = Evaluation(
         candidate=candidate,
         serving_version=serving,
-        serving=baseline,
+        serving=_within(baseline, serving_labels),
         serving_labels=serving_labels if serving is not None else None,
         comparable="".join("1" if label in serving_labels else "0" for label in truth) if serving is not None else "",
     )
@@ -121,6 +121,14 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
             f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Clear this "
             f"task when that is mended, or roll back to a version whose files are there"
         ) from error
+
+
+def _within(baseline: Performance | None, labels: Sequence[str]) -> Performance | None:
+    """Without the recall of labels that the version cannot know."""
+    if baseline is None:
+        return None
+    known = {label: recall for label, recall in baseline.class_recall.items() if label in labels}
+    return baseline.model_copy(update={"class_recall": known})
 
 
 def _measure(
