@@ -8,7 +8,7 @@ from pipeline.learning.images import import_images
 from pipeline.records import SnapshotRecord, SpecRecord
 from pipeline.spec import Overrides, RunSpec, load_spec, parse, with_overrides
 from pipeline.verbs.served_labels import served_labels
-from pipeline.verdicts.labels import LabelChanges, arrange, changes, quoted
+from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +67,6 @@ def _require_changed(accepted: tuple[str, ...], found: LabelChanges) -> None:
 def _warn(found: LabelChanges, *, accepted: tuple[str, ...], serving: int) -> None:
     refused = found.without(accepted)
     if refused:
-        log.warning(
-            "%s; `gate` will decline this run; if the change is wanted, trigger a run with accept_labels, else correct "
-            "the folders of images and trigger a new run",
-            refused.describe(serving),
-        )
+        log.warning("%s; `gate` will decline this run; %s", refused.describe(serving), advice(found))
     elif found:
         log.warning("%s; accepted by the form of this run", found.describe(serving))

@@ -111,8 +111,10 @@ def judge_labels(
         reason = f"the labels of v{serving_version} were not recorded by `evaluate`; trigger a new run"
         return [Check(decision=Decision.UNKNOWN, reason=reason)]
     found = changes(present, serving)
-    if found.without(accepted):
-        return [Check(decision=Decision.FAIL, reason=_refusal(found, accepted, version=serving_version))]
+    refused = found.without(accepted)
+    if refused:
+        reason = f"{refused.describe(serving_version)}; v{serving_version} still serves; {advice(found)}"
+        return [Check(decision=Decision.FAIL, reason=reason)]
     if tuple(labels) != arrange(present, serving=serving, accepted=accepted):
         reason = (
             f"the labels are not in the order of v{serving_version}, which serves: `snapshot` has arranged them for "
@@ -121,6 +123,18 @@ def judge_labels(
         )
         return [Check(decision=Decision.FAIL, reason=reason)]
     return [Check(decision=Decision.PASS, reason=_agreement(labels, serving, version=serving_version))]
+
+
+def advice(found: LabelChanges) -> str:
+    """How to accept all changes, also those that this run has accepted: the next run has a form of its own."""
+    names = [*found.missing, *found.new]
+    listed = json.dumps(names[:_SHOWN], ensure_ascii=False)
+    if len(names) > _SHOWN:
+        listed = f"with these and {len(names) - _SHOWN} more labels (snapshot.json of this run has all): {listed}"
+    return (
+        f"if the change is wanted, trigger a run with accept_labels {listed} and a note that says why; else correct "
+        f"the folders of images and trigger a new run"
+    )
 
 
 def quoted(labels: Sequence[str]) -> str:
@@ -137,19 +151,6 @@ def _quoted(label: str) -> str:
 
 def _subject(labels: Sequence[str], *, of: str = "") -> str:
     return f"label {quoted(labels)}{of} is" if len(labels) == 1 else f"labels {quoted(labels)}{of} are"
-
-
-def _refusal(found: LabelChanges, accepted: Collection[str], *, version: int) -> str:
-    # Also those that are accepted already: the next run has a form of its own.
-    names = [*found.missing, *found.new]
-    refused = found.without(accepted).describe(version)
-    listed = json.dumps(names[:_SHOWN], ensure_ascii=False)
-    if len(names) > _SHOWN:
-        listed = f"with these and {len(names) - _SHOWN} more labels (snapshot.json of this run has all): {listed}"
-    return (
-        f"{refused}; v{version} still serves; if the change is wanted, trigger a run with "
-        f"accept_labels {listed} and a note that says why; else correct the folders of images and trigger a new run"
-    )
 
 
 def _agreement(labels: Sequence[str], serving: Sequence[str], *, version: int) -> str:

@@ -73,6 +73,7 @@ def test_a_label_without_images_keeps_its_index_and_is_named_at_once(
     assert ("3",) == data.missing == data.summary()["missing_labels"]
     assert "/images/3 holds no image" in caplog.text
     assert "label '3' of v1 is missing from the images; `gate` will decline this run" in caplog.text
+    assert 'trigger a run with accept_labels ["3"]' in caplog.text
 
 
 def test_a_new_label_comes_last_and_is_named_at_once(
