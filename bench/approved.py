@@ -29,7 +29,8 @@ def approve(context: Context, key: str, files: Mapping[str, FileSum], probes: Pr
         model_key=key, files=dict(files), model_digest=folder_digest(files), mlflow_run="", mlflow_model="", metrics={}
     )
     passed = Verdict(decision=Decision.PASS, reasons=("good",))
-    gate = GateRecord(verdict=passed, serving_version=context.journal.read().state.serving)
+    serving = context.journal.read().state.serving
+    gate = GateRecord(verdict=passed, serving_version=serving, serving_labels=LABELS if serving is not None else None)
     records: list[Record] = [
         SpecRecord(spec=run),
         SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),

@@ -158,7 +158,14 @@ class Place:
     def golden_pass(self, version: int) -> float:
         golden = [Golden(base64.b64decode(g.image), g.label, g.probabilities) for g in self._probes.golden]
         questions = Questions(
-            model=MODEL, version=version, serving=None, golden=golden, fresh=[], tolerance=0.0, latency_rounds=0
+            model=MODEL,
+            version=version,
+            serving=None,
+            golden=golden,
+            fresh=[],
+            labels=LABELS,
+            tolerance=0.0,
+            latency_rounds=0,
         )
 
         def ask() -> None:

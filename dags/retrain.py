@@ -14,6 +14,11 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
   and a note that says why.
 - **`snapshot` or `train` skipped, and all that follows**: promotions are held, and the run was started by its schedule:
   by a roll-back, a pin or a freeze. The log says by whom, why and until when. The DAG `unfreeze` lifts it.
+- **`gate` says that a label is missing or new**: the folders of images do not show the labels of the version that
+  serves. `snapshot` has warned of it. If a folder was renamed, or a copy of the images was incomplete, correct the
+  folders and trigger a new run. If the change is wanted, trigger a run with the names under *Labels that may be added
+  or removed* and a note that says why. New labels come after those that serve; only a removal that is accepted moves
+  the index of other labels, so tell those whose programs use `class_index`.
 - **`publish`, `canary` or `promote` skipped**: the log says which of three.
     - *Pinned*, *frozen* or *held*: a person holds promotions. When that is over, or was ended by the DAG `unfreeze`,
       trigger a new run.
@@ -30,6 +35,8 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
   number, and then a new run.
 - **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
   task to try again, or use the DAG `rollback`.
+- **`snapshot` red, its log says that labels cannot be read**: nobody can tell which label has which index in the
+  version that serves. Restore the files that the log names, then clear the task.
 - **Anything before `canary` red**: no replica has seen the candidate. Read the log, mend the cause and clear the red
   task; the run goes on where it stopped.
 """
@@ -137,7 +144,15 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             False,
             type="boolean",
             title="Publish although the gate says no",
-            description="Needs a note that says why. The canary is never overruled.",
+            description="Needs a note that says why. The canary and a change of labels are never overruled.",
+            section="Release",
+        ),
+        "accept_labels": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string"},
+            title="Labels that may be added or removed",
+            description="One name per line, as the folder of images is or was called. Needs a note that says why.",
             section="Release",
         ),
     }

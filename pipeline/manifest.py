@@ -18,12 +18,16 @@ from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import FileSum, checksums_of, require_equal
 
+# Where a SavedModel of ours lists its labels, one a line (`pipeline.learning.export`).
+_LABELS_FILE = "assets/labels.txt"
+
 
 class Manifest(BaseModel):
     """Nothing in it depends on when it is written: a repeated publish writes the same bytes.
 
     `golden_digest` covers what the canary asks and the answers it expects, `labels_digest` the labels in their order,
-    `approved_by` is the gate or the person who overruled it.
+    `approved_by` is the gate or the person who overruled it. `labels` is None in manifests of before 2026-12: read the
+    labels of a version with `Manifests.labels`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +42,7 @@ class Manifest(BaseModel):
     data_digest: str
     code_version: str
     approved_by: str
+    labels: tuple[str, ...] | None = None
 
 
 def make_manifest(
@@ -56,6 +61,7 @@ def make_manifest(
         data_digest=data.digest,
         code_version=run.code_version,
         approved_by=gate.forced_by or "the gate",
+        labels=data.labels,
     )
 
 
@@ -140,6 +146,25 @@ class Manifests:
                 f"{key} is the manifest of {manifest.model} v{manifest.version}, put in another's place; restore it"
             )
         return manifest
+
+    def labels(self, version: int, history: History) -> tuple[str, ...]:
+        """The labels of a version, in the order of their indices; they are known as long as the version can serve.
+
+        A manifest that has only their digest is completed by the list inside the SavedModel.
+
+        Raises:
+            BadInputError: the key to verify the manifest with cannot be used.
+            MissingError: there is no manifest, or no list where the manifest has none.
+            DamagedError: the manifest or the list is not what was approved.
+        """
+        manifest = self.read(version, history)
+        if manifest.labels is not None:
+            return manifest.labels
+        key = f"{self.folder(version, history)}/{_LABELS_FILE}"
+        labels = tuple(self._bucket.read(key).decode(errors="replace").removesuffix("\n").split("\n"))
+        if labels_digest(labels) != manifest.labels_digest:
+            raise DamagedError(f"{key} does not list the labels that v{version} was approved with; restore it")
+        return labels
 
     def verify(self, version: int, history: History) -> Manifest:
         """Read back every byte of a version.

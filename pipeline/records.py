@@ -37,14 +37,31 @@ class Example(_Frozen):
 
 
 class SnapshotRecord(Record):
-    """The data as this run sees it. `digest` covers every example, its label and its split."""
+    """The data as this run sees it. `digest` covers every example, its label and its split.
+
+    `labels` are in the order of their indices: those of `serving_version`, which served at that time, keep theirs. Of
+    these no image shows the `missing` ones; the `new` ones are unknown to that version.
+    """
 
     digest: str
     labels: tuple[str, ...]
     examples: tuple[Example, ...]
+    serving_version: int | None = None
+    missing: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        return {"images": len(self.examples), "labels": len(self.labels), "data_digest": self.digest[:12]}
+        changed = {"missing_labels": self.missing, "new_labels": self.new}
+        return {
+            "images": len(self.examples),
+            "labels": len(self.labels),
+            **{name: labels for name, labels in changed.items() if labels},
+            "data_digest": self.digest[:12],
+        }
+
+    def present(self) -> frozenset[str]:
+        """The labels that at least one image shows."""
+        return frozenset(example.label for example in self.examples)
 
     def split(self, name: Literal["train", "validation", "holdout"]) -> list[Example]:
         return [example for example in self.examples if example.split == name]
@@ -99,22 +116,44 @@ class Performance(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """The candidate against the version that served when it was evaluated; None where nothing served."""
+    """The candidate against the version that served when it was evaluated; None where nothing served.
+
+    `comparable` holds one character per example in the set's order, 1 where both models know its label; it is empty
+    where all of them do. `serving_labels` is None also in records of before 2026-12.
+    """
 
     candidate: Performance
     serving_version: int | None
     serving: Performance | None
+    serving_labels: tuple[str, ...] | None = None
+    comparable: str = ""
+
+    def compared(self) -> list[tuple[bool, bool]]:
+        """Per example whose label both models know: whether the candidate was right, and the serving version."""
+        if self.serving is None:
+            return []
+        right = zip(self.candidate.right, self.serving.right, strict=True)
+        counted = self.comparable or "1" * len(self.candidate.right)
+        return [(c == "1", s == "1") for (c, s), each in zip(right, counted, strict=True) if each == "1"]
+
+    def accuracies(self) -> tuple[float, float] | None:
+        """Of the candidate and of the serving version on these examples; None where there are none."""
+        compared = self.compared()
+        if not compared:
+            return None
+        candidate, serving = (sum(right) / len(compared) for right in zip(*compared, strict=True))
+        return candidate, serving
 
 
 class EvaluateRecord(Record):
     evaluation: Evaluation
 
     def summary(self) -> dict[str, Any]:
-        serving = self.evaluation.serving
+        accuracies = self.evaluation.accuracies() or (self.evaluation.candidate.accuracy, None)
         return {
-            "accuracy": round(self.evaluation.candidate.accuracy, 4),
+            "accuracy": round(accuracies[0], 4),
             "serving": self.evaluation.serving_version,
-            "serving_accuracy": round(serving.accuracy, 4) if serving else None,
+            "serving_accuracy": None if accuracies[1] is None else round(accuracies[1], 4),
         }
 
 
@@ -139,10 +178,14 @@ class ProbeSet(Record):
 
 
 class GateRecord(Record):
-    """`serving_version` is what the candidate was compared with: promotion holds only while that still serves."""
+    """`serving_version` is what the candidate was compared with: promotion holds only while that still serves.
+
+    `serving_labels` are its labels; None where nothing served, and in records of before 2026-12.
+    """
 
     verdict: Verdict
     serving_version: int | None
+    serving_labels: tuple[str, ...] | None = None
     forced_by: str | None = None
 
     def summary(self) -> dict[str, Any]:
@@ -163,11 +206,12 @@ class PublishRecord(Record):
 class BaselineRecord(Record):
     """What the version that served answered before a candidate took its place (latest roll-out).
 
-    `fresh_right` of the run's labelled images, and the median of single-image requests in milliseconds.
+    `fresh_right` of the run's labelled images whose label it knows, None where it knows none of them, and the median of
+    single-image requests in milliseconds.
     """
 
     version: int
-    fresh_right: int
+    fresh_right: int | None
     latency_ms: float
 
 

@@ -3,7 +3,16 @@
 from typing import Annotated, Any, TypeVar
 
 from croniter import croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import BadInputError
 from pipeline.layout import MODEL_PATTERN
@@ -125,18 +134,29 @@ class ModelSpec(_Frozen):
 
 
 class Overrides(_Frozen):
-    """What a person may change for one run: the trigger form of the `retrain` DAG."""
+    """What a person may change for one run: the trigger form of the `retrain` DAG.
+
+    `accept_labels` names the labels that this run may add or remove, in comparison with the version that serves.
+    """
 
     epochs: int | None = None
     learning_rate: float | None = None
     seed: int | None = None
     note: str = ""
     force: bool = False
+    accept_labels: tuple[str, ...] = ()
+
+    @field_validator("accept_labels")
+    @classmethod
+    def _without_empty_lines(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(label for label in labels if label))
 
     @model_validator(mode="after")
-    def _force_needs_a_reason(self) -> "Overrides":
+    def _need_a_reason(self) -> "Overrides":
         if self.force and not self.note.strip():
             raise ValueError("force overrules the gate and needs a note that says why")
+        if self.accept_labels and not self.note.strip():
+            raise ValueError("accept_labels changes the labels that clients get and needs a note that says why")
         return self
 
 
@@ -149,6 +169,7 @@ class RunSpec(_Frozen):
     note: str
     force: bool
     code_version: str
+    accept_labels: tuple[str, ...] = ()
 
 
 def with_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:

@@ -134,7 +134,11 @@ class TrackedRun:
         metrics = _metrics(evaluation.candidate, "holdout")
         if evaluation.serving is not None:
             metrics |= _metrics(evaluation.serving, "holdout_of_serving")
-            metrics["holdout/accuracy_gain"] = evaluation.candidate.accuracy - evaluation.serving.accuracy
+        accuracies = evaluation.accuracies()
+        if accuracies is not None:
+            # Without images of labels that the serving version cannot know.
+            metrics["holdout_of_serving/accuracy"] = accuracies[1]
+            metrics["holdout/accuracy_gain"] = accuracies[0] - accuracies[1]
         with tempfile.TemporaryDirectory() as folder:
             # At the root of the artifacts: MLflow shows the picture when it compares runs.
             Path(folder, "confusion.png").write_bytes(draw_confusion(truth, given, labels=labels, table=_TABLE))

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from serving.replica import Answer, Replica
 # What an image classifier of ours takes and gives; see the signature in its SavedModel.
 INPUT = "image_bytes"
 PROBABILITIES = "probabilities"
+CLASS_INDEX = "class_index"
 LABEL = "label"
 
 
@@ -35,24 +36,36 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Questions:
-    """What one replica is asked. `serving` is the version to compare with, where one serves."""
+    """What one replica is asked. `serving` is the version to compare with, where one serves.
+
+    `labels` are those that the version was approved with, in the order of their indices, and `serving_labels` those
+    that answers of `serving` must agree with. Where `serving_knows_fresh` is false it cannot know what the fresh images
+    show, and is not asked about them.
+    """
 
     model: str
     version: int
     serving: int | None
     golden: Sequence[Golden]
     fresh: Sequence[Labelled]
+    labels: Sequence[str]
     tolerance: float
     latency_rounds: int
+    serving_labels: Sequence[str] = ()
+    serving_knows_fresh: bool = True
 
 
 @dataclass(frozen=True)
 class ReplicaReport:
-    """What one replica answered. Latencies are medians of single-image requests, interleaved, in milliseconds."""
+    """What one replica answered. Latencies are medians of single-image requests, interleaved, in milliseconds.
+
+    `label_problems` says where an answer does not agree with the approved labels and their order.
+    """
 
     address: str
     version: int
     answered_by: set[int] = field(default_factory=set)
+    label_problems: tuple[str, ...] = ()
     golden_asked: int = 0
     golden_wrong: int = 0
     golden_error: float = 0.0
@@ -89,12 +102,19 @@ def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
     names_right = [_labels(answer) == [each.label] for answer, each in compared]
     fresh = [each.image for each in questions.fresh]
     candidate = replica.predict(model, _batch(fresh), version=version) if fresh else None
-    baseline = replica.predict(model, _batch(fresh), version=serving) if fresh and serving is not None else None
+    knows_fresh = bool(fresh) and serving is not None and questions.serving_knows_fresh
+    baseline = replica.predict(model, _batch(fresh), version=serving) if knows_fresh else None
+    answers = [*golden, *([candidate] if candidate else [])]
+    known = [baseline] if baseline else []
     latency, latency_serving = _latencies(replica, questions)
     return ReplicaReport(
         address=replica.address,
         version=version,
-        answered_by={answer.version for answer in (*golden, *([candidate] if candidate else []))},
+        answered_by={answer.version for answer in answers},
+        label_problems=(
+            *(f"v{version} {problem}" for problem in label_problems(answers, questions.labels)),
+            *(f"v{serving} {problem}" for problem in label_problems(known, questions.serving_labels)),
+        ),
         golden_asked=len(golden),
         golden_wrong=sum(
             error > questions.tolerance or not named for error, named in zip(errors, names_right, strict=True)
@@ -106,6 +126,25 @@ def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
         latency_ms=latency,
         latency_ms_serving=latency_serving,
     )
+
+
+def label_problems(answers: Sequence[Answer], labels: Sequence[str]) -> list[str]:
+    """Where answers do not agree with a list of labels in the order of their indices; each difference once."""
+    widths = {answer.outputs[PROBABILITIES].shape[-1] for answer in answers} - {len(labels)}
+    found = [f"answers {width} probabilities for {len(labels)} labels" for width in sorted(widths)]
+    pairs = {pair for answer in answers for pair in zip(_indices(answer), _labels(answer), strict=True)}
+    return found + index_problems(pairs, labels)
+
+
+def index_problems(answers: Iterable[tuple[int, str]], labels: Sequence[str]) -> list[str]:
+    """Answers, as class index and label, that do not agree with a list of labels; each difference once."""
+    approved = dict(enumerate(labels))
+    return [
+        f"answers {label!r} at index {index}, where {repr(approved[index]) if index in approved else 'no label'} was "
+        f"approved"
+        for index, label in sorted(set(answers))
+        if approved.get(index) != label
+    ]
 
 
 def _batch(images: Sequence[bytes]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.object_]]]:
@@ -129,6 +168,10 @@ def _right(answer: Answer, fresh: Sequence[Labelled]) -> int:
 
 def _labels(answer: Answer) -> list[str]:
     return [value.decode() for value in answer.outputs[LABEL].tolist()]
+
+
+def _indices(answer: Answer) -> list[int]:
+    return [int(value) for value in answer.outputs[CLASS_INDEX].tolist()]
 
 
 def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:

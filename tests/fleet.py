@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
-from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 from serving.model_server import storage
 from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.monitor import ServableId
@@ -42,20 +42,29 @@ FLAGS = (
 
 
 class Classifier:
-    """Names the digit an image begins with, shifted by `shift` classes."""
+    """Names the digit an image begins with, shifted by `shift` classes.
 
-    def __init__(self, *, shift: int = 0, milliseconds: float = 0.0) -> None:
+    `moved`: each label has moved by so many indices; the names are right all the same. `known`: it knows only the first
+    so many labels, and takes what shows another for the first.
+    """
+
+    def __init__(self, *, shift: int = 0, moved: int = 0, known: int = len(LABELS), milliseconds: float = 0.0) -> None:
         self._shift = shift
+        self._moved = moved
+        self._known = known
         self._seconds = milliseconds / 1000
         signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
         signature.inputs[INPUT].name, signature.inputs[INPUT].dtype = "images:0", types_pb2.DT_STRING
         signature.outputs[PROBABILITIES].name = "probabilities:0"
+        signature.outputs[CLASS_INDEX].name = "class_index:0"
         signature.outputs[LABEL].name = "label:0"
         self.signatures: Mapping[str, Any] = {"serving_default": signature}
 
     def answer(self, image: bytes) -> tuple[list[float], bytes]:
-        index = (LABELS.index(image[:1].decode()) + self._shift) % len(LABELS)
-        return [0.7 if position == index else 0.1 for position in range(len(LABELS))], LABELS[index].encode()
+        shown = LABELS.index(image[:1].decode())
+        label = (shown + self._shift) % self._known if shown < self._known else 0
+        index = (label + self._moved) % self._known
+        return [0.7 if position == index else 0.1 for position in range(self._known)], LABELS[label].encode()
 
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
@@ -68,7 +77,12 @@ class Classifier:
             raise InvalidArgumentError("Unknown image file format.") from error
         labels = np.empty(len(answers), dtype=object)
         labels[:] = [label for _, label in answers]
-        tensors = {"probabilities:0": np.array([each for each, _ in answers], np.float32), "label:0": labels}
+        probabilities = np.array([each for each, _ in answers], np.float32)
+        tensors = {
+            "probabilities:0": probabilities,
+            "class_index:0": probabilities.argmax(axis=1),
+            "label:0": labels,
+        }
         return [tensors[name] for name in fetches]
 
     def close(self) -> None:

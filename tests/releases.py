@@ -63,6 +63,7 @@ class World:
     rollout: RolloutName = "pinned"
     # gs://bucket, where that is not on this machine.
     cloud: str | None = None
+    mlflow_url: str = NO_MLFLOW
     # Settings of a context beyond those of every test.
     extra: dict[str, Any] = field(default_factory=dict)
     spec: ModelSpec = SPEC
@@ -104,7 +105,7 @@ class World:
             models=self.folder,
             replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
             rollout=self.rollout,
-            mlflow_url=NO_MLFLOW,
+            mlflow_url=self.mlflow_url,
             config_poll_seconds=POLL_SECONDS,
             storage_seconds=2.0,
             rpc_seconds=1.0,
@@ -130,7 +131,15 @@ class World:
                     found.append(None)
         return found
 
-    def approve(self, run_key: str, **classifier: float) -> Context:
+    def approve(
+        self,
+        run_key: str,
+        *,
+        labels: tuple[str, ...] = LABELS,
+        serving_labels: tuple[str, ...] = LABELS,
+        golden: Classifier | None = None,
+        **classifier: float,
+    ) -> Context:
         """A run as it is when the gate has said yes, its golden answers taken from a classifier that is right."""
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
@@ -139,12 +148,14 @@ class World:
         (exported / MARK).write_text(f"stands for the graph of {self.graph or run_key}")
         context.bucket.upload(exported, key)
         files = sums_of(exported)
-        golden = [Classifier().answer(image) for image in IMAGES]
+        asked = [image for image in IMAGES if image[:1].decode() in labels]
+        answers = [(golden or Classifier(known=len(labels))).answer(image) for image in asked]
+        serving = self.history().state.serving
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
         run = RunSpec(model=self.spec, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
         records: list[Record] = [
             SpecRecord(spec=run),
-            SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),
+            SnapshotRecord(digest="d" * 64, labels=labels, examples=()),
             TrainRecord(
                 model_key=key,
                 files=files,
@@ -153,13 +164,15 @@ class World:
                 mlflow_model="",
                 metrics={},
             ),
-            GateRecord(verdict=passed, serving_version=self.history().state.serving),
+            GateRecord(
+                verdict=passed, serving_version=serving, serving_labels=serving_labels if serving is not None else None
+            ),
             ProbeSet(
                 golden=tuple(
                     GoldenAnswer(image=_encoded(image), label=label.decode(), probabilities=tuple(probabilities))
-                    for image, (probabilities, label) in zip(IMAGES, golden, strict=True)
+                    for image, (probabilities, label) in zip(asked, answers, strict=True)
                 ),
-                fresh=tuple(LabelledImage(image=_encoded(image), label=image[:1].decode()) for image in IMAGES),
+                fresh=tuple(LabelledImage(image=_encoded(image), label=image[:1].decode()) for image in asked),
             ),
         ]
         for record in records:
@@ -171,7 +184,7 @@ class World:
         (found,) = (each for each in RUN_VERBS if each.name == verb)
         return run_once(found, self.context(run_key))
 
-    def publish(self, run_key: str, **classifier: float) -> None:
+    def publish(self, run_key: str, **classifier: Any) -> None:
         """A run that the gate has approved and that lies in the bucket, on no replica yet."""
         self.approve(run_key, **classifier)
         self.run("publish", run_key)

@@ -14,10 +14,9 @@ import numpy as np
 from pipeline.learning.preprocessing import decoded
 from pipeline.spec import Image
 from serving.apis import model_pb2, predict_pb2, prediction_log_pb2, types_pb2
-from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 from serving.wire import to_proto
 
-CLASS_INDEX = "class_index"
 SIGNATURE = "serving_default"
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
 # Control characters, and what else some programs take for the end of a line.

@@ -33,8 +33,8 @@ def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
     """Bring every image of the model into the bucket, once per content, and list them.
 
     Raises:
-        BadInputError: the source does not exist, holds fewer than two labels, shows one image under two labels, or
-            leaves a split of a label empty.
+        BadInputError: the source does not exist, holds fewer than two labels or a label of two lines, shows one image
+            under two labels, or leaves a split of a label empty.
     """
     known: dict[str, Example] = {}
     present = set(bucket.names(layout.images(spec.name)))
@@ -110,15 +110,19 @@ def _source(images: str) -> Iterator[Found]:
 def _folder(folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
-    paths = sorted(folder.glob("*/*"))
-    for label in sorted({path.parent for path in paths}):
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for label in folders:
         _require_text(label)
-    for path in paths:
+    empty = {path.name for path in folders}
+    for path in sorted(folder.glob("*/*")):
         if path.name.startswith("."):
             continue  # what file managers leave behind
+        empty.discard(path.parent.name)
         if path.suffix.lower() not in SUFFIXES:
             raise BadInputError(f"{path} is not one of {', '.join(SUFFIXES)}; convert it or take it away")
         yield path.parent.name, path.suffix.lower(), path.read_bytes()
+    for name in sorted(empty):
+        log.warning("%s/%s holds no image, so nothing is learned about the label %r", folder, name, name)
 
 
 def _require_text(folder: Path) -> None:

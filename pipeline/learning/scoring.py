@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.learning.export import SIGNATURE
 from pipeline.progress import told
 from pipeline.records import Performance
-from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
 from serving.model_server.saved_model import SavedModelLoader
@@ -26,9 +26,10 @@ _CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers in the order of the images: probabilities (images, classes) and the label of each."""
+    """Answers in the order of the images: probabilities (images, classes), and class index and label of each."""
 
     probabilities: NDArray[np.float32]
+    indices: list[int]
     labels: list[str]
     latency_ms: float
 
@@ -63,8 +64,9 @@ class ExportedModel:
             self._ask([one])
             taken.append((time.perf_counter() - start) * 1000)
         return Predictions(
-            probabilities=np.concatenate([probabilities for probabilities, _ in answers]),
-            labels=[label.decode() for _, labels in answers for label in labels.tolist()],
+            probabilities=np.concatenate([probabilities for probabilities, _, _ in answers]),
+            indices=[index for _, indices, _ in answers for index in indices.tolist()],
+            labels=[label.decode() for _, _, labels in answers for label in labels.tolist()],
             latency_ms=statistics.median(taken),
         )
 
@@ -72,7 +74,7 @@ class ExportedModel:
         signature = self.signatures[SIGNATURE]
         batch = np.empty(len(images), dtype=object)
         batch[:] = images
-        fetches = [signature.outputs[name].name for name in (PROBABILITIES, LABEL)]
+        fetches = [signature.outputs[name].name for name in (PROBABILITIES, CLASS_INDEX, LABEL)]
         return self._model.run({signature.inputs[INPUT].name: batch}, fetches)
 
 

@@ -9,9 +9,12 @@ from pipeline.manifest import golden_digest
 from pipeline.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
 from pipeline.release import decisions, holds
 from pipeline.verbs.questioning import Judged, judge_dark, judge_in_traffic, question_all
+from pipeline.verbs.served_labels import served_labels
 from pipeline.verbs.standing_down import stand_down
 from pipeline.verbs.withdraw import take_back
-from pipeline.verdicts.verdict import Decision
+from pipeline.verdicts.canary import label_failures
+from pipeline.verdicts.labels import ApprovedLabels
+from pipeline.verdicts.verdict import Decision, conclude
 
 
 def canary(context: Context) -> CanaryRecord:
@@ -31,14 +34,15 @@ def canary(context: Context) -> CanaryRecord:
         BadInputError: a replica serves another model; nothing was exposed.
         DamagedError: the files or the questions are not what was approved; nothing was exposed by this call.
         FailedError: a replica cannot load the candidate, answered wrongly, or has ended since it was exposed.
-        CouldNotTellError: a replica gave no answer before the deadline.
+        CouldNotTellError: a replica gave no answer before the deadline, or the labels of the version that serves cannot
+            be read, and nothing was exposed by this call.
     """
     version = context.records.need(PublishRecord).version
-    compared_with = context.records.need(GateRecord).serving_version
     _require_approved(context, version)
+    approved = _labels(context, version)
     context.rollout.require_own_fleet()
     try:
-        judged = _expose(context, version, compared_with=compared_with)
+        judged = _expose(context, approved)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
         decisions.require_seat(context.journal.read().state, version)
     except DeclinedError as declined:
@@ -66,30 +70,42 @@ def _require_approved(context: Context, version: int) -> None:
         raise DamagedError(f"the golden answers of run {context.run_key} are not those v{version} was approved with")
 
 
-def _expose(context: Context, version: int, *, compared_with: int | None) -> Judged:
+def _labels(context: Context, version: int) -> ApprovedLabels:
+    gate = context.records.need(GateRecord)
+    labels = context.manifests.labels(version, context.journal.read())
+    # What the gate has read is believed: the manifest of what serves may be lost while users meet a bad candidate.
+    serving_labels = gate.serving_labels
+    if serving_labels is None:
+        serving_labels = served_labels(context, gate.serving_version)
+    return ApprovedLabels(version=version, labels=labels, serving=gate.serving_version, serving_labels=serving_labels)
+
+
+def _expose(context: Context, approved: ApprovedLabels) -> Judged:
+    version, compared_with = approved.version, approved.serving
     exposing = partial(decisions.expose, version=version, compared_with=compared_with)
     rule = holds.unless_held(exposing, now=context.clock.now(), model=context.model)
     if context.rollout.placement.dark:
         witness = context.rollout.witness()
         context.journal.decide(rule)
         context.rollout.settle()
-        return judge_dark(context, version, serving=compared_with, witness=witness)
+        return judge_dark(context, approved, witness=witness)
     history = context.journal.read()
     rule(history)  # who declines needs no baseline
     if compared_with is not None and history.state.candidate != version:
         _require_way_back(context, compared_with)
-    baseline = _baseline(context, compared_with) if compared_with is not None else None
+    baseline = _baseline(context, approved, compared_with) if compared_with is not None else None
     witness = context.rollout.witness()
     context.journal.decide(rule)
     context.rollout.settle()
-    return judge_in_traffic(context, version, baseline=baseline, witness=witness)
+    return judge_in_traffic(context, approved, baseline=baseline, witness=witness)
 
 
-def _baseline(context: Context, serving: int) -> BaselineRecord:
+def _baseline(context: Context, approved: ApprovedLabels, serving: int) -> BaselineRecord:
     """What the version that serves answers, asked before the candidate takes its place; once for a run.
 
     Raises:
         CouldNotTellError: not every replica answers from it.
+        FailedError: it answers with a label at another index than the candidate's list says.
     """
     kept = context.records.find(BaselineRecord)
     if kept is not None:
@@ -102,16 +118,22 @@ def _baseline(context: Context, serving: int) -> BaselineRecord:
         raise CouldNotTellError(
             f"v{serving}, to compare with, does not answer everywhere, so nothing was exposed: {arrival}"
         )
-    reports = question_all(context, arrival.there, version=serving)
+    reports = question_all(context, arrival.there, approved, version=serving)
     problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
     if problems:
         raise CouldNotTellError(
             f"v{serving}, to compare with, could not be asked, so nothing was exposed: {'; '.join(problems)}"
         )
+    failures = label_failures(reports)
+    if failures:
+        verdict = conclude(failures)
+        context.records.note_attempt("canary", verdict)
+        raise FailedError(f"nothing was exposed, and v{serving} still serves: {verdict}")
+    comparable = any(each.label in approved.serving_labels for each in context.records.need(ProbeSet).fresh)
     return context.records.finish(
         BaselineRecord(
             version=serving,
-            fresh_right=max(report.fresh_right for report in reports),
+            fresh_right=max(report.fresh_right for report in reports) if comparable else None,
             latency_ms=statistics.median(report.latency_ms for report in reports),
         )
     )

@@ -28,6 +28,8 @@ from pipeline.records import (
 from pipeline.safety import scan
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, folder_digest
+from pipeline.verbs.served_labels import served_labels
+from serving.canary import index_problems
 from serving.model_server.status import StatusError
 from serving.model_server.storage import local_copy
 
@@ -42,7 +44,8 @@ def evaluate(context: Context) -> EvaluateRecord:
     Raises:
         CouldNotTellError: MLflow failed, or the version that serves cannot be measured. The trained model is not lost.
         FailedError: an image is not what the snapshot saw, or the export is not safe to serve: it would touch more
-            than its inputs, has weights that are no numbers, breaks its clients, or is newer than the servers.
+            than its inputs, has weights that are no numbers, breaks its clients, has its labels in another order than
+            the snapshot, or is newer than the servers.
     """
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
@@ -51,6 +54,7 @@ def evaluate(context: Context) -> EvaluateRecord:
     contents = read_images(context.bucket, context.model, held_out)
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving
+    serving_labels = served_labels(context, serving)
     truth = [label for _, label in images]
     try:
         with local_copy(context.bucket.uri(trained.model_key)) as folder:
@@ -58,6 +62,7 @@ def evaluate(context: Context) -> EvaluateRecord:
             predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
+    _require_order(predictions, data.labels)
     candidate = scoring.performance(
         predictions,
         truth,
@@ -66,7 +71,13 @@ def evaluate(context: Context) -> EvaluateRecord:
         size_mb=_megabytes(trained.files),
     )
     baseline = _baseline(context, serving, images, data_digest=data.digest)
-    evaluation = Evaluation(candidate=candidate, serving_version=serving, serving=baseline)
+    evaluation = Evaluation(
+        candidate=candidate,
+        serving_version=serving,
+        serving=_within(baseline, serving_labels),
+        serving_labels=serving_labels if serving is not None else None,
+        comparable="".join("1" if label in serving_labels else "0" for label in truth) if serving is not None else "",
+    )
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
     _log(context, trained, evaluation, truth=truth, given=predictions.labels, labels=data.labels)
     _tell(evaluation)
@@ -97,6 +108,12 @@ def _require_safe(context: Context, folder: Path, *, labels: Sequence[str]) -> N
         raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
 
 
+def _require_order(predictions: scoring.Predictions, labels: Sequence[str]) -> None:
+    problems = index_problems(zip(predictions.indices, predictions.labels, strict=True), labels)
+    if problems:
+        raise FailedError(f"the exported model is refused: it {'; it '.join(problems)}")
+
+
 def _baseline(context: Context, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
     """The serving version on the same images, computed once per model and data; None where nothing serves.
 
@@ -121,6 +138,14 @@ def _baseline(context: Context, version: int | None, images: Images, *, data_dig
             f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Clear this "
             f"task when that is mended, or roll back to a version whose files are there"
         ) from error
+
+
+def _within(baseline: Performance | None, labels: Sequence[str]) -> Performance | None:
+    """Without the recall of labels that the version cannot know."""
+    if baseline is None:
+        return None
+    known = {label: recall for label, recall in baseline.class_recall.items() if label in labels}
+    return baseline.model_copy(update={"class_recall": known})
 
 
 def _measure(
@@ -164,5 +189,12 @@ def _encoded(content: bytes) -> str:
 
 def _tell(evaluation: Evaluation) -> None:
     log.info("candidate: accuracy %.4f on %d images", evaluation.candidate.accuracy, evaluation.candidate.examples)
-    if evaluation.serving is not None:
-        log.info("serving v%s: accuracy %.4f", evaluation.serving_version, evaluation.serving.accuracy)
+    accuracies = evaluation.accuracies()
+    if accuracies is not None:
+        log.info(
+            "serving v%s: accuracy %.4f, against %.4f of the candidate, on the %d images whose label both know",
+            evaluation.serving_version,
+            accuracies[1],
+            accuracies[0],
+            len(evaluation.compared()),
+        )

@@ -2,29 +2,52 @@
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError
-from pipeline.records import EvaluateRecord, GateRecord, SpecRecord
+from pipeline.records import EvaluateRecord, Evaluation, GateRecord, SnapshotRecord, SpecRecord
+from pipeline.spec import RunSpec
 from pipeline.verdicts.gate import judge, soundness
-from pipeline.verdicts.verdict import Decision
+from pipeline.verdicts.labels import judge_labels
+from pipeline.verdicts.verdict import Check, Decision
 
 
 def gate(context: Context) -> GateRecord:
-    """Judge the evaluation; a person's `force` overrules a no, but never an unsound candidate.
+    """Judge the evaluation; a person's `force` overrules a no, but neither an unsound candidate nor changed labels.
 
     Raises:
-        CouldNotTellError: the serving model could not be measured, or there are too few examples to decide.
+        CouldNotTellError: the serving model could not be measured, or there are too few examples to decide, or the
+            labels of the serving model are not known.
     """
     spec = context.records.need(SpecRecord).spec
     evaluation = context.records.need(EvaluateRecord).evaluation
-    verdict = judge(evaluation, spec.model.gate)
+    labels = _judge_labels(evaluation, spec, context.records.need(SnapshotRecord))
+    verdict = judge(evaluation, spec.model.gate, labels=labels)
     compared_with = evaluation.serving_version
     if verdict.decision is Decision.PASS:
-        return GateRecord(verdict=verdict, serving_version=compared_with)
-    if spec.force and not soundness(evaluation):
+        return GateRecord(verdict=verdict, serving_version=compared_with, serving_labels=evaluation.serving_labels)
+    if spec.force and not soundness(evaluation) and all(check.decision is Decision.PASS for check in labels):
         told = f"forced by {spec.requested_by}: {spec.note}"
-        return GateRecord(verdict=verdict, serving_version=compared_with, forced_by=spec.requested_by, reason=told)
+        return GateRecord(
+            verdict=verdict,
+            serving_version=compared_with,
+            serving_labels=evaluation.serving_labels,
+            forced_by=spec.requested_by,
+            reason=told,
+        )
     if verdict.decision is Decision.UNKNOWN:
         context.mirror_refusal("undecided by the gate")
         context.records.note_attempt("gate", verdict)
         raise CouldNotTellError(str(verdict))
     context.mirror_refusal("declined by the gate")
     return GateRecord(outcome="declined", reason=str(verdict), verdict=verdict, serving_version=compared_with)
+
+
+def _judge_labels(evaluation: Evaluation, spec: RunSpec, data: SnapshotRecord) -> list[Check]:
+    if evaluation.serving_version is None:
+        return []
+    return judge_labels(
+        data.labels,
+        present=data.present(),
+        accepted=spec.accept_labels,
+        serving_version=evaluation.serving_version,
+        serving=evaluation.serving_labels,
+        arranged_for=data.serving_version,
+    )

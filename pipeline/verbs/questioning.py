@@ -12,6 +12,7 @@ from pipeline.records import BaselineRecord, ProbeSet, SpecRecord
 from pipeline.release.waiting import Arrival
 from pipeline.release.witness import Witness
 from pipeline.verdicts.canary import judge
+from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
 
@@ -30,11 +31,12 @@ class Judged:
     deadly: bool = False
 
 
-def judge_dark(context: Context, version: int, *, serving: int | None, witness: Witness) -> Judged:
+def judge_dark(context: Context, approved: ApprovedLabels, *, witness: Witness) -> Judged:
     """Question every replica once all have loaded the version, beside the one that serves.
 
     Also those that come while others are asked; all must still be there at the end.
     """
+    version, serving = approved.version, approved.serving
     start = context.clock.monotonic()
     arrival = context.rollout.wait_loaded(version, witness=witness)
     load_seconds = context.clock.monotonic() - start
@@ -45,19 +47,22 @@ def judge_dark(context: Context, version: int, *, serving: int | None, witness: 
         late = [address for address in arrival.there if address not in reports]
         if not late:
             break
-        beside = context.rollout.wait_loaded(serving, witness=witness) if serving is not None else None
+        other = context.rollout.wait_loaded(serving, witness=witness) if serving is not None else None
         if witness.reasons(context.rollout.fleet.addresses()):
             break
-        if beside and not beside.complete:
-            told = f"v{serving}, to compare with, is not loaded everywhere: {beside}"
+        if other and not other.complete:
+            told = f"v{serving}, to compare with, is not loaded everywhere: {other}"
             return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(told,)), load_seconds)
-        reports |= _by_address(question_all(context, late, version=version, serving=serving, witness=witness))
+        reports |= _by_address(question_all(context, late, approved, version=version, beside=serving, witness=witness))
         arrival = context.rollout.wait_loaded(version, witness=witness)
     return _judged(context, arrival, reports, witness, load_seconds)
 
 
-def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord | None, witness: Witness) -> Judged:
+def judge_in_traffic(
+    context: Context, approved: ApprovedLabels, *, baseline: BaselineRecord | None, witness: Witness
+) -> Judged:
     """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
+    version = approved.version
     start = context.clock.monotonic()
     asking = load_seconds = 0.0
     reports: dict[str, ReplicaReport] = {}
@@ -70,7 +75,7 @@ def judge_in_traffic(context: Context, version: int, *, baseline: BaselineRecord
             break
         began = context.clock.monotonic()
         load_seconds = began - start - asking
-        asked = question_all(context, late, version=version, witness=witness)
+        asked = question_all(context, late, approved, version=version, witness=witness)
         asking += context.clock.monotonic() - began
         reports |= _by_address(_compared(report, baseline) for report in asked)
         if _verdict_on(context, reports.values()).decision is Decision.FAIL:
@@ -93,30 +98,38 @@ def _judged(
 def question_all(
     context: Context,
     addresses: Sequence[str],
+    approved: ApprovedLabels,
     *,
     version: int,
-    serving: int | None = None,
+    beside: int | None = None,
     witness: Witness | None = None,
 ) -> list[ReplicaReport]:
     """Put this run's questions to replicas, several at once.
 
+    Where something serves, only those labelled images are asked whose label it can know; all of them if there are none.
+
     Args:
         context: the run.
         addresses: whom to ask.
+        approved: the labels that answers must agree with.
         version: about which version.
-        serving: a version that is in memory beside it, to compare with.
+        beside: the serving version, where it is in memory beside that one, to compare with.
         witness: is told of connections that break; once it has a reason against the version nobody else is asked.
     """
     spec = context.records.need(SpecRecord).spec.model
     probes = context.records.need(ProbeSet)
+    known = [each for each in probes.fresh if each.label in approved.serving_labels]
     questions = Questions(
         model=spec.name,
         version=version,
-        serving=serving,
+        serving=beside,
         golden=[Golden(base64.b64decode(g.image), g.label, g.probabilities) for g in probes.golden],
-        fresh=[Labelled(base64.b64decode(f.image), f.label) for f in probes.fresh],
+        fresh=[Labelled(base64.b64decode(f.image), f.label) for f in known or probes.fresh],
+        labels=approved.of(version),
         tolerance=spec.canary.tolerance,
         latency_rounds=spec.canary.latency_rounds,
+        serving_labels=approved.of(beside) if beside is not None else (),
+        serving_knows_fresh=bool(known),
     )
     with ThreadPoolExecutor(context.settings.canary_threads) as pool:
         return list(pool.map(partial(_question, context, questions=questions, witness=witness), addresses))

@@ -1,19 +1,31 @@
 """Freeze what a run depends on: the model with this run's overrides, and the data as it is now."""
 
+import logging
+
 from pipeline.context import Context
+from pipeline.errors import BadInputError
 from pipeline.learning.images import import_images
 from pipeline.model_files import load_spec
 from pipeline.records import SnapshotRecord, SpecRecord
 from pipeline.release import holds
 from pipeline.spec import Overrides, RunSpec, parse, with_overrides
+from pipeline.verbs.served_labels import served_labels
+from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
+
+log = logging.getLogger(__name__)
 
 
 def snapshot(context: Context) -> SnapshotRecord:
     """Write `spec.json`, bring every image into the bucket, and list them.
 
+    The labels of the version that serves keep their index. Those that are missing or new are named at once: `gate`
+    declines them hours later where nobody has accepted them.
+
     Raises:
         DeclinedError: promotions are held, and no person has asked for this run. Not recorded, because it may change.
-        BadInputError: the model file, the form or the images cannot be used; nothing was recorded.
+        BadInputError: the model file, the form or the images cannot be used, or an accepted label is neither missing
+            nor new; no snapshot was recorded.
+        CouldNotTellError: the labels of the version that serves cannot be read; no snapshot was recorded.
     """
     settings = context.settings
     decline_if_held(context)
@@ -28,8 +40,40 @@ def snapshot(context: Context) -> SnapshotRecord:
         note=overrides.note,
         force=overrides.force,
         code_version=settings.code_version,
+        accept_labels=overrides.accept_labels,
     )
-    return import_images(context.bucket, context.records.finish(SpecRecord(spec=frozen)).spec.model)
+    serving = context.journal.read().state.serving
+    labels = served_labels(context, serving)
+    frozen = context.records.finish(SpecRecord(spec=frozen)).spec
+    data = import_images(context.bucket, frozen.model)
+    present = data.present()
+    found = changes(present, labels)
+    _require_changed(frozen.accept_labels, found)
+    arranged = arrange(present, serving=labels, accepted=frozen.accept_labels)
+    if serving is None:
+        return data.model_copy(update={"labels": arranged})
+    _warn(found, accepted=frozen.accept_labels, serving=serving)
+    update = {"labels": arranged, "serving_version": serving, "missing": found.missing, "new": found.new}
+    return data.model_copy(update=update)
+
+
+def _require_changed(accepted: tuple[str, ...], found: LabelChanges) -> None:
+    """A name that was mistyped would accept nothing, and the gate would say so after the training."""
+    unchanged = [label for label in accepted if label not in (*found.missing, *found.new)]
+    if unchanged:
+        raise BadInputError(
+            f"accept_labels: {quoted(unchanged)} is neither missing from the images nor new; missing: "
+            f"{quoted(found.missing) or 'none'}; new: {quoted(found.new) or 'none'}; trigger a run with names from "
+            f"these lists"
+        )
+
+
+def _warn(found: LabelChanges, *, accepted: tuple[str, ...], serving: int) -> None:
+    refused = found.without(accepted)
+    if refused:
+        log.warning("%s; `gate` will decline this run; %s", refused.describe(serving), advice(found))
+    elif found:
+        log.warning("%s; accepted by the form of this run", found.describe(serving))
 
 
 def decline_if_held(context: Context) -> None:

@@ -6,6 +6,9 @@ from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_most, conclude
 from serving.canary import ReplicaReport
 
+# Labels of a model whose order is wrong are all wrong; a few say it.
+_SHOWN = 5
+
 
 def judge(reports: Sequence[ReplicaReport], *, expected: int, min_accuracy: float, policy: CanaryPolicy) -> Verdict:
     """The canary's verdict over all replicas; each must pass on its own.
@@ -22,6 +25,11 @@ def judge(reports: Sequence[ReplicaReport], *, expected: int, min_accuracy: floa
     return conclude(checks)
 
 
+def label_failures(reports: Sequence[ReplicaReport]) -> list[Check]:
+    """The replicas whose answers do not agree with the approved labels."""
+    return [check for check in map(_labels, reports) if check.decision is Decision.FAIL]
+
+
 def _presence(asked: int, expected: int) -> Check:
     if asked == 0:
         return Check(decision=Decision.FAIL, reason=f"0 of {expected} replicas were asked: no evidence")
@@ -36,6 +44,7 @@ def _one_replica(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPo
         return [Check(decision=decision, reason=f"{report.address}: {report.problem}")]
     return [
         _version(report),
+        _labels(report),
         _golden(report),
         _fresh(report, min_accuracy=min_accuracy, policy=policy),
         *_latency(report, policy),
@@ -46,6 +55,14 @@ def _version(report: ReplicaReport) -> Check:
     told = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
     right = report.answered_by == {report.version}
     return Check(decision=Decision.PASS if right else Decision.FAIL, reason=told)
+
+
+def _labels(report: ReplicaReport) -> Check:
+    problems = report.label_problems
+    if not problems:
+        return Check(decision=Decision.PASS, reason=f"{report.address}: labels are at their approved indices")
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return Check(decision=Decision.FAIL, reason=f"{report.address}: {'; '.join(problems[:_SHOWN])}{more}")
 
 
 def _golden(report: ReplicaReport) -> Check:

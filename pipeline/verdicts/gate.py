@@ -1,14 +1,19 @@
 """May this candidate be published at all? Judged before anything leaves the run."""
 
+from collections.abc import Sequence
+
 from pipeline.records import Evaluation, Performance
 from pipeline.spec import GatePolicy
 from pipeline.verdicts.paired import Pairs, examples_needed, lower_bound
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_most, conclude
 
 
-def judge(evaluation: Evaluation, policy: GatePolicy) -> Verdict:
-    """Soundness and absolute limits always; not worse than what serves where something serves."""
-    checks = soundness(evaluation) + limits(evaluation.candidate, policy)
+def judge(evaluation: Evaluation, policy: GatePolicy, *, labels: Sequence[Check] = ()) -> Verdict:
+    """Soundness and absolute limits always; not worse than what serves where something serves.
+
+    `labels` are the checks of the candidate's labels against those of what serves.
+    """
+    checks = [*soundness(evaluation), *labels, *limits(evaluation.candidate, policy)]
     if evaluation.serving_version is not None:
         checks.append(_not_worse(evaluation, policy))
     return conclude(checks)
@@ -43,14 +48,19 @@ def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
     if evaluation.serving is None:
         reason = f"version {version} serves and was not measured"
         return Check(decision=Decision.UNKNOWN, reason=reason)
-    pairs = _pair(evaluation.candidate, evaluation.serving)
-    if pairs is None:
+    if not _same_examples(evaluation.candidate, evaluation.serving):
         reason = f"version {version} was measured on other examples ({evaluation.serving.data_digest[:12]})"
         return Check(decision=Decision.UNKNOWN, reason=reason)
+    accuracies = evaluation.accuracies()
+    if accuracies is None:
+        reason = f"no held-out image has a label that version {version} knows, so the two models cannot be compared"
+        return Check(decision=Decision.UNKNOWN, reason=f"{reason}; to publish all the same, trigger a run with force")
+    pairs = _pair(evaluation)
     bound = lower_bound(pairs, confidence=policy.confidence)
     told = (
-        f"accuracy {evaluation.candidate.accuracy:.4f} against {evaluation.serving.accuracy:.4f} of version {version}: "
+        f"accuracy {accuracies[0]:.4f} against {accuracies[1]:.4f} of version {version}: "
         f"difference at least {bound:+.4f} at {policy.confidence:.0%} on {pairs.total} examples"
+        f"{_left_out(evaluation)}"
     )
     if bound > -policy.margin:
         return Check(decision=Decision.PASS, reason=f"{told} > -{policy.margin}")
@@ -63,12 +73,19 @@ def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
     )
 
 
-def _pair(candidate: Performance, serving: Performance) -> Pairs | None:
-    if candidate.data_digest != serving.data_digest or len(candidate.right) != len(serving.right):
-        return None
-    outcomes = list(zip(candidate.right, serving.right, strict=True))
+def _same_examples(candidate: Performance, serving: Performance) -> bool:
+    return candidate.data_digest == serving.data_digest and len(candidate.right) == len(serving.right)
+
+
+def _pair(evaluation: Evaluation) -> Pairs:
+    outcomes = evaluation.compared()
     return Pairs(
         total=len(outcomes),
-        only_candidate_right=outcomes.count(("1", "0")),
-        only_serving_right=outcomes.count(("0", "1")),
+        only_candidate_right=outcomes.count((True, False)),
+        only_serving_right=outcomes.count((False, True)),
     )
+
+
+def _left_out(evaluation: Evaluation) -> str:
+    count = evaluation.comparable.count("0")
+    return f" ({count} more show labels that it does not know)" if count else ""

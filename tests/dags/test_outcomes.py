@@ -123,7 +123,9 @@ def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> Non
     retrain = [call for call in played["calls"] if call["case"] == "nasty retrain"]
     rollback = [call for call in played["calls"] if call["case"] == "nasty rollback"]
 
-    form = {"epochs": 3, "seed": 5, "learning_rate": 0.002, "note": played["nasty"], "force": True}
+    nasty = played["nasty"]
+    form = {"epochs": 3, "seed": 5, "learning_rate": 0.002, "note": nasty, "force": True}
+    form["accept_labels"] = [nasty, "a, b"]
     assert [form] * 7 == [call["params"] for call in retrain]
     form = {"model": "letters", "to": "v6", "hold": "24h", "reason": played["nasty"]}
     assert [form] * 2 == [call["params"] for call in rollback]

@@ -10,7 +10,7 @@ def predictions(labels: list[str], confidence: float = 0.9) -> Predictions:
     probabilities = np.full((len(labels), 2), 1 - confidence, np.float32)
     for row, label in enumerate(labels):
         probabilities[row, int(label)] = confidence
-    return Predictions(probabilities, labels, latency_ms=1.0)
+    return Predictions(probabilities, [int(label) for label in labels], labels, latency_ms=1.0)
 
 
 def test_accuracy_recall_and_the_answers_one_by_one() -> None:

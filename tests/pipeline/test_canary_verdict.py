@@ -51,6 +51,8 @@ def test_one_bad_replica_among_good_ones_fails_and_is_named() -> None:
     ("reason", "changes"),
     [
         ("asked for version 3, answered by {2, 3}", {"answered_by": {2, 3}}),
+        ("v3 answers 'dog' at index 0", {"label_problems": ("v3 answers 'dog' at index 0",)}),
+        ("e; and 3 more", {"label_problems": tuple("abcdefgh")}),
         ("0 of 0 golden answers differ: no evidence", {"golden_asked": 0}),
         ("no fresh examples were asked: no evidence", {"fresh_asked": 0}),
         ("fresh accuracy 0.833 < serving 0.983 - 0.05", {"fresh_right": 50}),

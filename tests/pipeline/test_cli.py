@@ -12,6 +12,7 @@ from pipeline.errors import CouldNotTellError
 from pipeline.records import (
     EvaluateRecord,
     Evaluation,
+    Example,
     GateRecord,
     SnapshotRecord,
     SpecRecord,
@@ -19,6 +20,7 @@ from pipeline.records import (
 )
 from pipeline.verbs.gate import gate
 from pipeline.verdicts.verdict import Decision
+from tests.fleet import LABELS
 from tests.pipeline.test_gate import performance
 from tests.releases import NO_MLFLOW, World
 
@@ -112,7 +114,14 @@ class TestGate:
     """The verb around the verdict: what it records and how it ends."""
 
     @staticmethod
-    def judged(world: World, right: str, *, force: bool = False, serving: str | None = None) -> GateRecord:
+    def judged(
+        world: World,
+        right: str,
+        *,
+        force: bool = False,
+        serving: str | None = None,
+        present: tuple[str, ...] = LABELS,
+    ) -> GateRecord:
         context = world.approve("retrain-0")
         spec = context.records.need(SpecRecord).spec.model_copy(
             update={"run_key": "retrain-1", "force": force, "note": "we need it", "requested_by": "ann"}
@@ -122,8 +131,11 @@ class TestGate:
             candidate=performance(right),
             serving_version=7 if serving else None,
             serving=performance(serving) if serving else None,
+            serving_labels=LABELS if serving else None,
         )
+        examples = tuple(Example(sha256=label * 64, suffix=".png", label=label, split="holdout") for label in present)
         run.records.finish(SpecRecord(spec=spec))
+        run.records.finish(SnapshotRecord(digest="d" * 64, labels=LABELS, examples=examples, serving_version=7))
         run.records.finish(context.records.need(TrainRecord))
         run.records.finish(EvaluateRecord(evaluation=evaluation))
         return gate(run)
@@ -139,6 +151,13 @@ class TestGate:
 
         assert ("done", "ann", "forced by ann: we need it") == (record.outcome, record.forced_by, record.reason)
         assert Decision.FAIL is record.verdict.decision
+
+    def test_force_does_not_overrule_a_missing_label(self, tmp_path: Path) -> None:
+        good = "1" * 500
+        record = self.judged(World(tmp_path), good, force=True, serving=good, present=LABELS[1:])
+
+        assert "declined" == record.outcome
+        assert "label '0' of v7 is missing from the images; v7 still serves" in record.reason
 
     def test_undecided_leaves_no_record_but_the_verdict(self, tmp_path: Path) -> None:
         world = World(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.records import Evaluation, Performance
 from pipeline.spec import GatePolicy
 from pipeline.verdicts.gate import judge, soundness
-from pipeline.verdicts.verdict import Decision
+from pipeline.verdicts.verdict import Check, Decision
 
 POLICY = GatePolicy(margin=0.02, min_accuracy=0.6, min_class_recall=0.3)
 
@@ -101,6 +101,39 @@ def test_models_measured_on_different_examples_are_not_compared() -> None:
     verdict = judge(against(performance(), performance(data_digest="other")), POLICY)
 
     assert verdict.decision is Decision.UNKNOWN
+
+
+def test_images_of_a_label_that_is_new_to_the_serving_version_are_not_compared() -> None:
+    """They are no mistakes of a model that could not know it, and no merit of the candidate."""
+    evaluation = Evaluation(
+        candidate=performance("1" * 360 + "0" * 40 + "1" * 100),
+        serving_version=7,
+        serving=performance("1" * 400 + "0" * 100),
+        serving_labels=("0",),
+        comparable="1" * 400 + "0" * 100,
+    )
+    verdict = judge(evaluation, POLICY)
+
+    assert Decision.FAIL is verdict.decision
+    assert "accuracy 0.9000 against 1.0000 of version 7" in verdict.reasons[0]
+    assert "on 400 examples (100 more show labels that it does not know)" in verdict.reasons[0]
+
+
+def test_models_that_have_no_label_in_common_are_not_compared() -> None:
+    right = performance()
+    evaluation = Evaluation(candidate=right, serving_version=7, serving=right, comparable="0" * 500)
+    verdict = judge(evaluation, POLICY)
+
+    assert Decision.UNKNOWN is verdict.decision
+    assert "no held-out image has a label that version 7 knows" in verdict.reasons[0]
+
+
+def test_labels_that_changed_fail_a_candidate_that_is_better() -> None:
+    moved = Check(decision=Decision.FAIL, reason="label 'dog' of v7 is missing")
+    verdict = judge(against(performance("1" * 500), performance()), POLICY, labels=[moved])
+
+    assert Decision.FAIL is verdict.decision
+    assert ("label 'dog' of v7 is missing",) == verdict.reasons
 
 
 def test_no_examples_are_no_evidence() -> None:

@@ -98,6 +98,19 @@ def test_an_override_out_of_range_is_refused() -> None:
         with_overrides(load_spec(MODELS / "digits.yaml"), Overrides(learning_rate=7.0))
 
 
+def test_accepted_labels_need_a_note() -> None:
+    with pytest.raises(BadInputError, match=r"accept_labels .* needs a note that says why"):
+        parse(Overrides, {"accept_labels": ["owl"], "note": "  "}, source="the form")
+
+
+def test_accepted_labels_are_names_as_they_are_without_empty_lines() -> None:
+    names = ["Pepper, bell", "", "dog & cat", " x", "", "dog & cat"]
+    form = parse(Overrides, {"accept_labels": names, "note": "asked for"}, source="the form")
+
+    assert ("Pepper, bell", "dog & cat", " x") == form.accept_labels
+    assert () == parse(Overrides, {"accept_labels": [""]}, source="the form").accept_labels
+
+
 def test_force_needs_a_note() -> None:
     with pytest.raises(BadInputError, match="needs a note that says why"):
         parse(Overrides, {"force": True, "note": "  "}, source="the form")

@@ -14,7 +14,7 @@ from pipeline.storage.bucket import Bucket
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
-from serving.canary import LABEL, PROBABILITIES
+from serving.canary import CLASS_INDEX, LABEL, PROBABILITIES
 from serving.model_server.source import select
 from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
@@ -61,7 +61,8 @@ def answer(classifier: Classifier, images: Sequence[bytes]) -> dict[str, Array]:
         raise InvalidArgumentError("Unknown image file format.") from error
     labels = np.empty(len(answers), dtype=object)
     labels[:] = [label for _, label in answers]
-    return {LABEL: labels, PROBABILITIES: np.array([each for each, _ in answers], np.float32)}
+    probabilities = np.array([each for each, _ in answers], np.float32)
+    return {LABEL: labels, CLASS_INDEX: probabilities.argmax(axis=1), PROBABILITIES: probabilities}
 
 
 class ModelFiles:

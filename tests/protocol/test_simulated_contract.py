@@ -417,9 +417,8 @@ def test_requests_go_to_the_version_asked_for_or_the_label_or_the_highest(side: 
 
     assert [5, 4, 5] == [answer.version for answer in answers]
     assert [[b"3"], [b"2"], [b"3"]] == [answer.outputs["label"].tolist() for answer in answers]
-    assert {"label": np.dtype(object), "probabilities": np.dtype(np.float32)} == {
-        name: array.dtype for name, array in answers[0].outputs.items()
-    }
+    types = {"label": np.dtype(object), "probabilities": np.dtype(np.float32), "class_index": np.dtype(np.int64)}
+    assert types == {name: array.dtype for name, array in answers[0].outputs.items()}
     assert (1, 4) == answers[0].outputs["probabilities"].shape
 
 

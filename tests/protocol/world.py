@@ -216,6 +216,7 @@ class World:
         )
         spec = RunSpec(model=SPEC, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
         mlflow_run = self.mlflow.trained(run_key)
+        serving = self.history().state.serving
         records: list[Record] = [
             SpecRecord(spec=spec),
             SnapshotRecord(digest="d" * 64, labels=LABELS, examples=()),
@@ -227,7 +228,7 @@ class World:
                 mlflow_model=f"m-{mlflow_run}",
                 metrics={},
             ),
-            GateRecord(verdict=PASS, serving_version=self.history().state.serving),
+            GateRecord(verdict=PASS, serving_version=serving, serving_labels=LABELS if serving is not None else None),
             ProbeSet(golden=(golden,), fresh=(LabelledImage(image=golden.image, label=golden.label),)),
         ]
         for record in records:

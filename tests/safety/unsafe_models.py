@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.learning import export, network
 from pipeline.spec import Image, Network
-from serving.canary import INPUT, LABEL, PROBABILITIES
+from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
 LABELS = ("dark", "light")
 SIZES = {"own": 6, "mobilenet": 32}
@@ -46,7 +46,7 @@ def promised(tf: Any, folder: Path, besides: Callable[[Any, Any], Any] | None = 
         index = tf.argmax(probabilities, axis=-1)
         return {
             PROBABILITIES: probabilities,
-            export.CLASS_INDEX: index,
+            CLASS_INDEX: index,
             LABEL: tf.gather(module.labels, index),
         }
 

@@ -10,7 +10,7 @@ from serving import errors
 from serving.canary import INPUT, Golden, Labelled, Questions, question
 from serving.errors import ConnectionLostError, NotServedError, RefusedError, ServingError, UnreachableError
 from serving.grpc_replica import GrpcReplica
-from tests.fleet import Classifier
+from tests.fleet import LABELS, Classifier
 from tests.ports import free_port
 from tests.releases import IMAGES, MODEL, World
 
@@ -29,6 +29,8 @@ def questions(**changes: object) -> Questions:
         "serving": None,
         "golden": [Golden(i, label.decode(), tuple(p)) for i, (p, label) in zip(IMAGES, answers, strict=True)],
         "fresh": [Labelled(each, each[:1].decode()) for each in IMAGES],
+        "labels": LABELS,
+        "serving_labels": LABELS,
         "tolerance": 0.001,
         "latency_rounds": 3,
     }
@@ -96,8 +98,32 @@ def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
         report = question(replica, questions(version=2, serving=1))
 
     assert ({2}, 12, 0) == (report.answered_by, report.golden_asked, report.golden_wrong)
+    assert () == report.label_problems
     assert (12, 12, 12) == (report.fresh_asked, report.fresh_right, report.fresh_right_serving)
     assert report.latency_ms > 0
+    assert report.latency_ms_serving is not None
+
+
+def test_an_answer_with_a_label_at_another_index_is_named(world: World) -> None:
+    world.release("retrain-1")
+    world.release("retrain-2")
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
+        report = question(replica, questions(version=2, serving=1, labels=("0", "1", "3"), serving_labels=LABELS))
+
+    assert (
+        "v2 answers 4 probabilities for 3 labels",
+        "v2 answers '2' at index 2, where '3' was approved",
+        "v2 answers '3' at index 3, where no label was approved",
+    ) == report.label_problems
+
+
+def test_what_serves_is_not_asked_about_images_of_which_it_knows_no_label(world: World) -> None:
+    world.release("retrain-1")
+    world.release("retrain-2")
+    with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
+        report = question(replica, questions(version=2, serving=1, serving_knows_fresh=False))
+
+    assert (12, 12, None) == (report.fresh_asked, report.fresh_right, report.fresh_right_serving)
     assert report.latency_ms_serving is not None
 
 
