@@ -11,7 +11,7 @@ from embedded import ports, prepare, processes, remembered, supervisor
 from embedded.airflow_api import AirflowApi
 from embedded.child import STARTED
 from embedded.environment import RETRAIN_SLOTS
-from embedded.errors import NotHealthyError, StackError
+from embedded.errors import AirflowError, NotHealthyError, StackError
 from embedded.health import Component, State, look, replicas_serve
 from embedded.settings import StackSettings
 
@@ -43,8 +43,7 @@ def up(settings: StackSettings, say: Say) -> bool:
                 return False
         try:
             _wait(settings, say, began)
-            with AirflowApi.of_stack(settings) as airflow:
-                airflow.set_pool("retrain", slots=RETRAIN_SLOTS, description="What remains is for rolling back.")
+            _make_pool(settings, began)
         except StackError as error:
             raise type(error)(f"{error}\n{_after_failure(settings, started=starting)}") from error
         except BaseException:
@@ -63,6 +62,20 @@ def _after_failure(settings: StackSettings, *, started: bool) -> str:
         "The processes that have come up are left running, and the others are started again and again. To see them: "
         f"`{settings.command('status')}`. To end all: `{settings.command('down')}`."
     )
+
+
+def _make_pool(settings: StackSettings, began: float) -> None:
+    """The pool of all retrains. While Airflow reads its DAGs for the first time SQLite may be locked for long."""
+    with AirflowApi.of_stack(settings) as airflow:
+        while True:
+            try:
+                airflow.set_pool("retrain", slots=RETRAIN_SLOTS, description="What remains is for rolling back.")
+            except AirflowError:
+                if time.monotonic() - began > settings.boot_seconds:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
 
 def down(settings: StackSettings, say: Say) -> tuple[int, int]:
