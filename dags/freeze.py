@@ -24,7 +24,7 @@ with manual_dag(
             minLength=2,
             examples=["12h", "3d", "2026-12-24", "2026-12-24T08:00"],
             title="Until",
-            description_md="A duration from now (`90m`, `12h`, `3d`), a date, or a date and a time (UTC if not said).",
+            description="A duration from now (90m, 12h, 3d), a date, or a date and a time (UTC if not said).",
         ),
         "reason": reason("Why is nothing to be promoted?"),
     },

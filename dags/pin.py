@@ -28,7 +28,7 @@ with manual_dag(
             type="string",
             pattern=rf"^{VERSION}$",
             title="Version",
-            description_md="Its number, for example `6`. `python -m pipeline history --model <name>` lists them.",
+            description="Its number, for example 6. python -m pipeline history --model <name> lists them.",
         ),
         "reason": reason("Why must this version stay?"),
     },

@@ -22,7 +22,7 @@ with manual_dag(
             type="string",
             pattern=rf"^{VERSION}$",
             title="Version",
-            description_md="The number of the version that was withdrawn, for example `6`.",
+            description="The number of the version that was withdrawn, for example 6.",
         ),
         "reason": reason("Why was it wrong to withdraw it?"),
     },

@@ -40,16 +40,16 @@ with manual_dag(
             type="string",
             pattern=rf"^(previous|{VERSION})$",
             title="To",
-            description_md="`previous`, or the number of a version that served before, for example `6`. The log of the "
-            "task `plan` lists them.",
+            description='"previous", or the number of a version that served before, for example 6. The log of the '
+            'task "plan" lists them.',
         ),
         "hold": Param(
             "until lifted",
             type="string",
             examples=["until lifted", "24h", "none"],
             title="Hold promotions",
-            description_md="For how long no retrain may replace it: `until lifted`, a duration like `90m`, `24h` or "
-            "`3d`, or `none`.",
+            description='For how long no retrain may replace it: "until lifted", a duration like 90m, 24h or 3d, or '
+            '"none".',
         ),
         "reason": reason("What is wrong with the version that serves?"),
     },
