@@ -67,6 +67,7 @@ class World:
     # Settings of a context beyond those of every test.
     extra: dict[str, Any] = field(default_factory=dict)
     spec: ModelSpec = SPEC
+    note: str = ""
     # What the models of all runs to come have in common; None where each has a graph of its own.
     graph: str | None = None
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1000))
@@ -152,7 +153,9 @@ class World:
         answers = [(golden or Classifier(known=len(labels))).answer(image) for image in asked]
         serving = self.history().state.serving
         passed = Verdict(decision=Decision.PASS, reasons=("good",))
-        run = RunSpec(model=self.spec, run_key=run_key, requested_by="ann", note="", force=False, code_version="test")
+        run = RunSpec(
+            model=self.spec, run_key=run_key, requested_by="ann", note=self.note, force=False, code_version="test"
+        )
         records: list[Record] = [
             SpecRecord(spec=run),
             SnapshotRecord(digest="d" * 64, labels=labels, examples=()),

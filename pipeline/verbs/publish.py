@@ -8,6 +8,7 @@ from pipeline.errors import DeclinedError
 from pipeline.manifest import Manifest, make_manifest
 from pipeline.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.release import decisions, holds
+from pipeline.spec import RunSpec
 from pipeline.storage.sums import content_digest
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def publish(context: Context) -> PublishRecord:
             decisions.claim,
             run_key=context.run_key,
             compared_with=approval.serving_version,
-            reason=approval.reason or "approved by the gate",
+            reason=_reason(approval, context.records.need(SpecRecord).spec),
             verdict=approval.verdict,
             digest=content_digest(trained.files),
         )
@@ -51,6 +52,13 @@ def publish(context: Context) -> PublishRecord:
     context.journal.decide(lambda history: decisions.announce_published(history, version=version, manifest=digest))
     context.mirror(context.rollout.settle())
     return PublishRecord(version=version, files=len(manifest.files), manifest=digest)
+
+
+def _reason(approval: GateRecord, run: RunSpec) -> str:
+    """Why there is this version, with what a person has noted; of a run that was forced that is the reason already."""
+    if approval.reason or not run.note.strip():
+        return approval.reason or "approved by the gate"
+    return f"approved by the gate; {run.requested_by} has noted: {run.note}"
 
 
 def _manifest(context: Context, version: int) -> Manifest:

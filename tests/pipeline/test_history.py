@@ -16,6 +16,7 @@ from pipeline.verbs.history import tables
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.test_cli import pipeline
 from tests.pipeline.test_journal import PASS, Releases
+from tests.releases import World
 
 
 @pytest.fixture
@@ -168,3 +169,17 @@ def test_people_get_both_tables(releases: Releases, tmp_path: Path) -> None:
     assert 0 == done.returncode
     assert "What served as digits (UTC)" in done.stdout
     assert "Every decision (UTC)" in done.stdout
+
+
+def test_the_note_of_a_run_is_in_the_history(world: World) -> None:
+    """What a person has typed into the form of a retrain."""
+    world.note = "with the pictures of the new camera"
+    world.release("retrain-1")
+    world.note = ""
+    world.release("retrain-2")
+    claims = [entry.reason for entry in world.history().entries if entry.event is Event.CLAIMED]
+
+    assert [
+        "approved by the gate; ann has noted: with the pictures of the new camera",
+        "approved by the gate",
+    ] == claims
