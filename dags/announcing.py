@@ -18,6 +18,8 @@ from pipeline.settings import load_settings
 
 # Outlets by this name, so that a task may emit no event, or several, and for the model that a form says.
 CHANGES = AssetAlias("changes of what serves")
+# The next roll-back must not wait for this one's announcement, which the DAG `announce` makes as well.
+AT_ONCE_OR_LATER: dict[str, Any] = {"retries": 0, "execution_timeout": timedelta(seconds=60)}
 # Of an asset's newest events; more changes than this are not waiting at a time.
 _LOOKED_AT = 50
 
@@ -44,8 +46,7 @@ def announcement(
         inlets=[production(each) for each in models],
         outlets=[CHANGES],
         doc_md="Tells other DAGs that another version serves; its event names the journal entry and the version.",
-        execution_timeout=timedelta(minutes=5),
-        **more,
+        **{"execution_timeout": timedelta(minutes=5), **more},
     )
     def announce(model: str, *, inlet_events: Any, outlet_events: Any) -> None:
         # Inside, because reading a DAG file needs none of it.

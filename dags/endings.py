@@ -7,21 +7,30 @@ from pathlib import Path
 _FAILED = "Correct the cause, then clear this task: the run goes on from here."
 _DECLINED = "Nothing is broken, and nothing else of this run happens. Trigger a new run when the reason is gone."
 _UNTOLD = "Correct what did not answer, then clear this task: the run goes on from here."
+_AS_SAID = "What the reason above says."
 _TAKEN_BACK = "The task `withdraw` takes the candidate back. Correct the cause, then trigger a new run."
 # Where what is to be done depends on the verb.
 _OF_VERBS = {
     "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "promote": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "withdraw": {
-        "declined": "Nothing of this run is on a replica; there is nothing to do.",
+        "declined": _AS_SAID,
         "failed": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
         "could not tell": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
     },
     "rollback": {
         "declined": "Look at what serves now. If it is still the wrong version, trigger `rollback` again.",
-        "failed": "Trigger `rollback` again with another version; the task `plan` lists them.",
+        "failed": f"{_AS_SAID} The task `plan` lists the versions that can be had.",
+        "could not tell": _AS_SAID,
     },
-    "pin": {"declined": "Look at what serves now, and trigger `pin` again if it is still wanted."},
+    # It only reads what was measured: asked again, it says the same.
+    "gate": {"could not tell": _AS_SAID},
+    "publish": {"failed": _AS_SAID},
+    "pin": {
+        "declined": "Look at what serves now, and trigger `pin` again if it is still wanted.",
+        "failed": _AS_SAID,
+        "could not tell": _AS_SAID,
+    },
 }
 _BY_OUTCOME = {"failed": _FAILED, "declined": _DECLINED, "could not tell": _UNTOLD}
 

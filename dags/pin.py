@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, chain
 
-from dags.announcing import announcement
+from dags.announcing import AT_ONCE_OR_LATER, announcement
 from dags.manual import MODELS, VERSION, manual_dag, reason, verb
 
 with manual_dag(
@@ -41,5 +41,5 @@ with manual_dag(
             kind="rollback",
             execution_timeout=timedelta(minutes=15),
         ),
-        announcement("{{ params.model }}", models=MODELS),
+        announcement("{{ params.model }}", models=MODELS, **AT_ONCE_OR_LATER),
     )

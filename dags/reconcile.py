@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from airflow.sdk import chain
 
-from dags.announcing import announcement
+from dags.announcing import AT_ONCE_OR_LATER, announcement
 from dags.manual import MODELS, manual_dag, verb
 
 with manual_dag(
@@ -25,5 +25,5 @@ with manual_dag(
 ) as dag:
     chain(
         verb("reconcile", "Mends what can be mended.", kind="reconcile", execution_timeout=timedelta(minutes=30)),
-        announcement("{{ params.model }}", models=MODELS),
+        announcement("{{ params.model }}", models=MODELS, **AT_ONCE_OR_LATER),
     )

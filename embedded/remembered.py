@@ -23,7 +23,7 @@ _FIXED = {
 
 def values(settings: StackSettings) -> dict[str, Any]:
     """What the file holds: the settings of the stack, and what the verbs must know of it."""
-    stack = settings.model_dump(mode="json", exclude={"var"})
+    stack = settings.model_dump(mode="json", exclude={"var", "boot_seconds"})
     return stack | {"replicas": ",".join(settings.replicas), "mlflow_url": settings.mlflow_url}
 
 

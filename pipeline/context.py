@@ -1,6 +1,7 @@
 """What a verb works with: one model, one run, and the ways to the bucket and to the replicas."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline import layout
@@ -65,8 +66,10 @@ class Context:
     def owner(self, bucket: Identity, history: History) -> Owner:
         """The bucket as the owner of runs and versions in MLflow."""
 
+        @cache  # a version from before there were identities is asked about again and again
         def trained(version: int) -> Trained | None:
-            records = self.records_of(version, history)
+            # The records of a retired version may be gone, and nothing is changed in MLflow about it any more.
+            records = self.records_of(version, history) if history.retirement(version) is None else None
             record = records.find(TrainRecord) if records else None
             return Trained(record.mlflow_run, record.mlflow_model) if record else None
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import BadInputError
-from pipeline.spec import ModelSpec
+from pipeline.spec import FROM_A_FILE, ModelSpec
 from pipeline.validation import problem_of
 
 
@@ -25,12 +25,12 @@ def load_spec(path: Path) -> ModelSpec:
     except FileNotFoundError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise BadInputError(f"no model file {path}; models there: {known}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that does not exist
         raise BadInputError(f"{path} is not YAML: {error}") from error
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error}") from error
     try:
-        spec = ModelSpec.model_validate(content)
+        spec = ModelSpec.model_validate(content, context=FROM_A_FILE)
     except ValidationError as error:
         found = "; ".join(f"line {_line(nodes, each['loc'])}: {problem_of(each)}" for each in error.errors())
         raise BadInputError(f"{path}: {found}") from error

@@ -300,8 +300,8 @@ MUTANTS = (
     Mutant(
         "previous is a version that was taken back",
         "pipeline/release/journal.py",
-        "                if self.was_good(number):\n",
-        "                if self.has_served(number):\n",
+        "if content not in seen and self.was_good(number) and",
+        "if content not in seen and",
         ("tests/pipeline/test_journal.py", "tests/pipeline/test_rollbacks.py"),
     ),
     Mutant(

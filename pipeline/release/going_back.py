@@ -118,14 +118,22 @@ def next_step(
     return Change(Event.EXPOSED, target, f"to roll back to it: {wish.reason}", transitions.expose(state, target))
 
 
-def hold_promotions(history: History, *, wish: Wish) -> Change | None:
+def hold_promotions(history: History, *, wish: Wish, target: int) -> Change | None:
     """The target served already, so that no entry of this roll-back has said yet that promotions are held.
 
-    None where one has, also if the hold was lifted since; and where another hold lasts as long.
+    None where one has, where another hold lasts as long, and where somebody has lifted all holds since it was asked.
+
+    Raises:
+        DeclinedError: the target does not serve any more.
     """
     state = history.state
+    if not history.is_same_model(state.serving, target):
+        raise DeclinedError(f"v{target} does not serve any more, so nothing is held; {_last_move(history)}")
     held = longest(state.held_until, wish.hold)
-    if held == state.held_until or history.of_run(wish.run_key, Event.ROLLED_BACK, Event.HELD):
+    lifted = history.of_version(NO_VERSION, Event.UNFROZEN)
+    if held == state.held_until or (lifted and lifted.seq > wish.seen):
+        return None
+    if history.of_run(wish.run_key, Event.ROLLED_BACK, Event.HELD):
         return None
     return Change(Event.HELD, NO_VERSION, wish.reason, state.model_copy(update={"held_until": held}))
 

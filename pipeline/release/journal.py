@@ -183,15 +183,15 @@ class History:
     def ways_back(self, version: int | None) -> Iterator[int]:
         """Every good version of another model that has served, the one that served last is the first.
 
-        Each model comes once, under the number that it served with last.
+        Each model comes once, under the number that it served with last. Versions with the same content, as training
+        again may give, are one model; it is no way back once it was withdrawn under any of its numbers.
         """
-        seen = {self.original(version)} if version is not None else set()
+        seen = {self._content(version)} if version is not None else set()
         for number in self._moves_of_traffic:
-            original = self.original(number)
-            if original not in seen:
-                seen.add(original)
-                if self.was_good(number):
-                    yield number
+            content = self._content(number)
+            if content not in seen and self.was_good(number) and not self._content_is_withdrawn(number):
+                seen.add(content)
+                yield number
 
     def previous_after(self, target: int) -> int | None:
         """What `previous` means after a roll-back to `target`: the good version that served last before it.
@@ -199,8 +199,22 @@ class History:
         That may be what serves now, unless it is newer than the target: such a version is withdrawn by the roll-back.
         """
         serving = self.state.serving
-        withdrawn = serving if serving is not None and not self.is_older(serving, target) else None
-        return next((v for v in self.ways_back(target) if not self.is_same_model(v, withdrawn)), None)
+        newer = serving is not None and not self.is_older(serving, target)
+        withdrawn = self._content(serving) if serving is not None and newer else None
+        return next((v for v in self.ways_back(target) if self._content(v) != withdrawn), None)
+
+    def _content(self, version: int) -> str:
+        """What tells a model from others: the digest that it was claimed with, or its number where there is none."""
+        claimed = self.of_version(self.original(version), Event.CLAIMED)
+        return claimed.digest if claimed and claimed.digest else f"v{self.original(version)}"
+
+    def _content_is_withdrawn(self, version: int) -> bool:
+        """Whether the last word about a model, under any number, takes it back; or a roll-back is doing that now."""
+        same = self._by_content.get(self._content(version), ())
+        words = [self.of_model(each, Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC) for each in same]
+        last = max((word for word in words if word), key=lambda word: word.seq, default=None)
+        leaves = any(self.is_same_model(each, self.state.leaving) for each in same)
+        return leaves or (last is not None and last.event is Event.WITHDRAWN)
 
     def all_good_before(self, version: int | None) -> list[int]:
         """Every good version promoted before `version` first was, the last of them first."""
@@ -229,6 +243,15 @@ class History:
     def _promoted(self) -> list[int]:
         """In the order of their first promotion."""
         return list(dict.fromkeys(entry.version for entry in self.entries if entry.event is Event.PROMOTED))
+
+    @cached_property
+    def _by_content(self) -> dict[str, list[int]]:
+        """The claimed versions by the content of their models."""
+        found: dict[str, list[int]] = {}
+        for entry in self.entries:
+            if entry.event is Event.CLAIMED:
+                found.setdefault(self._content(entry.version), []).append(entry.version)
+        return found
 
     @cached_property
     def _by_version(self) -> dict[int, list[Entry]]:

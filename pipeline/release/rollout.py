@@ -11,7 +11,7 @@ from pipeline.clock import Clock
 from pipeline.errors import BadInputError, MissingError, StorageError
 from pipeline.release import config
 from pipeline.release.foreign import OtherModels, not_of_this_fleet
-from pipeline.release.journal import History, Journal
+from pipeline.release.journal import Event, History, Journal
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
 from pipeline.release.waiting import Arrival, Goal, Standing, wait_for
@@ -305,10 +305,17 @@ class Rollout:
 
     def _may_be_handed_a_config(self, replica: Replica, state: State) -> bool:
         """Whether it is neither on its way by itself, nor of a roll-out in which nothing is handed over."""
-        if not self.placement.dark or state.serving is None:
+        if not self.placement.dark or state.serving is None or self._has_another_roll_out(replica):
             return False
         status = replica.status(self._model, state.serving)
         return status is None or status.ended
+
+    def _has_another_roll_out(self, replica: Replica) -> bool:
+        """Whether it has versions and no label, which every replica of this fleet has had since its first release."""
+        was_confirmed = any(entry.event is Event.CONFIRMED for entry in self._journal.known.entries)
+        if not was_confirmed or replica.version_behind(self._model, self.placement.label) is not None:
+            return False
+        return any(each.available for each in replica.statuses(self._model))
 
     def _foreign_replicas(self) -> dict[str, str]:
         _ = self.others.names  # likewise

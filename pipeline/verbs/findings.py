@@ -69,13 +69,12 @@ class Found:
 def look(context: Context) -> Found:
     """Ask everybody; whoever does not answer is a finding as well."""
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, owner, problem, others = None, None, "", context.rollout.others
+    bucket, problem, others = None, "", context.rollout.others
     try:
         bucket = _look_into_bucket(context)
-        owner = context.owner(find_identity(context.bucket), bucket.history)
         _ = others.names  # asked for once, before every thread does
     except StorageError as error:
-        bucket, owner, problem = None, None, str(error)
+        bucket, problem = None, str(error)
         others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
     addresses = context.rollout.fleet.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
@@ -87,9 +86,18 @@ def look(context: Context) -> Found:
         bucket_problem=problem,
         replicas=replicas,
         expected=context.rollout.fleet.expected,
-        mlflow=look_at(context.mlflow, model=context.model, owner=owner),
+        mlflow=_look_at_mlflow(context, bucket),
         deadline=Deadline(context.clock.now(), context.settings.abandoned_seconds),
     )
+
+
+def _look_at_mlflow(context: Context, bucket: BucketFound | None) -> MlflowFound | None:
+    """Whose bucket it is says an object that only MLflow needs; nothing else depends on it."""
+    try:
+        owner = context.owner(find_identity(context.bucket), bucket.history) if bucket else None
+        return look_at(context.mlflow, model=context.model, owner=owner)
+    except StorageError as error:
+        return MlflowFound({}, collision=f"what MLflow says of this bucket cannot be compared: {error}")
 
 
 def ask(context: Context, address: str, *, others: OtherModels | None = None) -> ReplicaFound:

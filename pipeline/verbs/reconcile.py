@@ -15,7 +15,14 @@ from functools import partial
 from typing import Any
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
+from pipeline.errors import (
+    CouldNotTellError,
+    DamagedError,
+    DeclinedError,
+    FailedError,
+    MissingError,
+    StorageError,
+)
 from pipeline.identity import find_identity
 from pipeline.mirror import look_at, wanted_aliases
 from pipeline.records import CanaryRecord
@@ -184,7 +191,11 @@ def _confirm(context: Context, move: Entry) -> None:
 def _mirror(context: Context, mending: Mending) -> None:
     """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
     history = context.rollout.settle()
-    before, wanted = _aliases(context, history), wanted_aliases(history)
+    try:
+        before, wanted = _aliases(context, history), wanted_aliases(history)
+    except StorageError as error:
+        mending.problems.append(f"what MLflow says of this bucket cannot be compared: {error}")
+        return
     problem = context.mirror(history)
     now = _aliases(context, history)
     if problem:

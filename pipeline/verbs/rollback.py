@@ -71,8 +71,8 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     log.info("%s", words)
     left = context.rollout.placement.answering(context.rollout.settle().state)
     _move(context, wish, target)
-    context.journal.decide(partial(going_back.hold_promotions, wish=wish))
-    target, arrival = follow(context, context.journal.read().state.serving or target)
+    history = context.journal.decide(partial(going_back.hold_promotions, wish=wish, target=target))
+    target, arrival = follow(context, history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
         raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from pipeline.context import Context
-from pipeline.errors import CouldNotTellError, DeclinedError
+from pipeline.errors import CouldNotTellError, DeclinedError, StorageError
 from pipeline.moments import hold_until
 from pipeline.records import CanaryRecord, SpecRecord, WithdrawRecord
 from pipeline.release import decisions
@@ -71,8 +71,12 @@ def take_back(context: Context, version: int, run_key: str) -> str:
 
 
 def _hold_afterwards(context: Context, records: RunRecords) -> Until | None:
-    """What the model file says of promotions after an automatic roll-back."""
-    spec = records.find(SpecRecord)
+    """What the model file says of promotions after an automatic roll-back; users wait for no record of it."""
+    try:
+        spec = records.find(SpecRecord)
+    except StorageError as error:
+        log.warning("whether promotions are to be held after this cannot be read, so they are not: %s", error)
+        return None
     return hold_until(spec.spec.model.automatic_rollback.hold, now=context.clock.now()) if spec else None
 
 

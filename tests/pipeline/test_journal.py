@@ -9,7 +9,7 @@ import pytest
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
-from pipeline.release import decisions
+from pipeline.release import decisions, tombstones
 from pipeline.release.going_back import Wish, hold_promotions, let_go, next_step, targets_of, unfinished
 from pipeline.release.journal import Change, Event, History, Journal
 from pipeline.release.state import State, Until, claim, resident
@@ -72,7 +72,7 @@ class Releases:
         while history.state.serving != target:
             loaded = target in resident(history.state)
             history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
-        journal.decide(lambda h: hold_promotions(h, wish=asked))
+        journal.decide(lambda h: hold_promotions(h, wish=asked, target=target))
         journal.decide(lambda h: let_go(h, target=target, reason="bad"))
         return journal.decide(lambda h: decisions.confirm(h, version=target))
 
@@ -528,3 +528,16 @@ class TestPrevious:
         )
 
         assert (4, 1) == (history.state.serving, history.state.previous)
+
+    def test_the_same_model_trained_again_is_no_way_back_from_itself_nor_once_it_was_withdrawn(
+        self, releases: Releases
+    ) -> None:
+        """v1 and v3 have one content, as a fixed seed and the same data give."""
+        for number, digest in ((1, "a"), (2, "b"), (3, "a")):
+            releases.release(f"retrain-{number}", digest)
+        assert [2] == list(releases.history().ways_back(3))
+
+        history = releases.roll_back(2, "rollback-4")
+        assert (2, None) == (history.state.serving, history.state.previous)
+        releases.journal("readmit-5").decide(lambda h: tombstones.readmit(h, version=3, reason="it was the camera"))
+        assert [1] == list(releases.history().ways_back(2)), "a person has said that the model may come back"

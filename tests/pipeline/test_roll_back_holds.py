@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import layout
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.forms import RollbackForm
 from pipeline.moments import hold_until
 from pipeline.release import decisions, holds
+from pipeline.release.going_back import hold_promotions
 from pipeline.release.journal import Event
 from pipeline.release.state import State, Until, longest, roll_back
 from pipeline.spec import AutomaticRollback
@@ -25,7 +27,7 @@ from pipeline.verbs.train import train
 from tests.half_way import begin_promotion
 from tests.pipeline.test_cli import line, pipeline
 from tests.pipeline.test_journal import Releases
-from tests.releases import SPEC, World, over_both
+from tests.releases import MODEL, SPEC, World, over_both
 
 NOW = datetime(2026, 12, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -104,6 +106,22 @@ class TestRules:
 
         assert None is lifted.state.held_until
         assert lifted.seq == releases.roll_back(2, "rollback-5", hold="lifted").seq
+
+    def test_a_hold_that_was_lifted_since_it_was_asked_for_does_not_come_back(self, releases: Releases) -> None:
+        """Two ask at once; the second finds the target serving and held, is repeated later, and all was lifted."""
+        asked = releases.wish("rollback-6", "2", hold="lifted")
+        releases.roll_back(2, "rollback-5", hold="lifted")
+        releases.journal("unfreeze-7").decide(partial(holds.unfreeze, reason="it is over"))
+        history = releases.journal("rollback-6").decide(partial(hold_promotions, wish=asked, target=2))
+
+        assert None is history.state.held_until
+
+    def test_nothing_is_held_for_a_target_that_does_not_serve_any_more(self, releases: Releases) -> None:
+        asked = releases.wish("rollback-6", "3", hold="lifted")
+        releases.release("retrain-4")
+
+        with pytest.raises(DeclinedError, match="v3 does not serve any more, so nothing is held"):
+            releases.journal("rollback-6").decide(partial(hold_promotions, wish=asked, target=3))
 
     def test_a_promotion_that_is_undone_holds_what_it_is_told_to(self, releases: Releases) -> None:
         version = releases.publish("retrain-4")
@@ -223,6 +241,20 @@ class TestRuns:
         world.run("withdraw", "retrain-2")
 
         assert (1, expected) == (world.history().state.serving, world.history().state.held_until)
+
+
+@pytest.mark.parametrize("damage", ["{", '{"outcome": "done"}'])
+def test_an_automatic_roll_back_does_not_wait_for_a_record_that_cannot_be_read(world: World, damage: str) -> None:
+    """What the model file says of holds is worth less than what users are answered."""
+    world.release("retrain-1")
+    world.publish("retrain-2")
+    world.run("canary", "retrain-2")
+    begin_promotion(world, "retrain-2")
+    (world.bucket / layout.record(MODEL, "retrain-2", "spec")).write_text(damage)
+    world.run("withdraw", "retrain-2")
+
+    assert (1, None) == (world.history().state.serving, world.history().state.held_until)
+    assert [1, 1] == world.answering()
 
 
 def test_by_hand_a_roll_back_holds_unless_it_is_told_otherwise(world: World) -> None:

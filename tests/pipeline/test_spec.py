@@ -1,5 +1,6 @@
 """Model files and overrides: what is wrong is named with its value and the way out."""
 
+import json
 import re
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def test_a_wrong_field_is_named_with_its_value(tmp_path: Path) -> None:
         ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', "every day"),
         ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', '"0 25 * * 1"'),
         ("line 5: schedule: give a cron expression in UTC", '"0 3 * * 1"', '"0 0 3 * * 1"'),
+        ("line 5: schedule: this moment never comes", '"0 3 * * 1"', '"0 0 30 2 *"'),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, told: str, before: str, after: str) -> None:
@@ -52,7 +54,7 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, told: str, before:
         load_spec(path)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"name: [", b"", b"- a list", b"just text"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"name: [", b"", b"- a list", b"just text", b"name: 2026-02-30"])
 def test_what_is_no_model_file_is_said_in_a_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "digits.yaml"
     path.write_bytes(content)
@@ -62,10 +64,17 @@ def test_what_is_no_model_file_is_said_in_a_line(tmp_path: Path, content: bytes)
 
 
 @pytest.mark.parametrize("schedule", ["@daily", "*/5 * * * *", "0 3 * * MON", None])
-def test_what_airflow_takes_for_a_schedule_is_one(schedule: str | None) -> None:
-    content = load_spec(MODELS / "digits.yaml").model_dump() | {"schedule": schedule}
+def test_what_airflow_takes_for_a_schedule_is_one(tmp_path: Path, schedule: str | None) -> None:
+    path = tmp_path / "digits.yaml"
+    path.write_text((MODELS / "digits.yaml").read_text().replace('"0 3 * * 1"', json.dumps(schedule)))
 
-    assert schedule == parse(ModelSpec, content, source="test").schedule
+    assert schedule == load_spec(path).schedule
+
+
+def test_a_record_of_a_schedule_that_is_refused_now_can_still_be_read() -> None:
+    content = load_spec(MODELS / "digits.yaml").model_dump() | {"schedule": "0 0 3 * * 1"}
+
+    assert "0 0 3 * * 1" == parse(ModelSpec, content, source="test").schedule
 
 
 def test_a_file_must_be_named_like_its_model(tmp_path: Path) -> None:
