@@ -69,8 +69,9 @@ def test_policy_of_every_task(described: Any, dag_id: str) -> None:
         assert task["owner"] == "understudy", task_id
         assert task["doc_md"], task_id
         assert task["start_date"] is None, task_id
-        # What comes back by itself within minutes needs no second try, and a wrong file is wrong the second time too.
-        assert task["retries"] == (0 if dag_id == "announce" or dag_id in UNUSABLE else 1), task_id
+        # What `announce` does within minutes needs no second try, and a wrong file is wrong the second time too.
+        once = dag_id in UNUSABLE or dag_id == "announce" or (dag_id in MANUAL and task_id == "announce")
+        assert task["retries"] == (0 if once else 1), task_id
         assert task["retry_delay"] >= 60, task_id
         assert task["execution_timeout"], task_id
 
@@ -164,8 +165,8 @@ def test_a_retrain_can_be_triggered_with_its_form_as_it_opens(described: Any) ->
     """Airflow asks for a value where the default is neither a value nor allowed to be null."""
     form = described["dags"]["retrain_digits"]
 
-    assert {"seed": None, "note": None} == {name: value for name, value in form["params"].items() if value is None}
-    assert ["note", "seed"] == form["nullable"]
+    empty = sorted(name for name, value in form["params"].items() if value in (None, []))
+    assert empty == ["accept_labels", "note", "seed"] == form["nullable"]
 
 
 @pytest.mark.parametrize("dag_id", [dag_id for dag_id, name in UNUSABLE.items() if name == "broken"])

@@ -106,7 +106,7 @@ def test_train_without_mlflow_could_not_tell_before_it_trained(tmp_path: Path) -
 
     assert 75 == done.returncode
     assert "could not tell" == line(done)["outcome"]
-    assert f"MLflow at {NO_MLFLOW} does not answer" in done.stderr
+    assert f"MLflow at {NO_MLFLOW} could not open the run" in done.stderr
     assert "epoch" not in done.stderr
 
 

@@ -102,12 +102,6 @@ def test_an_accepted_label_that_did_not_change_is_refused(world: World, images: 
     assert world.context("retrain-2").records.find(SnapshotRecord) is None
 
 
-def test_a_label_of_two_lines_is_refused(world: World, images: Path) -> None:
-    draw(images, "two\nlines", first=120)
-    with pytest.raises(BadInputError, match="has more than one line; rename it"):
-        snapshot(world)
-
-
 def test_labels_of_a_version_with_an_old_manifest_are_read_from_its_model(world: World, images: Path) -> None:
     without_labels_in_the_manifest(world)
 
