@@ -22,6 +22,7 @@ from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import parse
 from pipeline.storage.opening import make_bucket
+from pipeline.verbs.check import check
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.holding import freeze, pin, unfreeze
@@ -65,6 +66,13 @@ def _add_run_verb(verb: RunVerb) -> None:
 
 for _verb in RUN_VERBS:
     _add_run_verb(_verb)
+
+
+@app.command("check")
+def check_command(model: Model) -> None:
+    """Say everything that is wrong with a model file and its images; reads no bucket and changes nothing."""
+    path = load_settings().models / f"{model}.yaml"
+    typer.echo(f"{path}: no problems found. {check(path)}")
 
 
 @app.command("rollback")

@@ -1,6 +1,6 @@
 """What one classifier is: the YAML file in `models/`, checked, and with the overrides of one run."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from croniter import croniter
 from pydantic import (
@@ -50,7 +50,8 @@ class Image(_Frozen):
 
     height: Annotated[int, Field(ge=1, le=1024)]
     width: Annotated[int, Field(ge=1, le=1024)]
-    channels: Annotated[int, Field(ge=1, le=3)] = 3
+    # Grey or colour: TensorFlow decodes images into nothing between.
+    channels: Literal[1, 3] = 3
 
 
 class Network(_Frozen):
