@@ -55,11 +55,14 @@ def release(folder: Path, images: Path, root: str) -> dict[str, Any]:
     try:
         first = run(world, "retrain-1", RELEASED)["ended"]
         second = run(world, "retrain-2", RELEASED, learning_rate=0.02)
+        ended = [first, second["ended"]]
+        if ended != ["done", "done"]:
+            return {"ended": ended, "compared": None, "label": None, "before": None, "after": None}
         before = world.answering()
         label = answered_label(world, (images / "cat" / "60.png").read_bytes())
         world.roll_back("previous")
         return {
-            "ended": [first, second["ended"]],
+            "ended": ended,
             "compared": second["compared"] == second["held_out"],
             "label": label,
             "before": before,
