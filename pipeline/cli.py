@@ -22,6 +22,7 @@ from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import parse
 from pipeline.storage.opening import make_bucket
+from pipeline.verbs.check import check
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.holding import freeze, pin, unfreeze
@@ -34,6 +35,7 @@ from pipeline.verbs.rollback import rollback, wish_for
 from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
+from pipeline.verbs.sync import keep_in_sync, server_folder, sync
 from pipeline.verbs.targets import table as targets_table
 from pipeline.verbs.targets import targets
 from pipeline.verbs.without_bucket import move_label
@@ -65,6 +67,13 @@ def _add_run_verb(verb: RunVerb) -> None:
 
 for _verb in RUN_VERBS:
     _add_run_verb(_verb)
+
+
+@app.command("check")
+def check_command(model: Model) -> None:
+    """Say everything that is wrong with a model file and its images; reads no bucket and changes nothing."""
+    path = load_settings().models / f"{model}.yaml"
+    typer.echo(f"{path}: no problems found. {check(path)}")
 
 
 @app.command("rollback")
@@ -226,6 +235,23 @@ def retain_command(
         retained = retain(context, policy, dry_run=form.dry_run)
         _whole_lines().print(retained_table(model, retained))
         line.update(retained.summary())
+
+
+@app.command("sync")
+def sync_command(
+    *,
+    model: Model,
+    every: Annotated[
+        float | None, typer.Option("--every", min=0.1, help="go on, and look at the bucket again after so many seconds")
+    ] = None,
+) -> None:
+    """Copy what servers should find from the bucket to the folder UNDERSTUDY_SERVER_ROOT of this machine."""
+    settings = load_settings()
+    root = server_folder(settings)
+    bucket = make_context(settings, model=model, run_key="sync-0").bucket
+    if every is not None:
+        keep_in_sync(bucket, model, root, seconds=every)
+    typer.echo(f"{root}: {', '.join(sync(bucket, model, root)) or 'nothing to change'}")
 
 
 @contextmanager

@@ -115,8 +115,11 @@ def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports |
     others = OtherModels(model, folder=Path(settings.models), bucket=bucket)
     folder = layout.published if latest else layout.version
     manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
+    # Servers that cannot read the bucket read a copy of it in another place.
+    versions = layout.versions(model)
+    base_path = f"{settings.server_root.rstrip('/')}/{versions}" if settings.server_root else bucket.uri(versions)
     placement: Placement = (
-        Latest(model, bucket, journal, manifests) if latest else Pinned(model, bucket.uri(layout.versions(model)))
+        Latest(model, bucket, journal, manifests, base_path=base_path) if latest else Pinned(model, base_path)
     )
     return Context(
         settings=settings,

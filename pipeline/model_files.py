@@ -8,20 +8,55 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import BadInputError
-from pipeline.spec import FROM_A_FILE, ModelSpec
+from pipeline.spec import FROM_A_FILE, Data, Image, ModelSpec
 from pipeline.validation import problem_of
+
+
+class WrongFieldsError(BadInputError):
+    """Fields of a model file that cannot be used: for each one the line, the name and the value."""
+
+    def __init__(self, path: Path, fields: Sequence[str]) -> None:
+        super().__init__(f"{path}: {'; '.join(fields)}")
+        self.fields = tuple(fields)
 
 
 def load_spec(path: Path) -> ModelSpec:
     """Read one model file.
 
     Raises:
-        BadInputError: the file is missing, is no YAML, or a field is wrong; names the file, and the line, the name and
-            the value of every wrong field.
+        WrongFieldsError: names every field that is wrong.
+        BadInputError: the file is missing, cannot be read, is no YAML, or does not have the name of its model.
     """
+    content, nodes = _read(path)
+    try:
+        spec = ModelSpec.model_validate(content, context=FROM_A_FILE)
+    except ValidationError as error:
+        raise WrongFieldsError(path, [f"line {_line(nodes, e['loc'])}: {problem_of(e)}" for e in error.errors()]) from (
+            error
+        )
+    if spec.name != path.stem:
+        raise BadInputError(f"{path} describes a model named {spec.name!r}; name the file {spec.name}.yaml")
+    return spec
+
+
+def load_data(path: Path) -> tuple[Data, int] | None:
+    """Where the images of a model are and its number of channels, whatever else is wrong in the file.
+
+    None where these fields are wrong themselves. Raises BadInputError where the file cannot be read as YAML.
+    """
+    content, _ = _read(path)
+    try:
+        data = Data.model_validate(content["data"], context=FROM_A_FILE)
+        return data, Image.model_validate(content["image"], context=FROM_A_FILE).channels
+    except (ValidationError, LookupError, TypeError):
+        return None
+
+
+def _read(path: Path) -> tuple[Any, yaml.Node | None]:
+    """The content of a file, and the nodes of its YAML, which know their lines."""
     try:
         text = path.read_text(encoding="utf-8")
-        content, nodes = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
         raise BadInputError(f"no model file {path}; models there: {known}") from error
@@ -29,14 +64,6 @@ def load_spec(path: Path) -> ModelSpec:
         raise BadInputError(f"{path} is not YAML: {error}") from error
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error}") from error
-    try:
-        spec = ModelSpec.model_validate(content, context=FROM_A_FILE)
-    except ValidationError as error:
-        found = "; ".join(f"line {_line(nodes, each['loc'])}: {problem_of(each)}" for each in error.errors())
-        raise BadInputError(f"{path}: {found}") from error
-    if spec.name != path.stem:
-        raise BadInputError(f"{path} describes a model named {spec.name!r}; name the file {spec.name}.yaml")
-    return spec
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     # The folder of a stack on this machine: read for what the environment does not say, see `pipeline.stack_file`.
     var: Path | None = None
     root: str = str(stack_file.stack_folder("pinned") / "bucket")
+    # Where the servers find the bucket, if that is not `root`: a folder that `sync` keeps, or a mounted bucket.
+    server_root: str | None = None
     models: Path = stack_file.PROJECT / "models"
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
     rollout: RolloutName = "pinned"
@@ -69,9 +71,11 @@ class Settings(BaseSettings):
         """Long enough for a server to have looked: the poll that is under way, and one that has begun since."""
         return 2.5 * self.config_poll_seconds
 
-    @field_validator("root")
+    @field_validator("root", "server_root")
     @classmethod
-    def _address(cls, root: str) -> str:
+    def _address(cls, root: str | None) -> str | None:
+        if root is None:
+            return None
         if not root.strip() or (":/" in root and "://" not in root):
             raise ValueError("give a folder, gs://bucket/prefix or s3://bucket/prefix")
         # A path goes into the servers' config, and a server does not share our working directory.

@@ -42,6 +42,12 @@ def _cron(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _channels(number: int, info: ValidationInfo) -> int:
+    if info.context == FROM_A_FILE and number not in (1, 3):
+        raise ValueError("give 1 for grey images or 3 for images in colour")
+    return number
+
+
 Schedule = Annotated[str, AfterValidator(_cron)]
 
 
@@ -62,7 +68,8 @@ class Image(_Frozen):
 
     height: Annotated[int, Field(ge=1, le=1024)]
     width: Annotated[int, Field(ge=1, le=1024)]
-    channels: Annotated[int, Field(ge=1, le=3)] = 3
+    # Grey or colour: TensorFlow decodes images into nothing between.
+    channels: Annotated[int, Field(ge=1, le=3), AfterValidator(_channels)] = 3
 
 
 class Network(_Frozen):

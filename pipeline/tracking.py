@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.errors import CouldNotTellError
 from pipeline.identity import Identity
-from pipeline.learning.confusion import draw_confusion
+from pipeline.learning.confusion import confusion_table, draw_confusion
 from pipeline.metric_names import metric_name
 from pipeline.records import Epoch, Evaluation, Performance, SnapshotRecord
 from pipeline.registry import BUCKET_TAG, bucket_tags
@@ -31,6 +31,7 @@ _RUN_KEY_TAG = "understudy.run_key"
 _RETRIES = 2
 _TIMEOUT_SECONDS = 10
 _TABLE = "classes.csv"
+_CONFUSIONS = "confusions.csv"
 # With more labels than this, the recall of each is in the table only: MLflow draws a chart for every metric.
 _CHARTED_LABELS = 200
 # MLflow takes 8,000 characters in a tag; the whole note is in the run's `spec.json`.
@@ -142,6 +143,7 @@ class TrackedRun:
         with tempfile.TemporaryDirectory() as folder:
             # At the root of the artifacts: MLflow shows the picture when it compares runs.
             Path(folder, "confusion.png").write_bytes(draw_confusion(truth, given, labels=labels, table=_TABLE))
+            Path(folder, _CONFUSIONS).write_text(confusion_table(truth, given), encoding="utf-8", newline="")
             Path(folder, _TABLE).write_text(_table(evaluation, truth, labels), encoding="utf-8", newline="")
             with self._asking("log the evaluation"):
                 mlflow.log_metrics(metrics, model_id=model)

@@ -36,6 +36,48 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "an image is not decoded before it is stored",
+        "pipeline/learning/image_files.py",
+        "        image.load()\n",
+        "",
+        ("tests/learning/test_images.py", "tests/learning/test_decoding.py"),
+    ),
+    Mutant(
+        "the end of a PNG is not looked for",
+        "pipeline/learning/image_files.py",
+        'image.format == "PNG" and _PNG_END not in content',
+        "False",
+        ("tests/learning/test_images.py",),
+    ),
+    Mutant(
+        "hidden folders are labels",
+        "pipeline/learning/sources.py",
+        'path.name.startswith(".") or path.name.lower() in names',
+        "path.name.lower() in names",
+        ("tests/learning/test_images.py",),
+    ),
+    Mutant(
+        "a download is not compared with what is stored",
+        "pipeline/storage/object_folders.py",
+        "    if differing:\n",
+        "    if False:\n",
+        ("tests/storage/test_s3_faults.py",),
+    ),
+    Mutant(
+        "sync writes the config before the versions that it names",
+        "pipeline/verbs/sync.py",
+        "        present = layout.version_numbers(",
+        "        _replaced(root / layout.config(model), text)\n        present = layout.version_numbers(",
+        ("tests/pipeline/test_sync.py",),
+    ),
+    Mutant(
+        "a version that sync removes stays",
+        "pipeline/verbs/sync.py",
+        "for version in sorted(present - wanted):",
+        "for version in ():",
+        ("tests/pipeline/test_sync.py",),
+    ),
+    Mutant(
         "a created object replaces what is there",
         "pipeline/storage/local.py",
         "                os.link(prepared, target)\n            except FileExistsError:",

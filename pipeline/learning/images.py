@@ -1,18 +1,19 @@
-"""The labelled images of a model: where they come from, how they are frozen, and which split each one is in."""
+"""The labelled images of a model: how they are checked and frozen, and which split each one is in."""
 
 import hashlib
-import io
 import itertools
 import logging
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 from pipeline import layout
 from pipeline.errors import BadInputError, FailedError
+from pipeline.learning.image_files import decoding_problem
+from pipeline.learning.sources import Found, find_images
+from pipeline.problems import Problems
 from pipeline.progress import told
 from pipeline.records import Example, SnapshotRecord
 from pipeline.spec import Data, ModelSpec
@@ -20,41 +21,98 @@ from pipeline.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
-# What the graph that is served can decode into any number of channels; TensorFlow's BMP and GIF cannot do grey.
-SUFFIXES = (".png", ".jpg", ".jpeg")
-_BUILTIN = "builtin:"
 _AT_ONCE = 16
-
-# Label, suffix and content.
-Found = tuple[str, str, bytes]
 
 
 def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
     """Bring every image of the model into the bucket, once per content, and list them.
 
+    Only images that the bucket does not have yet are decoded. After the first problem no more images are stored.
+
     Raises:
-        BadInputError: the source does not exist, holds fewer than two labels or a label of two lines, shows one image
-            under two labels, or leaves a split of a label empty.
+        BadInputError: the source cannot be read, or `examine` found problems; names all of them, up to a limit.
     """
-    known: dict[str, Example] = {}
     present = set(bucket.names(layout.images(spec.name)))
+    problems = Problems()
 
     def store(example: Example, content: bytes) -> None:
-        if f"{example.sha256}{example.suffix}" not in present:
-            _require_image(content, name=f"an image of {example.label!r} (sha256 {example.sha256[:12]})")
+        if not problems:
             bucket.create(layout.image(spec.name, example.sha256, example.suffix), content)
 
-    # A few at a time: in a bucket each costs a journey, and all of them at once would not fit into memory.
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for batch in _batches(told(_source(spec.data.images), "images stored")):
-            examples_of_batch = [_example(each, spec.data, known) for each in batch]
-            list(pool.map(store, examples_of_batch, [content for _, _, content in batch]))
-    examples = tuple(known[digest] for digest in sorted(known))
-    _require_every_split(examples, spec)
-    log.info("%d images of %d labels: %s", len(examples), len({e.label for e in examples}), _sizes(examples))
+    def is_stored(example: Example) -> bool:
+        return f"{example.sha256}{example.suffix}" in present
+
+    examples = examine(spec.data, channels=spec.image.channels, problems=problems, store=store, is_stored=is_stored)
+    if problems:
+        raise BadInputError(f"data.images: {problems}")
+    log.info("%s", summary(examples))
     return SnapshotRecord(
         digest=_digest(examples), labels=tuple(sorted({e.label for e in examples})), examples=examples
     )
+
+
+def examine(
+    data: Data,
+    *,
+    channels: int,
+    problems: Problems,
+    store: Callable[[Example, bytes], None] | None = None,
+    is_stored: Callable[[Example], bool] = lambda _: False,
+) -> tuple[Example, ...]:
+    """Read every image of the source; those that can be used, sorted by their content.
+
+    Args:
+        data: where the images are, and how they are split.
+        channels: what they are decoded into.
+        problems: gets every file that cannot be used, every image with two labels, and every label without an image in
+            a split that needs one.
+        store: called for each new image that can be decoded, from several threads at once.
+        is_stored: whether an image was decoded and stored before.
+
+    Raises:
+        BadInputError: the source as a whole cannot be read.
+    """
+
+    def check(found: Found) -> _Checked:
+        example = _example(found, data)
+        if is_stored(example):
+            return _Checked(example, found.path, None)
+        problem = decoding_problem(found.content, channels=channels)
+        if problem is None and store is not None:
+            store(example, found.content)
+        return _Checked(example, found.path, problem)
+
+    known: dict[str, _Checked] = {}
+    # A few at a time: in a bucket each costs a journey, and all of them at once would not fit into memory.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for batch in _batches(told(find_images(data.images, problems.add), "images read")):
+            for checked in pool.map(check, batch):
+                _take(checked, known, problems)
+    examples = tuple(known[digest].example for digest in sorted(known))
+    _check_splits(examples, data, problems)
+    return examples
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """An image, where a person finds it, and why it cannot be decoded."""
+
+    example: Example
+    path: str
+    problem: str | None
+
+
+def _take(checked: _Checked, known: dict[str, _Checked], problems: Problems) -> None:
+    """Take an image into the known ones, or add why not to the problems."""
+    if checked.problem is not None:
+        problems.add(f"{checked.path} {checked.problem}")
+        return
+    first = known.setdefault(checked.example.sha256, checked)
+    if first.example.label != checked.example.label:
+        problems.add(
+            f"one image is in two folders, {first.example.label!r} and {checked.example.label!r}: {first.path} and "
+            f"{checked.path}; keep one"
+        )
 
 
 def split_of(digest: str, data: Data) -> Literal["train", "validation", "holdout"]:
@@ -80,16 +138,9 @@ def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list
     return contents
 
 
-def _example(found: Found, data: Data, known: dict[str, Example]) -> Example:
-    """Take an image into the known ones."""
-    label, suffix, content = found
-    digest = hashlib.sha256(content).hexdigest()
-    if digest in known and known[digest].label != label:
-        raise BadInputError(
-            f"one image is in two folders, {known[digest].label!r} and {label!r} (sha256 {digest[:12]}); keep one"
-        )
-    known[digest] = Example(sha256=digest, suffix=suffix, label=label, split=split_of(digest, data))
-    return known[digest]
+def _example(found: Found, data: Data) -> Example:
+    digest = hashlib.sha256(found.content).hexdigest()
+    return Example(sha256=digest, suffix=found.suffix, label=found.label, split=split_of(digest, data))
 
 
 def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
@@ -98,80 +149,21 @@ def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
         yield batch
 
 
-def _source(images: str) -> Iterator[Found]:
-    """Every image."""
-    if images == f"{_BUILTIN}digits":
-        return _digits()
-    if images.startswith(_BUILTIN):
-        raise BadInputError(f"data.images: no data set {images!r} is built in; there is {_BUILTIN}digits")
-    return _folder(Path(images))
-
-
-def _folder(folder: Path) -> Iterator[Found]:
-    if not folder.is_dir():
-        raise BadInputError(f"data.images: {folder} is not a folder; it should hold one folder of images per label")
-    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    for label in folders:
-        _require_text(label)
-    empty = {path.name for path in folders}
-    for path in sorted(folder.glob("*/*")):
-        if path.name.startswith("."):
-            continue  # what file managers leave behind
-        empty.discard(path.parent.name)
-        if path.suffix.lower() not in SUFFIXES:
-            raise BadInputError(f"{path} is not one of {', '.join(SUFFIXES)}; convert it or take it away")
-        yield path.parent.name, path.suffix.lower(), path.read_bytes()
-    for name in sorted(empty):
-        log.warning("%s/%s holds no image, so nothing is learned about the label %r", folder, name, name)
-
-
-def _require_text(folder: Path) -> None:
-    """On Linux the name of a folder may be any bytes; a label is text."""
-    try:
-        folder.name.encode()
-    except UnicodeEncodeError as error:
-        raise BadInputError(
-            f"data.images: the name of the folder {os.fsencode(folder.name)!r} in {folder.parent} is not UTF-8, so it "
-            f"cannot be a label; rename the folder"
-        ) from error
-
-
-def _digits() -> Iterator[Found]:
-    """The handwritten digits of the UCI machine learning repository that come with scikit-learn, as 8x8 PNG files."""
-    from PIL import Image  # noqa: PLC0415 - only this source draws
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    for pixels, target in zip(digits.images, digits.target, strict=True):
-        stream = io.BytesIO()
-        Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(stream, format="PNG")
-        yield str(target), ".png", stream.getvalue()
-
-
-def _require_image(content: bytes, *, name: str) -> None:
-    """Better said here, with a name, than by the hundredth batch of a training."""
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
-
-    try:
-        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-            image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise BadInputError(f"{name} is no readable PNG or JPEG: {error}") from error
-
-
-def _require_every_split(examples: tuple[Example, ...], spec: ModelSpec) -> None:
+def _check_splits(examples: tuple[Example, ...], data: Data, problems: Problems) -> None:
     counts = Counter((example.label, example.split) for example in examples)
     labels = sorted({example.label for example in examples})
     if len(labels) < 2:
-        raise BadInputError(f"data.images: {spec.data.images} holds {len(labels)} labels; a classifier needs two")
+        problems.add(f"{data.images} holds usable images of {len(labels)} labels; a classifier needs two")
     for label in labels:
         for split in ("train", "holdout"):
             if not counts[label, split]:
-                raise BadInputError(f"label {label!r} has no image in the {split} split; add images of it")
+                problems.add(f"label {label!r} has no image in the {split} split; add images of it")
 
 
-def _sizes(examples: tuple[Example, ...]) -> str:
-    return ", ".join(f"{count} {split}" for split, count in sorted(Counter(e.split for e in examples).items()))
+def summary(examples: tuple[Example, ...]) -> str:
+    """How many images there are, of how many labels, and in which splits."""
+    splits = ", ".join(f"{count} {split}" for split, count in sorted(Counter(e.split for e in examples).items()))
+    return f"{len(examples)} images of {len({e.label for e in examples})} labels: {splits}"
 
 
 def _digest(examples: tuple[Example, ...]) -> str:

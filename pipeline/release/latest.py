@@ -27,7 +27,8 @@ class Latest:
     label = None
     dark = False
 
-    def __init__(self, model: str, bucket: Bucket, journal: Journal, manifests: Manifests) -> None:
+    def __init__(self, model: str, bucket: Bucket, journal: Journal, manifests: Manifests, *, base_path: str) -> None:
+        self.base_path = base_path
         self._model = model
         self._bucket = bucket
         self._journal = journal
@@ -43,8 +44,7 @@ class Latest:
         return newest(state)
 
     def rendered(self, history: History) -> str:
-        base_path = self._bucket.uri(layout.versions(self._model))
-        return config.render_latest(model=self._model, base_path=base_path, seq=history.seq)
+        return config.render_latest(model=self._model, base_path=self.base_path, seq=history.seq)
 
     def heal(self, replica: Replica, state: State) -> str | None:  # noqa: ARG002 - see `decisions.reissue`
         """Nothing can be handed to a server that asks its storage; a new number is what gets every one on its way."""

@@ -21,6 +21,7 @@ class Placement(Protocol):
     Attributes:
         name: as people set it.
         label: what traffic asks for; None where it asks for no version at all.
+        base_path: where servers find the versions.
         dark: whether a version is in memory, and proven, before any user reaches it.
     """
 
@@ -29,6 +30,9 @@ class Placement(Protocol):
 
     @property
     def label(self) -> str | None: ...
+
+    @property
+    def base_path(self) -> str: ...
 
     @property
     def dark(self) -> bool: ...
@@ -73,7 +77,7 @@ class Pinned:
 
     def __init__(self, model: str, base_path: str) -> None:
         self._model = model
-        self._base_path = base_path
+        self.base_path = base_path
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         return resident(state)
@@ -82,7 +86,7 @@ class Pinned:
         return state.serving
 
     def rendered(self, history: History) -> str:
-        return config.render(model=self._model, base_path=self._base_path, state=history.state, seq=history.seq)
+        return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq)
 
     def place(self, history: History) -> None:
         """There is nothing else that servers look at."""
@@ -93,4 +97,4 @@ class Pinned:
     def heal(self, replica: Replica, state: State) -> str | None:
         if state.serving is None:
             return None
-        return heal_if_stuck(replica, model=self._model, base_path=self._base_path, serving=state.serving)
+        return heal_if_stuck(replica, model=self._model, base_path=self.base_path, serving=state.serving)

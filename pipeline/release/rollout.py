@@ -264,11 +264,6 @@ class Rollout:
                 return False
         return status is not None and status.available
 
-    @property
-    def base_path(self) -> str:
-        """Where servers find the versions."""
-        return self._bucket.uri(layout.versions(self._model))
-
     def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
             self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)

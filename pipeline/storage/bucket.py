@@ -1,6 +1,7 @@
 """What every bucket promises, whatever it is made of."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +65,17 @@ class Bucket(Protocol):
 
         Raises:
             StorageError: not everything is under `key`.
+        """
+
+    def local_copy(self, key: str) -> AbstractContextManager[Path]:
+        """The folder `key` on the disk of this machine, to be read inside the block.
+
+        A bucket on a disk gives the folder itself. Any other downloads it to a temporary folder, which is deleted when
+        the block ends, and compares the checksum of every file.
+
+        Raises:
+            MissingError: there is no such folder.
+            StorageError: not everything arrived as it is stored, or this machine has no room for it.
         """
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.cloud_connection import Connection
@@ -91,11 +91,20 @@ class CloudObjects:
             try:
                 if listed.size <= PIECE:
                     return sum_of([self._pinned(key, listed.generation)])
-                return self._sum_in_pieces(key, listed.generation)
+                summing = Summing()
+                self._write_in_pieces(key, listed.generation, summing)
+                return summing.result()
             except MissingError:
                 seen = self._seen(key)
                 listed = Listed(seen.generation, seen.size, seen.crc32c)
         raise never_at_rest(key)
+
+    def download(self, key: str, listed: Listed, path: Path) -> None:
+        with path.open("wb") as stream:
+            if listed.size <= PIECE:
+                stream.write(self._pinned(key, listed.generation))
+            else:
+                self._write_in_pieces(key, listed.generation, stream)
 
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
         from google.cloud.storage import transfer_manager
@@ -140,12 +149,10 @@ class CloudObjects:
                 self._at.blob(key, generation=generation).download_as_bytes(checksum="crc32c", **self._at.bounds)
             )
 
-    def _sum_in_pieces(self, key: str, generation: Generation) -> FileSum:
-        summing = Summing()
+    def _write_in_pieces(self, key: str, generation: Generation, stream: Summing | BinaryIO) -> None:
         with self._at.asked("read", key):
             blob = self._at.blob(key, generation=generation, chunk_size=PIECE)
-            blob.download_to_file(summing, checksum=None, **self._at.bounds)
-        return summing.result()
+            blob.download_to_file(stream, checksum=None, **self._at.bounds)
 
     def _failures(self, results: Mapping[str, Exception | None], *, since: float) -> dict[str, StorageError]:
         failures = {}

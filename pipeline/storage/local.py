@@ -72,6 +72,10 @@ class LocalBucket:
             _sync_all(aside)
             _settle(aside, self._parent(key))
 
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        yield self._folder(key)
+
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         self._folder(source)
         with _translated("copy to", key), self._aside() as aside:

@@ -1,7 +1,9 @@
 """A bucket in memory, for checking the protocol against thousands of histories: fast, and gone with the process."""
 
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -64,6 +66,16 @@ class MemoryBucket:
         files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
         for name in mark_last(files):
             self.create(f"{key}/{name}", files[name].read_bytes())
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        files = self._folder(key)
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, each in files.items():
+                path = Path(scratch, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(each.content)
+            yield Path(scratch)
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         files = self._folder(source)

@@ -1,7 +1,9 @@
 """The bucket in an object store: a write names what it replaces, so of many writers one succeeds."""
 
+import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -70,6 +72,12 @@ class ObjectBucket:
 
     def upload(self, source: Path, key: str) -> None:
         object_folders.upload(self._objects, source, key)
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as scratch:
+            object_folders.download(self._objects, key, Path(scratch))
+            yield Path(scratch)
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         return object_folders.copy(self._objects, source, key, expected=expected, still=still)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.bucket import Still
 from pipeline.storage.objects import ChangedError, Generation, Item, Listed, Objects, UnansweredError, in_parallel
-from pipeline.storage.sums import MARK, FileSum, checksums_of, require_equal, sum_of_file
+from pipeline.storage.sums import MARK, FileSum, checksums_of, require_equal, sum_of_file, sums_of
 
 
 def upload(objects: Objects, source: Path, key: str) -> None:
@@ -16,6 +16,29 @@ def upload(objects: Objects, source: Path, key: str) -> None:
         there = objects.listed(key)
         for name in names:
             _require_uploaded(files[name], there.get(name), failure=failures.get(f"{key}/{name}"))
+
+
+def download(objects: Objects, key: str, target: Path) -> None:
+    """Every file below the folder `key`, into an empty folder of this machine.
+
+    Raises:
+        MissingError: there is no such folder.
+        StorageError: not everything arrived as it is stored, or this machine has no room for it.
+    """
+    stored = folder(objects, key)
+    strange = [name for name in stored if {"", ".", ".."} & set(name.split("/"))]
+    if strange:
+        raise StorageError(f"cannot download {key}: {strange[0]!r} is not the name of a file in a folder; remove it")
+    try:
+        for name in stored:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+        in_parallel(lambda name: objects.download(f"{key}/{name}", stored[name], target / name), stored)
+        arrived = checksums_of(sums_of(target))
+    except OSError as error:
+        raise StorageError(f"cannot download {key} to {target}: {error.strerror or error}") from error
+    differing = sorted(name for name, crc32c in checksums_of(stored).items() if arrived.get(name) != crc32c)
+    if differing:
+        raise StorageError(f"cannot download {key}: {', '.join(differing)} did not arrive as stored; try again")
 
 
 def copy(

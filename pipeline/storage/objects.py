@@ -97,6 +97,14 @@ class Objects(Protocol):
     def sum(self, key: str, listed: Listed) -> FileSum:
         """Of every byte of the object, in what generation it may be by now."""
 
+    def download(self, key: str, listed: Listed, path: Path) -> None:
+        """Write the content of the object, in the generation that was listed, to a file of this machine.
+
+        Raises:
+            StorageError: it is in another generation now, or is gone.
+            OSError: this machine cannot write the file.
+        """
+
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
         """Store each file under its key unless something is there; what went wrong, by key."""
 

@@ -104,6 +104,11 @@ class S3Objects:
                 listed = self._seen(key)
         raise never_at_rest(key)
 
+    def download(self, key: str, listed: Listed, path: Path) -> None:
+        with path.open("wb") as stream:
+            for piece in self._pieces(key, listed):
+                stream.write(piece)
+
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
         failures = in_parallel(lambda key: self._uploaded(key, files[key]), files)
         return {key: error for key, error in zip(files, failures, strict=True) if error}

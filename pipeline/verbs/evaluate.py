@@ -31,7 +31,6 @@ from pipeline.storage.sums import FileSum, folder_digest
 from pipeline.verbs.served_labels import served_labels
 from serving.canary import index_problems
 from serving.model_server.status import StatusError
-from serving.model_server.storage import local_copy
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +56,9 @@ def evaluate(context: Context) -> EvaluateRecord:
     serving_labels = served_labels(context, serving)
     truth = [label for _, label in images]
     try:
-        with local_copy(context.bucket.uri(trained.model_key)) as folder:
+        with context.bucket.local_copy(trained.model_key) as folder:
             _require_safe(context, folder, labels=data.labels)
-            predictions = scoring.ExportedModel(str(folder)).predict([content for content, _ in images])
+            predictions = scoring.ExportedModel(folder).predict([content for content, _ in images])
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
     _require_order(predictions, data.labels)
@@ -76,7 +75,7 @@ def evaluate(context: Context) -> EvaluateRecord:
         serving_version=serving,
         serving=_within(baseline, serving_labels),
         serving_labels=serving_labels if serving is not None else None,
-        comparable="".join("1" if label in serving_labels else "0" for label in truth) if serving is not None else "",
+        comparable=_comparable(truth, serving_labels) if serving is not None else "",
     )
     context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
     _log(context, trained, evaluation, truth=truth, given=predictions.labels, labels=data.labels)
@@ -144,14 +143,21 @@ def _within(baseline: Performance | None, labels: Sequence[str]) -> Performance 
     """Without the recall of labels that the version cannot know."""
     if baseline is None:
         return None
-    known = {label: recall for label, recall in baseline.class_recall.items() if label in labels}
+    served = frozenset(labels)
+    known = {label: recall for label, recall in baseline.class_recall.items() if label in served}
     return baseline.model_copy(update={"class_recall": known})
+
+
+def _comparable(truth: Sequence[str], serving_labels: Sequence[str]) -> str:
+    served = frozenset(serving_labels)
+    return "".join("1" if label in served else "0" for label in truth)
 
 
 def _measure(
     context: Context, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
 ) -> Performance:
-    predictions = scoring.ExportedModel(context.bucket.uri(folder)).predict([content for content, _ in images])
+    with context.bucket.local_copy(folder) as local:
+        predictions = scoring.ExportedModel(local).predict([content for content, _ in images])
     return scoring.performance(
         predictions,
         [label for _, label in images],

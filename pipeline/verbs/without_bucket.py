@@ -68,7 +68,7 @@ def move_label(context: Context, to: str) -> NoReturn:
 
 def _hand_over(context: Context, others: OtherModels, address: str, version: int) -> str:
     """Why the label was not moved there; empty where it was."""
-    base_path = context.rollout.base_path
+    base_path = context.rollout.placement.base_path
     with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
         try:
             served = others.served_by(replica)

@@ -76,8 +76,7 @@ def recorded(context: Context) -> dict[str, Any]:
     }
 
 
-def main(folder: Path) -> None:
-    images = folder / "images"
+def write_model_file(folder: Path, images: Path) -> None:
     content = SPEC.model_dump(mode="json")
     content["data"] |= {"images": str(images), "holdout": 0.3}
     content["image"] = {"height": 4, "width": 4, "channels": 1}
@@ -85,6 +84,11 @@ def main(folder: Path) -> None:
     content["gate"] |= {"margin": 0.99, "min_accuracy": 0, "min_class_recall": 0, "max_calibration_error": 1}
     content["canary"] |= {"max_accuracy_drop": 1}
     (folder / f"{MODEL}.yaml").write_text(json.dumps(content))
+
+
+def main(folder: Path) -> None:
+    images = folder / "images"
+    write_model_file(folder, images)
     for label in ("bird", "cat", "dog"):
         draw(images, label)
     world = RealWorld(folder, mlflow_url=f"sqlite:///{folder}/mlflow.db")

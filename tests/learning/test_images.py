@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import os
 from collections import Counter
 from pathlib import Path
@@ -26,6 +27,13 @@ def spec(images: Path | str) -> ModelSpec:
 def png(shade: int) -> bytes:
     stream = io.BytesIO()
     Image.new("L", (4, 4), shade).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def encoded(kind: str, *, mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> bytes:
+    stream = io.BytesIO()
+    picture = Image.effect_noise(size, 60).convert(mode) if mode != "1" else Image.new("1", size)
+    picture.save(stream, format=kind)
     return stream.getvalue()
 
 
@@ -87,13 +95,17 @@ def test_splits_have_about_the_shares_asked_for() -> None:
 def test_one_image_under_two_labels_is_refused(bucket: LocalBucket, folder: Path) -> None:
     (folder / "dog" / "cat.png").write_bytes(png(3))
 
-    with pytest.raises(BadInputError, match="one image is in two folders, 'cat' and 'dog'"):
+    with pytest.raises(BadInputError, match=r"in two folders, 'cat' and 'dog': .*/cat/3\.png and .*/dog/cat\.png"):
         import_images(bucket, spec(folder))
 
 
 @pytest.mark.parametrize(
     ("told", "images"),
-    [("is not a folder", "/nowhere/at/all"), ("there is builtin:digits", "builtin:letters")],
+    [
+        ("/nowhere/at/all is not a folder", "/nowhere/at/all"),
+        ("there is builtin:digits", "builtin:letters"),
+        ("gs://pets/images is not a folder of this machine", "gs://pets/images"),
+    ],
 )
 def test_a_source_that_is_not_there_is_named(bucket: LocalBucket, told: str, images: str) -> None:
     with pytest.raises(BadInputError, match=told):
@@ -108,14 +120,87 @@ def test_too_few_images_of_a_label_are_refused(bucket: LocalBucket, folder: Path
         import_images(bucket, spec(folder))
 
 
-@pytest.mark.parametrize(("told", "name"), [("is not one of .png", "a.bmp"), ("is no readable PNG or JPEG", "a.png")])
+@pytest.mark.parametrize(
+    ("told", "name", "content"),
+    [
+        ("is not one of .png", "a.bmp", b"any"),
+        ("is not a PNG or JPEG image", "a.png", b"not what it says"),
+        (r"is empty \(0 bytes\)", "a.jpg", b""),
+        ("cannot be decoded", "a.png", encoded("PNG")[:-1]),
+        ("cannot be decoded", "a.png", encoded("PNG")[:-8]),
+        ("cannot be decoded", "a.jpg", encoded("JPEG")[:-1]),
+        ("cannot be decoded", "a.jpg", encoded("JPEG")[:-200]),
+        ("is a CMYK image", "a.jpg", encoded("JPEG", mode="CMYK")),
+        ("is too large", "a.png", encoded("PNG", mode="1", size=(16_000, 16_000))),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_named_before_training(
-    bucket: LocalBucket, folder: Path, told: str, name: str
+    bucket: LocalBucket, folder: Path, told: str, name: str, content: bytes
 ) -> None:
-    (folder / "cat" / name).write_bytes(b"not what it says")
+    (folder / "cat" / name).write_bytes(content)
 
-    with pytest.raises(BadInputError, match=told):
+    with pytest.raises(BadInputError, match=f"data.images: {folder}/cat/{name} {told}"):
         import_images(bucket, spec(folder))
+
+
+def test_a_path_that_holds_no_image_is_named(bucket: LocalBucket, folder: Path) -> None:
+    (folder / "cat" / "album.png").mkdir()
+    (folder / "dog" / "gone.png").symlink_to("/nowhere/at/all.png")
+
+    with pytest.raises(BadInputError) as raised:
+        import_images(bucket, spec(folder))
+    assert f"{folder}/cat/album.png is a folder" in str(raised.value)
+    assert f"{folder}/dog/gone.png cannot be read: No such file or directory" in str(raised.value)
+
+
+def test_all_bad_files_are_named_at_once_and_nothing_is_recorded(bucket: LocalBucket, folder: Path) -> None:
+    for number in range(60):
+        (folder / "cat" / f"bad {number:02}.png").write_bytes(encoded("PNG")[:-4])
+
+    with pytest.raises(BadInputError) as raised:
+        import_images(bucket, spec(folder))
+    first, *lines = str(raised.value).splitlines()
+    assert "data.images: 60 problems:" == first
+    assert [f"  {folder}/cat/bad {number:02}.png" for number in range(50)] == [
+        line.partition(" cannot")[0] for line in lines[:-1]
+    ]
+    assert "  and 10 more" == lines[-1]
+
+
+def test_an_image_in_the_bucket_is_not_decoded_again(
+    bucket: LocalBucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = import_images(bucket, spec(folder))
+    # A decoder that fails for everything.
+    monkeypatch.setattr(Image, "open", None)
+
+    assert first.examples == import_images(bucket, spec(folder)).examples
+
+
+def test_what_systems_and_tools_leave_behind_is_skipped(
+    bucket: LocalBucket, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    expected = import_images(bucket, spec(folder))
+    for name in (".ipynb_checkpoints", ".cache", "__MACOSX", "@eaDir"):
+        (folder / name).mkdir()
+        (folder / name / "1.png").write_bytes(png(222))
+    for name in ("Thumbs.db", "desktop.ini", "._1.png", ".DS_Store"):
+        (folder / "cat" / name).write_bytes(b"any")
+    (folder / "cat" / ".ipynb_checkpoints").mkdir()
+
+    assert expected.examples == import_images(bucket, spec(folder)).examples
+    assert f"{folder}: skipped .cache, .ipynb_checkpoints, @eaDir, __MACOSX" in caplog.text
+
+
+def test_images_without_a_folder_of_their_label_are_refused(bucket: LocalBucket, folder: Path) -> None:
+    with pytest.raises(BadInputError, match="holds 40 images and no folders; move the images of each label"):
+        import_images(bucket, spec(folder / "cat"))
+
+
+def test_folders_one_level_too_deep_are_refused(bucket: LocalBucket, folder: Path) -> None:
+    with pytest.raises(BadInputError, match=r"images holds folders \(cat, \.\.\.\) and no images"):
+        import_images(bucket, spec(folder.parent))
 
 
 def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: LocalBucket, folder: Path, tmp_path: Path) -> None:
@@ -149,7 +234,7 @@ def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_stored(
     assert [] == list((tmp_path / "bucket").iterdir())
 
 
-@pytest.mark.parametrize("label", ["Pepper,_bell", "cat's", "$x", "e\u0301", "😀", ".hidden", "new\nline", "x" * 255])
+@pytest.mark.parametrize("label", ["Pepper,_bell", "cat's", "$x", "e\u0301", "😀", "new\nline", "x" * 255])
 def test_any_other_folder_is_a_label(bucket: LocalBucket, folder: Path, label: str) -> None:
     (folder / "cat").rename(folder / label)
 

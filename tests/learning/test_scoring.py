@@ -1,5 +1,7 @@
 """The figures the gate judges."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -39,3 +41,13 @@ def test_calibration_error_is_the_distance_of_confidence_from_being_right(expect
     right = np.array([True, True, True, False])
 
     assert expected == pytest.approx(calibration_error(np.full(4, confidence), right))
+
+
+def test_time_grows_with_the_examples_and_not_with_the_labels() -> None:
+    truth = [f"label {number % 20_000}" for number in range(60_000)]
+    answers = Predictions(np.ones((len(truth), 1), np.float32), [0] * len(truth), truth, latency_ms=1.0)
+    start = time.monotonic()
+    judged = performance(answers, truth, model_digest="m", data_digest="d", size_mb=1)
+
+    assert 20_000 == len(judged.class_recall)
+    assert time.monotonic() - start < 5

@@ -37,7 +37,6 @@ LABELS = (
     "a*b",
     "\U0001f600",
     "日本語",
-    ".hidden",
     "a\u2215b",
     "new\nline",
     "x" * 200,

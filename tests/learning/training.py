@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
     again, other = train(3), train(4)
     warmup = [content for content, _ in images[:3]]
     export.export(first, folder / "model", name="shades", image=IMAGE, labels=LABELS, warmup=warmup)
-    model = ExportedModel(str(folder / "model"))
+    model = ExportedModel(folder / "model")
     asked = [content for content, _ in images]
     predictions = model.predict(asked)
     pixels = np.concatenate([batch.numpy() for batch, _ in network.dataset(images, IMAGE, batch_size=16)])
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     weights = [[w.tolist() for w in each.get_weights()] for each in (first, again, other)]  # type: ignore[attr-defined]
     (folder / "model" / "variables" / "variables.index").unlink()
     try:
-        ExportedModel(str(folder / "model"))
+        ExportedModel(folder / "model")
         without_variables = ""
     except StatusError as error:
         without_variables = error.code.name

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,9 @@ class StoppingBucket:
     def upload(self, source: Path, key: str) -> None:
         with self._effects.one(f"upload {key}"):
             self._bucket.upload(source, key)
+
+    def local_copy(self, key: str) -> AbstractContextManager[Path]:
+        return self._bucket.local_copy(key)
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         with self._effects.one(f"copy {key}"):

@@ -18,7 +18,7 @@ from typing import TypeVar
 import google_crc32c
 import pytest
 
-from pipeline.errors import DamagedError, MissingError
+from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK, sum_of
 from tests.hunts import hunt_cases
@@ -105,6 +105,39 @@ def at_once(kind: Kind, act: Callable[[Bucket, int], Result], *, writers: int = 
 
     with ThreadPoolExecutor(writers) as pool:
         return list(pool.map(begin, range(writers)))
+
+
+def test_a_local_copy_has_every_file_as_it_is_stored(bucket: Bucket, model: Path) -> None:
+    bucket.upload(model, STAGED)
+    bucket.create(f"{STAGED}-2/saved_model.pb", b"a neighbour")
+    with bucket.local_copy(STAGED) as folder:
+        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert found == MODEL
+    assert MODEL.keys() == bucket.sums(STAGED).keys()
+
+
+def test_a_local_copy_of_nothing_is_an_error(bucket: Bucket) -> None:
+    with pytest.raises(MissingError, match=f"no folder {STAGED}"), bucket.local_copy(STAGED):
+        pass
+
+
+def test_a_download_is_deleted_when_it_is_not_needed_any_more(remote: Remote, model: Path) -> None:
+    bucket = remote.opened()
+    bucket.upload(model, STAGED)
+    with bucket.local_copy(STAGED) as folder:
+        assert folder.exists()
+
+    assert not folder.exists()
+
+
+def test_an_object_whose_name_leads_out_of_the_folder_is_not_downloaded(remote: Remote, model: Path) -> None:
+    bucket = remote.opened()
+    bucket.upload(model, STAGED)
+    remote.tools.write(f"{STAGED}/variables/../../escaped", "any")
+
+    with pytest.raises(StorageError, match="is not the name of a file in a folder"), bucket.local_copy(STAGED):
+        pass
 
 
 def test_creating_what_exists_changes_nothing(bucket: Bucket) -> None:

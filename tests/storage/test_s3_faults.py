@@ -1,5 +1,6 @@
 """S3 that refuses, loses or breaks off: what is said afterwards is true. More of this is in `test_faults`."""
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.storage.s3 import S3Bucket
-from pipeline.storage.sums import MARK
+from pipeline.storage.sums import MARK, sums_of
 from tests.ports import free_port
 from tests.storage.fault_proxy import (
     WAIT,
@@ -286,3 +287,42 @@ def test_a_copy_that_cannot_be_finished_shows_no_model(hasty: S3Bucket, proxy: F
     proxy.heal()
     assert hasty.copy(STAGED, SERVED, expected=sums(MODEL))
     assert sums(MODEL) == hasty.sums(SERVED)
+
+
+def test_a_download_that_breaks_off_is_completed(s3: S3Bucket, proxy: FaultProxy, model: Path) -> None:
+    s3.upload(model, STAGED)
+    proxy.inject(broken_off, request=f"{READ}bucket", times=2)
+
+    with s3.local_copy(STAGED) as folder:
+        assert sums(MODEL) == sums_of(folder)
+
+
+def test_a_download_that_is_not_what_is_stored_is_not_used(
+    s3: S3Bucket, s3_bucket: S3TestBucket, proxy: FaultProxy, model: Path
+) -> None:
+    def changed(forward: Callable[[], Answer]) -> Answer:
+        answer = forward()
+        return replace(answer, body=bytes([*answer.body[:-1], answer.body[-1] ^ 1]))
+
+    s3.upload(model, STAGED)
+    proxy.inject(changed, request=f"{READ}{s3_bucket.name}/{STAGED}/variables/variables.index")
+
+    with (
+        pytest.raises(StorageError, match=r"cannot download .*: variables/variables\.index did not arrive as stored"),
+        s3.local_copy(STAGED),
+    ):
+        pass
+
+
+def test_a_download_without_room_is_said_in_a_sentence(
+    s3: S3Bucket, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.upload(model, STAGED)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Where the first folder of the download is made.
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StorageError, match=r"cannot download .*: No space left on device"), s3.local_copy(STAGED):
+        pass
