@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import records
+from pipeline.code_version import code_version, warn_of_change
 from pipeline.context import Context
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release.decisions import ROLLBACK_KIND
@@ -56,6 +57,11 @@ def run_once(verb: RunVerb, context: Context) -> records.Record:
 
 
 def _answer(verb: RunVerb, context: Context) -> records.Record:
-    if not context.journal.known.entries and context.records.find(records.SpecRecord) is None:
+    """Do the work, with the version of the code in its answer; a version that is not that of `snapshot` is reported."""
+    version = code_version(context.settings.code_version)
+    frozen = context.records.find(records.SpecRecord)
+    if frozen is not None:
+        warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)
+    elif not context.journal.known.entries:
         require_known(context)
-    return verb.work(context)
+    return verb.work(context).model_copy(update={"code_version": version})
