@@ -27,10 +27,9 @@ def describe(checkout: Path) -> str:
 
     It takes a process, so ask only where the answer is recorded. It is asked once: a process runs what it has imported.
     """
-    if not (checkout / ".git").exists():
-        return UNKNOWN  # git would look in the folders above, and find a repository of somebody else
     # A hook of git runs its children with variables that name another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # Without --git-dir it would look in the folders above, and find a repository of somebody else.
     command = ["git", f"--git-dir={checkout}/.git", f"--work-tree={checkout}", "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(

@@ -216,8 +216,8 @@ MUTANTS = (
     Mutant(
         "git describes the repository of somebody else",
         "pipeline/code_version.py",
-        '    if not (checkout / ".git").exists():\n',
-        "    if False:\n",
+        'f"--git-dir={checkout}/.git", f"--work-tree={checkout}", ',
+        "",
         ("tests/pipeline/test_code_version.py",),
     ),
     Mutant(
