@@ -71,7 +71,8 @@ def sync(path: Path) -> None:
 
 
 def context_of(root: str, run_key: str) -> Context:
-    return make_context(Settings(root=root, mlflow_url=NO_MLFLOW, actor="ann"), model=MODEL, run_key=run_key)
+    settings = Settings(root=root, mlflow_url=NO_MLFLOW, actor="ann", code_version="benchmark")
+    return make_context(settings, model=MODEL, run_key=run_key)
 
 
 def publish(root: str, take_away: Callable[[str], object]) -> Turn:

@@ -118,6 +118,7 @@ class Place:
             mlflow_url=NO_MLFLOW,
             config_poll_seconds=self._poll_seconds,
             actor="ann",
+            code_version="benchmark",
         )
         return make_context(settings, model=MODEL, run_key=run_key)
 

@@ -26,6 +26,7 @@ from pipeline.verbs.check import check
 from pipeline.verbs.history import as_json as history_as_json
 from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.holding import freeze, pin, unfreeze
+from pipeline.verbs.known import nothing_released, require_known, require_released
 from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
 from pipeline.verbs.readmit import readmit
 from pipeline.verbs.reconcile import reconcile
@@ -42,6 +43,8 @@ from pipeline.verbs.without_bucket import move_label
 
 Form = TypeVar("Form", bound=BaseModel)
 
+# As many periods and decisions as a person looks through.
+_SHOWN = 20
 # The kinds of run that a person asks for by hand, beside those that the release rules know.
 FREEZE_KIND = "freeze-"
 UNFREEZE_KIND = "unfreeze-"
@@ -54,6 +57,10 @@ Run = Annotated[str, typer.Option("--run", help="key of the run, for example ret
 OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
 OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept in the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+Last = Annotated[
+    int | None,
+    typer.Option("--last", min=1, help=f"the newest N periods and decisions; else {_SHOWN}, with --json all of them"),
+]
 
 
 def _add_run_verb(verb: RunVerb) -> None:
@@ -102,7 +109,9 @@ def rollback_command(
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
         wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
-        _whole_lines().print(targets_table(model, targets(context, context.journal.read())))
+        history = context.journal.read()
+        require_released(context, history)
+        _whole_lines().print(targets_table(model, targets(context, history)))
         typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
@@ -180,8 +189,9 @@ def readmit_command(
 def init_command(model: Model) -> None:
     """Create the config the model servers read, before anything was released; changes nothing later."""
     settings = load_settings()
-    make_bucket(settings.root)
     context = make_context(settings, model=model, run_key="init-0")
+    require_known(context)
+    make_bucket(settings.root)
     history = context.rollout.settle(first=True)
     typer.echo(f"{model}: {history.state}")
 
@@ -197,13 +207,18 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
 
 
 @app.command("history")
-def history_command(model: Model, as_json: AsJson = False) -> None:
+def history_command(model: Model, as_json: AsJson = False, last: Last = None) -> None:
     """Show what served when, who or what moved it, why, and what the verdicts said."""
-    history = make_context(load_settings(), model=model, run_key="history-0").journal.read()
+    context = make_context(load_settings(), model=model, run_key="history-0")
+    history = context.journal.read()
+    if not history.entries:
+        require_known(context)
     if as_json:
-        typer.echo(json.dumps(history_as_json(model, history), indent=1))
+        typer.echo(json.dumps(history_as_json(model, history, last=last), indent=1))
+    elif not history.entries:
+        typer.echo(nothing_released(context))
     else:
-        _whole_lines().print(history_tables(model, history))
+        _whole_lines().print(history_tables(model, history, last=last or _SHOWN))
 
 
 @app.command("reconcile")
@@ -229,8 +244,9 @@ def retain_command(
     settings = load_settings()
     form = _form(RetainForm, settings, "the retention", dry_run=dry_run, keep=keep, days=days)
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
-    policy = load_spec(settings.models / f"{model}.yaml").retention.model_copy(update=changed)
     context = make_context(settings, model=model, run_key=run or _new_key(RETAIN_KIND))
+    require_known(context)
+    policy = load_spec(settings.models / f"{model}.yaml").retention.model_copy(update=changed)
     with _canonical_line("retain", context) as line:
         retained = retain(context, policy, dry_run=form.dry_run)
         _whole_lines().print(retained_table(model, retained))

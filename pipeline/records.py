@@ -16,11 +16,16 @@ class _Frozen(BaseModel):
 
 
 class Record(_Frozen):
-    """The answer of a verb. `declined` records why a rule said no."""
+    """The answer of a verb. `declined` records why a rule said no.
+
+    `code_version` is the code that a verb of a run has answered with; None in records of before 2026-12, and in those
+    that are not the answer of such a verb.
+    """
 
     outcome: Literal["done", "declined"] = "done"
     reason: str = ""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    code_version: str | None = None
 
     def summary(self) -> dict[str, Any]:
         """What the verb's one log line says of it."""

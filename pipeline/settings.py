@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
-    code_version: str = "unknown"
+    # Images set it. Without it `pipeline.code_version` asks git.
+    code_version: str | None = None
 
     @property
     def polled_seconds(self) -> float:

@@ -113,7 +113,7 @@ class World:
             load_seconds=self.follow_seconds,
             follow_seconds=self.follow_seconds,
             actor="ann",
-            **self.extra,
+            **{"code_version": "test"} | self.extra,
         )
         return make_context(settings, model=MODEL, run_key=run_key)
 

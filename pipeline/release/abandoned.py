@@ -72,6 +72,12 @@ def being_proven(history: History) -> Entry | None:
     return exposed if exposed and not exposed.run_key.startswith(ROLLBACK_KIND) else None
 
 
+def at_work(history: History, *, deadline: Deadline) -> Entry | None:
+    """The entry by which a run has taken the candidate's seat, while that run is taken to be at work on it."""
+    exposed = being_proven(history)
+    return exposed if exposed and not deadline.has_passed(exposed) else None
+
+
 def release_target(history: History, *, deadline: Deadline) -> Change | None:
     """Give up the target of a roll-back that has not moved the label, and that nobody is waiting for any more."""
     exposed = given_to_roll_back(history)

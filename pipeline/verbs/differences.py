@@ -28,6 +28,9 @@ def differences(found: Found) -> list[str]:
             *told,
         ]
     bucket = found.bucket
+    wrong_bucket = _of_another_bucket(found, bucket)
+    if wrong_bucket:
+        return [wrong_bucket]  # whatever else differs follows from it
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
@@ -37,30 +40,35 @@ def differences(found: Found) -> list[str]:
     state = bucket.history.state
     told = [
         *_of_other_fleets(found),
-        *_of_another_bucket(found, bucket),
         *of_config(bucket, found.model),
-        *_of_journal(bucket.history, found.deadline),
+        *_of_journal(bucket.history, found),
         *_of_files(bucket),
         *bucket.misplaced,
         *told,
     ]
+    proving = found.proving is not None
     for replica in found.replicas:
-        told += of_replica(replica, state, found.placement)
-    return told + of_mlflow(found.mlflow, bucket.history)
+        told += of_replica(replica, state, found.placement, proving=proving)
+    return told + of_mlflow(found.mlflow, bucket.history, proving=proving)
 
 
 def _of_other_fleets(found: Found) -> list[str]:
     return [not_of_this_fleet(each.address, each.others, model=found.model) for each in found.replicas if each.others]
 
 
-def _of_another_bucket(found: Found, bucket: BucketFound) -> list[str]:
-    served = sorted({replica.serving for replica in found.replicas if replica.serving is not None})
-    if bucket.history.entries or not served:
-        return []
-    return [
-        f"the journal is empty, and replicas serve {', '.join(_name(version) for version in served)}: UNDERSTUDY_ROOT "
-        f"is not the bucket of these servers, or its journal is lost; correct or restore it, and do not run `init`"
-    ]
+def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
+    """That the replicas serve what this bucket knows nothing of; None where they do not."""
+    served = {replica.serving for replica in found.replicas if replica.serving is not None}
+    unknown = {version for version in served if version >= bucket.history.state.next_version}
+    unknown -= {parse_version(name) for name in bucket.names}  # put there by hand, which is another difference
+    if not unknown:
+        return None
+    knows = "knows no such version" if bucket.history.entries else "is empty"
+    return (
+        f"replicas serve {_names(unknown)}, and the journal of {found.model} in {bucket.address} {knows}: "
+        f"UNDERSTUDY_ROOT is not the bucket of these servers, or journal entries are lost; correct it or restore them, "
+        f"and do not run `init`"
+    )
 
 
 def of_config(bucket: BucketFound, model: str) -> list[str]:
@@ -69,7 +77,7 @@ def of_config(bucket: BucketFound, model: str) -> list[str]:
         told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq)
         return [told] if told else []
     if not bucket.history.entries:
-        return [f"nothing was ever released for {model!r}, and it has no config: if that is its name, run `init`"]
+        return [f"nothing was released yet for {model!r}, and it has no config, which servers need: run `init`"]
     return ["there is no config, and a replica that starts needs it: run `reconcile`"]
 
 
@@ -93,27 +101,37 @@ def _body(text: str) -> str:
     return text.partition("\n")[2]
 
 
-def of_replica(replica: ReplicaFound, state: State, placement: Placement) -> list[str]:
-    """What one replica does otherwise than the journal says."""
+def of_replica(replica: ReplicaFound, state: State, placement: Placement, *, proving: bool) -> list[str]:
+    """What one replica does otherwise than the journal says.
+
+    Args:
+        replica: what it says.
+        state: what the journal says.
+        placement: the roll-out.
+        proving: whether a run is at work on the candidate. Then a replica may be on its way to it: what it had before
+            is no difference.
+    """
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
         return []  # said first of all
     told = []
+    before = state.model_copy(update={"candidate": None}) if proving else state
     expected = placement.answering(state)
-    if replica.serving != expected:
+    if replica.serving not in (expected, placement.answering(before)):
         told.append(
             f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(expected)}: wait one "
             f"poll; if it stays, run `reconcile`"
         )
-    wanted = set(placement.in_memory(state))
+    now, then = set(placement.in_memory(state)), set(placement.in_memory(before))
+    wanted = now | then
     present = {each.version for each in replica.versions if each.available}
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
     told += [
-        f"{replica.address} could not load v{version} ({error}): mend that, and restart the replica"
+        f"{replica.address} could not load v{version} ({error}): {_way_out_of_failure(version, before)}"
         for version, error in sorted(failed.items())
     ]
-    lacking = wanted - present - set(failed)
+    lacking = (now & then) - present - set(failed)
     if lacking:
         told.append(f"{replica.address} has not loaded {_names(lacking)}: wait one poll; if it stays, look at its log")
     if present - wanted:
@@ -124,13 +142,21 @@ def of_replica(replica: ReplicaFound, state: State, placement: Placement) -> lis
     return told
 
 
-def of_mlflow(found: MlflowFound | None, history: History) -> list[str]:
+def _way_out_of_failure(version: int, resident: State) -> str:
+    if version in (resident.serving, resident.previous, resident.leaving, resident.candidate):
+        return "mend that, and restart the replica"
+    return "the run that is proving it will withdraw it"
+
+
+def of_mlflow(found: MlflowFound | None, history: History, *, proving: bool) -> list[str]:
+    """What MLflow's aliases say otherwise; while a run is `proving` a candidate, MLflow need not know of it."""
     wanted = wanted_aliases(history)
     if found is None:
         return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
     if found.collision and wanted:
         return [found.collision]
-    if found.aliases != wanted:
+    unlike = {role for role, _ in found.aliases.items() ^ wanted.items()}
+    if unlike - ({"candidate"} if proving else set()):
         return [
             f"MLflow's aliases say {roles(found.aliases)}, the journal {roles(wanted)}; serving asks only the journal: "
             f"run `reconcile`"
@@ -155,10 +181,10 @@ def _of_fleet(found: Found) -> list[str]:
     return told
 
 
-def _of_journal(history: History, deadline: Deadline) -> list[str]:
+def _of_journal(history: History, found: Found) -> list[str]:
     """What was begun and not ended."""
-    left = going_back.unfinished(history)
-    told = [f"{left}. `reconcile` ends it as far as the replicas allow"] if left else []
+    deadline = found.deadline
+    told = _of_moves(history, found.move_deadline)
     proving = abandoned.being_proven(history)
     if proving and deadline.has_passed(proving):
         told.append(
@@ -170,6 +196,18 @@ def _of_journal(history: History, deadline: Deadline) -> list[str]:
         f"that run, or leave the number unused"
         for claim in abandoned.never_published(history, deadline=deadline)
     ]
+
+
+def _of_moves(history: History, deadline: Deadline) -> list[str]:
+    """A promotion or a roll-back that was begun and not ended."""
+    move = abandoned.unconfirmed_move(history)
+    if move and move.event is Event.PROMOTED and not deadline.has_passed(move):
+        return [
+            f"{move.run_key} is promoting v{move.version} since {move.at:%H:%M:%S} UTC, and not every replica was seen "
+            f"to answer from it yet: wait until the run has ended, at most {deadline.seconds:g} s"
+        ]
+    left = going_back.unfinished(history)
+    return [f"{left}. `reconcile` ends it as far as the replicas allow"] if left else []
 
 
 def _of_files(bucket: BucketFound) -> list[str]:

@@ -12,10 +12,12 @@ from pipeline.context import Context
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.identity import find_identity
 from pipeline.mirror import MlflowFound, look_at
+from pipeline.release import abandoned
 from pipeline.release.abandoned import Deadline
 from pipeline.release.foreign import OtherModels
-from pipeline.release.journal import History
+from pipeline.release.journal import Entry, History
 from pipeline.release.placement import Placement
+from pipeline.verbs.known import require_known
 from serving.errors import ServingError
 from serving.replica import VersionStatus
 
@@ -38,12 +40,14 @@ class ReplicaFound:
 
 @dataclass(frozen=True)
 class BucketFound:
-    """`config` is what servers read, None where there is nothing, and `wanted_config` what the journal makes of it.
+    """What it says; `address` is where it is.
 
+    `config` is what servers read, None where there is nothing, and `wanted_config` what the journal makes of it.
     `damaged` says what is wrong with the files of a version that must be there; `names` is what lies beside them, and
     `misplaced` what servers would find there and should not, or the other way round.
     """
 
+    address: str
     history: History
     config: str | None
     wanted_config: str
@@ -54,7 +58,11 @@ class BucketFound:
 
 @dataclass(frozen=True)
 class Found:
-    """`bucket` is None where it gave no answer, for which `bucket_problem` is the reason; so is `mlflow`."""
+    """`bucket` is None where it gave no answer, for which `bucket_problem` is the reason; so is `mlflow`.
+
+    A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
+    `move_deadline`, which is how long it may wait for replicas.
+    """
 
     model: str
     placement: Placement
@@ -64,14 +72,26 @@ class Found:
     expected: int
     mlflow: MlflowFound | None
     deadline: Deadline
+    move_deadline: Deadline
+
+    @property
+    def proving(self) -> Entry | None:
+        """The entry by which a run that is at work has exposed its candidate; None where there is none."""
+        return abandoned.at_work(self.bucket.history, deadline=self.deadline) if self.bucket else None
 
 
 def look(context: Context) -> Found:
-    """Ask everybody; whoever does not answer is a finding as well."""
+    """Ask everybody; whoever does not answer is a finding as well.
+
+    Raises:
+        BadInputError: there is no such model.
+    """
     log.info("reading the bucket %s", context.bucket.uri())
     bucket, problem, others = None, "", context.rollout.others
     try:
         bucket = _look_into_bucket(context)
+        if not bucket.history.entries:
+            require_known(context)
         _ = others.names  # asked for once, before every thread does
     except StorageError as error:
         bucket, problem = None, str(error)
@@ -79,6 +99,7 @@ def look(context: Context) -> Found:
     addresses = context.rollout.fleet.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
         replicas = tuple(pool.map(partial(ask, context, others=others), addresses))
+    now = context.clock.now()
     return Found(
         model=context.model,
         placement=context.rollout.placement,
@@ -87,7 +108,8 @@ def look(context: Context) -> Found:
         replicas=replicas,
         expected=context.rollout.fleet.expected,
         mlflow=_look_at_mlflow(context, bucket),
-        deadline=Deadline(context.clock.now(), context.settings.abandoned_seconds),
+        deadline=Deadline(now, context.settings.abandoned_seconds),
+        move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
     )
 
 
@@ -118,6 +140,7 @@ def _look_into_bucket(context: Context) -> BucketFound:
     history = context.journal.read()
     state = history.state
     return BucketFound(
+        address=context.bucket.uri(),
         history=history,
         config=text,
         wanted_config=context.rollout.rendered(history),

@@ -1,7 +1,8 @@
 """What served when, who or what moved it, and why: the journal for people and for programs."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Group
 from rich.table import Table
@@ -10,42 +11,54 @@ from rich.text import Text
 from pipeline.release.journal import Entry, History
 from pipeline.release.served import Period, served
 
-_MOMENT = "%Y-%m-%d %H:%M:%S"
+T = TypeVar("T")
+
+MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
-def as_json(model: str, history: History) -> dict[str, Any]:
-    """Everything, with no text cut."""
+def as_json(model: str, history: History, *, last: int | None = None) -> dict[str, Any]:
+    """With no text cut: the newest `last` periods and decisions, or all of them."""
     return {
         "model": model,
-        "served": [period.model_dump(mode="json") for period in served(history)],
-        "entries": [entry.model_dump(mode="json") for entry in history.entries],
+        "served": [period.model_dump(mode="json") for period in _newest(served(history), last)],
+        "entries": [entry.model_dump(mode="json") for entry in _newest(history.entries, last)],
     }
 
 
-def tables(model: str, history: History) -> Group:
-    """What served, then every decision; long texts end in an ellipsis."""
-    return Group(_what_served(model, served(history)), "", _every_decision(history))
+def tables(model: str, history: History, *, last: int | None = None) -> Group:
+    """What served, then the decisions, each the newest `last` or all; long texts end in an ellipsis."""
+    periods, entries = served(history), history.entries
+    newest = _newest(periods, last), _newest(entries, last)
+    parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
+    if len(newest[1]) < len(entries):
+        shown = f"{len(newest[0])} of {len(periods)} periods and {len(newest[1])} of {len(entries)} decisions"
+        parts.append(f"\nThe newest {shown}. All of them: --last {len(entries)}")
+    return Group(*parts)
 
 
-def _what_served(model: str, periods: list[Period]) -> Table:
+def _newest(items: Sequence[T], last: int | None) -> Sequence[T]:
+    return items if last is None else items[-last:]
+
+
+def _what_served(model: str, periods: Sequence[Period]) -> Table:
     view = _table(f"What served as {model} (UTC)", "version", "from, to", "moved by", "why, on what verdict")
     for period in periods:
-        until = f"{period.until:{_MOMENT}}" if period.until else "now"
+        until = f"{period.until:{MOMENT}}" if period.until else "now"
         view.add_row(
             f"v{period.version}",
-            _lines(f"{period.since:{_MOMENT}}", f"to {until}", _confirmed(period.since, period.confirmed)),
+            _lines(f"{period.since:{MOMENT}}", f"to {until}", _confirmed(period.since, period.confirmed)),
             _lines(period.event, period.actor, period.run_key),
             _lines(period.reason, period.verdict),
         )
     return view
 
 
-def _every_decision(history: History) -> Table:
-    view = _table("Every decision (UTC)", "entry", "what, when", "by", "why, on what verdict, what is so since")
-    for entry in history.entries:
+def _decisions(entries: Sequence[Entry]) -> Table:
+    view = _table("Decisions (UTC)", "entry", "what, when", "by", "why, on what verdict, what is so since")
+    for entry in entries:
         view.add_row(
             str(entry.seq),
-            _lines(entry.told, f"{entry.at:{_MOMENT}}"),
+            _lines(entry.told, f"{entry.at:{MOMENT}}"),
             _lines(entry.actor, entry.run_key),
             _lines(entry.reason, _verdict(entry), str(entry.state)),
         )

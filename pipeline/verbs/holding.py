@@ -10,6 +10,7 @@ from pipeline.release import going_back, holds
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.validation import require_reason
+from pipeline.verbs.known import nothing_released, require_known
 from pipeline.verbs.rollback import rollback
 
 
@@ -25,7 +26,7 @@ def pin(context: Context, wish: Wish) -> History:
     require_reason(wish.reason, of="a pin")
     version = int(wish.to)
     rule = partial(holds.pin, version=version, reason=wish.reason)
-    history = require_released(context)
+    history = settled_history(context)
     seen_by_users = going_back.unproven(history, wish) if not context.rollout.placement.dark else None
     if not _serves(context, version) or seen_by_users is not None:
         try:
@@ -37,20 +38,20 @@ def pin(context: Context, wish: Wish) -> History:
     return context.journal.decide(rule)
 
 
-def require_released(context: Context) -> History:
+def settled_history(context: Context) -> History:
     """The history, before a person's word is added to it: of a model that exists, and whole.
 
     A word that followed a lost end would take the numbers of lost entries, which could not be restored then.
 
     Raises:
-        BadInputError: there is no such model in this bucket.
+        BadInputError: there is no such model, or this bucket has nothing of it.
         StorageError: the bucket refused, or the journal has lost its end.
     """
     history = context.rollout.settle()
     if not history.entries and context.rollout.config() is None:
+        require_known(context)
         raise BadInputError(
-            f"there is no model {context.model!r} in {context.bucket.uri()}: correct the name, see UNDERSTUDY_ROOT, or "
-            f"`init` it first"
+            f"{nothing_released(context)}, and there is no config: see UNDERSTUDY_ROOT, or `init` it first"
         )
     return history
 
@@ -68,7 +69,7 @@ def freeze(context: Context, *, until: str, reason: str, asked_at: datetime | No
         StorageError: the bucket refused, or the journal has lost its end.
     """
     require_reason(reason, of="a freeze")
-    require_released(context)
+    settled_history(context)
     now = context.clock.now()
     end = moment(until, now=asked_at or now)
     return context.journal.decide(partial(holds.freeze, until=end, reason=reason, now=now))
@@ -82,5 +83,5 @@ def unfreeze(context: Context, *, reason: str) -> History:
         StorageError: as `freeze`.
     """
     require_reason(reason, of="unfreeze")
-    require_released(context)
+    settled_history(context)
     return context.journal.decide(partial(holds.unfreeze, reason=reason))

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import records
+from pipeline.code_version import code_version, warn_of_change
 from pipeline.context import Context
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.verbs.canary import canary
 from pipeline.verbs.evaluate import evaluate
 from pipeline.verbs.gate import gate
+from pipeline.verbs.known import require_known
 from pipeline.verbs.promote import promote
 from pipeline.verbs.publish import publish
 from pipeline.verbs.snapshot import snapshot
@@ -42,13 +44,24 @@ def run_once(verb: RunVerb, context: Context) -> records.Record:
     """Make effects agree with the journal; then the recorded answer of this run, or a new one.
 
     Raises:
-        BadInputError: the run key is that of a roll-back.
+        BadInputError: the run key is that of a roll-back, or there is no such model.
         DeclinedError: the verb declined, now or when it was run before.
     """
     if context.run_key.startswith(ROLLBACK_KIND):
         raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
     context.rollout.settle()
-    record = context.records.find(verb.record) or context.records.finish(verb.work(context))
+    record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
     if record.outcome == "declined":
         raise DeclinedError(record.reason)
     return record
+
+
+def _answer(verb: RunVerb, context: Context) -> records.Record:
+    """Do the work, with the version of the code in its answer; a version that is not that of `snapshot` is reported."""
+    version = code_version(context.settings.code_version)
+    frozen = context.records.find(records.SpecRecord)
+    if frozen is not None:
+        warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)
+    elif not context.journal.known.entries:
+        require_known(context)
+    return verb.work(context).model_copy(update={"code_version": version})

@@ -6,7 +6,7 @@ from pipeline.context import Context
 from pipeline.release import tombstones
 from pipeline.release.journal import History
 from pipeline.validation import require_reason
-from pipeline.verbs.holding import require_released
+from pipeline.verbs.holding import settled_history
 
 
 def readmit(context: Context, *, version: int, reason: str) -> History:
@@ -17,5 +17,5 @@ def readmit(context: Context, *, version: int, reason: str) -> History:
         StorageError: the bucket refused, or the journal has lost its end.
     """
     require_reason(reason, of="readmit")
-    require_released(context)
+    settled_history(context)
     return context.journal.decide(partial(tombstones.readmit, version=version, reason=reason))

@@ -34,6 +34,7 @@ from pipeline.run_records import RunRecords
 from pipeline.verbs.differences import roles
 from pipeline.verbs.findings import ask
 from pipeline.verbs.following import follow
+from pipeline.verbs.known import nothing_released, require_known
 from pipeline.verbs.withdraw import withdraw_run
 
 log = logging.getLogger(__name__)
@@ -74,13 +75,14 @@ def reconcile(context: Context) -> Mending:
     """Mend what can be mended; a second run finds nothing to do.
 
     Raises:
-        BadInputError: a replica serves another model; nothing was changed.
+        BadInputError: there is no such model, or a replica serves another one; nothing was changed.
         StorageError: the bucket does not answer; what is in the journal by then is done by the next verb.
     """
     mending = Mending()
     before = context.journal.read()
     if not before.entries:
-        mending.left.append(f"nothing was ever released for {context.model!r} in {context.bucket.uri()}")
+        require_known(context)
+        mending.left.append(nothing_released(context))
     else:
         context.rollout.require_own_fleet()
         _settle(context, mending)

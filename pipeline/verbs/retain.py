@@ -22,6 +22,7 @@ from pipeline.release.journal import Event, History
 from pipeline.release.retention import Fate, Found, Line, Terms
 from pipeline.run_records import RunRecords
 from pipeline.spec import RetentionPolicy
+from pipeline.verbs.known import nothing_released
 from pipeline.verbs.retained import Retained
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
         raise BadInputError(f"{context.run_key!r} is not the key of a retention ({RETAIN_KIND}...); leave --run out")
     history = context.journal.read()
     if not history.entries:
-        log.info("nothing was ever released for %r in %s; nothing is touched", context.model, context.bucket.uri())
+        log.info("%s; nothing is touched", nothing_released(context))
         return Retained(policy, dry_run)
     terms = Terms(policy, context.clock.now(), context.settings.abandoned_seconds)
     found = _look(context)

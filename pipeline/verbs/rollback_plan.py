@@ -4,12 +4,13 @@ import logging
 from datetime import datetime
 
 from pipeline.context import Context
-from pipeline.errors import BadInputError, DamagedError, FailedError, MissingError, StorageError
+from pipeline.errors import DamagedError, FailedError, MissingError, StorageError
 from pipeline.records import CanaryRecord
 from pipeline.release import going_back, holds
 from pipeline.release.going_back import Wish
 from pipeline.release.journal import History
 from pipeline.release.state import State, longest, until_text
+from pipeline.verbs.known import require_released
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +19,13 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     """The target, and in words what a roll-back to it will do and how long that takes.
 
     Raises:
-        BadInputError: there is no such target, the bucket's servers are on another roll-out, or every replica serves
-            another model.
+        BadInputError: there is no such model or target, nothing was released yet, the bucket's servers are on another
+            roll-out, or every replica serves another model.
         FailedError: no target can be trusted: its files are gone, or are not what was approved.
         DeclinedError: what the person wanted to leave does not serve any more.
     """
     history = context.journal.read()
-    if not history.entries:
-        raise BadInputError(
-            f"nothing was ever released for {context.model!r} in {context.bucket.uri()}; if something serves, this is "
-            f"not the bucket of its servers: see UNDERSTUDY_ROOT"
-        )
+    require_released(context, history)
     context.rollout.require_this_rollout()
     if context.rollout.placement.dark:  # else nothing is ever sent to a server
         context.rollout.require_own_fleet(any_is_enough=True)

@@ -2,6 +2,7 @@
 
 import logging
 
+from pipeline.code_version import code_version
 from pipeline.context import Context
 from pipeline.errors import BadInputError
 from pipeline.learning.images import import_images
@@ -39,12 +40,12 @@ def snapshot(context: Context) -> SnapshotRecord:
         requested_by=settings.actor,
         note=overrides.note,
         force=overrides.force,
-        code_version=settings.code_version,
+        code_version=code_version(settings.code_version),
         accept_labels=overrides.accept_labels,
     )
     serving = context.journal.read().state.serving
     labels = served_labels(context, serving)
-    frozen = context.records.finish(SpecRecord(spec=frozen)).spec
+    frozen = context.records.finish(SpecRecord(spec=frozen, code_version=frozen.code_version)).spec
     data = import_images(context.bucket, frozen.model)
     present = data.present()
     found = changes(present, labels)

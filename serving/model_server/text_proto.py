@@ -14,13 +14,28 @@ from serving.model_server.status import InvalidArgumentError
 M = TypeVar("M", bound=Message)
 
 
-def read(uri: str, message: M) -> M:
-    """Fill the message from a file. Raises NOT_FOUND when it is missing, INVALID_ARGUMENT when it does not parse."""
+def read(uri: str, message: M, *, secret: bool = False) -> M:
+    """Fill the message from a file. Raises NOT_FOUND when it is missing, INVALID_ARGUMENT when it does not parse.
+
+    The error has both texts of upstream: that of its protobuf library (type, line, column, reason), which upstream logs
+    on a line of its own, and that of the status, which names the file.
+
+    Args:
+        uri: the file.
+        message: what is filled.
+        secret: whether the file holds a secret. Then the error has no reason, because the parser's reason quotes the
+            file.
+    """
     text = storage.read_text(uri)
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({error})") from error
+        position = f"{error.GetLine()}:{error.GetColumn()}"
+        reason = "" if secret else ": " + str(error).removeprefix(f"{position} : ")
+        parsed = f"Error parsing text-format {message.DESCRIPTOR.full_name}: {position}{reason}"
+        problem = InvalidArgumentError(f"Invalid protobuf file: '{uri}' ({parsed})")
+        # A traceback that is logged some day must not print the parser's reason either.
+        raise problem from (None if secret else error)
 
 
 def declare(file: str, name: str, *, imports: Iterable[FileDescriptor] = ()) -> Any:

@@ -2,7 +2,6 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
 
@@ -38,7 +37,7 @@ def credentials(flags: Flags) -> grpc.ServerCredentials | None:
         return _usable(grpc.alts_server_credentials(), "ALTS works on Google Cloud only")
     if not flags.ssl_config_file:
         return None
-    config = _config(flags.ssl_config_file)
+    config = text_proto.read(flags.ssl_config_file, SSLConfig(), secret=True)  # a private key is in it
     if config.client_verify and not config.custom_ca:
         raise InvalidArgumentError(
             f"{flags.ssl_config_file}: client_verify without custom_ca would refuse every client; "
@@ -52,14 +51,6 @@ def credentials(flags: Flags) -> grpc.ServerCredentials | None:
         require_client_auth=config.client_verify,
     )
     return _usable(made, f"gRPC refuses the key or a certificate in {flags.ssl_config_file}; its own words are above")
-
-
-def _config(uri: str) -> Any:
-    try:
-        return text_proto.read(uri, SSLConfig())
-    except InvalidArgumentError:
-        # Without the parser's reason: it quotes the file, and there is a private key in it.
-        raise InvalidArgumentError(f"Invalid protobuf file: '{uri}'") from None
 
 
 def _usable(made: grpc.ServerCredentials, otherwise: str) -> grpc.ServerCredentials:

@@ -220,6 +220,7 @@ def test_a_config_file_that_goes_bad_keeps_the_config_and_complains_once(
     eventually(lambda: world.states() == {1: "AVAILABLE"})
     complaints = [line for line in caplog.messages if "is not in force" in line]
     assert [line.split(": ")[1] for line in complaints] == ["INVALID_ARGUMENT", "NOT_FOUND"]
+    assert "(Error parsing text-format tensorflow.serving.ModelServerConfig: 1:21: " in complaints[0]
 
 
 def test_a_config_file_may_hold_an_empty_list(world: World) -> None:

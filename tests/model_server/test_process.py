@@ -332,6 +332,17 @@ def test_a_missing_config_file_at_start_is_fatal(tmp_path: Path) -> None:
     assert f"Failed to start server. Error: NOT_FOUND: {missing}; No such file or directory" in end.stderr
 
 
+def test_a_config_file_that_is_no_text_proto_is_fatal_at_start_with_upstream_s_text(tmp_path: Path) -> None:
+    """The text that upstream's own test of its server looks for, with line and column."""
+    bad = tmp_path / "m.config"
+    bad.write_text("model_config_list {\n  confg {}\n}\n")
+    end = run(f"--port={free_port()}", f"--model_config_file={bad}")
+
+    assert end.returncode == 255
+    assert f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{bad}'" in end.stderr
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig: 2:3: Message type" in end.stderr
+
+
 def test_sigterm_during_a_start_that_waits_ends_it_with_0(tmp_path: Path) -> None:
     """A server waiting for a model that is not there yet has its port closed and still stops when asked."""
     port = free_port()

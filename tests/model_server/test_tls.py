@@ -135,7 +135,9 @@ def test_a_file_that_does_not_parse_is_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(StatusError) as refusal:
         refused(tmp_path, f"--ssl_config_file={file}")
 
-    assert str(refusal.value) == f"INVALID_ARGUMENT: Invalid protobuf file: '{file}'"
+    position = "Error parsing text-format tensorflow.serving.SSLConfig: 1:30"
+    assert str(refusal.value) == f"INVALID_ARGUMENT: Invalid protobuf file: '{file}' ({position})"
+    assert refusal.value.__suppress_context__
 
 
 def test_alts_away_from_google_cloud_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

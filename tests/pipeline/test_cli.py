@@ -66,7 +66,6 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "words", "environment"),
     [
-        ("no model file", ["snapshot", "--run", "retrain-1"], {"UNDERSTUDY_MODEL": "cats"}),
         ("is not of the form kind-digits", ["snapshot", "--run", "../../etc"], {}),
         ("force overrules the gate and needs a note", ["snapshot", "--run", "retrain-1"], FORCED),
         ("UNDERSTUDY_PARAMS: Invalid JSON", ["snapshot", "--run", "retrain-1"], {"UNDERSTUDY_PARAMS": "{"}),
@@ -75,7 +74,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
         ("has no spec record; run `snapshot`", ["train", "--run", "retrain-1"], {}),
         ("a roll-back needs a reason", ["rollback", "--to", "previous"], {}),
         ("for example 4 or v4, or: previous", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
-        ("nothing was ever released for 'digits'", ["rollback", "--reason", "bad"], {}),
+        ("nothing was released yet for 'digits'", ["rollback", "--reason", "bad"], {}),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_in_a_line_and_changes_nothing(

@@ -162,13 +162,46 @@ def test_programs_get_all_of_it_from_the_bucket_alone(releases: Releases, tmp_pa
     assert names == sorted(found["served"][0])
 
 
+@pytest.mark.parametrize(("last", "decisions", "periods"), [("3", 3, 2), ("7", 7, 2), ("99", 10, 2), ("1", 1, 1)])
+def test_programs_get_the_newest_they_ask_for(
+    releases: Releases, tmp_path: Path, last: str, decisions: int, periods: int
+) -> None:
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    found = json.loads(pipeline(tmp_path, "history", "--json", "--last", last).stdout)
+
+    assert list(range(11 - decisions, 11)) == [entry["seq"] for entry in found["entries"]]
+    assert [1, 2][-periods:] == [period["version"] for period in found["served"]]
+
+
+def test_people_get_the_newest_and_are_told_how_to_get_all(releases: Releases, tmp_path: Path) -> None:
+    for number in range(6):
+        releases.release(f"retrain-{number}")
+    newest, some, everything = (
+        pipeline(tmp_path, "history", *words, COLUMNS="120").stdout for words in ([], ["--last", "2"], ["--last", "30"])
+    )
+
+    assert "The newest 6 of 6 periods and 20 of 30 decisions. All of them: --last 30" in newest
+    assert "The newest 2 of 6 periods and 2 of 30 decisions. All of them: --last 30" in some
+    assert "The newest" not in everything
+    assert (False, True) == ("v1 claimed" in newest, "v1 claimed" in everything)
+
+
+def test_no_decisions_at_all_are_not_asked_for(releases: Releases, tmp_path: Path) -> None:
+    releases.release("retrain-1")
+    done = pipeline(tmp_path, "history", "--last", "0")
+
+    assert 2 == done.returncode
+    assert "Traceback" not in done.stderr
+
+
 def test_people_get_both_tables(releases: Releases, tmp_path: Path) -> None:
     releases.release("retrain-1")
     done = pipeline(tmp_path, "history", COLUMNS="100")
 
     assert 0 == done.returncode
     assert "What served as digits (UTC)" in done.stdout
-    assert "Every decision (UTC)" in done.stdout
+    assert "Decisions (UTC)" in done.stdout
 
 
 def test_the_note_of_a_run_is_in_the_history(world: World) -> None:

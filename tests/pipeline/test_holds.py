@@ -359,11 +359,11 @@ class TestByHand:
         [["pin", "--to", "2"], ["freeze", "--until", "3d"], ["unfreeze"], ["readmit", "--version", "2"]],
         ids=lambda words: words[0],
     )
-    def test_a_word_about_a_model_that_was_never_there_is_refused(self, tmp_path: Path, words: list[str]) -> None:
+    def test_a_word_about_a_model_without_a_config_is_refused(self, tmp_path: Path, words: list[str]) -> None:
         done = pipeline(tmp_path, *words, "--reason", "why")
 
         assert 1 == done.returncode
-        assert "there is no model 'digits' in" in done.stderr
+        assert "nothing was released yet for 'digits' in" in done.stderr
         assert [] == list((tmp_path / "bucket").rglob("*.json"))
 
     @pytest.mark.parametrize(

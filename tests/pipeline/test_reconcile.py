@@ -43,12 +43,12 @@ def test_after_a_release_there_is_nothing_to_mend(world: World, mlflow: MlflowRe
     assert before == world.history().seq
 
 
-def test_a_name_that_was_never_released_leaves_no_trace(world: World, mlflow: MlflowRegistry) -> None:
+def test_a_model_that_was_never_released_leaves_no_trace(world: World, mlflow: MlflowRegistry) -> None:
     files = sorted(path for path in world.bucket.rglob("*") if path.is_file())
     found = reconcile(coming(world, mlflow=mlflow))
     found.require_complete()
 
-    assert "nothing was ever released for 'digits'" in found.left[0]
+    assert "nothing was released yet for 'digits'" in found.left[0]
     assert files == sorted(path for path in world.bucket.rglob("*") if path.is_file())
 
 

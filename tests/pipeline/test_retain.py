@@ -251,7 +251,7 @@ def test_nothing_was_ever_released(tmp_path: Path, caplog: pytest.LogCaptureFixt
     done = empty.retain()
 
     assert () == done.lines
-    assert "nothing was ever released for 'digits'" in caplog.text
+    assert "nothing was released yet for 'digits'" in caplog.text
     assert [["1"], ["retrain-1"]] == [empty.below("serve/digits"), empty.below("runs/digits")]
 
 
@@ -537,7 +537,7 @@ def test_the_form_of_the_dag_may_ask_for_a_dry_run(tmp_path: Path) -> None:
         ("the retention: keep: Input should be greater than or equal to 0 (got -1)", ["--keep", "-1"]),
         ("the retention: days: Input should be greater than or equal to 0 (got -0.5)", ["--days", "-0.5"]),
         ("the retention: days: Input should be a finite number", ["--days", "nan"]),
-        ("no model file", ["--model", "cats"]),
+        ("there is no model 'cats'", ["--model", "cats"]),
         ("'rollback-5' is not the key of a retention (retain-...); leave --run out", ["--run", "rollback-5"]),
     ],
 )
@@ -555,4 +555,4 @@ def test_an_empty_bucket_is_told(tmp_path: Path) -> None:
     done = pipeline(tmp_path, "retain")
 
     assert 0 == done.returncode
-    assert "nothing was ever released for 'digits'" in done.stderr
+    assert "nothing was released yet for 'digits'" in done.stderr

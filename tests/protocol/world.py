@@ -145,6 +145,7 @@ class World:
             follow_seconds=6.0,
             abandoned_seconds=_ABANDONED,
             actor="ann",
+            code_version="test",
         )
         first = self.context("init-0")
         self.placement = first.rollout.placement

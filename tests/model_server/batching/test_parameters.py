@@ -76,7 +76,8 @@ def test_a_file_that_does_not_parse_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidArgumentError) as error:
         read_parameters(file)
 
-    assert error.value.message.startswith(f"Invalid protobuf file: '{file}'")
+    reason = "Error parsing text-format tensorflow.serving.BatchingParameters: 1:"
+    assert error.value.message.startswith(f"Invalid protobuf file: '{file}' ({reason}")
 
 
 def test_a_file_that_is_missing_is_not_found(tmp_path: Path) -> None:

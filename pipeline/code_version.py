@@ -1,0 +1,59 @@
+"""Which code acts: for the records of a run, and to notice that it has changed between two verbs of a run."""
+
+import logging
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from pipeline.stack_file import PROJECT
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = "unknown"
+
+# Git answers in milliseconds; a file system that hangs must not keep a verb.
+_SECONDS = 10.0
+
+
+def code_version(named: str | None) -> str:
+    """What UNDERSTUDY_CODE_VERSION says, as images set it; else the commit of this checkout; else `unknown`."""
+    return named or describe(PROJECT)
+
+
+@cache
+def describe(checkout: Path) -> str:
+    """The commit of a checkout as `git describe --always --dirty` says it; `unknown` without git or a checkout.
+
+    It takes a process, so ask only where the answer is recorded. It is asked once: a process runs what it has imported.
+    """
+    # A hook of git runs its children with variables that name another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # Without --git-dir it would look in the folders above, and find a repository of somebody else.
+    command = ["git", f"--git-dir={checkout}/.git", f"--work-tree={checkout}", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=checkout,
+            env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN
+    return done.stdout.strip() or UNKNOWN
+
+
+def warn_of_change(verb: str, *, recorded: str, now: str) -> None:
+    """Report that `verb` runs other code than `snapshot` of the same run has recorded; nothing where one is unknown."""
+    if UNKNOWN in (recorded, now) or recorded == now:
+        return
+    log.warning(
+        "the code has changed during this run: `snapshot` ran version %s, and `%s` runs version %s. The run goes on, "
+        "and the record of each verb names its version. If the change matters, trigger a new run",
+        recorded,
+        verb,
+        now,
+    )
