@@ -105,7 +105,7 @@ def _addresses(settings: StackSettings) -> None:
     typer.echo(
         f"Model     {settings.model}, roll-out {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
-        f"MLflow    {settings.mlflow_url}\n"
+        f"MLflow    {health.mlflow_page(settings)}\n"
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
         f"          {', '.join(settings.rest_urls)}   REST\n"
         f"Logs      {settings.logs}\n"

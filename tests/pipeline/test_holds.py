@@ -238,7 +238,9 @@ class TestRuns:
 
         assert "declined" == declined.outcome
         assert "declined by publish" == mlflow.runs[""]["decision"]
-        assert mlflow.runs[""]["status"].startswith("Declined by publish, and nothing was published: promotions are frozen ")
+        assert mlflow.runs[""]["status"].startswith(
+            "Declined by publish, and nothing was published: promotions are frozen "
+        )
 
     def test_a_run_that_has_promoted_confirms_it_although_frozen(self, released: World) -> None:
         for verb in ("publish", "canary"):
