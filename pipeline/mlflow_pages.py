@@ -12,10 +12,9 @@ _TRAINING = "workflowType=machine_learning"
 _VIEW = "understudy"
 _COLUMNS = (
     "metrics.`holdout/accuracy`",
-    "metrics.`holdout_of_serving/accuracy`",
+    "metrics.`holdout/accuracy_gain`",
     "tags.`decision`",
     "attributes.`Models`",
-    "attributes.`Description`",
 )
 VIEW_TAGS: Mapping[str, str] = {
     f"mlflow.sharedViewState.{_VIEW}": json.dumps({"selectedColumns": _COLUMNS}),

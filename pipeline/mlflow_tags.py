@@ -87,11 +87,12 @@ def with_note(found: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str
 def describe(tags: Mapping[str, str]) -> str:
     """The description of a run, in Markdown: what became of it, why, who asked for it, and where Airflow shows it."""
     asked = f"Requested by {_plain(tags['requested_by'])}." if tags.get("requested_by") else ""
+    # MLflow folds what is long, and the list of runs shows the beginning as it is written here, without Markdown.
     parts = [
-        f"**{_plain(tags['status'])}**" if tags.get("status") else "",
-        *(f"{name.capitalize()}: {tags[name]}. {_plain(tags.get(f'{name}_reasons', ''))}" for name in _given(tags)),
+        _plain(tags.get("status", "")),
         f"[The DAG run in Airflow]({tags[AIRFLOW_RUN]})" if tags.get(AIRFLOW_RUN) else "",
         " ".join(filter(None, [asked, _plain(tags.get("note", ""))])),
+        *(f"{name.capitalize()}: {tags[name]}. {_plain(tags.get(f'{name}_reasons', ''))}" for name in _given(tags)),
     ]
     return text("\n\n".join(filter(None, parts)), longest=_LONGEST_NOTE)
 
@@ -129,5 +130,5 @@ def _moment(at: datetime) -> str:
 
 
 def _plain(content: str) -> str:
-    """As it is written, whatever Markdown would make of it."""
-    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", content)
+    """As it is written, whatever MLflow's Markdown would make of it. A `<` that begins no tag does no harm."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"([\\`*_\[\]#|~])", r"\\\1", content))
