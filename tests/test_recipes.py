@@ -35,7 +35,10 @@ from tests.releases import World, eventually
 __all__ = ["url"]
 
 # The first test waits for a training.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: on Debian, `apt-get install curl`"),
+]
 
 BLOCKS = re.findall(
     r"^```\w*\n(.*?)^```$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
