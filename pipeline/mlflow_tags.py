@@ -110,7 +110,7 @@ def _fate(history: History, version: int) -> str:
         number = "" if serving == version else f", as v{serving}"
         return f"v{version} serves{number}, since {_moment(moved.at)}."
     if moved:
-        return f"v{version} served, since {_moment(moved.at)}, and does not serve now."
+        return f"v{version} began to serve on {_moment(moved.at)}, and does not serve now."
     if history.state.candidate == version:
         return f"v{version} is on the replicas, to be proven."
     return f"v{version} is published, and has not served."
