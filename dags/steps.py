@@ -8,9 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import CronTriggerTimetable
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -47,7 +49,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
         self.last_lines: Sequence[str] = ()
 
     def get_env(self, context: Any) -> dict[str, str]:
-        return {**super().get_env(context), RESULT_FILE: self._result}
+        return {**super().get_env(context), RESULT_FILE: self._result, "UNDERSTUDY_RUN_URL": run_url(context)}
 
     def execute(self, context: Any) -> Any:
         with TemporaryDirectory() as folder:
@@ -74,6 +76,12 @@ def say_last(context: Any) -> None:
     """Airflow logs the exception of a task that failed; this comes after it."""
     for line in getattr(context["task"], "last_lines", ()):
         log.info("%s", line)
+
+
+def run_url(context: Any) -> str:
+    """Where Airflow shows the DAG run of a task; empty where Airflow does not know its own address."""
+    base, run = conf.get("api", "base_url", fallback=None), context.get("dag_run")
+    return f"{base.rstrip('/')}/dags/{quote(run.dag_id)}/runs/{quote(run.run_id)}" if base and run else ""
 
 
 def run_key(kind: str) -> str:

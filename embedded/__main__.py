@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import typer
 
-from embedded import health, prepare, processes, remembered, stack, supervisor
+from embedded import examples, health, prepare, processes, remembered, stack, supervisor
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.procfile import entries
@@ -105,13 +105,15 @@ def _addresses(settings: StackSettings) -> None:
     typer.echo(
         f"Model     {settings.model}, roll-out {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
-        f"MLflow    {settings.mlflow_url}\n"
+        f"MLflow    {health.mlflow_page(settings)}\n"
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
+        f"          {', '.join(settings.rest_urls)}   REST\n"
         f"Logs      {settings.logs}\n"
         f"By hand   {by_hand}"
     )
     if others := remembered.other_models_line(settings):
         typer.echo(others)
+    typer.echo(f"\n{examples.text(settings)}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import httpx
 from embedded import processes, supervisor
 from embedded.settings import StackSettings
 from pipeline import layout
+from pipeline.mlflow_pages import experiment_page, experiments_page
 
 SERVER = "serving.model_server"
 AIRFLOW_API = "airflow-api"
@@ -36,6 +37,15 @@ class Component:
 def airflow_answers(settings: StackSettings) -> bool:
     """Whether Airflow's API server answers: before it does, every task fails."""
     return bool(_airflow(settings))
+
+
+def mlflow_page(settings: StackSettings) -> str:
+    """The page of the model's training runs, or the list of experiments where there is none yet."""
+    experiments = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/get-by-name?experiment_name={settings.model}"
+    found = _get_json(experiments).get("experiment")
+    return (
+        experiment_page(settings.mlflow_url, found["experiment_id"]) if found else experiments_page(settings.mlflow_url)
+    )
 
 
 def replicas_serve(settings: StackSettings) -> bool:

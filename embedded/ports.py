@@ -25,6 +25,10 @@ def uses(settings: StackSettings) -> list[Use]:
             Use(port, f"gRPC of replica {number}", "UNDERSTUDY_SERVING_PORTS")
             for number, port in enumerate(settings.serving_ports, start=1)
         ),
+        *(
+            Use(port, f"REST of replica {number}", "UNDERSTUDY_SERVING_PORTS (REST has the port after that of gRPC)")
+            for number, port in enumerate(settings.rest_ports, start=1)
+        ),
     ]
 
 

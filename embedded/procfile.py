@@ -27,8 +27,10 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
     for name, command in (line.groups() for line in lines if line):
         if name == REPLICA:
             expanded += [
-                Entry(f"{REPLICA}-{number}", command, {"PORT": str(port)})
-                for number, port in enumerate(settings.serving_ports, start=1)
+                Entry(f"{REPLICA}-{number}", command, {"PORT": str(port), "REST_PORT": str(rest_port)})
+                for number, (port, rest_port) in enumerate(
+                    zip(settings.serving_ports, settings.rest_ports, strict=True), start=1
+                )
             ]
         else:
             expanded.append(Entry(name, command, {}))

@@ -30,7 +30,7 @@ class StackSettings(BaseSettings):
     models: Path = PROJECT / "models"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
-    # As many replicas as ports: "8500,8510".
+    # The gRPC ports, as many as replicas: "8500,8510". REST has the port after each: 8501 and 8511.
     serving_ports: Annotated[tuple[Port, ...], NoDecode, Field(min_length=1)] = (8500, 8510)
     boot_seconds: float = Field(default=300.0, gt=0)
 
@@ -45,6 +45,13 @@ class StackSettings(BaseSettings):
     def _one_name(cls, path: Path) -> Path:
         # `var` marks the processes of the stack, so it must not depend on where the command is typed.
         return path.resolve()
+
+    @field_validator("serving_ports")
+    @classmethod
+    def _leave_room_for_rest(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
+        if 65535 in ports:
+            raise ValueError("REST has the port after that of gRPC, and there is none after 65535; give a lower one")
+        return ports
 
     @field_validator("serving_ports", mode="before")
     @classmethod
@@ -74,6 +81,15 @@ class StackSettings(BaseSettings):
     @property
     def replicas(self) -> tuple[str, ...]:
         return tuple(f"127.0.0.1:{port}" for port in self.serving_ports)
+
+    @property
+    def rest_ports(self) -> tuple[int, ...]:
+        """That of each replica: as in the official image of TensorFlow Serving, the one after its gRPC port."""
+        return tuple(port + 1 for port in self.serving_ports)
+
+    @property
+    def rest_urls(self) -> tuple[str, ...]:
+        return tuple(f"http://127.0.0.1:{port}" for port in self.rest_ports)
 
     @property
     def passwords(self) -> Path:

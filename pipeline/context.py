@@ -1,5 +1,6 @@
 """What a verb works with: one model, one run, and the ways to the bucket and to the replicas."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -75,11 +76,11 @@ class Context:
 
         return Owner(bucket, trained)
 
-    def mirror_refusal(self, decision: str) -> None:
-        """Let MLflow know of a run that ends without a version."""
+    def tag_run(self, tags: Mapping[str, str]) -> None:
+        """Let MLflow know of a run that has no version, or none yet; whatever comes of it, the verb goes on."""
         trained = self.records.find(TrainRecord)
         if trained is not None:
-            tag_run(self.mlflow, run=trained.mlflow_run, decision=decision, bucket=lambda: make_identity(self.bucket))
+            tag_run(self.mlflow, run=trained.mlflow_run, tags=tags, bucket=lambda: make_identity(self.bucket))
 
 
 def open_ports(settings: Settings) -> Ports:

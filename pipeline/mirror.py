@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.identity import Identity
+from pipeline.mlflow_tags import run_tags, status_of, version_tags, with_note
 from pipeline.registry import (
     ALIASES,
     BUCKET_TAG,
@@ -62,7 +63,7 @@ class MlflowFound:
 
 
 def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], Owner]) -> str | None:
-    """Make MLflow's registered versions, their `decision` and the aliases agree with the journal.
+    """Make MLflow's registered versions, what it says of them, and the aliases agree with the journal.
 
     Args:
         mlflow: where it is.
@@ -76,7 +77,7 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], 
     try:
         with _opened(mlflow, model, owner()) as mirrored:
             problems = mirrored.register_published(history)
-            mirrored.tell_decisions(history)
+            mirrored.describe(history)
             problems += mirrored.point(history)
     except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
         problems = [
@@ -88,12 +89,13 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], 
     return "; ".join(problems) or None
 
 
-def tag_run(mlflow: Mlflow, *, run: str, decision: str, bucket: Callable[[], Identity]) -> None:
-    """Say in MLflow what became of a run that published nothing; a failure is reported and changes nothing."""
+def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callable[[], Identity]) -> None:
+    """Say in MLflow what became of a run that has no version; a failure is reported and changes nothing."""
     try:
         with open_registry(mlflow, "") as registry:
-            _tag_run(registry, bucket(), run, {"decision": decision})
+            _tag_run(registry, bucket(), run, tags)
     except Exception as error:  # noqa: BLE001 - likewise
+        decision = tags.get("decision")
         log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
 
 
@@ -121,13 +123,6 @@ def wanted_aliases(history: History) -> dict[str, int]:
     return {alias: history.original(version) for alias, version in roles.items() if version is not None}
 
 
-def decision_about(history: History, version: int) -> str:
-    """What became of a version, in one word to filter and group runs by."""
-    if history.withdrawal(version):
-        return "withdrawn"
-    return "promoted" if history.of_version(version, Event.PROMOTED) else "published"
-
-
 class _Mirror:
     """The registered model as one bucket may change it."""
 
@@ -151,7 +146,7 @@ class _Mirror:
             self._registry.create_model()
         for version, trained in new.items():
             try:
-                self._register(version, trained, run_key=_run_key(history, version))
+                self._register(version, trained, history)
             except RefusedError as error:
                 problem = (
                     f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
@@ -166,24 +161,31 @@ class _Mirror:
             self._look()
         return problems
 
-    def _register(self, version: int, trained: Trained, *, run_key: str) -> None:
-        run_tags = self._registry.run_tags(trained.run)
-        if run_tags is not None and not _owns_run(self._owner.bucket, run_tags):
-            raise RefusedError(f"its run {trained.run} belongs to another bucket (id {run_tags[BUCKET_TAG]})")
+    def _register(self, version: int, trained: Trained, history: History) -> None:
+        found = self._registry.run_tags(trained.run)
+        if found is not None and not _owns_run(self._owner.bucket, found):
+            raise RefusedError(f"its run {trained.run} belongs to another bucket (id {found[BUCKET_TAG]})")
         tags = {"served_version": str(version)}
-        if run_tags is not None:
+        if found is not None:
             self._registry.tag_run(trained.run, tags | self._tags)
-        self._registry.create_version(version, trained, tags | {"run_key": run_key} | self._tags)
+        run_key = {"run_key": _run_key(history, version)}
+        # Without what became of it: so whoever dies before it is described leaves a version that is described later.
+        description = status_of(history, version)
+        self._registry.create_version(trained, tags | run_key | self._tags, description=description)
 
-    def tell_decisions(self, history: History) -> None:
-        """Tag each version and its run with what became of it, and with this bucket; only where that has changed."""
+    def describe(self, history: History) -> None:
+        """Say of each version, and of its run, what became of it, and whose it is; only where that has changed."""
         for version, each in self._ours.items():
-            decision = decision_about(history, version)
-            tags = {"decision": decision} if each.decision != decision else {}
-            tags |= self._tags if not each.bucket else {}
-            if tags:
-                _tag_run(self._registry, self._owner.bucket, each.run, tags)
-                self._registry.tag_version(each.number, tags)
+            wanted = version_tags(history, version) | (self._tags if not each.bucket else {})
+            changed = {key: value for key, value in wanted.items() if each.tags.get(key) != value}
+            if not changed:
+                continue
+            _tag_run(self._registry, self._owner.bucket, each.run, run_tags(history, version) | wanted)
+            # What a person has written there stays. Earlier releases wrote the last of these.
+            if each.description in ("", each.tags.get("status"), wanted["status"], f"served as version {version}"):
+                self._registry.describe_version(each.number, wanted["status"])
+            # At last: whoever dies before this does all of it again.
+            self._registry.tag_version(each.number, changed)
 
     def point(self, history: History) -> list[str]:
         """Set the alias of every taken role and remove those of free ones; why not, where another bucket has them."""
@@ -230,7 +232,8 @@ def _tag_run(registry: Registry, bucket: Identity, run: str, tags: Mapping[str, 
     """Tag a run that the records of this bucket name. One that was deleted, or that another bucket claims, stays."""
     found = registry.run_tags(run)
     if found is not None and _owns_run(bucket, found):
-        registry.tag_run(run, tags)
+        if changed := with_note(found, tags):
+            registry.tag_run(run, changed)
     else:
         log.info("run %s is not tagged: it was deleted in MLflow, or it belongs to another bucket", run)
 

@@ -42,15 +42,12 @@ class Registered:
     number: str
     run: str
     tags: Mapping[str, str]
+    description: str = ""
 
     @property
     def served(self) -> int | None:
         """The number it is served under; None where no bucket has registered it."""
         return layout.version_number(self.tags.get("served_version", ""))
-
-    @property
-    def decision(self) -> str:
-        return self.tags.get("decision", "")
 
     @property
     def bucket(self) -> str:
@@ -87,14 +84,14 @@ class Registry:
         """Create the registered model unless it exists."""
         self._call("POST", "registered-models/create", {"name": self.model}, accept=("RESOURCE_ALREADY_EXISTS",))
 
-    def create_version(self, version: int, trained: Trained, tags: Mapping[str, str]) -> None:
+    def create_version(self, trained: Trained, tags: Mapping[str, str], *, description: str) -> None:
         body = {
             "name": self.model,
             "source": f"models:/{trained.model}",
             "run_id": trained.run,
             "model_id": trained.model,
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
-            "description": f"served as version {version}",
+            "description": description,
         }
         self._call("POST", "model-versions/create", body)
 
@@ -102,6 +99,10 @@ class Registry:
         for key, value in tags.items():
             tag = {"name": self.model, "version": number, "key": key, "value": value}
             self._call("POST", "model-versions/set-tag", tag)
+
+    def describe_version(self, number: str, description: str) -> None:
+        values = {"name": self.model, "version": number, "description": description}
+        self._call("PATCH", "model-versions/update", values)
 
     def run_tags(self, run: str) -> dict[str, str] | None:
         """The tags of a run; None where it does not exist, or a person has deleted it."""
@@ -112,8 +113,8 @@ class Registry:
         return {tag["key"]: tag["value"] for tag in found.get("data", {}).get("tags", [])}
 
     def tag_run(self, run: str, tags: Mapping[str, str]) -> None:
-        for key, value in tags.items():
-            self._call("POST", "runs/set-tag", {"run_id": run, "key": key, "value": value})
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        self._call("POST", "runs/log-batch", {"run_id": run, "tags": listed})
 
     def aliases(self) -> dict[str, str]:
         """MLflow's own number behind each of our aliases."""
@@ -134,7 +135,7 @@ class Registry:
             reply = self._call("GET", "model-versions/search", page)
             for each in reply.get("model_versions", []):
                 tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
-                yield Registered(str(each["version"]), each.get("run_id", ""), tags)
+                yield Registered(str(each["version"]), each.get("run_id", ""), tags, each.get("description", ""))
             if not reply.get("next_page_token"):
                 return
             page["page_token"] = reply["next_page_token"]

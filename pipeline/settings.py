@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     verifying_key: Path | None = None
 
     actor: str = Field(default_factory=_user)
+    # Where the run is shown by what has started it.
+    run_url: str = Field(default="", pattern=r"^(https?://[^\s()<>]+)?$")
     # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import CouldNotTellError
 from pipeline.identity import Identity
 from pipeline.learning.confusion import confusion_table, draw_confusion
 from pipeline.metric_names import metric_name
+from pipeline.mlflow_pages import VIEW_TAGS, run_page
+from pipeline.mlflow_tags import AIRFLOW_RUN, text, with_note
 from pipeline.records import Epoch, Evaluation, Performance, SnapshotRecord
 from pipeline.registry import BUCKET_TAG, bucket_tags
 from pipeline.spec import RunSpec
@@ -34,8 +35,6 @@ _TABLE = "classes.csv"
 _CONFUSIONS = "confusions.csv"
 # With more labels than this, the recall of each is in the table only: MLflow draws a chart for every metric.
 _CHARTED_LABELS = 200
-# MLflow takes 8,000 characters in a tag; the whole note is in the run's `spec.json`.
-_LONGEST_TEXT = 4000
 _LONGEST_ERROR = 300
 
 
@@ -167,7 +166,9 @@ class TrackedRun:
 
 
 @contextmanager
-def tracked_run(url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id: str = "") -> Iterator[TrackedRun]:
+def tracked_run(
+    url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id: str = "", started_by: str = ""
+) -> Iterator[TrackedRun]:
     """The MLflow run of this run key in this bucket, active inside the block: the one that exists, or a new one.
 
     Args:
@@ -176,6 +177,7 @@ def tracked_run(url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id:
         bucket: whose run it is.
         kept: what is not lost if MLflow fails, as a sentence.
         run_id: the run that the records of this run name; needed for runs of releases that wrote no identity.
+        started_by: the address of the DAG run; empty where Airflow has not started it.
 
     Raises:
         CouldNotTellError: MLflow failed. Training without a record of it would be lost work.
@@ -187,11 +189,12 @@ def tracked_run(url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id:
     MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_SECONDS)
     mlflow.set_tracking_uri(url)
     with _asking(url, "open the run", kept=kept):
-        experiment = mlflow.set_experiment(spec.model.name).experiment_id
+        experiment = _experiment(spec.model.name)
         found = _existing_run(experiment, spec, bucket=bucket, run_id=run_id)
-        active = mlflow.start_run(run_id=found) if found else _new_run(spec, bucket)
-        if found:
-            mlflow.set_tags(bucket_tags(bucket))  # a run of a release that wrote no identity has none
+        active = mlflow.start_run(run_id=found) if found else mlflow.start_run(run_name=_name(spec.run_key))
+        # A run of an earlier release has not all of them.
+        mlflow.set_tags(with_note(active.data.tags, _tags(spec, bucket, started_by)))
+    log.info("This run in MLflow: %s", run_page(url, experiment, active.info.run_id))
     run = TrackedRun(url, active.info.run_id, kept=kept)
     try:
         yield run
@@ -233,30 +236,29 @@ def _existing_run(experiment: str, spec: RunSpec, *, bucket: Identity, run_id: s
     return None
 
 
-def _new_run(spec: RunSpec, bucket: Identity) -> Any:
+def _experiment(name: str) -> str:
+    """The id of the experiment of a model, which shows useful columns."""
     import mlflow
 
-    requested_by, note = _text(spec.requested_by), _text(spec.note)
-    words = [f"requested by {requested_by}", note] if note else [f"requested by {requested_by}"]
-    return mlflow.start_run(
-        run_name=_name(spec.run_key),
-        description="\n\n".join(words),
-        tags={
-            _RUN_KEY_TAG: spec.run_key,
-            "requested_by": requested_by,
-            "note": note,
-            "code_version": _text(spec.code_version),
-            **bucket_tags(bucket),
-        },
-    )
+    experiment = mlflow.set_experiment(name)
+    if missing := {key: value for key, value in VIEW_TAGS.items() if experiment.tags.get(key) != value}:
+        mlflow.set_experiment_tags(missing)
+    return str(experiment.experiment_id)
 
 
-def _text(text: str) -> str:
-    """What a person wrote, as MLflow and its database can keep it: without control characters, and not too long."""
-    clean = "".join(each if each.isprintable() or each == "\n" else " " for each in text)
-    if len(clean) <= _LONGEST_TEXT:
-        return clean
-    return f"{clean[:_LONGEST_TEXT]} ... ({len(clean)} characters, all of them in spec.json of the run)"
+def _tags(spec: RunSpec, bucket: Identity, started_by: str) -> dict[str, str]:
+    return {
+        _RUN_KEY_TAG: spec.run_key,
+        "requested_by": _text(spec.requested_by),
+        "note": _text(spec.note),
+        "code_version": _text(spec.code_version),
+        **({AIRFLOW_RUN: started_by} if started_by else {}),
+        **bucket_tags(bucket),
+    }
+
+
+def _text(content: str) -> str:
+    return text(content, rest=", all of them in spec.json of the run")
 
 
 def _name(run_key: str) -> str:

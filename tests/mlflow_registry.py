@@ -97,7 +97,12 @@ class MlflowRegistry:
         if values["model_id"].removeprefix("m-") not in self.runs:
             return _error("INTERNAL_ERROR", f"Logged model with ID '{values['model_id']}' not found.", status=500)
         versions = self._versions[values["name"]]
-        made = {"version": str(len(versions) + 1), "run_id": values["run_id"], "tags": list(values["tags"])}
+        made = {
+            "version": str(len(versions) + 1),
+            "run_id": values["run_id"],
+            "tags": list(values["tags"]),
+            "description": values.get("description", ""),
+        }
         versions.append(made)
         return httpx.Response(200, json={"model_version": made})
 
@@ -111,12 +116,17 @@ class MlflowRegistry:
         found["tags"].append({"key": values["key"], "value": values["value"]})
         return httpx.Response(200, json={})
 
+    def _update_version(self, values: dict[str, Any]) -> httpx.Response:
+        found = self._versions[values["name"]][int(values["version"]) - 1]
+        found["description"] = values["description"]
+        return httpx.Response(200, json={"model_version": found})
+
     def _tag_run(self, values: dict[str, Any]) -> httpx.Response:
         if values["run_id"] not in self.runs:
             return _no_run(values["run_id"])
         if values["run_id"] in self._deleted:
             return _error("INVALID_PARAMETER_VALUE", f"The run {values['run_id']} must be in the 'active' state.")
-        self.runs[values["run_id"]][values["key"]] = values["value"]
+        self.runs[values["run_id"]] |= {tag["key"]: tag["value"] for tag in values["tags"]}
         return httpx.Response(200, json={})
 
     def _set_alias(self, values: dict[str, Any]) -> httpx.Response:
@@ -144,7 +154,8 @@ _HANDLERS: dict[str, Callable[[MlflowRegistry, dict[str, Any]], httpx.Response]]
     "POST model-versions/create": MlflowRegistry._create_version,
     "GET model-versions/search": MlflowRegistry._search_versions,
     "POST model-versions/set-tag": MlflowRegistry._tag_version,
-    "POST runs/set-tag": MlflowRegistry._tag_run,
+    "PATCH model-versions/update": MlflowRegistry._update_version,
+    "POST runs/log-batch": MlflowRegistry._tag_run,
     "POST registered-models/alias": MlflowRegistry._set_alias,
     "DELETE registered-models/alias": MlflowRegistry._delete_alias,
 }

@@ -340,6 +340,27 @@ MUTANTS = (
         ("tests/pipeline/test_mirror.py",),
     ),
     Mutant(
+        "MLflow says of a version what was true when it was registered",
+        "pipeline/mirror.py",
+        "            if not changed:\n",
+        "            if not changed or each.description:\n",
+        ("tests/pipeline/test_mirror.py",),
+    ),
+    Mutant(
+        "a description that a person has written in MLflow is replaced",
+        "pipeline/mlflow_tags.py",
+        ' if found.get(NOTE, "") in ("", describe(found)) else new\n',
+        "\n",
+        ("tests/pipeline/test_mirror.py",),
+    ),
+    Mutant(
+        "the REST port of a replica is not looked at before anything starts",
+        "embedded/ports.py",
+        "enumerate(settings.rest_ports, start=1)",
+        "enumerate((), start=1)",
+        ("tests/embedded/test_ports.py",),
+    ),
+    Mutant(
         "the aliases of another bucket are moved",
         "pipeline/mirror.py",
         "            return [collision] if wanted else []\n",

@@ -95,8 +95,8 @@ def _log(
     spec = context.records.need(SpecRecord).spec
     bucket = make_identity(context.bucket)
     kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
-    url, run_id = context.settings.mlflow_url, trained.mlflow_run
-    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id) as run:
+    url, run_id, started_by = context.settings.mlflow_url, trained.mlflow_run, context.settings.run_url
+    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id, started_by=started_by) as run:
         run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 

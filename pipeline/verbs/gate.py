@@ -2,6 +2,7 @@
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError
+from pipeline.mlflow_tags import gate_tags, refusal_tags
 from pipeline.records import EvaluateRecord, Evaluation, GateRecord, SnapshotRecord, SpecRecord
 from pipeline.spec import RunSpec
 from pipeline.verdicts.gate import judge, soundness
@@ -21,9 +22,12 @@ def gate(context: Context) -> GateRecord:
     labels = _judge_labels(evaluation, spec, context.records.need(SnapshotRecord))
     verdict = judge(evaluation, spec.model.gate, labels=labels)
     compared_with = evaluation.serving_version
+    seen = gate_tags(verdict)
     if verdict.decision is Decision.PASS:
+        context.tag_run(seen | {"decision": "approved by the gate"})
         return GateRecord(verdict=verdict, serving_version=compared_with, serving_labels=evaluation.serving_labels)
     if spec.force and not soundness(evaluation) and all(check.decision is Decision.PASS for check in labels):
+        context.tag_run(gate_tags(verdict, overruled=True) | {"decision": "approved by a person"})
         told = f"forced by {spec.requested_by}: {spec.note}"
         return GateRecord(
             verdict=verdict,
@@ -33,10 +37,10 @@ def gate(context: Context) -> GateRecord:
             reason=told,
         )
     if verdict.decision is Decision.UNKNOWN:
-        context.mirror_refusal("undecided by the gate")
+        context.tag_run(seen | refusal_tags("undecided by the gate", str(verdict)))
         context.records.note_attempt("gate", verdict)
         raise CouldNotTellError(str(verdict))
-    context.mirror_refusal("declined by the gate")
+    context.tag_run(seen | refusal_tags("declined by the gate", str(verdict)))
     return GateRecord(outcome="declined", reason=str(verdict), verdict=verdict, serving_version=compared_with)
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pipeline.context import Context
 from pipeline.errors import DeclinedError
 from pipeline.manifest import Manifest, make_manifest
+from pipeline.mlflow_tags import refusal_tags
 from pipeline.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.release import decisions, holds
 from pipeline.spec import RunSpec
@@ -40,7 +41,7 @@ def publish(context: Context) -> PublishRecord:
         )
         history = context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     except DeclinedError as declined:
-        context.mirror_refusal("declined by publish")
+        context.tag_run(refusal_tags("declined by publish", str(declined)))
         return PublishRecord(outcome="declined", reason=str(declined), version=0)
     version = history.version_of(context.run_key)
     assert version is not None, "decide() returns a history that holds the claim"

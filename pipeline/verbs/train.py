@@ -41,7 +41,8 @@ def train(context: Context) -> TrainRecord:
     bucket = make_identity(context.bucket)
     exported = context.records.find(ExportRecord)
     kept = _kept(exported) if exported else "Nothing was trained yet."
-    with tracking.tracked_run(context.settings.mlflow_url, spec, bucket=bucket, kept=kept) as run:
+    url, started_by = context.settings.mlflow_url, context.settings.run_url
+    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by) as run:
         run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if exported is None:
             exported = context.records.finish(_train_and_store(context, spec, data, seed=seed, run=run))

@@ -79,18 +79,19 @@ def _fresh(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) 
         return Check(decision=Decision.FAIL, reason=f"{report.address}: no fresh examples were asked: no evidence")
     accuracy = report.fresh_right / report.fresh_asked
     if report.fresh_right_serving is None:
-        floor, meaning = min_accuracy, f"the floor {min_accuracy:.3f}"
+        floor, meaning, key = min_accuracy, f"the floor {min_accuracy:.3f}", "gate.min_accuracy"
     else:
         serving = report.fresh_right_serving / report.fresh_asked
         floor = serving - policy.max_accuracy_drop
-        meaning = f"serving {serving:.3f} - {policy.max_accuracy_drop}"
+        meaning, key = f"serving {serving:.3f} - {policy.max_accuracy_drop}", "canary.max_accuracy_drop"
     if accuracy >= floor:
         return Check(decision=Decision.PASS, reason=f"{report.address}: fresh accuracy {accuracy:.3f} >= {meaning}")
-    return Check(decision=Decision.FAIL, reason=f"{report.address}: fresh accuracy {accuracy:.3f} < {meaning}")
+    return Check(decision=Decision.FAIL, reason=f"{report.address}: fresh accuracy {accuracy:.3f} < {meaning} ({key})")
 
 
 def _latency(report: ReplicaReport, policy: CanaryPolicy) -> list[Check]:
     if report.latency_ms_serving is None:
         return []
     limit = report.latency_ms_serving * policy.max_latency_ratio + policy.latency_slack_ms
-    return [at_most(f"{report.address}: median latency in ms", report.latency_ms, limit)]
+    name = f"{report.address}: median latency in ms"
+    return [at_most(name, report.latency_ms, limit, key="canary.max_latency_ratio and canary.latency_slack_ms")]

@@ -35,11 +35,16 @@ def limits(candidate: Performance, policy: GatePolicy) -> list[Check]:
     worst = min(candidate.class_recall, key=candidate.class_recall.__getitem__, default=None)
     recall = candidate.class_recall[worst] if worst is not None else 0.0
     return [
-        at_least("accuracy", candidate.accuracy, policy.min_accuracy),
-        at_least(f"recall of class {worst!r}", recall, policy.min_class_recall),
-        at_most("calibration error", candidate.calibration_error, policy.max_calibration_error),
-        at_most("size in MB", candidate.size_mb, policy.max_size_mb),
-        at_most("latency in ms", candidate.latency_ms, policy.max_latency_ms),
+        at_least("accuracy", candidate.accuracy, policy.min_accuracy, key="gate.min_accuracy"),
+        at_least(f"recall of class {worst!r}", recall, policy.min_class_recall, key="gate.min_class_recall"),
+        at_most(
+            "calibration error",
+            candidate.calibration_error,
+            policy.max_calibration_error,
+            key="gate.max_calibration_error",
+        ),
+        at_most("size in MB", candidate.size_mb, policy.max_size_mb, key="gate.max_size_mb"),
+        at_most("latency in ms", candidate.latency_ms, policy.max_latency_ms, key="gate.max_latency_ms"),
     ]
 
 
@@ -66,10 +71,12 @@ def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
         return Check(decision=Decision.PASS, reason=f"{told} > -{policy.margin}")
     needed = examples_needed(pairs, margin=policy.margin, confidence=policy.confidence)
     if needed is None:
-        return Check(decision=Decision.FAIL, reason=f"{told}; {pairs.difference:+.4f} <= -{policy.margin}")
+        return Check(
+            decision=Decision.FAIL, reason=f"{told}; {pairs.difference:+.4f} <= -{policy.margin} (gate.margin)"
+        )
     return Check(
         decision=Decision.UNKNOWN,
-        reason=f"{told} <= -{policy.margin}; too few examples to decide, about {needed} would do",
+        reason=f"{told} <= -{policy.margin} (gate.margin); too few examples to decide, about {needed} would do",
     )
 
 

@@ -43,13 +43,15 @@ def conclude(checks: list[Check]) -> Verdict:
     return Verdict(decision=Decision.PASS, reasons=tuple(check.reason for check in checks))
 
 
-def at_least(name: str, value: float, floor: float) -> Check:
+def at_least(name: str, value: float, floor: float, *, key: str) -> Check:
+    """`key` is the limit in the model's YAML; a failure names it, so that nobody has to search for it."""
     if value >= floor:  # false for NaN, which must fail
         return Check(decision=Decision.PASS, reason=f"{name} {value:.4g} >= {floor:.4g}")
-    return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} < {floor:.4g}")
+    return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} < {floor:.4g} ({key})")
 
 
-def at_most(name: str, value: float, ceiling: float) -> Check:
+def at_most(name: str, value: float, ceiling: float, *, key: str) -> Check:
+    """Likewise."""
     if value <= ceiling:
         return Check(decision=Decision.PASS, reason=f"{name} {value:.4g} <= {ceiling:.4g}")
-    return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} > {ceiling:.4g}")
+    return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} > {ceiling:.4g} ({key})")

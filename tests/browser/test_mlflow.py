@@ -6,6 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from embedded import health
 from embedded.settings import StackSettings
 from tests.browser.conftest import PATIENCE_MS
 
@@ -28,6 +29,30 @@ def test_the_experiment_lists_the_runs(page: Page, experiment: str) -> None:
 
     # One of the first model, three of better ones, one of a worse one, one of a damaged one; more if it was told again.
     expect(page.get_by_role("link", name=A_RUN).nth(5)).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_link_of_make_up_opens_the_training_runs_with_accuracy_and_decision(
+    page: Page, stack: StackSettings
+) -> None:
+    """For somebody whose browser has never been there: by default MLflow shows an empty view for GenAI."""
+    expect.set_options(timeout=PATIENCE_MS)
+    page.set_viewport_size({"width": 1900, "height": 800})
+    page.goto(health.mlflow_page(stack))
+
+    expect(page.get_by_role("link", name=A_RUN).nth(5)).to_be_visible()
+    for column in ("holdout/accuracy", "decision"):
+        expect(page.get_by_role("columnheader").filter(has_text=column).first).to_be_visible()
+    for decision in ("promoted", "withdrawn", "declined by the gate"):
+        expect(page.get_by_role("gridcell", name=decision).first).to_be_visible()
+
+
+def test_a_run_links_to_its_dag_run_in_airflow(page: Page, experiment: str, stack: StackSettings) -> None:
+    page.goto(f"{experiment}/runs?workflowType=machine_learning")
+    page.get_by_role("link", name=A_RUN).first.click()
+    link = page.get_by_role("link", name="The DAG run in Airflow").first
+
+    expect(link).to_be_visible(timeout=PATIENCE_MS)
+    assert (link.get_attribute("href") or "").startswith(f"{stack.airflow_url}/dags/retrain_{stack.model}/runs/")
 
 
 def test_a_run_shows_its_metrics(page: Page, experiment: str) -> None:

@@ -16,6 +16,7 @@ call = {
     "words": words,
     "params": json.loads(os.environ["UNDERSTUDY_PARAMS"]),
     "actor": os.environ["UNDERSTUDY_ACTOR"],
+    "run_url": os.environ["UNDERSTUDY_RUN_URL"],
     "scheduled": os.environ["UNDERSTUDY_SCHEDULED"],
     "model": options.get("--model") or os.environ.get("UNDERSTUDY_MODEL"),
     "cwd": str(Path.cwd()),

@@ -1,5 +1,6 @@
 """How a run ends for every way a step can end, played through Airflow itself with faked exit codes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,13 @@ def test_what_a_person_decides_reaches_its_verb_unchanged(
     assert call["words"][0] == "--run"
     assert call["words"][1].startswith(f"{kind}-2026010203040500012")
     assert form | {"model": "letters", "reason": played["nasty"]} == call["params"]
+
+
+def test_every_verb_is_told_where_airflow_shows_its_run(played: Any) -> None:
+    urls = {call["run_url"] for call in played["calls"] if call["case"] == "all good"}
+
+    (url,) = urls
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/airflow/dags/retrain_digits/runs/[A-Za-z0-9_.%-]+", url)
 
 
 def test_a_run_that_a_person_has_triggered_is_not_called_scheduled(played: Any) -> None:

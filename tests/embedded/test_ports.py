@@ -45,6 +45,25 @@ def test_one_port_for_two_purposes_is_refused() -> None:
         ports.check([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
+def test_the_rest_port_of_each_replica_is_one_that_must_be_free(settings: StackSettings) -> None:
+    found = [(use.port, use.purpose) for use in ports.uses(settings) if "replica" in use.purpose]
+
+    assert [
+        (8500, "gRPC of replica 1"),
+        (8510, "gRPC of replica 2"),
+        (8501, "REST of replica 1"),
+        (8511, "REST of replica 2"),
+    ] == found
+
+
+def test_two_replicas_whose_ports_leave_none_for_rest_are_refused(settings: StackSettings) -> None:
+    close = settings.model_copy(update={"serving_ports": (free_port(),)})
+    close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.rest_ports[0])})
+
+    with pytest.raises(PortTakenError, match="is meant for gRPC of replica 2 and for REST of replica 1; change UNDERS"):
+        ports.check(ports.uses(close))
+
+
 def test_up_starts_nothing_when_a_port_is_taken(settings: StackSettings, taken_port: int) -> None:
     environment = {
         "UNDERSTUDY_VAR": str(settings.var),

@@ -14,14 +14,14 @@ def test_the_replica_line_is_started_once_per_port(settings: StackSettings, tmp_
 
     assert [(entry.name, entry.extra) for entry in found] == [
         ("web", {}),
-        ("replica-1", {"PORT": "8500"}),
-        ("replica-2", {"PORT": "8510"}),
+        ("replica-1", {"PORT": "8500", "REST_PORT": "8501"}),
+        ("replica-2", {"PORT": "8510", "REST_PORT": "8511"}),
     ]
 
 
 def test_every_variable_of_the_procfile_is_set_and_quoted(settings: StackSettings) -> None:
     """An unset one would become an empty word, an unquoted one would fall apart at a space in the folder's name."""
-    environment = stack_environment(settings) | {"PORT": "8500"}
+    environment = stack_environment(settings) | {"PORT": "8500", "REST_PORT": "8501"}
     for entry in entries(settings):
         for name in re.findall(r"\$([A-Z_]+)", entry.command):
             assert name in environment, entry.name

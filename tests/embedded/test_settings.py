@@ -62,6 +62,7 @@ def test_as_many_replicas_as_serving_ports(monkeypatch: pytest.MonkeyPatch) -> N
         ("UNDERSTUDY_MLFLOW_PORT", "70000"),
         ("UNDERSTUDY_SERVING_PORTS", "8500;8510"),
         ("UNDERSTUDY_SERVING_PORTS", ""),
+        ("UNDERSTUDY_SERVING_PORTS", "8500,65535"),
         ("UNDERSTUDY_MODEL", "../digits"),
         ("UNDERSTUDY_ROLLOUT", "newest"),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.metric_names import metric_name
-from tests.learning.tracked import LABELS, MANY, NOTE
+from tests.learning.tracked import DAG_RUN, LABELS, MANY, NOTE
 from tests.mlflow_server import url
 
 __all__ = ["url"]
@@ -67,6 +67,27 @@ def test_a_note_is_shortened_and_cannot_do_anything_to_a_terminal(seen: Any) -> 
     assert note.startswith("why   [31m xxx")
     assert note.endswith(f"({len(NOTE)} characters, all of them in spec.json of the run)")
     assert len(note) < 5000
+
+
+def test_a_run_links_to_the_dag_run_that_it_is_part_of(seen: Any) -> None:
+    tags = seen["odd"]["kept"]["tags"]
+
+    assert DAG_RUN == tags["airflow_run"]
+    assert f"[The DAG run in Airflow]({DAG_RUN})" in tags["mlflow.note.content"]
+
+
+def test_a_run_has_the_verdict_of_the_gate_with_its_reasons(seen: Any) -> None:
+    tags = seen["odd"]["kept"]["tags"]
+
+    assert "passed" == tags["gate"]
+    assert "size in MB" in tags["gate_reasons"]
+    assert "Gate: passed. " in tags["mlflow.note.content"]
+
+
+def test_the_experiment_has_the_columns_that_people_look_for(seen: Any) -> None:
+    view = json.loads(seen["odd"]["kept"]["experiment"]["mlflow.sharedViewState.understudy"])
+
+    assert {"metrics.`holdout/accuracy`", "tags.`decision`"} <= set(view["selectedColumns"])
 
 
 def test_another_bucket_with_the_same_model_and_run_key_gets_a_run_of_its_own(seen: Any) -> None:

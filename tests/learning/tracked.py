@@ -43,6 +43,7 @@ LABELS = (
 )
 NOTE = "why\0 \x1b[31m " + "x" * 10_000
 MANY = 1000
+DAG_RUN = "http://127.0.0.1:8080/dags/retrain_plants/runs/manual__1"
 
 
 class EpochsTrained(logging.Handler):
@@ -105,6 +106,7 @@ class Place:
             replicas="127.0.0.1:9",
             actor="ann",
             params=json.dumps({"note": NOTE}),
+            run_url=DAG_RUN,
         )
         return make_context(settings, model=MODEL, run_key=run_key)
 
@@ -133,6 +135,7 @@ def kept(context: Context) -> dict[str, Any]:
         "run": record.mlflow_run,
         "status": found.info.status,
         "tags": found.data.tags,
+        "experiment": client.get_experiment(found.info.experiment_id).tags,
         "params": found.data.params,
         "metrics": found.data.metrics,
         "epochs": [each.step for each in client.get_metric_history(record.mlflow_run, "train/loss")],

@@ -55,9 +55,12 @@ def test_one_bad_replica_among_good_ones_fails_and_is_named() -> None:
         ("e; and 3 more", {"label_problems": tuple("abcdefgh")}),
         ("0 of 0 golden answers differ: no evidence", {"golden_asked": 0}),
         ("no fresh examples were asked: no evidence", {"fresh_asked": 0}),
-        ("fresh accuracy 0.833 < serving 0.983 - 0.05", {"fresh_right": 50}),
-        ("fresh accuracy 0.500 < the floor 0.600", {"fresh_right": 30, "fresh_right_serving": None}),
-        ("median latency in ms 90 > 26", {"latency_ms": 90.0}),
+        ("fresh accuracy 0.833 < serving 0.983 - 0.05 (canary.max_accuracy_drop)", {"fresh_right": 50}),
+        (
+            "fresh accuracy 0.500 < the floor 0.600 (gate.min_accuracy)",
+            {"fresh_right": 30, "fresh_right_serving": None},
+        ),
+        ("median latency in ms 90 > 26 (canary.max_latency_ratio and canary.latency_slack_ms)", {"latency_ms": 90.0}),
         ("INVALID_ARGUMENT: no", {"problem": "INVALID_ARGUMENT: no"}),
     ],
 )

@@ -62,9 +62,7 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
 def test_wrong_fields_of_the_images_are_named_and_the_images_are_not_looked_at(pets: Path) -> None:
     pets.write_text(pets.read_text().replace("channels: 3", "channels: 2"))
 
-    with pytest.raises(
-        BadInputError, match=r"image\.channels: give 1 for grey images or 3 for images in colour \(got 2\)"
-    ) as raised:
+    with pytest.raises(BadInputError, match=r"image\.channels: give 1 for grey images or 3 .* \(got 2\)") as raised:
         check(pets)
     assert "the images were not looked at" in str(raised.value)
 

@@ -42,16 +42,16 @@ def test_a_first_candidate_is_judged_by_absolute_limits_alone() -> None:
 @pytest.mark.parametrize(
     ("reason", "changes"),
     [
-        ("accuracy 0.5 < 0.6", {"accuracy": 0.5}),
-        ("recall of class '1' 0.1 < 0.3", {"class_recall": {"0": 0.99, "1": 0.1}}),
-        ("calibration error 0.5 > 0.2", {"calibration_error": 0.5}),
-        ("calibration error nan > 0.2", {"calibration_error": float("nan")}),
-        ("size in MB 900 > 500", {"size_mb": 900}),
-        ("latency in ms 300 > 200", {"latency_ms": 300}),
+        ("accuracy 0.5 < 0.6 (gate.min_accuracy)", {"accuracy": 0.5}),
+        ("recall of class '1' 0.1 < 0.3 (gate.min_class_recall)", {"class_recall": {"0": 0.99, "1": 0.1}}),
+        ("calibration error 0.5 > 0.2 (gate.max_calibration_error)", {"calibration_error": 0.5}),
+        ("calibration error nan > 0.2 (gate.max_calibration_error)", {"calibration_error": float("nan")}),
+        ("size in MB 900 > 500 (gate.max_size_mb)", {"size_mb": 900}),
+        ("latency in ms 300 > 200 (gate.max_latency_ms)", {"latency_ms": 300}),
         ("the candidate answers with NaN or infinity", {"finite": False}),
     ],
 )
-def test_each_limit_fails_by_itself_and_says_its_numbers(reason: str, changes: dict[str, Any]) -> None:
+def test_each_limit_fails_by_itself_and_says_its_numbers_and_its_key(reason: str, changes: dict[str, Any]) -> None:
     verdict = judge(against(performance(**changes), None), POLICY)
 
     assert verdict.decision is Decision.FAIL
@@ -78,6 +78,7 @@ def test_a_candidate_that_is_worse_fails_with_both_accuracies() -> None:
 
     assert verdict.decision is Decision.FAIL
     assert "accuracy 0.8000 against 0.9000 of version 7" in verdict.reasons[0]
+    assert verdict.reasons[0].endswith("-0.1000 <= -0.02 (gate.margin)")
 
 
 def test_too_few_examples_to_decide_is_its_own_answer_and_says_how_many_would_do() -> None:

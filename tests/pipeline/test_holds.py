@@ -237,7 +237,10 @@ class TestRuns:
         declined = publish(coming(released, "retrain-2", mlflow=mlflow))
 
         assert "declined" == declined.outcome
-        assert {"decision": "declined by publish"} == mlflow.runs[""]
+        assert "declined by publish" == mlflow.runs[""]["decision"]
+        assert mlflow.runs[""]["status"].startswith(
+            "Declined by publish, and nothing was published: promotions are frozen "
+        )
 
     def test_a_run_that_has_promoted_confirms_it_although_frozen(self, released: World) -> None:
         for verb in ("publish", "canary"):

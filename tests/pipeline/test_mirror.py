@@ -1,6 +1,7 @@
 """MLflow follows the journal: a real server, as `make up` starts it, and the one in memory that other tests use."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from pipeline import layout
 from pipeline.context import Context, make_context, open_ports
 from pipeline.identity import Identity, find_identity
-from pipeline.mirror import Owner, decision_about, look_at, mirror, tag_run
+from pipeline.mirror import Owner, look_at, mirror, tag_run
+from pipeline.mlflow_tags import NOTE, decision_about, refusal_tags
 from pipeline.registry import Mlflow, Trained
 from pipeline.release import decisions
 from pipeline.release.journal import History
 from pipeline.verbs.reconcile import Mending, reconcile
 from pipeline.verbs.status import status
+from pipeline.verdicts.verdict import Decision, Verdict
 from tests.mlflow_registry import MlflowRegistry
 from tests.mlflow_server import url
 from tests.pipeline.test_journal import Releases
@@ -37,6 +40,9 @@ class Server:
 
     def get(self, path: str, **values: Any) -> Any:
         return self._answer("GET", path, params=values)
+
+    def patch(self, path: str, **values: Any) -> Any:
+        return self._answer("PATCH", path, json=values)
 
     def delete(self, path: str, **values: Any) -> Any:
         return self._answer("DELETE", path, json=values)
@@ -89,6 +95,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 BUCKET = Identity("0123456789abcdef", "/data/bucket")
+DECLINED = refusal_tags("declined by the gate", "fail: accuracy 0.4 < 0.5 (gate.min_accuracy)")
 
 
 def unknown() -> Owner:
@@ -303,7 +310,7 @@ def test_a_run_that_another_bucket_claims_is_neither_tagged_nor_registered(serve
 
     owner = Owner(BUCKET, {1: model}.get)
     told = mirror(server.mlflow, model=name, history=releases.history(), owner=lambda: owner) or ""
-    tag_run(server.mlflow, run=model.run, decision="declined by the gate", bucket=lambda: BUCKET)
+    tag_run(server.mlflow, run=model.run, tags=DECLINED, bucket=lambda: BUCKET)
 
     assert f"does not register v1: its run {model.run} belongs to another bucket (id {OTHER.id})" in told
     assert before == server.everything(name, [model.run])
@@ -345,9 +352,101 @@ def test_a_model_that_mlflow_has_lost_is_reported_as_long_as_its_version_has_a_r
 
 def test_a_run_that_published_nothing_is_told_its_fate(server: Server) -> None:
     run = server.trained("refused").run
-    tag_run(server.mlflow, run=run, decision="declined by the gate", bucket=lambda: BUCKET)
+    tag_run(server.mlflow, run=run, tags=DECLINED, bucket=lambda: BUCKET)
 
-    assert "declined by the gate" == server.tags(run)["decision"]
+    tags = server.tags(run)
+    assert "declined by the gate" == tags["decision"]
+    assert tags[NOTE].startswith("Declined by the gate, and nothing was published: fail: accuracy 0.4 < 0.5 ")
+
+
+def described(server: Server, name: str) -> list[str]:
+    """What MLflow says of each version."""
+    found = server.versions(name)
+    assert [each["description"] for each in found] == [
+        next(tag["value"] for tag in each["tags"] if tag["key"] == "status") for each in found
+    ]
+    return [str(each["description"]) for each in found]
+
+
+def test_the_description_of_a_version_says_what_is_true_now(server: Server, tmp_path: Path) -> None:
+    """A version that was withdrawn before it served must not be said to have served."""
+    releases, name = Releases(tmp_path), "described"
+    models = {version: server.trained(f"described_{version}") for version in (1, 2, 3)}
+    releases.release("retrain-1")
+    releases.publish("retrain-2")
+    follow(server, name, releases.history(), models)
+    first, second = described(server, name)
+    assert re.fullmatch(r"v1 serves, since 20\d\d-\d\d-\d\d \d\d:\d\d UTC\.", first)
+    assert "v2 is published, and has not served." == second
+
+    exposed = releases.expose("retrain-2", 2)
+    follow(server, name, exposed, models)
+    assert "v2 is on the replicas, to be proven." == described(server, name)[1]
+
+    failed = Verdict(decision=Decision.FAIL, reasons=("a:1: 20 of 20 golden answers differ",))
+    history = releases.journal().decide(
+        lambda h: decisions.withdraw(h, version=2, run_key="retrain-2", reason=str(failed), verdict=failed)
+    )
+    follow(server, name, history, models)
+    assert re.fullmatch(
+        r"v2 was withdrawn on 20.* UTC by .*\. It was never promoted\. Reason: fail: a:1: 20 of 20 .* differ",
+        described(server, name)[1],
+    )
+
+    releases.release("retrain-3")
+    follow(server, name, releases.history(), models)
+    first, _, third = described(server, name)
+    assert first.endswith("and does not serve now.")
+    assert third.startswith("v3 serves, since ")
+
+
+def test_a_run_has_the_verdicts_and_their_reasons_as_tags_and_in_its_description(
+    server: Server, tmp_path: Path
+) -> None:
+    releases, name = Releases(tmp_path), "verdicts"
+    model = server.trained("verdicts")
+    releases.publish("retrain-1")
+    releases.expose("retrain-1", 1)
+    failed = Verdict(decision=Decision.FAIL, reasons=("a:1: 20 of 20 golden answers differ", "b:1: latency"))
+    history = releases.journal().decide(
+        lambda h: decisions.withdraw(h, version=1, run_key="retrain-1", reason=str(failed), verdict=failed)
+    )
+
+    follow(server, name, history, {1: model})
+
+    tags = server.tags(model.run)
+    assert ("withdrawn", "failed") == (tags["decision"], tags["canary"])
+    assert "a:1: 20 of 20 golden answers differ; b:1: latency" == tags["canary_reasons"]
+    assert "It was never promoted" in tags[NOTE]
+    assert "Canary: failed. a:1: 20 of 20 golden answers differ; b:1: latency" in tags[NOTE]
+
+
+def test_a_description_that_a_person_has_written_stays(server: Server, tmp_path: Path) -> None:
+    releases, name = Releases(tmp_path), "by_a_person"
+    models = {version: server.trained(f"by_a_person_{version}") for version in (1, 2)}
+    releases.release("retrain-1")
+    follow(server, name, releases.history(), models)
+    server.patch("model-versions/update", name=name, version="1", description="the one from the fair")
+    server.call("runs/log-batch", run_id=models[1].run, tags=[{"key": NOTE, "value": "mine"}])
+
+    releases.release("retrain-2")
+    follow(server, name, releases.history(), models)
+
+    (first, _), tags = server.versions(name), server.tags(models[1].run)
+    assert ("the one from the fair", "mine") == (first["description"], tags[NOTE])
+    assert tags["status"].endswith("does not serve now.")
+
+
+def test_a_description_of_an_earlier_release_is_replaced(server: Server, tmp_path: Path) -> None:
+    name, releases = "described_earlier", Releases(tmp_path)
+    model = server.trained("described_earlier")
+    registered_by_an_earlier_release(server, name, model)
+    server.patch("model-versions/update", name=name, version="1", description="served as version 1")
+    releases.release("retrain-1")
+
+    follow(server, name, releases.history(), {1: model})
+
+    assert described(server, name)[0].startswith("v1 serves, since ")
 
 
 def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -357,7 +456,7 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
 
     assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), owner=unknown) or "")
     assert aliases(Mlflow(NO_MLFLOW), model="m") is None
-    tag_run(Mlflow(NO_MLFLOW), run="r", decision="declined by the gate", bucket=lambda: BUCKET)
+    tag_run(Mlflow(NO_MLFLOW), run="r", tags=DECLINED, bucket=lambda: BUCKET)
     assert "MLflow does not know of the decision" in caplog.text
 
 

@@ -1,0 +1,62 @@
+"""How to send an image to what serves: commands to be copied, with the addresses of this stack in them."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from embedded.settings import StackSettings
+from pipeline import layout
+from serving.canary import INPUT, LABEL
+from serving.replica import STABLE
+
+# `printf` and `tr`, because `base64` has other flags on other systems and a long line is no argument of a command.
+_CURL = """\
+printf '{{"instances": [{{"b64": "%s"}}]}}' "$(base64 < "$IMAGE" | tr -d '\\n')" |
+    curl -s -d @- {url}"""
+
+_PYTHON = """\
+{python} - "$IMAGE" <<'END'
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from serving.client import Client
+from serving.fleet import parse_fleet
+
+image = np.array([Path(sys.argv[1]).read_bytes()], dtype=object)
+with Client(parse_fleet("{replicas}"){label}) as client:
+    answer = client.predict("{model}", {{"{input}": image}})
+print("version", answer.version, "says", answer.outputs["{output}"][0].decode())
+END"""
+
+
+def text(settings: StackSettings) -> str:
+    """The two commands, for a shell. The image is one of the bucket, where that has any yet."""
+    image = _an_image(settings)
+    when = "To ask what serves" if image else "To ask what serves, after the first release"
+    given = shlex.quote(str(image)) if image else "path/to/an/image.png"
+    return f"{when}, with curl and in Python:\n\nIMAGE={given}\n{curl(settings)}\n\n{python(settings)}\n"
+
+
+def curl(settings: StackSettings) -> str:
+    """REST: the image in Base64. It asks the first replica for the label that serves, where the roll-out has one."""
+    label = "" if settings.rollout == "latest" else f"/labels/{STABLE}"
+    return _CURL.format(url=f"{settings.rest_urls[0]}/v1/models/{settings.model}{label}:predict")
+
+
+def python(settings: StackSettings) -> str:
+    """gRPC: the client of this project, which asks the replicas in turn."""
+    return _PYTHON.format(
+        python=shlex.quote(sys.executable),
+        replicas=",".join(settings.replicas),
+        label=", label=None" if settings.rollout == "latest" else "",
+        model=settings.model,
+        input=INPUT,
+        output=LABEL,
+    )
+
+
+def _an_image(settings: StackSettings) -> Path | None:
+    folder = settings.bucket / layout.images(settings.model)
+    return next((path for path in folder.glob("*") if path.suffix in (".png", ".jpg", ".jpeg")), None)

@@ -1,0 +1,30 @@
+"""The commands that `make up` ends with; tests/test_recipes.py runs them against real servers."""
+
+import shlex
+from pathlib import Path
+
+from embedded import examples
+from embedded.settings import StackSettings
+from pipeline import layout
+
+
+def test_they_use_an_image_of_the_bucket(settings: StackSettings) -> None:
+    folder = settings.bucket / layout.images(settings.model)
+    folder.mkdir(parents=True)
+    (folder / "abc.png").touch()
+
+    assert f"\nIMAGE={shlex.quote(str(folder / 'abc.png'))}\n" in examples.text(settings)
+
+
+def test_before_the_first_release_they_say_that_there_is_nothing_to_ask(settings: StackSettings) -> None:
+    text = examples.text(settings)
+
+    assert text.startswith("To ask what serves, after the first release, with curl and in Python:\n")
+    assert "\nIMAGE=path/to/an/image.png\n" in text
+
+
+def test_a_fleet_that_takes_the_highest_version_is_asked_without_a_label(tmp_path: Path) -> None:
+    latest = StackSettings(var=tmp_path, rollout="latest", model="pets", serving_ports=(9000, 9010))
+
+    assert "http://127.0.0.1:9001/v1/models/pets:predict" in examples.curl(latest)
+    assert 'parse_fleet("127.0.0.1:9000,127.0.0.1:9010"), label=None)' in examples.python(latest)

@@ -1,0 +1,254 @@
+"""Every block of commands, of YAML and of Python in the README works as it is written: each is run, here or by CI.
+
+Only what differs between machines is replaced: folders, ports, and the interpreter.
+"""
+
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image as Picture
+from PIL import ImageDraw
+
+from embedded import examples, prepare
+from embedded.environment import stack_environment
+from embedded.procfile import REPLICA, entries
+from embedded.settings import PROJECT, StackSettings
+from pipeline import layout
+from serving.model_server.flags import parse_flags
+from tests.mlflow_server import url
+from tests.ports import free_port
+from tests.releases import World, eventually
+
+__all__ = ["url"]
+
+# The first test waits for a training.
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: on Debian, `apt-get install curl`"),
+]
+
+BLOCKS = re.findall(
+    r"^```\w*\n(.*?)^```$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
+
+MAKE = "make demo\nmake test"  # .ci/run does both
+ROLL_BACK = "-m pipeline rollback"
+CURL = "curl "
+CLIENT = "from serving.client"
+LABELS = "accept_labels"
+FLAGS = "--model_config_file=gs://"
+PETS = "name: pets"
+SERVER = "half_plus_two"
+RECIPES = (MAKE, ROLL_BACK, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER)
+
+RUN_KEY = "retrain-20261201120000000000"
+LABELLED = ("cat", "dog", "owl")
+
+
+def recipe(mark: str) -> str:
+    """The block of the README that has these words, with this interpreter for that of `make setup`."""
+    (block,) = (block for block in BLOCKS if mark in block)
+    return str(block).replace(".venv/bin/python", shlex.quote(sys.executable))
+
+
+def test_every_recipe_of_the_readme_is_run_by_a_test() -> None:
+    assert [1] * len(BLOCKS) == [sum(mark in block for mark in RECIPES) for block in BLOCKS]
+
+
+def draw_pets(folder: Path) -> None:
+    """A shape and a range of colours for each label, on noise: not hard, and not trivial."""
+    chance = random.Random(5)  # noqa: S311 - pictures
+    for number, label in enumerate(LABELLED):
+        (folder / label).mkdir(parents=True)
+        for each in range(60):
+            picture = Picture.effect_noise((48, 48), 60).convert("RGB")
+            left, top = chance.randrange(4, 20), chance.randrange(4, 20)
+            box = (left, top, left + 22, top + 22)
+            pen = ImageDraw.Draw(picture)
+            colour = tuple(chance.randrange(120, 250) if part == number else 60 for part in range(3))
+            (pen.ellipse, pen.rectangle, pen.line)[number](box, fill=colour)
+            picture.save(folder / label / f"{each}.{'jpg' if each % 2 else 'png'}")
+
+
+def two_free_ports() -> int:
+    """A port whose next one is free, too, and is not given to anybody else of this process."""
+    while True:
+        port, _ = free_port(), free_port()
+        with suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port
+
+
+@dataclass
+class Pets:
+    """A stack without Airflow: the model of the README, its first version, and two replicas that serve it."""
+
+    settings: StackSettings
+    environment: dict[str, str]
+
+    def here(self, text: str) -> str:
+        """A recipe for digits and the ports of `make up`, with the model and the ports of this stack."""
+        data = self.settings.bucket / layout.images("pets")
+        text = text.replace("var/bucket/data/digits", str(data)).replace("digits", "pets")
+        for usual, port in zip((8500, 8510), self.settings.serving_ports, strict=True):
+            text = text.replace(str(usual), str(port)).replace(str(usual + 1), str(port + 1))
+        return text
+
+    def shell(self, text: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=PROJECT,
+            env=self.environment | more,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
+    folder = tmp_path_factory.mktemp("pets")
+    draw_pets(folder / "images")
+    (folder / "models").mkdir()
+    (folder / "models" / "pets.yaml").write_text(recipe(PETS).replace("/data/pets", str(folder / "images")))
+    ports = (two_free_ports(), two_free_ports())
+    settings = StackSettings(
+        var=folder / "var", model="pets", models=folder / "models", rollout="pinned", serving_ports=ports
+    )
+    prepare.folders(settings)
+    prepare.first_config(settings)
+    environment = stack_environment(settings) | {"UNDERSTUDY_MLFLOW_URL": url, "UNDERSTUDY_LOAD_SECONDS": "40"}
+    replicas = [
+        subprocess.Popen(["bash", "-c", entry.command], env=environment | entry.extra, stderr=subprocess.DEVNULL)
+        for entry in entries(settings)
+        if entry.name.startswith(REPLICA)
+    ]
+    try:
+        verbs = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote")
+        words = [sys.executable, "-m", "tests.retrain", "pets", RUN_KEY, *verbs]
+        done = subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stderr[-3000:]
+        yield Pets(settings, environment)
+    finally:
+        for replica in replicas:
+            replica.terminate()
+        for replica in replicas:
+            replica.wait(30)
+
+
+def test_the_model_file_of_the_readme_is_trained_passes_the_gate_and_serves(pets: Pets) -> None:
+    """With images of its own kind: a few for each of three labels."""
+    status = pets.shell(f"{shlex.quote(sys.executable)} -m pipeline status --model pets --json")
+
+    assert 1 == json.loads(status.stdout)["state"]["serving"], status.stderr
+
+
+def test_the_curl_command_of_the_readme_gets_a_label_over_rest(pets: Pets) -> None:
+    done = pets.shell(pets.here(recipe(CURL)))
+
+    (answer,) = json.loads(done.stdout)["predictions"]
+    assert answer["label"] in LABELLED, done.stdout + done.stderr
+
+
+def test_the_python_example_of_the_readme_gets_a_label_from_what_serves(pets: Pets) -> None:
+    done = pets.shell(f"{shlex.quote(sys.executable)} - <<'END'\n{pets.here(recipe(CLIENT))}\nEND")
+
+    assert re.fullmatch(rf"version 1 says ({'|'.join(LABELLED)})\n", done.stdout), done.stderr
+
+
+def test_what_make_up_prints_at_its_end_works_as_it_is_printed(pets: Pets) -> None:
+    prose, _, commands = examples.text(pets.settings).partition("\n\n")
+
+    done = pets.shell(commands)
+
+    assert prose.startswith("To ask what serves, with curl")
+    rest, _, python = done.stdout.rpartition("version ")
+    assert json.loads(rest)["predictions"][0]["label"] in LABELLED, done.stderr
+    assert re.fullmatch(rf"1 says ({'|'.join(LABELLED)})\n", python)
+
+
+def test_the_recipe_for_other_labels_is_accepted(pets: Pets, tmp_path: Path) -> None:
+    folder = pets.settings.models.parent / "images"
+    shutil.copytree(folder, tmp_path / "images")
+    (tmp_path / "images" / "dog").rename(tmp_path / "images" / "aardvark")
+    text = (pets.settings.models / "pets.yaml").read_text(encoding="utf-8")
+    (tmp_path / "pets.yaml").write_text(text.replace(str(folder), str(tmp_path / "images")), encoding="utf-8")
+
+    # The README gives the run a key of its own; the key of another run is taken here.
+    done = pets.shell(recipe(LABELS).replace(RUN_KEY, f"{RUN_KEY}1"), UNDERSTUDY_MODELS=str(tmp_path))
+
+    assert 0 == done.returncode, done.stderr
+    kept = json.loads((pets.settings.bucket / layout.record("pets", f"{RUN_KEY}1", "snapshot")).read_text())
+    assert ["cat", "owl", "aardvark"] == kept["labels"]
+
+
+def test_the_roll_back_of_the_readme_brings_the_version_before_back(world: World) -> None:
+    for number in (1, 2):
+        world.approve(f"retrain-{number}")
+        for verb in ("publish", "canary", "promote"):
+            world.run(verb, f"retrain-{number}")
+    environment = {
+        "UNDERSTUDY_ROOT": str(world.bucket),
+        "UNDERSTUDY_MODELS": str(world.folder),
+        "UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in world.replicas),
+        "UNDERSTUDY_MLFLOW_URL": world.mlflow_url,
+    }
+
+    command = ["bash", "-c", recipe(ROLL_BACK)]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert [1, 1] == world.answering()
+
+
+def test_servers_take_the_flags_of_both_roll_outs() -> None:
+    pinned, latest = recipe(FLAGS).split("\n\n")
+
+    assert "gs://bucket/prefix/serve/digits.config" == parse_flags(shlex.split(pinned)).model_config_file
+    assert "gs://bucket/prefix/serve/digits" == parse_flags(shlex.split(latest)).model_base_path
+
+
+def test_the_model_server_of_the_readme_starts_and_answers(tmp_path: Path) -> None:
+    port = two_free_ports()
+    text = recipe(SERVER).replace("$PWD/", "").replace("var/half_plus_two", str(tmp_path))
+    text = text.replace("8600", str(port)).replace("8601", str(port + 1))
+    export, _, serve = text.partition("\n")
+    subprocess.run(["bash", "-c", export], cwd=PROJECT, check=True, capture_output=True)
+    server = subprocess.Popen(["bash", "-c", f"exec {serve}"], cwd=PROJECT, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port + 1}/v1/models/half_plus_two:predict"
+    ask = ["curl", "-sf", "-d", '{"instances": [2.0]}', address]
+    try:
+        assert eventually(_answers(ask, '{"predictions": [3.0]}'), seconds=60)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _answers(command: list[str], expected: str) -> Callable[[], bool]:
+    def check() -> bool:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode == 0 and json.loads(done.stdout) == json.loads(expected)
+
+    return check
+
+
+def test_every_model_file_of_the_readme_shows_the_limits_that_it_needs() -> None:
+    """Whoever copies it must not be declined by a limit that it does not show."""
+    gate = yaml.safe_load(recipe(PETS))["gate"]
+
+    assert {"min_accuracy", "min_class_recall", "max_calibration_error", "margin"} <= set(gate)
