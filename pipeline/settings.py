@@ -99,6 +99,8 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the environment. Where it names no bucket, the stack on this machine is meant, as `make up` has left it.
 
+    Where it names no roll-out either, that is the stack which was started last: both may listen on the same ports.
+
     Raises:
         BadInputError: names each variable whose value cannot be used.
     """
@@ -106,7 +108,8 @@ def load_settings() -> Settings:
         named = Settings()
         if "root" in named.model_fields_set:
             return named  # the replicas and the MLflow of a stack here belong to another bucket
-        folder = named.var or stack_file.stack_folder(named.rollout)
+        said = "rollout" in named.model_fields_set
+        folder = named.var or (stack_file.stack_folder(named.rollout) if said else stack_file.last_started())
         named = Settings(root=str(folder / "bucket"))
     except ValidationError as error:
         raise BadInputError(problems(error, prefix="UNDERSTUDY_")) from error

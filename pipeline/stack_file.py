@@ -28,6 +28,13 @@ def stack_folder(rollout: str) -> Path:
     return var / "latest" if rollout == "latest" else var
 
 
+def last_started() -> Path:
+    """The folder of the stack that `make up` has started last; that of the pinned roll-out where none ever was."""
+    folders = [stack_folder("pinned"), stack_folder("latest")]
+    started = [folder for folder in folders if (folder / NAME).exists()]
+    return max(started, key=lambda folder: (folder / NAME).stat().st_mtime, default=folders[0])
+
+
 def read(folder: Path) -> dict[str, Any]:
     """The settings in the file, by the names of fields; none where there is no file. Never raises.
 

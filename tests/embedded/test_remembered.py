@@ -124,6 +124,23 @@ def test_verbs_of_the_other_roll_out_find_its_folder(monkeypatch: pytest.MonkeyP
     assert str(PROJECT / "var" / "latest" / "bucket") == load_pipeline_settings().root
 
 
+def test_verbs_without_a_roll_out_mean_the_stack_that_was_started_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both listen on the same ports, and the other one's journal would lead these replicas astray."""
+    monkeypatch.setattr(stack_file, "PROJECT", tmp_path)
+    for name in ("VAR", "ROOT", "ROLLOUT"):
+        monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
+    for order, rollout in enumerate(("latest", "pinned", "latest")):
+        folder = stack_file.stack_folder(rollout)
+        folder.mkdir(parents=True, exist_ok=True)
+        stack_file.write(folder, {"rollout": rollout})
+        os.utime(folder / stack_file.NAME, (order, order))
+        found = load_pipeline_settings()
+
+        assert (rollout, str(folder / "bucket")) == (found.rollout, found.root)
+
+
 def test_the_roll_out_of_a_folder_that_is_named_is_remembered(pets: StackSettings) -> None:
     latest = pets.model_copy(update={"rollout": "latest"})
     remembered.keep(latest)
