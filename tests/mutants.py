@@ -435,7 +435,7 @@ MUTANTS = (
         "embedded/run_state.py",
         " if state.supervisor == supervisor else {}\n",
         "\n",
-        ("tests/embedded/test_supervisor.py", "tests/embedded/test_status.py"),
+        ("tests/embedded/test_supervisor.py", "tests/embedded/test_stack_status.py"),
     ),
     Mutant(
         "the scheduler is started before the API server answers",

@@ -28,13 +28,14 @@ from embedded.procfile import REPLICA, entries
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from serving.model_server.flags import parse_flags
+from tests.hunts import hunt
 from tests.mlflow_server import url
 from tests.ports import free_port
 from tests.releases import World, eventually
 
 __all__ = ["url"]
 
-# The first test waits for a training.
+# The first test waits for a training. Those that need it are for `make prove`.
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: on Debian, `apt-get install curl`"),
@@ -52,7 +53,8 @@ LABELS = "accept_labels"
 FLAGS = "--model_config_file=gs://"
 PETS = "name: pets"
 SERVER = "half_plus_two"
-RECIPES = (MAKE, ROLL_BACK, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER)
+CHECK = "-m pipeline check"
+RECIPES = (MAKE, ROLL_BACK, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
 
 RUN_KEY = "retrain-20261201120000000000"
 LABELLED = ("cat", "dog", "owl")
@@ -149,6 +151,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
             replica.wait(30)
 
 
+@hunt
 def test_the_model_file_of_the_readme_is_trained_passes_the_gate_and_serves(pets: Pets) -> None:
     """With images of its own kind: a few for each of three labels."""
     status = pets.shell(f"{shlex.quote(sys.executable)} -m pipeline status --model pets --json")
@@ -156,19 +159,30 @@ def test_the_model_file_of_the_readme_is_trained_passes_the_gate_and_serves(pets
     assert 1 == json.loads(status.stdout)["state"]["serving"], status.stderr
 
 
+@hunt
+def test_the_check_of_the_readme_finds_nothing_wrong_with_it(pets: Pets) -> None:
+    done = pets.shell(recipe(CHECK))
+
+    assert 0 == done.returncode, done.stderr
+
+
+@hunt
 def test_the_curl_command_of_the_readme_gets_a_label_over_rest(pets: Pets) -> None:
     done = pets.shell(pets.here(recipe(CURL)))
 
+    assert 0 == done.returncode, done.stderr
     (answer,) = json.loads(done.stdout)["predictions"]
     assert answer["label"] in LABELLED, done.stdout + done.stderr
 
 
+@hunt
 def test_the_python_example_of_the_readme_gets_a_label_from_what_serves(pets: Pets) -> None:
     done = pets.shell(f"{shlex.quote(sys.executable)} - <<'END'\n{pets.here(recipe(CLIENT))}\nEND")
 
     assert re.fullmatch(rf"version 1 says ({'|'.join(LABELLED)})\n", done.stdout), done.stderr
 
 
+@hunt
 def test_what_make_up_prints_at_its_end_works_as_it_is_printed(pets: Pets) -> None:
     prose, _, commands = examples.text(pets.settings).partition("\n\n")
 
@@ -180,6 +194,7 @@ def test_what_make_up_prints_at_its_end_works_as_it_is_printed(pets: Pets) -> No
     assert re.fullmatch(rf"1 says ({'|'.join(LABELLED)})\n", python)
 
 
+@hunt
 def test_the_recipe_for_other_labels_is_accepted(pets: Pets, tmp_path: Path) -> None:
     folder = pets.settings.models.parent / "images"
     shutil.copytree(folder, tmp_path / "images")

@@ -1,12 +1,13 @@
 """A verb of a run is carried out once: its record is its final answer, for every copy that works."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import records
 from pipeline.code_version import code_version, warn_of_change
 from pipeline.context import Context
-from pipeline.errors import BadInputError, DeclinedError
+from pipeline.errors import BadInputError, DeclinedError, StorageError
 from pipeline.release.decisions import ROLLBACK_KIND
 from pipeline.verbs.canary import canary
 from pipeline.verbs.evaluate import evaluate
@@ -17,6 +18,8 @@ from pipeline.verbs.publish import publish
 from pipeline.verbs.snapshot import snapshot
 from pipeline.verbs.train import train
 from pipeline.verbs.withdraw import withdraw
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,12 @@ def run_once(verb: RunVerb, context: Context) -> records.Record:
 def _answer(verb: RunVerb, context: Context) -> records.Record:
     """Do the work, with the version of the code in its answer; a version that is not that of `snapshot` is reported."""
     version = code_version(context.settings.code_version)
-    frozen = context.records.find(records.SpecRecord)
+    try:
+        frozen = context.records.find(records.SpecRecord)
+    except StorageError as error:
+        # Who needs the record says so. A candidate can be withdrawn without it.
+        log.warning("which version of the code has begun this run cannot be read: %s", error)
+        return verb.work(context).model_copy(update={"code_version": version})
     if frozen is not None:
         warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)
     elif not context.journal.known.entries:

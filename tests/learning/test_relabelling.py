@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.hunts import hunt
+
+# Real trainings, one after the other, for all of these tests: for `make prove`. The rules have fast tests of their own.
+pytestmark = [pytest.mark.timeout(300), hunt]
+
 PROJECT = Path(__file__).parents[2]
 FIRST = ["bird", "cat", "dog"]
 BIG_ANT = "big ant"

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.hunts import hunt
 from tests.object_storage import ObjectStore, store
 from tests.storage.s3_store import S3Store, s3_store
 
 __all__ = ["s3_store", "store"]
 
-# One program makes six releases, for all of these tests.
-pytestmark = pytest.mark.timeout(300)
+# One program makes six releases, for all of these tests: for `make prove`.
+pytestmark = [pytest.mark.timeout(300), hunt]
 
 PROJECT = Path(__file__).parents[2]
 

@@ -131,6 +131,7 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
+@hunt  # rare: it takes the most histories of all
 def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read the journal, is overtaken, and writes what it rendered all the same."""
 
