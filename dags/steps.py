@@ -59,12 +59,12 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
             except AirflowSkipException:
                 self._keep_last_lines()
                 raise
-            except AirflowException as error:
+            except AirflowException:
                 self._keep_last_lines()
                 process = self.subprocess_hook.sub_process
                 if process is not None and process.returncode < 0:  # ended by a signal
                     raise
-                raise AirflowFailException(self.last_lines[0]) from error
+                raise AirflowFailException(self.last_lines[0]) from None
 
     def _keep_last_lines(self) -> None:
         process = self.subprocess_hook.sub_process
@@ -73,8 +73,11 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
 
 
 def say_last(context: Any) -> None:
-    """Airflow logs the exception of a task that failed; this comes after it."""
-    for line in getattr(context["task"], "last_lines", ()):
+    """Airflow logs the exception of a task that failed; this comes after it.
+
+    Airflow's page folds away what is logged after a task, so that group is closed first.
+    """
+    for line in ("::endgroup::", *getattr(context["task"], "last_lines", ())):
         log.info("%s", line)
 
 
