@@ -10,6 +10,10 @@ from pipeline import layout
 from pipeline.errors import DamagedError
 from pipeline.identity import find_identity, make_identity
 from pipeline.storage.local import LocalBucket
+from pipeline.verbs.reconcile import reconcile
+from pipeline.verbs.status import status
+from tests.half_way import coming
+from tests.releases import World
 
 
 def bucket(folder: Path) -> LocalBucket:
@@ -51,3 +55,16 @@ def test_an_id_that_cannot_be_read_is_not_replaced(tmp_path: Path, content: str)
     with pytest.raises(DamagedError, match="does not hold the id of this bucket: restore it"):
         make_identity(damaged)
     assert content == (tmp_path / "a" / layout.IDENTITY).read_text()
+
+
+def test_an_id_that_cannot_be_read_hides_nothing_but_mlflow(world: World) -> None:
+    """Only MLflow needs it: the state, the replicas and what reconcile has mended are said all the same."""
+    world.release("retrain-1")
+    (world.bucket / layout.IDENTITY).write_text("{}")
+    found = status(world.context("look-1"))
+    mending = reconcile(coming(world))
+
+    assert found.state is not None
+    assert (1, [1, 1]) == (found.state.serving, [each.serving for each in found.found.replicas])
+    assert any("does not hold the id of this bucket" in each for each in found.differences)
+    assert ["does not hold the id of this bucket" in each for each in mending.problems] == [True]

@@ -3,10 +3,12 @@
 F74: one variable that was forgotten leads a verb to another fleet.
 """
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +17,11 @@ from pipeline.errors import BadInputError, CouldNotTellError, FailedError
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.status import status
 from pipeline.verbs.train import train
+from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import RunningReplica, write_classifier
 from tests.half_way import coming
-from tests.releases import World, eventually
+from tests.releases import MODEL, World, eventually
 
 NOT_OURS = "serves pets v1, so it is not a replica of digits and is sent no config: correct UNDERSTUDY_REPLICAS"
 
@@ -190,3 +193,26 @@ def test_a_server_with_an_empty_config_is_no_other_fleet_s(world: World) -> None
     reconcile(coming(world))
 
     assert [1, 1] == world.answering()
+
+
+def test_a_server_of_the_other_roll_out_is_sent_no_config(world: World, tmp_path: Path) -> None:
+    """It has versions of a model of this name and no label. No file that it polls would undo what it is handed."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    write_classifier(tmp_path / "elsewhere" / MODEL / "1")
+    other = RunningReplica(base_path=tmp_path / "elsewhere" / MODEL, restarting=True)
+    other.start()
+
+    def answers() -> int | None:
+        with GrpcReplica(other.address, timeout=2.0) as replica, suppress(UnreachableError):
+            return replica.version_behind(MODEL, None)
+        return None
+
+    try:
+        assert eventually(lambda: answers() == 1)
+        with listed(world, *world.replicas, other), pytest.raises(CouldNotTellError, match=re.escape(other.address)):
+            reconcile(coming(world)).require_complete()
+        assert 1 == answers()
+    finally:
+        other.stop()
+    assert [2, 2] == world.answering()
