@@ -26,7 +26,7 @@ def manual_dag(dag_id: str, *, description: str, doc: str, fields: dict[str, Par
         description=description,
         doc_md=doc,
         schedule=None,
-        # Whoever needs it needs it at once.
+        # A person who needs it cannot wait for it to be switched on.
         is_paused_upon_creation=False,
         allowed_run_types=["manual", "operator_triggered"],
         catchup=False,

@@ -1,13 +1,13 @@
 """Finish what a crash left half done, and make the replicas and MLflow agree with the journal.
 
-Harmless at any time: it changes nothing where everything agrees. Its log says what was mended, what was left to runs
-that are at work, and what it could not mend.
+Harmless at any time: it changes nothing where everything agrees. Its log says what was repaired, what was left to runs
+that are at work, and what it could not repair.
 
 ### What you see, and what to do
 
-- **`reconcile` green**: the journal, the replicas and MLflow agree; its log says what was mended.
-- **`reconcile` red**: the log names what is left, for example a replica that does not answer. Mend that, and clear the
-  task.
+- **`reconcile` green**: the journal, the replicas and MLflow agree; its log says what was repaired.
+- **`reconcile` red**: the log names what is left, for example a replica that does not answer. Correct that, and
+  clear the task.
 """
 
 from datetime import timedelta
@@ -24,6 +24,6 @@ with manual_dag(
     fields={},
 ) as dag:
     chain(
-        verb("reconcile", "Mends what can be mended.", kind="reconcile", execution_timeout=timedelta(minutes=30)),
+        verb("reconcile", "Repairs what can be repaired.", kind="reconcile", execution_timeout=timedelta(minutes=30)),
         announcement("{{ params.model }}", models=MODELS, **AT_ONCE_OR_LATER),
     )

@@ -29,13 +29,18 @@ class Period(BaseModel):
 
 def served(history: History) -> list[Period]:
     """Every period, the first first."""
-    before = [None, *(entry.state.serving for entry in history.entries)]
-    moves = [entry for entry, served in zip(history.entries, before, strict=False) if entry.state.serving != served]
+    changes = moves(history)
     return [
         _period(move, history, until=until)
-        for move, until in zip(moves, [*moves[1:], None], strict=False)
+        for move, until in zip(changes, [*changes[1:], None], strict=False)
         if move.state.serving is not None
     ]
+
+
+def moves(history: History) -> list[Entry]:
+    """Every entry since which another version serves, or none; the first first."""
+    before = [None, *(entry.state.serving for entry in history.entries)]
+    return [entry for entry, served in zip(history.entries, before, strict=False) if entry.state.serving != served]
 
 
 def _period(move: Entry, history: History, *, until: Entry | None) -> Period:

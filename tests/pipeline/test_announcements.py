@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.release import decisions
-from pipeline.release.announcements import unannounced
+from pipeline.release.announcements import extra_of, unannounced
 from tests.pipeline.test_journal import Releases
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -24,14 +24,14 @@ def releases(tmp_path: Path) -> Releases:
 
 
 def announced(releases: Releases, *events: dict[str, Any], until: datetime = EVER) -> list[dict[str, Any]]:
-    return [change.as_extra() for change in unannounced(releases.history(), events, until=until)]
+    return [extra_of(change) for change in unannounced(releases.history(), events, until=until)]
 
 
 def all_changes(releases: Releases) -> list[dict[str, Any]]:
     """Everything, as somebody saw it who was told each time."""
     told: list[dict[str, Any]] = []
     for seq in range(1, releases.history().seq + 1):
-        told += [change.as_extra() for change in unannounced(releases.history().until(seq), told, until=EVER)]
+        told += [extra_of(change) for change in unannounced(releases.history().until(seq), told, until=EVER)]
     return told
 
 
