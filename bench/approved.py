@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.context import Context
-from pipeline.records import GateRecord, ProbeSet, Record, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.runs.records import GateRecord, ProbeSet, Record, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import FileSum, folder_digest
 from pipeline.verdicts.verdict import Decision, Verdict

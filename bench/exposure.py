@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--load", type=float, default=1.0, help="seconds a replica takes to load a version")
     options = parser.parse_args()
     # MLflow is not there; no need to say it every time.
-    logging.getLogger("pipeline.mirror").setLevel(logging.ERROR)
+    logging.getLogger("pipeline.tracking.mirror").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         contestants = [Contestant(each, Path(folder) / each, load_seconds=options.load) for each in ROLLOUTS]
         try:

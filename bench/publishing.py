@@ -26,10 +26,10 @@ from typing import Any
 from bench.approved import approve
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import ProbeSet
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import ProbeSet
 from pipeline.settings import Settings
 from pipeline.storage.sums import sums_of
-from pipeline.verbs.once import RUN_VERBS, run_once
 from tests.object_storage import Bucket, ObjectStore, in_use
 from tests.releases import MODEL, NO_MLFLOW
 
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("var/bench/publishing"))
     options = parser.parse_args()
     # MLflow is not there, and that costs what it costs; no need to say it every time.
-    logging.getLogger("pipeline.mirror").setLevel(logging.ERROR)
+    logging.getLogger("pipeline.tracking.mirror").setLevel(logging.ERROR)
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)

@@ -36,13 +36,13 @@ from bench.publishing import copy_durably, sync, write_model
 from bench.watched_fleet import Moments, WatchedFleet
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import GoldenAnswer, LabelledImage, ProbeSet
-from pipeline.release.going_back import Wish
-from pipeline.release.state import resident
+from pipeline.journal.state import resident
+from pipeline.rules.rollback import Wish
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import GoldenAnswer, LabelledImage, ProbeSet
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, sum_of_file, sums_of
-from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback
 from serving.canary import Golden, Questions, question
 from serving.grpc_replica import GrpcReplica

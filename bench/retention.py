@@ -21,9 +21,9 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.release import state as transitions
-from pipeline.release.journal import Entry, Event
-from pipeline.release.state import State
+from pipeline.journal import state as transitions
+from pipeline.journal.entries import Entry, Event
+from pipeline.journal.state import State
 from pipeline.settings import Settings
 from pipeline.spec import RetentionPolicy
 from pipeline.verbs.retain import retain

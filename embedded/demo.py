@@ -13,10 +13,10 @@ from embedded.settings import StackSettings
 from embedded.stage import Damager, Stage, say, set_up
 from embedded.stories import Story, story_of
 from embedded.traffic import Traffic
+from pipeline.journal.entries import Event
 from pipeline.model_files import load_spec
-from pipeline.records import GateRecord
-from pipeline.release.holds import in_force
-from pipeline.release.journal import Event
+from pipeline.rules.holds import in_force
+from pipeline.runs.records import GateRecord
 
 SEED = 7
 # Epochs. Each candidate is better than the one before by more than a machine's rounding could undo.

@@ -10,7 +10,7 @@ import httpx
 from embedded import processes, supervisor
 from embedded.settings import StackSettings
 from pipeline import layout
-from pipeline.mlflow_pages import experiment_page, experiments_page
+from pipeline.tracking.pages import experiment_page, experiments_page
 
 SERVER = "serving.model_server"
 AIRFLOW_API = "airflow-api"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from embedded.traffic import Answered
-from pipeline.release.journal import GIVEN_TRAFFIC, History
-from pipeline.release.state import State
+from pipeline.journal.entries import GIVEN_TRAFFIC
+from pipeline.journal.history import History
+from pipeline.journal.state import State
 
 
 @dataclass(frozen=True)

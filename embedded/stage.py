@@ -17,9 +17,10 @@ from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import CanaryRecord, EvaluateRecord, ProbeSet
-from pipeline.release.journal import Entry, Event, History
-from pipeline.run_records import RunRecords
+from pipeline.journal.entries import Entry, Event
+from pipeline.journal.history import History
+from pipeline.runs.records import CanaryRecord, EvaluateRecord, ProbeSet
+from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 
 RUN_SECONDS = 600.0

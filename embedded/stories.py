@@ -10,7 +10,7 @@ from embedded.stage import Stage
 from embedded.traffic import Answered, Traffic
 from pipeline import layout
 from pipeline.errors import DamagedError, MissingError
-from pipeline.release.journal import Entry
+from pipeline.journal.entries import Entry
 
 
 @dataclass(frozen=True)

@@ -15,31 +15,31 @@ from rich.console import Console
 from pipeline import result
 from pipeline.context import Context, make_context
 from pipeline.errors import BadInputError, UnderstudyError
-from pipeline.forms import FreezeForm, PinForm, ReadmitForm, ReasonForm, RetainForm, RollbackForm
+from pipeline.inspection.history import as_json as history_as_json
+from pipeline.inspection.history import tables as history_tables
+from pipeline.inspection.known_models import nothing_released, require_known, require_released
+from pipeline.inspection.retained import table as retained_table
+from pipeline.inspection.rollback_plan import plan
+from pipeline.inspection.rollback_targets import table as targets_table
+from pipeline.inspection.rollback_targets import targets
 from pipeline.model_files import load_spec
-from pipeline.release.abandoned import RECONCILE_KIND
-from pipeline.release.decisions import ROLLBACK_KIND
+from pipeline.rollout.without_bucket import move_label
+from pipeline.rules.reconcile import RECONCILE_KIND
+from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.run_verbs import RUN_VERBS, RunVerb, run_once
+from pipeline.runs.forms import FreezeForm, PinForm, ReadmitForm, ReasonForm, RetainForm, RollbackForm
 from pipeline.settings import Settings, load_settings
 from pipeline.spec import parse
 from pipeline.storage.opening import make_bucket
 from pipeline.verbs.check import check
-from pipeline.verbs.history import as_json as history_as_json
-from pipeline.verbs.history import tables as history_tables
 from pipeline.verbs.holding import freeze, pin, unfreeze
-from pipeline.verbs.known import nothing_released, require_known, require_released
-from pipeline.verbs.once import RUN_VERBS, RunVerb, run_once
 from pipeline.verbs.readmit import readmit
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.retain import RETAIN_KIND, retain
-from pipeline.verbs.retained import table as retained_table
 from pipeline.verbs.rollback import rollback, wish_for
-from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from pipeline.verbs.status import table as status_table
 from pipeline.verbs.sync import keep_in_sync, server_folder, sync
-from pipeline.verbs.targets import table as targets_table
-from pipeline.verbs.targets import targets
-from pipeline.verbs.without_bucket import move_label
 
 Form = TypeVar("Form", bound=BaseModel)
 

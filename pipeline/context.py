@@ -8,21 +8,23 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BadInputError
-from pipeline.identity import Identity, find_identity, make_identity
-from pipeline.manifest import Manifests
-from pipeline.mirror import Owner, mirror, tag_run
-from pipeline.records import TrainRecord
-from pipeline.registry import Mlflow, Trained
-from pipeline.release.foreign import OtherModels
-from pipeline.release.journal import Event, History, Journal
-from pipeline.release.latest import Latest
-from pipeline.release.placement import Pinned, Placement
-from pipeline.release.rollout import Rollout
-from pipeline.run_records import RunRecords
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.manifests import Manifests
+from pipeline.rollout.latest import Latest
+from pipeline.rollout.other_models import OtherModels
+from pipeline.rollout.placement import Pinned, Placement
+from pipeline.rollout.rollout import Rollout
+from pipeline.runs.records import TrainRecord
+from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
+from pipeline.storage.identity import Identity, find_identity, make_identity
 from pipeline.storage.opening import open_bucket
+from pipeline.tracking.mirror import Owner, mirror, tag_run
+from pipeline.tracking.registry import Mlflow, Trained
 from serving.fleet import Fleet, parse_fleet
 
 

@@ -11,7 +11,7 @@
     published/<model>/<version>/...       every published version, where no server looks (latest roll-out)
     manifests/<model>/<version>.json      what was approved under that number
     manifests/<model>/<version>.json.sig  who stands behind it, where manifests are signed
-    bucket.json                           the random id of this bucket, see `pipeline.identity`
+    bucket.json                           the random id of this bucket, see `pipeline.storage.identity`
 
 Keys are POSIX paths relative to the bucket's root.
 """

@@ -2,9 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from pipeline.errors import BadInputError
-from pipeline.release.state import Until
+
+# Until when a roll-back holds promotions: a moment, or until somebody lifts the hold.
+Until = datetime | Literal["lifted"]
 
 _DURATION = re.compile(r"([0-9]+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -55,3 +58,14 @@ def hold_until(text: str, *, now: datetime) -> Until | None:
             f"duration like 24h, `{UNTIL_LIFTED}` or `{NONE}`"
         )
     return until
+
+
+def until_text(until: Until) -> str:
+    return "lifted" if until == "lifted" else f"{until:%Y-%m-%d %H:%M} UTC"
+
+
+def longest(*holds: Until | None) -> Until | None:
+    """The hold that lasts longest; None where there is none."""
+    if "lifted" in holds:
+        return "lifted"
+    return max((until for until in holds if isinstance(until, datetime)), default=None)

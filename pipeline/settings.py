@@ -12,7 +12,7 @@ from pipeline import stack_file
 from pipeline.errors import BadInputError
 from pipeline.validation import problems
 
-# How the servers of a fleet learn what to serve; see `pipeline.release.placement`.
+# How the servers of a fleet learn what to serve; see `pipeline.rollout.placement`.
 RolloutName = Literal["pinned", "latest"]
 
 
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
-    # Images set it. Without it `pipeline.code_version` asks git.
+    # Images set it. Without it `pipeline.runs.code_version` asks git.
     code_version: str | None = None
 
     @property

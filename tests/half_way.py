@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from pipeline.clock import SystemClock
 from pipeline.context import Context, make_context, open_ports
-from pipeline.records import CanaryRecord
-from pipeline.registry import Mlflow
-from pipeline.release import decisions
-from pipeline.release.going_back import Wish, next_step
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import Wish, next_step
+from pipeline.runs.records import CanaryRecord
+from pipeline.tracking.registry import Mlflow
 from tests.mlflow_registry import MlflowRegistry
 from tests.releases import MODEL, World
 
@@ -52,7 +52,7 @@ def begin_promotion(world: World, run_key: str) -> None:
     assert verdict is not None
     assert version is not None
     context.journal.decide(
-        lambda history: decisions.promote(history, version=version, compared_with=serving, verdict=verdict)
+        lambda history: run_rules.promote(history, version=version, compared_with=serving, verdict=verdict)
     )
 
 

@@ -12,7 +12,10 @@ import pytest
 
 from pipeline import layout
 from pipeline.context import Context, make_context
-from pipeline.records import (
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import (
     GateRecord,
     GoldenAnswer,
     LabelledImage,
@@ -23,11 +26,9 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.release.journal import Event, History
 from pipeline.settings import RolloutName, Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import MARK, folder_digest, sums_of
-from pipeline.verbs.once import RUN_VERBS, run_once
 from pipeline.verbs.rollback import rollback, wish_for
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import UnreachableError

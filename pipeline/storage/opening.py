@@ -34,11 +34,11 @@ def open_bucket(root: str, *, seconds: float) -> "Bucket":
         return LocalBucket(Path(root).absolute())
     if scheme == "gs" and rest.strip("/"):
         # Only who needs them waits for Google's libraries.
-        from pipeline.storage.cloud import CloudBucket  # noqa: PLC0415
+        from pipeline.storage.gcs.bucket import CloudBucket  # noqa: PLC0415
 
         return CloudBucket(root, patience=Patience(retries=seconds))
     if scheme == "s3" and rest.strip("/"):
-        from pipeline.storage.s3 import S3Bucket  # noqa: PLC0415
+        from pipeline.storage.s3.bucket import S3Bucket  # noqa: PLC0415
 
         return S3Bucket(root, patience=Patience(retries=seconds))
     raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket/prefix or s3://bucket/prefix")

@@ -5,11 +5,12 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
-from pipeline.manifest import golden_digest
-from pipeline.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
-from pipeline.release import decisions, holds
-from pipeline.verbs.questioning import Judged, judge_dark, judge_in_traffic, question_all
-from pipeline.verbs.served_labels import served_labels
+from pipeline.inspection.served_labels import served_labels
+from pipeline.journal.manifests import golden_digest
+from pipeline.rollout.questioning import Judged, judge_dark, judge_in_traffic, question_all
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import BaselineRecord, CanaryRecord, GateRecord, ProbeSet, PublishRecord
 from pipeline.verbs.standing_down import stand_down
 from pipeline.verbs.withdraw import take_back
 from pipeline.verdicts.canary import label_failures
@@ -44,7 +45,7 @@ def canary(context: Context) -> CanaryRecord:
     try:
         judged = _expose(context, approved)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
-        decisions.require_seat(context.journal.read().state, version)
+        run_rules.require_seat(context.journal.read().state, version)
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
         return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)
@@ -82,7 +83,7 @@ def _labels(context: Context, version: int) -> ApprovedLabels:
 
 def _expose(context: Context, approved: ApprovedLabels) -> Judged:
     version, compared_with = approved.version, approved.serving
-    exposing = partial(decisions.expose, version=version, compared_with=compared_with)
+    exposing = partial(run_rules.expose, version=version, compared_with=compared_with)
     rule = holds.unless_held(exposing, now=context.clock.now(), model=context.model)
     if context.rollout.placement.dark:
         witness = context.rollout.witness()

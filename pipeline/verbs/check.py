@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.data.images import examine, summary
 from pipeline.errors import BadInputError
-from pipeline.learning.images import examine, summary
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
 

@@ -8,18 +8,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline import layout, tracking
+from pipeline import layout
 from pipeline.context import Context
+from pipeline.data.images import read_images
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
-from pipeline.identity import make_identity
-from pipeline.learning import scoring
-from pipeline.learning.images import read_images
-from pipeline.records import (
+from pipeline.inspection.served_labels import served_labels
+from pipeline.runs.records import (
     EvaluateRecord,
-    Evaluation,
     GoldenAnswer,
     LabelledImage,
-    Performance,
     ProbeSet,
     SnapshotRecord,
     SpecRecord,
@@ -27,8 +24,11 @@ from pipeline.records import (
 )
 from pipeline.safety import scan
 from pipeline.spec import CanaryPolicy
+from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest
-from pipeline.verbs.served_labels import served_labels
+from pipeline.tracking.tracked_run import tracked_run
+from pipeline.training import scoring
+from pipeline.verdicts.measurements import Evaluation, Performance
 from serving.canary import index_problems
 from serving.model_server.status import StatusError
 
@@ -96,7 +96,7 @@ def _log(
     bucket = make_identity(context.bucket)
     kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
     url, run_id, started_by = context.settings.mlflow_url, trained.mlflow_run, context.settings.run_url
-    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id, started_by=started_by) as run:
+    with tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id, started_by=started_by) as run:
         run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 

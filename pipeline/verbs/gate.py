@@ -2,11 +2,12 @@
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError
-from pipeline.mlflow_tags import gate_tags, refusal_tags
-from pipeline.records import EvaluateRecord, Evaluation, GateRecord, SnapshotRecord, SpecRecord
+from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord, SpecRecord
 from pipeline.spec import RunSpec
+from pipeline.tracking.tags import gate_tags, refusal_tags
 from pipeline.verdicts.gate import judge, soundness
 from pipeline.verdicts.labels import judge_labels
+from pipeline.verdicts.measurements import Evaluation
 from pipeline.verdicts.verdict import Check, Decision
 
 

@@ -5,12 +5,13 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError
+from pipeline.inspection.known_models import nothing_released, require_known
+from pipeline.journal.history import History
 from pipeline.moments import moment
-from pipeline.release import going_back, holds
-from pipeline.release.going_back import Wish
-from pipeline.release.journal import History
+from pipeline.rules import holds
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules.rollback import Wish
 from pipeline.validation import require_reason
-from pipeline.verbs.known import nothing_released, require_known
 from pipeline.verbs.rollback import rollback
 
 
@@ -27,7 +28,7 @@ def pin(context: Context, wish: Wish) -> History:
     version = int(wish.to)
     rule = partial(holds.pin, version=version, reason=wish.reason)
     history = settled_history(context)
-    seen_by_users = going_back.unproven(history, wish) if not context.rollout.placement.dark else None
+    seen_by_users = rollback_rules.unproven(history, wish) if not context.rollout.placement.dark else None
     if not _serves(context, version) or seen_by_users is not None:
         try:
             rollback(context, wish)

@@ -4,10 +4,11 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
-from pipeline.records import CanaryRecord, GateRecord, PromoteRecord
-from pipeline.release import decisions, holds
-from pipeline.release.journal import Event
-from pipeline.release.waiting import Arrival
+from pipeline.journal.entries import Event
+from pipeline.rollout.waiting import Arrival
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import CanaryRecord, GateRecord, PromoteRecord
 from pipeline.verbs.standing_down import stand_down
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -29,7 +30,7 @@ def promote(context: Context) -> PromoteRecord:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)
         arrival = context.rollout.wait_followed(version)
         _require(context, arrival, f"v{version} does not answer everywhere")
-        context.journal.decide(lambda history: decisions.confirm(history, version=version))
+        context.journal.decide(lambda history: run_rules.confirm(history, version=version))
     except DeclinedError as declined:
         stand_down(context, version, reason=str(declined))
         return PromoteRecord(outcome="declined", reason=str(declined), version=version)
@@ -41,7 +42,7 @@ def _move(context: Context, version: int, *, compared_with: int | None, verdict:
     # A replica that restarted since the canary is found here, before any traffic has moved.
     if context.journal.read().state.candidate == version:
         _require(context, context.rollout.wait_loaded(version), f"v{version} is not loaded everywhere")
-    rule = partial(decisions.promote, version=version, compared_with=compared_with, verdict=verdict)
+    rule = partial(run_rules.promote, version=version, compared_with=compared_with, verdict=verdict)
     context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     context.rollout.settle()
 

@@ -5,12 +5,13 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import DeclinedError
-from pipeline.manifest import Manifest, make_manifest
-from pipeline.mlflow_tags import refusal_tags
-from pipeline.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
-from pipeline.release import decisions, holds
+from pipeline.journal.manifests import Manifest, make_manifest
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import GateRecord, ProbeSet, PublishRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import content_digest
+from pipeline.tracking.tags import refusal_tags
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def publish(context: Context) -> PublishRecord:
     trained = context.records.need(TrainRecord)
     try:
         rule = partial(
-            decisions.claim,
+            run_rules.claim,
             run_key=context.run_key,
             compared_with=approval.serving_version,
             reason=_reason(approval, context.records.need(SpecRecord).spec),
@@ -50,7 +51,7 @@ def publish(context: Context) -> PublishRecord:
     folder = context.manifests.folder(version, history)
     context.bucket.copy(trained.model_key, folder, expected=manifest.files)
     log.info("%s holds %d files, as they were evaluated", folder, len(manifest.files))
-    context.journal.decide(lambda history: decisions.announce_published(history, version=version, manifest=digest))
+    context.journal.decide(lambda history: run_rules.announce_published(history, version=version, manifest=digest))
     context.mirror(context.rollout.settle())
     return PublishRecord(version=version, files=len(manifest.files), manifest=digest)
 

@@ -3,8 +3,8 @@
 from functools import partial
 
 from pipeline.context import Context
-from pipeline.release import tombstones
-from pipeline.release.journal import History
+from pipeline.journal.history import History
+from pipeline.rules import readmission
 from pipeline.validation import require_reason
 from pipeline.verbs.holding import settled_history
 
@@ -18,4 +18,4 @@ def readmit(context: Context, *, version: int, reason: str) -> History:
     """
     require_reason(reason, of="readmit")
     settled_history(context)
-    return context.journal.decide(partial(tombstones.readmit, version=version, reason=reason))
+    return context.journal.decide(partial(readmission.readmit, version=version, reason=reason))

@@ -1,7 +1,7 @@
 """Finish what a crash left half done, then make replicas and MLflow agree with the journal.
 
 For a person and for a timer: it may run at any time, as often as one likes, beside any verb and beside itself. Every
-change is a rule of `pipeline.release.abandoned` or of the verb that was cut off, asked again by the journal.
+change is a rule of `pipeline.rules.reconcile` or of the verb that was cut off, asked again by the journal.
 
 A number that was claimed and never published is left alone, also where its files are complete: whether they are what
 was approved is for `publish` of its own run to say, and an unused number does no harm.
@@ -23,18 +23,19 @@ from pipeline.errors import (
     MissingError,
     StorageError,
 )
-from pipeline.identity import find_identity
-from pipeline.mirror import look_at, wanted_aliases
-from pipeline.records import CanaryRecord
-from pipeline.release import abandoned
-from pipeline.release.abandoned import Deadline
-from pipeline.release.journal import Entry, Event, History
-from pipeline.release.waiting import Arrival
-from pipeline.run_records import RunRecords
-from pipeline.verbs.differences import roles
-from pipeline.verbs.findings import ask
-from pipeline.verbs.following import follow
-from pipeline.verbs.known import nothing_released, require_known
+from pipeline.inspection.differences import roles
+from pipeline.inspection.findings import ask
+from pipeline.inspection.known_models import nothing_released, require_known
+from pipeline.journal.entries import Entry, Event
+from pipeline.journal.history import History
+from pipeline.rollout.following import follow
+from pipeline.rollout.waiting import Arrival
+from pipeline.rules import reconcile as reconcile_rules
+from pipeline.rules.reconcile import Deadline
+from pipeline.runs.records import CanaryRecord
+from pipeline.runs.run_records import RunRecords
+from pipeline.storage.identity import find_identity
+from pipeline.tracking.mirror import look_at, wanted_aliases
 from pipeline.verbs.withdraw import withdraw_run
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,8 @@ def _settle(context: Context, mending: Mending) -> None:
 
 def _release_target(context: Context, mending: Mending) -> None:
     """A roll-back that never moved the label keeps its target no longer."""
-    rule = partial(abandoned.release_target, deadline=_deadline(context))
-    entry = abandoned.given_to_roll_back(context.journal.decide(rule))
+    rule = partial(reconcile_rules.release_target, deadline=_deadline(context))
+    entry = reconcile_rules.given_to_roll_back(context.journal.decide(rule))
     context.rollout.settle()
     if entry:
         mending.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
@@ -114,14 +115,14 @@ def _release_target(context: Context, mending: Mending) -> None:
 
 def _withdraw_unproven(context: Context, mending: Mending) -> None:
     """A candidate that nobody is proving any more leaves the replicas."""
-    exposed = abandoned.being_proven(context.journal.read())
+    exposed = reconcile_rules.being_proven(context.journal.read())
     if exposed is None:
         return
     records = RunRecords(context.bucket, context.model, exposed.run_key)
     passed = records.find(CanaryRecord)
     proven = passed is not None and passed.outcome == "done"
     rule = partial(
-        abandoned.withdraw_unproven,
+        reconcile_rules.withdraw_unproven,
         version=exposed.version,
         proven=proven,
         verdict=records.last_attempt(of="promote" if passed else None),
@@ -151,7 +152,7 @@ def _follow(context: Context, mending: Mending) -> None:
     if arrival.overtaken:
         raise DeclinedError(str(context.journal.read().state))
     mending.mended += [f"{address} answers from v{serving} now" for address in arrival.there if address in late]
-    move, stopped = abandoned.unconfirmed_move(history), abandoned.stopped_promotion(history)
+    move, stopped = reconcile_rules.unconfirmed_move(history), reconcile_rules.stopped_promotion(history)
     if move and stopped:
         _end_promotion(context, mending, move, stopped, arrival)
     elif not arrival.complete:
@@ -184,7 +185,7 @@ def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str
 
 
 def _confirm(context: Context, move: Entry) -> None:
-    finish = partial(abandoned.finish_move, move=move)
+    finish = partial(reconcile_rules.finish_move, move=move)
     context.journal.decide(finish)  # what it left is let go
     context.journal.decide(finish)  # and it is confirmed
     context.rollout.settle()

@@ -15,15 +15,17 @@ from typing import TypeVar
 from pipeline import layout
 from pipeline.context import Context
 from pipeline.errors import BadInputError, DamagedError
+from pipeline.inspection.known_models import nothing_released
+from pipeline.inspection.retained import Retained
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
 from pipeline.progress import told
-from pipeline.records import NAMES
-from pipeline.release import config, retention
-from pipeline.release.journal import Event, History
-from pipeline.release.retention import Fate, Found, Line, Terms
-from pipeline.run_records import RunRecords
+from pipeline.rollout import config
+from pipeline.rules import retention
+from pipeline.rules.retention import Fate, Found, Line, Terms
+from pipeline.runs.records import NAMES
+from pipeline.runs.run_records import RunRecords
 from pipeline.spec import RetentionPolicy
-from pipeline.verbs.known import nothing_released
-from pipeline.verbs.retained import Retained
 
 log = logging.getLogger(__name__)
 

@@ -6,16 +6,18 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
+from pipeline.inspection.rollback_plan import plan, served_by
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
 from pipeline.moments import NONE, hold_until
-from pipeline.records import RollbackRecord
-from pipeline.release import decisions, going_back
-from pipeline.release.decisions import ROLLBACK_KIND
-from pipeline.release.going_back import Wish
-from pipeline.release.journal import Event, History
+from pipeline.rollout.following import follow
+from pipeline.rollout.without_bucket import telling
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import Wish
+from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.runs.records import RollbackRecord
 from pipeline.validation import require_reason
-from pipeline.verbs.following import follow
-from pipeline.verbs.rollback_plan import plan, served_by
-from pipeline.verbs.without_bucket import telling
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     log.info("%s", words)
     left = context.rollout.placement.answering(context.rollout.settle().state)
     _move(context, wish, target)
-    history = context.journal.decide(partial(going_back.hold_promotions, wish=wish, target=target))
+    history = context.journal.decide(partial(rollback_rules.hold_promotions, wish=wish, target=target))
     target, arrival = follow(context, history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
@@ -79,15 +81,15 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     if not arrival.complete:
         if all(standing.silent for standing in arrival.missing) and not arrival.there:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
-            context.journal.decide(lambda history: going_back.let_go(history, target=target, reason=wish.reason))
+            context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=wish.reason))
             context.rollout.settle()
         context.mirror(context.journal.read())
         raise CouldNotTellError(
             f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then "
             f"clear this task, or roll back --to {target}, to confirm; to leave v{target} too, give another number"
         )
-    context.journal.decide(lambda history: going_back.let_go(history, target=target, reason=wish.reason))
-    context.journal.decide(lambda history: decisions.confirm(history, version=target))
+    context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=wish.reason))
+    context.journal.decide(lambda history: run_rules.confirm(history, version=target))
     context.mirror(context.rollout.settle())
     return context.records.finish(
         RollbackRecord(version=target, left=left, seconds=round(seconds, 2), replicas=arrival.there)
@@ -101,7 +103,7 @@ def _move(context: Context, wish: Wish, target: int) -> None:
     while True:
         loaded = context.rollout.is_loaded_somewhere(target) if dark else None
         step = partial(
-            going_back.next_step,
+            rollback_rules.next_step,
             wish=wish,
             target=target,
             loaded=bool(loaded) or nobody_answers,
@@ -139,6 +141,6 @@ def _load(context: Context, target: int) -> bool:
     if all(standing.silent for standing in arrival.missing):
         return False
     problem = f"v{target} is loaded by no replica: {arrival}"
-    context.journal.decide(lambda history: going_back.give_up(history, target=target, reason=problem))
+    context.journal.decide(lambda history: rollback_rules.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
     raise FailedError(f"{problem}; {served_by(history.state)} still serves")

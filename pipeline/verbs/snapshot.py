@@ -2,15 +2,15 @@
 
 import logging
 
-from pipeline.code_version import code_version
 from pipeline.context import Context
+from pipeline.data.images import import_images
 from pipeline.errors import BadInputError
-from pipeline.learning.images import import_images
+from pipeline.inspection.served_labels import served_labels
 from pipeline.model_files import load_spec
-from pipeline.records import SnapshotRecord, SpecRecord
-from pipeline.release import holds
+from pipeline.rules import holds
+from pipeline.runs.code_version import code_version
+from pipeline.runs.records import SnapshotRecord, SpecRecord
 from pipeline.spec import Overrides, RunSpec, parse, with_overrides
-from pipeline.verbs.served_labels import served_labels
 from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.context import Context
-from pipeline.mirror import MlflowFound
-from pipeline.release import config
-from pipeline.release.holds import Hold, how_to_lift, in_force
-from pipeline.release.served import Period, served
-from pipeline.release.state import State
-from pipeline.verbs.differences import differences, of_replica, roles
-from pipeline.verbs.findings import Found, ReplicaFound, look
-from pipeline.verbs.history import MOMENT, visible
+from pipeline.inspection.differences import differences, of_replica, roles
+from pipeline.inspection.findings import Found, ReplicaFound, look
+from pipeline.inspection.history import MOMENT, visible
+from pipeline.journal.periods import Period, served
+from pipeline.journal.state import State
+from pipeline.rollout import config
+from pipeline.rules.holds import Hold, how_to_lift, in_force
+from pipeline.tracking.mirror import MlflowFound
 from serving.replica import VersionStatus
 
 

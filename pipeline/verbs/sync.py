@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from pipeline import layout
 from pipeline.errors import BadInputError, StorageError
-from pipeline.release import config
+from pipeline.rollout import config
 from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK

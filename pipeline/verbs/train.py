@@ -6,14 +6,15 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline import layout, tracking
+from pipeline import layout
 from pipeline.context import Context
-from pipeline.identity import make_identity
-from pipeline.learning import export, network
-from pipeline.learning.images import read_images
-from pipeline.records import Epoch, Example, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.data.images import read_images
+from pipeline.runs.records import Epoch, Example, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
+from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
+from pipeline.tracking.tracked_run import TrackedRun, tracked_run
+from pipeline.training import export, network
 from pipeline.verbs.snapshot import decline_if_held
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def train(context: Context) -> TrainRecord:
     exported = context.records.find(ExportRecord)
     kept = _kept(exported) if exported else "Nothing was trained yet."
     url, started_by = context.settings.mlflow_url, context.settings.run_url
-    with tracking.tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by) as run:
+    with tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by) as run:
         run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if exported is None:
             exported = context.records.finish(_train_and_store(context, spec, data, seed=seed, run=run))
@@ -65,7 +66,7 @@ def _kept(exported: ExportRecord) -> str:
 
 
 def _train_and_store(
-    context: Context, spec: RunSpec, data: SnapshotRecord, *, seed: int, run: tracking.TrackedRun
+    context: Context, spec: RunSpec, data: SnapshotRecord, *, seed: int, run: TrackedRun
 ) -> ExportRecord:
     epochs: list[Epoch] = []
 

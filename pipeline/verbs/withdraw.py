@@ -5,13 +5,12 @@ from functools import partial
 
 from pipeline.context import Context
 from pipeline.errors import CouldNotTellError, DeclinedError, StorageError
-from pipeline.moments import hold_until
-from pipeline.records import CanaryRecord, SpecRecord, WithdrawRecord
-from pipeline.release import decisions
-from pipeline.release.journal import History
-from pipeline.release.state import Until
-from pipeline.run_records import RunRecords
-from pipeline.verbs.following import reissue
+from pipeline.journal.history import History
+from pipeline.moments import Until, hold_until
+from pipeline.rollout.following import reissue
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import CanaryRecord, SpecRecord, WithdrawRecord
+from pipeline.runs.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def take_back(context: Context, version: int, run_key: str) -> str:
     reason = str(verdict) if verdict else "the run did not finish"
     history = context.journal.decide(
         partial(
-            decisions.undo_promotion,
+            run_rules.undo_promotion,
             version=version,
             run_key=run_key,
             reason=f"promotion stopped: {reason}",
@@ -64,7 +63,7 @@ def take_back(context: Context, version: int, run_key: str) -> str:
     if history.state.leaving == version:
         _wait_for_traffic(context, history)
     context.journal.decide(
-        lambda history: decisions.withdraw(history, version=version, run_key=run_key, reason=reason, verdict=verdict)
+        lambda history: run_rules.withdraw(history, version=version, run_key=run_key, reason=reason, verdict=verdict)
     )
     _confirm_traffic(context)
     return reason
@@ -97,5 +96,5 @@ def _confirm_traffic(context: Context) -> None:
         return
     if context.rollout.wait_followed(serving, best_effort=True).complete:
         context.journal.decide(
-            lambda history: decisions.confirm(history, version=serving) if history.state.serving == serving else None
+            lambda history: run_rules.confirm(history, version=serving) if history.state.serving == serving else None
         )

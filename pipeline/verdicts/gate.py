@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.records import Evaluation, Performance
 from pipeline.spec import GatePolicy
+from pipeline.verdicts.measurements import Evaluation, Performance
 from pipeline.verdicts.paired import Pairs, examples_needed, lower_bound
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_most, conclude
 

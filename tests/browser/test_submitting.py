@@ -11,7 +11,9 @@ from playwright.sync_api import Page, expect
 from embedded.airflow_api import AirflowApi
 from embedded.settings import StackSettings
 from pipeline.clock import SystemClock
-from pipeline.release.journal import Entry, Event, History, Journal
+from pipeline.journal.entries import Entry, Event
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
 from pipeline.storage.opening import open_bucket
 from tests.browser.conftest import PATIENCE_MS, sign_in
 

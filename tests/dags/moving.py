@@ -3,8 +3,9 @@
 import os
 from datetime import UTC, datetime, timedelta
 
-from pipeline.release.journal import Change, Event, Journal
-from pipeline.release.state import State
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.journal import Journal
+from pipeline.journal.state import State
 from pipeline.storage.opening import open_bucket
 
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from embedded import promises
 from embedded.traffic import Answered, Traffic
-from pipeline.release.journal import Entry, Event, History
-from pipeline.release.state import State, newest
+from pipeline.journal.entries import Entry, Event
+from pipeline.journal.history import History
+from pipeline.journal.state import State, newest
 from serving.fleet import parse_fleet
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from PIL import Image as Picture
 
-from pipeline.learning.image_files import decoding_problem
-from pipeline.learning.preprocessing import decoded
+from pipeline.data.image_files import decoding_problem
 from pipeline.spec import Image
+from pipeline.training.preprocessing import decoded
 
 SIZE = (20, 15)
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pipeline.learning import export, network
+from pipeline.training import export, network
 from tests.learning.training import IMAGE, LABELS, TRAINING, picture
 
 

@@ -14,8 +14,8 @@ from PIL import Image as Picture
 
 from pipeline.context import Context
 from pipeline.errors import DeclinedError, UnderstudyError
-from pipeline.records import EvaluateRecord, GateRecord, SnapshotRecord
-from pipeline.verbs.once import RUN_VERBS, run_once
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord
 from serving.model_server.monitor import ServableId
 from serving.model_server.saved_model import SavedModelLoader
 from tests.fleet import RunningReplica

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import layout
+from pipeline.data.images import import_images, read_images, split_of
 from pipeline.errors import BadInputError, FailedError
-from pipeline.learning.images import import_images, read_images, split_of
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.local import LocalBucket
 from tests.releases import SPEC

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.metric_names import metric_name
+from pipeline.tracking.metric_names import metric_name
 
 # What MLflow 3.17 accepts on Windows, where it accepts less than elsewhere.
 ACCEPTED = re.compile(r"[/\w.\- ]*")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.learning.scoring import Predictions, calibration_error, performance
+from pipeline.training.scoring import Predictions, calibration_error, performance
 
 
 def predictions(labels: list[str], confidence: float = 0.9) -> Predictions:

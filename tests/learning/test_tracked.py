@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.metric_names import metric_name
+from pipeline.tracking.metric_names import metric_name
 from tests.learning.tracked import DAG_RUN, LABELS, MANY, NOTE
 from tests.mlflow_server import url
 

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 from PIL import Image as Picture
 
-from pipeline import tracking
 from pipeline.context import Context, make_context
 from pipeline.errors import UnderstudyError
-from pipeline.identity import Identity, make_identity
-from pipeline.records import Evaluation, ExportRecord, Performance, PublishRecord, SpecRecord, TrainRecord
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import ExportRecord, PublishRecord, SpecRecord, TrainRecord
 from pipeline.settings import Settings
-from pipeline.verbs.once import RUN_VERBS, run_once
+from pipeline.storage.identity import Identity, make_identity
+from pipeline.tracking.tracked_run import tracked_run
+from pipeline.verdicts.measurements import Evaluation, Performance
 from tests.releases import NO_MLFLOW
 from tests.storage.fault_proxy import Answer, FaultProxy, lost_before, refused
 
@@ -254,7 +255,7 @@ def many_labels(place: Place, url: str) -> dict[str, Any]:
     evaluation = Evaluation(candidate=performance, serving_version=1, serving=performance)
     bucket: Identity = make_identity(context.bucket)
     start = time.monotonic()
-    with tracking.tracked_run(url, spec, bucket=bucket, kept="") as tracked:
+    with tracked_run(url, spec, bucket=bucket, kept="") as tracked:
         model = tracked.log_model(MODEL, digest="m", address="somewhere")
         tracked.log_evaluation(evaluation, labels, labels, labels=labels, model=model)
     found = MlflowClient(url).get_run(tracked.id)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from pipeline.learning import export, network
-from pipeline.learning.scoring import ExportedModel
 from pipeline.spec import Image, Network, Training
+from pipeline.training import export, network
+from pipeline.training.scoring import ExportedModel
 from serving.canary import INPUT
 from serving.model_server.status import StatusError
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.release import abandoned, decisions
-from pipeline.release.abandoned import Deadline
-from pipeline.release.going_back import next_step
-from pipeline.release.journal import Event, History
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.rules import reconcile as reconcile_rules
+from pipeline.rules import run as run_rules
+from pipeline.rules.reconcile import Deadline
+from pipeline.rules.rollback import next_step
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.test_journal import Releases, half_promoted
 
@@ -47,7 +49,7 @@ def test_a_candidate_goes_unless_its_last_verdict_was_good(
     history = releases.expose("retrain-2", releases.publish("retrain-2"))
 
     def change(seconds: float) -> Event | None:
-        made = abandoned.withdraw_unproven(
+        made = reconcile_rules.withdraw_unproven(
             history, version=2, proven=proven, verdict=verdict, deadline=after(history, seconds)
         )
         return made.event if made else None
@@ -63,7 +65,7 @@ def test_what_was_read_about_one_candidate_says_nothing_about_another(releases: 
 
     assert 3 == history.state.candidate
     assert (
-        abandoned.withdraw_unproven(history, version=2, proven=False, verdict=FAIL, deadline=after(history, 9999))
+        reconcile_rules.withdraw_unproven(history, version=2, proven=False, verdict=FAIL, deadline=after(history, 9999))
         is None
     )
 
@@ -73,7 +75,7 @@ def test_what_was_promoted_meanwhile_is_no_candidate_any_more(releases: Releases
     history = releases.promote("retrain-1", half_promoted(releases, "retrain-1"))
 
     assert (
-        abandoned.withdraw_unproven(history, version=1, proven=False, verdict=FAIL, deadline=after(history, 9999))
+        reconcile_rules.withdraw_unproven(history, version=1, proven=False, verdict=FAIL, deadline=after(history, 9999))
         is None
     )
 
@@ -84,9 +86,9 @@ def test_a_move_is_finished_only_while_it_is_the_last(releases: Releases) -> Non
         releases.release(key)
     wish = releases.wish("rollback-4", "2")
     history = releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish, target=2, loaded=True))
-    move = abandoned.unconfirmed_move(history)
+    move = reconcile_rules.unconfirmed_move(history)
     assert move is not None
-    finished = abandoned.finish_move(history, move=move)
+    finished = reconcile_rules.finish_move(history, move=move)
     assert finished is not None
     assert (Event.WITHDRAWN, 3) == (finished.event, finished.version)
     releases.roll_back(3, "rollback-5")
@@ -94,28 +96,28 @@ def test_a_move_is_finished_only_while_it_is_the_last(releases: Releases) -> Non
     again = releases.journal("rollback-6").decide(lambda h: next_step(h, wish=wish, target=2, loaded=True))
 
     assert 2 == again.state.serving
-    assert abandoned.finish_move(again, move=move) is None
+    assert reconcile_rules.finish_move(again, move=move) is None
 
 
 def test_after_a_release_or_a_roll_back_nothing_is_unconfirmed(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.release("retrain-2")
-    assert abandoned.unconfirmed_move(releases.history()) is None
+    assert reconcile_rules.unconfirmed_move(releases.history()) is None
     releases.roll_back(1, "rollback-3")
 
-    assert abandoned.unconfirmed_move(releases.history()) is None
+    assert reconcile_rules.unconfirmed_move(releases.history()) is None
 
 
 def test_a_promotion_is_taken_back_in_the_name_of_the_run_that_made_it_whoever_began(releases: Releases) -> None:
     releases.release("retrain-1")
     half_promoted(releases, "retrain-2")
-    assert "retrain-2" == abandoned.stopped_promotion(releases.history())
+    assert "retrain-2" == reconcile_rules.stopped_promotion(releases.history())
     history = releases.journal("reconcile-3").decide(
-        lambda h: decisions.undo_promotion(h, version=2, run_key="retrain-2", reason="late")
+        lambda h: run_rules.undo_promotion(h, version=2, run_key="retrain-2", reason="late")
     )
 
     assert 2 == history.state.leaving
-    assert "retrain-2" == abandoned.stopped_promotion(history)
+    assert "retrain-2" == reconcile_rules.stopped_promotion(history)
 
 
 def test_what_a_person_decided_is_taken_back_by_nobody(releases: Releases) -> None:
@@ -124,8 +126,8 @@ def test_what_a_person_decided_is_taken_back_by_nobody(releases: Releases) -> No
     wish = releases.wish("rollback-3", "1")
     history = releases.journal("rollback-3").decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
 
-    assert abandoned.unconfirmed_move(history) is not None
-    assert abandoned.stopped_promotion(history) is None
+    assert reconcile_rules.unconfirmed_move(history) is not None
+    assert reconcile_rules.stopped_promotion(history) is None
 
 
 def test_the_seat_is_a_roll_back_s_or_a_run_s(releases: Releases) -> None:
@@ -133,9 +135,9 @@ def test_the_seat_is_a_roll_back_s_or_a_run_s(releases: Releases) -> None:
         releases.release(key)
     wish = releases.wish("rollback-4", "1")
     history = releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
-    released = abandoned.release_target(history, deadline=after(history, 9999))
+    released = reconcile_rules.release_target(history, deadline=after(history, 9999))
 
-    assert abandoned.being_proven(history) is None
-    assert abandoned.release_target(history, deadline=after(history, 0)) is None
+    assert reconcile_rules.being_proven(history) is None
+    assert reconcile_rules.release_target(history, deadline=after(history, 0)) is None
     assert released is not None
     assert (Event.RELEASED, 1) == (released.event, released.version)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.release import decisions
-from pipeline.release.announcements import extra_of, unannounced
+from pipeline.journal.announcements import extra_of, unannounced
+from pipeline.rules import run as run_rules
 from tests.pipeline.test_journal import Releases
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ def test_that_nothing_serves_any_more_is_a_change(tmp_path: Path) -> None:
     made.expose("retrain-1", version)
     made.promote("retrain-1", version)
     made.journal("retrain-1").decide(
-        lambda h: decisions.withdraw(h, version=version, run_key="retrain-1", reason="bad", verdict=None)
+        lambda h: run_rules.withdraw(h, version=version, run_key="retrain-1", reason="bad", verdict=None)
     )
 
     assert [1, None] == [each["version"] for each in all_changes(made)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.data.images import import_images
 from pipeline.errors import BadInputError
-from pipeline.learning.images import import_images
 from pipeline.model_files import load_spec
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.check import check

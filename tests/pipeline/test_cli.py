@@ -9,16 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CouldNotTellError
-from pipeline.records import (
-    EvaluateRecord,
-    Evaluation,
-    Example,
-    GateRecord,
-    SnapshotRecord,
-    SpecRecord,
-    TrainRecord,
-)
+from pipeline.runs.records import EvaluateRecord, Example, GateRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.verbs.gate import gate
+from pipeline.verdicts.measurements import Evaluation
 from pipeline.verdicts.verdict import Decision
 from tests.fleet import LABELS
 from tests.pipeline.test_gate import performance

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
-from pipeline.release.state import State
+from pipeline.journal.state import State
+from pipeline.rollout.without_bucket import move_label
 from pipeline.settings import RolloutName
 from pipeline.verbs.status import status
-from pipeline.verbs.without_bucket import move_label
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 from tests.releases import MODEL, World, eventually
 

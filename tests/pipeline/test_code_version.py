@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.code_version import UNKNOWN, code_version, describe
-from pipeline.records import PublishRecord, SnapshotRecord, SpecRecord
-from pipeline.verbs.once import RUN_VERBS, run_once
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.code_version import UNKNOWN, code_version, describe
+from pipeline.runs.records import PublishRecord, SnapshotRecord, SpecRecord
 from tests.pipeline.test_cli import pipeline
 from tests.releases import World
 

@@ -2,8 +2,8 @@
 
 from google.protobuf import text_format
 
-from pipeline.release.config import render, rendered_entry
-from pipeline.release.state import State
+from pipeline.journal.state import State
+from pipeline.rollout.config import render, rendered_entry
 from serving.apis import model_server_config_pb2
 
 

@@ -8,8 +8,8 @@ import pytest
 from pipeline import layout
 from pipeline.context import make_context, open_ports
 from pipeline.errors import BadInputError, FailedError
-from pipeline.release.going_back import Wish, next_step
-from pipeline.release.rollout import Rollout
+from pipeline.rollout.rollout import Rollout
+from pipeline.rules.rollback import Wish, next_step
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
 from serving.canary import INPUT

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.records import Evaluation, Performance
 from pipeline.spec import GatePolicy
 from pipeline.verdicts.gate import judge, soundness
+from pipeline.verdicts.measurements import Evaluation, Performance
 from pipeline.verdicts.verdict import Check, Decision
 
 POLICY = GatePolicy(margin=0.02, min_accuracy=0.6, min_class_recall=0.3)

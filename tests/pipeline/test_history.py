@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.release import abandoned, decisions
-from pipeline.release.abandoned import RECONCILE_KIND
-from pipeline.release.going_back import next_step
-from pipeline.release.journal import Event
-from pipeline.release.served import served
-from pipeline.verbs.history import tables
+from pipeline.inspection.history import tables
+from pipeline.journal.entries import Event
+from pipeline.journal.periods import served
+from pipeline.rules import reconcile as reconcile_rules
+from pipeline.rules import run as run_rules
+from pipeline.rules.reconcile import RECONCILE_KIND
+from pipeline.rules.rollback import next_step
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.test_cli import pipeline
 from tests.pipeline.test_journal import PASS, Releases
@@ -79,10 +80,10 @@ def test_a_roll_back_that_reconcile_has_finished_is_confirmed(releases: Releases
     releases.release("retrain-2")
     wish = releases.wish("rollback-3", "1")
     history = releases.journal("rollback-3").decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
-    move = abandoned.unconfirmed_move(history)
+    move = reconcile_rules.unconfirmed_move(history)
     assert move is not None
     for _ in range(2):
-        releases.journal(f"{RECONCILE_KIND}4").decide(lambda h: abandoned.finish_move(h, move=move))
+        releases.journal(f"{RECONCILE_KIND}4").decide(lambda h: reconcile_rules.finish_move(h, move=move))
 
     assert releases.history().entries[-1].at == served(releases.history())[-1].confirmed
 
@@ -102,7 +103,7 @@ def test_what_a_newer_roll_back_does_not_wait_for_is_not_confirmed(releases: Rel
 def test_a_first_release_that_is_taken_back_leaves_nothing_serving(releases: Releases) -> None:
     version = half_promoted(releases, "retrain-1")
     releases.journal("retrain-1").decide(
-        lambda h: decisions.withdraw(h, version=version, run_key="retrain-1", reason="late", verdict=None)
+        lambda h: run_rules.withdraw(h, version=version, run_key="retrain-1", reason="late", verdict=None)
     )
     half_promoted(releases, "retrain-2")
     first, second = served(releases.history())
@@ -122,7 +123,7 @@ def test_the_tables_are_legible_on_any_terminal(releases: Releases, width: int) 
     version = releases.publish("retrain-99")
     releases.expose("retrain-99", version)
     releases.journal("retrain-99").decide(
-        lambda h: decisions.withdraw(h, version=version, run_key="retrain-99", reason=str(fail), verdict=fail)
+        lambda h: run_rules.withdraw(h, version=version, run_key="retrain-99", reason=str(fail), verdict=fail)
     )
     releases.roll_back(11, "rollback-100")
     lines = shown(releases, width)
@@ -139,7 +140,7 @@ def test_the_tables_are_legible_on_any_terminal(releases: Releases, width: int) 
 def test_what_a_person_typed_is_shown_and_does_nothing(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.journal("retrain-2").decide(
-        lambda h: decisions.claim(
+        lambda h: run_rules.claim(
             h, run_key="retrain-2", compared_with=1, reason="[red]so\n\x1b[31mbe it", verdict=PASS
         )
     )

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError
+from pipeline.inspection.rollback_plan import plan
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.history import History, Rule
+from pipeline.journal.state import State
 from pipeline.moments import moment
-from pipeline.release import decisions, holds
-from pipeline.release.journal import Change, Event, History, Rule
-from pipeline.release.state import State
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
 from pipeline.verbs.holding import freeze, pin, unfreeze
 from pipeline.verbs.publish import publish
 from pipeline.verbs.rollback import wish_for
-from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.test_cli import line, pipeline
@@ -80,7 +82,7 @@ class TestRules:
     def test_a_pin_holds_under_the_number_its_model_is_reissued_with(self, releases: Releases) -> None:
         pinned(releases, 2)
         history = releases.journal("reconcile-8").decide(
-            lambda h: decisions.reissue(h, version=2, reason="a replica is stuck")
+            lambda h: run_rules.reissue(h, version=2, reason="a replica is stuck")
         )
         (hold,) = holds.in_force(history, now=NOW)
 
@@ -96,7 +98,7 @@ class TestRules:
 
         with pytest.raises(DeclinedError, match="v3 is pinned; use rollback to leave it"):
             releases.journal("retrain-3").decide(
-                lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-3", reason="late")
+                lambda h: run_rules.undo_promotion(h, version=version, run_key="retrain-3", reason="late")
             )
 
     def test_a_freeze_is_about_no_version(self, releases: Releases) -> None:
@@ -178,7 +180,7 @@ def unless_held(rule: Rule) -> Rule:
 
 
 def claim(run_key: str, *, serving: int) -> Rule:
-    return partial(decisions.claim, run_key=run_key, compared_with=serving, reason="good", verdict=PASS)
+    return partial(run_rules.claim, run_key=run_key, compared_with=serving, reason="good", verdict=PASS)
 
 
 class TestMoments:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import DamagedError
-from pipeline.identity import find_identity, make_identity
+from pipeline.storage.identity import find_identity, make_identity
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.status import status

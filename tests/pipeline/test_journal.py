@@ -9,10 +9,14 @@ import pytest
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
-from pipeline.release import decisions, tombstones
-from pipeline.release.going_back import Wish, hold_promotions, let_go, next_step, targets_of, unfinished
-from pipeline.release.journal import Change, Event, History, Journal
-from pipeline.release.state import State, Until, claim, resident
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.state import State, claim, resident
+from pipeline.moments import Until
+from pipeline.rules import readmission
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import Wish, hold_promotions, let_go, next_step, targets_of, unfinished
 from pipeline.storage.local import LocalBucket
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -35,30 +39,30 @@ class Releases:
     def publish(self, run_key: str, digest: str | None = None) -> int:
         journal, serving = self.journal(run_key), self.history().state.serving
         history = journal.decide(
-            lambda h: decisions.claim(
+            lambda h: run_rules.claim(
                 h, run_key=run_key, compared_with=serving, reason="good", verdict=PASS, digest=digest
             )
         )
         version = history.version_of(run_key)
         assert version is not None
-        journal.decide(lambda h: decisions.announce_published(h, version=version, manifest="m"))
+        journal.decide(lambda h: run_rules.announce_published(h, version=version, manifest="m"))
         return version
 
     def expose(self, run_key: str, version: int) -> History:
         serving = self.history().state.serving
-        return self.journal(run_key).decide(lambda h: decisions.expose(h, version=version, compared_with=serving))
+        return self.journal(run_key).decide(lambda h: run_rules.expose(h, version=version, compared_with=serving))
 
     def promote(self, run_key: str, version: int) -> History:
         serving = self.history().state.serving
         return self.journal(run_key).decide(
-            lambda h: decisions.promote(h, version=version, compared_with=serving, verdict=PASS)
+            lambda h: run_rules.promote(h, version=version, compared_with=serving, verdict=PASS)
         )
 
     def release(self, run_key: str, digest: str | None = None) -> int:
         version = self.publish(run_key, digest)
         self.expose(run_key, version)
         self.promote(run_key, version)
-        self.journal(run_key).decide(lambda h: decisions.confirm(h, version=version))
+        self.journal(run_key).decide(lambda h: run_rules.confirm(h, version=version))
         return version
 
     def wish(self, run_key: str, to: str, *, seen: int | None = None, hold: Until | None = None) -> Wish:
@@ -74,7 +78,7 @@ class Releases:
             history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
         journal.decide(lambda h: hold_promotions(h, wish=asked, target=target))
         journal.decide(lambda h: let_go(h, target=target, reason="bad"))
-        return journal.decide(lambda h: decisions.confirm(h, version=target))
+        return journal.decide(lambda h: run_rules.confirm(h, version=target))
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def test_a_clock_set_back_changes_neither_numbers_nor_order(releases: Releases) 
     releases.release("retrain-1")
     journal = Journal(releases.bucket, "digits", run_key="retrain-2", actor="ann", clock=SetBack())
     history = journal.decide(
-        lambda h: decisions.claim(h, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
+        lambda h: run_rules.claim(h, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
     )
 
     assert 2 == history.version_of("retrain-2")
@@ -144,7 +148,7 @@ def test_a_candidate_compared_with_an_older_version_is_declined(releases: Releas
     releases.release("retrain-2")
 
     with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
-        decisions.claim(releases.history(), run_key="retrain-3", compared_with=1, reason="", verdict=PASS)
+        run_rules.claim(releases.history(), run_key="retrain-3", compared_with=1, reason="", verdict=PASS)
 
 
 def test_a_withdrawn_version_is_never_exposed_again(releases: Releases) -> None:
@@ -152,7 +156,7 @@ def test_a_withdrawn_version_is_never_exposed_again(releases: Releases) -> None:
     version = releases.publish("retrain-1")
     releases.expose("retrain-1", version)
     releases.journal().decide(
-        lambda h: decisions.withdraw(
+        lambda h: run_rules.withdraw(
             h, version=version, run_key="retrain-1", reason="golden answers differ", verdict=None
         )
     )
@@ -237,7 +241,7 @@ def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Relea
 
     assert 1 == history.state.serving
     with pytest.raises(DeclinedError, match="v1 is serving, and this candidate was compared with v2"):
-        decisions.promote(history, version=version, compared_with=2, verdict=PASS)
+        run_rules.promote(history, version=version, compared_with=2, verdict=PASS)
 
 
 def test_a_roll_back_does_not_wait_for_an_unfinished_one(releases: Releases) -> None:
@@ -322,13 +326,13 @@ def test_a_promotion_that_stopped_half_way_is_undone_label_first(releases: Relea
     version = half_promoted(releases, "retrain-2")
     journal = releases.journal("retrain-2")
     history = journal.decide(
-        lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-2", reason="b:1 did not follow")
+        lambda h: run_rules.undo_promotion(h, version=version, run_key="retrain-2", reason="b:1 did not follow")
     )
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
     assert (1, 2) == resident(history.state)
     history = journal.decide(
-        lambda h: decisions.withdraw(h, version=version, run_key="retrain-2", reason="b:1 did not follow", verdict=None)
+        lambda h: run_rules.withdraw(h, version=version, run_key="retrain-2", reason="b:1 did not follow", verdict=None)
     )
     assert State(serving=1, next_version=3) == history.state
 
@@ -342,7 +346,7 @@ def test_nothing_is_exposed_while_a_promotion_is_half_done(releases: Releases) -
     with pytest.raises(CouldNotTellError, match="the promotion of v2 is neither confirmed nor undone"):
         releases.expose("retrain-3", version)
     assert "roll back --to 2 to confirm it" in (unfinished(releases.history()) or "")
-    releases.journal("retrain-2").decide(lambda h: decisions.confirm(h, version=half))
+    releases.journal("retrain-2").decide(lambda h: run_rules.confirm(h, version=half))
     assert (2, 3) == resident(releases.expose("retrain-3", version).state)
 
 
@@ -352,7 +356,7 @@ def test_giving_up_never_touches_what_has_served(releases: Releases) -> None:
     releases.release("retrain-3")
     before = releases.history()
     after = releases.journal("retrain-2").decide(
-        lambda h: decisions.stand_down(h, version=version, run_key="retrain-2", reason="late")
+        lambda h: run_rules.stand_down(h, version=version, run_key="retrain-2", reason="late")
     )
 
     assert before == after
@@ -367,7 +371,7 @@ def test_a_run_takes_nothing_back_that_a_person_is_rolling_back_to(releases: Rel
     )
 
     with pytest.raises(DeclinedError, match="ann has decided about v2 since"):
-        decisions.withdraw(releases.history(), version=version, run_key="retrain-2", reason="late", verdict=None)
+        run_rules.withdraw(releases.history(), version=version, run_key="retrain-2", reason="late", verdict=None)
 
 
 def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases) -> None:
@@ -378,7 +382,7 @@ def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases)
     alone = last.model_copy(update={"state": last.state.model_copy(update={"previous": None})})
 
     with pytest.raises(CouldNotTellError, match="nothing good is left beside it; roll back --to one of v1"):
-        decisions.undo_promotion(
+        run_rules.undo_promotion(
             History((*history.entries[:-1], alone)), version=version, run_key="retrain-2", reason="late"
         )
 
@@ -419,7 +423,7 @@ def test_what_was_decided_about_a_model_under_another_number_counts(
 
     with pytest.raises(DeclinedError, match=told):
         releases.journal("retrain-2").decide(
-            lambda h: decisions.withdraw(h, version=2, run_key="retrain-2", reason="bad", verdict=None)
+            lambda h: run_rules.withdraw(h, version=2, run_key="retrain-2", reason="bad", verdict=None)
         )
 
 
@@ -504,7 +508,7 @@ class TestPrevious:
     def test_the_same_model_under_another_number_is_skipped(self, four: Releases) -> None:
         for number in ("reconcile-5", "reconcile-6"):
             four.journal(number).decide(
-                lambda h: decisions.reissue(h, version=h.state.serving or 0, reason="a replica is stuck")
+                lambda h: run_rules.reissue(h, version=h.state.serving or 0, reason="a replica is stuck")
             )
         history = four.history()
 
@@ -512,7 +516,7 @@ class TestPrevious:
         assert [3, 2, 1] == list(history.ways_back(5)) == list(history.ways_back(4))
 
     def test_a_model_comes_under_the_number_that_it_served_with_last(self, four: Releases) -> None:
-        four.journal("reconcile-5").decide(lambda h: decisions.reissue(h, version=4, reason="a replica is stuck"))
+        four.journal("reconcile-5").decide(lambda h: run_rules.reissue(h, version=4, reason="a replica is stuck"))
         four.release("retrain-6")
 
         assert [5, 3, 2, 1] == list(four.history().ways_back(6))
@@ -524,7 +528,7 @@ class TestPrevious:
         four.expose("retrain-7", version)
         four.promote("retrain-7", version)
         history = four.journal("retrain-7").decide(
-            lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-7", reason="late")
+            lambda h: run_rules.undo_promotion(h, version=version, run_key="retrain-7", reason="late")
         )
 
         assert (4, 1) == (history.state.serving, history.state.previous)
@@ -539,5 +543,5 @@ class TestPrevious:
 
         history = releases.roll_back(2, "rollback-4")
         assert (2, None) == (history.state.serving, history.state.previous)
-        releases.journal("readmit-5").decide(lambda h: tombstones.readmit(h, version=3, reason="it was the camera"))
+        releases.journal("readmit-5").decide(lambda h: readmission.readmit(h, version=3, reason="it was the camera"))
         assert [1] == list(releases.history().ways_back(2)), "a person has said that the model may come back"

@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, FailedError
-from pipeline.records import CanaryRecord, SnapshotRecord
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
+from pipeline.runs.records import CanaryRecord, SnapshotRecord
 from tests.fleet import LABELS, Classifier
 from tests.releases import MODEL, SPEC, World, over_both
 

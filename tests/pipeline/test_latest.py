@@ -12,12 +12,12 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, FailedError, StorageError
-from pipeline.records import CanaryRecord
-from pipeline.release.journal import Event
-from pipeline.release.state import State
+from pipeline.inspection.rollback_plan import plan
+from pipeline.journal.entries import Event
+from pipeline.journal.state import State
+from pipeline.runs.records import CanaryRecord
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.rollback import wish_for
-from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client

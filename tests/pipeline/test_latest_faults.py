@@ -11,10 +11,10 @@ import pytest
 from pipeline import layout
 from pipeline.context import Context, make_context, open_ports
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
-from pipeline.records import BaselineRecord, RollbackRecord
-from pipeline.release import decisions
-from pipeline.release.journal import Event
-from pipeline.release.retention import Fate
+from pipeline.journal.entries import Event
+from pipeline.rules import run as run_rules
+from pipeline.rules.retention import Fate
+from pipeline.runs.records import BaselineRecord, RollbackRecord
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.bucket import Still
 from pipeline.storage.local import LocalBucket
@@ -99,7 +99,7 @@ def expose(world: World, run_key: str, *, compared_with: int) -> int:
     context = world.context(run_key)
     version = world.history().version_of(run_key)
     assert version is not None
-    context.journal.decide(lambda h: decisions.expose(h, version=version, compared_with=compared_with))
+    context.journal.decide(lambda h: run_rules.expose(h, version=version, compared_with=compared_with))
     context.rollout.settle()
     return version
 
@@ -327,7 +327,7 @@ class TestHalfPromoted:
         world.replicas[1].sleep()
         expose(world, "retrain-2", compared_with=1)
         context = world.context("retrain-2")
-        context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=PASS))
+        context.journal.decide(lambda h: run_rules.promote(h, version=2, compared_with=1, verdict=PASS))
         context.rollout.settle()
         assert eventually(lambda: world.answering() == [2, 1])
         world.follow_seconds = 0.5
@@ -399,7 +399,7 @@ class TestReissued:
         self, stuck: World, mlflow: MlflowRegistry
     ) -> None:
         begin_roll_back(stuck, 1, loaded=True)
-        stuck.context("reconcile-1").journal.decide(lambda h: decisions.reissue(h, version=1, reason="stuck"))
+        stuck.context("reconcile-1").journal.decide(lambda h: run_rules.reissue(h, version=1, reason="stuck"))
         before = stuck.history().seq
         reconcile(coming(stuck, "reconcile-2", hours=HOURS, mlflow=mlflow)).require_complete()
 
@@ -414,9 +414,9 @@ class TestReissued:
         world.publish("retrain-2")
         expose(world, "retrain-2", compared_with=1)
         context = world.context("retrain-2")
-        context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=PASS))
-        context.journal.decide(lambda h: decisions.undo_promotion(h, version=2, run_key="retrain-2", reason="stopped"))
-        world.context("reconcile-1").journal.decide(lambda h: decisions.reissue(h, version=1, reason="stuck"))
+        context.journal.decide(lambda h: run_rules.promote(h, version=2, compared_with=1, verdict=PASS))
+        context.journal.decide(lambda h: run_rules.undo_promotion(h, version=2, run_key="retrain-2", reason="stopped"))
+        world.context("reconcile-1").journal.decide(lambda h: run_rules.reissue(h, version=1, reason="stuck"))
         before = world.history().seq
         reconcile(coming(world, "reconcile-2", mlflow=mlflow)).require_complete()
 
@@ -429,7 +429,7 @@ class TestReissued:
     ) -> None:
         """A reconcile that was cut off had found a replica stuck that served v1."""
         world.release("retrain-1")
-        world.context("reconcile-1").journal.decide(lambda h: decisions.reissue(h, version=1, reason="stuck"))
+        world.context("reconcile-1").journal.decide(lambda h: run_rules.reissue(h, version=1, reason="stuck"))
         before = world.history().seq
         reconcile(coming(world, "reconcile-2", hours=HOURS, mlflow=mlflow)).require_complete()
 
@@ -477,7 +477,7 @@ class TestColleagues:
         def reissue() -> None:
             bucket.before_listing = lambda: None
             colleague = world.context("other-1")
-            colleague.journal.decide(lambda h: decisions.reissue(h, version=2, reason="stuck"))
+            colleague.journal.decide(lambda h: run_rules.reissue(h, version=2, reason="stuck"))
             colleague.rollout.settle()
 
         bucket.before_listing = reissue

@@ -12,12 +12,12 @@ import pytest
 
 from pipeline import layout
 from pipeline.context import Context, make_context, open_ports
-from pipeline.identity import Identity, find_identity
-from pipeline.mirror import Owner, look_at, mirror, tag_run
-from pipeline.mlflow_tags import NOTE, decision_about, refusal_tags
-from pipeline.registry import Mlflow, Trained
-from pipeline.release import decisions
-from pipeline.release.journal import History
+from pipeline.journal.history import History
+from pipeline.rules import run as run_rules
+from pipeline.storage.identity import Identity, find_identity
+from pipeline.tracking.mirror import Owner, look_at, mirror, tag_run
+from pipeline.tracking.registry import Mlflow, Trained
+from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
 from pipeline.verbs.reconcile import Mending, reconcile
 from pipeline.verbs.status import status
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -385,7 +385,7 @@ def test_the_description_of_a_version_says_what_is_true_now(server: Server, tmp_
 
     failed = Verdict(decision=Decision.FAIL, reasons=("a:1: 20 of 20 golden answers differ",))
     history = releases.journal().decide(
-        lambda h: decisions.withdraw(h, version=2, run_key="retrain-2", reason=str(failed), verdict=failed)
+        lambda h: run_rules.withdraw(h, version=2, run_key="retrain-2", reason=str(failed), verdict=failed)
     )
     follow(server, name, history, models)
     assert re.fullmatch(
@@ -409,7 +409,7 @@ def test_a_run_has_the_verdicts_and_their_reasons_as_tags_and_in_its_description
     releases.expose("retrain-1", 1)
     failed = Verdict(decision=Decision.FAIL, reasons=("a:1: 20 of 20 golden answers differ", "b:1: latency"))
     history = releases.journal().decide(
-        lambda h: decisions.withdraw(h, version=1, run_key="retrain-1", reason=str(failed), verdict=failed)
+        lambda h: run_rules.withdraw(h, version=1, run_key="retrain-1", reason=str(failed), verdict=failed)
     )
 
     follow(server, name, history, {1: model})
@@ -465,7 +465,7 @@ def test_decisions_in_one_word(tmp_path: Path) -> None:
     releases.release("retrain-1")
     releases.publish("retrain-2")
     releases.publish("retrain-3")
-    history = releases.journal().decide(lambda h: decisions.stand_down(h, version=3, run_key="retrain-3", reason="bad"))
+    history = releases.journal().decide(lambda h: run_rules.stand_down(h, version=3, run_key="retrain-3", reason="bad"))
 
     assert ["promoted", "published", "withdrawn"] == [decision_about(history, version) for version in (1, 2, 3)]
 

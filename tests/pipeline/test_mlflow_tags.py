@@ -1,6 +1,6 @@
 """The description of a run, made of its tags."""
 
-from pipeline.mlflow_tags import NOTE, describe, gate_tags, refusal_tags, with_note
+from pipeline.tracking.tags import NOTE, describe, gate_tags, refusal_tags, with_note
 from pipeline.verdicts.verdict import Decision, Verdict
 
 REASONS = ("calibration error 0.209 > 0.2 (gate.max_calibration_error)", "recall of class 'a*b' 0.1 < 0.2")

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
-from pipeline.records import CanaryRecord
-from pipeline.release import decisions
-from pipeline.release.journal import Event
-from pipeline.release.state import State
+from pipeline.journal.entries import Event
+from pipeline.journal.state import State
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import CanaryRecord
 from pipeline.verbs.reconcile import Mending, reconcile
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
@@ -170,7 +170,7 @@ class TestStoppedPromotion:
         context = stopped.context("retrain-2")
         context.records.note_attempt("promote", verdict)
         context.journal.decide(
-            lambda h: decisions.undo_promotion(h, version=2, run_key="retrain-2", reason="promotion stopped")
+            lambda h: run_rules.undo_promotion(h, version=2, run_key="retrain-2", reason="promotion stopped")
         )
         before = stopped.history().seq
         reconcile(coming(stopped, mlflow=mlflow)).require_complete()
@@ -227,7 +227,7 @@ class TestCandidate:
         """F52: nobody was left to ask the replicas."""
         world.release("retrain-1")
         world.publish("retrain-2")
-        world.context("retrain-2").journal.decide(lambda h: decisions.expose(h, version=2, compared_with=1))
+        world.context("retrain-2").journal.decide(lambda h: run_rules.expose(h, version=2, compared_with=1))
         reconcile(coming(world, hours=HOURS, mlflow=mlflow)).require_complete()
         entry = world.history().withdrawal(2)
 
@@ -383,7 +383,7 @@ def test_a_candidate_of_a_canary_record_that_declined_is_not_proven(world: World
     world.release("retrain-1")
     world.publish("retrain-2")
     context = world.context("retrain-2")
-    context.journal.decide(lambda h: decisions.expose(h, version=2, compared_with=1))
+    context.journal.decide(lambda h: run_rules.expose(h, version=2, compared_with=1))
     context.records.finish(CanaryRecord(outcome="declined", reason="late", version=2, verdict=None))
     reconcile(coming(world, hours=HOURS, mlflow=mlflow)).require_complete()
 

@@ -7,10 +7,10 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DamagedError, DeclinedError, FailedError
-from pipeline.records import CanaryRecord, Record
-from pipeline.release import decisions
-from pipeline.release.journal import Event
-from pipeline.release.state import State
+from pipeline.journal.entries import Event
+from pipeline.journal.state import State
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import CanaryRecord, Record
 from serving.canary import INPUT
 from serving.client import Client
 from serving.fleet import parse_fleet
@@ -276,7 +276,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     journal = world.context("retrain-2").journal
     verdict = world.context("retrain-2").records.need(CanaryRecord).verdict
     assert verdict is not None
-    journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=verdict))
+    journal.decide(lambda h: run_rules.promote(h, version=2, compared_with=1, verdict=verdict))
     with pytest.raises(CouldNotTellError, match="v2 is withdrawn"):
         world.run("withdraw", "retrain-2")
     world.replicas[1].start()

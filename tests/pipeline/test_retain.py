@@ -12,19 +12,20 @@ import pytest
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
 from pipeline.errors import BadInputError, FailedError, StorageError
-from pipeline.records import GateRecord
-from pipeline.registry import Mlflow
-from pipeline.release import decisions
-from pipeline.release.going_back import next_step
-from pipeline.release.journal import Event, History
-from pipeline.release.retention import Fate
-from pipeline.release.state import State
-from pipeline.run_records import RunRecords
+from pipeline.inspection.retained import Retained
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.journal.state import State
+from pipeline.rules import run as run_rules
+from pipeline.rules.retention import Fate
+from pipeline.rules.rollback import next_step
+from pipeline.runs.records import GateRecord
+from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
+from pipeline.tracking.registry import Mlflow
 from pipeline.verbs.retain import retain
-from pipeline.verbs.retained import Retained
 from serving.fleet import parse_fleet
 from tests.half_way import begin_roll_back, coming
 from tests.pipeline.test_cli import pipeline
@@ -301,12 +302,12 @@ def test_a_promotion_meanwhile_moves_what_is_kept(releases: Releases) -> None:
 
 def test_a_run_that_wakes_up_after_its_claim_was_retired_is_refused_and_what_it_wrote_goes(releases: Releases) -> None:
     journal = releases.journal("retrain-6")
-    journal.decide(lambda h: decisions.claim(h, run_key="retrain-6", compared_with=5, reason="good", verdict=PASS))
+    journal.decide(lambda h: run_rules.claim(h, run_key="retrain-6", compared_with=5, reason="good", verdict=PASS))
     releases.days(8)
     releases.retain()
     releases.write_files(6)
     with pytest.raises(FailedError, match="v6 was retired"):
-        journal.decide(lambda h: decisions.announce_published(h, version=6, manifest="m"))
+        journal.decide(lambda h: run_rules.announce_published(h, version=6, manifest="m"))
     releases.retain(run_key="retain-2")
 
     assert [4, 5] == releases.served()

@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 
 from pipeline.clock import Clock
 from pipeline.errors import BadInputError, FailedError
-from pipeline.release import abandoned, decisions, retention
-from pipeline.release.abandoned import Deadline
-from pipeline.release.config import named_versions, render
-from pipeline.release.going_back import give_up, next_step, targets_of
-from pipeline.release.journal import Change, Event, History, Journal
-from pipeline.release.retention import Fate, Found, Line, Terms, old_runs
-from pipeline.release.state import State, withdraw
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.state import State, withdraw
+from pipeline.rollout.config import named_versions, render
+from pipeline.rules import reconcile as reconcile_rules
+from pipeline.rules import retention
+from pipeline.rules import run as run_rules
+from pipeline.rules.reconcile import Deadline
+from pipeline.rules.retention import Fate, Found, Line, Terms, old_runs
+from pipeline.rules.rollback import give_up, next_step, targets_of
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
 from tests.pipeline.test_journal import PASS, Releases
@@ -51,7 +55,7 @@ class Dated(Releases):
 
     def withdraw(self, run_key: str, version: int) -> History:
         return self.journal(run_key).decide(
-            lambda h: decisions.withdraw(h, version=version, run_key=run_key, reason="bad", verdict=None)
+            lambda h: run_rules.withdraw(h, version=version, run_key=run_key, reason="bad", verdict=None)
         )
 
     def write(self, change: Change) -> History:
@@ -186,7 +190,7 @@ def test_a_run_may_be_at_work_for_as_long_as_a_verb_may_be_silent(
     past.publish("retrain-2")
     if last == "claimed":
         past.journal("retrain-3").decide(
-            lambda h: decisions.claim(h, run_key="retrain-3", compared_with=1, reason="good", verdict=PASS)
+            lambda h: run_rules.claim(h, run_key="retrain-3", compared_with=1, reason="good", verdict=PASS)
         )
     version = past.history().state.next_version - 1
     past.clock.sleep(hours * HOUR)
@@ -198,19 +202,19 @@ def test_a_run_may_be_at_work_for_as_long_as_a_verb_may_be_silent(
 
 def test_a_retired_claim_is_nobodys_problem_any_more(past: Dated) -> None:
     past.journal("retrain-1").decide(
-        lambda h: decisions.claim(h, run_key="retrain-1", compared_with=None, reason="good", verdict=PASS)
+        lambda h: run_rules.claim(h, run_key="retrain-1", compared_with=None, reason="good", verdict=PASS)
     )
     past.days(15)
     deadline = Deadline(past.clock.now(), HOUR)
-    assert [1] == [claim.version for claim in abandoned.never_published(past.history(), deadline=deadline)]
+    assert [1] == [claim.version for claim in reconcile_rules.never_published(past.history(), deadline=deadline)]
     past.retire()
 
-    assert [] == abandoned.never_published(past.history(), deadline=deadline)
+    assert [] == reconcile_rules.never_published(past.history(), deadline=deadline)
 
 
 def reissue(past: Dated, version: int) -> int:
     number = past.history().state.next_version
-    past.journal("rollback-7").decide(lambda h: decisions.reissue(h, version=version, reason="stuck"))
+    past.journal("rollback-7").decide(lambda h: run_rules.reissue(h, version=version, reason="stuck"))
     return number
 
 
@@ -328,11 +332,11 @@ def test_a_late_run_learns_that_its_number_was_retired(past: Dated) -> None:
     history = past.history()
     told = r"v2 was retired on 2026-04-10 .*, and its files are gone; a number never comes back, trigger a new run"
     with pytest.raises(FailedError, match=told):
-        decisions.claim(history, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
+        run_rules.claim(history, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
     with pytest.raises(FailedError, match=told):
-        decisions.announce_published(history, version=2, manifest="m")
+        run_rules.announce_published(history, version=2, manifest="m")
     with pytest.raises(FailedError, match=told):
-        decisions.expose(history, version=2, compared_with=1)
+        run_rules.expose(history, version=2, compared_with=1)
 
 
 def test_records_go_when_nobody_has_heard_of_their_run_for_long_and_its_version_goes(past: Dated) -> None:
@@ -371,7 +375,7 @@ def test_the_versions_a_config_names(text: str, versions: set[int]) -> None:
 
 def claim(past: Dated, key: str) -> None:
     serving = past.history().state.serving
-    past.journal(key).decide(lambda h: decisions.claim(h, run_key=key, compared_with=serving, reason="", verdict=PASS))
+    past.journal(key).decide(lambda h: run_rules.claim(h, run_key=key, compared_with=serving, reason="", verdict=PASS))
 
 
 def refuse(past: Dated, key: str) -> None:

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from pipeline import layout
 from pipeline.errors import BadInputError, DeclinedError
-from pipeline.forms import RollbackForm
-from pipeline.moments import hold_until
-from pipeline.release import decisions, holds
-from pipeline.release.going_back import hold_promotions
-from pipeline.release.journal import Event
-from pipeline.release.state import State, Until, longest, roll_back
+from pipeline.inspection.rollback_plan import plan
+from pipeline.journal.entries import Event
+from pipeline.journal.state import State, roll_back
+from pipeline.moments import Until, hold_until, longest
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import hold_promotions
+from pipeline.runs.forms import RollbackForm
 from pipeline.spec import AutomaticRollback
 from pipeline.verbs.holding import freeze, pin, unfreeze
 from pipeline.verbs.rollback import rollback, wish_for
-from pipeline.verbs.rollback_plan import plan
 from pipeline.verbs.snapshot import snapshot
 from pipeline.verbs.status import status, table
 from pipeline.verbs.train import train
@@ -128,7 +129,7 @@ class TestRules:
         releases.expose("retrain-4", version)
         releases.promote("retrain-4", version)
         history = releases.journal("retrain-4").decide(
-            lambda h: decisions.undo_promotion(h, version=version, run_key="retrain-4", reason="late", hold=LATER)
+            lambda h: run_rules.undo_promotion(h, version=version, run_key="retrain-4", reason="late", hold=LATER)
         )
 
         assert (3, LATER) == (history.state.serving, history.state.held_until)

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
-from pipeline.release.going_back import Wish, next_step
-from pipeline.release.journal import Event
-from pipeline.release.state import State
+from pipeline.journal.entries import Event
+from pipeline.journal.state import State
+from pipeline.rules.rollback import Wish, next_step
 from pipeline.verbs.rollback import rollback
 from pipeline.verbs.status import status
 from tests.fleet import POLL_SECONDS

@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from pipeline.records import TrainRecord
-from pipeline.run_records import RunRecords
+from pipeline.runs.records import TrainRecord
+from pipeline.runs.run_records import RunRecords
 from pipeline.storage.local import LocalBucket
 
 

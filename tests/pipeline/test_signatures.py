@@ -14,8 +14,8 @@ import pytest
 from pipeline import layout
 from pipeline.context import make_context, open_ports
 from pipeline.errors import DamagedError, FailedError
-from pipeline.manifest import Manifest
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
+from pipeline.journal.manifests import Manifest
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.publish import publish
 from tests.releases import MODEL, World

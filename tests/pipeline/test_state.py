@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.release.state import Refused, State, claim, expose, promote, resident, roll_back, withdraw
+from pipeline.journal.state import Refused, State, claim, expose, promote, resident, roll_back, withdraw
 
 STEADY = State(serving=3, previous=2, next_version=4)
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from pipeline import layout
-from pipeline.release import decisions
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
+from pipeline.rules import run as run_rules
 from pipeline.verbs.status import Status, status, table
 from tests.fleet import write_classifier
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
@@ -164,7 +164,7 @@ def begin_claim(world: World, run_key: str) -> None:
     assert promoted.verdict is not None
     verdict = promoted.verdict
     world.context(run_key).journal.decide(
-        lambda h: decisions.claim(h, run_key=run_key, compared_with=serving, reason="good", verdict=verdict)
+        lambda h: run_rules.claim(h, run_key=run_key, compared_with=serving, reason="good", verdict=verdict)
     )
 
 
@@ -173,7 +173,7 @@ def test_during_a_healthy_canary_everything_agrees(released: World, look: Look) 
     """...at every moment: before the replicas have looked, while they load the candidate, and afterwards."""
     released.publish("retrain-3", load_seconds=0.4)
     context = released.context("retrain-3")
-    context.journal.decide(lambda h: decisions.expose(h, version=3, compared_with=2))
+    context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
     context.rollout.settle()
     seen = set()
 
@@ -199,7 +199,7 @@ def test_a_replica_that_cannot_load_the_candidate_is_left_to_its_run(released: W
     broken.broken = 3
     released.publish("retrain-3")
     context = released.context("retrain-3")
-    context.journal.decide(lambda h: decisions.expose(h, version=3, compared_with=2))
+    context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
     context.rollout.settle()
     told = f"{broken.address} could not load v3 (out of memory): the run that is proving it will withdraw it"
 
@@ -221,7 +221,7 @@ class TestReplica:
         late = released.replicas[1]
         late.sleep()
         released.publish("retrain-3")
-        released.context("retrain-3").journal.decide(lambda h: decisions.expose(h, version=3, compared_with=2))
+        released.context("retrain-3").journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
         released.context("retrain-3").rollout.settle()
         ready = released.replicas[0].address
         assert eventually(lambda: not any(ready in each for each in look(HOURS).differences))

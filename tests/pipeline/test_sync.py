@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import BadInputError, FailedError, StorageError
-from pipeline.release.state import State
+from pipeline.journal.state import State
 from pipeline.settings import RolloutName, Settings
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.sync import server_folder, sync

@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from pipeline import layout
-from pipeline.records import EvaluateRecord, Evaluation, Performance
-from pipeline.release.journal import Change, Event
-from pipeline.verbs.targets import table, targets
+from pipeline.inspection.rollback_targets import table, targets
+from pipeline.journal.entries import Change, Event
+from pipeline.runs.records import EvaluateRecord
+from pipeline.verdicts.measurements import Evaluation, Performance
 from tests.pipeline.test_cli import pipeline
 from tests.releases import MODEL, World
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInputError, DeclinedError, FailedError
-from pipeline.records import PublishRecord
-from pipeline.release import decisions, tombstones
-from pipeline.release.journal import Event, History
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.rules import readmission
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import PublishRecord
 from pipeline.storage.sums import FileSum, content_digest
 from pipeline.verbs.readmit import readmit
 from tests.pipeline.test_cli import line, pipeline
@@ -36,13 +38,13 @@ def withdraw(releases: Releases, run_key: str, digest: str) -> int:
 
 def take_back(releases: Releases, run_key: str, version: int) -> None:
     releases.journal(run_key).decide(
-        lambda h: decisions.withdraw(h, version=version, run_key=run_key, reason="golden answers differ", verdict=None)
+        lambda h: run_rules.withdraw(h, version=version, run_key=run_key, reason="golden answers differ", verdict=None)
     )
 
 
 def let_in(releases: Releases, version: int) -> History:
     return releases.journal("readmit-1").decide(
-        lambda h: tombstones.readmit(h, version=version, reason="the probes were wrong")
+        lambda h: readmission.readmit(h, version=version, reason="the probes were wrong")
     )
 
 
@@ -87,7 +89,7 @@ class TestRefused:
     def test_a_run_that_gave_its_candidate_up_has_said_nothing_against_the_model(self, releases: Releases) -> None:
         version = releases.publish("retrain-3", "d")
         releases.journal("retrain-3").decide(
-            lambda h: decisions.stand_down(h, version=version, run_key="retrain-3", reason="the world has moved on")
+            lambda h: run_rules.stand_down(h, version=version, run_key="retrain-3", reason="the world has moved on")
         )
 
         assert version + 1 == releases.publish("retrain-4", "d")
@@ -98,14 +100,14 @@ class TestRefused:
             releases.publish("retrain-3", RIGHT)
 
     def test_a_model_that_serves_under_a_reissued_number_is_nothing_to_release(self, releases: Releases) -> None:
-        releases.journal("reconcile-1").decide(lambda h: decisions.reissue(h, version=1, reason="a replica is stuck"))
+        releases.journal("reconcile-1").decide(lambda h: run_rules.reissue(h, version=1, reason="a replica is stuck"))
 
         with pytest.raises(DeclinedError, match="the model is that of v3, which serves"):
             releases.publish("retrain-4", RIGHT)
 
     def test_a_model_that_was_withdrawn_under_a_reissued_number_gets_no_new_one(self, releases: Releases) -> None:
         releases.release("retrain-3", "digest of another model")
-        releases.journal("reconcile-4").decide(lambda h: decisions.reissue(h, version=3, reason="a replica is stuck"))
+        releases.journal("reconcile-4").decide(lambda h: run_rules.reissue(h, version=3, reason="a replica is stuck"))
         releases.roll_back(1, "rollback-5")
 
         with pytest.raises(FailedError, match="the model is that of v4, which ann withdrew"):

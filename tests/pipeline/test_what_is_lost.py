@@ -8,14 +8,15 @@ import pytest
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
-from pipeline.release import decisions
-from pipeline.release.going_back import Wish, next_step
-from pipeline.release.journal import Event, Journal
+from pipeline.journal.entries import Event
+from pipeline.journal.journal import Journal
+from pipeline.rollout.without_bucket import move_label
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import Wish, next_step
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.holding import freeze, pin, unfreeze
 from pipeline.verbs.readmit import readmit
 from pipeline.verbs.rollback import rollback, wish_for
-from pipeline.verbs.without_bucket import move_label
 from tests.pipeline.test_journal import PASS
 from tests.releases import MODEL, World
 
@@ -122,7 +123,7 @@ def test_a_clock_that_is_behind_the_journal_does_not_decline_a_roll_back(world: 
     world.release("retrain-1")
     world.release("retrain-2")
     ahead = Journal(LocalBucket(world.bucket), MODEL, run_key="retrain-3", actor="ann", clock=Ahead())
-    ahead.decide(lambda h: decisions.claim(h, run_key="retrain-3", compared_with=2, reason="", verdict=PASS))
+    ahead.decide(lambda h: run_rules.claim(h, run_key="retrain-3", compared_with=2, reason="", verdict=PASS))
     context = world.context("rollback-1")
     wish = wish_for(context, to="previous", reason="bad", asked_at=datetime.now(UTC) - timedelta(minutes=5))
 

@@ -1,6 +1,6 @@
 """Which ends of servers are evidence against a candidate, from what was seen of them."""
 
-from pipeline.release.witness import Witness
+from pipeline.rollout.witness import Witness
 
 FLEET = ("a:1", "b:1", "c:1")
 

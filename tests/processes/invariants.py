@@ -10,10 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.records import CanaryRecord, PromoteRecord, PublishRecord, RollbackRecord, WithdrawRecord
-from pipeline.release.config import render
-from pipeline.release.journal import GIVEN_TRAFFIC, Event, History
-from pipeline.release.state import resident
+from pipeline.journal.entries import GIVEN_TRAFFIC, Event
+from pipeline.journal.history import History
+from pipeline.journal.state import resident
+from pipeline.rollout.config import render
+from pipeline.runs.records import CanaryRecord, PromoteRecord, PublishRecord, RollbackRecord, WithdrawRecord
 from pipeline.storage.sums import sums_of
 from serving.grpc_replica import GrpcReplica
 from tests.releases import MODEL, World, eventually

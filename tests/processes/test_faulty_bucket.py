@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
 from pipeline.verbs.status import status
 from tests.hunts import hunt_cases
 from tests.object_storage import VARIABLE, Bucket, ObjectStore, bucket, store

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
 from tests.hunts import hunt_cases
 from tests.processes.acting import KILLED, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import FailedError
-from pipeline.release.config import named_versions
+from pipeline.rollout.config import named_versions
 from tests.fleet import RESTART_SECONDS, RunningReplica
 from tests.ports import free_port
 from tests.processes.acting import PROJECT

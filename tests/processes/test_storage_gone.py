@@ -4,8 +4,8 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import ExitCode
-from pipeline.records import NAMES, TrainRecord
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
+from pipeline.runs.records import NAMES, TrainRecord
 from pipeline.storage.sums import folder_digest, sums_of
 from tests.processes.acting import Actor, act, rollback_to
 from tests.processes.invariants import Invariants, moves

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ExitCode
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
 from tests.processes.acting import Actor, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves
 from tests.processes.starts import OTHER_RUN, RUN, STARTS, Buckets, Start, approved, proven, published, three_released

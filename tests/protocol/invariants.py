@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import MissingError
-from pipeline.manifest import Manifests
-from pipeline.records import GateRecord
-from pipeline.release import config
-from pipeline.release.decisions import ROLLBACK_KIND
-from pipeline.release.journal import GIVEN_TRAFFIC, Event, History, Journal
-from pipeline.release.placement import Placement
-from pipeline.release.state import below_base_path, resident
-from pipeline.run_records import RunRecords
+from pipeline.journal.entries import GIVEN_TRAFFIC, Event
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.manifests import Manifests
+from pipeline.journal.state import below_base_path, resident
+from pipeline.rollout import config
+from pipeline.rollout.placement import Placement
+from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.runs.records import GateRecord
+from pipeline.runs.run_records import RunRecords
 from pipeline.storage.memory import MemoryBucket
 
 # Written once each, and never again otherwise; so is a version's folder, which may go, and come again as it was.

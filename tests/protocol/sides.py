@@ -12,7 +12,7 @@ from google.protobuf import text_format
 
 from pipeline import layout
 from pipeline.errors import MissingError
-from pipeline.release.healing import heal_if_stuck
+from pipeline.rollout.healing import heal_if_stuck
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
 from pipeline.settings import RolloutName
 from tests.protocol.world import MODEL, World
 

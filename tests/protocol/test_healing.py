@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.records import PromoteRecord
-from pipeline.release import decisions
-from pipeline.release.journal import Event
+from pipeline.journal.entries import Event
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import PromoteRecord
 from pipeline.verbs.reconcile import reconcile
 from serving.replica import STABLE
 from tests.protocol.simulated import SimulatedReplica
@@ -71,7 +71,7 @@ def wake(world: World, sleeper: SimulatedReplica) -> User:
 def test_a_promotion_heals_it_and_its_users_are_answered_all_the_while(world: World) -> None:
     sleeper = fall_behind(world)
     context = world.context("retrain-2")
-    context.journal.decide(lambda h: decisions.promote(h, version=2, compared_with=1, verdict=PASS))
+    context.journal.decide(lambda h: run_rules.promote(h, version=2, compared_with=1, verdict=PASS))
     context.rollout.settle()
     user = wake(world, sleeper)
 

@@ -13,16 +13,19 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline import layout
-from pipeline.release import config, decisions, going_back, latest
-from pipeline.release import state as transitions
-from pipeline.release.journal import Change, Entry, History, Journal
-from pipeline.release.latest import Latest
-from pipeline.release.rollout import Rollout
-from pipeline.release.state import State, resident
-from pipeline.release.waiting import Arrival
+from pipeline.journal import state as transitions
+from pipeline.journal.entries import Change, Entry
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.state import State, resident
+from pipeline.rollout import config, latest, questioning
+from pipeline.rollout.latest import Latest
+from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.waiting import Arrival
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules import run as run_rules
 from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
-from pipeline.verbs import questioning
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.hunts import hunt, hunt_cases
 from tests.protocol.machine import Fleet, LatestFleet
@@ -88,7 +91,7 @@ def test_it_notices_a_label_on_a_version_in_the_config_that_first_names_it(monke
         roles = {"serving": target, "previous": state.serving, "candidate": None, "leaving": None}
         return state.model_copy(update=roles)
 
-    monkeypatch.setattr(going_back, "resident", lambda state: (*resident(state), *range(1, state.next_version)))
+    monkeypatch.setattr(rollback_rules, "resident", lambda state: (*resident(state), *range(1, state.next_version)))
     monkeypatch.setattr(transitions, "roll_back", roll_back)
     monkeypatch.setattr(Rollout, "is_loaded_somewhere", lambda *_: True)
 
@@ -108,7 +111,7 @@ def test_it_notices_a_way_back_by_the_order_of_numbers(monkeypatch: pytest.Monke
 
 def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than the highest version there is, though another run may have claimed that and not put anything."""
-    claim = decisions.claim
+    claim = run_rules.claim
     buckets: list[Bucket] = []
 
     def from_a_listing(history: History, **claimed: Any) -> Change | None:
@@ -125,7 +128,7 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
         buckets[:] = [world.bucket]
 
     monkeypatch.setattr(World, "__init__", remember)
-    monkeypatch.setattr(decisions, "claim", from_a_listing)
+    monkeypatch.setattr(run_rules, "claim", from_a_listing)
 
     with pytest.raises(AssertionError, match="numbers were claimed in this order"):
         run_state_machine_as_test(Fleet, settings=HUNTED)
@@ -165,7 +168,7 @@ def test_it_notices_a_confirmation_of_what_nobody_has_seen(monkeypatch: pytest.M
 
 @hunt
 def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "_still_serving", lambda *_: None)
+    monkeypatch.setattr(run_rules, "_still_serving", lambda *_: None)
 
     with pytest.raises(AssertionError, match="was compared with"):
         run_state_machine_as_test(Fleet, settings=HUNTED)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline import layout
-from pipeline.release.waiting import Goal, Standing, wait_for
+from pipeline.rollout.waiting import Goal, Standing, wait_for
 from pipeline.storage.memory import MemoryBucket
 from serving.errors import UnreachableError
 from serving.model_server.manager import ManagerOptions

@@ -14,7 +14,10 @@ from enum import StrEnum
 from pipeline import layout
 from pipeline.context import Context, Ports, make_context
 from pipeline.errors import StorageError, UnderstudyError
-from pipeline.records import (
+from pipeline.journal.history import History
+from pipeline.rules.rollback import Wish
+from pipeline.run_verbs import RUN_VERBS, run_once
+from pipeline.runs.records import (
     GateRecord,
     GoldenAnswer,
     LabelledImage,
@@ -25,14 +28,11 @@ from pipeline.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.registry import Mlflow
-from pipeline.release.going_back import Wish
-from pipeline.release.journal import History
 from pipeline.settings import RolloutName, Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import folder_digest
-from pipeline.verbs.once import RUN_VERBS, run_once
+from pipeline.tracking.registry import Mlflow
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.rollback import rollback
 from pipeline.verdicts.verdict import Decision, Verdict

@@ -8,7 +8,7 @@ import pytest
 from pipeline import layout
 from pipeline.context import Context, make_context
 from pipeline.errors import FailedError
-from pipeline.records import Example, Record, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.runs.records import Example, Record, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.settings import Settings
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import folder_digest, sums_of

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.learning import export, network
 from pipeline.spec import Image, Network
+from pipeline.training import export, network
 from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
 LABELS = ("dark", "light")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.cloud import CloudBucket
+from pipeline.storage.gcs.bucket import CloudBucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.objects import Patience
-from pipeline.storage.s3 import S3Bucket
+from pipeline.storage.s3.bucket import S3Bucket
 from pipeline.storage.sums import FileSum, sum_of
 
 # Long enough for a loaded machine, short enough to wait for in a test.

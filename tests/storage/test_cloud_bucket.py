@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from pipeline.errors import BadInputError, MissingError, StorageError
-from pipeline.storage.cloud import CloudBucket
+from pipeline.storage.gcs.bucket import CloudBucket
 from pipeline.storage.objects import PIECE
 from pipeline.storage.opening import open_bucket
 from pipeline.storage.pace import Pace

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from pipeline.errors import DamagedError, MissingError, StorageError
-from pipeline.storage.cloud import CloudBucket
+from pipeline.storage.gcs.bucket import CloudBucket
 from pipeline.storage.sums import MARK
 from tests.object_storage import VARIABLE, bucket, store
 from tests.object_storage import Bucket as GoogleBucket

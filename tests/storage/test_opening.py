@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInputError
-from pipeline.storage.cloud import CloudBucket
+from pipeline.storage.gcs.bucket import CloudBucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.opening import open_bucket
-from pipeline.storage.s3 import S3Bucket
+from pipeline.storage.s3.bucket import S3Bucket
 
 
 def test_the_scheme_decides(tmp_path: Path) -> None:

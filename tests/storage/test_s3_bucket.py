@@ -10,9 +10,9 @@ import pytest
 from pipeline.errors import BadInputError, MissingError, StorageError
 from pipeline.storage.objects import PIECE, Listed
 from pipeline.storage.opening import open_bucket
-from pipeline.storage.s3 import S3Bucket
-from pipeline.storage.s3_connection import Connection
-from pipeline.storage.s3_objects import S3Objects
+from pipeline.storage.s3.bucket import S3Bucket
+from pipeline.storage.s3.connection import Connection
+from pipeline.storage.s3.objects import S3Objects
 from pipeline.storage.sums import MARK, sum_of, sums_of
 from tests.storage.fault_proxy import FaultProxy
 from tests.storage.kinds import MODEL, SHORT, sums, written

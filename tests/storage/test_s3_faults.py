@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.storage.s3 import S3Bucket
+from pipeline.storage.s3.bucket import S3Bucket
 from pipeline.storage.sums import MARK, sums_of
 from tests.ports import free_port
 from tests.storage.fault_proxy import (

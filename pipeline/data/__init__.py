@@ -1,0 +1,1 @@
+"""Images in: found, checked, and listed by content."""

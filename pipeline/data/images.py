@@ -1,0 +1,171 @@
+"""The labelled images of a model: how they are checked and frozen, and which split each one is in."""
+
+import hashlib
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline import layout
+from pipeline.data.image_files import decoding_problem
+from pipeline.data.sources import Found, find_images
+from pipeline.errors import BadInputError, FailedError
+from pipeline.problems import Problems
+from pipeline.progress import told
+from pipeline.runs.records import Example, SnapshotRecord
+from pipeline.spec import Data, ModelSpec
+from pipeline.storage.bucket import Bucket
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+
+
+def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
+    """Bring every image of the model into the bucket, once per content, and list them.
+
+    Only images that the bucket does not have yet are decoded. After the first problem no more images are stored.
+
+    Raises:
+        BadInputError: the source cannot be read, or `examine` found problems; names all of them, up to a limit.
+    """
+    present = set(bucket.names(layout.images(spec.name)))
+    problems = Problems()
+
+    def store(example: Example, content: bytes) -> None:
+        if not problems:
+            bucket.create(layout.image(spec.name, example.sha256, example.suffix), content)
+
+    def is_stored(example: Example) -> bool:
+        return f"{example.sha256}{example.suffix}" in present
+
+    examples = examine(spec.data, channels=spec.image.channels, problems=problems, store=store, is_stored=is_stored)
+    if problems:
+        raise BadInputError(f"data.images: {problems}")
+    log.info("%s", summary(examples))
+    return SnapshotRecord(
+        digest=_digest(examples), labels=tuple(sorted({e.label for e in examples})), examples=examples
+    )
+
+
+def examine(
+    data: Data,
+    *,
+    channels: int,
+    problems: Problems,
+    store: Callable[[Example, bytes], None] | None = None,
+    is_stored: Callable[[Example], bool] = lambda _: False,
+) -> tuple[Example, ...]:
+    """Read every image of the source; those that can be used, sorted by their content.
+
+    Args:
+        data: where the images are, and how they are split.
+        channels: what they are decoded into.
+        problems: gets every file that cannot be used, every image with two labels, and every label without an image in
+            a split that needs one.
+        store: called for each new image that can be decoded, from several threads at once.
+        is_stored: whether an image was decoded and stored before.
+
+    Raises:
+        BadInputError: the source as a whole cannot be read.
+    """
+
+    def check(found: Found) -> _Checked:
+        example = _example(found, data)
+        if is_stored(example):
+            return _Checked(example, found.path, None)
+        problem = decoding_problem(found.content, channels=channels)
+        if problem is None and store is not None:
+            store(example, found.content)
+        return _Checked(example, found.path, problem)
+
+    known: dict[str, _Checked] = {}
+    # A few at a time: in a bucket each costs a journey, and all of them at once would not fit into memory.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for batch in _batches(told(find_images(data.images, problems.add), "images read")):
+            for checked in pool.map(check, batch):
+                _take(checked, known, problems)
+    examples = tuple(known[digest].example for digest in sorted(known))
+    _check_splits(examples, data, problems)
+    return examples
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """An image, where a person finds it, and why it cannot be decoded."""
+
+    example: Example
+    path: str
+    problem: str | None
+
+
+def _take(checked: _Checked, known: dict[str, _Checked], problems: Problems) -> None:
+    """Take an image into the known ones, or add why not to the problems."""
+    if checked.problem is not None:
+        problems.add(f"{checked.path} {checked.problem}")
+        return
+    first = known.setdefault(checked.example.sha256, checked)
+    if first.example.label != checked.example.label:
+        problems.add(
+            f"one image is in two folders, {first.example.label!r} and {checked.example.label!r}: {first.path} and "
+            f"{checked.path}; keep one"
+        )
+
+
+def split_of(digest: str, data: Data) -> Literal["train", "validation", "holdout"]:
+    """The split of an image, by its content alone: it keeps it for ever, however much data comes."""
+    position = int(digest[:12], 16) / 16**12
+    if position < data.holdout:
+        return "holdout"
+    return "validation" if position < data.holdout + data.validation else "train"
+
+
+def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list[bytes]:
+    """The encoded images, in the order of the examples.
+
+    Raises:
+        MissingError: one is gone from the bucket.
+        FailedError: the content of one is not what the snapshot saw.
+    """
+    keys = [layout.image(model, example.sha256, example.suffix) for example in examples]
+    contents = bucket.read_all(keys)
+    for key, example, content in zip(keys, examples, contents, strict=True):
+        if hashlib.sha256(content).hexdigest() != example.sha256:
+            raise FailedError(f"{key} has changed since it was stored; remove it and take the snapshot again")
+    return contents
+
+
+def _example(found: Found, data: Data) -> Example:
+    digest = hashlib.sha256(found.content).hexdigest()
+    return Example(sha256=digest, suffix=found.suffix, label=found.label, split=split_of(digest, data))
+
+
+def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
+    rest = iter(found)
+    while batch := list(itertools.islice(rest, _AT_ONCE)):
+        yield batch
+
+
+def _check_splits(examples: tuple[Example, ...], data: Data, problems: Problems) -> None:
+    counts = Counter((example.label, example.split) for example in examples)
+    labels = sorted({example.label for example in examples})
+    if len(labels) < 2:
+        problems.add(f"{data.images} holds usable images of {len(labels)} labels; a classifier needs two")
+    for label in labels:
+        for split in ("train", "holdout"):
+            if not counts[label, split]:
+                problems.add(f"label {label!r} has no image in the {split} split; add images of it")
+
+
+def summary(examples: tuple[Example, ...]) -> str:
+    """How many images there are, of how many labels, and in which splits."""
+    splits = ", ".join(f"{count} {split}" for split, count in sorted(Counter(e.split for e in examples).items()))
+    return f"{len(examples)} images of {len({e.label for e in examples})} labels: {splits}"
+
+
+def _digest(examples: tuple[Example, ...]) -> str:
+    lines = "\n".join(f"{e.sha256} {e.split} {e.label}" for e in examples)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What is true now, where it differs from the journal, and the tables that show it. Looks, and changes nothing."""

@@ -1,0 +1,95 @@
+"""What served when, who or what moved it, and why: the journal for people and for programs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.journal.entries import Entry
+from pipeline.journal.history import History
+from pipeline.journal.periods import Period, served
+
+T = TypeVar("T")
+
+MOMENT = "%Y-%m-%d %H:%M:%S"
+
+
+def as_json(model: str, history: History, *, last: int | None = None) -> dict[str, Any]:
+    """With no text cut: the newest `last` periods and decisions, or all of them."""
+    return {
+        "model": model,
+        "served": [period.model_dump(mode="json") for period in _newest(served(history), last)],
+        "entries": [entry.model_dump(mode="json") for entry in _newest(history.entries, last)],
+    }
+
+
+def tables(model: str, history: History, *, last: int | None = None) -> Group:
+    """What served, then the decisions, each the newest `last` or all; long texts end in an ellipsis."""
+    periods, entries = served(history), history.entries
+    newest = _newest(periods, last), _newest(entries, last)
+    parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
+    if len(newest[1]) < len(entries):
+        shown = f"{len(newest[0])} of {len(periods)} periods and {len(newest[1])} of {len(entries)} decisions"
+        parts.append(f"\nThe newest {shown}. All of them: --last {len(entries)}")
+    return Group(*parts)
+
+
+def _newest(items: Sequence[T], last: int | None) -> Sequence[T]:
+    return items if last is None else items[-last:]
+
+
+def _what_served(model: str, periods: Sequence[Period]) -> Table:
+    view = _table(f"What served as {model} (UTC)", "version", "from, to", "moved by", "why, on what verdict")
+    for period in periods:
+        until = f"{period.until:{MOMENT}}" if period.until else "now"
+        view.add_row(
+            f"v{period.version}",
+            _lines(f"{period.since:{MOMENT}}", f"to {until}", _confirmed(period.since, period.confirmed)),
+            _lines(period.event, period.actor, period.run_key),
+            _lines(period.reason, period.verdict),
+        )
+    return view
+
+
+def _decisions(entries: Sequence[Entry]) -> Table:
+    view = _table("Decisions (UTC)", "entry", "what, when", "by", "why, on what verdict, what is so since")
+    for entry in entries:
+        view.add_row(
+            str(entry.seq),
+            _lines(entry.told, f"{entry.at:{MOMENT}}"),
+            _lines(entry.actor, entry.run_key),
+            _lines(entry.reason, _verdict(entry), str(entry.state)),
+        )
+    return view
+
+
+def _table(title: str, *columns: str) -> Table:
+    """The last two columns give way where the terminal is narrow."""
+    view = Table(title=title, title_justify="left", show_lines=True, show_edge=False)
+    for column in columns[:-2]:
+        view.add_column(column, no_wrap=True)
+    for column in columns[-2:]:
+        view.add_column(column)
+    return view
+
+
+def visible(text: str) -> str:
+    """One line of what can be seen of a text: what a person typed does nothing to a terminal."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def _lines(*texts: str | None) -> Text:
+    """One line each, none twice."""
+    lines = [visible(text) for text in dict.fromkeys(texts) if text]
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+
+def _confirmed(since: datetime, confirmed: datetime | None) -> str | None:
+    return f"confirmed in {(confirmed - since).total_seconds():.1f} s" if confirmed else None
+
+
+def _verdict(entry: Entry) -> str | None:
+    return str(entry.verdict) if entry.verdict else None

@@ -1,0 +1,51 @@
+"""Whether there is a model of a given name, and whether anything of it was ever released."""
+
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.context import Context
+from pipeline.errors import BadInputError, StorageError
+from pipeline.journal.history import History
+from pipeline.model_files import model_files
+
+
+def require_known(context: Context) -> None:
+    """Refuse a name that has no model file, no config and no journal: it was mistyped, or the settings are wrong.
+
+    Raises:
+        BadInputError: names every model that is known here; nothing was changed.
+        StorageError: the bucket does not answer.
+    """
+    names = {path.stem for path in model_files(Path(context.settings.models))}
+    if context.model in names or context.rollout.config() is not None:
+        return
+    problem = f"no journal of it in {context.bucket.uri()}"
+    try:
+        names.update(context.bucket.names(layout.JOURNALS))
+    except StorageError as error:
+        problem = str(error)  # the folder of the bucket does not exist, which everyone but `init` has found before
+    if context.model in names:
+        return
+    known = ", ".join(sorted(name for name in names if layout.is_model(name))) or "none"
+    raise BadInputError(
+        f"there is no model {context.model!r}: no file {context.settings.models}/{context.model}.yaml, and {problem}. "
+        f"Known models: {known}. Nothing was changed. Correct --model, or UNDERSTUDY_ROOT and UNDERSTUDY_MODELS"
+    )
+
+
+def require_released(context: Context, history: History) -> None:
+    """Refuse a model of which nothing was ever released.
+
+    Raises:
+        BadInputError: there is no such model, or it has no release yet; nothing was changed.
+    """
+    if not history.entries:
+        require_known(context)
+        raise BadInputError(
+            f"{nothing_released(context)}; if something serves, this is not the bucket of its servers: see "
+            f"UNDERSTUDY_ROOT"
+        )
+
+
+def nothing_released(context: Context) -> str:
+    return f"nothing was released yet for {context.model!r} in {context.bucket.uri()}"

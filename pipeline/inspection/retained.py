@@ -1,0 +1,95 @@
+"""What a retention let go, or would let go, and why: for people and for the log."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.rules.retention import Fate, Line
+from pipeline.spec import RetentionPolicy
+
+_FIRST_FEW = 5
+
+
+@dataclass(frozen=True)
+class Retained:
+    """The answer of `retain`.
+
+    Attributes:
+        policy: what was asked for.
+        dry_run: whether it only says what it would do.
+        lines: what becomes of each version.
+        runs: the runs whose records go.
+        undated: runs that say nowhere when they were; they stay.
+        unknown: names among versions and runs that are none of ours; they stay.
+        leftovers: what processes that died have left, in words.
+        back: folders in which somebody wrote while they went; the next retention looks at them again.
+    """
+
+    policy: RetentionPolicy
+    dry_run: bool
+    lines: tuple[Line, ...] = ()
+    runs: tuple[str, ...] = ()
+    undated: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """What the verb's one log line says of it."""
+        fates = [line.fate for line in self.lines]
+        return {
+            "dry_run": self.dry_run,
+            "kept": fates.count(Fate.KEEP),
+            "retired": fates.count(Fate.RETIRE),
+            "retired_before": fates.count(Fate.DELETE),
+            "runs": len(self.runs),
+            "leftovers": len(self.leftovers),
+            "left_alone": len(self.undated) + len(self.unknown) + len(self.back),
+        }
+
+
+def table(model: str, found: Retained) -> Group:
+    """The same for a person; neighbours of whom all is the same share a line."""
+    done = "would be done" if found.dry_run else "was done"
+    view = Table(title=f"What {done} with {model}: {found.policy}", title_justify="left", show_edge=False)
+    for column in ("version", "is", "decision", "why"):
+        view.add_column(column, no_wrap=column != "why")
+    for lines in _alike(found.lines):
+        first = lines[0]
+        view.add_row(_numbers(lines), first.told, first.fate, Text("; ".join(first.why)))
+    return Group(view, "", *(Text(line) for line in _beside(found)))
+
+
+def _alike(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    for _, group in groupby(lines, key=lambda line: (line.told, line.fate, line.why)):
+        yield list(group)
+
+
+def _numbers(lines: Sequence[Line]) -> str:
+    first, last = lines[0].version, lines[-1].version
+    return f"v{first}" if first == last else f"v{first} to v{last} ({len(lines)})"
+
+
+def _beside(found: Retained) -> Iterator[str]:
+    goes = "would go" if found.dry_run else "went"
+    yield f"runs older than {found.policy.run_days:g} days that {goes}: {_few(found.runs)}"
+    yield f"leftovers of dead processes that {goes}: {_few(found.leftovers)}"
+    for what, names in (
+        ("runs whose age nobody can tell, left alone", found.undated),
+        ("names that are none of ours, left alone", found.unknown),
+        ("written to while they went, look again", found.back),
+    ):
+        if names:
+            yield f"{what}: {_few([repr(name) for name in names])}"
+
+
+def _few(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    more = f", and {len(names) - _FIRST_FEW} more" if len(names) > _FIRST_FEW else ""
+    return f"{len(names)} ({'; '.join(names[:_FIRST_FEW])}{more})"

@@ -1,0 +1,102 @@
+"""The one truth: an append-only list of events, each with the state after it.
+
+Creating entry `seq+1` is the compare-and-swap, the claim of a version number, the audit and the history in one: who
+loses the race reads the new state and decides again. Nothing here touches a server; see `pipeline.rollout.rollout`.
+"""
+
+from pydantic import ValidationError
+
+from pipeline import layout
+from pipeline.clock import Clock
+from pipeline.errors import StorageError
+from pipeline.journal.entries import Change, Entry
+from pipeline.journal.history import History, Rule
+from pipeline.storage.bucket import Bucket
+from pipeline.validation import problems
+
+
+class Journal:
+    """The journal of one model, written in the name of one actor and one run."""
+
+    def __init__(self, bucket: Bucket, model: str, *, run_key: str, actor: str, clock: Clock) -> None:
+        self._bucket = bucket
+        self._model = model
+        self._run_key = run_key
+        self._actor = actor
+        self._clock = clock
+        self._known = History(())
+
+    def read(self) -> History:
+        """All entries.
+
+        Raises:
+            StorageError: an entry is missing in the middle or is none: nothing may be decided on half a history.
+        """
+        names = self._bucket.names(layout.journal(self._model))
+        sequences = {seq for name in names if (seq := layout.entry_sequence(name)) is not None}
+        missing = sorted(set(range(1, max(sequences, default=0) + 1)) - sequences)
+        if missing:
+            raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
+        # An entry never changes, so what was read before is not read again.
+        new = [seq for seq in sorted(sequences) if seq > self._known.seq]
+        if not new:
+            return self._known
+        contents = self._bucket.read_all([layout.entry(self._model, seq) for seq in new])
+        entries = tuple(
+            _parsed(layout.entry(self._model, seq), seq, each) for seq, each in zip(new, contents, strict=True)
+        )
+        self._known = History((*self._known.entries, *entries))
+        return self._known
+
+    def decide(self, rule: Rule) -> History:
+        """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
+
+        Args:
+            rule: pure; None where there is nothing to write. What it raises ends the decision with nothing written.
+
+        Returns:
+            The history that includes the new entry, or the one in which there was nothing to write.
+        """
+        while True:
+            history = self.read()
+            change = rule(history)
+            if change is None:
+                return history
+            entry = self._entry(history, change)
+            if self._append(entry):
+                self._known = History((*history.entries, entry))
+                return self._known
+
+    @property
+    def known(self) -> History:
+        """What was read or written last, for when the bucket does not answer any more."""
+        return self._known
+
+    def _append(self, entry: Entry) -> bool:
+        content = entry.model_dump_json(indent=1).encode()
+        try:
+            return self._bucket.create(layout.entry(self._model, entry.seq), content)
+        except StorageError as error:
+            told = f"journal entry {entry.seq} ({entry.told})"
+            raise StorageError(f"whether {told} was written is not known: {error}") from error
+
+    def _entry(self, history: History, change: Change) -> Entry:
+        # A clock that is behind, or was set back, must not date an entry before the one it follows.
+        earliest = [entry.at for entry in history.entries[-1:]]
+        return Entry(
+            seq=history.seq + 1,
+            at=max([self._clock.now(), *earliest]),
+            run_key=self._run_key,
+            actor=self._actor,
+            **vars(change),
+        )
+
+
+def _parsed(key: str, seq: int, content: bytes) -> Entry:
+    try:
+        entry = Entry.model_validate_json(content)
+    except ValidationError as error:
+        raise StorageError(f"{key} is no journal entry: {problems(error)}; restore it as it was written") from error
+    if entry.seq != seq:
+        raise StorageError(f"{key} holds entry {entry.seq}; restore both as they were written")
+    return entry

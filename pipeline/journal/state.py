@@ -1,0 +1,139 @@
+"""Who serves, who is being proven, who may come back: the state after every journal entry, and its transitions.
+
+Pure. A transition that makes no sense in a state raises `Refused`; the caller has read an old state, or is late.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import FailedError
+from pipeline.moments import Until, longest, until_text
+
+
+class Refused(FailedError):  # noqa: N818 - it is an answer, not a fault
+    """The transition does not start here; the message says from where it would."""
+
+
+class State(BaseModel):
+    """Version numbers by role.
+
+    `leaving` is the version a roll-back is taking away: still loaded while the label moves, so that no replica is ever
+    without an answer. While a version is `pinned`, until `frozen_until`, and until `held_until` nothing is promoted.
+    The last is the hold of roll-backs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    serving: int | None = None
+    previous: int | None = None
+    candidate: int | None = None
+    leaving: int | None = None
+    next_version: int = 1
+    pinned: int | None = None
+    frozen_until: datetime | None = None
+    held_until: Until | None = None
+
+    def __str__(self) -> str:
+        roles = ("serving", "previous", "candidate", "leaving", "pinned")
+        told = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
+        if self.frozen_until is not None:
+            told.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
+        if self.held_until is not None:
+            told.append(f"promotions held until {until_text(self.held_until)}")
+        return ", ".join(told) or "nothing served yet"
+
+
+def resident(state: State) -> tuple[int, ...]:
+    """The pinned roll-out: what every replica holds in memory, in ascending order; never more than two versions."""
+    beside = next((v for v in (state.candidate, state.leaving, state.previous) if v is not None), None)
+    return tuple(sorted({v for v in (state.serving, beside) if v is not None}))
+
+
+def newest(state: State) -> int | None:
+    """The latest roll-out: the one version that replicas take up, which is the highest of `below_base_path`."""
+    return state.candidate if state.candidate is not None else state.serving
+
+
+def below_base_path(state: State) -> tuple[int, ...]:
+    """The latest roll-out: the versions that servers find, in ascending order; no higher one than they should take."""
+    top = newest(state)
+    seats = (state.serving, state.previous, state.candidate)
+    return tuple(sorted({v for v in seats if v is not None and top is not None and v <= top}))
+
+
+def claim(state: State) -> State:
+    """Take the next version number; it is never given again."""
+    return state.model_copy(update={"next_version": state.next_version + 1})
+
+
+def expose(state: State, version: int) -> State:
+    """Make `version` the candidate; in the pinned roll-out it takes the seat of `previous` in memory."""
+    if version == state.serving:
+        raise Refused(f"v{version} is serving already")
+    if state.leaving is not None:
+        raise Refused(f"a roll-back is still taking v{state.leaving} away")
+    return state.model_copy(update={"candidate": version})
+
+
+def promote(state: State) -> State:
+    """Give traffic to the candidate. What served is `previous` now, and in the pinned roll-out stays loaded."""
+    if state.candidate is None:
+        raise Refused("there is no candidate")
+    return state.model_copy(
+        update={"serving": state.candidate, "previous": state.serving, "candidate": None, "leaving": None}
+    )
+
+
+def withdraw(state: State, version: int) -> State:
+    """Let `version` go, whatever seat it has but the one that serves."""
+    if version == state.serving and state.previous is not None:
+        raise Refused(f"v{version} is serving; roll back first")
+    return state.model_copy(
+        update={
+            role: None for role in ("serving", "previous", "candidate", "leaving") if getattr(state, role) == version
+        }
+    )
+
+
+def release(state: State) -> State:
+    """Give the candidate's seat back to `previous`, without a word about the candidate."""
+    return state.model_copy(update={"candidate": None})
+
+
+def roll_back(state: State, target: int, *, previous: int | None, hold: Until | None = None) -> State:
+    """Give traffic to `target`, and start to take away what served.
+
+    A pin of another version ends, because that version does not serve any more; promotions stay held all the same,
+    until somebody lifts that. No hold is shortened.
+
+    Args:
+        state: the state now.
+        target: a version that replicas have in memory, or, in the latest roll-out, can load.
+        previous: the last good version before `target`, loaded once the one that leaves is gone. Where it is the very
+            version that served until now, nothing leaves: the two change places.
+        hold: until when the roll-back holds promotions; None where it does not.
+    """
+    if target == state.serving:
+        raise Refused(f"v{target} is serving already")
+    leaving = state.serving if state.serving != previous else None
+    pinned = state.pinned if state.pinned == target else None
+    unpinned: Until | None = "lifted" if state.pinned is not None and pinned is None else None
+    return state.model_copy(
+        update={
+            "serving": target,
+            "leaving": leaving,
+            "previous": previous,
+            "candidate": None,
+            "pinned": pinned,
+            "held_until": longest(state.held_until, hold, unpinned),
+        }
+    )
+
+
+def reissue(state: State) -> State:
+    """Give the model that serves the next number, which every server takes up, whatever it holds of the old one."""
+    if state.serving is None:
+        raise Refused("nothing serves")
+    pinned = state.next_version if state.pinned == state.serving else state.pinned
+    return claim(state.model_copy(update={"serving": state.next_version, "pinned": pinned}))

@@ -1,0 +1,152 @@
+"""While promotions are held: a version is pinned, all is frozen until a moment, or a roll-back holds them.
+
+Pure, like `decisions`. A hold stops runs on their way to serve, and no roll-back. It is a person's to end, or a
+moment's.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pipeline.errors import BadInputError, DeclinedError
+from pipeline.journal.entries import NO_VERSION, Change, Entry, Event
+from pipeline.journal.history import History, Rule
+from pipeline.moments import Until, until_text
+
+_MOMENT = "%Y-%m-%d %H:%M UTC"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Who holds promotions, since when, why and until when.
+
+    `version` is what is pinned, or what was rolled back to; a freeze is about none. `until` is None for a pin.
+    """
+
+    kind: Literal["pin", "freeze", "roll-back"]
+    actor: str
+    since: datetime
+    reason: str
+    version: int | None = None
+    until: Until | None = None
+
+    def __str__(self) -> str:
+        return f"{self._what}, by {self.actor} since {self.since:{_MOMENT}}: {self.reason}"
+
+    @property
+    def _what(self) -> str:
+        if self.until is None:
+            return f"v{self.version} is pinned"
+        if self.kind == "freeze":
+            return f"promotions are frozen until {until_text(self.until)}"
+        to = f" to v{self.version}" if self.version else ""
+        return f"promotions are held until {until_text(self.until)} after a roll-back{to}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "version": self.version,
+            "until": self.until.isoformat() if isinstance(self.until, datetime) else self.until,
+            "by": self.actor,
+            "since": self.since.isoformat(),
+            "reason": self.reason,
+        }
+
+
+def in_force(history: History, *, now: datetime) -> list[Hold]:
+    """Every hold there is now; one that is over is none."""
+    state = history.state
+    holds = []
+    pinned = history.of_model(state.pinned, Event.PINNED) if state.pinned is not None else None
+    if pinned:
+        holds.append(Hold("pin", pinned.actor, pinned.at, pinned.reason, version=state.pinned))
+    frozen = history.of_version(NO_VERSION, Event.FROZEN)
+    if frozen and state.frozen_until is not None and state.frozen_until > now:
+        holds.append(Hold("freeze", frozen.actor, frozen.at, frozen.reason, until=state.frozen_until))
+    held = _began_to_hold(history)
+    if held and state.held_until is not None and (state.held_until == "lifted" or state.held_until > now):
+        version = held.version or None
+        holds.append(Hold("roll-back", held.actor, held.at, held.reason, version=version, until=state.held_until))
+    return holds
+
+
+def how_to_lift(model: str) -> str:
+    """What a person does who wants promotions to go on."""
+    return (
+        f"To lift every hold: the DAG `unfreeze`, or `python -m pipeline unfreeze --model {model} --reason "
+        f'"why it is over"`'
+    )
+
+
+def require_none(history: History, *, now: datetime, model: str) -> None:
+    """Ask whether promotions may go on.
+
+    Raises:
+        DeclinedError: they are held; says by whom, why, until when, and how to lift that.
+    """
+    holds = in_force(history, now=now)
+    if holds:
+        told = "; ".join(str(hold) for hold in holds)
+        raise DeclinedError(f"{told}. {how_to_lift(model)}. Then trigger a new run")
+
+
+def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
+    """`rule` for a run on its way to serve: where promotions are held it declines, as `require_none` does.
+
+    What is already so stays so: a run that was promoted before may still confirm that.
+    """
+
+    def held(history: History) -> Change | None:
+        try:
+            change = rule(history)
+        except DeclinedError:
+            require_none(history, now=now, model=model)  # says more than what follows from it
+            raise
+        if change is not None:
+            require_none(history, now=now, model=model)
+        return change
+
+    return held
+
+
+def pin(history: History, *, version: int, reason: str) -> Change | None:
+    """Keep what serves serving, which is `version`.
+
+    Raises:
+        DeclinedError: it does not serve any more.
+    """
+    state = history.state
+    if not history.is_same_model(state.serving, version):
+        raise DeclinedError(f"v{version} does not serve any more ({state}), so it is not pinned; pin again")
+    if state.serving is None or state.pinned == state.serving:
+        return None
+    return Change(Event.PINNED, state.serving, reason, state.model_copy(update={"pinned": state.serving}))
+
+
+def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> Change | None:
+    """Promote nothing until a moment, instead of whatever was frozen before.
+
+    Raises:
+        BadInputError: the moment has passed.
+    """
+    if until <= now:
+        raise BadInputError(f"{until:{_MOMENT}} has passed, it is {now:{_MOMENT}}; give a later moment, or `unfreeze`")
+    if history.state.frozen_until == until:
+        return None
+    return Change(Event.FROZEN, NO_VERSION, reason, history.state.model_copy(update={"frozen_until": until}))
+
+
+def unfreeze(history: History, *, reason: str) -> Change | None:
+    """End every hold."""
+    free = history.state.model_copy(update={"pinned": None, "frozen_until": None, "held_until": None})
+    return Change(Event.UNFROZEN, NO_VERSION, reason, free) if free != history.state else None
+
+
+def _began_to_hold(history: History) -> Entry | None:
+    """The entry since which roll-backs hold promotions until the moment that the state says."""
+    until, found = history.state.held_until, None
+    for entry in reversed(history.entries):
+        if until is None or entry.state.held_until != until:
+            break
+        found = entry
+    return found

@@ -1,0 +1,85 @@
+"""A model that was withdrawn is known by its content, whatever number it would come back under. Pure, like `decisions`.
+
+The content is that of `pipeline.storage.sums.content_digest`, which the journal keeps of every claimed version. The
+last word about it counts: a withdrawal stands until a person readmits the model, or rolls back to it.
+"""
+
+from pipeline.errors import BadInputError, DeclinedError, FailedError
+from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
+from pipeline.journal.history import History
+
+_WORDS = (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)
+# As many as a person looks through.
+_TOLD = 5
+
+
+def digest_of(history: History, version: int) -> str | None:
+    """The digest of a version's content; None where its claim is older than digests are."""
+    claimed = history.of_version(history.original(version), Event.CLAIMED)
+    return claimed.digest if claimed else None
+
+
+def require_new(history: History, digest: str | None) -> None:
+    """Ask whether there is anything to release.
+
+    Raises:
+        DeclinedError: this very model serves.
+    """
+    serving = history.state.serving
+    if digest is not None and serving is not None and digest_of(history, serving) == digest:
+        raise DeclinedError(f"the model is that of v{serving}, which serves; nothing to release")
+
+
+def require_admitted(history: History, digest: str | None) -> None:
+    """Ask whether a model may come on its way to serve.
+
+    Raises:
+        FailedError: it was withdrawn, under whatever number, and no person has said otherwise since.
+    """
+    word = _last_word(history, _versions_with(history, digest)) if digest is not None else None
+    if word is None or word.event is not Event.WITHDRAWN:
+        return
+    raise FailedError(
+        f"the model is that of v{word.version}, which {word.actor} withdrew on {word.at:%Y-%m-%d %H:%M} UTC: "
+        f"{word.reason}; to let it come back, `readmit --version {word.version} --reason` why, and clear this task"
+    )
+
+
+def readmit(history: History, *, version: int, reason: str) -> Change | None:
+    """Let the model of a withdrawn version come back, under a new number and with a new approval.
+
+    The version itself stays withdrawn. A later withdrawal of the model counts again.
+
+    Raises:
+        BadInputError: there is no such version, or it is not withdrawn; names those that are.
+    """
+    original = history.original(version)
+    if history.of_version(original, Event.CLAIMED) is None:
+        raise BadInputError(f"there is no v{version}; {_withdrawn(history)}")
+    digest = digest_of(history, version)
+    word = _last_word(history, [original] if digest is None else _versions_with(history, digest))
+    if word and word.event is Event.READMITTED:
+        return None
+    if word is None or word.event is not Event.WITHDRAWN:
+        raise BadInputError(f"the model of v{version} is not withdrawn; {_withdrawn(history)}")
+    return Change(Event.READMITTED, version, reason, history.state)
+
+
+def _versions_with(history: History, digest: str) -> list[int]:
+    return [entry.version for entry in history.entries if entry.event is Event.CLAIMED and entry.digest == digest]
+
+
+def _last_word(history: History, versions: list[int]) -> Entry | None:
+    """The newest entry that says whether a model may serve, about any of its versions."""
+    words = [entry for version in versions if (entry := history.of_model(version, *_WORDS))]
+    return max(words, key=lambda entry: entry.seq, default=None)
+
+
+def _withdrawn(history: History) -> str:
+    withdrawn = dict.fromkeys(
+        entry.version
+        for entry in reversed(history.entries)
+        if entry.event is Event.WITHDRAWN and _last_word(history, [entry.version]) == entry
+    )
+    names = ", ".join(f"v{version}" for version in list(withdrawn)[:_TOLD])
+    return f"withdrawn last: {names}" if names else "none is withdrawn"

@@ -1,0 +1,129 @@
+"""What a crash left half done in the journal, and how it is ended without those who began it. Pure, like `decisions`.
+
+A clock decides one thing here: when nobody is taken to be at work any more. What it ends early can be begun anew.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
+from pipeline.journal.history import History
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules import run as run_rules
+from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.verdicts.verdict import Verdict
+
+RECONCILE_KIND = "reconcile-"
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Whoever wrote an entry and nothing after it for so many seconds does not come back."""
+
+    now: datetime
+    seconds: float
+
+    def has_passed(self, entry: Entry) -> bool:
+        return (self.now - entry.at).total_seconds() > self.seconds
+
+
+def unconfirmed_move(history: History) -> Entry | None:
+    """The promotion or roll-back to what serves, while the journal does not say that every replica has followed."""
+    state = history.state
+    if state.serving is None:
+        return None
+    if state.leaving is None and history.is_confirmed(state.serving):
+        return None
+    return history.of_version(state.serving, *GIVEN_TRAFFIC)
+
+
+def finish_move(history: History, *, move: Entry) -> Change | None:
+    """The next entry for a move that every replica was seen to have followed; None where nothing is left to say."""
+    if unconfirmed_move(history) != move:
+        return None
+    let_go = rollback_rules.let_go(history, target=move.version, reason=move.reason)
+    return let_go or run_rules.confirm(history, version=move.version)
+
+
+def stopped_promotion(history: History) -> str | None:
+    """The run whose promotion is to be taken back, or was begun to be; None where there is none.
+
+    What a person decided is not among them: only replicas can end a roll-back.
+    """
+    move = unconfirmed_move(history)
+    if move and move.event is Event.REISSUED:
+        # It tells nothing of why its model serves. A promotion was confirmed before; then nothing of it is left.
+        move = history.of_model(move.version, Event.PROMOTED, Event.ROLLED_BACK)
+        move = move if move and move.event is Event.ROLLED_BACK else None
+    if move is None or move.run_key.startswith(ROLLBACK_KIND):
+        return None
+    version = move.version if move.event is Event.PROMOTED else history.state.leaving
+    promoted = history.of_version(version, Event.PROMOTED) if version is not None else None
+    return promoted.run_key if promoted else None
+
+
+def given_to_roll_back(history: History) -> Entry | None:
+    """The entry by which a roll-back has taken the candidate's seat, to load its target."""
+    exposed = _seated(history)
+    return exposed if exposed and exposed.run_key.startswith(ROLLBACK_KIND) else None
+
+
+def being_proven(history: History) -> Entry | None:
+    """The entry by which a run has taken the candidate's seat."""
+    exposed = _seated(history)
+    return exposed if exposed and not exposed.run_key.startswith(ROLLBACK_KIND) else None
+
+
+def at_work(history: History, *, deadline: Deadline) -> Entry | None:
+    """The entry by which a run has taken the candidate's seat, while that run is taken to be at work on it."""
+    exposed = being_proven(history)
+    return exposed if exposed and not deadline.has_passed(exposed) else None
+
+
+def release_target(history: History, *, deadline: Deadline) -> Change | None:
+    """Give up the target of a roll-back that has not moved the label, and that nobody is waiting for any more."""
+    exposed = given_to_roll_back(history)
+    if exposed is None or not deadline.has_passed(exposed):
+        return None
+    reason = f"{exposed.actor}'s roll-back was left unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    return rollback_rules.give_up(history, target=exposed.version, reason=reason)
+
+
+def withdraw_unproven(
+    history: History, *, version: int, proven: bool, verdict: Verdict | None, deadline: Deadline
+) -> Change | None:
+    """Let a run's candidate go which nobody is proving any more: no verdict by the deadline is treated as a bad one.
+
+    Args:
+        history: the journal.
+        version: the candidate that the other arguments are about.
+        proven: whether its canary has passed.
+        verdict: the newest one that did not pass, if it came after that.
+        deadline: until when its run may be at work.
+    """
+    exposed = being_proven(history)
+    if exposed is None or exposed.version != version or not deadline.has_passed(exposed):
+        return None
+    if proven and verdict is None:
+        return None
+    told = str(verdict) if verdict else "no verdict"
+    reason = f"{told}; {exposed.run_key} left it unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    return run_rules.withdraw(history, version=version, run_key=exposed.run_key, reason=reason, verdict=verdict)
+
+
+def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
+    """Claims of numbers that came to nothing, until a newer version serves and nobody wonders any more."""
+    served = max((entry.version for entry in history.entries if entry.event is Event.PROMOTED), default=0)
+    return [
+        entry
+        for entry in history.entries
+        if entry.event is Event.CLAIMED
+        and entry.version > served
+        and deadline.has_passed(entry)
+        and history.of_version(entry.version, Event.PUBLISHED, Event.RETIRED) is None
+    ]
+
+
+def _seated(history: History) -> Entry | None:
+    candidate = history.state.candidate
+    return history.of_version(candidate, Event.EXPOSED) if candidate is not None else None

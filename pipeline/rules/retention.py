@@ -1,0 +1,185 @@
+"""Which versions and runs may go, and why each of the others stays. Pure, like `decisions`.
+
+The journal says first that a version is retired, and its files go then. So a roll-back that was decided before finds
+its target kept, and one that comes later is refused.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import chain
+
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.history import History
+from pipeline.journal.state import State
+from pipeline.spec import RetentionPolicy
+
+_DAY = 24 * 60 * 60
+_ALIVE = tuple(event for event in Event if event is not Event.RETIRED)
+# After one of these its run has more to say.
+_UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED)
+_DECIDED = (Event.WITHDRAWN, Event.DECLINED, Event.PROMOTED)
+
+
+class Fate(StrEnum):
+    """`retire`: the journal lets it go, and then its files. `delete`: that is written, and files of it are left."""
+
+    KEEP = "keep"
+    RETIRE = "retire"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class Line:
+    """What becomes of a version. `told` is what it is, in words; `why` is every reason to keep it, or why it goes."""
+
+    version: int
+    told: str
+    fate: Fate
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The versions below the base path, those that lie where no server looks, and those that the config names."""
+
+    served: frozenset[int]
+    published: frozenset[int]
+    configured: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked for, and when. A run that has been silent for `abandoned_seconds` does not come back."""
+
+    policy: RetentionPolicy
+    now: datetime
+    abandoned_seconds: float
+
+    def age(self, moment: datetime) -> float:
+        """In seconds."""
+        return (self.now - moment).total_seconds()
+
+
+def plan(history: History, found: Found, terms: Terms) -> tuple[Line, ...]:
+    """A line for every version of the journal, in ascending order, but for those that are retired and gone."""
+    kept = _kept(history, found, terms)
+    lines = (_line(version, history, found, terms, why=kept.get(version)) for version in _versions(history))
+    return tuple(line for line in lines if line is not None)
+
+
+def retire(history: History, found: Found, terms: Terms) -> Change | None:
+    """Let every version go that nothing keeps, in one entry; None where there is none."""
+    going = tuple(line.version for line in plan(history, found, terms) if line.fate is Fate.RETIRE)
+    if not going:
+        return None
+    return Change(Event.RETIRED, going[-1], f"retention: {terms.policy}", history.state, versions=going)
+
+
+def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Line], terms: Terms) -> list[str]:
+    """The runs whose records may go: nobody has heard of them for long, and no version that stays came from them.
+
+    Args:
+        history: the journal.
+        dated: the moment of the last word of each run.
+        lines: the plan for the versions.
+        terms: what is asked for.
+    """
+    kept = {line.version for line in lines if line.fate is Fate.KEEP}
+    return [
+        key
+        for key, moment in dated.items()
+        if history.version_of(key) not in kept and terms.age(moment) >= terms.policy.run_days * _DAY
+    ]
+
+
+def _versions(history: History) -> range:
+    return range(1, history.state.next_version)
+
+
+def _kept(history: History, found: Found, terms: Terms) -> dict[int, list[str]]:
+    """Every reason to keep a version, for those that have one."""
+    kept: dict[int, list[str]] = {}
+    reasons = chain(
+        _roles(history.state),
+        _ways_back(history, terms.policy.keep),
+        ((version, "named by the config") for version in sorted(found.configured)),
+        _young(history, terms),
+    )
+    for version, why in reasons:
+        kept.setdefault(version, []).append(why)
+    _keep_models(kept, history)
+    known = found.served.intersection(_versions(history))
+    if known and not known.intersection(kept):
+        # An empty base path makes servers unload everything.
+        best = max(known, key=lambda v: (history.retirement(v) is None, history.was_good(v), v))
+        kept[best] = ["nothing else would be left below the base path"]
+        _keep_models(kept, history)
+    return kept
+
+
+def _roles(state: State) -> Iterator[tuple[int, str]]:
+    for role in ("serving", "previous", "candidate", "leaving", "pinned"):
+        version = getattr(state, role)
+        if version is not None:
+            yield version, role
+
+
+def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
+    """Before what serves; and where that is an older version again, also those that came after it."""
+    for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
+        yield version, f"number {place} of the last {keep} good ones"
+    for version in history.all_good_after(history.state.serving)[:keep]:
+        yield version, "good, and newer than what serves"
+
+
+def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
+    """A clock that is behind makes everything young, and so nothing goes."""
+    days = terms.policy.days
+    for version in _versions(history):
+        last = history.of_version(version, *_ALIVE)
+        if last is None or history.retirement(version) is not None:
+            continue
+        age = terms.age(last.at)
+        if age < days * _DAY:
+            yield version, f"{last.event} on {last.at:%Y-%m-%d}, less than {days:g} days ago"
+        if last.event in _UNDECIDED and age <= terms.abandoned_seconds:
+            yield version, "its run may be at work"
+
+
+def _keep_models(kept: dict[int, list[str]], history: History) -> None:
+    """The numbers of one model share its files, and are ways back only while those are there."""
+    models: dict[int, int] = {}
+    for version in sorted(kept):
+        models.setdefault(history.original(version), version)
+    for version in _versions(history):
+        same = models.get(history.original(version))
+        if version not in kept and same is not None:
+            kept[version] = [f"the same model as v{same}"]
+
+
+def _line(version: int, history: History, found: Found, terms: Terms, *, why: list[str] | None) -> Line | None:
+    told = _told(version, history)
+    if why:
+        return Line(version, told, Fate.KEEP, tuple(why))
+    retired = history.retirement(version)
+    if retired is None:
+        silent = f"no word of it for {terms.policy.days:g} days, and nothing needs it"
+        return Line(version, told, Fate.RETIRE, (silent,))
+    if version in found.served or version in found.published:
+        return Line(version, told, Fate.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",))
+    return None
+
+
+def _told(version: int, history: History) -> str:
+    original = history.original(version)
+    if history.retirement(version) is not None:
+        return "retired"
+    if original != version:
+        return f"v{original} again"
+    if history.was_good(version):
+        return "good"
+    decided = history.withdrawal(version) or history.of_version(version, *_DECIDED)
+    last = decided or history.of_version(version, *_UNDECIDED)
+    return str(last.event) if last else "unknown"

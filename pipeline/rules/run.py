@@ -1,0 +1,231 @@
+"""What the verbs of a run may write next, given the journal. Pure: a rule gets the history and returns the change.
+
+A rule is asked again with the new history when another writer was first, so each answers the whole question anew:
+it is already so (None), it may be done (a change), or it may not (an error that says why).
+"""
+
+from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
+from pipeline.journal import state as transitions
+from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Change, Event
+from pipeline.journal.history import History
+from pipeline.journal.state import State
+from pipeline.moments import Until
+from pipeline.rules import readmission
+from pipeline.verdicts.verdict import Verdict
+
+ROLLBACK_KIND = "rollback-"
+
+
+def claim(
+    history: History,
+    *,
+    run_key: str,
+    compared_with: int | None,
+    reason: str,
+    verdict: Verdict,
+    digest: str | None = None,
+) -> Change | None:
+    """Take a version number for a run whose gate has approved it, and whose model's content has this digest."""
+    claimed = history.version_of(run_key)
+    if claimed is not None:
+        _not_retired(history, claimed)
+        return None
+    state = history.state
+    _still_serving(state, compared_with)
+    readmission.require_new(history, digest)
+    readmission.require_admitted(history, digest)
+    return Change(Event.CLAIMED, state.next_version, reason, transitions.claim(state), verdict, digest=digest)
+
+
+def announce_published(history: History, *, version: int, manifest: str) -> Change | None:
+    """Say that the files of a claimed version are complete and verified, and what their manifest's SHA-256 is."""
+    _not_retired(history, version)
+    if history.of_version(version, Event.PUBLISHED):
+        return None
+    return Change(Event.PUBLISHED, version, "complete and verified", history.state, manifest=manifest)
+
+
+def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:
+    """Load a published version on every replica: dark, or in the latest roll-out in the place of what serves."""
+    state = history.state
+    _not_taken_back(history, version)
+    _not_retired(history, version)
+    if version in (state.candidate, state.serving):
+        return None
+    _still_serving(state, compared_with)
+    readmission.require_admitted(history, readmission.digest_of(history, version))
+    if state.leaving is not None:
+        raise CouldNotTellError(
+            f"a roll-back is still taking v{state.leaving} away; when it is finished (see status), clear this task"
+        )
+    if is_half_promoted(history):
+        raise CouldNotTellError(
+            f"the promotion of v{state.serving} is neither confirmed nor undone; when it is (see status), clear this "
+            f"task"
+        )
+    reason = "to be proven"
+    if state.candidate is not None:
+        reason = _displace(history, state.candidate, by=version)
+    return Change(Event.EXPOSED, version, reason, transitions.expose(state, version))
+
+
+def promote(history: History, *, version: int, compared_with: int | None, verdict: Verdict) -> Change | None:
+    """Give traffic to this run's candidate."""
+    state = history.state
+    _not_taken_back(history, version)
+    if state.serving == version:
+        return None
+    _still_serving(state, compared_with)
+    require_seat(state, version)
+    readmission.require_admitted(history, readmission.digest_of(history, version))
+    return Change(Event.PROMOTED, version, "proven on every replica", transitions.promote(state), verdict)
+
+
+def require_seat(state: State, version: int) -> None:
+    """Ask whether a version is still the candidate, or serves already.
+
+    Raises:
+        DeclinedError: another decision has taken its seat.
+    """
+    if version not in (state.candidate, state.serving):
+        raise DeclinedError(f"v{version} is no longer the candidate ({state})")
+
+
+def confirm(history: History, *, version: int) -> Change | None:
+    """Say that every replica answers from what was made to serve; what was promoted only a roll-back leaves now."""
+    if history.is_confirmed(version):
+        return None
+    if history.state.serving != version:
+        raise DeclinedError(f"v{version} was made to serve, and then {_how_it_was_left(history)}")
+    return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
+
+
+def reissue(history: History, *, version: int, reason: str) -> Change | None:
+    """Give the model of `version`, which serves, a new and higher number.
+
+    In the latest roll-out that is what every server takes up, whatever it makes of the old number: one that could not
+    load it once will not try again, and one that is held up by a load that fails takes the new one next. Once; if that
+    does not help either, a person must look. Nor for a promotion that stopped half-way: its own run must be able to
+    undo it.
+    """
+    state = history.state
+    last = history.last_move(version)
+    if state.serving != version or state.candidate is not None or (last and last.event is Event.REISSUED):
+        return None
+    if is_half_promoted(history):
+        return None
+    return Change(
+        Event.REISSUED, state.next_version, reason, transitions.reissue(state), copy_of=history.original(version)
+    )
+
+
+def stand_down(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
+    """Give up a run's own candidate because the world has moved on. What has ever served is not touched."""
+    exposed = history.of_version(version, Event.EXPOSED)
+    if exposed and exposed.run_key != run_key:
+        return None
+    if history.of_version(version, *GIVEN_TRAFFIC, *TAKEN_BACK):
+        return None
+    return Change(Event.DECLINED, version, reason, transitions.withdraw(history.state, version))
+
+
+def is_half_promoted(history: History) -> bool:
+    """Whether what serves was promoted by a run that has neither confirmed nor undone it."""
+    serving = history.state.serving
+    last = history.last_move(serving) if serving is not None else None
+    return last is not None and last.event is Event.PROMOTED
+
+
+def undo_promotion(
+    history: History, *, version: int, run_key: str, reason: str, hold: Until | None = None
+) -> Change | None:
+    """Take traffic back from a version whose promotion stopped half-way; it is withdrawn once that has spread.
+
+    `hold` is until when nothing is to be promoted after that.
+    """
+    _is_the_runs_own(history, version, run_key)
+    state = history.state
+    if state.serving != version:
+        return None
+    if state.candidate is not None:
+        raise CouldNotTellError(f"v{state.candidate} is on its way to serve; when that is decided, clear this task")
+    if state.previous is None:
+        _is_the_first(history, version)
+        return None
+    target = state.previous
+    after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=hold)
+    return Change(Event.ROLLED_BACK, target, reason, after)
+
+
+def withdraw(history: History, *, version: int, run_key: str, reason: str, verdict: Verdict | None) -> Change | None:
+    """Let a run's version go: the candidate, one that leaves, or a first release that has nothing to go back to."""
+    _is_the_runs_own(history, version, run_key)
+    if history.withdrawal(version):
+        return None
+    return Change(Event.WITHDRAWN, version, reason, transitions.withdraw(history.state, version), verdict)
+
+
+def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
+    """A run takes back only what it has done itself, and nothing that was confirmed or that a person has decided."""
+    if history.of_version(version, Event.EXPOSED) is None:
+        raise DeclinedError(f"v{version} was never on a replica; there is nothing to take back")
+    if history.of_model(version, Event.CONFIRMED):
+        raise DeclinedError(f"v{version} was promoted and confirmed; use rollback to leave it")
+    moved = history.of_model(version, Event.EXPOSED, *GIVEN_TRAFFIC)
+    if moved and moved.run_key != run_key:
+        raise DeclinedError(
+            f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
+        )
+    if history.state.pinned == version:
+        raise DeclinedError(f"v{version} is pinned; use rollback to leave it")
+
+
+def _is_the_first(history: History, version: int) -> None:
+    """Only where no other version was ever good may one be taken back to nothing at all."""
+    promoted = {entry.version for entry in history.entries if entry.event is Event.PROMOTED} - {version}
+    others = sorted(other for other in promoted if history.was_good(other))
+    if others:
+        known = ", ".join(f"v{other}" for other in others)
+        raise CouldNotTellError(f"v{version} serves and nothing good is left beside it; roll back --to one of {known}")
+
+
+def _still_serving(state: State, compared_with: int | None) -> None:
+    if state.serving != compared_with:
+        now, then = (f"v{v}" if v is not None else "nothing" for v in (state.serving, compared_with))
+        raise DeclinedError(f"{now} is serving, and this candidate was compared with {then}; retrain to compare anew")
+
+
+def _not_taken_back(history: History, version: int) -> None:
+    entry = history.of_version(version, *TAKEN_BACK)
+    if entry is None:
+        return
+    if entry.event is Event.DECLINED:
+        raise DeclinedError(entry.reason)
+    raise FailedError(f"v{version} was withdrawn: {entry.reason}; a number never comes back, trigger a new run")
+
+
+def _not_retired(history: History, version: int) -> None:
+    entry = history.retirement(version)
+    if entry is not None:
+        raise FailedError(
+            f"v{version} was retired on {entry.at:%Y-%m-%d} ({entry.reason}), and its files are gone; a number never "
+            f"comes back, trigger a new run"
+        )
+
+
+def _displace(history: History, occupant: int, *, by: int) -> str:
+    """A newer candidate takes the seat of one that was left behind; nobody takes it from a person's roll-back."""
+    entry = history.of_version(occupant, Event.EXPOSED)
+    if entry and entry.run_key.startswith(ROLLBACK_KIND):
+        raise CouldNotTellError(
+            f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC; when that is finished or "
+            f"given up (see status), clear this task"
+        )
+    if occupant > by:
+        raise DeclinedError(f"v{occupant}, which is newer, is being proven")
+    return f"to be proven; takes the seat of v{occupant}, which was neither promoted nor withdrawn"
+
+
+def _how_it_was_left(history: History) -> str:
+    entry = next((e for e in reversed(history.entries) if e.event in (*GIVEN_TRAFFIC, Event.WITHDRAWN)), None)
+    return f"v{entry.version} {entry.event} by {entry.actor}: {entry.reason}" if entry else "the journal moved"

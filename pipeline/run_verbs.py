@@ -1,0 +1,75 @@
+"""A verb of a run is carried out once: its record is its final answer, for every copy that works."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.context import Context
+from pipeline.errors import BadInputError, DeclinedError, StorageError
+from pipeline.inspection.known_models import require_known
+from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.runs import records
+from pipeline.runs.code_version import code_version, warn_of_change
+from pipeline.verbs.canary import canary
+from pipeline.verbs.evaluate import evaluate
+from pipeline.verbs.gate import gate
+from pipeline.verbs.promote import promote
+from pipeline.verbs.publish import publish
+from pipeline.verbs.snapshot import snapshot
+from pipeline.verbs.train import train
+from pipeline.verbs.withdraw import withdraw
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunVerb:
+    """What a verb does, and the record that holds its answer. An error leaves no record, and may be tried again."""
+
+    name: str
+    work: Callable[[Context], records.Record]
+    record: type[records.Record]
+
+
+RUN_VERBS = (
+    RunVerb("snapshot", snapshot, records.SnapshotRecord),
+    RunVerb("train", train, records.TrainRecord),
+    RunVerb("evaluate", evaluate, records.EvaluateRecord),
+    RunVerb("gate", gate, records.GateRecord),
+    RunVerb("publish", publish, records.PublishRecord),
+    RunVerb("canary", canary, records.CanaryRecord),
+    RunVerb("promote", promote, records.PromoteRecord),
+    RunVerb("withdraw", withdraw, records.WithdrawRecord),
+)
+
+
+def run_once(verb: RunVerb, context: Context) -> records.Record:
+    """Make effects agree with the journal; then the recorded answer of this run, or a new one.
+
+    Raises:
+        BadInputError: the run key is that of a roll-back, or there is no such model.
+        DeclinedError: the verb declined, now or when it was run before.
+    """
+    if context.run_key.startswith(ROLLBACK_KIND):
+        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
+    context.rollout.settle()
+    record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
+    if record.outcome == "declined":
+        raise DeclinedError(record.reason)
+    return record
+
+
+def _answer(verb: RunVerb, context: Context) -> records.Record:
+    """Do the work, with the version of the code in its answer; a version that is not that of `snapshot` is reported."""
+    version = code_version(context.settings.code_version)
+    try:
+        frozen = context.records.find(records.SpecRecord)
+    except StorageError as error:
+        # Who needs the record says so. A candidate can be withdrawn without it.
+        log.warning("which version of the code has begun this run cannot be read: %s", error)
+        return verb.work(context).model_copy(update={"code_version": version})
+    if frozen is not None:
+        warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)
+    elif not context.journal.known.entries:
+        require_known(context)
+    return verb.work(context).model_copy(update={"code_version": version})

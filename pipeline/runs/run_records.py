@@ -1,0 +1,86 @@
+"""The records of one run, as JSON under `runs/<model>/<key>/`.
+
+A record is created once and never changed: it is the final answer of its verb for its run key. A verb that finds its
+record answers with it instead of working again; of two copies that work at once, the first to finish has answered.
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipeline import layout
+from pipeline.errors import BadInputError, DamagedError, MissingError
+from pipeline.runs.records import LEFT_BY, NAMES, Record
+from pipeline.storage.bucket import Bucket
+from pipeline.validation import problems
+from pipeline.verdicts.verdict import Verdict
+
+R = TypeVar("R", bound=Record)
+
+log = logging.getLogger(__name__)
+
+# Names of attempts sort by it.
+_MOMENT = "%Y%m%dT%H%M%S%fZ"
+
+
+class RunRecords:
+    def __init__(self, bucket: Bucket, model: str, key: str) -> None:
+        self._bucket = bucket
+        self._model = model
+        self._key = key
+
+    def find(self, kind: type[R]) -> R | None:
+        """The record a verb has left; None where it has left none.
+
+        Raises:
+            DamagedError: what is there cannot be read as one.
+        """
+        key = layout.record(self._model, self._key, NAMES[kind])
+        try:
+            return kind.model_validate_json(self._bucket.read(key))
+        except MissingError:
+            return None
+        except ValidationError as error:
+            raise DamagedError(f"{key} is no record of {NAMES[kind]}: {problems(error)}; restore it") from error
+
+    def need(self, kind: type[R]) -> R:
+        """The record an earlier verb left.
+
+        Raises:
+            BadInputError: that verb has not finished for this run, or it declined.
+        """
+        record = self.find(kind)
+        if record is None:
+            verb = LEFT_BY.get(kind, NAMES[kind])
+            raise BadInputError(
+                f"run {self._key} of {self._model} has no {NAMES[kind]} record; run `{verb}` for this run first"
+            )
+        if record.outcome == "declined":
+            raise BadInputError(f"run {self._key} of {self._model} was declined by {NAMES[kind]}: {record.reason}")
+        return record
+
+    def finish(self, record: R) -> R:
+        """Make `record` the final answer of its verb, unless another copy has answered: then that one's answer."""
+        kind = type(record)
+        content = record.model_dump_json(indent=1).encode()
+        if self._bucket.create(layout.record(self._model, self._key, NAMES[kind]), content):
+            return record
+        return self.find(kind) or record
+
+    def note_attempt(self, name: str, verdict: Verdict) -> None:
+        """Keep a verdict that did not end the run: the durable reason for what follows."""
+        key = layout.attempt(self._model, self._key, name, f"{datetime.now(UTC):{_MOMENT}}")
+        self._bucket.create(key, verdict.model_dump_json(indent=1).encode())
+
+    def last_attempt(self, *, of: str | None = None) -> Verdict | None:
+        """The newest verdict that did not end the run, of one verb or of any; one that is none is passed over."""
+        folder = layout.attempts(self._model, self._key)
+        names = [name for name in self._bucket.names(folder) if of is None or name.endswith(f"-{of}.json")]
+        for name in reversed(names):
+            try:
+                return Verdict.model_validate_json(self._bucket.read(f"{folder}/{name}"))
+            except ValidationError:
+                log.warning("%s/%s is no verdict; passed over", folder, name)
+        return None

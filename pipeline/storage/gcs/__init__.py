@@ -1,0 +1,1 @@
+"""The bucket in Google Cloud Storage."""

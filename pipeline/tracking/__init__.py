@@ -1,0 +1,1 @@
+"""MLflow: the runs of training, and the registered versions that mirror the journal."""

@@ -1,0 +1,254 @@
+"""MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
+
+Nobody asks MLflow what is in production: a failure here is reported and changes nothing, and the next release verb
+mirrors the whole state again.
+
+Several buckets may share an MLflow, and a name of a model. A run or a registered version belongs to the bucket whose id
+is in its tags. One without an id, of an earlier release, belongs to this bucket only if the records of this bucket name
+its run. Nothing else is changed. The three aliases of a registered model belong to one bucket: while one of them points
+to a version that does not belong to this bucket, this bucket changes none of them.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History
+from pipeline.storage.identity import Identity
+from pipeline.tracking.registry import (
+    ALIASES,
+    BUCKET_TAG,
+    Mlflow,
+    RefusedError,
+    Registered,
+    Registry,
+    Trained,
+    bucket_tags,
+    open_registry,
+)
+from pipeline.tracking.tags import run_tags, status_of, version_tags, with_note
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A bucket that MLflow is asked about. `trained`: where MLflow keeps a version of it, None where it has no record.
+
+    Only a bucket with an id may change MLflow.
+    """
+
+    bucket: Identity
+    trained: Callable[[int], Trained | None]
+
+    def owns(self, version: Registered) -> bool:
+        if version.served is None:
+            return False
+        if version.bucket:
+            return version.bucket == self.bucket.id
+        trained = self.trained(version.served)
+        return trained is not None and bool(trained.run) and trained.run == version.run
+
+
+@dataclass(frozen=True)
+class MlflowFound:
+    """The served version behind each alias that points to a version of this bucket.
+
+    `collision` says which aliases point to other versions, and what to do; empty where none does.
+    """
+
+    aliases: Mapping[str, int]
+    collision: str = ""
+
+
+def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], Owner]) -> str | None:
+    """Make MLflow's registered versions, what it says of them, and the aliases agree with the journal.
+
+    Args:
+        mlflow: where it is.
+        model: the name of the registered model.
+        history: the journal.
+        owner: whose journal it is; asked first, and it may fail.
+
+    Returns:
+        Why it could not be done, and what to do; None where it was.
+    """
+    try:
+        with _opened(mlflow, model, owner()) as mirrored:
+            problems = mirrored.register_published(history)
+            mirrored.describe(history)
+            problems += mirrored.point(history)
+    except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
+        problems = [
+            f"MLflow does not mirror the journal: {type(error).__name__}: {error}: look at MLflow at {mlflow.url}, and "
+            f"run `reconcile`"
+        ]
+    for problem in problems:
+        log.warning("%s", problem)
+    return "; ".join(problems) or None
+
+
+def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callable[[], Identity]) -> None:
+    """Say in MLflow what became of a run that has no version; a failure is reported and changes nothing."""
+    try:
+        with open_registry(mlflow, "") as registry:
+            _tag_run(registry, bucket(), run, tags)
+    except Exception as error:  # noqa: BLE001 - likewise
+        decision = tags.get("decision")
+        log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
+
+
+def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
+    """What MLflow's aliases say, for comparison with the journal; None where MLflow does not answer.
+
+    Without an owner, because its bucket gives no answer, the versions of all buckets count.
+    """
+    try:
+        with open_registry(mlflow, model) as registry:
+            aliases = registry.aliases()  # before the versions, so that none of them points to a later one
+            found = registry.versions()
+            ours = {each.number: each.served for each in found if owner is None or owner.owns(each)}
+            versions = {alias: ours.get(number) for alias, number in aliases.items()}
+            pointed = {alias: version for alias, version in versions.items() if version is not None}
+            return MlflowFound(pointed, _collision(found, ours, aliases, mlflow, owner) if owner else "")
+    except Exception:  # noqa: BLE001 - likewise
+        return None
+
+
+def wanted_aliases(history: History) -> dict[str, int]:
+    """The alias of each role that is taken; MLflow knows a reissued version by the number it was trained for."""
+    state = history.state
+    roles = dict(zip(ALIASES, (state.serving, state.previous, state.candidate), strict=True))
+    return {alias: history.original(version) for alias, version in roles.items() if version is not None}
+
+
+class _Mirror:
+    """The registered model as one bucket may change it."""
+
+    def __init__(self, mlflow: Mlflow, registry: Registry, owner: Owner) -> None:
+        self._mlflow = mlflow
+        self._registry = registry
+        self._owner = owner
+        self._tags = bucket_tags(owner.bucket)
+        self._found: list[Registered] = []
+        # The registered versions of this bucket by the number they are served under.
+        self._ours: dict[int, Registered] = {}
+
+    def register_published(self, history: History) -> list[str]:
+        """Register every published version once; why not, for each that has a role and could not be."""
+        self._look()
+        problems, needed = [], set(wanted_aliases(history).values())
+        published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
+        missing = {version: self._owner.trained(version) for version in sorted(published - set(self._ours))}
+        new = {version: trained for version, trained in missing.items() if trained is not None}
+        if new:
+            self._registry.create_model()
+        for version, trained in new.items():
+            try:
+                self._register(version, trained, history)
+            except RefusedError as error:
+                problem = (
+                    f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
+                    f"model was deleted there, restore it and run `reconcile`; serving does not depend on it"
+                )
+                # An MLflow that was replaced by an empty one knows no earlier run.
+                if version in needed:
+                    problems.append(problem)
+                else:
+                    log.info("%s", problem)
+        if new:
+            self._look()
+        return problems
+
+    def _register(self, version: int, trained: Trained, history: History) -> None:
+        found = self._registry.run_tags(trained.run)
+        if found is not None and not _owns_run(self._owner.bucket, found):
+            raise RefusedError(f"its run {trained.run} belongs to another bucket (id {found[BUCKET_TAG]})")
+        tags = {"served_version": str(version)}
+        if found is not None:
+            self._registry.tag_run(trained.run, tags | self._tags)
+        run_key = {"run_key": _run_key(history, version)}
+        # Without what became of it: so whoever dies before it is described leaves a version that is described later.
+        description = status_of(history, version)
+        self._registry.create_version(trained, tags | run_key | self._tags, description=description)
+
+    def describe(self, history: History) -> None:
+        """Say of each version, and of its run, what became of it, and whose it is; only where that has changed."""
+        for version, each in self._ours.items():
+            wanted = version_tags(history, version) | (self._tags if not each.bucket else {})
+            changed = {key: value for key, value in wanted.items() if each.tags.get(key) != value}
+            if not changed:
+                continue
+            _tag_run(self._registry, self._owner.bucket, each.run, run_tags(history, version) | wanted)
+            # What a person has written there stays. Earlier releases wrote the last of these.
+            if each.description in ("", each.tags.get("status"), wanted["status"], f"served as version {version}"):
+                self._registry.describe_version(each.number, wanted["status"])
+            # At last: whoever dies before this does all of it again.
+            self._registry.tag_version(each.number, changed)
+
+    def point(self, history: History) -> list[str]:
+        """Set the alias of every taken role and remove those of free ones; why not, where another bucket has them."""
+        roles = wanted_aliases(history).items()
+        wanted = {alias: self._ours[version].number for alias, version in roles if version in self._ours}
+        found = self._registry.aliases()
+        if not set(found.values()) <= {each.number for each in self._found}:
+            self._look()  # another verb has registered a version meanwhile
+        ours = {each.number for each in self._found if self._owner.owns(each)}
+        collision = _collision(self._found, ours, found, self._mlflow, self._owner)
+        if collision:
+            return [collision] if wanted else []
+        for alias in ALIASES:
+            if alias in found and alias not in wanted:
+                self._registry.delete_alias(alias)
+            elif alias in wanted and found.get(alias) != wanted[alias]:
+                self._registry.set_alias(alias, wanted[alias])
+        return []
+
+    def _look(self) -> None:
+        """Read all versions. Two verbs that mirror at once may register one twice; all agree on the first of them."""
+        self._found = self._registry.versions()
+        ours = [each for each in reversed(self._found) if self._owner.owns(each)]
+        self._ours = {each.served: each for each in ours if each.served is not None}
+
+
+def _collision(
+    found: Iterable[Registered], ours: Collection[str], aliases: Mapping[str, str], mlflow: Mlflow, owner: Owner
+) -> str:
+    """Which aliases point to versions that are not of this bucket, and what to do; empty where none does."""
+    taken = {alias: number for alias, number in sorted(aliases.items()) if number not in ours}
+    if not taken:
+        return ""
+    owners = {each.owner for each in found if each.number in taken.values()}
+    return (
+        f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'somebody else'}, so "
+        f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
+        f"another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name for one of the two. If the other one is not "
+        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `reconcile`"
+    )
+
+
+def _tag_run(registry: Registry, bucket: Identity, run: str, tags: Mapping[str, str]) -> None:
+    """Tag a run that the records of this bucket name. One that was deleted, or that another bucket claims, stays."""
+    found = registry.run_tags(run)
+    if found is not None and _owns_run(bucket, found):
+        if changed := with_note(found, tags):
+            registry.tag_run(run, changed)
+    else:
+        log.info("run %s is not tagged: it was deleted in MLflow, or it belongs to another bucket", run)
+
+
+def _owns_run(bucket: Identity, tags: Mapping[str, str]) -> bool:
+    return tags.get(BUCKET_TAG, "") in ("", bucket.id)
+
+
+def _run_key(history: History, version: int) -> str:
+    entry = history.of_version(version, Event.CLAIMED)
+    return entry.run_key if entry else ""
+
+
+@contextmanager
+def _opened(mlflow: Mlflow, model: str, owner: Owner) -> Iterator[_Mirror]:
+    with open_registry(mlflow, model) as registry:
+        yield _Mirror(mlflow, registry, owner)

@@ -1,0 +1,165 @@
+"""The calls of MLflow's REST API that the mirror needs, on one registered model.
+
+Plain REST with a short timeout, so that a roll-back imports no MLflow and waits for none.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from pipeline import layout
+from pipeline.storage.identity import Identity
+
+_SECONDS = 3.0
+ALIASES = ("production", "previous", "candidate")
+BUCKET_TAG = "understudy.bucket"
+_ADDRESS_TAG = "understudy.bucket_address"
+
+
+@dataclass(frozen=True)
+class Mlflow:
+    """Where MLflow is, and how it is spoken to where that is not plain HTTP."""
+
+    url: str
+    transport: httpx.BaseTransport | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where MLflow keeps a model: its run, and the logged model of that run."""
+
+    run: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of the registered model: MLflow's own number of it, the run it came from, and its tags."""
+
+    number: str
+    run: str
+    tags: Mapping[str, str]
+    description: str = ""
+
+    @property
+    def served(self) -> int | None:
+        """The number it is served under; None where no bucket has registered it."""
+        return layout.version_number(self.tags.get("served_version", ""))
+
+    @property
+    def bucket(self) -> str:
+        """The id of its bucket; empty where the release that has registered it wrote none."""
+        return self.tags.get(BUCKET_TAG, "")
+
+    @property
+    def owner(self) -> str:
+        """The same for people."""
+        if self.bucket:
+            return f"the bucket {self.tags.get(_ADDRESS_TAG, 'of unknown address')}, id {self.bucket}"
+        return "a bucket of an earlier release" if self.served is not None else "somebody else"
+
+
+class RefusedError(Exception):
+    """MLflow answered that it does not do what was asked; the message says why."""
+
+
+def bucket_tags(bucket: Identity) -> dict[str, str]:
+    """What a run and a registered version say of the bucket they belong to."""
+    return {BUCKET_TAG: bucket.id, _ADDRESS_TAG: bucket.address}
+
+
+class Registry:
+    def __init__(self, client: httpx.Client, model: str) -> None:
+        self._client = client
+        self.model = model
+
+    def versions(self) -> list[Registered]:
+        """All versions of the registered model, of whichever bucket, the first registered one first."""
+        return sorted(self._pages(), key=lambda each: int(each.number))
+
+    def create_model(self) -> None:
+        """Create the registered model unless it exists."""
+        self._call("POST", "registered-models/create", {"name": self.model}, accept=("RESOURCE_ALREADY_EXISTS",))
+
+    def create_version(self, trained: Trained, tags: Mapping[str, str], *, description: str) -> None:
+        body = {
+            "name": self.model,
+            "source": f"models:/{trained.model}",
+            "run_id": trained.run,
+            "model_id": trained.model,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+            "description": description,
+        }
+        self._call("POST", "model-versions/create", body)
+
+    def tag_version(self, number: str, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            tag = {"name": self.model, "version": number, "key": key, "value": value}
+            self._call("POST", "model-versions/set-tag", tag)
+
+    def describe_version(self, number: str, description: str) -> None:
+        values = {"name": self.model, "version": number, "description": description}
+        self._call("PATCH", "model-versions/update", values)
+
+    def run_tags(self, run: str) -> dict[str, str] | None:
+        """The tags of a run; None where it does not exist, or a person has deleted it."""
+        reply = self._call("GET", "runs/get", {"run_id": run}, accept=("RESOURCE_DOES_NOT_EXIST",))
+        found = reply.get("run", {})
+        if not found or found.get("info", {}).get("lifecycle_stage") == "deleted":
+            return None
+        return {tag["key"]: tag["value"] for tag in found.get("data", {}).get("tags", [])}
+
+    def tag_run(self, run: str, tags: Mapping[str, str]) -> None:
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        self._call("POST", "runs/log-batch", {"run_id": run, "tags": listed})
+
+    def aliases(self) -> dict[str, str]:
+        """MLflow's own number behind each of our aliases."""
+        reply = self._call("GET", "registered-models/get", {"name": self.model}, accept=("RESOURCE_DOES_NOT_EXIST",))
+        listed = reply.get("registered_model", {}).get("aliases", [])
+        return {each["alias"]: str(each["version"]) for each in listed if each["alias"] in ALIASES}
+
+    def set_alias(self, alias: str, number: str) -> None:
+        where = {"name": self.model, "alias": alias}
+        self._call("POST", "registered-models/alias", where | {"version": number})
+
+    def delete_alias(self, alias: str) -> None:
+        self._call("DELETE", "registered-models/alias", {"name": self.model, "alias": alias})
+
+    def _pages(self) -> Iterator[Registered]:
+        page: dict[str, Any] = {"filter": f"name='{self.model}'", "max_results": 200}
+        while True:
+            reply = self._call("GET", "model-versions/search", page)
+            for each in reply.get("model_versions", []):
+                tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
+                yield Registered(str(each["version"]), each.get("run_id", ""), tags, each.get("description", ""))
+            if not reply.get("next_page_token"):
+                return
+            page["page_token"] = reply["next_page_token"]
+
+    def _call(self, method: str, path: str, values: dict[str, Any], accept: tuple[str, ...] = ()) -> dict[str, Any]:
+        """One call; error codes in `accept` are answers, not errors."""
+        if method == "GET":
+            reply = self._client.get(path, params=values)
+        else:
+            reply = self._client.request(method, path, json=values)
+        if reply.is_error and reply.headers.get("content-type", "").startswith("application/json"):
+            content: dict[str, Any] = reply.json()
+            if content.get("error_code") in accept:
+                return {}
+            raise RefusedError(f"{path}: {content.get('error_code')}: {content.get('message')}")
+        reply.raise_for_status()
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+
+@contextmanager
+def open_registry(mlflow: Mlflow, model: str) -> Iterator[Registry]:
+    address = f"{mlflow.url.rstrip('/')}/api/2.0/mlflow/"
+    # Certificates are read from the disk for every client, tens of milliseconds; plain HTTP has no use for them.
+    secure = address.startswith("https:")
+    with httpx.Client(base_url=address, timeout=_SECONDS, transport=mlflow.transport, verify=secure) as client:
+        yield Registry(client, model)

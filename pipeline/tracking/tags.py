@@ -1,0 +1,135 @@
+"""What MLflow says of a run and of a version: tags, and the description that is made of them. Pure.
+
+| tag | of | meaning |
+|---|---|---|
+| `decision` | both | what became of it, in a few words to filter and group by |
+| `status` | both | the same as sentences, with dates and the reason |
+| `gate`, `gate_reasons` | run | the verdict of the gate: passed, declined, undecided or overruled; its sentences |
+| `canary`, `canary_reasons` | run | what the replicas showed: passed, failed or could not tell; its sentences |
+| `airflow_run` | run | the address of the DAG run, where Airflow has started it |
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from pipeline.journal.entries import GIVEN_TRAFFIC, Entry, Event
+from pipeline.journal.history import History
+from pipeline.verdicts.verdict import Decision, Verdict
+
+NOTE = "mlflow.note.content"
+AIRFLOW_RUN = "airflow_run"
+# MLflow takes 8,000 characters in a tag, and a description is one.
+_LONGEST_TEXT = 4000
+_LONGEST_NOTE = 7500
+_LONGEST_REASONS = 2000
+_GATE = {Decision.PASS: "passed", Decision.FAIL: "declined", Decision.UNKNOWN: "undecided"}
+_CANARY = {Decision.PASS: "passed", Decision.FAIL: "failed", Decision.UNKNOWN: "could not tell"}
+
+
+def text(content: str, *, longest: int = _LONGEST_TEXT, rest: str = "") -> str:
+    """Free text as MLflow and its database can keep it: without control characters, and not too long."""
+    clean = "".join(each if each.isprintable() or each == "\n" else " " for each in content)
+    return clean if len(clean) <= longest else f"{clean[:longest]} ... ({len(clean)} characters{rest})"
+
+
+def gate_tags(verdict: Verdict, *, overruled: bool = False) -> dict[str, str]:
+    """The verdict of the gate; `overruled` where a person has published all the same."""
+    return {"gate": "overruled" if overruled else _GATE[verdict.decision], "gate_reasons": _reasons(verdict)}
+
+
+def refusal_tags(decision: str, reason: str) -> dict[str, str]:
+    """Of a run that ends without a version."""
+    status = f"{decision[0].upper()}{decision[1:]}, and nothing was published: {reason}"
+    return {"decision": decision, "status": text(status, longest=_LONGEST_REASONS)}
+
+
+def decision_about(history: History, version: int) -> str:
+    """What became of a version, in one word to filter and group runs by."""
+    if history.withdrawal(version):
+        return "withdrawn"
+    return "promoted" if history.of_version(version, Event.PROMOTED) else "published"
+
+
+def version_tags(history: History, version: int) -> dict[str, str]:
+    """Of a registered version, which MLflow knows by the number it was trained for."""
+    return {"decision": decision_about(history, version), "status": status_of(history, version)}
+
+
+def run_tags(history: History, version: int) -> dict[str, str]:
+    """Of the run that a version came from: the same, and both verdicts."""
+    tags = version_tags(history, version) | {"served_version": str(version)}
+    claimed = history.of_version(version, Event.CLAIMED)
+    if claimed and claimed.verdict:
+        tags |= gate_tags(claimed.verdict, overruled=claimed.verdict.decision is not Decision.PASS)
+    asked = history.of_version(version, Event.PROMOTED) or history.of_version(version, Event.WITHDRAWN)
+    if asked and asked.verdict:
+        tags |= {"canary": _CANARY[asked.verdict.decision], "canary_reasons": _reasons(asked.verdict)}
+    return tags
+
+
+def status_of(history: History, version: int) -> str:
+    """What is true of a version now, as sentences."""
+    retired = history.retirement(version)
+    gone = f" Its files were deleted on {_moment(retired.at)}." if retired else ""
+    return text(f"{_fate(history, version)}{gone}", longest=_LONGEST_REASONS)
+
+
+def with_note(found: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """What to set so that a run has the tags `new`: those that differ, and the description.
+
+    A description that is not the one made of the tags in `found` was written by a person, and stays.
+    """
+    after = {**found, **new}
+    wanted = {**new, NOTE: describe(after)} if found.get(NOTE, "") in ("", describe(found)) else new
+    return {key: value for key, value in wanted.items() if found.get(key) != value}
+
+
+def describe(tags: Mapping[str, str]) -> str:
+    """The description of a run, in Markdown: what became of it, why, who asked for it, and where Airflow shows it."""
+    asked = f"Requested by {_plain(tags['requested_by'])}." if tags.get("requested_by") else ""
+    # MLflow folds what is long, and the list of runs shows the beginning as it is written here, without Markdown.
+    parts = [
+        _plain(tags.get("status", "")),
+        f"[The DAG run in Airflow]({tags[AIRFLOW_RUN]})" if tags.get(AIRFLOW_RUN) else "",
+        " ".join(filter(None, [asked, _plain(tags.get("note", ""))])),
+        *(f"{name.capitalize()}: {tags[name]}. {_plain(tags.get(f'{name}_reasons', ''))}" for name in _given(tags)),
+    ]
+    return text("\n\n".join(filter(None, parts)), longest=_LONGEST_NOTE)
+
+
+def _given(tags: Mapping[str, str]) -> list[str]:
+    return [name for name in ("gate", "canary") if tags.get(name)]
+
+
+def _fate(history: History, version: int) -> str:
+    withdrawal = history.withdrawal(version)
+    if withdrawal:
+        return _withdrawn(history, version, withdrawal)
+    serving, moved = history.state.serving, history.of_model(version, *GIVEN_TRAFFIC)
+    if moved and serving is not None and history.is_same_model(serving, version):
+        number = "" if serving == version else f", as v{serving}"
+        return f"v{version} serves{number}, since {_moment(moved.at)}."
+    if moved:
+        return f"v{version} began to serve on {_moment(moved.at)}, and does not serve now."
+    if history.state.candidate == version:
+        return f"v{version} is on the replicas, to be proven."
+    return f"v{version} is published, and has not served."
+
+
+def _withdrawn(history: History, version: int, entry: Entry) -> str:
+    served = "It had served." if history.has_served(version) else "It was never promoted."
+    return f"v{version} was withdrawn on {_moment(entry.at)} by {entry.actor}. {served} Reason: {entry.reason}"
+
+
+def _reasons(verdict: Verdict) -> str:
+    return text("; ".join(verdict.reasons), longest=_LONGEST_REASONS)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _plain(content: str) -> str:
+    """As it is written, whatever MLflow's Markdown would make of it. A `<` that begins no tag does no harm."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"([\\`*_\[\]#|~])", r"\\\1", content))

@@ -1,0 +1,304 @@
+"""One MLflow run per training: parameters, metrics per epoch, the data as an input, the evaluation, a picture.
+
+Metric names are the same in every run, and their prefixes become the sections of MLflow's comparison charts. A run
+carries the identity of its bucket; the run of another bucket is never used, also where the run key is the same.
+
+Every call of MLflow's client is inside `_asking`, which turns whatever it raises into a `CouldNotTellError`.
+"""
+
+import csv
+import io
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.errors import CouldNotTellError
+from pipeline.runs.records import Epoch, SnapshotRecord
+from pipeline.spec import RunSpec
+from pipeline.storage.identity import Identity
+from pipeline.tracking.metric_names import metric_name
+from pipeline.tracking.pages import VIEW_TAGS, run_page
+from pipeline.tracking.registry import BUCKET_TAG, bucket_tags
+from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
+from pipeline.training.confusion import confusion_table, draw_confusion
+from pipeline.verdicts.measurements import Evaluation, Performance
+
+log = logging.getLogger(__name__)
+
+_RUN_KEY_TAG = "understudy.run_key"
+_RETRIES = 2
+_TIMEOUT_SECONDS = 10
+_TABLE = "classes.csv"
+_CONFUSIONS = "confusions.csv"
+# With more labels than this, the recall of each is in the table only: MLflow draws a chart for every metric.
+_CHARTED_LABELS = 200
+_LONGEST_ERROR = 300
+
+
+class TrackedRun:
+    """An MLflow run that is active.
+
+    `kept` says what is not lost when MLflow fails from now on, as a sentence; the message of every error has it.
+    """
+
+    def __init__(self, url: str, run_id: str, *, kept: str) -> None:
+        self.id = run_id
+        self.kept = kept
+        self._url = url
+        self._is_live = True
+
+    def log_training_input(self, spec: RunSpec, data: SnapshotRecord, *, seed: int, source: str) -> None:
+        """Parameters, and the data set by its digest. Repeating it with the same values changes nothing.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+        from mlflow.data.meta_dataset import MetaDataset
+
+        model = spec.model
+        params = {
+            "epochs": model.training.epochs,
+            "batch_size": model.training.batch_size,
+            "learning_rate": model.training.learning_rate,
+            "seed": seed,
+            "filters": ",".join(str(count) for count in model.training.network.filters),
+            "dense": model.training.network.dense,
+            "dropout": model.training.network.dropout,
+            "image": f"{model.image.height}x{model.image.width}x{model.image.channels}",
+            "examples/train": len(data.split("train")),
+            "examples/holdout": len(data.split("holdout")),
+            "data_digest": data.digest,
+        }
+        with self._asking("log the parameters"):
+            mlflow.log_params(params)
+            dataset = MetaDataset(CodeDatasetSource({"images": source}), name=model.name, digest=data.digest[:32])
+            mlflow.log_input(dataset, context="training")
+
+    def show_epoch(self, number: int, epoch: Epoch) -> None:
+        """Let people follow a training. No training ends because MLflow fails: `log_epochs` logs all of it later."""
+        if not self._is_live:
+            return
+        try:
+            _log_epoch(number, epoch)
+        except Exception as error:  # noqa: BLE001 - see `_asking`
+            self._is_live = False
+            log.warning(
+                "MLflow at %s could not log an epoch (%s). The training goes on; all epochs are logged after it",
+                self._url,
+                _reason(error),
+            )
+
+    def log_epochs(self, epochs: Sequence[Epoch]) -> None:
+        """The metrics of every epoch. MLflow keeps one of several with the same time, step and value.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        with self._asking("log the metrics of the training"):
+            for number, epoch in enumerate(epochs, start=1):
+                _log_epoch(number, epoch)
+
+    def log_model(self, name: str, *, digest: str, address: str) -> str:
+        """Tell MLflow of the exported model, which stays in the bucket; its id there.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+
+        with self._asking("register the model of this run"):
+            query = f"tags.digest = '{digest}' AND source_run_id = '{self.id}'"
+            found = mlflow.search_logged_models(filter_string=query, output_format="list")
+            # One that is not ready was cut off, and cannot be registered as a version.
+            ready = [each.model_id for each in found if each.status == "READY"]
+            if ready:
+                return str(ready[0])
+            tags = {"digest": digest, "address": address}
+            return str(mlflow.create_external_model(name=name, source_run_id=self.id, tags=tags).model_id)
+
+    def log_evaluation(
+        self, evaluation: Evaluation, truth: Sequence[str], given: Sequence[str], *, labels: Sequence[str], model: str
+    ) -> None:
+        """The candidate's figures, those of the version that served on the same images, and the confusion matrix.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+
+        metrics = _metrics(evaluation.candidate, "holdout")
+        if evaluation.serving is not None:
+            metrics |= _metrics(evaluation.serving, "holdout_of_serving")
+        accuracies = evaluation.accuracies()
+        if accuracies is not None:
+            # Without images of labels that the serving version cannot know.
+            metrics["holdout_of_serving/accuracy"] = accuracies[1]
+            metrics["holdout/accuracy_gain"] = accuracies[0] - accuracies[1]
+        with tempfile.TemporaryDirectory() as folder:
+            # At the root of the artifacts: MLflow shows the picture when it compares runs.
+            Path(folder, "confusion.png").write_bytes(draw_confusion(truth, given, labels=labels, table=_TABLE))
+            Path(folder, _CONFUSIONS).write_text(confusion_table(truth, given), encoding="utf-8", newline="")
+            Path(folder, _TABLE).write_text(_table(evaluation, truth, labels), encoding="utf-8", newline="")
+            with self._asking("log the evaluation"):
+                mlflow.log_metrics(metrics, model_id=model)
+                mlflow.log_artifacts(folder)
+
+    def end(self, status: str) -> None:
+        """Say how the run ended.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+
+        with self._asking("end the run"):
+            mlflow.end_run(status)
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        with _asking(self._url, what, kept=self.kept):
+            yield
+
+
+@contextmanager
+def tracked_run(
+    url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id: str = "", started_by: str = ""
+) -> Iterator[TrackedRun]:
+    """The MLflow run of this run key in this bucket, active inside the block: the one that exists, or a new one.
+
+    Args:
+        url: where MLflow is.
+        spec: what was asked for.
+        bucket: whose run it is.
+        kept: what is not lost if MLflow fails, as a sentence.
+        run_id: the run that the records of this run name; needed for runs of releases that wrote no identity.
+        started_by: the address of the DAG run; empty where Airflow has not started it.
+
+    Raises:
+        CouldNotTellError: MLflow failed. Training without a record of it would be lost work.
+    """
+    import mlflow
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
+
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(_RETRIES)
+    MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_SECONDS)
+    mlflow.set_tracking_uri(url)
+    with _asking(url, "open the run", kept=kept):
+        experiment = _experiment(spec.model.name)
+        found = _existing_run(experiment, spec, bucket=bucket, run_id=run_id)
+        active = mlflow.start_run(run_id=found) if found else mlflow.start_run(run_name=_name(spec.run_key))
+        # A run of an earlier release has not all of them.
+        mlflow.set_tags(with_note(active.data.tags, _tags(spec, bucket, started_by)))
+    log.info("This run in MLflow: %s", run_page(url, experiment, active.info.run_id))
+    run = TrackedRun(url, active.info.run_id, kept=kept)
+    try:
+        yield run
+    except BaseException:
+        with suppress(CouldNotTellError):
+            run.end("FAILED")
+        raise
+    run.end("FINISHED")
+
+
+@contextmanager
+def _asking(url: str, what: str, *, kept: str) -> Iterator[None]:
+    """The border to MLflow's client. It raises exceptions of its own, of its HTTP client and of the system."""
+    try:
+        yield
+    except Exception as error:
+        raise CouldNotTellError(
+            f"MLflow at {url} could not {what} ({_reason(error)}). {kept} What serves is not affected. Start or repair "
+            f"MLflow, then clear this task."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return reason if len(reason) <= _LONGEST_ERROR else f"{reason[:_LONGEST_ERROR]}..."
+
+
+def _existing_run(experiment: str, spec: RunSpec, *, bucket: Identity, run_id: str) -> str | None:
+    """The run of this run key in this bucket; None where there is none, or a person has deleted it."""
+    import mlflow
+
+    queries = [f"tags.`{_RUN_KEY_TAG}` = '{spec.run_key}' AND tags.`{BUCKET_TAG}` = '{bucket.id}'"]
+    if run_id:
+        queries.insert(0, f"attributes.run_id = '{run_id}'")
+    for query in queries:
+        for run in mlflow.search_runs([experiment], query, output_format="list", max_results=1):
+            if run.data.tags.get(BUCKET_TAG, bucket.id) == bucket.id:
+                return str(run.info.run_id)
+    return None
+
+
+def _experiment(name: str) -> str:
+    """The id of the experiment of a model, which shows useful columns."""
+    import mlflow
+
+    experiment = mlflow.set_experiment(name)
+    if missing := {key: value for key, value in VIEW_TAGS.items() if experiment.tags.get(key) != value}:
+        mlflow.set_experiment_tags(missing)
+    return str(experiment.experiment_id)
+
+
+def _tags(spec: RunSpec, bucket: Identity, started_by: str) -> dict[str, str]:
+    return {
+        _RUN_KEY_TAG: spec.run_key,
+        "requested_by": _text(spec.requested_by),
+        "note": _text(spec.note),
+        "code_version": _text(spec.code_version),
+        **({AIRFLOW_RUN: started_by} if started_by else {}),
+        **bucket_tags(bucket),
+    }
+
+
+def _text(content: str) -> str:
+    return text(content, rest=", all of them in spec.json of the run")
+
+
+def _name(run_key: str) -> str:
+    """When a run was asked for, as a person says it; the key itself where it does not begin with a time."""
+    try:
+        return f"{datetime.strptime(run_key.partition('-')[2], '%Y%m%d%H%M%S%f').replace(tzinfo=UTC):%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return run_key
+
+
+def _log_epoch(number: int, epoch: Epoch) -> None:
+    import mlflow
+
+    mlflow.log_metrics(epoch.metrics, step=number, timestamp=int(epoch.at.timestamp() * 1000))
+
+
+def _metrics(performance: Performance, prefix: str) -> dict[str, float]:
+    recalls = performance.class_recall
+    named = {
+        f"{prefix}/accuracy": performance.accuracy,
+        f"{prefix}/lowest_recall": min(recalls.values(), default=performance.accuracy),
+        f"{prefix}/calibration_error": performance.calibration_error,
+        f"{prefix}/latency_ms": performance.latency_ms,
+        f"{prefix}/size_mb": performance.size_mb,
+    }
+    if len(recalls) > _CHARTED_LABELS:
+        return named
+    return named | {f"{prefix}_recall/{metric_name(label)}": recall for label, recall in recalls.items()}
+
+
+def _table(evaluation: Evaluation, truth: Sequence[str], labels: Sequence[str]) -> str:
+    """A row per label: its class number, the label as it is, the name it has in metrics, and its figures."""
+    stream = io.StringIO()
+    rows = csv.writer(stream)
+    rows.writerow(["class", "label", "metric", "images", "recall", "recall_of_serving"])
+    candidate = evaluation.candidate.class_recall
+    serving: Mapping[str, float] = evaluation.serving.class_recall if evaluation.serving else {}
+    counts = Counter(truth)
+    for number, label in enumerate(labels):
+        figures = [f"{found[label]:.4f}" if label in found else "" for found in (candidate, serving)]
+        rows.writerow([number, label, metric_name(label), counts[label], *figures])
+    return stream.getvalue()

@@ -1,0 +1,116 @@
+"""The SavedModel that servers load: encoded images in; probabilities, class number and label out.
+
+Everything a client or a server must know about the model travels inside: decoding, resizing and scaling in the
+signature, the labels as an asset, and warm-up requests, which a server runs before it calls the version available.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.spec import Image
+from pipeline.training.preprocessing import decoded
+from serving.apis import model_pb2, predict_pb2, prediction_log_pb2, types_pb2
+from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
+from serving.wire import to_proto
+
+SIGNATURE = "serving_default"
+_WARMUP = "assets.extra/tf_serving_warmup_requests"
+# Control characters, and what else some programs take for the end of a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def export(
+    network: Any, folder: Path, *, name: str, image: Image, labels: Sequence[str], warmup: Sequence[bytes]
+) -> None:
+    """Write the SavedModel to `folder`, which does not exist yet.
+
+    The serving function is traced here with a fixed input name: the name that `keras.Model.export` gives depends on
+    what the process did before, and clients would break from version to version.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    # Not the network itself: Keras lets its variables be found only through the optimiser's, and a server that loads
+    # the graph without Python would restore those and leave the layers' uninitialised (and ship the optimiser).
+    module.weights = [variable.value for variable in network.variables]
+    module.labels_file = tf.saved_model.Asset(_labels_file(folder.parent, labels))
+    module.labels = tf.constant(list(labels))
+
+    def serve(image_bytes: Any) -> dict[str, Any]:
+        pixels = tf.map_fn(
+            lambda content: decoded(content, image),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((image.height, image.width, image.channels), tf.float32),
+        )
+        probabilities = network(pixels, training=False)
+        index = tf.argmax(probabilities, axis=-1)
+        return {PROBABILITIES: probabilities, CLASS_INDEX: index, LABEL: tf.gather(module.labels, index)}
+
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    _write_warmup(folder / _WARMUP, name, warmup)
+
+
+def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
+    """What a client would trip over in these signature definitions; empty where they are as promised."""
+    signature = signatures.get(SIGNATURE)
+    if signature is None:
+        return [f"no signature {SIGNATURE!r}, only {sorted(signatures)}"]
+    batch: list[int] = [-1]
+    wanted_inputs = {INPUT: (types_pb2.DT_STRING, batch)}
+    wanted_outputs = {
+        PROBABILITIES: (types_pb2.DT_FLOAT, [-1, len(labels)]),
+        CLASS_INDEX: (types_pb2.DT_INT64, batch),
+        LABEL: (types_pb2.DT_STRING, batch),
+    }
+    return [
+        *_differences("input", signature.inputs, wanted_inputs),
+        *_differences("output", signature.outputs, wanted_outputs),
+    ]
+
+
+def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, list[int]]]) -> list[str]:
+    problems = [f"{what} {name!r} is not promised" for name in sorted(set(found) - set(wanted))]
+    for name, (dtype, shape) in wanted.items():
+        promise = f"{types_pb2.DataType.Name(dtype)} {shape}"
+        if name not in found:
+            problems.append(f"{what} {name!r}, {promise}, is missing")
+            continue
+        given = found[name]
+        given_shape = [dim.size for dim in given.tensor_shape.dim]
+        if given.dtype != dtype or given_shape != shape:
+            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
+            problems.append(f"{what} {name!r} is {told}, not {promise}")
+    return problems
+
+
+def _labels_file(folder: Path, labels: Sequence[str]) -> str:
+    """One line per class, in the order of the classes: what would end a line is written as an escape sequence."""
+    path = folder / "labels.txt"
+    lines = "".join(_CONTROL.sub(_escaped, label) + "\n" for label in labels)
+    path.write_text(lines, encoding="utf-8")
+    return str(path)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return character[0].encode("unicode_escape").decode()
+
+
+def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:
+    """A request with one image and one with all of them: the shapes a server meets first."""
+    import tensorflow as tf
+
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in ([images[0]], list(images)):
+            array = np.empty(len(batch), dtype=object)
+            array[:] = batch
+            request = predict_pb2.PredictRequest(
+                model_spec=model_pb2.ModelSpec(name=name, signature_name=SIGNATURE), inputs={INPUT: to_proto(array)}
+            )
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
