@@ -1,6 +1,6 @@
 """MLflow's model registry in memory: the calls of its REST API that the mirror makes, at the speed of a function.
 
-Held to the real server by `tests/pipeline/test_mirror.py`, whose tests run on both.
+Held to the real server by `tests/pipeline/tracking/test_mirror.py`, whose tests run on both.
 """
 
 import json

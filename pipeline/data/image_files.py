@@ -12,7 +12,7 @@ def decoding_problem(content: bytes, *, channels: int) -> str | None:
     """Why the graph that is served could not decode an image; None where it can.
 
     Pillow decodes all of it. TensorFlow, which the graph uses, takes seconds to load, and fails for the same files:
-    `tests/learning/test_decoding.py` compares the two.
+    `tests/pipeline/data/test_decoding.py` compares the two.
     """
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
 

@@ -14,7 +14,7 @@ from pipeline.verbs.gate import gate
 from pipeline.verdicts.measurements import Evaluation
 from pipeline.verdicts.verdict import Decision
 from tests.fleet import LABELS
-from tests.pipeline.test_gate import performance
+from tests.pipeline.verdicts.test_gate import performance
 from tests.releases import NO_MLFLOW, World
 
 PROJECT = Path(__file__).parents[2]

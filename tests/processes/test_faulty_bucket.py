@@ -13,9 +13,9 @@ from pipeline.journal.entries import Event
 from pipeline.verbs.status import status
 from tests.hunts import hunt_cases
 from tests.object_storage import VARIABLE, Bucket, ObjectStore, bucket, store
+from tests.pipeline.storage.fault_proxy import Answer, FaultProxy, lost_after, lost_before, refused
 from tests.processes.acting import Words, act, rollback_to
 from tests.releases import World
-from tests.storage.fault_proxy import Answer, FaultProxy, lost_after, lost_before, refused
 
 __all__ = ["bucket", "store"]
 

@@ -1,0 +1,373 @@
+"""Whatever disagrees is named with what to do, whoever does not answer."""
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline import layout
+from pipeline.journal.entries import Event
+from pipeline.rules import run as run_rules
+from pipeline.verbs.status import Status, status, table
+from tests.fleet import write_classifier
+from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
+from tests.mlflow_registry import MlflowRegistry
+from tests.pipeline.journal.test_journal import Releases
+from tests.pipeline.test_cli import pipeline
+from tests.releases import MODEL, World, eventually, over_both
+
+Look = Callable[..., Status]
+
+
+@pytest.fixture
+def mlflow() -> MlflowRegistry:
+    return registry()
+
+
+@pytest.fixture
+def look(world: World, mlflow: MlflowRegistry) -> Look:
+    """Status now, or hours later."""
+
+    def found(hours: float = 0) -> Status:
+        return status(coming(world, "status-0", hours=hours, mlflow=mlflow))
+
+    return found
+
+
+@pytest.fixture
+def released(world: World, mlflow: MlflowRegistry) -> World:
+    """v2 serves and v1 is the way back, and everybody knows."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    coming(world, mlflow=mlflow).mirror(world.history())
+    return world
+
+
+def shown(found: Status) -> str:
+    """What a person sees."""
+    told = io.StringIO()
+    Console(file=told, width=200).print(table(found))
+    return told.getvalue()
+
+
+def only(found: Status) -> str:
+    (difference,) = found.differences
+    return difference
+
+
+def test_after_a_release_everything_agrees(released: World, look: Look) -> None:
+    found = look(HOURS)
+
+    assert [] == found.differences
+    assert found.as_json()["agrees"]
+
+
+class TestConfig:
+    def test_that_is_older_than_the_journal(self, released: World, look: Look) -> None:
+        old = released.config.read_text()
+        begin_roll_back(released, 1, loaded=True)
+        differences = look().differences
+
+        assert (
+            "the config renders entry 10, the journal is at 11: a verb stopped half-way; run `reconcile`" in differences
+        )
+        assert old == released.config.read_text(), "it only looks"
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            (None, "there is no config, and a replica that starts needs it: run `reconcile`"),
+            ("model_config_list {}\n", "the config is not one that we wrote: ask who did, and run `reconcile`"),
+            ("# journal entry 99\nmodel_config_list {}\n", "renders entry 99, and the journal ends at 10: .* restore"),
+            ("# journal entry 10\nmodel_config_list {}\n", "the config of entry 10 was changed by hand: ask by whom"),
+        ],
+    )
+    def test_that_is_not_what_the_journal_makes_of_it(
+        self, released: World, look: Look, text: str | None, told: str
+    ) -> None:
+        for replica in released.replicas:
+            replica.sleep()
+        if text is None:
+            released.config.unlink()
+        else:
+            released.config.write_text(text)
+
+        assert re.search(told, only(look()))
+
+    def test_of_a_model_that_was_never_released(self, world: World, look: Look) -> None:
+        assert [] == look().differences
+        for replica in world.replicas:
+            replica.sleep()
+        world.config.unlink()
+        (world.folder / "digits.yaml").touch()
+        told = "nothing was released yet for 'digits', and it has no config, which servers need: run `init`"
+
+        assert told == only(look())
+
+
+class TestHalfWay:
+    def test_a_promotion_that_is_neither_confirmed_nor_undone(self, released: World, look: Look) -> None:
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        begin_promotion(released, "retrain-3")
+
+        assert any("the promotion of v3 is neither confirmed nor undone" in each for each in look(HOURS).differences)
+
+    def test_a_promotion_whose_run_may_be_at_work_is_left_to_that_run(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        begin_promotion(released, "retrain-3")
+        told = look().differences
+
+        assert any(
+            re.match(r"retrain-3 is promoting v3 since .*: wait until the run has ended, at most", t) for t in told
+        )
+        assert not any("clear" in each for each in told)
+
+    def test_a_candidate_is_a_difference_only_when_nobody_is_at_work_on_it(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        """A canary tells MLflow nothing, so while it is at work MLflow need not know the candidate."""
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+
+        assert [] == look().differences
+        assert any("MLflow's aliases say" in each for each in look(HOURS).differences)
+        coming(released, mlflow=mlflow).mirror(released.history())
+        assert re.match(r"v3 of retrain-3 is the candidate since .*: clear the task of its run", only(look(HOURS)))
+
+    def test_a_number_that_was_never_published_until_a_newer_version_serves(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        """F1."""
+        released.approve("retrain-3")
+        begin_claim(released, "retrain-3")
+
+        assert [] == look().differences
+        assert "v3 was claimed by retrain-3 and never published, which does no harm: clear" in only(look(HOURS))
+        released.release("retrain-4")
+        coming(released, mlflow=mlflow).mirror(released.history())
+        assert [] == look(HOURS).differences
+
+
+def begin_claim(world: World, run_key: str) -> None:
+    """The entry of a publish, and a process that ends there."""
+    serving = world.history().state.serving
+    promoted = next(entry for entry in world.history().entries if entry.verdict)
+    assert promoted.verdict is not None
+    verdict = promoted.verdict
+    world.context(run_key).journal.decide(
+        lambda h: run_rules.claim(h, run_key=run_key, compared_with=serving, reason="good", verdict=verdict)
+    )
+
+
+@over_both
+def test_during_a_healthy_canary_everything_agrees(released: World, look: Look) -> None:
+    """...at every moment: before the replicas have looked, while they load the candidate, and afterwards."""
+    released.publish("retrain-3", load_seconds=0.4)
+    context = released.context("retrain-3")
+    context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
+    context.rollout.settle()
+    seen = set()
+
+    def loaded_everywhere() -> bool:
+        found = look()
+        assert [] == found.differences
+        assert "agrees" in shown(found)
+        assert " no " not in shown(found)
+        states = [each["versions"].get(3, "not seen") for each in found.as_json()["replicas"]]
+        seen.update(states)
+        return states == ["AVAILABLE"] * 2
+
+    assert eventually(loaded_everywhere)
+    assert "LOADING" in seen
+    proving = look().as_json()["proving"]
+    assert (3, "retrain-3") == (proving["version"], proving["run_key"])
+    assert "v3 is being proven by retrain-3 since" in shown(look())
+
+
+@over_both
+def test_a_replica_that_cannot_load_the_candidate_is_left_to_its_run(released: World, look: Look) -> None:
+    broken = released.replicas[1]
+    broken.broken = 3
+    released.publish("retrain-3")
+    context = released.context("retrain-3")
+    context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
+    context.rollout.settle()
+    told = f"{broken.address} could not load v3 (out of memory): the run that is proving it will withdraw it"
+
+    assert eventually(lambda: [told] == look().differences)
+
+
+class TestReplica:
+    def test_that_gives_no_answer(self, released: World, look: Look) -> None:
+        away = released.replicas[1]
+        away.stop()
+        found = look()
+
+        assert re.match(
+            rf"{away.address} gives no answer \(UNAVAILABLE: .*\): start it, or look at its log", only(found)
+        )
+        assert not found.as_json()["agrees"]
+
+    def test_that_answers_from_another_version_and_holds_what_nobody_wants(self, released: World, look: Look) -> None:
+        late = released.replicas[1]
+        late.sleep()
+        released.publish("retrain-3")
+        released.context("retrain-3").journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
+        released.context("retrain-3").rollout.settle()
+        ready = released.replicas[0].address
+        assert eventually(lambda: not any(ready in each for each in look(HOURS).differences))
+        told = " ".join(look(HOURS).differences)
+
+        assert f"{late.address} has not loaded v3: wait one poll" in told
+        assert f"{late.address} still holds v1, which nobody wants: wait one poll" in told
+        released.config.write_text(released.config.read_text().replace("value: 2", "value: 3"))
+        assert eventually(
+            lambda: any(
+                f"{ready} answers v3, the journal says v2: wait one poll" in each for each in look().differences
+            )
+        )
+
+    def test_that_could_not_load_what_is_wanted_says_why(self, released: World, look: Look) -> None:
+        broken = released.replicas[1]
+        broken.stop()
+        broken.broken = 1
+        broken.start()
+        told = f"{broken.address} could not load v1 (out of memory): mend that, and restart the replica"
+
+        assert eventually(lambda: [told] == look().differences)
+        assert {1: "out of memory"} == look().as_json()["replicas"][1]["errors"]
+
+    def test_that_should_be_there_and_is_not_known(self, released: World, mlflow: MlflowRegistry) -> None:
+        context = coming(released, mlflow=mlflow)
+        object.__setattr__(context.rollout.fleet, "expected", 3)
+
+        assert only(status(context)).startswith("2 of 3 replicas are known: start the others")
+
+
+class TestFiles:
+    def test_of_what_serves(self, released: World, look: Look) -> None:
+        (released.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 1}')
+        told = r"v2 serves, and what a replica that restarts would load cannot be trusted \(.*\.json differs\): mend"
+
+        assert re.match(told, only(look()))
+
+    def test_of_the_way_back(self, released: World, look: Look) -> None:
+        shutil.rmtree(released.bucket / layout.version(MODEL, 1))
+        told = r"v1, the way back, cannot be trusted \(no folder serve/digits/1 .*\): mend that; `previous` skips it"
+
+        # A server that polls meanwhile unloads a version whose folder is gone, which is another difference.
+        assert [each for each in look().differences if re.match(told, each)]
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("007", "'007' lies among the versions, and servers take it for version 7: ask who put it there"),
+            ("+5", "'+5' lies among the versions, and servers take it for version 5"),
+            ("9", "'9' lies among the versions, and the journal knows no v9: ask who put it there, and remove it"),
+            ("notes", "'notes' lies among the versions and is none; servers skip it: remove it"),
+        ],
+    )
+    def test_that_nobody_has_published(self, released: World, look: Look, name: str, told: str) -> None:
+        """F49."""
+        (released.bucket / layout.versions(MODEL) / name).mkdir()
+
+        assert only(look()).startswith(told)
+
+
+@pytest.mark.parametrize("world", ["latest"], indirect=True)
+def test_a_version_put_there_by_hand_and_served_is_not_taken_for_another_bucket(released: World, look: Look) -> None:
+    write_classifier(released.bucket / layout.version(MODEL, 9))
+    assert eventually(lambda: [9, 9] == [each["serving"] for each in look().as_json()["replicas"]])
+
+    assert any("'9' lies among the versions, and the journal knows no v9" in each for each in look().differences)
+
+
+class TestMlflow:
+    def test_that_is_away_is_told_and_serving_does_not_mind(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        mlflow.down = True
+
+        assert only(look()).startswith("MLflow gives no answer, and serving asks it nothing: start it")
+
+    def test_whose_alias_was_moved_by_hand(self, released: World, look: Look, mlflow: MlflowRegistry) -> None:
+        """F41."""
+        released.roll_back("1")
+        told = (
+            "MLflow's aliases say previous v1, production v2, the journal production v1; serving asks only the journal"
+        )
+
+        assert eventually(lambda: len(look().differences) == 1), "the replicas first"
+        assert only(look()).startswith(told)
+
+
+class TestBucket:
+    @pytest.mark.parametrize(("releases", "knows"), [(0, "is empty"), (1, "knows no such version")])
+    def test_that_is_not_the_one_of_the_servers_is_told_in_one_sentence(
+        self, released: World, mlflow: MlflowRegistry, tmp_path: Path, releases: int, knows: str
+    ) -> None:
+        other = World(tmp_path / "other", replicas=released.replicas)
+        other.bucket.mkdir(parents=True)
+        (other.folder / "digits.yaml").touch()
+        for number in range(releases):
+            Releases(other.bucket).release(f"retrain-{number}")
+        told = only(status(coming(other, "status-0", mlflow=mlflow)))
+
+        assert f"replicas serve v2, and the journal of digits in {other.bucket}" in told
+        assert f"{knows}: UNDERSTUDY_ROOT is not the bucket of these servers" in told
+
+    def test_that_cannot_be_read_leaves_what_the_replicas_say(self, released: World, look: Look) -> None:
+        released.replicas[1].stop()
+        (released.bucket / layout.entry(MODEL, 3)).unlink()
+        found = look()
+        unread, away = found.differences
+
+        assert re.match(
+            r"the bucket cannot be read, .* has no entry \[3\]; .*: mend that; .*`rollback --without-bucket", unread
+        )
+        assert released.replicas[1].address in away
+        assert (None, [2, None]) == (found.state, [each["serving"] for each in found.as_json()["replicas"]])
+
+    def test_for_a_person_and_a_program_it_is_no_error(self, released: World) -> None:
+        (released.bucket / layout.entry(MODEL, 3)).unlink()
+        address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in released.replicas)}
+        person = pipeline(released.folder, "status", **address)
+        program = pipeline(released.folder, "status", "--json", **address)
+
+        assert (0, 0) == (person.returncode, program.returncode)
+        assert "the bucket does not say" in person.stdout
+        assert (None, False) == (json.loads(program.stdout)["state"], json.loads(program.stdout)["agrees"])
+
+
+def test_status_speaks_to_people_and_to_programs(released: World) -> None:
+    address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in released.replicas)}
+    found = json.loads(pipeline(released.folder, "status", "--json", **address).stdout)
+    person = pipeline(released.folder, "status", **address).stdout
+
+    assert [2, 2] == [replica["serving"] for replica in found["replicas"]]
+    assert {"serving": 2, "previous": 1} == {role: found["state"][role] for role in ("serving", "previous")}
+    assert (10, 10, None) == (found["entry"], found["config_entry"], found["mlflow"])
+    assert "digits: serving v2, previous v1" in person
+    assert "MLflow: no answer" in person
+
+
+def test_status_says_since_when_by_whom_and_why_what_serves_does_so(released: World, look: Look) -> None:
+    promoted = released.history().of_version(2, Event.PROMOTED)
+    assert promoted is not None
+    since = f"{promoted.at:%Y-%m-%d %H:%M:%S} UTC"
+    assert f"v2 serves since {since}, promoted by ann (retrain-2): {promoted.reason}" in shown(look())
+
+    released.roll_back("1", run_key="rollback-7", reason="confuses 3 and 8")
+    found = look()
+    assert re.search(r"v1 serves since .* UTC, rolled back by ann \(rollback-7\): confuses 3 and 8\n", shown(found))
+    serving = found.as_json()["serving"]
+    assert (1, "ann", "confuses 3 and 8") == (serving["version"], serving["actor"], serving["reason"])

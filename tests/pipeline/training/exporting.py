@@ -1,0 +1,25 @@
+"""A program for the tests: train a small network from a seed and export it, in a process of its own as `train` does."""
+
+import sys
+from pathlib import Path
+
+from pipeline.training import export, network
+from tests.pipeline.training.training import IMAGE, LABELS, TRAINING, picture
+
+
+def main(folder: Path, seed: int) -> None:
+    images = [(picture(shade), int(shade > 127)) for shade in range(0, 256, 32)]
+    trained = network.train(
+        TRAINING,
+        IMAGE,
+        classes=len(LABELS),
+        seed=seed,
+        train_images=images,
+        validation_images=images,
+        on_epoch=lambda _, __: None,
+    )
+    export.export(trained, folder, name="shades", image=IMAGE, labels=LABELS, warmup=[images[0][0]])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

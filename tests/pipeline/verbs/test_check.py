@@ -1,0 +1,101 @@
+"""`check`: everything that is wrong with a model file and its images, before anything is done with them."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.data.images import import_images
+from pipeline.errors import BadInputError
+from pipeline.model_files import load_spec
+from pipeline.storage.local import LocalBucket
+from pipeline.verbs.check import check
+from tests.pipeline.test_cli import pipeline
+
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+
+
+def picture(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (4, 4), shade).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """The model file of the README, over 80 images."""
+    for label, shades in {"cat": range(40), "dog": range(100, 140)}.items():
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for shade in shades:
+            (tmp_path / "images" / label / f"{shade}.png").write_bytes(picture(shade))
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "pets.yaml"
+    path.write_text(example.replace("/data/pets ", f"{tmp_path}/images "))
+    return path
+
+
+def test_a_good_model_is_described(pets: Path) -> None:
+    assert check(pets).startswith("80 images of 2 labels: ")
+
+
+def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> None:
+    pets.write_text(pets.read_text().replace("epochs: 20", "epochs: 0\n  momentum: 1"))
+    images = pets.parent / "images"
+    (images / "cat" / "short.png").write_bytes(picture(200)[:-3])
+    (images / "dog" / "notes.txt").write_text("any")
+    (images / "rat").mkdir()
+    (images / "rat" / "only.png").write_bytes(picture(250))
+
+    with pytest.raises(BadInputError) as raised:
+        check(pets)
+    told = str(raised.value)
+    assert "5 problems:" == told.splitlines()[0]
+    assert re.search(r"pets\.yaml: line [0-9]+: training\.epochs: .*\(got 0\)", told)
+    assert re.search(r"pets\.yaml: line [0-9]+: training\.momentum: ", told)
+    assert f"{images}/cat/short.png cannot be decoded" in told
+    assert f"{images}/dog/notes.txt is not one of .png" in told
+    assert "label 'rat' has no image in the" in told
+
+
+def test_wrong_fields_of_the_images_are_named_and_the_images_are_not_looked_at(pets: Path) -> None:
+    pets.write_text(pets.read_text().replace("channels: 3", "channels: 2"))
+
+    with pytest.raises(BadInputError, match=r"image\.channels: give 1 for grey images or 3 .* \(got 2\)") as raised:
+        check(pets)
+    assert "the images were not looked at" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", ["name: [", "just a text", ""])
+def test_a_file_that_is_no_model_is_refused_in_words(pets: Path, content: str) -> None:
+    pets.write_text(content)
+
+    with pytest.raises(BadInputError, match=r"pets\.yaml"):
+        check(pets)
+
+
+def test_check_and_snapshot_name_the_same_problems(pets: Path, tmp_path: Path) -> None:
+    (tmp_path / "images" / "cat" / "short.png").write_bytes(picture(200)[:-3])
+    (tmp_path / "images" / "dog" / "cat.png").write_bytes(picture(3))
+    (tmp_path / "bucket").mkdir()
+
+    with pytest.raises(BadInputError) as checked:
+        check(pets)
+    with pytest.raises(BadInputError) as imported:
+        import_images(LocalBucket(tmp_path / "bucket"), load_spec(pets))
+    assert f"data.images: {checked.value}" == str(imported.value)
+
+
+def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "no bucket")
+    environment = {"UNDERSTUDY_MODELS": str(tmp_path), "UNDERSTUDY_MODEL": "pets", "UNDERSTUDY_ROOT": nowhere}
+    good = pipeline(tmp_path, "check", **environment)
+    (tmp_path / "images" / "cat" / "short.png").write_bytes(picture(200)[:-3])
+    bad = pipeline(tmp_path, "check", **environment)
+
+    assert (0, 1) == (good.returncode, bad.returncode)
+    assert "no problems found. 80 images of 2 labels" in good.stdout
+    assert f"{tmp_path}/images/cat/short.png cannot be decoded" in bad.stderr
+    assert "Traceback" not in bad.stderr
+    assert not Path(nowhere).exists()
