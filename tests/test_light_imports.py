@@ -33,6 +33,17 @@ def run(code: str) -> str:
         "serving.model_server.flags",
         "serving.model_server.server",
         "pipeline.cli",
+        # The commands import these when they run.
+        "pipeline.context",
+        "pipeline.run_verbs",
+        "pipeline.verbs.check",
+        "pipeline.verbs.holding",
+        "pipeline.verbs.readmit",
+        "pipeline.verbs.reconcile",
+        "pipeline.verbs.retain",
+        "pipeline.verbs.rollback",
+        "pipeline.verbs.status",
+        "pipeline.verbs.sync",
         "pipeline.spec",
         "embedded.__main__",
         "embedded.demo",
@@ -73,7 +84,7 @@ def test_a_later_import_of_tensorflow_works_and_shares_the_messages() -> None:
         ),
         *(
             ("grpc numpy httpx typer", f"pipeline.{name}")
-            for name in ("release.state", "layout", "errors", "spec", "records", "verdicts.gate")
+            for name in ("journal.state", "layout", "errors", "spec", "runs.records", "verdicts.gate")
         ),
     ],
 )

@@ -13,8 +13,10 @@ process's number, and another with its exit code as `subprocess` counts it. The 
 hangs up, so until then its number belongs to nobody else.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import select
 import shutil
@@ -26,6 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline import verbs
 from tests.processes import actor
 from tests.processes.stopping import tell
 
@@ -55,6 +58,9 @@ class Request:
 
 def serve() -> NoReturn:
     """Fork a keeper for each connection: it forks the verb, waits for it, and answers the client."""
+    # The command line imports a verb only when it runs.
+    for module in pkgutil.iter_modules(verbs.__path__, "pipeline.verbs."):
+        importlib.import_module(module.name)
     # Not a context manager: what is forked here unwinds this stack at its end as well.
     folder = tempfile.mkdtemp()
     path = str(Path(folder, "socket"))

@@ -1,0 +1,70 @@
+"""What concerns the bucket: create the first config, delete old versions, copy for servers that cannot read it."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import Model, OptionalRun, model_context, new_key, read_form, run_context
+from pipeline.cli.output import canonical_line, whole_lines
+
+GROUP = "Data: the bucket"
+
+commands = typer.Typer()
+
+
+@commands.command("init", rich_help_panel=GROUP)
+def init_command(model: Model) -> None:
+    """Create the config the model servers read, before anything was released; changes nothing later."""
+    from pipeline.inspection.known_models import require_known
+    from pipeline.storage.opening import make_bucket
+
+    context = model_context(model, verb="init")
+    require_known(context)
+    make_bucket(context.settings.root)
+    history = context.rollout.settle(first=True)
+    typer.echo(f"{model}: {history.state}")
+
+
+@commands.command("retain", rich_help_panel=GROUP)
+def retain_command(
+    *,
+    model: Model,
+    dry_run: Annotated[bool | None, typer.Option("--dry-run", help="say what would go, and why; do nothing")] = None,
+    keep: Annotated[int | None, typer.Option(help="good versions to keep before the one that serves")] = None,
+    days: Annotated[float | None, typer.Option(help="what was last heard of more recently stays")] = None,
+    run: OptionalRun = None,
+) -> None:
+    """Let go the versions, runs and leftovers that nothing needs any more."""
+    from pipeline.inspection.known_models import require_known
+    from pipeline.inspection.retained import table
+    from pipeline.model_files import load_spec
+    from pipeline.runs.forms import RetainForm
+    from pipeline.verbs.retain import RETAIN_KIND, retain
+
+    form = read_form(RetainForm, "the retention", dry_run=dry_run, keep=keep, days=days)
+    changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
+    context = run_context(model, run or new_key(RETAIN_KIND))
+    require_known(context)
+    policy = load_spec(context.settings.models / f"{model}.yaml").retention.model_copy(update=changed)
+    with canonical_line("retain", context) as line:
+        retained = retain(context, policy, dry_run=form.dry_run)
+        whole_lines().print(table(model, retained))
+        line.update(retained.summary())
+
+
+@commands.command("sync", rich_help_panel=GROUP)
+def sync_command(
+    *,
+    model: Model,
+    every: Annotated[
+        float | None, typer.Option("--every", min=0.1, help="go on, and look at the bucket again after so many seconds")
+    ] = None,
+) -> None:
+    """Copy what servers should find from the bucket to the folder UNDERSTUDY_SERVER_ROOT of this machine."""
+    from pipeline.verbs.sync import keep_in_sync, server_folder, sync
+
+    context = model_context(model, verb="sync")
+    root = server_folder(context.settings)
+    if every is not None:
+        keep_in_sync(context.bucket, model, root, seconds=every)
+    typer.echo(f"{root}: {', '.join(sync(context.bucket, model, root)) or 'nothing to change'}")

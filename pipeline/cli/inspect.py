@@ -1,0 +1,67 @@
+"""What only looks and changes nothing."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import AsJson, Model, model_context
+from pipeline.cli.output import whole_lines
+
+GROUP = "Inspect: change nothing"
+
+# As many periods and decisions as a person looks through.
+_SHOWN = 20
+
+commands = typer.Typer()
+
+
+@commands.command("status", rich_help_panel=GROUP)
+def status_command(model: Model, as_json: AsJson = False) -> None:
+    """Show who serves what, and every difference between journal, config, files, replicas and MLflow."""
+    from rich.console import Console
+
+    from pipeline.verbs.status import status, table
+
+    found = status(model_context(model, verb="status"))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=1))
+    else:
+        Console().print(table(found))
+
+
+@commands.command("history", rich_help_panel=GROUP)
+def history_command(
+    model: Model,
+    as_json: AsJson = False,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            "--last", min=1, help=f"the newest N periods and decisions; else {_SHOWN}, with --json all of them"
+        ),
+    ] = None,
+) -> None:
+    """Show what served when, who or what moved it, why, and what the verdicts said."""
+    from pipeline.inspection import history as shown
+    from pipeline.inspection.known_models import nothing_released, require_known
+
+    context = model_context(model, verb="history")
+    history = context.journal.read()
+    if not history.entries:
+        require_known(context)
+    if as_json:
+        typer.echo(json.dumps(shown.as_json(model, history, last=last), indent=1))
+    elif not history.entries:
+        typer.echo(nothing_released(context))
+    else:
+        whole_lines().print(shown.tables(model, history, last=last or _SHOWN))
+
+
+@commands.command("check", rich_help_panel=GROUP)
+def check_command(model: Model) -> None:
+    """Say everything that is wrong with a model file and its images; reads no bucket and changes nothing."""
+    from pipeline.settings import load_settings
+    from pipeline.verbs.check import check
+
+    path = load_settings().models / f"{model}.yaml"
+    typer.echo(f"{path}: no problems found. {check(path)}")

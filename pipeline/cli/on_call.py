@@ -1,0 +1,157 @@
+"""What a person does who is on call: make another version serve, hold promotions, finish what has stopped."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import (
+    Model,
+    OptionalReason,
+    OptionalRun,
+    asked_at,
+    new_key,
+    read_form,
+    run_context,
+)
+from pipeline.cli.output import canonical_line, whole_lines
+
+GROUP = "On call: change what serves"
+
+# The kinds of run that a person asks for by hand, beside those that the release rules know.
+FREEZE_KIND = "freeze-"
+UNFREEZE_KIND = "unfreeze-"
+READMIT_KIND = "readmit-"
+
+commands = typer.Typer()
+
+
+@commands.command("rollback", rich_help_panel=GROUP)
+def rollback_command(
+    *,
+    model: Model,
+    to: Annotated[str | None, typer.Option(help="a version number, 4 or v4, or: previous")] = None,
+    reason: OptionalReason = None,
+    hold: Annotated[
+        str | None,
+        typer.Option(help="how long nothing is promoted after it: until lifted (the default), 90m, 24h, 3d, or none"),
+    ] = None,
+    run: OptionalRun = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+    without_bucket: Annotated[
+        bool, typer.Option("--without-bucket", help="only ask the replicas to move the label; nothing is recorded")
+    ] = False,
+) -> None:
+    """Make another version serve, and wait until every replica answers from it."""
+    from pipeline.errors import BadInputError
+    from pipeline.inspection.known_models import require_released
+    from pipeline.inspection.rollback_plan import plan
+    from pipeline.inspection.rollback_targets import table, targets
+    from pipeline.rollout.without_bucket import move_label
+    from pipeline.rules.run import ROLLBACK_KIND
+    from pipeline.runs.forms import RollbackForm
+    from pipeline.verbs.rollback import rollback, wish_for
+
+    form = read_form(RollbackForm, "the roll-back", to=to, reason=reason, hold=hold)
+    # A run that waited in a queue is about what served when it was asked for; by hand that is now.
+    asked = asked_at(run)
+    context = run_context(model, run or new_key(ROLLBACK_KIND))
+    if plan_only and without_bucket:
+        raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
+    if plan_only:
+        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
+        history = context.journal.read()
+        require_released(context, history)
+        whole_lines().print(table(model, targets(context, history)))
+        typer.echo(plan(context, wish)[1])
+        return
+    with canonical_line("rollback", context) as line:
+        if without_bucket:
+            move_label(context, form.to)
+        else:
+            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
+            line.update(rollback(context, wish).summary())
+
+
+@commands.command("pin", rich_help_panel=GROUP)
+def pin_command(
+    *,
+    model: Model,
+    to: Annotated[str | None, typer.Option("--to", help="the version that serves and stays, 4 or v4")] = None,
+    reason: OptionalReason = None,
+    run: OptionalRun = None,
+) -> None:
+    """Make a version serve if it does not, and promote nothing else until `unfreeze`."""
+    from pipeline.rules.run import ROLLBACK_KIND
+    from pipeline.runs.forms import PinForm
+    from pipeline.verbs.holding import pin
+    from pipeline.verbs.rollback import wish_for
+
+    form = read_form(PinForm, "the pin", to=to, reason=reason)
+    context = run_context(model, run or new_key(ROLLBACK_KIND))
+    with canonical_line("pin", context) as line:
+        wish = wish_for(context, to=str(form.to), reason=form.reason, asked_at=asked_at(run))
+        line["state"] = str(pin(context, wish).state)
+
+
+@commands.command("freeze", rich_help_panel=GROUP)
+def freeze_command(
+    *,
+    model: Model,
+    until: Annotated[
+        str | None, typer.Option("--until", help="2026-12-24, 2026-12-24T08:00 (UTC), 90m, 12h or 3d")
+    ] = None,
+    reason: OptionalReason = None,
+    run: OptionalRun = None,
+) -> None:
+    """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
+    from pipeline.runs.forms import FreezeForm
+    from pipeline.verbs.holding import freeze
+
+    form = read_form(FreezeForm, "the freeze", until=until, reason=reason)
+    context = run_context(model, run or new_key(FREEZE_KIND))
+    with canonical_line("freeze", context) as line:
+        line["state"] = str(freeze(context, until=form.until, reason=form.reason, asked_at=asked_at(run)).state)
+
+
+@commands.command("unfreeze", rich_help_panel=GROUP)
+def unfreeze_command(*, model: Model, reason: OptionalReason = None, run: OptionalRun = None) -> None:
+    """Let promotions go on: ends a freeze, a pin, and the hold of a roll-back."""
+    from pipeline.runs.forms import ReasonForm
+    from pipeline.verbs.holding import unfreeze
+
+    form = read_form(ReasonForm, "`unfreeze`", reason=reason)
+    context = run_context(model, run or new_key(UNFREEZE_KIND))
+    with canonical_line("unfreeze", context) as line:
+        line["state"] = str(unfreeze(context, reason=form.reason).state)
+
+
+@commands.command("readmit", rich_help_panel=GROUP)
+def readmit_command(
+    *,
+    model: Model,
+    version: Annotated[str | None, typer.Option("--version", help="the version that was withdrawn, 4 or v4")] = None,
+    reason: OptionalReason = None,
+    run: OptionalRun = None,
+) -> None:
+    """Let the model of a withdrawn version be published again, under a new number."""
+    from pipeline.runs.forms import ReadmitForm
+    from pipeline.verbs.readmit import readmit
+
+    form = read_form(ReadmitForm, "`readmit`", version=version, reason=reason)
+    context = run_context(model, run or new_key(READMIT_KIND))
+    with canonical_line("readmit", context) as line:
+        readmit(context, version=form.version, reason=form.reason)
+        line["version"] = form.version
+
+
+@commands.command("reconcile", rich_help_panel=GROUP)
+def reconcile_command(model: Model, run: OptionalRun = None) -> None:
+    """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
+    from pipeline.rules.reconcile import RECONCILE_KIND
+    from pipeline.verbs.reconcile import reconcile
+
+    context = run_context(model, run or new_key(RECONCILE_KIND))
+    with canonical_line("reconcile", context) as line:
+        mending = reconcile(context)
+        line.update(mending.summary())
+        mending.require_complete()
