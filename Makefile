@@ -69,11 +69,12 @@ $(VENV)/.uv: requirements-bootstrap.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.txt
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.uv requirements.txt
+$(VENV)/.run: $(VENV)/.uv requirements.txt bin/understudy
 	@echo "installing from requirements.txt; the first time takes a few minutes"
 	$(INSTALL) -r requirements.txt
-	@# So that `python -m pipeline` and `python -m embedded` are found whatever the working directory is.
+	@# So that the command `understudy` and `python -m embedded` work whatever the working directory is.
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "understudy.pth").write_text("$(CURDIR)\n")'
+	@install -m 755 bin/understudy $(BIN)/understudy
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt

@@ -18,10 +18,14 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a scheduler sees. 99 is the code Airflow shows as *skipped*; 75 is EX_TEMPFAIL of sysexits.h."""
+    """What a scheduler sees. 99 is the code Airflow shows as *skipped*; 75 is EX_TEMPFAIL of sysexits.h.
+
+    Only `status` ends with 3. A wrong command line ends with 2, which is what typer does.
+    """
 
     DONE = 0
     FAILED = 1
+    DIFFERENCES = 3
     COULD_NOT_TELL = 75
     DECLINED = 99
 

@@ -1,16 +1,29 @@
 """The app: its groups of commands, in the order in which the help shows them, and its exit codes."""
 
+from typing import Annotated
+
 import typer
 
 from pipeline.cli import data, inspect, on_call, release
+from pipeline.cli.version import print_version
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="One verb per step of a release, the same as a local process, a pod, or by hand.",
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 `status` found differences that no running verb "
+    "explains; 75 could not tell, because something gave no answer in time: try again; 99 declined: a rule says no, "
+    "and nothing is broken."
 )
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EXIT_CODES)
 app.add_typer(on_call.commands)
 app.add_typer(inspect.commands)
 app.add_typer(release.commands)
 app.add_typer(data.commands)
+
+
+@app.callback()
+def understudy(
+    version: Annotated[  # noqa: ARG001 - the callback prints it
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Release image classifiers, roll them back, and see what serves."""

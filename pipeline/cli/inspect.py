@@ -18,9 +18,13 @@ commands = typer.Typer()
 
 @commands.command("status", rich_help_panel=GROUP)
 def status_command(model: Model, as_json: AsJson = False) -> None:
-    """Show who serves what, and every difference between journal, config, files, replicas and MLflow."""
+    """Show what each replica serves, and every difference between journal, config, files, replicas and MLflow.
+
+    Ends with 3 where there is a difference that no running verb explains.
+    """
     from rich.console import Console
 
+    from pipeline.errors import ExitCode
     from pipeline.verbs.status import status, table
 
     found = status(model_context(model, verb="status"))
@@ -28,6 +32,8 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:
         Console().print(table(found))
+    if found.differences:
+        raise typer.Exit(ExitCode.DIFFERENCES)
 
 
 @commands.command("history", rich_help_panel=GROUP)

@@ -12,7 +12,24 @@ if TYPE_CHECKING:
 
 Form = TypeVar("Form", bound="BaseModel")
 
-Model = Annotated[str, typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/")]
+
+def _model_names() -> list[str]:
+    """The names of the model files, for the shell that completes one; none where the settings are wrong."""
+    from pipeline.errors import BadInputError
+    from pipeline.settings import load_settings
+
+    try:
+        return [path.stem for path in sorted(load_settings().models.glob("*.yaml"))]
+    except BadInputError:
+        return []
+
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names
+    ),
+]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
 OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
 OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept in the history")]

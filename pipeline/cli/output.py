@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,11 @@ def canonical_line(verb: str, context: "Context") -> Iterator[dict[str, Any]]:
     except UnderstudyError as error:
         line["outcome"] = error.outcome
         line["reason"] = str(error)
+        raise
+    except Exception as error:
+        line["reason"] = f"{type(error).__name__}: {error}"
+        if not sys.stdout.isatty():
+            line["traceback"] = traceback.format_exc()
         raise
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)
