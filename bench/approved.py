@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.runs.records import GateRecord, ProbeSet, Record, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import FileSum, folder_digest
@@ -20,7 +20,7 @@ SPEC = ModelSpec(
 )
 
 
-def approve(context: Context, key: str, files: Mapping[str, FileSum], probes: ProbeSet) -> None:
+def approve(context: RunContext, key: str, files: Mapping[str, FileSum], probes: ProbeSet) -> None:
     """Leave the records that earlier verbs would, for a model that lies under `key`."""
     run = RunSpec(
         model=SPEC, run_key=context.run_key, requested_by="ann", note="", force=False, code_version="benchmark"

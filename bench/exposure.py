@@ -95,7 +95,7 @@ class Contestant:
     def _traffic(self) -> Traffic:
         context = self._world.context("look-0")
         label = context.rollout.placement.label
-        return Traffic(context.rollout.fleet, MODEL, IMAGES, label, rate=ASKED_PER_SECOND)
+        return Traffic(context.replicas.fleet, MODEL, IMAGES, label, rate=ASKED_PER_SECOND)
 
     def _version(self, run_key: str) -> int:
         version = self._world.history().version_of(run_key)

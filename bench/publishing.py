@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.approved import approve
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import ProbeSet
 from pipeline.settings import Settings
@@ -70,9 +70,9 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
-def context_of(root: str, run_key: str) -> Context:
+def context_of(root: str, run_key: str) -> RunContext:
     settings = Settings(root=root, mlflow_url=NO_MLFLOW, actor="ann", code_version="benchmark")
-    return make_context(settings, model=MODEL, run_key=run_key)
+    return make_run_context(settings, model=MODEL, run_key=run_key)
 
 
 def publish(root: str, take_away: Callable[[str], object]) -> Turn:

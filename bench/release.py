@@ -35,9 +35,9 @@ from bench.approved import SPEC, approve
 from bench.publishing import copy_durably, sync, write_model
 from bench.watched_fleet import Moments, WatchedFleet
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.journal.state import resident
-from pipeline.rules.rollback import Wish
+from pipeline.rules.rollback import RollbackRequest
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import GoldenAnswer, LabelledImage, ProbeSet
 from pipeline.settings import Settings
@@ -111,7 +111,7 @@ class Place:
         self.fleet = WatchedFleet(config, moments, count=REPLICAS, poll_seconds=poll_seconds)
         self.context("init-0").bucket.upload(model.folder, SOURCE)
 
-    def context(self, run_key: str, *, replicas: str | None = None) -> Context:
+    def context(self, run_key: str, *, replicas: str | None = None) -> RunContext:
         settings = Settings(
             root=str(self._bucket),
             replicas=replicas or ",".join(self.fleet.addresses),
@@ -120,7 +120,7 @@ class Place:
             actor="ann",
             code_version="benchmark",
         )
-        return make_context(settings, model=MODEL, run_key=run_key)
+        return make_run_context(settings, model=MODEL, run_key=run_key)
 
     def approved(self) -> tuple[str, int]:
         """The key of a new run, and the version it will get."""
@@ -140,7 +140,7 @@ class Place:
         """Until the fleet has nothing left to do, and then until some moment between two polls."""
         context = self.context("look-0")
         for version in resident(context.journal.read().state):
-            context.rollout.wait_loaded(version)
+            context.wait.loaded(version)
         os.sync()
         time.sleep(random.random() * self._poll_seconds)  # noqa: S311 - chance is all that is asked of it
 
@@ -222,7 +222,7 @@ class Place:
         self.rest()
         answering = self.fleet.answering(MODEL, STABLE, target)
         start = time.perf_counter()
-        rollback(context, Wish(context.run_key, "previous", "it is bad", history.seq))
+        rollback(context, RollbackRequest(context.run_key, "previous", "it is bad", history.seq))
         returned = time.perf_counter()
         served = answering.result()
         moved = self.fleet.config_writes(after=start)[0]

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.journal import state as transitions
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.state import State
@@ -80,8 +80,8 @@ def make_folder(folder: Path) -> None:
     (folder / "saved_model.pb").write_bytes(b"")
 
 
-def context_of(bucket: Path, run_key: str) -> Context:
-    return make_context(Settings(root=str(bucket), mlflow_url=NO_MLFLOW, actor="ann"), model=MODEL, run_key=run_key)
+def context_of(bucket: Path, run_key: str) -> RunContext:
+    return make_run_context(Settings(root=str(bucket), mlflow_url=NO_MLFLOW, actor="ann"), model=MODEL, run_key=run_key)
 
 
 def turns(bucket: Path, apart: Path, number: int) -> Mapping[str, Callable[[], object]]:

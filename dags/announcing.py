@@ -50,10 +50,10 @@ def announcement(
     )
     def announce(model: str, *, inlet_events: Any, outlet_events: Any) -> None:
         # Inside, because reading a DAG file needs none of it.
-        from pipeline.context import make_context  # noqa: PLC0415
+        from pipeline.context import make_run_context  # noqa: PLC0415
         from pipeline.journal.announcements import extra_of, unannounced  # noqa: PLC0415
 
-        context = make_context(load_settings(), model=model, run_key="announce-0")
+        context = make_run_context(load_settings(), model=model, run_key="announce-0")
         asset = production(model)
         events = inlet_events[asset].ascending(False).limit(_LOOKED_AT)
         announced = [event.extra for event in events]

@@ -34,7 +34,7 @@ def run(settings: StackSettings) -> int:
     first = _first_release(stage)
     images = [base64.b64decode(golden.image) for golden in stage.probes(first).golden]
     rollout = stage.context.rollout
-    with Traffic(rollout.fleet, settings.model, images, label=rollout.placement.label) as traffic:
+    with Traffic(stage.context.replicas.fleet, settings.model, images, label=rollout.placement.label) as traffic:
         for epochs in BETTER:
             _better_candidate(stage, story, traffic, epochs)
         _worse_candidate(stage)

@@ -16,7 +16,7 @@ from embedded.airflow_api import AirflowApi, Tasks
 from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
 from pipeline.runs.records import CanaryRecord, EvaluateRecord, ProbeSet
@@ -53,7 +53,7 @@ class Run:
 class Stage:
     settings: StackSettings
     api: AirflowApi
-    context: Context
+    context: RunContext
     scenes: list[Scene] = field(default_factory=list)
 
     @property
@@ -144,7 +144,7 @@ def set_up(settings: StackSettings) -> Stage:
         mlflow_url=settings.mlflow_url,
         actor="demo",
     )
-    context = make_context(surroundings, model=settings.model, run_key=f"demo-{datetime.now(UTC):%Y%m%d%H%M%S}")
+    context = make_run_context(surroundings, model=settings.model, run_key=f"demo-{datetime.now(UTC):%Y%m%d%H%M%S}")
     stage = Stage(settings, api, context)
     for dag in (stage.retrain_dag, "rollback", "unfreeze"):
         api.wait_for_dag(dag)

@@ -160,4 +160,4 @@ class LatestStory:
 
 def story_of(stage: Stage) -> Story:
     """That of this stack's roll-out."""
-    return PinnedStory(stage) if stage.context.rollout.placement.dark else LatestStory(stage)
+    return PinnedStory(stage) if stage.context.rollout.placement.name == "pinned" else LatestStory(stage)

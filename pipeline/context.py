@@ -1,30 +1,41 @@
-"""What a verb works with: one model, one run, and the ways to the bucket and to the replicas."""
+"""What a verb works with: one model, perhaps one run of it, and the ways to the bucket and to the replicas."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.clock import Clock, SystemClock
-from pipeline.errors import BadInputError
+from pipeline.errors import BadInputError, StorageError, UnderstudyError
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import Journal, JournalWriter
 from pipeline.journal.manifests import Manifests
+from pipeline.journal.observers import Observers
+from pipeline.rollout.base_path_placement import BasePathPlacement
+from pipeline.rollout.config_placement import ConfigPlacement
 from pipeline.rollout.latest import Latest
 from pipeline.rollout.other_models import OtherModels
-from pipeline.rollout.placement import Pinned, Placement
+from pipeline.rollout.pinned import Pinned
+from pipeline.rollout.placement import Placement
+from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.strategy import Strategy
+from pipeline.rollout.waits import Waits
+from pipeline.rules import run as run_rules
 from pipeline.runs.records import TrainRecord
+from pipeline.runs.run_key import RunKey
 from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.identity import Identity, find_identity, make_identity
+from pipeline.storage.identity import make_identity
 from pipeline.storage.opening import open_bucket
-from pipeline.tracking.mirror import Owner, mirror, tag_run
-from pipeline.tracking.registry import Mlflow, Trained
+from pipeline.tracking.mirror import tag_run
+from pipeline.tracking.owner import mlflow_observer
+from pipeline.tracking.registry import Mlflow
 from serving.fleet import Fleet, parse_fleet
 
 
@@ -39,50 +50,63 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Context:
+class ModelContext:
+    """One model, to be looked at. Nothing here writes an entry of the journal."""
+
     settings: Settings
     model: str
-    run_key: str
     bucket: Bucket
     mlflow: Mlflow
     clock: Clock
-    records: RunRecords
     journal: Journal
     manifests: Manifests
     rollout: Rollout
+    replicas: Replicas
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
         """The records of the run a version came from."""
         claimed = history.of_version(history.original(version), Event.CLAIMED)
         return RunRecords(self.bucket, self.model, claimed.run_key) if claimed else None
 
-    def mirror(self, history: History) -> str | None:
-        """Let MLflow follow; whatever comes of it, the verb goes on. Why it could not, or None where it did."""
 
-        def owner() -> Owner:
-            # A bucket that has never released anything owns nothing in MLflow, and gets no identity for that.
-            find = make_identity if history.entries else find_identity
-            return self.owner(find(self.bucket), history)
+@dataclass(frozen=True)
+class RunContext(ModelContext):
+    """One model and one run, in whose name entries and records are written."""
 
-        return mirror(self.mlflow, model=self.model, history=history, owner=owner)
+    run_key: RunKey
+    records: RunRecords
+    journal: JournalWriter
+    wait: Waits
+    strategy: Strategy
+    observers: Observers
 
-    def owner(self, bucket: Identity, history: History) -> Owner:
-        """The bucket as the owner of runs and versions in MLflow."""
-
-        @cache  # a version from before there were identities is asked about again and again
-        def trained(version: int) -> Trained | None:
-            # The records of a retired version may be gone, and nothing is changed in MLflow about it any more.
-            records = self.records_of(version, history) if history.retirement(version) is None else None
-            record = records.find(TrainRecord) if records else None
-            return Trained(record.mlflow_run, record.mlflow_model) if record else None
-
-        return Owner(bucket, trained)
+    def decline_candidate(self, version: int, *, reason: str) -> None:
+        """Give up this run's own candidate because another decision was taken; not a version that has ever served."""
+        rule = partial(run_rules.decline_candidate, version=version, run_key=self.run_key, reason=reason)
+        self.journal.decide(rule)
+        self.rollout.settle()
 
     def tag_run(self, tags: Mapping[str, str]) -> None:
         """Let MLflow know of a run that has no version, or none yet; whatever comes of it, the verb goes on."""
         trained = self.records.find(TrainRecord)
         if trained is not None:
             tag_run(self.mlflow, run=trained.mlflow_run, tags=tags, bucket=lambda: make_identity(self.bucket))
+
+
+@contextmanager
+def observed(context: RunContext) -> Iterator[None]:
+    """A verb is carried out inside. When it has ended, also without success, observers of the journal are told once.
+
+    Not where the bucket does not answer, which they need as well: the next verb makes up for it.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except UnderstudyError:
+        context.observers.tell(context.journal.known)
+        raise
+    context.observers.tell(context.journal.known)
 
 
 def open_ports(settings: Settings) -> Ports:
@@ -100,48 +124,97 @@ def open_ports(settings: Settings) -> Ports:
     )
 
 
-def make_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> Context:
-    """Wire the parts together; nothing is read or connected yet.
+def make_model_context(settings: Settings, *, model: str, ports: Ports | None = None) -> ModelContext:
+    """Wire the parts together that look at a model; nothing is read or connected yet.
+
+    Raises:
+        BadInputError: the name of the model is malformed, or an address in the settings is.
+    """
+    _require_model_name(model)
+    ports = ports or open_ports(settings)
+    return _model_context(settings, model, ports, Journal(ports.bucket, model))
+
+
+def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> RunContext:
+    """The same with the parts that a run writes with; nothing is read or connected yet.
 
     Raises:
         BadInputError: the name of the model or the run key is malformed, or an address in the settings is.
     """
-    if not layout.is_model(model):
-        raise BadInputError(f"{model!r} is no name of a model: a letter, then letters, digits and _ (at most 40)")
-    if not layout.is_run_key(run_key):
-        raise BadInputError(f"run key {run_key!r} is not of the form kind-digits, for example retrain-20260101120000")
+    _require_model_name(model)
+    key = RunKey(run_key)
     ports = ports or open_ports(settings)
-    bucket, clock = ports.bucket, ports.clock
-    journal = Journal(bucket, model, run_key=run_key, actor=settings.actor, clock=clock)
+    observers = Observers((mlflow_observer(ports.mlflow, ports.bucket, model),))
+    journal = JournalWriter(
+        ports.bucket, model, run_key=key, actor=settings.actor, clock=ports.clock, observers=observers
+    )
+    seen = _model_context(settings, model, ports, journal)
+    wait = Waits(
+        model=model,
+        rollout=seen.rollout,
+        replicas=seen.replicas,
+        journal=journal,
+        observers=observers,
+        clock=ports.clock,
+        settings=settings,
+    )
+    strategy: Strategy = (
+        Latest(rollout=seen.rollout, replicas=seen.replicas, wait=wait, journal=journal, manifests=seen.manifests)
+        if settings.rollout == "latest"
+        else Pinned(
+            rollout=seen.rollout,
+            replicas=seen.replicas,
+            wait=wait,
+            journal=journal,
+            observers=observers,
+            settings=settings,
+        )
+    )
+    return RunContext(
+        **{**vars(seen), "journal": journal},
+        run_key=key,
+        records=RunRecords(ports.bucket, model, key),
+        wait=wait,
+        strategy=strategy,
+        observers=observers,
+    )
+
+
+def _model_context(settings: Settings, model: str, ports: Ports, journal: Journal) -> ModelContext:
+    bucket = ports.bucket
     signatures = Signatures(bucket, model, signing_key=settings.signing_key, verifying_key=settings.verifying_key)
     latest = settings.rollout == "latest"
-    others = OtherModels(model, folder=Path(settings.models), bucket=bucket)
     folder = layout.published if latest else layout.version
     manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
     # Servers that cannot read the bucket read a copy of it in another place.
     versions = layout.versions(model)
     base_path = f"{settings.server_root.rstrip('/')}/{versions}" if settings.server_root else bucket.uri(versions)
     placement: Placement = (
-        Latest(model, bucket, journal, manifests, base_path=base_path) if latest else Pinned(model, base_path)
+        BasePathPlacement(model, bucket, journal, manifests, base_path=base_path)
+        if latest
+        else ConfigPlacement(model, base_path)
     )
-    return Context(
+    return ModelContext(
         settings=settings,
         model=model,
-        run_key=run_key,
         bucket=bucket,
         mlflow=ports.mlflow,
-        clock=clock,
-        records=RunRecords(bucket, model, run_key),
+        clock=ports.clock,
         journal=journal,
         manifests=manifests,
-        rollout=Rollout(
+        rollout=Rollout(model=model, placement=placement, bucket=bucket, journal=journal),
+        replicas=Replicas(
             model=model,
             placement=placement,
-            bucket=bucket,
-            journal=journal,
             fleet=ports.fleet,
-            others=others,
-            clock=clock,
-            settings=settings,
+            others=OtherModels(model, folder=Path(settings.models), bucket=bucket),
+            bucket=bucket.uri(),
+            rpc_seconds=settings.rpc_seconds,
+            threads=settings.canary_threads,
         ),
     )
+
+
+def _require_model_name(model: str) -> None:
+    if not layout.is_model(model):
+        raise BadInputError(f"{model!r} is not a model name: a letter, then letters, digits and _ (at most 40)")

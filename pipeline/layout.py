@@ -25,17 +25,11 @@ MODEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SEQUENCE = re.compile(r"[0-9]{8}\.json")
 _MODEL = re.compile(MODEL_PATTERN)
-_RUN_KEY = re.compile(r"[a-z][a-z0-9]*-[0-9a-z-]{1,60}")
 
 
 def is_model(text: str) -> bool:
     """Whether `text` may name a model: it becomes a folder, a DAG id and a part of an address."""
     return _MODEL.fullmatch(text) is not None
-
-
-def is_run_key(text: str) -> bool:
-    """Whether `text` is a run key: the kind of run, a hyphen, then digits and lower-case letters."""
-    return _RUN_KEY.fullmatch(text) is not None
 
 
 def images(model: str) -> str:

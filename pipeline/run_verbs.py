@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import BadInputError, DeclinedError, StorageError
 from pipeline.inspection.known_models import require_known
-from pipeline.rules.run import ROLLBACK_KIND
 from pipeline.runs import records
 from pipeline.runs.code_version import code_version, warn_of_change
+from pipeline.runs.run_key import Kind
 from pipeline.verbs.canary import canary
 from pipeline.verbs.evaluate import evaluate
 from pipeline.verbs.gate import gate
@@ -27,7 +27,7 @@ class RunVerb:
     """What a verb does, and the record that holds its answer. An error leaves no record, and may be tried again."""
 
     name: str
-    work: Callable[[Context], records.Record]
+    work: Callable[[RunContext], records.Record]
     record: type[records.Record]
 
 
@@ -43,14 +43,14 @@ RUN_VERBS = (
 )
 
 
-def run_once(verb: RunVerb, context: Context) -> records.Record:
+def run_once(verb: RunVerb, context: RunContext) -> records.Record:
     """Make effects agree with the journal; then the recorded answer of this run, or a new one.
 
     Raises:
         BadInputError: the run key is that of a roll-back, or there is no such model.
         DeclinedError: the verb declined, now or when it was run before.
     """
-    if context.run_key.startswith(ROLLBACK_KIND):
+    if context.run_key.kind == Kind.ROLLBACK:
         raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
     context.rollout.settle()
     record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
@@ -59,7 +59,7 @@ def run_once(verb: RunVerb, context: Context) -> records.Record:
     return record
 
 
-def _answer(verb: RunVerb, context: Context) -> records.Record:
+def _answer(verb: RunVerb, context: RunContext) -> records.Record:
     """Do the work, with the version of the code in its answer; a version that is not that of `snapshot` is reported."""
     version = code_version(context.settings.code_version)
     try:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pipeline.clock import SystemClock
-from pipeline.context import Context, make_context, open_ports
+from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.rules import run as run_rules
-from pipeline.rules.rollback import Wish, next_step
+from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.runs.records import CanaryRecord
 from pipeline.tracking.registry import Mlflow
 from tests.mlflow_registry import MlflowRegistry
@@ -34,13 +34,13 @@ def registry() -> MlflowRegistry:
 
 def coming(
     world: World, run_key: str = "reconcile-1", *, hours: float = 0, mlflow: MlflowRegistry | None = None
-) -> Context:
+) -> RunContext:
     """Whoever comes now, or hours later, when those who began something have gone."""
     settings = world.context(run_key).settings
     ports = replace(open_ports(settings), clock=Later(hours))
     if mlflow is not None:
         ports = replace(ports, mlflow=Mlflow("http://mlflow", mlflow.transport))
-    return make_context(settings, model=MODEL, run_key=run_key, ports=ports)
+    return make_run_context(settings, model=MODEL, run_key=run_key, ports=ports)
 
 
 def begin_promotion(world: World, run_key: str) -> None:
@@ -58,5 +58,5 @@ def begin_promotion(world: World, run_key: str) -> None:
 
 def begin_roll_back(world: World, to: int, *, loaded: bool, run_key: str = "rollback-5") -> None:
     """The next entry of a roll-back, and a process that ends there."""
-    wish = Wish(run_key, str(to), "it is bad", world.history().seq)
-    world.context(run_key).journal.decide(lambda history: next_step(history, wish=wish, target=to, loaded=loaded))
+    request = RollbackRequest(run_key, str(to), "it is bad", world.history().seq)
+    world.context(run_key).journal.decide(lambda history: next_step(history, request=request, target=to, loaded=loaded))

@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant(
         "a model is trained for another model's fleet",
         "pipeline/verbs/train.py",
-        "    context.rollout.require_own_fleet()\n",
+        "    context.replicas.require_own_fleet()\n",
         "",
         ("tests/pipeline/rollout/test_other_models.py",),
     ),
@@ -158,14 +158,14 @@ MUTANTS = (
     Mutant(
         "one round is enough to call a fleet complete",
         "pipeline/rollout/waiting.py",
-        "if (arrival.complete and settled == addresses) or",
-        "if arrival.complete or",
+        "if (result.complete and settled == addresses) or",
+        "if result.complete or",
         ("tests/protocol/test_simulated.py",),
     ),
     Mutant(
         "a replica that cannot load does not end the wait",
         "pipeline/rollout/waiting.py",
-        "            return bool(hopeless)\n",
+        "            return bool(failed)\n",
         "            return False\n",
         ("tests/protocol/test_fleet_faults.py",),
     ),
@@ -185,15 +185,14 @@ MUTANTS = (
     ),
     Mutant(
         "a roll-back waits for no replica",
-        "pipeline/rollout/following.py",
-        "    arrival = context.rollout.wait_followed(version, best_effort=True)\n",
-        "    arrival = context.rollout.wait_followed(version, best_effort=True)\n"
-        "    arrival = type(arrival)(there=tuple(context.rollout.fleet.addresses()), missing=())\n",
+        "pipeline/rollout/pinned.py",
+        "        return version, self._wait.followed(version, best_effort=True)\n",
+        "        return version, WaitResult(ready=tuple(self._replicas.addresses()), pending=())\n",
         ("tests/pipeline/verbs/test_rollbacks.py",),
     ),
     Mutant(
         "a slow writer takes away what the journal wants again",
-        "pipeline/rollout/latest.py",
+        "pipeline/rollout/base_path_placement.py",
         "        for version in sorted(found.difference(wanted)):\n            self._take_away(version)",
         "        for version in sorted(found.difference(wanted)):\n"
         "            self._bucket.remove(layout.version(self._model, version))",
@@ -304,8 +303,8 @@ MUTANTS = (
     Mutant(
         "what serves is asked about labels it cannot know",
         "pipeline/rollout/questioning.py",
-        "for f in known or probes.fresh],",
-        "for f in probes.fresh],",
+        "fresh=known or probes.fresh,",
+        "fresh=probes.fresh,",
         ("tests/pipeline/verbs/test_label_contract.py",),
     ),
     Mutant(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context, observed
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.run_verbs import RUN_VERBS, run_once
@@ -29,7 +29,7 @@ from pipeline.runs.records import (
 from pipeline.settings import RolloutName, Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import MARK, folder_digest, sums_of
-from pipeline.verbs.rollback import rollback, wish_for
+from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
@@ -101,7 +101,7 @@ class World:
         for replica in self.replicas:
             replica.stop()
 
-    def context(self, run_key: str) -> Context:
+    def context(self, run_key: str) -> RunContext:
         settings = Settings(
             root=self.cloud or str(self.bucket),
             models=self.folder,
@@ -116,7 +116,7 @@ class World:
             actor="ann",
             **{"code_version": "test"} | self.extra,
         )
-        return make_context(settings, model=MODEL, run_key=run_key)
+        return make_run_context(settings, model=MODEL, run_key=run_key)
 
     def history(self) -> History:
         return self.context("look-0").journal.read()
@@ -141,7 +141,7 @@ class World:
         serving_labels: tuple[str, ...] = LABELS,
         golden: Classifier | None = None,
         **classifier: float,
-    ) -> Context:
+    ) -> RunContext:
         """A run as it is when the gate has said yes, its golden answers taken from a classifier that is right."""
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
@@ -186,7 +186,9 @@ class World:
     def run(self, verb: str, run_key: str) -> Record:
         """A verb as the command line carries it out: settled, recorded, final."""
         (found,) = (each for each in RUN_VERBS if each.name == verb)
-        return run_once(found, self.context(run_key))
+        context = self.context(run_key)
+        with observed(context):
+            return run_once(found, context)
 
     def publish(self, run_key: str, **classifier: Any) -> None:
         """A run that the gate has approved and that lies in the bucket, on no replica yet."""
@@ -211,7 +213,8 @@ class World:
         """A roll-back asked for now; each is a new one unless its key is given again."""
         key = run_key or f"rollback-{next(self._keys)}"
         context = self.context(key)
-        return rollback(context, wish_for(context, to=to, reason=reason, asked_at=None))
+        with observed(context):
+            return rollback(context, request_for(context, to=to, reason=reason, asked_at=None))
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
         return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import Model, OptionalRun, model_context, new_key, read_form, run_context
+from pipeline.cli.options import Model, OptionalRun, model_context, read_form, run_context
 from pipeline.cli.output import canonical_line, whole_lines
 
 GROUP = "Data: the bucket"
@@ -18,7 +18,7 @@ def init_command(model: Model) -> None:
     from pipeline.inspection.known_models import require_known
     from pipeline.storage.opening import make_bucket
 
-    context = model_context(model, verb="init")
+    context = model_context(model)
     require_known(context)
     make_bucket(context.settings.root)
     history = context.rollout.settle(first=True)
@@ -39,11 +39,12 @@ def retain_command(
     from pipeline.inspection.retained import table
     from pipeline.model_files import load_spec
     from pipeline.runs.forms import RetainForm
-    from pipeline.verbs.retain import RETAIN_KIND, retain
+    from pipeline.runs.run_key import Kind
+    from pipeline.verbs.retain import retain
 
     form = read_form(RetainForm, "the retention", dry_run=dry_run, keep=keep, days=days)
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
-    context = run_context(model, run or new_key(RETAIN_KIND))
+    context = run_context(model, run, kind=Kind.RETAIN)
     require_known(context)
     policy = load_spec(context.settings.models / f"{model}.yaml").retention.model_copy(update=changed)
     with canonical_line("retain", context) as line:
@@ -63,7 +64,7 @@ def sync_command(
     """Copy what servers should find from the bucket to the folder UNDERSTUDY_SERVER_ROOT of this machine."""
     from pipeline.verbs.sync import keep_in_sync, server_folder, sync
 
-    context = model_context(model, verb="sync")
+    context = model_context(model)
     root = server_folder(context.settings)
     if every is not None:
         keep_in_sync(context.bucket, model, root, seconds=every)

@@ -25,9 +25,10 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
     from rich.console import Console
 
     from pipeline.errors import ExitCode
-    from pipeline.verbs.status import status, table
+    from pipeline.inspection.status import table
+    from pipeline.verbs.status import status
 
-    found = status(model_context(model, verb="status"))
+    found = status(model_context(model))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:
@@ -51,7 +52,7 @@ def history_command(
     from pipeline.inspection import history as shown
     from pipeline.inspection.known_models import nothing_released, require_known
 
-    context = model_context(model, verb="history")
+    context = model_context(model)
     history = context.journal.read()
     if not history.entries:
         require_known(context)

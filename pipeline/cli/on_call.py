@@ -9,18 +9,12 @@ from pipeline.cli.options import (
     OptionalReason,
     OptionalRun,
     asked_at,
-    new_key,
     read_form,
     run_context,
 )
 from pipeline.cli.output import canonical_line, whole_lines
 
 GROUP = "On call: change what serves"
-
-# The kinds of run that a person asks for by hand, beside those that the release rules know.
-FREEZE_KIND = "freeze-"
-UNFREEZE_KIND = "unfreeze-"
-READMIT_KIND = "readmit-"
 
 commands = typer.Typer()
 
@@ -46,30 +40,29 @@ def rollback_command(
     from pipeline.inspection.known_models import require_released
     from pipeline.inspection.rollback_plan import plan
     from pipeline.inspection.rollback_targets import table, targets
-    from pipeline.rollout.without_bucket import move_label
-    from pipeline.rules.run import ROLLBACK_KIND
     from pipeline.runs.forms import RollbackForm
-    from pipeline.verbs.rollback import rollback, wish_for
+    from pipeline.runs.run_key import Kind
+    from pipeline.verbs.rollback import request_for, rollback
 
     form = read_form(RollbackForm, "the roll-back", to=to, reason=reason, hold=hold)
     # A run that waited in a queue is about what served when it was asked for; by hand that is now.
     asked = asked_at(run)
-    context = run_context(model, run or new_key(ROLLBACK_KIND))
+    context = run_context(model, run, kind=Kind.ROLLBACK)
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
-        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
+        request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
         history = context.journal.read()
         require_released(context, history)
         whole_lines().print(table(model, targets(context, history)))
-        typer.echo(plan(context, wish)[1])
+        typer.echo(plan(context, request)[1])
         return
     with canonical_line("rollback", context) as line:
         if without_bucket:
-            move_label(context, form.to)
+            context.strategy.move_without_bucket(form.to)
         else:
-            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
-            line.update(rollback(context, wish).summary())
+            request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
+            line.update(rollback(context, request).summary())
 
 
 @commands.command("pin", rich_help_panel=GROUP)
@@ -81,16 +74,16 @@ def pin_command(
     run: OptionalRun = None,
 ) -> None:
     """Make a version serve if it does not, and promote nothing else until `unfreeze`."""
-    from pipeline.rules.run import ROLLBACK_KIND
     from pipeline.runs.forms import PinForm
-    from pipeline.verbs.holding import pin
-    from pipeline.verbs.rollback import wish_for
+    from pipeline.runs.run_key import Kind
+    from pipeline.verbs.pin import pin
+    from pipeline.verbs.rollback import request_for
 
     form = read_form(PinForm, "the pin", to=to, reason=reason)
-    context = run_context(model, run or new_key(ROLLBACK_KIND))
+    context = run_context(model, run, kind=Kind.ROLLBACK)
     with canonical_line("pin", context) as line:
-        wish = wish_for(context, to=str(form.to), reason=form.reason, asked_at=asked_at(run))
-        line["state"] = str(pin(context, wish).state)
+        request = request_for(context, to=str(form.to), reason=form.reason, asked_at=asked_at(run))
+        line["state"] = str(pin(context, request).state)
 
 
 @commands.command("freeze", rich_help_panel=GROUP)
@@ -105,10 +98,11 @@ def freeze_command(
 ) -> None:
     """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
     from pipeline.runs.forms import FreezeForm
-    from pipeline.verbs.holding import freeze
+    from pipeline.runs.run_key import Kind
+    from pipeline.verbs.freeze import freeze
 
     form = read_form(FreezeForm, "the freeze", until=until, reason=reason)
-    context = run_context(model, run or new_key(FREEZE_KIND))
+    context = run_context(model, run, kind=Kind.FREEZE)
     with canonical_line("freeze", context) as line:
         line["state"] = str(freeze(context, until=form.until, reason=form.reason, asked_at=asked_at(run)).state)
 
@@ -117,10 +111,11 @@ def freeze_command(
 def unfreeze_command(*, model: Model, reason: OptionalReason = None, run: OptionalRun = None) -> None:
     """Let promotions go on: ends a freeze, a pin, and the hold of a roll-back."""
     from pipeline.runs.forms import ReasonForm
-    from pipeline.verbs.holding import unfreeze
+    from pipeline.runs.run_key import Kind
+    from pipeline.verbs.unfreeze import unfreeze
 
     form = read_form(ReasonForm, "`unfreeze`", reason=reason)
-    context = run_context(model, run or new_key(UNFREEZE_KIND))
+    context = run_context(model, run, kind=Kind.UNFREEZE)
     with canonical_line("unfreeze", context) as line:
         line["state"] = str(unfreeze(context, reason=form.reason).state)
 
@@ -135,10 +130,11 @@ def readmit_command(
 ) -> None:
     """Let the model of a withdrawn version be published again, under a new number."""
     from pipeline.runs.forms import ReadmitForm
+    from pipeline.runs.run_key import Kind
     from pipeline.verbs.readmit import readmit
 
     form = read_form(ReadmitForm, "`readmit`", version=version, reason=reason)
-    context = run_context(model, run or new_key(READMIT_KIND))
+    context = run_context(model, run, kind=Kind.READMIT)
     with canonical_line("readmit", context) as line:
         readmit(context, version=form.version, reason=form.reason)
         line["version"] = form.version
@@ -147,10 +143,10 @@ def readmit_command(
 @commands.command("reconcile", rich_help_panel=GROUP)
 def reconcile_command(model: Model, run: OptionalRun = None) -> None:
     """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
-    from pipeline.rules.reconcile import RECONCILE_KIND
+    from pipeline.runs.run_key import Kind
     from pipeline.verbs.reconcile import reconcile
 
-    context = run_context(model, run or new_key(RECONCILE_KIND))
+    context = run_context(model, run, kind=Kind.RECONCILE)
     with canonical_line("reconcile", context) as line:
         mending = reconcile(context)
         line.update(mending.summary())

@@ -1,6 +1,6 @@
 """What the commands share: their options, Airflow's form, the context, and the run keys that are made up by hand."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -8,7 +8,8 @@ import typer
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pipeline.context import Context
+    from pipeline.context import ModelContext, RunContext
+    from pipeline.runs.run_key import Kind
 
 Form = TypeVar("Form", bound="BaseModel")
 
@@ -26,9 +27,7 @@ def _model_names() -> list[str]:
 
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names
-    ),
+    typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names),
 ]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
 OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
@@ -36,25 +35,32 @@ OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept 
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
-def run_context(model: str, run_key: str) -> "Context":
-    """What a verb of a run works with, by the settings of this process.
+def run_context(model: str, run_key: str | None, *, kind: "Kind | None" = None) -> "RunContext":
+    """What a verb of a run works with, by the settings of this process; a run without a key is a new one of `kind`.
 
     Raises:
         BadInputError: a setting, the name of the model or the run key is malformed.
     """
-    from pipeline.context import make_context
+    from pipeline.context import make_run_context
+    from pipeline.runs.run_key import RunKey
     from pipeline.settings import load_settings
 
-    return make_context(load_settings(), model=model, run_key=run_key)
+    if run_key is None:
+        assert kind is not None, "a verb that needs no key says what kind of run it is"
+        run_key = RunKey.new(kind)
+    return make_run_context(load_settings(), model=model, run_key=run_key)
 
 
-def model_context(model: str, *, verb: str) -> "Context":
+def model_context(model: str) -> "ModelContext":
     """What a verb works with that is not part of a run.
 
     Raises:
         BadInputError: a setting or the name of the model is malformed.
     """
-    return run_context(model, f"{verb}-0")
+    from pipeline.context import make_model_context
+    from pipeline.settings import load_settings
+
+    return make_model_context(load_settings(), model=model)
 
 
 def read_form(kind: type[Form], source: str, **options: Any) -> Form:
@@ -70,11 +76,6 @@ def read_form(kind: type[Form], source: str, **options: Any) -> Form:
     return parse(kind, load_settings().params | given, source=source)
 
 
-def new_key(kind: str) -> str:
-    """The key of a run that is asked for by hand, now."""
-    return f"{kind}{datetime.now(UTC):%Y%m%d%H%M%S%f}"
-
-
 def asked_at(run_key: str | None) -> datetime | None:
     """When a run was asked for: its key says so, also for one that waited in a queue. None for one that is made up now.
 
@@ -82,12 +83,13 @@ def asked_at(run_key: str | None) -> datetime | None:
         BadInputError: the key does not contain a time.
     """
     from pipeline.errors import BadInputError
+    from pipeline.runs.run_key import RunKey
 
     if run_key is None:
         return None
-    try:
-        return datetime.strptime(run_key.partition("-")[2], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
-    except ValueError as error:
+    moment = RunKey(run_key).moment
+    if moment is None:
         raise BadInputError(
-            f"run key {run_key!r} names no time, as in rollback-20260101120000000000; leave --run out"
-        ) from error
+            f"run key {run_key!r} contains no time, as rollback-20260101120000000000 does; leave --run out"
+        )
+    return moment

@@ -16,16 +16,22 @@ from pipeline.errors import UnderstudyError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.context import Context
+    from pipeline.context import RunContext
 
 
 @contextmanager
-def canonical_line(verb: str, context: "Context") -> Iterator[dict[str, Any]]:
-    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
+def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
+    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere.
+
+    Observers of the journal are told before that.
+    """
+    from pipeline.context import observed
+
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
     start = time.monotonic()
     try:
-        yield line
+        with observed(context):
+            yield line
         line["outcome"] = "done"
     except UnderstudyError as error:
         line["outcome"] = error.outcome

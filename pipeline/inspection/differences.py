@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from pipeline import layout
-from pipeline.inspection.findings import BucketFound, Found, ReplicaFound
+from pipeline.inspection.findings import BucketFound, Found
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.rollout import config
 from pipeline.rollout.other_models import not_of_this_fleet
 from pipeline.rollout.placement import Placement
+from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules.reconcile import Deadline
@@ -21,12 +22,9 @@ def differences(found: Found) -> list[str]:
     """Every difference; none where everything agrees."""
     told = _of_fleet(found)
     if found.bucket is None:
-        way_out = (
-            "; where the replicas cannot read it either, `rollback --without-bucket --to` a number moves the label"
-        )
         return [
             f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that"
-            f"{way_out if found.placement.dark else ''}",
+            f"{found.placement.without_bucket}",
             *_of_other_fleets(found),
             *told,
         ]

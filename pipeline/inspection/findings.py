@@ -5,38 +5,22 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from pipeline import layout
-from pipeline.context import Context
+from pipeline.context import ModelContext
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry
 from pipeline.journal.history import History
-from pipeline.rollout.other_models import OtherModels
 from pipeline.rollout.placement import Placement
+from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.storage.identity import find_identity
-from pipeline.tracking.mirror import MlflowFound, look_at
-from serving.errors import ServingError
-from serving.replica import VersionStatus
+from pipeline.tracking.mirror import MlflowFound, Owner, look_at
+from pipeline.tracking.owner import make_owner
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ReplicaFound:
-    """`serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one.
-
-    `others` is what it serves of other models, as text; None where it is nothing.
-    """
-
-    address: str
-    serving: int | None = None
-    versions: tuple[VersionStatus, ...] = ()
-    problem: str = ""
-    others: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,25 +65,24 @@ class Found:
         return reconcile_rules.at_work(self.bucket.history, deadline=self.deadline) if self.bucket else None
 
 
-def look(context: Context) -> Found:
+def look(context: ModelContext) -> Found:
     """Ask everybody; whoever does not answer is a finding as well.
 
     Raises:
         BadInputError: there is no such model.
     """
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, problem, others = None, "", context.rollout.others
+    bucket, problem, others = None, "", context.replicas.others
     try:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
         _ = others.names  # asked for once, before every thread does
     except StorageError as error:
-        bucket, problem = None, str(error)
-        others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)
-    addresses = context.rollout.fleet.addresses()
+        bucket, problem, others = None, str(error), others.without_bucket()
+    addresses = context.replicas.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        replicas = tuple(pool.map(partial(ask, context, others=others), addresses))
+        replicas = tuple(pool.map(partial(context.replicas.look, others=others), addresses))
     now = context.clock.now()
     return Found(
         model=context.model,
@@ -107,35 +90,27 @@ def look(context: Context) -> Found:
         bucket=bucket,
         bucket_problem=problem,
         replicas=replicas,
-        expected=context.rollout.fleet.expected,
+        expected=context.replicas.expected,
         mlflow=_look_at_mlflow(context, bucket),
         deadline=Deadline(now, context.settings.abandoned_seconds),
         move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
     )
 
 
-def _look_at_mlflow(context: Context, bucket: BucketFound | None) -> MlflowFound | None:
+def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> MlflowFound | None:
     """Whose bucket it is says an object that only MLflow needs; nothing else depends on it."""
     try:
-        owner = context.owner(find_identity(context.bucket), bucket.history) if bucket else None
+        owner = _owner(context, bucket.history) if bucket else None
         return look_at(context.mlflow, model=context.model, owner=owner)
     except StorageError as error:
         return MlflowFound({}, collision=f"what MLflow says of this bucket cannot be compared: {error}")
 
 
-def ask(context: Context, address: str, *, others: OtherModels | None = None) -> ReplicaFound:
-    """What one replica says of itself; about other models only where those are given."""
-    try:
-        with context.rollout.fleet.connect(address, timeout=context.settings.rpc_seconds) as replica:
-            versions = tuple(replica.statuses(context.model))
-            serving = replica.version_behind(context.model, context.rollout.placement.label) if versions else None
-            served = others.served_by(replica) if others else None
-    except ServingError as error:
-        return ReplicaFound(address, problem=error.told)
-    return ReplicaFound(address, serving, versions, others=served)
+def _owner(context: ModelContext, history: History) -> Owner:
+    return make_owner(context.bucket, context.model, find_identity(context.bucket), history)
 
 
-def _look_into_bucket(context: Context) -> BucketFound:
+def _look_into_bucket(context: ModelContext) -> BucketFound:
     # The config first: a verb that is at work meanwhile makes it look old, and never newer than the journal.
     text = context.rollout.config()
     history = context.journal.read()
@@ -151,7 +126,7 @@ def _look_into_bucket(context: Context) -> BucketFound:
     )
 
 
-def _damaged(context: Context, history: History, versions: set[int]) -> dict[int, str]:
+def _damaged(context: ModelContext, history: History, versions: set[int]) -> dict[int, str]:
     found = {}
     for version in sorted(versions):
         try:

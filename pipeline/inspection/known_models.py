@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.context import Context
+from pipeline.context import ModelContext
 from pipeline.errors import BadInputError, StorageError
 from pipeline.journal.history import History
 from pipeline.model_files import model_files
 
 
-def require_known(context: Context) -> None:
+def require_known(context: ModelContext) -> None:
     """Refuse a name that has no model file, no config and no journal: it was mistyped, or the settings are wrong.
 
     Raises:
@@ -33,7 +33,7 @@ def require_known(context: Context) -> None:
     )
 
 
-def require_released(context: Context, history: History) -> None:
+def require_released(context: ModelContext, history: History) -> None:
     """Refuse a model of which nothing was ever released.
 
     Raises:
@@ -47,5 +47,23 @@ def require_released(context: Context, history: History) -> None:
         )
 
 
-def nothing_released(context: Context) -> str:
+def nothing_released(context: ModelContext) -> str:
     return f"nothing was released yet for {context.model!r} in {context.bucket.uri()}"
+
+
+def settled_history(context: ModelContext) -> History:
+    """The history, before a person's word is added to it: of a model that exists, and whole.
+
+    A word that followed a lost end would take the numbers of lost entries, which could not be restored then.
+
+    Raises:
+        BadInputError: there is no such model, or this bucket has nothing of it.
+        StorageError: the bucket refused, or the journal has lost its end.
+    """
+    history = context.rollout.settle()
+    if not history.entries and context.rollout.config() is None:
+        require_known(context)
+        raise BadInputError(
+            f"{nothing_released(context)}, and there is no config: see UNDERSTUDY_ROOT, or `init` it first"
+        )
+    return history

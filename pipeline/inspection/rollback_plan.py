@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import DamagedError, FailedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_released
 from pipeline.journal.history import History
@@ -11,13 +11,13 @@ from pipeline.journal.state import State
 from pipeline.moments import longest, until_text
 from pipeline.rules import holds
 from pipeline.rules import rollback as rollback_rules
-from pipeline.rules.rollback import Wish
+from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.records import CanaryRecord
 
 log = logging.getLogger(__name__)
 
 
-def plan(context: Context, wish: Wish) -> tuple[int, str]:
+def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
     """The target, and in words what a roll-back to it will do and how long that takes.
 
     Raises:
@@ -29,32 +29,30 @@ def plan(context: Context, wish: Wish) -> tuple[int, str]:
     history = context.journal.read()
     require_released(context, history)
     context.rollout.require_this_rollout()
-    if context.rollout.placement.dark:  # else nothing is ever sent to a server
-        context.rollout.require_own_fleet(any_is_enough=True)
-    target = trusted_target(context, history, wish)
-    dark = context.rollout.placement.dark
-    candidate = None if dark else rollback_rules.unproven(history, wish)
+    context.strategy.require_own_fleet()
+    target = trusted_target(context, history, request)
+    candidate = unproven_in_traffic(context, history, request)
     if history.is_same_model(history.state.serving, target) and candidate is None:
         words = f"v{target} is serving already; nothing to move"
         left = rollback_rules.unfinished(history)
         words = f"{words} ({left})" if left else words
-        return target, f"{words}{_promotions_afterwards(context, wish, target, history)}"
+        return target, f"{words}{_promotions_afterwards(context, request, target, history)}"
     left = f"v{candidate}, being proven," if candidate is not None else served_by(history.state)
     words = f"{left} -> v{target}"
-    if wish.to == "previous":
+    if request.to == "previous":
         words = f"`previous` is v{target}: {words}"
     taken_back = history.withdrawal(target)
     if taken_back:
         words += f" (v{target} was {taken_back.event} on {taken_back.at:%Y-%m-%d %H:%M} UTC: {taken_back.reason})"
-    words = f"{words}; {_forecast(context, target, history)}"
-    return target, f"{words}{_promotions_afterwards(context, wish, target, history)}"
+    words = f"{words}; {context.strategy.forecast(target, load_seconds=_load_seconds(context, target, history))}"
+    return target, f"{words}{_promotions_afterwards(context, request, target, history)}"
 
 
-def _promotions_afterwards(context: Context, wish: Wish, target: int, history: History) -> str:
+def _promotions_afterwards(context: RunContext, request: RollbackRequest, target: int, history: History) -> str:
     """Whether the next retrain may replace the target, and what to do about it."""
     state, now = history.state, context.clock.now()
     unpinned = state.pinned is not None and not history.is_same_model(state.pinned, target)
-    until = longest(state.held_until, wish.hold, "lifted" if unpinned else None)
+    until = longest(state.held_until, request.hold, "lifted" if unpinned else None)
     if until is None or (isinstance(until, datetime) and until <= now):
         held_otherwise = holds.in_force(history, now=now)
         return "" if held_otherwise else ". Promotions are not held after that: the next retrain may replace it"
@@ -62,29 +60,20 @@ def _promotions_afterwards(context: Context, wish: Wish, target: int, history: H
     return f"{ends}. Promotions are held then until {until_text(until)}. {holds.how_to_lift(context.model)}"
 
 
-def _forecast(context: Context, target: int, history: History) -> str:
-    """What has to happen until every replica answers from the target, and how long that takes."""
-    poll = context.settings.config_poll_seconds
-    if not context.rollout.placement.dark:
-        took = _load_seconds(context, target, history)
-        return f"every replica sees it within a poll, and loads it: about {took:.0f} s"
-    loaded = context.rollout.is_loaded_somewhere(target)
-    if loaded is None:
-        return "no replica gives an answer, so it is written down for when they are back"
-    if loaded:
-        return f"it is in memory: one poll of the replicas' config, {poll:g} s"
-    took = _load_seconds(context, target, history)
-    return f"it is not in memory and is loaded first: about {took:.0f} s, then one poll, {poll:g} s"
+def unproven_in_traffic(context: RunContext, history: History, request: RollbackRequest) -> int | None:
+    """The candidate that users saw when the roll-back was asked for; None where they see none while it is proven."""
+    candidate = rollback_rules.unproven(history, request)
+    return candidate if context.rollout.placement.answering(history.state) == candidate else None
 
 
 def served_by(state: State) -> str:
     return f"v{state.serving}" if state.serving is not None else "nothing"
 
 
-def trusted_target(context: Context, history: History, wish: Wish) -> int:
+def trusted_target(context: RunContext, history: History, request: RollbackRequest) -> int:
     """The first target whose files are what was approved: a replica that restarts must be able to load it."""
     problems = []
-    for target in rollback_rules.targets_of(history, wish, dark=context.rollout.placement.dark):
+    for target in context.strategy.targets(history, request):
         if history.is_same_model(target, history.state.serving):
             return target
         try:
@@ -94,11 +83,11 @@ def trusted_target(context: Context, history: History, wish: Wish) -> int:
             problems.append(f"v{target}: {error}")
         else:
             return target
-    way_out = "" if wish.to == "previous" else "; restore its files, or give --to previous"
+    way_out = "" if request.to == "previous" else "; restore its files, or give --to previous"
     raise FailedError(f"not trusted: {'; '.join(problems)}. {served_by(history.state)} still serves{way_out}")
 
 
-def _load_seconds(context: Context, target: int, history: History) -> float:
+def _load_seconds(context: RunContext, target: int, history: History) -> float:
     """How long the target took to load when it was proven, as a forecast."""
     records = context.records_of(target, history)
     try:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.context import Context
+from pipeline.context import ModelContext
 from pipeline.errors import StorageError
 from pipeline.inspection.history import visible
 from pipeline.journal.entries import Event
@@ -32,7 +32,7 @@ class Target:
     meaning: str
 
 
-def targets(context: Context, history: History) -> list[Target]:
+def targets(context: ModelContext, history: History) -> list[Target]:
     """Every version that has served, the one that served last is the first; at most twenty."""
     now = context.clock.now()
     periods = served(history)
@@ -62,7 +62,7 @@ def table(model: str, found: Sequence[Target]) -> Table:
     return view
 
 
-def _accuracy(context: Context, version: int, history: History) -> float | None:
+def _accuracy(context: ModelContext, version: int, history: History) -> float | None:
     """A roll-back waits for no record."""
     records = context.records_of(version, history)
     try:

@@ -1,10 +1,10 @@
 """The labels of the version that serves, which every candidate is held to."""
 
-from pipeline.context import Context
+from pipeline.context import ModelContext
 from pipeline.errors import CouldNotTellError, StorageError
 
 
-def served_labels(context: Context, version: int | None) -> tuple[str, ...]:
+def served_labels(context: ModelContext, version: int | None) -> tuple[str, ...]:
     """The labels of the serving version, in the order of their indices; none where nothing serves.
 
     Raises:

@@ -11,19 +11,17 @@ from pipeline.clock import Clock
 from pipeline.errors import StorageError
 from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History, Rule
+from pipeline.journal.observers import Observers
 from pipeline.storage.bucket import Bucket
 from pipeline.validation import problems
 
 
 class Journal:
-    """The journal of one model, written in the name of one actor and one run."""
+    """The journal of one model, to be read."""
 
-    def __init__(self, bucket: Bucket, model: str, *, run_key: str, actor: str, clock: Clock) -> None:
+    def __init__(self, bucket: Bucket, model: str) -> None:
         self._bucket = bucket
         self._model = model
-        self._run_key = run_key
-        self._actor = actor
-        self._clock = clock
         self._known = History(())
 
     def read(self) -> History:
@@ -48,6 +46,24 @@ class Journal:
         self._known = History((*self._known.entries, *entries))
         return self._known
 
+    @property
+    def known(self) -> History:
+        """What was read or written last, for when the bucket does not answer any more."""
+        return self._known
+
+
+class JournalWriter(Journal):
+    """The same, written in the name of one actor and one run. `observers` learn that there is something to be told."""
+
+    def __init__(
+        self, bucket: Bucket, model: str, *, run_key: str, actor: str, clock: Clock, observers: Observers | None = None
+    ) -> None:
+        super().__init__(bucket, model)
+        self._run_key = run_key
+        self._actor = actor
+        self._clock = clock
+        self._observers = observers or Observers(())
+
     def decide(self, rule: Rule) -> History:
         """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
 
@@ -64,13 +80,9 @@ class Journal:
                 return history
             entry = self._entry(history, change)
             if self._append(entry):
+                self._observers.expect()
                 self._known = History((*history.entries, entry))
                 return self._known
-
-    @property
-    def known(self) -> History:
-        """What was read or written last, for when the bucket does not answer any more."""
-        return self._known
 
     def _append(self, entry: Entry) -> bool:
         content = entry.model_dump_json(indent=1).encode()

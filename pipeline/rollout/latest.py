@@ -1,196 +1,191 @@
-"""The latest roll-out: make what lies below the base path agree with the journal. Servers take the highest of it.
-
-So a folder that appears is exposed and gets the traffic at once, and one that goes takes it back. Every published
-version is kept where no server looks; what lies below the base path is a copy, made and taken away as it is needed.
-"""
+"""The latest roll-out: to expose a version is to give it traffic, and a server has one version in memory."""
 
 import logging
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NoReturn
 
-from pipeline import layout
-from pipeline.errors import DamagedError, MissingError, StorageError
-from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
-from pipeline.journal.manifests import Manifest, Manifests
-from pipeline.journal.state import State, below_base_path, newest
-from pipeline.rollout import config
-from pipeline.settings import RolloutName
-from pipeline.storage.bucket import Bucket
-from pipeline.storage.sums import MARK
-from serving.replica import Replica
+from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
+from pipeline.journal.history import History, Rule
+from pipeline.journal.journal import JournalWriter
+from pipeline.journal.manifests import Manifests
+from pipeline.rollout.questioning import Judged, Questioning, by_address
+from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waits import Waits
+from pipeline.rollout.witness import Witness
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules import run as run_rules
+from pipeline.rules.rollback import RollbackRequest
+from pipeline.runs.records import BaselineRecord
+from pipeline.runs.run_records import RunRecords
+from pipeline.verdicts.canary import label_failures
+from pipeline.verdicts.verdict import Decision, conclude
+from serving.canary import ReplicaReport
 
 log = logging.getLogger(__name__)
 
 
 class Latest:
-    """See `pipeline.rollout.placement.Placement`."""
+    """See `pipeline.rollout.strategy.Strategy`.
 
-    name: RolloutName = "latest"
-    label = None
-    dark = False
+    What serves is questioned before the candidate takes its place, as the baseline. Each replica is questioned as soon
+    as it has loaded the candidate, and the first bad answer ends the questions.
+    """
 
-    def __init__(self, model: str, bucket: Bucket, journal: Journal, manifests: Manifests, *, base_path: str) -> None:
-        self.base_path = base_path
-        self._model = model
-        self._bucket = bucket
+    def __init__(
+        self,
+        *,
+        rollout: Rollout,
+        replicas: Replicas,
+        wait: Waits,
+        journal: JournalWriter,
+        manifests: Manifests,
+    ) -> None:
+        self._rollout = rollout
+        self._replicas = replicas
+        self._wait = wait
         self._journal = journal
         self._manifests = manifests
-        self._seen_complete: set[int] = set()
-        self._complaints: set[str] = set()
 
-    def in_memory(self, state: State) -> tuple[int, ...]:
-        top = newest(state)
-        return (top,) if top is not None else ()
+    def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:
+        version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
+        history = self._journal.read()
+        expose(history)  # a run that declines needs no baseline
+        if serving is not None and history.state.candidate != version:
+            self._require_way_back(serving)
+        baseline = self._baseline(questioning, serving, records) if serving is not None else None
+        witness = self._replicas.witness()
+        self._journal.decide(expose)
+        self._rollout.settle()
+        return self._judge(questioning, baseline, witness)
 
-    def answering(self, state: State) -> int | None:
-        return newest(state)
-
-    def rendered(self, history: History) -> str:
-        return config.render_latest(model=self._model, base_path=self.base_path, seq=history.seq)
-
-    def heal(self, replica: Replica, state: State) -> str | None:  # noqa: ARG002 - see `decisions.reissue`
-        """Nothing can be handed to a server that asks its storage; a new number is what gets every one on its way."""
-        return None
-
-    def place(self, history: History) -> StorageError | None:
-        """What serves and what is being proven comes first, then what is too much goes, then the way back comes.
-
-        So the base path is never empty while anything serves, nor ever shows a number that nobody should take up; and
-        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it. As long
-        as the version that should answer is not there, whatever is there stays.
-        """
-        state = history.state
-        wanted = below_base_path(state)
-        found = self._found(history)
-        needed = [version for version in wanted if version in (state.serving, state.candidate)]
-        try:
-            there = [version for version in needed if self._put(version, history, found=version in found)]
-        except StorageError as error:
-            problem = f"v{wanted[-1]} should answer, and servers cannot find it"
-            self._complain(problem, error)
-            return StorageError(f"{problem}: {error}")
-        if wanted and wanted[-1] not in there:
-            return None
-        # From the lowest to the highest, so that no server loads one that goes next.
-        for version in sorted(found.difference(wanted)):
-            self._take_away(version)
-        for version in set(wanted).difference(needed):
-            self._put_way_back(version, history, found=version in found)
-        return None
-
-    def problems(self, history: History) -> list[str]:
-        wanted, found = below_base_path(history.state), self._numbers()
-        told = []
-        for version in wanted:
-            try:
-                manifest = self._manifests.read(version, history)
-            except (DamagedError, MissingError) as error:
-                told.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
-                continue
-            folder = layout.version(self._model, version)
-            if version not in found:
-                told.append(f"{folder} is missing, and servers look there: run `reconcile`")
-            elif not self._is_complete(folder, manifest):
-                told.append(
-                    f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
-                    f"version, and back to it, which puts the approved files there"
-                    if version in (history.state.serving, history.state.candidate)
-                    else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
-                )
-        return told + [
-            f"{layout.version(self._model, version)} should be gone, and servers take the highest: run `reconcile`"
-            for version in sorted(found.difference(wanted))
-            if version < history.state.next_version
-        ]
-
-    def _numbers(self) -> frozenset[int]:
-        return layout.version_numbers(self._bucket.names(layout.versions(self._model)))
-
-    def _found(self, history: History) -> frozenset[int]:
-        """The versions below the base path.
+    def _require_way_back(self, serving: int) -> None:
+        """Refuse to expose a candidate when the serving version could not be restored.
 
         Raises:
-            StorageError: the journal knows nothing of one of them.
+            CouldNotTellError: its files are not those to come back to.
         """
-        found = self._numbers()
-        if any(number >= history.state.next_version for number in found):
-            # Maybe a colleague's, who has taken a number since.
-            unknown = sorted(number for number in found if number >= self._journal.read().state.next_version)
-            if unknown:
-                raise StorageError(
-                    f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; "
-                    f"the journal knows no such number: restore its lost entries, or remove what a hand has put there. "
-                    f"Until then no verb moves anything"
-                )
-        return found
-
-    def _put(self, version: int, history: History, *, found: bool) -> bool:
-        """Whether servers find a version that they can load, after putting it there where it is missing.
-
-        Where nobody knows any more what its files should be, those that are there must do: they are what serves, and
-        to wait for better ones would leave users with what was withdrawn.
-        """
-        if found and version in self._seen_complete:
-            return True
-        target = layout.version(self._model, version)
         try:
-            manifest = self._manifests.read(version, history)
+            self._manifests.look_over(serving, self._journal.read())
         except (DamagedError, MissingError) as error:
-            self._complain(f"nobody knows what the files of v{version} should be", error)
-            return found and MARK in self._bucket.names(target)
-        try:
-            there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
-                self._manifests.folder(version, history),
-                target,
-                expected=manifest.files,
-                still=lambda: version in below_base_path(self._journal.read().state),
+            raise CouldNotTellError(
+                f"v{serving}, which serves and would come back if the candidate is bad, cannot be trusted, so nothing "
+                f"was exposed: {error}"
+            ) from error
+
+    def _baseline(self, questioning: Questioning, serving: int, records: RunRecords) -> BaselineRecord:
+        """What the version that serves answers, asked before the candidate takes its place; once for a run.
+
+        Raises:
+            CouldNotTellError: not every replica answers from it.
+            FailedError: it answers with a label at another index than the candidate's list says.
+        """
+        kept = records.find(BaselineRecord)
+        if kept is not None:
+            return kept
+        result = self._wait.followed(serving)
+        if result.overtaken:
+            raise DeclinedError(f"another decision was taken meanwhile: {self._journal.read().state}")
+        if not result.complete:
+            records.note_attempt("canary", result.verdict())
+            raise CouldNotTellError(
+                f"v{serving}, to compare with, does not answer everywhere, so nothing was exposed: {result}"
             )
-        except (DamagedError, MissingError) as error:
-            # Whoever asked goes on: a version that cannot be had must not stand in the way of going to another one.
-            self._complain(f"v{version} cannot be put where servers look", error)
-            return False
-        if there:
-            self._seen_complete.add(version)
-        return there
-
-    def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
-        """Nobody serves from it, so one that is damaged gives way to what was approved, before somebody needs it."""
-        try:
-            if found and version not in self._seen_complete and self._can_be_mended(version, history):
-                self._bucket.remove(
-                    layout.version(self._model, version),
-                    still=lambda: newest(self._journal.read().state) != version,
-                )
-                log.warning("v%d, the way back, was damaged where servers look, and is put there anew", version)
-            self._put(version, history, found=found)
-        except StorageError as error:
-            self._complain(f"v{version}, the way back, cannot be put where servers look", error)
-
-    def _can_be_mended(self, version: int, history: History) -> bool:
-        """Whether the copy is damaged, and what it is a copy of is not."""
-        manifest = self._manifests.read(version, history)
-        if self._is_complete(layout.version(self._model, version), manifest):
-            return False
-        self._manifests.look_over(version, history)
-        return True
-
-    def _complain(self, problem: str, error: StorageError) -> None:
-        """Once; a wait looks again and again."""
-        if problem not in self._complaints:
-            self._complaints.add(problem)
-            log.error("%s: %s", problem, error)
-
-    def _is_complete(self, folder: str, manifest: Manifest) -> bool:
-        try:
-            self._manifests.require_intact(folder, manifest)
-        except DamagedError:
-            return False
-        return True
-
-    def _take_away(self, version: int) -> None:
-        self._seen_complete.discard(version)
-        gone = self._bucket.remove(
-            layout.version(self._model, version),
-            still=lambda: version not in below_base_path(self._journal.read().state),
+        reports = questioning.ask(result.ready, version=serving)
+        _require_answers(reports, serving)
+        failures = label_failures(reports)
+        if failures:
+            verdict = conclude(failures)
+            records.note_attempt("canary", verdict)
+            raise FailedError(f"nothing was exposed, and v{serving} still serves: {verdict}")
+        comparable = bool(questioning.probes.comparable)
+        return records.finish(
+            BaselineRecord(
+                version=serving,
+                fresh_right=max(report.fresh_right for report in reports) if comparable else None,
+                latency_ms=statistics.median(report.latency_ms for report in reports),
+            )
         )
-        if gone:
-            log.info("v%d is taken from below the base path", version)
+
+    def _judge(self, questioning: Questioning, baseline: BaselineRecord | None, witness: Witness) -> Judged:
+        """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
+        clock, version = self._wait.clock, questioning.probes.labels.version
+        start = clock.monotonic()
+        asking = load_seconds = 0.0
+        reports: dict[str, ReplicaReport] = {}
+        while True:
+            result = self._wait.loaded(version, beyond=reports.keys(), witness=witness)
+            late = [address for address in result.ready if address not in reports]
+            if not late or any(state.failed for state in result.pending):
+                break
+            if witness.reasons(self._replicas.addresses()):
+                break
+            began = clock.monotonic()
+            load_seconds = began - start - asking
+            asked = questioning.ask(late, version=version, witness=witness)
+            asking += clock.monotonic() - began
+            reports |= by_address(_compared(report, baseline) for report in asked)
+            if questioning.verdict(reports.values()).decision is Decision.FAIL:
+                break
+        return questioning.conclude(result, reports, witness=witness, load_seconds=load_seconds)
+
+    def require_own_fleet(self) -> None:
+        """Nothing is ever sent to a server."""
+
+    def targets(self, history: History, request: RollbackRequest) -> list[int]:
+        return rollback_rules.targets_of(history, request, dark=False)
+
+    def go_back(self, request: RollbackRequest, target: int) -> None:
+        step = partial(rollback_rules.next_step, request=request, target=target, loaded=False, dark=False)
+        while True:
+            history = self._journal.decide(step)
+            self._rollout.settle()
+            if history.is_same_model(history.state.serving, target):
+                return
+
+    def forecast(self, target: int, *, load_seconds: float) -> str:  # noqa: ARG002 - no server has it in memory
+        return f"every replica sees it within a poll, and loads it: about {load_seconds:.0f} s"
+
+    def follow(self, version: int) -> tuple[int, WaitResult]:
+        result = self._wait.followed(version, best_effort=True)
+        new = self.renumber(version, result)
+        return (new, self._wait.followed(new, best_effort=True)) if new is not None else (version, result)
+
+    def renumber(self, version: int, result: WaitResult) -> int | None:
+        """Every server takes up a higher number, whatever it makes of the old one."""
+        stuck = [state for state in result.pending if not state.silent]
+        if result.overtaken or not stuck:
+            return None
+        problem = "; ".join(f"{state.address}: {state.message}" for state in stuck)
+        reason = f"not followed by {problem}; a new number every server takes up"
+        history = self._journal.decide(partial(run_rules.reissue, version=version, reason=reason))
+        self._rollout.settle()
+        new = history.state.serving
+        if new is None or new == version or not history.is_same_model(new, version):
+            return None
+        log.warning("v%d is v%d under a new number, because of %s", new, version, problem)
+        return new
+
+    def move_without_bucket(self, to: str) -> NoReturn:  # noqa: ARG002
+        raise BadInputError(
+            "servers of the roll-out 'latest' have one version in memory, so without the bucket there is nothing to go "
+            "back to; leave --without-bucket out"
+        )
+
+
+def _require_answers(reports: Sequence[ReplicaReport], serving: int) -> None:
+    problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
+    if problems:
+        raise CouldNotTellError(
+            f"v{serving}, to compare with, could not be asked, so nothing was exposed: {'; '.join(problems)}"
+        )
+
+
+def _compared(report: ReplicaReport, baseline: BaselineRecord | None) -> ReplicaReport:
+    if baseline is None:
+        return report
+    return replace(report, fresh_right_serving=baseline.fresh_right, latency_ms_serving=baseline.latency_ms)

@@ -22,7 +22,7 @@ class OtherModels:
     """
 
     def __init__(self, model: str, *, folder: Path, bucket: Bucket | None) -> None:
-        self._model = model
+        self.model = model
         self._folder = folder
         self._bucket = bucket
 
@@ -39,6 +39,10 @@ class OtherModels:
             served += [f"{model} v{version}" for version in versions]
         return ", ".join(served) or None
 
+    def without_bucket(self) -> "OtherModels":
+        """The same without asking the bucket, which does not answer."""
+        return OtherModels(self.model, folder=self._folder, bucket=None)
+
     @cached_property
     def names(self) -> list[str]:
         """The models, by name; asked for once. A model that is new since then has no servers yet.
@@ -49,7 +53,7 @@ class OtherModels:
         known = {path.stem for path in self._folder.glob("*.yaml")}
         if self._bucket is not None:
             known.update(self._bucket.names(layout.JOURNALS))
-        return sorted(name for name in known if layout.is_model(name) and name != self._model)
+        return sorted(name for name in known if layout.is_model(name) and name != self.model)
 
 
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:

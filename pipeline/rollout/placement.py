@@ -1,4 +1,4 @@
-"""How servers learn what to serve: the two roll-outs, and what differs between them. All else is the same for both.
+"""How servers learn what to serve: what differs between the two roll-outs for one replica. All else is the same.
 
 `pinned`: they poll a config that names versions and puts a label on the one that serves.
 `latest`: they poll a base path and take the highest number, as TensorFlow Serving does out of the box.
@@ -8,21 +8,20 @@ from typing import Protocol
 
 from pipeline.errors import StorageError
 from pipeline.journal.history import History
-from pipeline.journal.state import State, resident
-from pipeline.rollout import config
-from pipeline.rollout.healing import heal_if_stuck
+from pipeline.journal.state import State
+from pipeline.rollout.waiting import ReplicaState
 from pipeline.settings import RolloutName
-from serving.replica import STABLE, Replica
+from serving.replica import Replica
 
 
 class Placement(Protocol):
-    """One roll-out of one model.
+    """What servers of one model find in one roll-out, and what that makes them do.
 
     Attributes:
-        name: as people set it.
+        name: the roll-out, as people set it.
         label: what traffic asks for; None where it asks for no version at all.
         base_path: where servers find the versions.
-        dark: whether a version is in memory, and proven, before any user reaches it.
+        without_bucket: what can be done while neither verbs nor replicas can read the bucket; empty where nothing can.
     """
 
     @property
@@ -35,13 +34,13 @@ class Placement(Protocol):
     def base_path(self) -> str: ...
 
     @property
-    def dark(self) -> bool: ...
+    def without_bucket(self) -> str: ...
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         """The versions every replica should hold, in ascending order."""
 
     def answering(self, state: State) -> int | None:
-        """The version that traffic should get."""
+        """The version that traffic should get; the candidate where it is not dark while it is proven."""
 
     def rendered(self, history: History) -> str:
         """The config that should lie in the bucket."""
@@ -60,41 +59,29 @@ class Placement(Protocol):
     def problems(self, history: History) -> list[str]:
         """What is otherwise, beside the config, than it should be; each with what to do."""
 
+    def followed(self, replica: Replica, version: int) -> ReplicaState:
+        """Whether traffic gets `version` on a replica.
+
+        Raises:
+            ServingError: the replica does not answer.
+        """
+
+    def follow_seconds(self, *, follow: float, load: float) -> float:
+        """The seconds until traffic must get a version: `follow`, and `load` where it is loaded only then."""
+
+    def may_not_listen(self, state: State) -> bool:
+        """Whether a server that has nothing to serve in this state opens no port."""
+
+    def needs_config(self, replica: Replica, state: State, history: History) -> bool:
+        """Whether a replica is neither on its way by itself, nor of a roll-out in which nothing is handed over.
+
+        Raises:
+            ServingError: the replica does not answer.
+        """
+
     def heal(self, replica: Replica, state: State) -> str | None:
         """Help a replica that cannot follow by itself; what was done, or None.
 
         Raises:
             ServingError: the replica does not answer, or refused even this.
         """
-
-
-class Pinned:
-    """See `Placement`."""
-
-    name: RolloutName = "pinned"
-    label = STABLE
-    dark = True
-
-    def __init__(self, model: str, base_path: str) -> None:
-        self._model = model
-        self.base_path = base_path
-
-    def in_memory(self, state: State) -> tuple[int, ...]:
-        return resident(state)
-
-    def answering(self, state: State) -> int | None:
-        return state.serving
-
-    def rendered(self, history: History) -> str:
-        return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq)
-
-    def place(self, history: History) -> None:
-        """There is nothing else that servers look at."""
-
-    def problems(self, history: History) -> list[str]:  # noqa: ARG002 - the config says it all
-        return []
-
-    def heal(self, replica: Replica, state: State) -> str | None:
-        if state.serving is None:
-            return None
-        return heal_if_stuck(replica, model=self._model, base_path=self.base_path, serving=state.serving)

@@ -10,10 +10,8 @@ from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
 from pipeline.journal.history import History
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
-from pipeline.rules.run import ROLLBACK_KIND
+from pipeline.runs.run_key import is_rollback
 from pipeline.verdicts.verdict import Verdict
-
-RECONCILE_KIND = "reconcile-"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def stopped_promotion(history: History) -> str | None:
         # It tells nothing of why its model serves. A promotion was confirmed before; then nothing of it is left.
         move = history.of_model(move.version, Event.PROMOTED, Event.ROLLED_BACK)
         move = move if move and move.event is Event.ROLLED_BACK else None
-    if move is None or move.run_key.startswith(ROLLBACK_KIND):
+    if move is None or is_rollback(move.run_key):
         return None
     version = move.version if move.event is Event.PROMOTED else history.state.leaving
     promoted = history.of_version(version, Event.PROMOTED) if version is not None else None
@@ -65,13 +63,13 @@ def stopped_promotion(history: History) -> str | None:
 def given_to_roll_back(history: History) -> Entry | None:
     """The entry by which a roll-back has taken the candidate's seat, to load its target."""
     exposed = _seated(history)
-    return exposed if exposed and exposed.run_key.startswith(ROLLBACK_KIND) else None
+    return exposed if exposed and is_rollback(exposed.run_key) else None
 
 
 def being_proven(history: History) -> Entry | None:
     """The entry by which a run has taken the candidate's seat."""
     exposed = _seated(history)
-    return exposed if exposed and not exposed.run_key.startswith(ROLLBACK_KIND) else None
+    return exposed if exposed and not is_rollback(exposed.run_key) else None
 
 
 def at_work(history: History, *, deadline: Deadline) -> Entry | None:

@@ -8,12 +8,13 @@ from pipeline.journal.entries import GIVEN_TRAFFIC, NO_VERSION, Change, Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State, resident
 from pipeline.moments import Until, longest
-from pipeline.rules.run import ROLLBACK_KIND, is_half_promoted
+from pipeline.rules.run import is_half_promoted
+from pipeline.runs.run_key import is_rollback
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a person asked for: `to` is `previous` or a number.
+class RollbackRequest:
+    """A roll-back that a person asked for: `to` is `previous` or a number.
 
     `seen` is the last entry of the journal when it was asked, and decides what "previous" means. `hold` is until when
     nothing is to be promoted; None: it may be.
@@ -26,7 +27,7 @@ class Wish:
     hold: Until | None = None
 
 
-def targets_of(history: History, wish: Wish, *, dark: bool = True) -> list[int]:
+def targets_of(history: History, request: RollbackRequest, *, dark: bool = True) -> list[int]:
     """The versions a roll-back may be about, the best first: one that was said by its number, or that it began with.
 
     `previous` is the one before the version that served when the person asked, and where that cannot be trusted any
@@ -38,30 +39,30 @@ def targets_of(history: History, wish: Wish, *, dark: bool = True) -> list[int]:
         BadInputError: there is no such version, it never served, or it was retired; names those that may be asked for.
         DeclinedError: what the person wanted to leave does not serve any more, and neither does what was before it.
     """
-    targets = _asked_for(history, wish, dark=dark)
+    targets = _asked_for(history, request, dark=dark)
     there = [version for version in targets if history.retirement(version) is None]
     if not there:
         _require_files(history, targets[0])
     return there
 
 
-def unproven(history: History, wish: Wish) -> int | None:
+def unproven(history: History, request: RollbackRequest) -> int | None:
     """The candidate that users saw when the person asked, where a candidate cannot be dark; None where it is gone."""
     candidate = history.state.candidate
     exposed = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
-    return candidate if exposed and exposed.seq <= wish.seen else None
+    return candidate if exposed and exposed.seq <= request.seen else None
 
 
-def _asked_for(history: History, wish: Wish, *, dark: bool) -> list[int]:
-    begun = history.of_run(wish.run_key, Event.ROLLED_BACK, Event.EXPOSED)
+def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> list[int]:
+    begun = history.of_run(request.run_key, Event.ROLLED_BACK, Event.EXPOSED)
     if begun:
         return [begun.version]
-    if wish.to == "previous":
-        then = history.until(wish.seen).state
+    if request.to == "previous":
+        then = history.until(request.seen).state
         if not dark and then.candidate is not None:
             return [_before_the_first_proof(history, then)]
-        return _previous(history, wish.seen)
-    version = int(wish.to)
+        return _previous(history, request.seen)
+    version = int(request.to)
     if not history.has_served(version):
         raise BadInputError(f"v{version} has never served; {_choices(history)}")
     return [version]
@@ -81,13 +82,19 @@ def _before_the_first_proof(history: History, then: State) -> int:
 
 
 def next_step(
-    history: History, *, wish: Wish, target: int, loaded: bool, dark: bool = True, taking_over: bool = False
+    history: History,
+    *,
+    request: RollbackRequest,
+    target: int,
+    loaded: bool,
+    dark: bool = True,
+    taking_over: bool = False,
 ) -> Change | None:
     """The next entry towards `target` serving, or its model under the number it was reissued with.
 
     Args:
         history: the journal.
-        wish: what was asked for.
+        request: what was asked for.
         target: one of `targets_of`.
         loaded: whether a replica was seen to have the target in memory.
         dark: whether a version is loaded before it gets any traffic; else it is loaded when it does.
@@ -103,24 +110,24 @@ def next_step(
     """
     state = history.state
     if history.is_same_model(state.serving, target):
-        return _free_the_seat(history, wish) if dark else _take_back_unproven(history, wish)
-    done = history.of_run(wish.run_key, Event.ROLLED_BACK)
+        return _free_the_seat(history, request) if dark else _take_back_unproven(history, request)
+    done = history.of_run(request.run_key, Event.ROLLED_BACK)
     if done:
         raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
-    _require_not_overtaken(history, wish)
+    _require_not_overtaken(history, request)
     _require_files(history, target)
     at_hand = (loaded and target in resident(state)) or not dark
     if state.leaving is not None and not (at_hand and state.leaving == target):
         return _let_go(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
     if at_hand:
-        after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=wish.hold)
-        return Change(Event.ROLLED_BACK, target, wish.reason, after)
+        after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=request.hold)
+        return Change(Event.ROLLED_BACK, target, request.reason, after)
     if state.candidate == target and not taking_over:
         return None
-    return Change(Event.EXPOSED, target, f"to roll back to it: {wish.reason}", transitions.expose(state, target))
+    return Change(Event.EXPOSED, target, f"to roll back to it: {request.reason}", transitions.expose(state, target))
 
 
-def hold_promotions(history: History, *, wish: Wish, target: int) -> Change | None:
+def hold_promotions(history: History, *, request: RollbackRequest, target: int) -> Change | None:
     """The target served already, so that no entry of this roll-back has said yet that promotions are held.
 
     None where one has, where another hold lasts as long, and where somebody has lifted all holds since it was asked.
@@ -131,13 +138,13 @@ def hold_promotions(history: History, *, wish: Wish, target: int) -> Change | No
     state = history.state
     if not history.is_same_model(state.serving, target):
         raise DeclinedError(f"v{target} does not serve any more, so nothing is held; {_last_move(history)}")
-    held = longest(state.held_until, wish.hold)
+    held = longest(state.held_until, request.hold)
     lifted = history.of_version(NO_VERSION, Event.UNFROZEN)
-    if held == state.held_until or (lifted and lifted.seq > wish.seen):
+    if held == state.held_until or (lifted and lifted.seq > request.seen):
         return None
-    if history.of_run(wish.run_key, Event.ROLLED_BACK, Event.HELD):
+    if history.of_run(request.run_key, Event.ROLLED_BACK, Event.HELD):
         return None
-    return Change(Event.HELD, NO_VERSION, wish.reason, state.model_copy(update={"held_until": held}))
+    return Change(Event.HELD, NO_VERSION, request.reason, state.model_copy(update={"held_until": held}))
 
 
 def give_up(history: History, *, target: int, reason: str) -> Change | None:
@@ -183,7 +190,7 @@ def unfinished(history: History) -> str | None:
             f"run, or roll back --to {state.serving} to confirm it"
         )
     entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
-    if entry and entry.run_key.startswith(ROLLBACK_KIND):
+    if entry and is_rollback(entry.run_key):
         return (
             f"{entry.actor}'s roll-back to v{entry.version} has not moved the label: roll back --to {entry.version} to "
             f"finish it, or --to {state.serving} to give it up"
@@ -211,16 +218,16 @@ def _previous(history: History, seen: int) -> list[int]:
     return targets
 
 
-def _require_not_overtaken(history: History, wish: Wish) -> None:
-    """A decision that is newer than the wish stands.
+def _require_not_overtaken(history: History, request: RollbackRequest) -> None:
+    """A decision that is newer than the request stands.
 
     For a number that is a promotion: it is about another version than the person knew. For `previous`, and for a
     roll-back that had begun, it is a colleague's roll-back as well. A person who still wants it asks again.
     """
-    begun = history.of_run(wish.run_key, Event.EXPOSED)
-    since = begun.seq if begun else wish.seen
-    newer = (Event.PROMOTED, Event.ROLLED_BACK) if begun or wish.to == "previous" else (Event.PROMOTED,)
-    if any(e.event in newer and e.seq > since and e.run_key != wish.run_key for e in history.entries):
+    begun = history.of_run(request.run_key, Event.EXPOSED)
+    since = begun.seq if begun else request.seen
+    newer = (Event.PROMOTED, Event.ROLLED_BACK) if begun or request.to == "previous" else (Event.PROMOTED,)
+    if any(e.event in newer and e.seq > since and e.run_key != request.run_key for e in history.entries):
         raise DeclinedError(f"another version was made to serve after this was asked for: {_last_move(history)}")
 
 
@@ -233,20 +240,20 @@ def _require_files(history: History, version: int) -> None:
         )
 
 
-def _free_the_seat(history: History, wish: Wish) -> Change | None:
+def _free_the_seat(history: History, request: RollbackRequest) -> Change | None:
     """The target serves: what an older roll-back has left on the candidate's seat is given up."""
     candidate = history.state.candidate
     entry = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
-    if entry is None or not entry.run_key.startswith(ROLLBACK_KIND) or entry.seq > wish.seen:
+    if entry is None or not is_rollback(entry.run_key) or entry.seq > request.seen:
         return None
     return give_up(history, target=entry.version, reason=f"v{history.state.serving} was chosen instead")
 
 
-def _take_back_unproven(history: History, wish: Wish) -> Change | None:
-    candidate = unproven(history, wish)
+def _take_back_unproven(history: History, request: RollbackRequest) -> Change | None:
+    candidate = unproven(history, request)
     if candidate is None:
         return None
-    return Change(Event.WITHDRAWN, candidate, wish.reason, transitions.withdraw(history.state, candidate))
+    return Change(Event.WITHDRAWN, candidate, request.reason, transitions.withdraw(history.state, candidate))
 
 
 def _choices(history: History) -> str:

@@ -11,9 +11,8 @@ from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.moments import Until
 from pipeline.rules import readmission
+from pipeline.runs.run_key import is_rollback
 from pipeline.verdicts.verdict import Verdict
-
-ROLLBACK_KIND = "rollback-"
 
 
 def claim(
@@ -119,8 +118,8 @@ def reissue(history: History, *, version: int, reason: str) -> Change | None:
     )
 
 
-def stand_down(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
-    """Give up a run's own candidate because the world has moved on. What has ever served is not touched."""
+def decline_candidate(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
+    """Give up a run's own candidate because another decision was taken. What has ever served is not touched."""
     exposed = history.of_version(version, Event.EXPOSED)
     if exposed and exposed.run_key != run_key:
         return None
@@ -216,7 +215,7 @@ def _not_retired(history: History, version: int) -> None:
 def _displace(history: History, occupant: int, *, by: int) -> str:
     """A newer candidate takes the seat of one that was left behind; nobody takes it from a person's roll-back."""
     entry = history.of_version(occupant, Event.EXPOSED)
-    if entry and entry.run_key.startswith(ROLLBACK_KIND):
+    if entry and is_rollback(entry.run_key):
         raise CouldNotTellError(
             f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC; when that is finished or "
             f"given up (see status), clear this task"

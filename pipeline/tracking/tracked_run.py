@@ -13,11 +13,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import CouldNotTellError
 from pipeline.runs.records import Epoch, SnapshotRecord
+from pipeline.runs.run_key import RunKey
 from pipeline.spec import RunSpec
 from pipeline.storage.identity import Identity
 from pipeline.tracking.metric_names import metric_name
@@ -264,10 +264,8 @@ def _text(content: str) -> str:
 
 def _name(run_key: str) -> str:
     """When a run was asked for, as a person says it; the key itself where it does not begin with a time."""
-    try:
-        return f"{datetime.strptime(run_key.partition('-')[2], '%Y%m%d%H%M%S%f').replace(tzinfo=UTC):%Y-%m-%d %H:%M:%S}"
-    except ValueError:
-        return run_key
+    moment = RunKey(run_key).moment
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else run_key
 
 
 def _log_epoch(number: int, epoch: Epoch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline import layout
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.data.images import read_images
 from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
 from pipeline.inspection.served_labels import served_labels
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 Images = list[tuple[bytes, str]]
 
 
-def evaluate(context: Context) -> EvaluateRecord:
+def evaluate(context: RunContext) -> EvaluateRecord:
     """Run exported SavedModels, candidate and serving alike, on encoded images.
 
     Raises:
@@ -84,7 +84,7 @@ def evaluate(context: Context) -> EvaluateRecord:
 
 
 def _log(
-    context: Context,
+    context: RunContext,
     trained: TrainRecord,
     evaluation: Evaluation,
     *,
@@ -100,7 +100,7 @@ def _log(
         run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 
-def _require_safe(context: Context, folder: Path, *, labels: Sequence[str]) -> None:
+def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -> None:
     """Before any of it runs: a model is a program."""
     problems = scan.problems(folder, labels=labels, server_tensorflow=context.settings.server_tensorflow)
     if problems:
@@ -113,7 +113,7 @@ def _require_order(predictions: scoring.Predictions, labels: Sequence[str]) -> N
         raise FailedError(f"the exported model is refused: it {'; it '.join(problems)}")
 
 
-def _baseline(context: Context, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
+def _baseline(context: RunContext, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
     """The serving version on the same images, computed once per model and data; None where nothing serves.
 
     Raises:
@@ -154,7 +154,7 @@ def _comparable(truth: Sequence[str], serving_labels: Sequence[str]) -> str:
 
 
 def _measure(
-    context: Context, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
+    context: RunContext, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
 ) -> Performance:
     with context.bucket.local_copy(folder) as local:
         predictions = scoring.ExportedModel(local).predict([content for content, _ in images])

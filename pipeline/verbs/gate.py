@@ -1,6 +1,6 @@
 """Decide whether the candidate may be published."""
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import CouldNotTellError
 from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord, SpecRecord
 from pipeline.spec import RunSpec
@@ -11,7 +11,7 @@ from pipeline.verdicts.measurements import Evaluation
 from pipeline.verdicts.verdict import Check, Decision
 
 
-def gate(context: Context) -> GateRecord:
+def gate(context: RunContext) -> GateRecord:
     """Judge the evaluation; a person's `force` overrules a no, but neither an unsound candidate nor changed labels.
 
     Raises:

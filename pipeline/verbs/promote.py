@@ -2,18 +2,17 @@
 
 from functools import partial
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal.entries import Event
-from pipeline.rollout.waiting import Arrival
+from pipeline.rollout.waiting import WaitResult
 from pipeline.rules import holds
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, GateRecord, PromoteRecord
-from pipeline.verbs.standing_down import stand_down
 from pipeline.verdicts.verdict import Decision, Verdict
 
 
-def promote(context: Context) -> PromoteRecord:
+def promote(context: RunContext) -> PromoteRecord:
     """Move the label to the candidate if what serves is still what the gate compared it with.
 
     Raises:
@@ -28,26 +27,26 @@ def promote(context: Context) -> PromoteRecord:
         return PromoteRecord(version=version)
     try:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)
-        arrival = context.rollout.wait_followed(version)
+        arrival = context.wait.followed(version)
         _require(context, arrival, f"v{version} does not answer everywhere")
         context.journal.decide(lambda history: run_rules.confirm(history, version=version))
     except DeclinedError as declined:
-        stand_down(context, version, reason=str(declined))
+        context.decline_candidate(version, reason=str(declined))
         return PromoteRecord(outcome="declined", reason=str(declined), version=version)
-    context.mirror(context.rollout.settle())
-    return PromoteRecord(version=version, replicas=arrival.there)
+    context.rollout.settle()
+    return PromoteRecord(version=version, replicas=arrival.ready)
 
 
-def _move(context: Context, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
+def _move(context: RunContext, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
     # A replica that restarted since the canary is found here, before any traffic has moved.
     if context.journal.read().state.candidate == version:
-        _require(context, context.rollout.wait_loaded(version), f"v{version} is not loaded everywhere")
+        _require(context, context.wait.loaded(version), f"v{version} is not loaded everywhere")
     rule = partial(run_rules.promote, version=version, compared_with=compared_with, verdict=verdict)
     context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     context.rollout.settle()
 
 
-def _require(context: Context, arrival: Arrival, problem: str) -> None:
+def _require(context: RunContext, arrival: WaitResult, problem: str) -> None:
     if arrival.complete:
         return
     if arrival.overtaken:

@@ -3,7 +3,7 @@
 import logging
 from functools import partial
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import DeclinedError
 from pipeline.journal.manifests import Manifest, make_manifest
 from pipeline.rules import holds
@@ -16,7 +16,7 @@ from pipeline.tracking.tags import refusal_tags
 log = logging.getLogger(__name__)
 
 
-def publish(context: Context) -> PublishRecord:
+def publish(context: RunContext) -> PublishRecord:
     """Claim a number, write its manifest, copy the model, prove the copy, and say so in the journal.
 
     A copy that overlaps, or that comes after a crash at any of these, finds this run's claim and ends with the same
@@ -52,7 +52,7 @@ def publish(context: Context) -> PublishRecord:
     context.bucket.copy(trained.model_key, folder, expected=manifest.files)
     log.info("%s holds %d files, as they were evaluated", folder, len(manifest.files))
     context.journal.decide(lambda history: run_rules.announce_published(history, version=version, manifest=digest))
-    context.mirror(context.rollout.settle())
+    context.rollout.settle()
     return PublishRecord(version=version, files=len(manifest.files), manifest=digest)
 
 
@@ -63,7 +63,7 @@ def _reason(approval: GateRecord, run: RunSpec) -> str:
     return f"approved by the gate; {run.requested_by} has noted: {run.note}"
 
 
-def _manifest(context: Context, version: int) -> Manifest:
+def _manifest(context: RunContext, version: int) -> Manifest:
     need = context.records.need
     return make_manifest(
         version,

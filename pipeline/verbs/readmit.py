@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from pipeline.context import Context
+from pipeline.context import RunContext
+from pipeline.inspection.known_models import settled_history
 from pipeline.journal.history import History
 from pipeline.rules import readmission
 from pipeline.validation import require_reason
-from pipeline.verbs.holding import settled_history
 
 
-def readmit(context: Context, *, version: int, reason: str) -> History:
+def readmit(context: RunContext, *, version: int, reason: str) -> History:
     """Let the model of a withdrawn version be published again, under a new number.
 
     Raises:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import (
     CouldNotTellError,
     DamagedError,
@@ -24,18 +24,17 @@ from pipeline.errors import (
     StorageError,
 )
 from pipeline.inspection.differences import roles
-from pipeline.inspection.findings import ask
 from pipeline.inspection.known_models import nothing_released, require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
-from pipeline.rollout.following import follow
-from pipeline.rollout.waiting import Arrival
+from pipeline.rollout.waiting import WaitResult
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.identity import find_identity
 from pipeline.tracking.mirror import look_at, wanted_aliases
+from pipeline.tracking.owner import make_owner
 from pipeline.verbs.withdraw import withdraw_run
 
 log = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Mending:
             self.problems.append(str(error))
 
 
-def reconcile(context: Context) -> Mending:
+def reconcile(context: RunContext) -> Mending:
     """Mend what can be mended; a second run finds nothing to do.
 
     Raises:
@@ -85,7 +84,7 @@ def reconcile(context: Context) -> Mending:
         require_known(context)
         mending.left.append(nothing_released(context))
     else:
-        context.rollout.require_own_fleet()
+        context.replicas.require_own_fleet()
         _settle(context, mending)
         for step in (_release_target, _withdraw_unproven, _follow):
             with mending.going_on():
@@ -97,14 +96,14 @@ def reconcile(context: Context) -> Mending:
     return mending
 
 
-def _settle(context: Context, mending: Mending) -> None:
+def _settle(context: RunContext, mending: Mending) -> None:
     before = context.rollout.config()
     history = context.rollout.settle()
     if before != context.rollout.config():
         mending.mended.append(f"the config renders entry {history.seq}")
 
 
-def _release_target(context: Context, mending: Mending) -> None:
+def _release_target(context: RunContext, mending: Mending) -> None:
     """A roll-back that never moved the label keeps its target no longer."""
     rule = partial(reconcile_rules.release_target, deadline=_deadline(context))
     entry = reconcile_rules.given_to_roll_back(context.journal.decide(rule))
@@ -113,7 +112,7 @@ def _release_target(context: Context, mending: Mending) -> None:
         mending.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
 
 
-def _withdraw_unproven(context: Context, mending: Mending) -> None:
+def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
     """A candidate that nobody is proving any more leaves the replicas."""
     exposed = reconcile_rules.being_proven(context.journal.read())
     if exposed is None:
@@ -134,24 +133,24 @@ def _withdraw_unproven(context: Context, mending: Mending) -> None:
         done = "has proven" if proven else "is proving"
         mending.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
         return
-    gone = context.rollout.wait_gone(exposed.version)
-    if gone.missing:
+    gone = context.wait.gone(exposed.version)
+    if gone.pending:
         raise CouldNotTellError(f"v{exposed.version} is not the candidate any more; not confirmed by {gone}")
 
 
-def _follow(context: Context, mending: Mending) -> None:
+def _follow(context: RunContext, mending: Mending) -> None:
     """Every replica answers from what serves, and the journal says so; else a promotion that stopped is taken back."""
     history = context.rollout.settle()
     serving = history.state.serving
     if serving is None or context.rollout.placement.answering(history.state) != serving:
         return  # nothing to follow, or a candidate that is being proven has the traffic meanwhile
-    late = {each for each in context.rollout.fleet.addresses() if ask(context, each).serving != serving}
+    late = {each for each in context.replicas.addresses() if context.replicas.look(each).serving != serving}
     _require_files(context, serving, history)
-    serving, arrival = follow(context, serving)
+    serving, arrival = context.strategy.follow(serving)
     history = context.journal.read()
     if arrival.overtaken:
         raise DeclinedError(str(context.journal.read().state))
-    mending.mended += [f"{address} answers from v{serving} now" for address in arrival.there if address in late]
+    mending.mended += [f"{address} answers from v{serving} now" for address in arrival.ready if address in late]
     move, stopped = reconcile_rules.unconfirmed_move(history), reconcile_rules.stopped_promotion(history)
     if move and stopped:
         _end_promotion(context, mending, move, stopped, arrival)
@@ -163,7 +162,7 @@ def _follow(context: Context, mending: Mending) -> None:
         _confirm(context, move)
 
 
-def _require_files(context: Context, serving: int, history: History) -> None:
+def _require_files(context: RunContext, serving: int, history: History) -> None:
     """No replica can be healed towards a version that is not there."""
     try:
         context.manifests.look_over(serving, history)
@@ -174,7 +173,7 @@ def _require_files(context: Context, serving: int, history: History) -> None:
         ) from error
 
 
-def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str, arrival: Arrival) -> None:
+def _end_promotion(context: RunContext, mending: Mending, move: Entry, run_key: str, arrival: WaitResult) -> None:
     """Confirm it where every replica has followed; take it back where that was begun, or where its run is gone."""
     if arrival.complete and move.event is Event.PROMOTED:
         _confirm(context, move)
@@ -184,14 +183,14 @@ def _end_promotion(context: Context, mending: Mending, move: Entry, run_key: str
         mending.left.append(f"{run_key} is at work since {move.at:%H:%M:%S} UTC; not followed: {arrival}")
 
 
-def _confirm(context: Context, move: Entry) -> None:
+def _confirm(context: RunContext, move: Entry) -> None:
     finish = partial(reconcile_rules.finish_move, move=move)
     context.journal.decide(finish)  # what it left is let go
     context.journal.decide(finish)  # and it is confirmed
     context.rollout.settle()
 
 
-def _mirror(context: Context, mending: Mending) -> None:
+def _mirror(context: RunContext, mending: Mending) -> None:
     """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
     history = context.rollout.settle()
     try:
@@ -199,10 +198,10 @@ def _mirror(context: Context, mending: Mending) -> None:
     except StorageError as error:
         mending.problems.append(f"what MLflow says of this bucket cannot be compared: {error}")
         return
-    problem = context.mirror(history)
+    problems = context.observers.tell(history, again=True)
     now = _aliases(context, history)
-    if problem:
-        mending.problems.append(problem)
+    if problems:
+        mending.problems += problems
     elif now != wanted:
         mending.problems.append(
             f"MLflow's aliases say {roles(now or {})}, the journal {roles(wanted)}: look at its log"
@@ -211,12 +210,13 @@ def _mirror(context: Context, mending: Mending) -> None:
         mending.mended.append(f"MLflow's aliases say {roles(now or {})} now")
 
 
-def _aliases(context: Context, history: History) -> Mapping[str, int] | None:
-    found = look_at(context.mlflow, model=context.model, owner=context.owner(find_identity(context.bucket), history))
+def _aliases(context: RunContext, history: History) -> Mapping[str, int] | None:
+    owner = make_owner(context.bucket, context.model, find_identity(context.bucket), history)
+    found = look_at(context.mlflow, model=context.model, owner=owner)
     return found.aliases if found else None
 
 
-def _deadline(context: Context) -> Deadline:
+def _deadline(context: RunContext) -> Deadline:
     return Deadline(context.clock.now(), context.settings.abandoned_seconds)
 
 

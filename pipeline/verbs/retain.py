@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pipeline import layout
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import BadInputError, DamagedError
 from pipeline.inspection.known_models import nothing_released
 from pipeline.inspection.retained import Retained
@@ -24,6 +24,7 @@ from pipeline.rollout import config
 from pipeline.rules import retention
 from pipeline.rules.retention import Fate, Found, Line, Terms
 from pipeline.runs.records import NAMES
+from pipeline.runs.run_key import Kind, is_run_key
 from pipeline.runs.run_records import RunRecords
 from pipeline.spec import RetentionPolicy
 
@@ -32,15 +33,13 @@ log = logging.getLogger(__name__)
 A = TypeVar("A")
 B = TypeVar("B")
 
-RETAIN_KIND = "retain-"
-
 # Deleting is mostly waiting for the storage.
 _THREADS = 8
 # Nobody prepares one object or folder for longer than this.
 _LEFTOVER_AGE = timedelta(days=1)
 
 
-def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retained:
+def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Retained:
     """Let go what nothing needs any more; a second one finds nothing to do.
 
     Raises:
@@ -48,8 +47,8 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
         StorageError: the bucket refused, or the journal has lost its end; whatever is retired by then is deleted by the
             next one.
     """
-    if not context.run_key.startswith(RETAIN_KIND):
-        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({RETAIN_KIND}...); leave --run out")
+    if context.run_key.kind != Kind.RETAIN:
+        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({Kind.RETAIN}-...); leave --run out")
     history = context.journal.read()
     if not history.entries:
         log.info("%s; nothing is touched", nothing_released(context))
@@ -75,7 +74,7 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
     )
 
 
-def _retire(context: Context, found: Found, terms: Terms) -> tuple[History, tuple[Line, ...]]:
+def _retire(context: RunContext, found: Found, terms: Terms) -> tuple[History, tuple[Line, ...]]:
     """Write down what goes; the history since then, and the plan it was written from."""
     context.rollout.settle()  # it notices a journal that has lost its end
     history = context.journal.decide(lambda history: retention.retire(history, found, terms))
@@ -87,7 +86,7 @@ def _retire(context: Context, found: Found, terms: Terms) -> tuple[History, tupl
     return history, retention.plan(history.until(history.seq - 1) if is_ours else history, found, terms)
 
 
-def _look(context: Context) -> Found:
+def _look(context: RunContext) -> Found:
     model = context.model
     names = context.bucket.names
     return Found(
@@ -97,7 +96,7 @@ def _look(context: Context) -> Found:
     )
 
 
-def _folders(context: Context, lines: Iterable[Line], found: Found) -> list[str]:
+def _folders(context: RunContext, lines: Iterable[Line], found: Found) -> list[str]:
     going = [line.version for line in lines if line.fate is not Fate.KEEP]
     return [
         *(layout.version(context.model, version) for version in going if version in found.served),
@@ -105,9 +104,11 @@ def _folders(context: Context, lines: Iterable[Line], found: Found) -> list[str]
     ]
 
 
-def _old_runs(context: Context, history: History, lines: Sequence[Line], terms: Terms) -> tuple[list[str], list[str]]:
+def _old_runs(
+    context: RunContext, history: History, lines: Sequence[Line], terms: Terms
+) -> tuple[list[str], list[str]]:
     """The runs that may go, and those of which nobody can say how old they are."""
-    keys = [name for name in context.bucket.names(layout.runs(context.model)) if layout.is_run_key(name)]
+    keys = [name for name in context.bucket.names(layout.runs(context.model)) if is_run_key(name)]
     heard = {key: last.at for key in keys if (last := history.of_run(key, *Event)) is not None}
     silent = [key for key in keys if key not in heard]
     moments = dict(zip(silent, _in_threads(lambda key: _recorded_at(context, key), silent), strict=True))
@@ -116,7 +117,7 @@ def _old_runs(context: Context, history: History, lines: Sequence[Line], terms: 
     return retention.old_runs(history, dated, lines, terms), undated
 
 
-def _recorded_at(context: Context, key: str) -> datetime | None:
+def _recorded_at(context: RunContext, key: str) -> datetime | None:
     """When a run has left a record, one of the last; None where there is none that can be read."""
     names = set(context.bucket.names(layout.run(context.model, key)))
     kind = next((kind for kind, name in reversed(NAMES.items()) if f"{name}.json" in names), None)
@@ -129,7 +130,7 @@ def _recorded_at(context: Context, key: str) -> datetime | None:
     return record.at if record else None
 
 
-def _unknown(context: Context, history: History) -> list[str]:
+def _unknown(context: RunContext, history: History) -> list[str]:
     model = context.model
     names = context.bucket.names
     return [
@@ -139,11 +140,11 @@ def _unknown(context: Context, history: History) -> list[str]:
             for name in names(folder)
             if (number := layout.version_number(name)) is None or number >= history.state.next_version
         ),
-        *(layout.run(model, name) for name in names(layout.runs(model)) if not layout.is_run_key(name)),
+        *(layout.run(model, name) for name in names(layout.runs(model)) if not is_run_key(name)),
     ]
 
 
-def _delete(context: Context, folders: Sequence[str]) -> tuple[str, ...]:
+def _delete(context: RunContext, folders: Sequence[str]) -> tuple[str, ...]:
     """Every folder goes; those that are back."""
     gone = told(_in_threads(context.bucket.remove, folders), "deleted", total=len(folders))
     return tuple(folder for folder, is_gone in zip(folders, gone, strict=True) if not is_gone)

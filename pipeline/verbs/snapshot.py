@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.data.images import import_images
 from pipeline.errors import BadInputError
 from pipeline.inspection.served_labels import served_labels
@@ -16,7 +16,7 @@ from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quo
 log = logging.getLogger(__name__)
 
 
-def snapshot(context: Context) -> SnapshotRecord:
+def snapshot(context: RunContext) -> SnapshotRecord:
     """Write `spec.json`, bring every image into the bucket, and list them.
 
     The labels of the version that serves keep their index. Those that are missing or new are named at once: `gate`
@@ -77,7 +77,7 @@ def _warn(found: LabelChanges, *, accepted: tuple[str, ...], serving: int) -> No
         log.warning("%s; accepted by the form of this run", found.describe(serving))
 
 
-def decline_if_held(context: Context) -> None:
+def decline_if_held(context: RunContext) -> None:
     """Spare a scheduled run the work that nobody would use; what a person has asked for goes as far as `publish`.
 
     Raises:

@@ -1,75 +1,12 @@
 """Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
 
-from dataclasses import dataclass
-from typing import Any
-
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
-from pipeline.context import Context
-from pipeline.inspection.differences import differences, of_replica, roles
-from pipeline.inspection.findings import Found, ReplicaFound, look
-from pipeline.inspection.history import MOMENT, visible
-from pipeline.journal.periods import Period, served
-from pipeline.journal.state import State
-from pipeline.rollout import config
-from pipeline.rules.holds import Hold, how_to_lift, in_force
-from pipeline.tracking.mirror import MlflowFound
-from serving.replica import VersionStatus
+from pipeline.context import ModelContext
+from pipeline.inspection.differences import differences
+from pipeline.inspection.findings import look
+from pipeline.inspection.status import Status
 
 
-@dataclass(frozen=True)
-class Status:
-    """What was found. `differences` is empty where everything agrees; each says what to do."""
-
-    found: Found
-    differences: list[str]
-
-    @property
-    def state(self) -> State | None:
-        return self.found.bucket.history.state if self.found.bucket else None
-
-    @property
-    def holds(self) -> list[Hold]:
-        return in_force(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
-
-    @property
-    def serving(self) -> Period | None:
-        """Since when what serves does so, and who moved traffic to it and why; None where nothing serves."""
-        periods = served(self.found.bucket.history) if self.found.bucket else []
-        return periods[-1] if periods and periods[-1].until is None else None
-
-    @property
-    def entry(self) -> int | None:
-        return self.found.bucket.history.seq if self.found.bucket else None
-
-    @property
-    def config_entry(self) -> int | None:
-        return config.rendered_entry((self.found.bucket and self.found.bucket.config) or "")
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "model": self.found.model,
-            "rollout": self.found.placement.name,
-            "agrees": not self.differences,
-            "state": self.state.model_dump(mode="json") if self.state else None,
-            "holds": [hold.as_json() for hold in self.holds],
-            "serving": self.serving.model_dump(mode="json") if self.serving else None,
-            "proving": self._proving_as_json(),
-            "entry": self.entry,
-            "config_entry": self.config_entry,
-            "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
-            "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
-            "differences": self.differences,
-        }
-
-    def _proving_as_json(self) -> dict[str, Any] | None:
-        entry = self.found.proving
-        return {"version": entry.version, "run_key": entry.run_key, "since": entry.at.isoformat()} if entry else None
-
-
-def status(context: Context) -> Status:
+def status(context: ModelContext) -> Status:
     """Look at everything; changes nothing, and answers whoever does not.
 
     Raises:
@@ -77,82 +14,3 @@ def status(context: Context) -> Status:
     """
     found = look(context)
     return Status(found, differences(found))
-
-
-def table(found: Status) -> Group:
-    """The same for a person."""
-    label = found.found.placement.label
-    answers = f"label {label!r}" if label else "answers from"
-    title = f"{found.found.model}: {_roles(found)}"
-    replicas = Table("replica", answers, "loaded", "agrees", title=title)
-    for replica in found.found.replicas:
-        loaded = ", ".join(f"v{each.version} {each.state.lower()}" for each in _present(replica))
-        serving = f"v{replica.serving}" if replica.serving is not None else "-"
-        agrees = _agrees(replica, found.found)
-        holds = replica.problem or replica.others or loaded or "nothing"
-        replicas.add_row(replica.address, serving, Text(holds), agrees)
-    lines = [
-        *_what_serves(found),
-        f"{_entries(found)}MLflow: {_told(found.found.mlflow)}",
-        *(str(hold) for hold in found.holds),
-        *([how_to_lift(found.found.model)] if found.holds else []),
-        *(f"! {difference}" for difference in found.differences),
-    ]
-    return Group(replicas, *(Text(visible(line)) for line in lines))
-
-
-def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
-    return {
-        "address": replica.address,
-        "serving": replica.serving,
-        "versions": {each.version: each.state for each in replica.versions},
-        "errors": {each.version: each.error for each in replica.versions if each.error},
-        "others": replica.others,
-        "problem": replica.problem,
-    }
-
-
-def _present(replica: ReplicaFound) -> list[VersionStatus]:
-    return sorted((each for each in replica.versions if not each.ended), key=lambda each: each.version)
-
-
-def _agrees(replica: ReplicaFound, found: Found) -> str:
-    if found.bucket is None:
-        return "?"
-    proving = found.proving is not None
-    told = of_replica(replica, found.bucket.history.state, found.placement, proving=proving)
-    return "no" if replica.others or told else "yes"
-
-
-def _roles(status: Status) -> str:
-    """The version in each role."""
-    if status.state is None:
-        return "the bucket does not say"
-    if not status.entry:
-        return "nothing was released yet"
-    # A hold has a line of its own, as long as it lasts.
-    return str(status.state.model_copy(update={"frozen_until": None, "held_until": None}))
-
-
-def _entries(status: Status) -> str:
-    if status.entry is None:
-        return ""
-    return f"journal entry {status.entry}, config renders entry {status.config_entry}; "
-
-
-def _what_serves(status: Status) -> list[str]:
-    """Since when, by whom and why; and what is being proven."""
-    serving, proving = status.serving, status.found.proving
-    lines = []
-    if serving:
-        moved = f"{serving.event} by {serving.actor} ({serving.run_key})"
-        lines.append(f"v{serving.version} serves since {serving.since:{MOMENT}} UTC, {moved}: {serving.reason}")
-    if proving:
-        traffic = "" if status.found.placement.dark else ", with the traffic of replicas that have loaded it"
-        since = f"{proving.at:{MOMENT}} UTC{traffic}"
-        lines.append(f"v{proving.version} is being proven by {proving.run_key} since {since}")
-    return lines
-
-
-def _told(mlflow: MlflowFound | None) -> str:
-    return "no answer" if mlflow is None else roles(mlflow.aliases)

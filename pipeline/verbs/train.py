@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.data.images import read_images
 from pipeline.runs.records import Epoch, Example, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _WARMUP_IMAGES = 8
 
 
-def train(context: Context) -> TrainRecord:
+def train(context: RunContext) -> TrainRecord:
     """Train, export, and store the SavedModel under its digest in this run.
 
     MLflow may fail while a network is trained: the training goes on. If it fails at the end, the model is stored and
@@ -37,7 +37,7 @@ def train(context: Context) -> TrainRecord:
     spec = context.records.need(SpecRecord).spec
     data = context.records.need(SnapshotRecord)
     decline_if_held(context)
-    context.rollout.require_own_fleet()
+    context.replicas.require_own_fleet()
     seed = _seed(spec)
     bucket = make_identity(context.bucket)
     exported = context.records.find(ExportRecord)
@@ -66,7 +66,7 @@ def _kept(exported: ExportRecord) -> str:
 
 
 def _train_and_store(
-    context: Context, spec: RunSpec, data: SnapshotRecord, *, seed: int, run: TrackedRun
+    context: RunContext, spec: RunSpec, data: SnapshotRecord, *, seed: int, run: TrackedRun
 ) -> ExportRecord:
     epochs: list[Epoch] = []
 
@@ -100,13 +100,13 @@ def _train_and_store(
     return ExportRecord(model_key=key, files=files, epochs=tuple(epochs))
 
 
-def _load(context: Context, data: SnapshotRecord, examples: list[Example]) -> network.Images:
+def _load(context: RunContext, data: SnapshotRecord, examples: list[Example]) -> network.Images:
     number = {label: index for index, label in enumerate(data.labels)}
     contents = read_images(context.bucket, context.model, examples)
     return [(content, number[each.label]) for content, each in zip(contents, examples, strict=True)]
 
 
-def _store(context: Context, folder: Path) -> tuple[str, dict[str, FileSum]]:
+def _store(context: RunContext, folder: Path) -> tuple[str, dict[str, FileSum]]:
     """Key and files of the stored model. Its digest is in the key, so an overlapping copy stores beside, not over."""
     files = sums_of(folder)
     key = layout.exported(context.model, context.run_key, folder_digest(files))

@@ -3,11 +3,10 @@
 import logging
 from functools import partial
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import CouldNotTellError, DeclinedError, StorageError
 from pipeline.journal.history import History
 from pipeline.moments import Until, hold_until
-from pipeline.rollout.following import reissue
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, SpecRecord, WithdrawRecord
 from pipeline.runs.run_records import RunRecords
@@ -15,7 +14,7 @@ from pipeline.runs.run_records import RunRecords
 log = logging.getLogger(__name__)
 
 
-def withdraw(context: Context) -> WithdrawRecord:
+def withdraw(context: RunContext) -> WithdrawRecord:
     """Traffic goes back first, then the version leaves; ends when no replica holds it.
 
     Raises:
@@ -26,25 +25,24 @@ def withdraw(context: Context) -> WithdrawRecord:
     return withdraw_run(context, context.run_key)
 
 
-def withdraw_run(context: Context, run_key: str) -> WithdrawRecord:
+def withdraw_run(context: RunContext, run_key: str) -> WithdrawRecord:
     """The same for a run that cannot do it itself any more, as far as that run might; raises what `withdraw` does."""
     version = context.journal.read().version_of(run_key)
     if version is None:
         raise DeclinedError("this run has published nothing")
     reason = take_back(context, version, run_key)
     history = context.rollout.settle()
-    gone = context.rollout.wait_gone(version)
-    if history.state.serving is not None and reissue(context, history.state.serving, gone) is not None:
+    gone = context.wait.gone(version)
+    if history.state.serving is not None and context.strategy.renumber(history.state.serving, gone) is not None:
         _confirm_traffic(context)
-        history, gone = context.rollout.settle(), context.rollout.wait_gone(version)
-    context.mirror(history)
-    if gone.missing:
+        history, gone = context.rollout.settle(), context.wait.gone(version)
+    if gone.pending:
         raise CouldNotTellError(f"v{version} is withdrawn ({history.state}); not confirmed by {gone}")
     log.info("v%d is withdrawn and unloaded everywhere; %s", version, history.state)
     return WithdrawRecord(version=version, reason=reason)
 
 
-def take_back(context: Context, version: int, run_key: str) -> str:
+def take_back(context: RunContext, version: int, run_key: str) -> str:
     """Write the withdrawal; its reason."""
     records = RunRecords(context.bucket, context.model, run_key)
     proven = records.find(CanaryRecord)
@@ -69,7 +67,7 @@ def take_back(context: Context, version: int, run_key: str) -> str:
     return reason
 
 
-def _hold_afterwards(context: Context, records: RunRecords) -> Until | None:
+def _hold_afterwards(context: RunContext, records: RunRecords) -> Until | None:
     """What the model file says of promotions after an automatic roll-back; users wait for no record of it."""
     try:
         spec = records.find(SpecRecord)
@@ -79,22 +77,22 @@ def _hold_afterwards(context: Context, records: RunRecords) -> Until | None:
     return hold_until(spec.spec.model.automatic_rollback.hold, now=context.clock.now()) if spec else None
 
 
-def _wait_for_traffic(context: Context, history: History) -> None:
+def _wait_for_traffic(context: RunContext, history: History) -> None:
     """Nobody loses the answer: the version stays until traffic has left it on every replica that speaks."""
     context.rollout.settle()
     assert history.state.serving is not None, "a version leaves only for another that serves"
-    arrival = context.rollout.wait_followed(history.state.serving, best_effort=True)
-    if arrival.missing:
+    arrival = context.wait.followed(history.state.serving, best_effort=True)
+    if arrival.pending:
         log.warning("traffic has not come back everywhere: %s", arrival)
 
 
-def _confirm_traffic(context: Context) -> None:
+def _confirm_traffic(context: RunContext) -> None:
     """Say so where traffic has come back everywhere."""
     history = context.rollout.settle()
     serving = history.state.serving
     if serving is None or history.state.leaving is not None or history.is_confirmed(serving):
         return
-    if context.rollout.wait_followed(serving, best_effort=True).complete:
+    if context.wait.followed(serving, best_effort=True).complete:
         context.journal.decide(
             lambda history: run_rules.confirm(history, version=serving) if history.state.serving == serving else None
         )

@@ -13,7 +13,7 @@ from embedded.settings import StackSettings
 from pipeline.clock import SystemClock
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.storage.opening import open_bucket
 from tests.browser.conftest import PATIENCE_MS, sign_in
 
@@ -29,7 +29,7 @@ def patient() -> None:
 
 def history(stack: StackSettings) -> History:
     bucket = open_bucket(str(stack.bucket), seconds=5.0)
-    return Journal(bucket, stack.model, run_key="look-0", actor="look", clock=SystemClock()).read()
+    return JournalWriter(bucket, stack.model, run_key="look-0", actor="look", clock=SystemClock()).read()
 
 
 def newest_run(api: AirflowApi, dag: str) -> str | None:

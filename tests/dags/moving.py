@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from pipeline.journal.entries import Change, Event
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State
 from pipeline.storage.opening import open_bucket
 
@@ -28,7 +28,7 @@ class Earlier:
 def make_serve(model: str, *, run_key: str, minutes_ago: float = 0) -> None:
     """Let the next number serve."""
     bucket = open_bucket(os.environ["UNDERSTUDY_ROOT"], seconds=1.0)
-    journal = Journal(bucket, model, run_key=run_key, actor="ann", clock=Earlier(timedelta(minutes=minutes_ago)))
+    journal = JournalWriter(bucket, model, run_key=run_key, actor="ann", clock=Earlier(timedelta(minutes=minutes_ago)))
     number = journal.read().state.next_version
     state = State(serving=number, next_version=number + 1)
     journal.decide(lambda _: Change(Event.PROMOTED, number, "good", state))

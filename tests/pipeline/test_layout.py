@@ -27,13 +27,3 @@ def test_a_versions_name_gives_its_number_back(number: int) -> None:
 def test_names_that_a_server_may_read_as_a_version_are_not_ours(name: str) -> None:
     """F49."""
     assert layout.version_number(name) is None
-
-
-@pytest.mark.parametrize("key", ["retrain-20260101000000000000", "rollback-1", "manual-a-b"])
-def test_run_keys(key: str) -> None:
-    assert layout.is_run_key(key)
-
-
-@pytest.mark.parametrize("key", ["", "retrain", "../x-1", "retrain-1/2", "Retrain-1", "retrain-$(x)", "a-" + "1" * 61])
-def test_what_is_no_run_key(key: str) -> None:
-    assert not layout.is_run_key(key)

@@ -136,7 +136,7 @@ def test_a_roll_back_and_a_promotion_at_once(world: World, invariants: Invariant
 
 
 def test_a_roll_back_applies_to_what_served_when_it_was_asked_for(world: World, invariants: Invariants) -> None:
-    """F44: the promotion of a newer version comes between the wish and its first entry, and stands."""
+    """F44: the promotion of a newer version comes between the request and its first entry, and stands."""
     proven(world)
 
     with Actor(world, *rollback_to("previous"), stop=f"{HOLD}:1") as back:

@@ -9,13 +9,13 @@ from pipeline.clock import SystemClock
 from pipeline.errors import MissingError
 from pipeline.journal.entries import GIVEN_TRAFFIC, Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
 from pipeline.journal.state import below_base_path, resident
 from pipeline.rollout import config
 from pipeline.rollout.placement import Placement
-from pipeline.rules.run import ROLLBACK_KIND
 from pipeline.runs.records import GateRecord
+from pipeline.runs.run_key import is_rollback
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.memory import MemoryBucket
 
@@ -35,12 +35,13 @@ class Watch:
         manifests: Manifests,
     ) -> None:
         self._placement = placement
+        self._dark = placement.name == "pinned"
         self._manifests = manifests
         self._look = look
         self._decided = 0
         self._bucket = bucket
         self._model = model
-        self._journal = Journal(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
+        self._journal = JournalWriter(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
         self._config = layout.config(model)
         self._contents: dict[str, bytes] = {}
         self._last_config: bytes | None = None
@@ -85,7 +86,7 @@ class Watch:
         if entry.event is Event.CONFIRMED:
             answering = self._look()
             # One that is not dark, and was exposed since every replica was seen to follow, has the traffic.
-            candidate = None if self._placement.dark else entry.state.candidate
+            candidate = None if self._dark else entry.state.candidate
             assert set(answering.values()) <= {version, candidate}, f"v{version} is confirmed: {answering}"
         if entry.event is Event.PROMOTED:
             claim = before.of_version(version, Event.CLAIMED)
@@ -96,7 +97,7 @@ class Watch:
             assert self.is_right(version), f"v{version} answers wrongly, and is promoted"
         if entry.event in (Event.PROMOTED, Event.ROLLED_BACK):
             self._check_previous(history)
-        if entry.event in (Event.EXPOSED, Event.PROMOTED) and not entry.run_key.startswith(ROLLBACK_KIND):
+        if entry.event in (Event.EXPOSED, Event.PROMOTED) and not is_rollback(entry.run_key):
             assert before.withdrawal(version) is None, f"I4: v{version} was taken back, and is {entry.event}"
 
     def _check_previous(self, history: History) -> None:
@@ -134,7 +135,7 @@ class Watch:
         assert text == self._placement.rendered(history.until(seq)), "I5: another state"
         before = config.rendered_entry(self._last_config.decode()) if self._last_config else None
         assert before is None or before < seq, f"I3: the config of entry {before} is overwritten by that of entry {seq}"
-        if before is not None and state.serving is not None and self._placement.dark:
+        if before is not None and state.serving is not None and self._dark:
             older = history.until(before).state
             assert state.serving in resident(older), (
                 f"the label is put on v{state.serving} by the config that first names it: {older} -> {state}"
@@ -145,7 +146,7 @@ class Watch:
         """Whatever an actor did, and wherever it stopped."""
         history = self.history()
         # What cannot be dark gets its traffic by being exposed.
-        given = GIVEN_TRAFFIC if self._placement.dark else (*GIVEN_TRAFFIC, Event.EXPOSED)
+        given = GIVEN_TRAFFIC if self._dark else (*GIVEN_TRAFFIC, Event.EXPOSED)
         promoted = {entry.version for entry in history.entries if entry.event in given}
         with self._watching():
             _decisions_are_recorded_once(history)
@@ -189,7 +190,7 @@ class Watch:
             assert set(versions) == set(self._placement.in_memory(state)), (
                 f"I3: {address} has {sorted(versions)}, {state}"
             )
-        if not self._placement.dark:
+        if not self._dark:
             found = self._bucket.names(layout.versions(self._model))
             assert set(found) == {str(version) for version in below_base_path(state)}, (
                 f"I3: servers find {found}, {state}"

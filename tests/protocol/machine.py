@@ -27,7 +27,7 @@ class Fleet(RuleBasedStateMachine):
 
     rollout: ClassVar[RolloutName] = "pinned"
     runs = Bundle("runs")
-    wishes = Bundle("wishes")
+    requests = Bundle("requests")
 
     @initialize(target=runs, released=st.integers(0, 3))
     def begin(self, released: int) -> str:
@@ -110,19 +110,19 @@ class Fleet(RuleBasedStateMachine):
 
     # Roll-backs.
 
-    @rule(target=wishes, to=TO)
+    @rule(target=requests, to=TO)
     def roll_back(self, to: str) -> Asked:
         asked = self._ask(to)
         self.check()
         return asked
 
-    @rule(target=wishes, to=TO, at=AT, fate=FATE)
+    @rule(target=requests, to=TO, at=AT, fate=FATE)
     def roll_back_cut_off(self, to: str, at: int, fate: Fate) -> Asked:
         asked = self._ask(to, Interruption(at, fate))
         self.check()
         return asked
 
-    @rule(asked=wishes)
+    @rule(asked=requests)
     def roll_back_again(self, asked: Asked) -> None:
         key, to, seen = asked
         self.world.roll_back(to, run_key=key, seen=seen)

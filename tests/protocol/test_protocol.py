@@ -16,12 +16,14 @@ from pipeline import layout
 from pipeline.journal import state as transitions
 from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, resident
 from pipeline.rollout import config, latest, questioning
 from pipeline.rollout.latest import Latest
+from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import Arrival
+from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waits import Waits
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
 from pipeline.settings import RolloutName
@@ -69,16 +71,16 @@ def test_no_history_breaks_an_invariant(fleet: type[Fleet], part: int) -> None:
 
 
 def test_it_notices_an_effect_before_its_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = Journal._append
+    append = JournalWriter._append
 
-    def effect_first(journal: Journal, entry: Entry) -> bool:
+    def effect_first(journal: JournalWriter, entry: Entry) -> bool:
         bucket: Bucket = journal._bucket
         base_path = bucket.uri(layout.versions(MODEL))
         text = config.render(model=MODEL, base_path=base_path, state=entry.state, seq=entry.seq)
         bucket.replace(layout.config(MODEL), text.encode(), instead_of=bucket.read(layout.config(MODEL)))
         return append(journal, entry)
 
-    monkeypatch.setattr(Journal, "_append", effect_first)
+    monkeypatch.setattr(JournalWriter, "_append", effect_first)
 
     with pytest.raises(AssertionError, match="I5: the config renders entry"):
         run_state_machine_as_test(Fleet, settings=HUNTED)
@@ -93,7 +95,7 @@ def test_it_notices_a_label_on_a_version_in_the_config_that_first_names_it(monke
 
     monkeypatch.setattr(rollback_rules, "resident", lambda state: (*resident(state), *range(1, state.next_version)))
     monkeypatch.setattr(transitions, "roll_back", roll_back)
-    monkeypatch.setattr(Rollout, "is_loaded_somewhere", lambda *_: True)
+    monkeypatch.setattr(Replicas, "is_loaded_somewhere", lambda *_: True)
 
     with pytest.raises(AssertionError, match="by the config that first names it"):
         run_state_machine_as_test(Fleet, settings=HUNTED)
@@ -160,7 +162,7 @@ def test_it_notices_a_canary_that_passes_everything(monkeypatch: pytest.MonkeyPa
 
 def test_it_notices_a_confirmation_of_what_nobody_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait for the label that returns at once."""
-    monkeypatch.setattr(Rollout, "wait_followed", lambda *_, **__: Arrival(there=("all of them",), missing=()))
+    monkeypatch.setattr(Waits, "followed", lambda *_, **__: WaitResult(ready=("all of them",), pending=()))
 
     with pytest.raises(AssertionError, match="is confirmed: "):
         run_state_machine_as_test(Fleet, settings=HUNTED)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline import layout
-from pipeline.rollout.waiting import Goal, Standing, wait_for
+from pipeline.rollout.waiting import Goal, ReplicaState, wait_for
 from pipeline.storage.memory import MemoryBucket
 from serving.errors import UnreachableError
 from serving.model_server.manager import ManagerOptions
@@ -284,14 +284,14 @@ def test_the_waits_of_the_pipeline_take_virtual_time(world: World) -> None:
     world.replicas[1].stop()
     start = world.clock.monotonic()
 
-    def look(replica: Replica) -> Standing:
-        return Standing(replica.address, there=replica.version_behind(MODEL, "stable") == 1, told="the label")
+    def look(replica: Replica) -> ReplicaState:
+        return ReplicaState(replica.address, ready=replica.version_behind(MODEL, "stable") == 1, message="the label")
 
-    goal = Goal(words="answer from v1", look=look, deadline=60.0, grace=2.5, wanted=lambda: True)
-    arrival = wait_for(goal, fleet=world.fleet, rpc_seconds=5.0, clock=world.clock)
+    goal = Goal(action="answer from v1", look=look, deadline=60.0, grace=2.5, wanted=lambda: True)
+    result = wait_for(goal, fleet=world.fleet, rpc_seconds=5.0, clock=world.clock)
 
-    assert ("replica-1:8500", "replica-3:8500") == arrival.there
-    assert ["replica-2:8500"] == [standing.address for standing in arrival.missing]
+    assert ("replica-1:8500", "replica-3:8500") == result.ready
+    assert ["replica-2:8500"] == [state.address for state in result.pending]
     assert pytest.approx(60.0, abs=0.2) == world.clock.monotonic() - start
 
 
@@ -299,12 +299,12 @@ def test_a_wait_ends_only_when_the_members_have_held_still_for_two_rounds(world:
     """F28: one that comes right after a round in which all were there is looked at too, and it is not."""
     newcomer = SimulatedReplica("replica-4:8500", model=MODEL, bucket=world.bucket, clock=world.clock)
 
-    def look(replica: Replica) -> Standing:
+    def look(replica: Replica) -> ReplicaState:
         if replica.address == "replica-3:8500":
             world.fleet.replicas[newcomer.address] = newcomer
-        return Standing(replica.address, there=replica.version_behind(MODEL, "stable") == 1, told="the label")
+        return ReplicaState(replica.address, ready=replica.version_behind(MODEL, "stable") == 1, message="the label")
 
-    goal = Goal(words="answer from v1", look=look, deadline=5.0, grace=2.5, wanted=lambda: True)
-    arrival = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock)
+    goal = Goal(action="answer from v1", look=look, deadline=5.0, grace=2.5, wanted=lambda: True)
+    result = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock)
 
-    assert [newcomer.address] == [standing.address for standing in arrival.missing]
+    assert [newcomer.address] == [state.address for state in result.pending]

@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from pipeline import layout
-from pipeline.context import Context, Ports, make_context
+from pipeline.context import Ports, RunContext, make_run_context, observed
 from pipeline.errors import StorageError, UnderstudyError
 from pipeline.journal.history import History
-from pipeline.rules.rollback import Wish
+from pipeline.rules.rollback import RollbackRequest
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import (
     GateRecord,
@@ -193,9 +194,9 @@ class World:
         self.watch.after_effect(key)
         return done
 
-    def context(self, run_key: str) -> Context:
+    def context(self, run_key: str) -> RunContext:
         ports = Ports(self.bucket, self.fleet, Mlflow("http://mlflow", self.mlflow.transport), self.clock)
-        return make_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
+        return make_run_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
 
     def history(self) -> History:
         return self.context("look-0").journal.read()
@@ -237,7 +238,7 @@ class World:
 
     def verb(self, name: str, run_key: str, interruption: Interruption | None = None) -> str:
         """A verb of a run as the command line carries it out; how it ended, in a word."""
-        return self._act(lambda: run_once(VERBS[name], self.context(run_key)), interruption)
+        return self._act(run_key, partial(run_once, VERBS[name]), interruption)
 
     def release(self, run_key: str) -> str:
         """What the retrain DAG does once the gate has approved: two tasks that fail are followed by `withdraw`."""
@@ -250,10 +251,10 @@ class World:
         return ended
 
     def roll_back(self, to: str, *, run_key: str, seen: int, interruption: Interruption | None = None) -> str:
-        wish = Wish(run_key, to, "it is bad", seen)
+        request = RollbackRequest(run_key, to, "it is bad", seen)
         # One that was carried out answers with its record, whatever has been decided since.
         carried_out = self.context(run_key).records.find(RollbackRecord)
-        ended = self._act(lambda: rollback(self.context(run_key), wish), interruption)
+        ended = self._act(run_key, lambda context: rollback(context, request), interruption)
         if ended == "done" and carried_out is None:
             done = self.context(run_key).records.need(RollbackRecord)
             self.watch.after_roll_back(run_key, version=done.version, seen=seen)
@@ -282,13 +283,15 @@ class World:
 
     def reconcile(self, interruption: Interruption | None = None) -> str:
         key = self.new_key("reconcile")
-        return self._act(lambda: reconcile(self.context(key)).require_complete(), interruption)
+        return self._act(key, lambda context: reconcile(context).require_complete(), interruption)
 
-    def _act(self, work: Callable[[], object], interruption: Interruption | None) -> str:
+    def _act(self, run_key: str, work: Callable[[RunContext], object], interruption: Interruption | None) -> str:
         before = self._interruption, self._effects
         self._interruption, self._effects = interruption, 0
         try:
-            work()
+            context = self.context(run_key)
+            with observed(context):
+                work(context)
         except UnderstudyError as error:
             return error.exit_code.name
         except Crash:
@@ -311,7 +314,7 @@ class World:
         self.clock.sleep(5.0)
         assert ended == "done", f"nobody could mend {self.history().state}: {ended}"
         self.watch.after_act(self.answering())
-        if self.placement.dark or self.history().state.serving is not None:
+        if self.placement.name == "pinned" or self.history().state.serving is not None:
             # A server that polls a base path opens its port when it finds a first version there.
             assert len(self.answering()) == len(self.fleet.addresses()), "a replica gives no answer"
         self.watch.at_rest(self.answering(), self.loaded())

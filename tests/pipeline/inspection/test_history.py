@@ -12,7 +12,6 @@ from pipeline.journal.entries import Event
 from pipeline.journal.periods import served
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import run as run_rules
-from pipeline.rules.reconcile import RECONCILE_KIND
 from pipeline.rules.rollback import next_step
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.journal.test_journal import PASS, Releases
@@ -78,12 +77,12 @@ def test_a_roll_back_is_a_period_of_its_own(releases: Releases) -> None:
 def test_a_roll_back_that_reconcile_has_finished_is_confirmed(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.release("retrain-2")
-    wish = releases.wish("rollback-3", "1")
-    history = releases.journal("rollback-3").decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    request = releases.request("rollback-3", "1")
+    history = releases.journal("rollback-3").decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     move = reconcile_rules.unconfirmed_move(history)
     assert move is not None
     for _ in range(2):
-        releases.journal(f"{RECONCILE_KIND}4").decide(lambda h: reconcile_rules.finish_move(h, move=move))
+        releases.journal("reconcile-4").decide(lambda h: reconcile_rules.finish_move(h, move=move))
 
     assert releases.history().entries[-1].at == served(releases.history())[-1].confirmed
 
@@ -91,8 +90,8 @@ def test_a_roll_back_that_reconcile_has_finished_is_confirmed(releases: Releases
 def test_what_a_newer_roll_back_does_not_wait_for_is_not_confirmed(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    wish = releases.wish("rollback-4", "2")
-    releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish, target=2, loaded=True))
+    request = releases.request("rollback-4", "2")
+    releases.journal("rollback-4").decide(lambda h: next_step(h, request=request, target=2, loaded=True))
     releases.roll_back(1, "rollback-5")
     *_, cut_off, last = served(releases.history())
 

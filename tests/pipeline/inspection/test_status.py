@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from pipeline import layout
+from pipeline.inspection.status import Status, table
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
-from pipeline.verbs.status import Status, status, table
+from pipeline.verbs.status import status
 from tests.fleet import write_classifier
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
@@ -44,7 +45,7 @@ def released(world: World, mlflow: MlflowRegistry) -> World:
     """v2 serves and v1 is the way back, and everybody knows."""
     world.release("retrain-1")
     world.release("retrain-2")
-    coming(world, mlflow=mlflow).mirror(world.history())
+    coming(world, mlflow=mlflow).observers.tell(world.history(), again=True)
     return world
 
 
@@ -140,7 +141,7 @@ class TestHalfWay:
 
         assert [] == look().differences
         assert any("MLflow's aliases say" in each for each in look(HOURS).differences)
-        coming(released, mlflow=mlflow).mirror(released.history())
+        coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
         assert re.match(r"v3 of retrain-3 is the candidate since .*: clear the task of its run", only(look(HOURS)))
 
     def test_a_number_that_was_never_published_until_a_newer_version_serves(
@@ -153,7 +154,7 @@ class TestHalfWay:
         assert [] == look().differences
         assert "v3 was claimed by retrain-3 and never published, which does no harm: clear" in only(look(HOURS))
         released.release("retrain-4")
-        coming(released, mlflow=mlflow).mirror(released.history())
+        coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
         assert [] == look(HOURS).differences
 
 
@@ -248,7 +249,7 @@ class TestReplica:
 
     def test_that_should_be_there_and_is_not_known(self, released: World, mlflow: MlflowRegistry) -> None:
         context = coming(released, mlflow=mlflow)
-        object.__setattr__(context.rollout.fleet, "expected", 3)
+        object.__setattr__(context.replicas.fleet, "expected", 3)
 
         assert only(status(context)).startswith("2 of 3 replicas are known: start the others")
 

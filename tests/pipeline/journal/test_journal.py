@@ -11,12 +11,12 @@ from pipeline.clock import SystemClock
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.journal.entries import Change, Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, claim, resident
 from pipeline.moments import Until
 from pipeline.rules import readmission
 from pipeline.rules import run as run_rules
-from pipeline.rules.rollback import Wish, hold_promotions, let_go, next_step, targets_of, unfinished
+from pipeline.rules.rollback import RollbackRequest, hold_promotions, let_go, next_step, targets_of, unfinished
 from pipeline.storage.local import LocalBucket
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -30,8 +30,8 @@ class Releases:
         folder.mkdir(exist_ok=True)
         self.bucket = LocalBucket(folder)
 
-    def journal(self, run_key: str = "retrain-0") -> Journal:
-        return Journal(self.bucket, "digits", run_key=run_key, actor="ann", clock=SystemClock())
+    def journal(self, run_key: str = "retrain-0") -> JournalWriter:
+        return JournalWriter(self.bucket, "digits", run_key=run_key, actor="ann", clock=SystemClock())
 
     def history(self) -> History:
         return self.journal().read()
@@ -65,18 +65,18 @@ class Releases:
         self.journal(run_key).decide(lambda h: run_rules.confirm(h, version=version))
         return version
 
-    def wish(self, run_key: str, to: str, *, seen: int | None = None, hold: Until | None = None) -> Wish:
+    def request(self, run_key: str, to: str, *, seen: int | None = None, hold: Until | None = None) -> RollbackRequest:
         """Asked for now, unless an older entry was the last the person saw."""
-        return Wish(run_key, to, "bad", self.history().seq if seen is None else seen, hold)
+        return RollbackRequest(run_key, to, "bad", self.history().seq if seen is None else seen, hold)
 
     def roll_back(self, target: int, run_key: str, *, hold: Until | None = None) -> History:
         """All the steps a roll-back writes; every version is loaded as soon as it is exposed."""
-        journal, asked = self.journal(run_key), self.wish(run_key, str(target), hold=hold)
+        journal, asked = self.journal(run_key), self.request(run_key, str(target), hold=hold)
         history = self.history()
         while history.state.serving != target:
             loaded = target in resident(history.state)
-            history = journal.decide(lambda h, loaded=loaded: next_step(h, wish=asked, target=target, loaded=loaded))  # type: ignore[misc]
-        journal.decide(lambda h: hold_promotions(h, wish=asked, target=target))
+            history = journal.decide(lambda h, loaded=loaded: next_step(h, request=asked, target=target, loaded=loaded))  # type: ignore[misc]
+        journal.decide(lambda h: hold_promotions(h, request=asked, target=target))
         journal.decide(lambda h: let_go(h, target=target, reason="bad"))
         return journal.decide(lambda h: run_rules.confirm(h, version=target))
 
@@ -98,7 +98,7 @@ def test_a_clock_set_back_changes_neither_numbers_nor_order(releases: Releases) 
             return datetime(2001, 1, 1, tzinfo=UTC)
 
     releases.release("retrain-1")
-    journal = Journal(releases.bucket, "digits", run_key="retrain-2", actor="ann", clock=SetBack())
+    journal = JournalWriter(releases.bucket, "digits", run_key="retrain-2", actor="ann", clock=SetBack())
     history = journal.decide(
         lambda h: run_rules.claim(h, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
     )
@@ -203,7 +203,7 @@ def test_nobody_takes_the_seat_from_a_roll_back(releases: Releases) -> None:
         releases.release(key)
     version = releases.publish("retrain-4")
     releases.journal("rollback-5").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-5", "1"), target=1, loaded=False)
+        lambda h: next_step(h, request=releases.request("rollback-5", "1"), target=1, loaded=False)
     )
 
     with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):
@@ -248,7 +248,7 @@ def test_a_roll_back_does_not_wait_for_an_unfinished_one(releases: Releases) -> 
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
     releases.journal("rollback-4").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-4", "2"), target=2, loaded=True)
+        lambda h: next_step(h, request=releases.request("rollback-4", "2"), target=2, loaded=True)
     )
     history = releases.roll_back(1, "rollback-5")
 
@@ -263,7 +263,7 @@ def test_versions_rolled_away_from_are_not_good_any_more(releases: Releases) -> 
     history = releases.history()
 
     assert not history.was_good(3)
-    assert [1] == targets_of(history, releases.wish("rollback-5", "previous"))
+    assert [1] == targets_of(history, releases.request("rollback-5", "previous"))
 
 
 def test_a_person_may_bring_a_withdrawn_version_back_by_its_number(releases: Releases) -> None:
@@ -284,8 +284,8 @@ def test_a_colleague_who_asked_at_the_same_time_goes_no_step_further(releases: R
     releases.roll_back(2, "rollback-4")
     history = releases.history()
 
-    assert [2] == targets_of(history, releases.wish("rollback-5", "previous", seen=asked))
-    assert [1] == targets_of(history, releases.wish("rollback-6", "previous"))
+    assert [2] == targets_of(history, releases.request("rollback-5", "previous", seen=asked))
+    assert [1] == targets_of(history, releases.request("rollback-6", "previous"))
 
 
 def test_a_repeated_roll_back_keeps_its_own_target(releases: Releases) -> None:
@@ -293,7 +293,7 @@ def test_a_repeated_roll_back_keeps_its_own_target(releases: Releases) -> None:
         releases.release(key)
     releases.roll_back(2, "rollback-4")
 
-    assert [2] == targets_of(releases.history(), releases.wish("rollback-4", "previous", seen=0))
+    assert [2] == targets_of(releases.history(), releases.request("rollback-4", "previous", seen=0))
 
 
 def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Releases) -> None:
@@ -302,7 +302,7 @@ def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Rel
     releases.publish("retrain-3")
 
     with pytest.raises(BadInputError, match="v3 has never served; versions that have served: v1"):
-        targets_of(releases.history(), releases.wish("rollback-4", "3", seen=0))
+        targets_of(releases.history(), releases.request("rollback-4", "3", seen=0))
 
 
 def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Releases) -> None:
@@ -310,7 +310,7 @@ def test_without_a_previous_version_there_is_nothing_to_go_back_to(releases: Rel
     releases.release("retrain-1")
 
     with pytest.raises(BadInputError, match="no previous good version"):
-        targets_of(releases.history(), releases.wish("rollback-2", "previous"))
+        targets_of(releases.history(), releases.request("rollback-2", "previous"))
 
 
 def half_promoted(releases: Releases, run_key: str) -> int:
@@ -356,7 +356,7 @@ def test_giving_up_never_touches_what_has_served(releases: Releases) -> None:
     releases.release("retrain-3")
     before = releases.history()
     after = releases.journal("retrain-2").decide(
-        lambda h: run_rules.stand_down(h, version=version, run_key="retrain-2", reason="late")
+        lambda h: run_rules.decline_candidate(h, version=version, run_key="retrain-2", reason="late")
     )
 
     assert before == after
@@ -367,7 +367,7 @@ def test_a_run_takes_nothing_back_that_a_person_is_rolling_back_to(releases: Rel
     version = half_promoted(releases, "retrain-2")
     releases.roll_back(1, "rollback-3")
     releases.journal("rollback-4").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-4", "2"), target=2, loaded=False)
+        lambda h: next_step(h, request=releases.request("rollback-4", "2"), target=2, loaded=False)
     )
 
     with pytest.raises(DeclinedError, match="ann has decided about v2 since"):
@@ -395,7 +395,7 @@ def test_an_older_version_that_a_newer_roll_back_does_not_wait_for_stays_good(re
     leaving = history.state.model_copy(update={"serving": 3, "previous": 2, "leaving": 1})
     releases.journal("rollback-5").decide(lambda _: Change(Event.ROLLED_BACK, 3, "not that bad", leaving))
     newer = releases.journal("rollback-6").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-6", "2"), target=2, loaded=False)
+        lambda h: next_step(h, request=releases.request("rollback-6", "2"), target=2, loaded=False)
     )
 
     assert (Event.RELEASED, 1) == (newer.entries[-1].event, newer.entries[-1].version)
@@ -430,15 +430,15 @@ def test_what_was_decided_about_a_model_under_another_number_counts(
 def test_an_older_roll_back_does_not_give_up_a_newer_one(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    older = releases.wish("rollback-4", "2")
+    older = releases.request("rollback-4", "2")
     releases.roll_back(2, "rollback-4")
     newer = releases.journal("rollback-7").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-7", "3"), target=3, loaded=False)
+        lambda h: next_step(h, request=releases.request("rollback-7", "3"), target=3, loaded=False)
     )
 
     assert 3 == newer.state.candidate
-    assert next_step(newer, wish=older, target=2, loaded=True) is None
-    given_up = next_step(newer, wish=releases.wish("rollback-8", "2"), target=2, loaded=True)
+    assert next_step(newer, request=older, target=2, loaded=True) is None
+    given_up = next_step(newer, request=releases.request("rollback-8", "2"), target=2, loaded=True)
     assert given_up is not None
     assert Event.RELEASED is given_up.event
 
@@ -447,11 +447,11 @@ def test_an_older_roll_back_does_not_give_up_a_newer_one(releases: Releases) -> 
 def test_a_wish_older_than_a_promotion_is_declined(releases: Releases, to: str) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    asked = releases.wish("rollback-4", to)
+    asked = releases.request("rollback-4", to)
     releases.release("retrain-5")
 
     with pytest.raises(DeclinedError, match="v4 serves since"):
-        next_step(releases.history(), wish=asked, target=2, loaded=True)
+        next_step(releases.history(), request=asked, target=2, loaded=True)
 
 
 def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Releases) -> None:
@@ -459,7 +459,7 @@ def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Rele
         releases.release(key)
     releases.roll_back(2, "rollback-4")
     history = releases.journal("rollback-5").decide(
-        lambda h: next_step(h, wish=releases.wish("rollback-5", "1"), target=1, loaded=True)
+        lambda h: next_step(h, request=releases.request("rollback-5", "1"), target=1, loaded=True)
     )
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
@@ -482,7 +482,7 @@ class TestPrevious:
 
         assert (4, 1, None) == (history.state.serving, history.state.previous, history.state.leaving)
         assert {1, 4} == set(resident(history.state))
-        assert [1, 3, 2] == targets_of(history, four.wish("rollback-7", "previous"))
+        assert [1, 3, 2] == targets_of(history, four.request("rollback-7", "previous"))
 
     def test_a_roll_back_by_number_passes_over_good_versions_which_are_the_way_back_then(self, four: Releases) -> None:
         history = four.roll_back(2, "rollback-5")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.context import make_context, open_ports
+from pipeline.context import make_run_context, open_ports
 from pipeline.errors import BadInputError, FailedError
 from pipeline.rollout.rollout import Rollout
-from pipeline.rules.rollback import Wish, next_step
+from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
 from serving.canary import INPUT
@@ -49,17 +49,13 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
             self.replaced.append(super().replace(key, content, instead_of=instead_of))
             return self.replaced[-1]
 
-    slow = make_context(world.context("x-1").settings, model=MODEL, run_key="x-1")
+    slow = make_run_context(world.context("x-1").settings, model=MODEL, run_key="x-1")
     world.config.write_text("# journal entry 0\nmodel_config_list {}\n")
     rollout = Rollout(
         model=MODEL,
         placement=slow.rollout.placement,
         bucket=Overtaken(world.bucket),
         journal=slow.journal,
-        fleet=slow.rollout.fleet,
-        others=slow.rollout.others,
-        clock=slow.clock,
-        settings=slow.settings,
     )
     rollout.settle()
 
@@ -86,19 +82,19 @@ def test_a_roll_back_during_a_read_is_not_reported_as_lost_entries(world: World)
 
     settings = world.context("x-1").settings
     ports = replace(open_ports(settings), bucket=Busy(world.bucket))
-    history = make_context(settings, model=MODEL, run_key="x-1", ports=ports).rollout.settle()
+    history = make_run_context(settings, model=MODEL, run_key="x-1", ports=ports).rollout.settle()
 
     assert world.history().seq == history.seq
     assert 1 == history.state.serving
 
 
 def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
-    wish = Wish("rollback-1", "previous", "bad", world.history().seq)
+    request = RollbackRequest("rollback-1", "previous", "bad", world.history().seq)
     settings = world.context("rollback-1").settings
     with pytest.raises(BadInputError, match=r"there is no model 'digit': .* Known models: none"):
-        rollback(make_context(settings, model="digit", run_key="rollback-1"), wish)
+        rollback(make_run_context(settings, model="digit", run_key="rollback-1"), request)
     with pytest.raises(BadInputError, match="is no name of a model"):
-        make_context(settings, model="../../x", run_key="rollback-1")
+        make_run_context(settings, model="../../x", run_key="rollback-1")
 
     assert ["digits"] == sorted({path.stem.partition("-")[0] for path in (world.bucket / "serve").iterdir()})
 
@@ -106,8 +102,8 @@ def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
 def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: World) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
-    wish = Wish("rollback-5", "1", "and then the power went", world.history().seq)
-    world.context("rollback-5").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    request = RollbackRequest("rollback-5", "1", "and then the power went", world.history().seq)
+    world.context("rollback-5").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     assert "value: 2" in world.config.read_text()
 
     world.context("anything-1").rollout.settle()

@@ -17,7 +17,7 @@ from pipeline.journal.entries import Event
 from pipeline.journal.state import State
 from pipeline.runs.records import CanaryRecord
 from pipeline.verbs.reconcile import reconcile
-from pipeline.verbs.rollback import wish_for
+from pipeline.verbs.rollback import request_for
 from pipeline.verbs.status import status
 from serving.canary import INPUT
 from serving.client import Client
@@ -350,7 +350,7 @@ def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) 
     world.rollout = "pinned"
     context = world.context("rollback-1")
     with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'"):
-        plan(context, wish_for(context, to="1", reason="it is bad", asked_at=None))
+        plan(context, request_for(context, to="1", reason="it is bad", asked_at=None))
     (told,) = status(world.context("look-1")).differences
 
     assert "the servers of this bucket are on the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'" in told

@@ -9,7 +9,7 @@ import google_crc32c
 import pytest
 
 from pipeline import layout
-from pipeline.context import Context, make_context, open_ports
+from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
@@ -19,10 +19,10 @@ from pipeline.spec import RetentionPolicy
 from pipeline.storage.bucket import Still
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.sums import MARK, FileSum
-from pipeline.verbs.holding import pin
+from pipeline.verbs.pin import pin
 from pipeline.verbs.reconcile import Mending, reconcile
 from pipeline.verbs.retain import retain
-from pipeline.verbs.rollback import rollback, wish_for
+from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verbs.status import status
 from tests.fleet import POLL_SECONDS
 from tests.half_way import HOURS, begin_roll_back, coming, registry
@@ -75,13 +75,13 @@ class Watched(LocalBucket):
         return gone
 
 
-def through(world: World, bucket: LocalBucket, run_key: str) -> Context:
+def through(world: World, bucket: LocalBucket, run_key: str) -> RunContext:
     settings = world.context(run_key).settings
-    return make_context(settings, model=MODEL, run_key=run_key, ports=replace(open_ports(settings), bucket=bucket))
+    return make_run_context(settings, model=MODEL, run_key=run_key, ports=replace(open_ports(settings), bucket=bucket))
 
 
-def roll_back_in(context: Context, to: str) -> RollbackRecord:
-    return rollback(context, wish_for(context, to=to, reason="it is bad", asked_at=None))
+def roll_back_in(context: RunContext, to: str) -> RollbackRecord:
+    return rollback(context, request_for(context, to=to, reason="it is bad", asked_at=None))
 
 
 def differences(world: World, mlflow: MlflowRegistry) -> list[str]:
@@ -515,7 +515,7 @@ class TestPersons:
         world.run("canary", "retrain-3")
         before = world.history().seq
         context = world.context("rollback-5")
-        pin(context, wish_for(context, to="2", reason="keep it", asked_at=None))
+        pin(context, request_for(context, to="2", reason="keep it", asked_at=None))
         state = world.history().state
 
         assert [(Event.WITHDRAWN, 3), (Event.PINNED, 2)] == world.events(before)
@@ -570,7 +570,7 @@ class TestOnTheWay:
         world.release("retrain-1", load_seconds=0.8)
         world.release("retrain-2")
         patient = world.context("rollback-5").settings.model_copy(update={"follow_seconds": 0.2})
-        done = roll_back_in(make_context(patient, model=MODEL, run_key="rollback-5"), "previous")
+        done = roll_back_in(make_run_context(patient, model=MODEL, run_key="rollback-5"), "previous")
 
         assert 1 == done.version, "it needs no new number"
         assert [1, 1] == world.answering()

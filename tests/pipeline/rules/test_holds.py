@@ -17,10 +17,12 @@ from pipeline.journal.state import State
 from pipeline.moments import moment
 from pipeline.rules import holds
 from pipeline.rules import run as run_rules
-from pipeline.verbs.holding import freeze, pin, unfreeze
+from pipeline.verbs.freeze import freeze
+from pipeline.verbs.pin import pin
 from pipeline.verbs.publish import publish
-from pipeline.verbs.rollback import wish_for
+from pipeline.verbs.rollback import request_for
 from pipeline.verbs.status import status
+from pipeline.verbs.unfreeze import unfreeze
 from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.journal.test_journal import PASS, Releases
 from tests.pipeline.test_cli import line, pipeline
@@ -53,7 +55,7 @@ def unfrozen(releases: Releases) -> History:
 
 def pin_in(world: World, version: int, run_key: str = "rollback-7") -> History:
     context = world.context(run_key)
-    return pin(context, wish_for(context, to=str(version), reason="an incident", asked_at=None))
+    return pin(context, request_for(context, to=str(version), reason="an incident", asked_at=None))
 
 
 def freeze_in(world: World) -> History:
@@ -275,7 +277,7 @@ class TestPin:
     def test_the_plan_of_a_roll_back_says_which_pin_it_ends(self, released: World) -> None:
         pin_in(released, released.release("retrain-3"))
         context = released.context("rollback-8")
-        _, told = plan(context, wish_for(context, to="previous", reason="it is bad", asked_at=None))
+        _, told = plan(context, request_for(context, to="previous", reason="it is bad", asked_at=None))
 
         assert "v2 is pinned no longer then" in told
 

@@ -89,7 +89,9 @@ class TestRefused:
     def test_a_run_that_gave_its_candidate_up_has_said_nothing_against_the_model(self, releases: Releases) -> None:
         version = releases.publish("retrain-3", "d")
         releases.journal("retrain-3").decide(
-            lambda h: run_rules.stand_down(h, version=version, run_key="retrain-3", reason="the world has moved on")
+            lambda h: run_rules.decline_candidate(
+                h, version=version, run_key="retrain-3", reason="the world has moved on"
+            )
         )
 
         assert version + 1 == releases.publish("retrain-4", "d")

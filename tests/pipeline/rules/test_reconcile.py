@@ -84,16 +84,16 @@ def test_a_move_is_finished_only_while_it_is_the_last(releases: Releases) -> Non
     """Replicas were asked about one roll-back; what they said says nothing about the next to the same version."""
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    wish = releases.wish("rollback-4", "2")
-    history = releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish, target=2, loaded=True))
+    request = releases.request("rollback-4", "2")
+    history = releases.journal("rollback-4").decide(lambda h: next_step(h, request=request, target=2, loaded=True))
     move = reconcile_rules.unconfirmed_move(history)
     assert move is not None
     finished = reconcile_rules.finish_move(history, move=move)
     assert finished is not None
     assert (Event.WITHDRAWN, 3) == (finished.event, finished.version)
     releases.roll_back(3, "rollback-5")
-    wish = releases.wish("rollback-6", "2")
-    again = releases.journal("rollback-6").decide(lambda h: next_step(h, wish=wish, target=2, loaded=True))
+    request = releases.request("rollback-6", "2")
+    again = releases.journal("rollback-6").decide(lambda h: next_step(h, request=request, target=2, loaded=True))
 
     assert 2 == again.state.serving
     assert reconcile_rules.finish_move(again, move=move) is None
@@ -123,8 +123,8 @@ def test_a_promotion_is_taken_back_in_the_name_of_the_run_that_made_it_whoever_b
 def test_what_a_person_decided_is_taken_back_by_nobody(releases: Releases) -> None:
     releases.release("retrain-1")
     half_promoted(releases, "retrain-2")
-    wish = releases.wish("rollback-3", "1")
-    history = releases.journal("rollback-3").decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    request = releases.request("rollback-3", "1")
+    history = releases.journal("rollback-3").decide(lambda h: next_step(h, request=request, target=1, loaded=True))
 
     assert reconcile_rules.unconfirmed_move(history) is not None
     assert reconcile_rules.stopped_promotion(history) is None
@@ -133,8 +133,8 @@ def test_what_a_person_decided_is_taken_back_by_nobody(releases: Releases) -> No
 def test_the_seat_is_a_roll_back_s_or_a_run_s(releases: Releases) -> None:
     for key in ("retrain-1", "retrain-2", "retrain-3"):
         releases.release(key)
-    wish = releases.wish("rollback-4", "1")
-    history = releases.journal("rollback-4").decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+    request = releases.request("rollback-4", "1")
+    history = releases.journal("rollback-4").decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     released = reconcile_rules.release_target(history, deadline=after(history, 9999))
 
     assert reconcile_rules.being_proven(history) is None

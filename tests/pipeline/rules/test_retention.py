@@ -13,7 +13,7 @@ from pipeline.clock import Clock
 from pipeline.errors import BadInputError, FailedError
 from pipeline.journal.entries import Change, Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal
+from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, withdraw
 from pipeline.rollout.config import named_versions, render
 from pipeline.rules import reconcile as reconcile_rules
@@ -40,9 +40,9 @@ class Dated(Releases):
         self.memory = bucket or MemoryBucket()
         self.clock = VirtualClock()
 
-    def journal(self, run_key: str = "retrain-0") -> Journal:
+    def journal(self, run_key: str = "retrain-0") -> JournalWriter:
         clock: Clock = self.clock
-        return Journal(self.memory, "digits", run_key=run_key, actor="ann", clock=clock)
+        return JournalWriter(self.memory, "digits", run_key=run_key, actor="ann", clock=clock)
 
     def days(self, number: float) -> None:
         """Let time pass."""
@@ -162,11 +162,11 @@ def test_a_pinned_version_stays(past: Dated) -> None:
 
 def test_the_candidate_stays_and_so_does_what_a_roll_back_takes_away(past: Dated) -> None:
     past.release_weekly(4)
-    journal, wish = past.journal("rollback-1"), past.wish("rollback-1", "1")
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+    journal, request = past.journal("rollback-1"), past.request("rollback-1", "1")
+    journal.decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     past.days(99)
     assert ("candidate",) == past.plan(keep=0, days=0)[1].why
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     past.days(99)
 
     assert 4 == past.history().state.leaving
@@ -304,22 +304,22 @@ def test_a_retired_version_is_no_target_and_the_message_says_what_is(past: Dated
         r"v4$"
     )
     with pytest.raises(BadInputError, match=told):
-        targets_of(past.history(), past.wish("rollback-1", "3"))
+        targets_of(past.history(), past.request("rollback-1", "3"))
     with pytest.raises(BadInputError, match=told):
-        next_step(past.history(), wish=past.wish("rollback-1", "3"), target=3, loaded=True)
+        next_step(past.history(), request=past.request("rollback-1", "3"), target=3, loaded=True)
 
-    assert [4] == targets_of(past.history(), past.wish("rollback-1", "previous"))
+    assert [4] == targets_of(past.history(), past.request("rollback-1", "previous"))
 
 
 def test_a_roll_back_that_was_given_up_cannot_go_on_to_what_was_retired_since(past: Dated) -> None:
     past.release_weekly(4)
-    journal, wish = past.journal("rollback-1"), past.wish("rollback-1", "1")
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+    journal, request = past.journal("rollback-1"), past.request("rollback-1", "1")
+    journal.decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     journal.decide(lambda h: give_up(h, target=1, reason="it cannot be loaded"))
     past.days(99)
     past.retire(keep=0)
     with pytest.raises(BadInputError, match="v1 was retired"):
-        targets_of(past.history(), wish)
+        targets_of(past.history(), request)
 
     assert 4 == past.history().state.serving
 

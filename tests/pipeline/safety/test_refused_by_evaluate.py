@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.errors import FailedError
 from pipeline.runs.records import Example, Record, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.settings import Settings
@@ -19,9 +19,9 @@ from tests.releases import SPEC
 RUN = "retrain-1"
 
 
-def trained(models: Path, name: str, bucket: Path, *, labels: tuple[str, ...], images: tuple[bytes, ...]) -> Context:
+def trained(models: Path, name: str, bucket: Path, *, labels: tuple[str, ...], images: tuple[bytes, ...]) -> RunContext:
     """A run whose `train` has left this model."""
-    context = make_context(Settings(root=str(bucket)), model="digits", run_key=RUN)
+    context = make_run_context(Settings(root=str(bucket)), model="digits", run_key=RUN)
     files = sums_of(models / name)
     digest = folder_digest(files)
     key = layout.exported("digits", RUN, digest)

@@ -12,7 +12,7 @@ import google_crc32c
 import pytest
 
 from pipeline import layout
-from pipeline.context import make_context, open_ports
+from pipeline.context import make_run_context, open_ports
 from pipeline.errors import DamagedError, FailedError
 from pipeline.journal.entries import Event
 from pipeline.journal.manifests import Manifest
@@ -144,7 +144,7 @@ def put_back_an_older_one(world: World) -> None:
 
 
 def put_the_same_number_of_another_model_there(world: World) -> None:
-    others = make_context(world.context("retrain-2").settings, model="letters", run_key="retrain-2").manifests
+    others = make_run_context(world.context("retrain-2").settings, model="letters", run_key="retrain-2").manifests
     content = json.loads(manifest(world, 2).read_bytes()) | {"model": "letters"}
     others.write(Manifest.model_validate_json(json.dumps(content)))
     shutil.copy(world.bucket / layout.manifest("letters", 2), manifest(world, 2))
@@ -250,7 +250,7 @@ class SignedByAnotherCopy(LocalBucket):
 def publish_into(world: World, run_key: str, bucket: LocalBucket) -> None:
     settings = world.context(run_key).settings
     ports = replace(open_ports(settings), bucket=bucket)
-    publish(make_context(settings, model=MODEL, run_key=run_key, ports=ports))
+    publish(make_run_context(settings, model=MODEL, run_key=run_key, ports=ports))
 
 
 def test_a_publish_that_ended_between_manifest_and_signature_is_healed_by_another(quiet: World) -> None:

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from pipeline import layout
-from pipeline.context import Context, make_context, open_ports
+from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.journal.history import History
 from pipeline.rules import run as run_rules
 from pipeline.storage.identity import Identity, find_identity
 from pipeline.tracking.mirror import Owner, look_at, mirror, tag_run
+from pipeline.tracking.owner import make_owner
 from pipeline.tracking.registry import Mlflow, Trained
 from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
 from pipeline.verbs.reconcile import Mending, reconcile
@@ -465,7 +466,9 @@ def test_decisions_in_one_word(tmp_path: Path) -> None:
     releases.release("retrain-1")
     releases.publish("retrain-2")
     releases.publish("retrain-3")
-    history = releases.journal().decide(lambda h: run_rules.stand_down(h, version=3, run_key="retrain-3", reason="bad"))
+    history = releases.journal().decide(
+        lambda h: run_rules.decline_candidate(h, version=3, run_key="retrain-3", reason="bad")
+    )
 
     assert ["promoted", "published", "withdrawn"] == [decision_about(history, version) for version in (1, 2, 3)]
 
@@ -480,11 +483,11 @@ def release_unseen(world: World, server: Server, run_key: str) -> None:
         world.run(verb, run_key)
 
 
-def connected(world: World, server: Server, run_key: str) -> Context:
+def connected(world: World, server: Server, run_key: str) -> RunContext:
     """A context that reaches MLflow."""
     settings = world.context(run_key).settings
     ports = replace(open_ports(settings), mlflow=server.mlflow)
-    return make_context(settings, model=MODEL, run_key=run_key, ports=ports)
+    return make_run_context(settings, model=MODEL, run_key=run_key, ports=ports)
 
 
 def reconciled(world: World, server: Server, run_key: str) -> Mending:
@@ -495,7 +498,7 @@ def reconciled(world: World, server: Server, run_key: str) -> Mending:
 
 def seen(world: World, server: Server) -> Mapping[str, int]:
     context = connected(world, server, "look-0")
-    owner = context.owner(find_identity(context.bucket), context.journal.read())
+    owner = make_owner(context.bucket, MODEL, find_identity(context.bucket), context.journal.read())
     found = look_at(server.mlflow, model=MODEL, owner=owner)
     assert found is not None
     return found.aliases

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image as Picture
 
-from pipeline.context import Context, make_context
+from pipeline.context import RunContext, make_run_context
 from pipeline.errors import UnderstudyError
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import ExportRecord, PublishRecord, SpecRecord, TrainRecord
@@ -99,7 +99,7 @@ class Place:
         (self.folder / "models" / f"{MODEL}.yaml").write_text(json.dumps(spec))
         return self
 
-    def context(self, mlflow_url: str, run_key: str) -> Context:
+    def context(self, mlflow_url: str, run_key: str) -> RunContext:
         settings = Settings(
             root=str(self.folder / "bucket"),
             models=self.folder / "models",
@@ -109,10 +109,10 @@ class Place:
             params=json.dumps({"note": NOTE}),
             run_url=DAG_RUN,
         )
-        return make_context(settings, model=MODEL, run_key=run_key)
+        return make_run_context(settings, model=MODEL, run_key=run_key)
 
 
-def run(context: Context, *verbs: str) -> dict[str, str]:
+def run(context: RunContext, *verbs: str) -> dict[str, str]:
     """How each verb ended, and what it said where it did not end well."""
     ended = {}
     for name in verbs:
@@ -125,7 +125,7 @@ def run(context: Context, *verbs: str) -> dict[str, str]:
     return ended
 
 
-def kept(context: Context) -> dict[str, Any]:
+def kept(context: RunContext) -> dict[str, Any]:
     """What MLflow has of a run."""
     from mlflow import MlflowClient
 
@@ -153,7 +153,7 @@ def odd_labels(folder: Path, url: str) -> dict[str, Any]:
     return {"ended": ended, "asset": asset, "kept": kept(context), "table": _table(context)}
 
 
-def _table(context: Context) -> str:
+def _table(context: RunContext) -> str:
     import mlflow
 
     record = context.records.need(TrainRecord)

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image as Picture
 
-from pipeline.context import Context
+from pipeline.context import RunContext
 from pipeline.errors import DeclinedError, UnderstudyError
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord
@@ -62,7 +62,7 @@ def run(world: World, key: str, verbs: tuple[str, ...], accept: tuple[str, ...] 
     return {"ended": ended, **recorded(context)}
 
 
-def recorded(context: Context) -> dict[str, Any]:
+def recorded(context: RunContext) -> dict[str, Any]:
     data = context.records.need(SnapshotRecord)
     evaluated, gate = context.records.find(EvaluateRecord), context.records.find(GateRecord)
     return {

@@ -8,7 +8,6 @@ import pytest
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
 from pipeline.journal.state import State
-from pipeline.rollout.without_bucket import move_label
 from pipeline.settings import RolloutName
 from pipeline.verbs.status import status
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
@@ -80,7 +79,7 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
         with pytest.raises(
             CouldNotTellError, match=r"asked to answer from v1, the replicas say: .* v1, .* v1\. Nothing"
         ):
-            move_label(world.context("rollback-3"), "1")
+            world.context("rollback-3").strategy.move_without_bucket("1")
         assert [1, 1] == world.answering()
 
         lasting_store.start()

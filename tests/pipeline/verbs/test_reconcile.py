@@ -83,10 +83,10 @@ def test_a_roll_back_to_what_was_never_confirmed_is_confirmed(world: World, mlfl
     begin_promotion(world, "retrain-2")
     world.roll_back("1")
     # A server that must load v2 again before it has begun to unload it first answers from it, and then unloads it.
-    assert eventually(lambda: world.context("x-1").rollout.is_loaded_somewhere(2) is False)
+    assert eventually(lambda: world.context("x-1").replicas.is_loaded_somewhere(2) is False)
     begin_roll_back(world, 2, loaded=False)
     world.context("x-1").rollout.settle()
-    assert eventually(lambda: world.context("x-1").rollout.is_loaded_somewhere(2) is True)
+    assert eventually(lambda: world.context("x-1").replicas.is_loaded_somewhere(2) is True)
     begin_roll_back(world, 2, loaded=True)
     before = world.history().seq
     reconcile(coming(world, mlflow=mlflow)).require_complete()

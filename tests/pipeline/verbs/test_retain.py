@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.context import Context, Ports, make_context
+from pipeline.context import Ports, RunContext, make_run_context
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.inspection.retained import Retained
 from pipeline.journal.entries import Event
@@ -78,11 +78,11 @@ class Releases(Dated):
 
         self.meanwhile = count
 
-    def context(self, run_key: str = "retain-1") -> Context:
+    def context(self, run_key: str = "retain-1") -> RunContext:
         fleet = parse_fleet(NOBODY, expected=None)
         settings = Settings(replicas=NOBODY, actor="ann")
         ports = Ports(self.memory, fleet, Mlflow(NO_MLFLOW), self.clock)
-        return make_context(settings, model=MODEL, run_key=run_key, ports=ports)
+        return make_run_context(settings, model=MODEL, run_key=run_key, ports=ports)
 
     def publish(self, run_key: str, digest: str | None = None) -> int:
         version = super().publish(run_key, digest)
@@ -260,8 +260,8 @@ def test_a_roll_back_that_was_decided_first_keeps_its_target(releases: Releases)
     """F47: it gets in between the plan and the entry, and the plan is made anew."""
 
     def roll_back() -> None:
-        wish = releases.wish("rollback-1", "1")
-        releases.journal("rollback-1").decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+        request = releases.request("rollback-1", "1")
+        releases.journal("rollback-1").decide(lambda h: next_step(h, request=request, target=1, loaded=False))
 
     releases.before("journal/", roll_back)
     releases.retain()
@@ -273,10 +273,10 @@ def test_a_roll_back_that_was_decided_first_keeps_its_target(releases: Releases)
 
 def test_a_roll_back_that_comes_second_is_refused(releases: Releases) -> None:
     """It had chosen its target, and the entry that lets it go was written first."""
-    wish = releases.wish("rollback-1", "1")
+    request = releases.request("rollback-1", "1")
     releases.before("journal/", releases.retain)
     with pytest.raises(BadInputError, match=r"v1 was retired on .*; versions that have served: v4$"):
-        releases.journal("rollback-1").decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+        releases.journal("rollback-1").decide(lambda h: next_step(h, request=request, target=1, loaded=False))
 
     assert State(serving=5, previous=4, next_version=6) == releases.history().state
     releases.require_files()
@@ -374,7 +374,7 @@ def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def in_months(world: World, run_key: str = "retain-1") -> Context:
+def in_months(world: World, run_key: str = "retain-1") -> RunContext:
     return coming(world, run_key, hours=MONTHS)
 
 

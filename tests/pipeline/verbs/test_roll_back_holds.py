@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline import layout
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.inspection.rollback_plan import plan
+from pipeline.inspection.status import table
 from pipeline.journal.entries import Event
 from pipeline.journal.state import State, roll_back
 from pipeline.moments import Until, hold_until, longest
@@ -20,11 +21,13 @@ from pipeline.rules import run as run_rules
 from pipeline.rules.rollback import hold_promotions
 from pipeline.runs.forms import RollbackForm
 from pipeline.spec import AutomaticRollback
-from pipeline.verbs.holding import freeze, pin, unfreeze
-from pipeline.verbs.rollback import rollback, wish_for
+from pipeline.verbs.freeze import freeze
+from pipeline.verbs.pin import pin
+from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verbs.snapshot import snapshot
-from pipeline.verbs.status import status, table
+from pipeline.verbs.status import status
 from pipeline.verbs.train import train
+from pipeline.verbs.unfreeze import unfreeze
 from tests.half_way import begin_promotion
 from tests.pipeline.journal.test_journal import Releases
 from tests.pipeline.test_cli import line, pipeline
@@ -110,19 +113,19 @@ class TestRules:
 
     def test_a_hold_that_was_lifted_since_it_was_asked_for_does_not_come_back(self, releases: Releases) -> None:
         """Two ask at once; the second finds the target serving and held, is repeated later, and all was lifted."""
-        asked = releases.wish("rollback-6", "2", hold="lifted")
+        asked = releases.request("rollback-6", "2", hold="lifted")
         releases.roll_back(2, "rollback-5", hold="lifted")
         releases.journal("unfreeze-7").decide(partial(holds.unfreeze, reason="it is over"))
-        history = releases.journal("rollback-6").decide(partial(hold_promotions, wish=asked, target=2))
+        history = releases.journal("rollback-6").decide(partial(hold_promotions, request=asked, target=2))
 
         assert None is history.state.held_until
 
     def test_nothing_is_held_for_a_target_that_does_not_serve_any_more(self, releases: Releases) -> None:
-        asked = releases.wish("rollback-6", "3", hold="lifted")
+        asked = releases.request("rollback-6", "3", hold="lifted")
         releases.release("retrain-4")
 
         with pytest.raises(DeclinedError, match="v3 does not serve any more, so nothing is held"):
-            releases.journal("rollback-6").decide(partial(hold_promotions, wish=asked, target=3))
+            releases.journal("rollback-6").decide(partial(hold_promotions, request=asked, target=3))
 
     def test_a_promotion_that_is_undone_holds_what_it_is_told_to(self, releases: Releases) -> None:
         version = releases.publish("retrain-4")
@@ -172,7 +175,7 @@ def held(world: World) -> World:
     world.release("retrain-1")
     world.release("retrain-2")
     context = world.context("rollback-3")
-    rollback(context, wish_for(context, to="previous", reason="it is bad", asked_at=None, hold="until lifted"))
+    rollback(context, request_for(context, to="previous", reason="it is bad", asked_at=None, hold="until lifted"))
     return world
 
 
@@ -220,14 +223,14 @@ class TestRuns:
 
         def planned(hold: str) -> str:
             context = world.context("rollback-9")
-            return plan(context, wish_for(context, to="previous", reason="", asked_at=None, hold=hold))[1]
+            return plan(context, request_for(context, to="previous", reason="", asked_at=None, hold=hold))[1]
 
         assert planned("until lifted").startswith("`previous` is v1: v2 -> v1; ")
         assert "Promotions are held then until lifted. To lift every hold: the DAG" in planned("until lifted")
         assert "Promotions are not held after that: the next retrain may replace it" in planned("none")
         freeze(world.context("freeze-1"), until="1h", reason="Christmas")
         assert "Promotions are" not in planned("none"), "they are held otherwise"
-        pin(world.context("rollback-8"), wish_for(world.context("rollback-8"), to="2", reason="why", asked_at=None))
+        pin(world.context("rollback-8"), request_for(world.context("rollback-8"), to="2", reason="why", asked_at=None))
         assert "v2 is pinned no longer then. Promotions are held then until lifted" in planned("none")
 
     @pytest.mark.parametrize(("hold", "expected"), [("none", None), ("until lifted", "lifted")])

@@ -11,7 +11,7 @@ from pipeline import layout
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal.entries import Event
 from pipeline.journal.state import State
-from pipeline.rules.rollback import Wish, next_step
+from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.verbs.rollback import rollback
 from pipeline.verbs.status import status
 from tests.fleet import POLL_SECONDS
@@ -72,7 +72,7 @@ def test_a_damaged_previous_version_is_passed_over_for_the_good_one_before_it(wo
     seen = world.history().seq
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text("{}  ")
     assert 1 == world.roll_back("previous").version
-    late = Wish("rollback-7", "previous", "it is bad", seen)
+    late = RollbackRequest("rollback-7", "previous", "it is bad", seen)
 
     assert 1 == rollback(world.context("rollback-7"), late).version
     assert [1, 1] == world.answering()
@@ -136,11 +136,11 @@ def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: 
     sleeper = world.replicas[1]
     sleeper.sleep()
     journal = world.context("rollback-1").journal
-    wish = Wish("rollback-1", "1", "bad", world.history().seq)
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+    request = RollbackRequest("rollback-1", "1", "bad", world.history().seq)
+    journal.decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     world.context("rollback-1").rollout.settle()
-    assert eventually(lambda: world.context("look-1").rollout.is_loaded_somewhere(1) is True)
-    journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    assert eventually(lambda: world.context("look-1").replicas.is_loaded_somewhere(1) is True)
+    journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     world.context("rollback-1").rollout.settle()
     sleeper.wake()
     assert eventually(lambda: world.answering()[0] == 1)
@@ -171,7 +171,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
     """F44: a roll-back of v2 is about v2; a newer approved version wins."""
     world.release("retrain-1")
     world.release("retrain-2")
-    asked = Wish("rollback-1", "previous", "v2 is bad", world.history().seq)
+    asked = RollbackRequest("rollback-1", "previous", "v2 is bad", world.history().seq)
     world.release("retrain-3")
     with pytest.raises(
         DeclinedError, match="v2, which served when you asked, does not serve any more; v3 serves since"
@@ -255,8 +255,8 @@ def test_one_replica_that_cannot_load_the_target_does_not_hold_the_others_back(w
 
 def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> None:
     world.release_three()
-    wish = Wish("rollback-1", "1", "and then it was killed", world.history().seq)
-    world.context("rollback-1").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=False))
+    request = RollbackRequest("rollback-1", "1", "and then it was killed", world.history().seq)
+    world.context("rollback-1").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     world.publish("retrain-4")
     with pytest.raises(CouldNotTellError, match="ann is rolling back to v1"):
         world.run("canary", "retrain-4")

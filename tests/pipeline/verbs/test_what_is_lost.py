@@ -9,14 +9,15 @@ from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
 from pipeline.journal.entries import Event
-from pipeline.journal.journal import Journal
-from pipeline.rollout.without_bucket import move_label
+from pipeline.journal.journal import JournalWriter
 from pipeline.rules import run as run_rules
-from pipeline.rules.rollback import Wish, next_step
+from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.storage.local import LocalBucket
-from pipeline.verbs.holding import freeze, pin, unfreeze
+from pipeline.verbs.freeze import freeze
+from pipeline.verbs.pin import pin
 from pipeline.verbs.readmit import readmit
-from pipeline.verbs.rollback import rollback, wish_for
+from pipeline.verbs.rollback import request_for, rollback
+from pipeline.verbs.unfreeze import unfreeze
 from tests.pipeline.journal.test_journal import PASS
 from tests.releases import MODEL, World
 
@@ -50,7 +51,7 @@ def test_no_word_of_a_person_takes_the_number_of_a_lost_entry(world: World) -> N
         lambda: freeze(context, until="3d", reason="Christmas"),
         lambda: unfreeze(context, reason="it is over"),
         lambda: readmit(context, version=1, reason="the probes were wrong"),
-        lambda: pin(world.context("rollback-1"), wish_for(context, to="2", reason="an incident", asked_at=None)),
+        lambda: pin(world.context("rollback-1"), request_for(context, to="2", reason="an incident", asked_at=None)),
     ]
     for word in words:
         with pytest.raises(StorageError, match=f"renders journal entry {seq}, and the journal ends at {seq - 1}"):
@@ -91,8 +92,8 @@ def test_undoing_an_unfinished_roll_back_takes_the_label_back_at_once(world: Wor
     """What leaves is still in memory; it is neither withdrawn nor loaded again."""
     world.release("retrain-1")
     world.release("retrain-2")
-    wish = Wish("rollback-5", "1", "and then it was killed", world.history().seq)
-    world.context("rollback-5").journal.decide(lambda h: next_step(h, wish=wish, target=1, loaded=True))
+    request = RollbackRequest("rollback-5", "1", "and then it was killed", world.history().seq)
+    world.context("rollback-5").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     before = world.history().seq
     world.roll_back("2")
 
@@ -108,7 +109,7 @@ def test_without_the_bucket_no_unproven_version_gets_traffic(world: World) -> No
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
     with pytest.raises(CouldNotTellError, match="answers v1, and v2 is newer and perhaps unproven: not moved"):
-        move_label(world.context("rollback-1"), "2")
+        world.context("rollback-1").strategy.move_without_bucket("2")
 
     assert [1, 1] == world.answering()
 
@@ -122,10 +123,10 @@ def test_a_clock_that_is_behind_the_journal_does_not_decline_a_roll_back(world: 
 
     world.release("retrain-1")
     world.release("retrain-2")
-    ahead = Journal(LocalBucket(world.bucket), MODEL, run_key="retrain-3", actor="ann", clock=Ahead())
+    ahead = JournalWriter(LocalBucket(world.bucket), MODEL, run_key="retrain-3", actor="ann", clock=Ahead())
     ahead.decide(lambda h: run_rules.claim(h, run_key="retrain-3", compared_with=2, reason="", verdict=PASS))
     context = world.context("rollback-1")
-    wish = wish_for(context, to="previous", reason="bad", asked_at=datetime.now(UTC) - timedelta(minutes=5))
+    request = request_for(context, to="previous", reason="bad", asked_at=datetime.now(UTC) - timedelta(minutes=5))
 
-    assert world.history().seq == wish.seen
-    assert 1 == rollback(context, wish).version
+    assert world.history().seq == request.seen
+    assert 1 == rollback(context, request).version

@@ -1,0 +1,27 @@
+"""What can be said to a person on call when the bucket fails in the middle of a roll-back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.context import RunContext
+from pipeline.errors import StorageError
+from pipeline.rollout.without_bucket import answer
+
+
+@contextmanager
+def explained(context: RunContext) -> Iterator[None]:
+    """Where the bucket fails inside the block, its error also says what was done, what was not, and what to do."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error}. {_what_is_known(context)}") from error
+
+
+def _what_is_known(context: RunContext) -> str:
+    written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
+    entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
+    answers = ", ".join(f"{address} {answer(context.replicas, address)}" for address in context.replicas.addresses())
+    return (
+        f"Known to be written by this roll-back: {entries or 'nothing'}. Users are answered now: {answers}. When that "
+        f"is mended, give the same command with --run {context.run_key}{context.rollout.placement.without_bucket}"
+    )

@@ -1,0 +1,217 @@
+"""The latest roll-out for one replica: servers take the highest version below the base path, which follows the journal.
+
+So a folder that appears is exposed and gets the traffic at once, and one that goes takes it back. Every published
+version is kept where no server looks; what lies below the base path is a copy, made and taken away as it is needed.
+"""
+
+import logging
+
+from pipeline import layout
+from pipeline.errors import DamagedError, MissingError, StorageError
+from pipeline.journal.history import History
+from pipeline.journal.journal import Journal
+from pipeline.journal.manifests import Manifest, Manifests
+from pipeline.journal.state import State, below_base_path, newest
+from pipeline.rollout import config
+from pipeline.rollout.waiting import ReplicaState, described
+from pipeline.settings import RolloutName
+from pipeline.storage.bucket import Bucket
+from pipeline.storage.sums import MARK
+from serving.replica import Replica
+
+log = logging.getLogger(__name__)
+
+
+class BasePathPlacement:
+    """See `pipeline.rollout.placement.Placement`."""
+
+    name: RolloutName = "latest"
+    label = None
+    without_bucket = ""
+
+    def __init__(self, model: str, bucket: Bucket, journal: Journal, manifests: Manifests, *, base_path: str) -> None:
+        self.base_path = base_path
+        self._model = model
+        self._bucket = bucket
+        self._journal = journal
+        self._manifests = manifests
+        self._seen_complete: set[int] = set()
+        self._complaints: set[str] = set()
+
+    def in_memory(self, state: State) -> tuple[int, ...]:
+        top = newest(state)
+        return (top,) if top is not None else ()
+
+    def answering(self, state: State) -> int | None:
+        return newest(state)
+
+    def rendered(self, history: History) -> str:
+        return config.render_latest(model=self._model, base_path=self.base_path, seq=history.seq)
+
+    def followed(self, replica: Replica, version: int) -> ReplicaState:
+        behind = replica.version_behind(self._model, None)
+        message = f"answers {'nothing' if behind is None else f'v{behind}'}"
+        status = replica.status(self._model, version) if behind != version else None
+        if status is None:
+            return ReplicaState(replica.address, ready=behind == version, message=message)
+        return ReplicaState(
+            replica.address, ready=False, message=f"{message}, {described(version, status)}", failed=status.failed
+        )
+
+    def follow_seconds(self, *, follow: float, load: float) -> float:
+        return follow + load
+
+    def may_not_listen(self, state: State) -> bool:
+        """A server that starts on an empty base path opens no port before it finds something there."""
+        return not self.in_memory(state)
+
+    def needs_config(self, replica: Replica, state: State, history: History) -> bool:  # noqa: ARG002 - see `heal`
+        return False
+
+    def heal(self, replica: Replica, state: State) -> str | None:  # noqa: ARG002 - see `run_rules.reissue`
+        """Nothing can be handed to a server that asks its storage; a new number is what gets every one on its way."""
+        return None
+
+    def place(self, history: History) -> StorageError | None:
+        """What serves and what is being proven comes first, then what is too much goes, then the way back comes.
+
+        So the base path is never empty while anything serves, nor ever shows a number that nobody should take up; and
+        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it. As long
+        as the version that should answer is not there, whatever is there stays.
+        """
+        state = history.state
+        wanted = below_base_path(state)
+        found = self._found(history)
+        needed = [version for version in wanted if version in (state.serving, state.candidate)]
+        try:
+            there = [version for version in needed if self._put(version, history, found=version in found)]
+        except StorageError as error:
+            problem = f"v{wanted[-1]} should answer, and servers cannot find it"
+            self._complain(problem, error)
+            return StorageError(f"{problem}: {error}")
+        if wanted and wanted[-1] not in there:
+            return None
+        # From the lowest to the highest, so that no server loads one that goes next.
+        for version in sorted(found.difference(wanted)):
+            self._take_away(version)
+        for version in set(wanted).difference(needed):
+            self._put_way_back(version, history, found=version in found)
+        return None
+
+    def problems(self, history: History) -> list[str]:
+        wanted, found = below_base_path(history.state), self._numbers()
+        told = []
+        for version in wanted:
+            try:
+                manifest = self._manifests.read(version, history)
+            except (DamagedError, MissingError) as error:
+                told.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
+                continue
+            folder = layout.version(self._model, version)
+            if version not in found:
+                told.append(f"{folder} is missing, and servers look there: run `reconcile`")
+            elif not self._is_complete(folder, manifest):
+                told.append(
+                    f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
+                    f"version, and back to it, which puts the approved files there"
+                    if version in (history.state.serving, history.state.candidate)
+                    else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
+                )
+        return told + [
+            f"{layout.version(self._model, version)} should be gone, and servers take the highest: run `reconcile`"
+            for version in sorted(found.difference(wanted))
+            if version < history.state.next_version
+        ]
+
+    def _numbers(self) -> frozenset[int]:
+        return layout.version_numbers(self._bucket.names(layout.versions(self._model)))
+
+    def _found(self, history: History) -> frozenset[int]:
+        """The versions below the base path.
+
+        Raises:
+            StorageError: the journal knows nothing of one of them.
+        """
+        found = self._numbers()
+        if any(number >= history.state.next_version for number in found):
+            # Maybe a colleague's, who has taken a number since.
+            unknown = sorted(number for number in found if number >= self._journal.read().state.next_version)
+            if unknown:
+                raise StorageError(
+                    f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; "
+                    f"the journal knows no such number: restore its lost entries, or remove what a hand has put there. "
+                    f"Until then no verb moves anything"
+                )
+        return found
+
+    def _put(self, version: int, history: History, *, found: bool) -> bool:
+        """Whether servers find a version that they can load, after putting it there where it is missing.
+
+        Where nobody knows any more what its files should be, those that are there must do: they are what serves, and
+        to wait for better ones would leave users with what was withdrawn.
+        """
+        if found and version in self._seen_complete:
+            return True
+        target = layout.version(self._model, version)
+        try:
+            manifest = self._manifests.read(version, history)
+        except (DamagedError, MissingError) as error:
+            self._complain(f"nobody knows what the files of v{version} should be", error)
+            return found and MARK in self._bucket.names(target)
+        try:
+            there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
+                self._manifests.folder(version, history),
+                target,
+                expected=manifest.files,
+                still=lambda: version in below_base_path(self._journal.read().state),
+            )
+        except (DamagedError, MissingError) as error:
+            # Whoever asked goes on: a version that cannot be had must not stand in the way of going to another one.
+            self._complain(f"v{version} cannot be put where servers look", error)
+            return False
+        if there:
+            self._seen_complete.add(version)
+        return there
+
+    def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
+        """Nobody serves from it, so one that is damaged gives way to what was approved, before somebody needs it."""
+        try:
+            if found and version not in self._seen_complete and self._can_be_mended(version, history):
+                self._bucket.remove(
+                    layout.version(self._model, version),
+                    still=lambda: newest(self._journal.read().state) != version,
+                )
+                log.warning("v%d, the way back, was damaged where servers look, and is put there anew", version)
+            self._put(version, history, found=found)
+        except StorageError as error:
+            self._complain(f"v{version}, the way back, cannot be put where servers look", error)
+
+    def _can_be_mended(self, version: int, history: History) -> bool:
+        """Whether the copy is damaged, and what it is a copy of is not."""
+        manifest = self._manifests.read(version, history)
+        if self._is_complete(layout.version(self._model, version), manifest):
+            return False
+        self._manifests.look_over(version, history)
+        return True
+
+    def _complain(self, problem: str, error: StorageError) -> None:
+        """Once; a wait looks again and again."""
+        if problem not in self._complaints:
+            self._complaints.add(problem)
+            log.error("%s: %s", problem, error)
+
+    def _is_complete(self, folder: str, manifest: Manifest) -> bool:
+        try:
+            self._manifests.require_intact(folder, manifest)
+        except DamagedError:
+            return False
+        return True
+
+    def _take_away(self, version: int) -> None:
+        self._seen_complete.discard(version)
+        gone = self._bucket.remove(
+            layout.version(self._model, version),
+            still=lambda: version not in below_base_path(self._journal.read().state),
+        )
+        if gone:
+            log.info("v%d is taken from below the base path", version)

@@ -1,0 +1,151 @@
+"""The pinned roll-out: a version is loaded, and proven, before any user reaches it; the way back is in memory."""
+
+from functools import partial
+from typing import NoReturn
+
+from pipeline.errors import DeclinedError, FailedError
+from pipeline.journal.entries import Event
+from pipeline.journal.history import History, Rule
+from pipeline.journal.journal import JournalWriter
+from pipeline.journal.observers import Observers
+from pipeline.rollout.questioning import Judged, Questioning, by_address
+from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waits import Waits
+from pipeline.rollout.without_bucket import move_label
+from pipeline.rollout.witness import Witness
+from pipeline.rules import rollback as rollback_rules
+from pipeline.rules.rollback import RollbackRequest
+from pipeline.runs.run_records import RunRecords
+from pipeline.settings import Settings
+from pipeline.verdicts.verdict import Decision, Verdict
+from serving.canary import ReplicaReport
+
+
+class Pinned:
+    """See `pipeline.rollout.strategy.Strategy`."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Rollout,
+        replicas: Replicas,
+        wait: Waits,
+        journal: JournalWriter,
+        observers: Observers,
+        settings: Settings,
+    ) -> None:
+        self._rollout = rollout
+        self._replicas = replicas
+        self._wait = wait
+        self._journal = journal
+        self._observers = observers
+        self._settings = settings
+
+    def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:  # noqa: ARG002
+        witness = self._replicas.witness()
+        self._journal.decide(expose)
+        self._rollout.settle()
+        return self._judge(questioning, witness)
+
+    def _judge(self, questioning: Questioning, witness: Witness) -> Judged:
+        """Question every replica once all have loaded the version, beside the one that serves.
+
+        Also those that come while others are asked; all must still be there at the end.
+        """
+        version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
+        start = self._wait.clock.monotonic()
+        result = self._wait.loaded(version, witness=witness)
+        load_seconds = self._wait.clock.monotonic() - start
+        if result.complete:
+            # Questions take long; observers need not wait for the verdict.
+            self._observers.tell(self._journal.read())
+        reports: dict[str, ReplicaReport] = {}
+        while result.complete:
+            late = [address for address in result.ready if address not in reports]
+            if not late:
+                break
+            other = self._wait.loaded(serving, witness=witness) if serving is not None else None
+            if witness.reasons(self._replicas.addresses()):
+                break
+            if other and not other.complete:
+                reason = f"v{serving}, to compare with, is not loaded everywhere: {other}"
+                return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
+            reports |= by_address(questioning.ask(late, version=version, beside=serving, witness=witness))
+            result = self._wait.loaded(version, witness=witness)
+        return questioning.conclude(result, reports, witness=witness, load_seconds=load_seconds)
+
+    def require_own_fleet(self) -> None:
+        self._replicas.require_own_fleet(any_is_enough=True)
+
+    def targets(self, history: History, request: RollbackRequest) -> list[int]:
+        return rollback_rules.targets_of(history, request)
+
+    def go_back(self, request: RollbackRequest, target: int) -> None:
+        """Load the target where no replica has it in memory, then move the label."""
+        nobody_answers = False
+        while True:
+            loaded = self._replicas.is_loaded_somewhere(target)
+            step = partial(
+                rollback_rules.next_step,
+                request=request,
+                target=target,
+                loaded=bool(loaded) or nobody_answers,
+                taking_over=self._is_left_behind(request, target),
+            )
+            history = self._journal.decide(step)
+            self._rollout.settle()
+            if history.is_same_model(history.state.serving, target):
+                return
+            if history.state.candidate == target and not loaded:
+                nobody_answers = not self._load(target)
+            elif loaded is None:
+                nobody_answers = not self._wait.loaded(target, best_effort=True).ready
+
+    def _is_left_behind(self, request: RollbackRequest, target: int) -> bool:
+        """Whether another roll-back has exposed the target so long ago that it is not waiting for it any more."""
+        history = self._journal.read()
+        exposed = history.of_version(target, Event.EXPOSED) if history.state.candidate == target else None
+        if exposed is None or exposed.run_key == request.run_key:
+            return False
+        return (self._wait.clock.now() - exposed.at).total_seconds() > self._settings.load_seconds
+
+    def _load(self, target: int) -> bool:
+        """Whether a replica has loaded the target; not, where none gives an answer: then those that come back will."""
+        result = self._wait.loaded(target, best_effort=True)
+        if result.overtaken:
+            raise DeclinedError(f"another decision was taken meanwhile: {self._journal.read().state}")
+        if result.ready:
+            return True  # the others are healed, or named, when the label has moved
+        if all(state.silent for state in result.pending):
+            return False
+        problem = f"v{target} is loaded by no replica: {result}"
+        self._journal.decide(lambda history: rollback_rules.give_up(history, target=target, reason=problem))
+        serving = self._rollout.settle().state.serving
+        raise FailedError(f"{problem}; {f'v{serving}' if serving is not None else 'nothing'} still serves")
+
+    def forecast(self, target: int, *, load_seconds: float) -> str:
+        poll = self._settings.config_poll_seconds
+        loaded = self._replicas.is_loaded_somewhere(target)
+        if loaded is None:
+            return "no replica gives an answer, so it is written down for when they are back"
+        if loaded:
+            return f"it is in memory: one poll of the replicas' config, {poll:g} s"
+        return f"it is not in memory and is loaded first: about {load_seconds:.0f} s, then one poll, {poll:g} s"
+
+    def follow(self, version: int) -> tuple[int, WaitResult]:
+        return version, self._wait.followed(version, best_effort=True)
+
+    def renumber(self, version: int, result: WaitResult) -> int | None:  # noqa: ARG002
+        """A replica that is stuck was healed during the wait."""
+        return None
+
+    def move_without_bucket(self, to: str) -> NoReturn:
+        move_label(
+            self._replicas,
+            to,
+            base_path=self._rollout.placement.base_path,
+            settings=self._settings,
+            clock=self._wait.clock,
+        )

@@ -1,0 +1,146 @@
+"""The replicas of one model's fleet, asked what they serve, and whether they are of this fleet at all."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline.errors import BadInputError
+from pipeline.rollout.other_models import OtherModels, not_of_this_fleet
+from pipeline.rollout.placement import Placement
+from pipeline.rollout.witness import Witness
+from serving.errors import ServingError, UnreachableError
+from serving.fleet import Fleet
+from serving.replica import Replica, VersionStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ReplicaFound:
+    """What one replica says of itself.
+
+    `serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one. `others`
+    is what it serves of other models, as text; None where it is nothing.
+    """
+
+    address: str
+    serving: int | None = None
+    versions: tuple[VersionStatus, ...] = ()
+    problem: str = ""
+    others: str | None = None
+
+
+class Replicas:
+    """One fleet.
+
+    Attributes:
+        fleet: which replicas exist.
+        others: the other models that are known, to recognise a replica of another fleet.
+        bucket: the address of the model's bucket, for messages.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        placement: Placement,
+        fleet: Fleet,
+        others: OtherModels,
+        bucket: str,
+        rpc_seconds: float,
+        threads: int,
+    ) -> None:
+        self.fleet = fleet
+        self.others = others
+        self.bucket = bucket
+        self._model = model
+        self._placement = placement
+        self._rpc_seconds = rpc_seconds
+        self._threads = threads
+
+    def addresses(self) -> Sequence[str]:
+        """The replicas that exist now."""
+        return self.fleet.addresses()
+
+    @property
+    def expected(self) -> int:
+        return self.fleet.expected
+
+    def look(self, address: str, *, others: OtherModels | None = None) -> ReplicaFound:
+        """What one replica says of itself; about other models only where those are given."""
+        try:
+            with self.connect(address) as replica:
+                versions = tuple(replica.statuses(self._model))
+                serving = replica.version_behind(self._model, self._placement.label) if versions else None
+                served = others.served_by(replica) if others else None
+        except ServingError as error:
+            return ReplicaFound(address, problem=error.told)
+        return ReplicaFound(address, serving, versions, others=served)
+
+    def connect(self, address: str) -> Replica:
+        """A connection to one of them, none of whose calls outlives the time limit of the settings."""
+        return self.fleet.connect(address, timeout=self._rpc_seconds)
+
+    def in_parallel(self, ask: Callable[[str], T], addresses: Sequence[str]) -> list[T]:
+        """`ask` for every address, several at once; the answers in the order of the addresses."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(ask, addresses))
+
+    def is_loaded_somewhere(self, version: int) -> bool | None:
+        """Whether any replica says now that it has `version` in memory; None where none gives an answer."""
+        answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
+        return None if all(answer is None for answer in answers) else any(answers)
+
+    def witness(self) -> Witness:
+        """What will notice whether the replicas that answer now end while a candidate is exposed."""
+        return Witness(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
+
+    def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
+        """Ask every replica that answers, before anything is begun, whether it serves another model.
+
+        Args:
+            any_is_enough: refuse only where all of them do, so that none can be of this fleet.
+
+        Raises:
+            BadInputError: names each that does, and what it serves.
+        """
+        foreign = list(self.foreign().values())
+        if foreign and not (any_is_enough and len(foreign) < len(self.fleet.addresses())):
+            raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
+
+    def foreign(self) -> dict[str, str]:
+        """Why each replica that serves another model is not of this fleet, by address."""
+        _ = self.others.names  # asked for once, before every thread does
+        return {address: why for address, why in self._ask_each(self.why_foreign).items() if why}
+
+    def why_foreign(self, replica: Replica) -> str | None:
+        """Why a replica is not of this fleet; None where it may be.
+
+        Raises:
+            ServingError: the replica does not answer.
+        """
+        served = self.others.served_by(replica)
+        return not_of_this_fleet(replica.address, served, model=self._model) if served else None
+
+    def _has_loaded(self, address: str, version: int) -> bool | None:
+        with self.connect(address) as replica:
+            try:
+                status = replica.status(self._model, version)
+            except UnreachableError:
+                return None
+            except ServingError:
+                return False
+        return status is not None and status.available
+
+    def _ask_each(self, question: Callable[[Replica], T]) -> dict[str, T]:
+        """The answer of every replica that gives one; several are asked at once."""
+
+        def ask(address: str) -> dict[str, T]:
+            with self.connect(address) as replica, suppress(ServingError):
+                return {address: question(replica)}
+            return {}
+
+        answers = self.in_parallel(ask, self.addresses())
+        return {address: answer for found in answers for address, answer in found.items()}

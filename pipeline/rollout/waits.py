@@ -1,0 +1,213 @@
+"""Wait until every replica of a fleet has loaded a version, answers from it, or has unloaded it."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+
+from pipeline.clock import Clock
+from pipeline.errors import BadInputError
+from pipeline.journal.journal import Journal
+from pipeline.journal.observers import Observers
+from pipeline.journal.state import State
+from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rollout import Rollout
+from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
+from pipeline.rollout.witness import Witness
+from pipeline.settings import Settings
+from serving.errors import ConnectionLostError, UnreachableError
+from serving.replica import Replica, VersionStatus
+
+log = logging.getLogger(__name__)
+
+
+class Waits:
+    """Waits for the replicas of one model. Meanwhile the journal decides what is wanted, and stuck replicas are healed.
+
+    A wait that is overtaken by another decision ends and says so. Where all replicas have followed, observers of the
+    journal have something to be told.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        rollout: Rollout,
+        replicas: Replicas,
+        journal: Journal,
+        observers: Observers,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._model = model
+        self._rollout = rollout
+        self._placement = rollout.placement
+        self._replicas = replicas
+        self._journal = journal
+        self._observers = observers
+        self.clock = clock
+        self._settings = settings
+
+    def loaded(
+        self,
+        version: int,
+        *,
+        best_effort: bool = False,
+        beyond: Collection[str] | None = None,
+        witness: Witness | None = None,
+    ) -> WaitResult:
+        """Wait until every replica has `version` loaded; returns early where a replica says it cannot load it.
+
+        Args:
+            version: what to wait for, as long as the journal wants it in memory.
+            best_effort: go on without replicas that fail to load it or give no answer.
+            beyond: return as soon as a replica that is not among these has it.
+            witness: is told of every look, and ends the wait once it has a reason against the version.
+        """
+
+        def look(replica: Replica) -> ReplicaState:
+            status = self._status(replica, version, witness)
+            if status is None:
+                return ReplicaState(replica.address, ready=False, message=f"v{version} not seen yet")
+            return ReplicaState(
+                replica.address, ready=status.available, message=described(version, status), failed=status.failed
+            )
+
+        return self._wait(
+            f"load v{version}",
+            look,
+            deadline=self._settings.load_seconds,
+            wanted=lambda state: version in self._placement.in_memory(state),
+            best_effort=best_effort,
+            enough=lambda ready: (
+                (beyond is not None and not set(ready) <= set(beyond))
+                or bool(witness and witness.reasons(self._replicas.addresses()))
+            ),
+        )
+
+    def followed(self, version: int, *, best_effort: bool = False) -> WaitResult:
+        """Wait until traffic gets `version` on every replica; `best_effort` as in `loaded`."""
+        settings = self._settings
+        return self._wait(
+            f"answer from v{version}",
+            lambda replica: self._placement.followed(replica, version),
+            deadline=self._placement.follow_seconds(follow=settings.follow_seconds, load=settings.load_seconds),
+            wanted=lambda state: state.serving == version,
+            best_effort=best_effort,
+        )
+
+    def gone(self, version: int) -> WaitResult:
+        """Wait until no replica has `version` loaded."""
+
+        def look(replica: Replica) -> ReplicaState:
+            try:
+                status = replica.status(self._model, version)
+            except UnreachableError:
+                if not self._placement.may_not_listen(self._journal.known.state):
+                    raise
+                return ReplicaState(replica.address, ready=True, message="has nothing to serve")
+            told = f"v{version} " + (status.state if status else "not there")
+            return ReplicaState(replica.address, ready=status is None or status.ended, message=told)
+
+        # One of another fleet never had it, and is no evidence that a replica of this one has let it go.
+        foreign = self._replicas.foreign()
+        return self._wait(
+            f"drop v{version}",
+            look,
+            deadline=self._settings.follow_seconds,
+            wanted=lambda state: version not in self._placement.in_memory(state),
+            foreign=foreign,
+        )
+
+    def _wait(
+        self,
+        action: str,
+        look: Callable[[Replica], ReplicaState],
+        *,
+        deadline: float,
+        wanted: Callable[[State], bool],
+        best_effort: bool = False,
+        enough: Callable[[Collection[str]], bool] | None = None,
+        foreign: Mapping[str, str] | None = None,
+    ) -> WaitResult:
+        """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed.
+
+        `foreign` says of replicas that are known to be of another fleet why; others are found before they are healed.
+        """
+        now: list[State] = []
+        healed: set[str] = set()
+        found_foreign = dict(foreign or {})
+
+        def look_unless_foreign(replica: Replica) -> ReplicaState:
+            why = found_foreign.get(replica.address)
+            return ReplicaState(replica.address, ready=False, message=why, failed=True) if why else look(replica)
+
+        def still_wanted() -> bool:
+            now[:] = [self._rollout.settle().state]  # a slower writer may have left an older config, and died
+            still = wanted(now[0])
+            if still and self._rollout.unplaced:
+                raise self._rollout.unplaced
+            return still
+
+        def heal(replica: Replica) -> None:
+            done = self._heal(replica, now[0], found_foreign, best_effort=best_effort)
+            if done and done not in healed:
+                healed.add(done)
+                log.warning("%s", done)
+
+        goal = Goal(
+            action=action,
+            look=look_unless_foreign,
+            deadline=deadline,
+            grace=self._settings.polled_seconds,  # before that a replica is late, not stuck
+            wanted=still_wanted,
+            heal=heal,
+            enough=enough,
+            best_effort=best_effort,
+            patience=self._settings.rpc_seconds,
+        )
+        result = wait_for(goal, fleet=self._replicas.fleet, rpc_seconds=self._settings.rpc_seconds, clock=self.clock)
+        if result.complete:
+            self._observers.expect()
+        return result
+
+    def _heal(self, replica: Replica, state: State, foreign: dict[str, str], *, best_effort: bool) -> str | None:
+        """Help a replica that cannot follow by itself; what was done, or None.
+
+        One of another fleet is sent nothing. Where the wait is best effort it is added to `foreign`.
+
+        Raises:
+            BadInputError: it is of another fleet.
+        """
+        self._require_ours(replica, state)
+        if not self._placement.needs_config(replica, state, self._journal.known):
+            return None
+        why = self._replicas.why_foreign(replica)
+        if why is None:
+            return self._placement.heal(replica, state)
+        if not best_effort:
+            raise BadInputError(why)
+        foreign[replica.address] = why
+        return None
+
+    def _status(self, replica: Replica, version: int, witness: Witness | None) -> VersionStatus | None:
+        if witness is None:
+            return replica.status(self._model, version)
+        try:
+            seen = {status.version: status for status in replica.statuses(self._model)}
+        except ConnectionLostError:
+            witness.lost(replica.address)
+            raise
+        except UnreachableError:
+            witness.silent(replica.address)
+            raise
+        witness.answered(replica.address, seen)
+        return seen.get(version)
+
+    def _require_ours(self, replica: Replica, state: State) -> None:
+        """No server of another bucket is led away from what it serves, by this one's files or by waiting in vain."""
+        newest = max((each.version for each in replica.statuses(self._model) if each.available), default=0)
+        if newest >= state.next_version and newest >= self._journal.read().state.next_version:
+            raise BadInputError(
+                f"{replica.address} serves {self._model} v{newest}, and the journal in {self._replicas.bucket} knows "
+                f"no such number: this is not the bucket of that server; see UNDERSTUDY_ROOT, UNDERSTUDY_ROLLOUT and "
+                f"UNDERSTUDY_REPLICAS"
+            )

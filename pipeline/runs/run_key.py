@@ -1,0 +1,72 @@
+"""The key of a run: what kind of run it is, and when it was asked for."""
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Self
+
+from pipeline.errors import BadInputError
+
+_FORM = re.compile(r"[a-z][a-z0-9]*-[0-9a-z-]{1,60}")
+_MOMENT = "%Y%m%d%H%M%S%f"
+
+
+class Kind(StrEnum):
+    """What a run was started for. Other kinds are allowed, for example `demo`."""
+
+    RETRAIN = "retrain"
+    ROLLBACK = "rollback"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    READMIT = "readmit"
+    RECONCILE = "reconcile"
+    RETAIN = "retain"
+
+
+class RunKey(str):
+    """`<kind>-<moment>`, for example `retrain-20260101120000000000`. The whole key names a run; it is a folder name.
+
+    Raises:
+        BadInputError: the text does not have that form.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        if _FORM.fullmatch(text) is None:
+            raise BadInputError(
+                f"the run key {text!r} does not have the form kind-digits; an example is retrain-20260101120000"
+            )
+        return super().__new__(cls, text)
+
+    @classmethod
+    def new(cls, kind: Kind) -> Self:
+        """The key of a run that is asked for now."""
+        return cls(f"{kind}-{datetime.now(UTC):{_MOMENT}}")
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self)
+
+    @property
+    def moment(self) -> datetime | None:
+        """When the run was asked for, in UTC; None where the key does not say."""
+        try:
+            return datetime.strptime(self.partition("-")[2], _MOMENT).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+
+def is_run_key(text: str) -> bool:
+    """Whether a name has the form of a run key."""
+    return _FORM.fullmatch(text) is not None
+
+
+def kind_of(text: str) -> str:
+    """The kind of a run key as it stands in the journal."""
+    return text.partition("-")[0]
+
+
+def is_rollback(text: str) -> bool:
+    """Whether a roll-back has this key, and no retraining."""
+    return kind_of(text) == Kind.ROLLBACK
