@@ -108,18 +108,20 @@ def rollback_command(
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
-        wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
-        history = context.journal.read()
-        require_released(context, history)
-        _whole_lines().print(targets_table(model, targets(context, history)))
-        typer.echo(plan(context, wish)[1])
+        # A person reads the plan, so its sentence stays the last line.
+        with _result("rollback", context):
+            wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
+            history = context.journal.read()
+            require_released(context, history)
+            _whole_lines().print(targets_table(model, targets(context, history)))
+            typer.echo(plan(context, wish)[1])
         return
     with _canonical_line("rollback", context) as line:
         if without_bucket:
             move_label(context, form.to)
         else:
             wish = wish_for(context, to=form.to, reason=form.reason, asked_at=asked_at, hold=form.hold)
-            line.update(rollback(context, wish).summary())
+            line.update(rollback(context, wish).summary() | {"reason": form.reason})
 
 
 @app.command("pin")
@@ -273,6 +275,20 @@ def sync_command(
 @contextmanager
 def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
     """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
+    line: dict[str, Any] = {}
+    try:
+        with _result(verb, context) as line:
+            yield line
+    finally:
+        if sys.stdout.isatty():
+            typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
+        else:
+            typer.echo(json.dumps(line, default=str))
+
+
+@contextmanager
+def _result(verb: str, context: Context) -> Iterator[dict[str, Any]]:
+    """What is left for the program that has started the verb, however it ends."""
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
     start = time.monotonic()
     try:
@@ -286,10 +302,6 @@ def _canonical_line(verb: str, context: Context) -> Iterator[dict[str, Any]]:
         line["seconds"] = round(time.monotonic() - start, 2)
         known = context.journal.known
         result.leave(line | {"serving": known.state.serving} if known.entries else line)
-        if sys.stdout.isatty():
-            typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
-        else:
-            typer.echo(json.dumps(line, default=str))
 
 
 def _form(kind: type[Form], settings: Settings, source: str, **options: Any) -> Form:
