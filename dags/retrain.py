@@ -8,10 +8,13 @@ has been questioned, and a bad one is taken back by `canary` itself.) Going back
 
 ### What you see, and what to do
 
+The note of each DAG run says what was decided, with the numbers, and which version serves. Its first line is on the
+page of the run; click the pencil next to it for the rest. What you type there yourself stays, above the outcome.
+
 - **All green** (`withdraw` is skipped): the candidate serves.
 - **`gate` and all that follows skipped, the run green**: the candidate is not good enough and nothing was published.
-  The reasons are in the log of `gate`. To publish all the same, trigger a run with *Publish although the gate says no*
-  and a note that says why.
+  The reasons are in the note of the run and in the log of `gate`. To publish all the same, trigger a run with *Publish
+  although the gate says no* and a note that says why.
 - **`snapshot` or `train` skipped, and all that follows**: promotions are held, and the run was started by its schedule:
   by a roll-back, a pin or a freeze. The log says by whom, why and until when. The DAG `unfreeze` lifts it.
 - **`gate` says that a label is missing or new**: the folders of images do not show the labels of the version that

@@ -14,6 +14,8 @@ It waits for no retrain: a run that is under way finds that another version serv
 
 ### What you see, and what to do
 
+The note of the DAG run says which version serves and what was asked for, and of a red task the reason.
+
 - **`plan` red**: there is no such version, or its files are gone. Nothing was changed. Its log says which, and lists
   what there is.
 - **`roll_back` red, *not followed* in its log**: the target serves, except on the replicas it names. Each follows by

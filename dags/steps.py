@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dags.endings import last_lines
+from dags.outcomes import KEY, outcome
 from pipeline.result import VARIABLE as RESULT_FILE
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,16 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
         with TemporaryDirectory() as folder:
             self._result = str(Path(folder) / "result.json")
             try:
-                return super().execute(context)
+                answer = super().execute(context)
+                self._keep_outcome(context)
+                return answer
             except AirflowSkipException:
                 self._keep_last_lines()
+                self._keep_outcome(context)
                 raise
             except AirflowException:
                 self._keep_last_lines()
+                self._keep_outcome(context)
                 process = self.subprocess_hook.sub_process
                 if process is not None and process.returncode < 0:  # ended by a signal
                     raise
@@ -70,6 +75,16 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
         process = self.subprocess_hook.sub_process
         ended = f"it ended with {process.returncode}" if process is not None else "it did not begin"
         self.last_lines = last_lines(self.verb, Path(self._result), ended=ended)
+
+    def _keep_outcome(self, context: Any) -> None:
+        """For the note of the DAG run, see `dags/plugins/run_notes.py`; without it the task ends as it would."""
+        ti = context.get("ti")
+        if ti is None:
+            return
+        try:
+            ti.xcom_push(key=KEY, value=outcome(self.task_id, Path(self._result)) | {"task": str(ti.id)})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the verb has answered
+            log.warning("the note of this run will not say how `%s` ended: %r", self.task_id, error)
 
 
 def say_last(context: Any) -> None:

@@ -12,7 +12,7 @@ from pipeline.cli.options import (
     read_form,
     run_context,
 )
-from pipeline.cli.output import canonical_line, whole_lines
+from pipeline.cli.output import canonical_line, left_result, whole_lines
 
 GROUP = "On call: change what serves"
 
@@ -51,18 +51,20 @@ def rollback_command(
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
     if plan_only:
-        request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
-        history = context.journal.read()
-        require_released(context, history)
-        whole_lines().print(table(model, targets(context, history)))
-        typer.echo(plan(context, request)[1])
+        # A person reads the plan, so its sentence stays the last line.
+        with left_result("rollback", context):
+            request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
+            history = context.journal.read()
+            require_released(context, history)
+            whole_lines().print(table(model, targets(context, history)))
+            typer.echo(plan(context, request)[1])
         return
     with canonical_line("rollback", context) as line:
         if without_bucket:
             context.strategy.move_without_bucket(form.to)
         else:
             request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
-            line.update(rollback(context, request).summary())
+            line.update(rollback(context, request).summary() | {"reason": form.reason})
 
 
 @commands.command("pin", rich_help_panel=GROUP)

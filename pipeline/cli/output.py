@@ -21,10 +21,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
-    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere.
+    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
+    line: dict[str, Any] = {}
+    try:
+        with left_result(verb, context) as line:
+            yield line
+    finally:
+        if sys.stdout.isatty():
+            typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
+        else:
+            typer.echo(json.dumps(line, default=str))
 
-    Observers of the journal are told before that.
-    """
+
+@contextmanager
+def left_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
+    """What is left for the program that has started the verb, however it ends; observers are told before that."""
     from pipeline.context import observed
 
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
@@ -46,10 +57,6 @@ def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
         line["seconds"] = round(time.monotonic() - start, 2)
         known = context.journal.known
         result.leave(line | {"serving": known.state.serving} if known.entries else line)
-        if sys.stdout.isatty():
-            typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
-        else:
-            typer.echo(json.dumps(line, default=str))
 
 
 def whole_lines() -> "Console":

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from embedded.airflow_api import AirflowApi
 from embedded.settings import StackSettings
 from tests.browser.conftest import PATIENCE_MS, sign_in
 
@@ -38,6 +39,23 @@ def test_the_log_of_the_red_canary_says_what_was_wrong(page: Page, stack: StackS
     # Not folded away, as what Airflow logs after a task is.
     expect(page.get_by_text(f"What serves {stack.model}: v").first).to_be_visible()
     expect(page.get_by_text("What to do: The task `withdraw` takes").first).to_be_visible()
+
+
+def test_the_note_of_the_run_that_was_caught_says_what_was_decided_and_what_serves(
+    page: Page, stack: StackSettings
+) -> None:
+    dag = f"retrain_{stack.model}"
+    with AirflowApi.of_stack(stack) as api:
+        failed = api._call("GET", f"/api/v2/dags/{dag}/dagRuns?state=failed&order_by=-run_after&limit=1")["dag_runs"]
+    sign_in(page, stack, "oncall")
+    page.goto(f"{stack.airflow_url}/dags/{dag}/runs/{failed[0]['dag_run_id']}")
+
+    # Its first line is on the page, all of it one click away.
+    expect(page.get_by_text("Outcome: canary failed").first).to_be_visible()
+    page.get_by_role("button", name="Edit note").click()
+    note = page.get_by_role("dialog")
+    expect(note.get_by_text("golden answers differ").first).to_be_visible()
+    expect(note.get_by_text(re.compile(rf"v[0-9]+ serves {stack.model}")).first).to_be_visible()
 
 
 def test_whoever_is_on_call_can_open_the_form_of_a_roll_back(page: Page, stack: StackSettings) -> None:

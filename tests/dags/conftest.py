@@ -39,6 +39,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[
         "PYTHONPATH": str(PROJECT),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "dags" / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__API__BASE_URL": "http://127.0.0.1:8080/airflow/",

@@ -21,7 +21,7 @@ for name in HEAVY:
         sys.modules[name] = None  # type: ignore[assignment]  # the documented way to make an import fail
 
 start = time.perf_counter()
-files = sorted(path for path in Path("dags").glob("*.py"))
+files = sorted(path for path in Path("dags").rglob("*.py"))
 dags = []
 for path in files:
     specification = importlib.util.spec_from_file_location(f"parsed_{path.stem}", path)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from dags.steps import VerbOperator
 from tests.dags.moving import make_serve
+from tests.dags.noting import end_again, read_note, refused, typed
 
 # `withdraw` declines (99) when nothing of the run is on a replica.
 CASES: dict[str, dict[str, int]] = {
@@ -45,17 +46,24 @@ class Said(logging.Handler):
         self.lines.append(record.getMessage())
 
 
+# Of a case whose run has one before it begins.
+NOTES = {"gate declines": "Only to see whether\nit is *any* better. Ann", "promote declines": "x" * 990}
+
+
 def play(dag: Any, case: str, codes: dict[str, int], *, number: int, form: dict[str, Any]) -> dict[str, Any]:
     os.environ["FAKE_CASE"] = case
     os.environ["FAKE_EXIT_CODES"] = json.dumps(codes)
     said = Said()
     logging.getLogger("dags.steps").addHandler(said)
     moment = datetime(2026, 1, 2, 3, 4, 5, number, tzinfo=UTC)
-    run = dag.test(run_after=moment, logical_date=moment, run_conf=form)
+    with typed(NOTES.get(case)):
+        run = dag.test(run_after=moment, logical_date=moment, run_conf=form)
     logging.getLogger("dags.steps").removeHandler(said)
     tasks = {each.task_id: each for each in run.get_task_instances()}
     return {
         "run": str(run.state),
+        "id": run.run_id,
+        "note": read_note(run.run_id, dag.dag_id),
         "said": said.lines,
         "tasks": {task_id: str(each.state) for task_id, each in tasks.items()},
         "tries": {task_id: each.try_number for task_id, each in tasks.items()},
@@ -84,6 +92,12 @@ retrain = bag.dags["retrain_digits"]
 results = {
     case: play(retrain, case, codes, number=number, form={}) for number, (case, codes) in enumerate(CASES.items(), 1)
 }
+# A person adds to the note, clears a task, and the run ends again.
+again = results["canary fails"]["id"]
+end_again(again, "retrain_digits", cleared="withdraw", add="\n\nIt was the new camera. Bob")
+results["canary fails"]["note again"] = read_note(again, "retrain_digits")
+with refused():
+    results["note refused"] = play(retrain, "note refused", {"gate": 99}, number=99, form={})
 form = {"epochs": 3, "seed": 5, "note": NASTY, "force": True, "accept_labels": [NASTY, "a, b"]}
 results["nasty retrain"] = play(retrain, "nasty retrain", {}, number=100, form=form)
 results["dry retention"] = play(bag.dags["retain_letters"], "dry retention", {}, number=102, form={"dry_run": True})

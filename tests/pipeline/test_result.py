@@ -20,6 +20,19 @@ def test_a_verb_leaves_its_outcome_its_reason_and_what_serves(world: World, tmp_
     assert "2001-01-01 00:00 UTC has passed" in found["reason"]
 
 
+def test_a_plan_that_cannot_be_carried_out_leaves_a_result_too(world: World, tmp_path: Path) -> None:
+    world.release("retrain-1")
+    file = tmp_path / "result.json"
+    done = pipeline(
+        world.folder, "rollback", "--plan", "--to", "9", "--reason", "why", UNDERSTUDY_RESULT_FILE=str(file)
+    )
+
+    assert 1 == done.returncode
+    found = json.loads(file.read_text())
+    assert ("rollback", "digits", "failed", 1) == tuple(found[name] for name in ("verb", "model", "outcome", "serving"))
+    assert "v9 has never served" in found["reason"]
+
+
 def test_an_error_before_a_verb_has_begun_leaves_a_result_too(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     pipeline(tmp_path, "freeze", "--reason", "why", UNDERSTUDY_RESULT_FILE=str(file))

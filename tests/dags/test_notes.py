@@ -1,0 +1,134 @@
+"""The note of a DAG run says what was decided, why and what serves; what a person has typed there stays."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dags.outcomes import outcome as said
+
+# Whoever comes first plays all cases, and Airflow takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
+
+def outcome(headline: str, *lines: str) -> str:
+    return "\n".join([f"**Outcome: {headline}**", "", *(f"- {line}" for line in lines), "", "*Understudy, <moment>*"])
+
+
+def note(played: Any, case: str, name: str = "note") -> str:
+    """With the moment at which it was written left out."""
+    found = played["results"][case][name]
+    assert found is not None, f"the run {case!r} has no note"
+    return re.sub(r"20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC", "<moment>", found)
+
+
+PROVEN = "`gate` done: pass: accuracy 0.9 >= 0.8"
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (
+            "all good",
+            outcome(
+                "promote done; v4 serves digits",
+                PROVEN,
+                "`publish` done, v4",
+                "`canary` done, v4: pass: 2 replicas",
+                "`promote` done, v4",
+            ),
+        ),
+        (
+            "canary fails",
+            outcome(
+                "canary failed; v3 serves digits",
+                PROVEN,
+                "`publish` done, v4",
+                "`canary` failed: the reason of canary",
+                "`withdraw` done, v4: fail: golden answers differ",
+            ),
+        ),
+        (
+            "train fails",
+            outcome(
+                "train failed",
+                "`train` ended without an answer; its log says how far it came",
+            ),
+        ),
+        (
+            "nasty rollback",
+            outcome("roll_back done; v3 serves letters", "`roll_back` done, v3 instead of v4: confuses 3 and 8"),
+        ),
+    ],
+)
+def test_it_says_what_every_verb_has_decided_and_what_serves(played: Any, case: str, expected: str) -> None:
+    assert expected == note(played, case)
+
+
+def test_what_a_person_has_typed_stays_above_the_outcome(played: Any) -> None:
+    assert "Only to see whether\nit is *any* better. Ann\n\n" + outcome(
+        "gate declined; v3 serves digits", "`gate` declined: the reason of gate"
+    ) == note(played, "gate declines")
+
+
+def test_a_note_that_leaves_no_room_stays_as_it_is(played: Any) -> None:
+    """Airflow's notes have 1000 characters."""
+    assert "x" * 990 == played["results"]["promote declines"]["note"]
+
+
+def test_only_a_sentence_that_is_too_long_is_cut(played: Any) -> None:
+    cut = note(played, "promote fails")
+
+    assert len(played["results"]["promote fails"]["note"]) <= 1000
+    assert "- `promote` failed: the reason of promote and so on and so on" in cut
+    assert re.sub("(?: and so on)+.*…", "", cut) == outcome(
+        "promote failed; v3 serves digits",
+        PROVEN,
+        "`publish` done, v4",
+        "`canary` done, v4: pass: 2 replicas",
+        "`promote` failed: the reason of promote",
+        "`withdraw` done, v4: fail: golden answers differ",
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "line"),
+    [
+        (
+            {"outcome": "done", "verdict": "fail: accuracy 0.7 < 0.8", "forced_by": "ann"},
+            "`gate` done: fail: accuracy 0.7 < 0.8; overruled by ann",
+        ),
+        ({"outcome": "could not tell", "reason": "two\n  lines"}, "`gate` could not tell: two lines"),
+        ({"outcome": "crashed"}, "`gate` crashed"),
+        ({"outcome": "done", "accuracy": 0.9}, None),
+    ],
+)
+def test_one_line_says_how_a_verb_has_ended(tmp_path: Path, result: dict[str, Any], line: str | None) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(result), encoding="utf-8")
+
+    assert line == said("gate", file).get("line")
+
+
+def test_a_verb_that_has_left_nothing_says_nothing(tmp_path: Path) -> None:
+    assert {} == said("gate", tmp_path / "missing.json")
+
+
+def test_a_run_that_ends_again_has_one_outcome_without_what_was_cleared(played: Any) -> None:
+    assert "It was the new camera. Bob\n\n" + outcome(
+        "canary failed; v3 serves digits", PROVEN, "`publish` done, v4", "`canary` failed: the reason of canary"
+    ) == note(played, "canary fails", "note again")
+
+
+def test_a_database_that_takes_no_note_changes_nothing_of_the_run(played: Any) -> None:
+    result = played["results"]["note refused"]
+
+    assert result["note"] is None
+    assert "success" == result["run"]
+    assert "skipped" == result["tasks"]["gate"]
+
+
+def test_runs_that_carry_out_no_verb_get_no_note(played: Any) -> None:
+    assert played["results"]["announce"]["note"] is None
