@@ -23,7 +23,7 @@ from serving.model_server import storage
 from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.monitor import ServableId
 from serving.model_server.server import Server
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
+from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
 

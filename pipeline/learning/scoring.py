@@ -18,7 +18,7 @@ from pipeline.records import Performance
 from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
-from serving.model_server.saved_model import SavedModelLoader
+from serving.model_server.saved_model_loader import SavedModelLoader
 from serving.model_server.warming import WarmingLoader
 
 _BATCH = 128

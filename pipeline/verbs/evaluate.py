@@ -30,7 +30,7 @@ from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, folder_digest
 from pipeline.verbs.served_labels import served_labels
 from serving.canary import index_problems
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 log = logging.getLogger(__name__)
 

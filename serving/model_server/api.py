@@ -16,7 +16,7 @@ from serving.model_server.monitor import Seen, ServableId
 from serving.model_server.multi_inference import multi_inference
 from serving.model_server.predict import predict
 from serving.model_server.regress import regress
-from serving.model_server.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
+from serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
 
 SIGNATURE_DEF = "signature_def"
 

@@ -10,7 +10,7 @@ from serving.model_server import examples
 from serving.model_server.examples import Outputs
 from serving.model_server.model import Model
 from serving.model_server.notation import enum_name, shape_name
-from serving.model_server.status import InternalError, InvalidArgumentError
+from serving.status import InternalError, InvalidArgumentError
 from serving.wire import Array
 
 METHOD_NAME = "tensorflow/serving/classify"

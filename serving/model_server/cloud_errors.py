@@ -10,7 +10,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from grpc import StatusCode
 
 from serving.model_server.local_disk import disk_error
-from serving.model_server.status import DataLossError, StatusError
+from serving.status import DataLossError, StatusError
 
 # Every other answer is UNAVAILABLE.
 CODE_BY_HTTP_STATUS = (

@@ -16,7 +16,7 @@ from google.auth.exceptions import DefaultCredentialsError
 
 from serving.model_server.cloud_errors import status_errors
 from serving.model_server.scratch import scratch_directory
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
+from serving.status import InvalidArgumentError, NotFoundError, StatusError
 
 DOWNLOAD_THREADS = 8
 # How often a text is read again because it was replaced between the look at its generation and the reading of it.

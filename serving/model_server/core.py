@@ -14,7 +14,7 @@ from serving.model_server.harness import Servable
 from serving.model_server.manager import Manager
 from serving.model_server.monitor import Monitor, ServableId, State, refuse_unless_available
 from serving.model_server.source import Source
-from serving.model_server.status import FailedPreconditionError, InvalidArgumentError, StatusError
+from serving.status import FailedPreconditionError, InvalidArgumentError, StatusError
 
 PLATFORM = "tensorflow"
 # The only kind of ModelServerConfig that can be served here; upstream ends its process over the other one.

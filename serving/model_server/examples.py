@@ -8,8 +8,8 @@ import numpy as np
 
 from serving.apis import model_pb2
 from serving.model_server.model import DEFAULT_SIGNATURE, Model
-from serving.model_server.status import InvalidArgumentError
 from serving.model_server.timed import TimedModel
+from serving.status import InvalidArgumentError
 from serving.wire import Array
 
 

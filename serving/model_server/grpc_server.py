@@ -14,7 +14,7 @@ from serving.model_server.cpus import usable_cpus
 from serving.model_server.flags import Flags
 from serving.model_server.health import Health
 from serving.model_server.services import SERVICE_NAMES, handlers
-from serving.model_server.status import InvalidArgumentError, UnknownError
+from serving.status import InvalidArgumentError, UnknownError
 
 INT32 = range(-(2**31), 2**31)
 # As upstream: 2 GiB in, and no limit out. The one for what comes in stands last, where nobody's wish replaces it.

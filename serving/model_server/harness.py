@@ -8,7 +8,7 @@ from typing import Protocol
 
 from serving.model_server.monitor import ServableId
 from serving.model_server.policy import Phase
-from serving.model_server.status import CancelledError, StatusError, UnknownError
+from serving.status import CancelledError, StatusError, UnknownError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grpc import StatusCode
 
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError
+from serving.status import InvalidArgumentError, NotFoundError, StatusError
 
 CODE_BY_ERRNO = {
     errno.ENOENT: StatusCode.NOT_FOUND,

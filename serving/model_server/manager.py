@@ -13,7 +13,7 @@ from serving.model_server.monitor import Monitor, ServableId, State
 from serving.model_server.periodic import Periodic
 from serving.model_server.policy import Action, Phase, Snapshot, next_action
 from serving.model_server.source import Versions
-from serving.model_server.status import NotFoundError, StatusError
+from serving.status import NotFoundError, StatusError
 
 LOOP_SECONDS = 0.1
 

@@ -12,7 +12,7 @@ from typing import Literal
 from grpc import StatusCode
 
 from serving.model_server.counting import Counter, Histogram, Metric, exponential, page
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 # 10 us to 25 minutes; the queue of a batch has finer steps, 100 us to one second.
 LATENCIES = exponential(10, 1.8, 33)

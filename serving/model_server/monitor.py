@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from serving.model_server.status import CancelledError, StatusError
+from serving.status import CancelledError, StatusError
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 from serving.apis import inference_pb2
 from serving.model_server import classify, examples, metrics, regress
 from serving.model_server.model import Model
-from serving.model_server.status import InvalidArgumentError, UnimplementedError
+from serving.status import InvalidArgumentError, UnimplementedError
 
 TENSORS = {classify.METHOD_NAME: classify.tensors, regress.METHOD_NAME: regress.tensors}
 

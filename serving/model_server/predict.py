@@ -6,8 +6,8 @@ from typing import Any
 from serving.apis import predict_pb2
 from serving.model_server.model import DEFAULT_SIGNATURE, Model
 from serving.model_server.notation import dtype_name
-from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from serving.model_server.timed import TimedModel
+from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from serving.wire import Array, from_proto, to_proto
 
 METHOD_NAMES = ("tensorflow/serving/predict", "tensorflow/serving/classify", "tensorflow/serving/regress")

@@ -9,7 +9,7 @@ from serving.model_server import examples
 from serving.model_server.examples import Outputs
 from serving.model_server.model import Model
 from serving.model_server.notation import enum_name, shape_name
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 METHOD_NAME = "tensorflow/serving/regress"
 INPUTS = "inputs"

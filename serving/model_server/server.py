@@ -5,7 +5,6 @@ import socket
 import threading
 from contextlib import AbstractContextManager, nullcontext
 
-from serving.model_server import libtensorflow
 from serving.model_server.api import Api
 from serving.model_server.batching.loader import BatchingLoader
 from serving.model_server.batching.parameters import parameters_for
@@ -20,11 +19,12 @@ from serving.model_server.periodic import Periodic
 from serving.model_server.rest.handler import Handler
 from serving.model_server.rest.http import RestServer
 from serving.model_server.rest.monitoring import metrics_path
-from serving.model_server.saved_model import SavedModelLoader
+from serving.model_server.saved_model_loader import SavedModelLoader
 from serving.model_server.session_config import session_config
 from serving.model_server.source import Source
-from serving.model_server.status import StatusError, UnknownError
 from serving.model_server.warming import WarmingLoader
+from serving.status import StatusError, UnknownError
+from serving.tensorflow import c_api
 
 GRACE_SECONDS = 5
 
@@ -63,7 +63,7 @@ class Server:
                 config = single_model(flags.model_name, flags.model_base_path)
             self._batching.start(parameters_for(flags))
             if self._tensorflow:
-                threading.Thread(target=libtensorflow.library, name="load TensorFlow", daemon=True).start()
+                threading.Thread(target=c_api.library, name="load TensorFlow", daemon=True).start()
             rest = build_rest(self._core, flags) if rest_port is not None else None
             self._core.reload(config)
             opening.open()

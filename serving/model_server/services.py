@@ -20,7 +20,7 @@ from serving.apis import (
 )
 from serving.model_server import metrics
 from serving.model_server.api import Api
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 MESSAGE_BYTES = 1024
 PREDICTION: str = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name

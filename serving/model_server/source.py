@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.model_server import storage
 from serving.model_server.periodic import Periodic
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from serving.model_server.local_disk import LocalDisk
-from serving.model_server.status import StatusError, UnimplementedError
+from serving.status import StatusError, UnimplementedError
 
 if TYPE_CHECKING:
     from serving.model_server.cloud_storage import CloudStorage

@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from serving.model_server import storage
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 M = TypeVar("M", bound=Message)
 

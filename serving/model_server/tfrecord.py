@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from serving.model_server.status import DataLossError, NotFoundError
+from serving.status import DataLossError, NotFoundError
 
 LENGTH = struct.Struct("<Q")
 CHECKSUM = struct.Struct("<I")

@@ -7,7 +7,7 @@ import grpc
 
 from serving.model_server import text_proto
 from serving.model_server.flags import Flags
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 SSLConfig = text_proto.declare(
     """

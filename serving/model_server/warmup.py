@@ -13,7 +13,7 @@ from serving.model_server.model import Model
 from serving.model_server.multi_inference import multi_inference
 from serving.model_server.predict import predict
 from serving.model_server.regress import regress
-from serving.model_server.status import DataLossError, InvalidArgumentError, UnimplementedError
+from serving.status import DataLossError, InvalidArgumentError, UnimplementedError
 
 # Below the directory of a version.
 FOLDER = "assets.extra"

@@ -12,7 +12,7 @@ from pipeline.learning import export, network
 from pipeline.learning.scoring import ExportedModel
 from pipeline.spec import Image, Network, Training
 from serving.canary import INPUT
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 LABELS = ("dark", "light")
 IMAGE = Image(height=6, width=5, channels=1)

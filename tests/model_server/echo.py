@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from serving.apis import example_pb2, input_pb2, meta_graph_pb2, types_pb2
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 from serving.wire import Array
 
 CLASSIFY = "tensorflow/serving/classify"

@@ -8,7 +8,7 @@ import pytest
 from serving.apis import classification_pb2
 from serving.model_server import metrics
 from serving.model_server.classify import classify
-from serving.model_server.status import InternalError, InvalidArgumentError
+from serving.status import InternalError, InvalidArgumentError
 from tests.model_server.echo import CLASSIFY, EMPTY, REGRESS, Echo, example, listed, scored, signature, with_context
 
 BOTH = signature(CLASSIFY, classes="class:0", scores="score:0")

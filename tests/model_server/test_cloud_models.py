@@ -11,7 +11,7 @@ import pytest
 from serving.apis import model_pb2
 from serving.model_server.config_file import ConfigFile, read_config
 from serving.model_server.periodic import Periodic
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store

@@ -7,7 +7,7 @@ from grpc import StatusCode
 
 from serving.apis import model_pb2, model_server_config_pb2
 from serving.model_server.config_file import ConfigFile, read_config
-from serving.model_server.status import (
+from serving.status import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,

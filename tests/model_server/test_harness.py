@@ -6,7 +6,7 @@ import pytest
 
 from serving.model_server.harness import Harness
 from serving.model_server.monitor import ServableId
-from serving.model_server.status import CancelledError, NotFoundError, StatusError
+from serving.status import CancelledError, NotFoundError, StatusError
 from tests.model_server.world import Times
 
 

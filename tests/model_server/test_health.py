@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from serving.model_server.grpc_server import server_options
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 from tests.model_server.running import answers, predicted, running
 from tests.model_server.world import Shelf, eventually
 from tests.ports import free_port

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from serving.model_server.heap import prepare_heap, trim_heap
+from serving.tensorflow.heap import prepare_heap, trim_heap
 
 ROOT = Path(__file__).parents[2]
 # Allocates beside a thread that holds blocks of its own, and says how many arenas there are then.
 COUNT = """
 import ctypes, threading
-from serving.model_server.heap import prepare_heap
+from serving.tensorflow.heap import prepare_heap
 
 prepare_heap()
 libc = ctypes.CDLL(None)

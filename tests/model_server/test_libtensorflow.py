@@ -14,8 +14,9 @@ import pytest
 from grpc import StatusCode
 
 from serving.apis import config_pb2, meta_graph_pb2
-from serving.model_server.libtensorflow import Session, library, library_path
-from serving.model_server.status import StatusError
+from serving.status import StatusError
+from serving.tensorflow.c_api import library, library_path
+from serving.tensorflow.session import Session
 from serving.wire import ENUMS, Array
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from serving.model_server.monitor import ServableId, State
-from serving.model_server.status import NotFoundError, StatusError
+from serving.status import NotFoundError, StatusError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
 

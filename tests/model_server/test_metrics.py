@@ -13,7 +13,7 @@ from serving.apis import model_management_pb2, model_service_pb2_grpc
 from serving.model_server import metrics
 from serving.model_server.counting import Counter, Histogram, exponential, page
 from serving.model_server.monitor import ServableId
-from serving.model_server.status import DataLossError, NotFoundError
+from serving.status import DataLossError, NotFoundError
 from tests.model_server.running import answers, predicted, running
 from tests.model_server.world import Shelf, config
 from tests.ports import free_port

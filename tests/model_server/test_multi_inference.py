@@ -7,7 +7,7 @@ import pytest
 from serving.apis import inference_pb2, model_pb2
 from serving.model_server import metrics
 from serving.model_server.multi_inference import multi_inference
-from serving.model_server.status import InvalidArgumentError, StatusError, UnimplementedError
+from serving.status import InvalidArgumentError, StatusError, UnimplementedError
 from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, listed, signature
 
 ONE = listed(example(value=3.0, score=[4.0, 5.0]))

@@ -15,7 +15,7 @@ from grpc import StatusCode
 
 from serving.model_server import storage
 from serving.model_server.cloud_storage import CloudStorage, Patience, relative_path
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnimplementedError
+from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnimplementedError
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 
 __all__ = ["bucket", "lasting_store", "store"]

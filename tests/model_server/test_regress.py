@@ -8,7 +8,7 @@ import pytest
 from serving.apis import model_pb2, regression_pb2
 from serving.model_server import metrics
 from serving.model_server.regress import regress
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 from tests.model_server.echo import CLASSIFY, EMPTY, REGRESS, Echo, example, listed, signature, with_context
 
 VALUE = signature(REGRESS, outputs="value:0")

@@ -11,7 +11,7 @@ import pytest
 
 from serving.model_server.manager import Manager, ManagerOptions
 from serving.model_server.monitor import Monitor, ServableId, State
-from serving.model_server.status import NotFoundError, UnknownError
+from serving.status import NotFoundError, UnknownError
 from serving.wire import Array
 from tests.hunts import hunt_cases
 from tests.model_server.world import Times, eventually

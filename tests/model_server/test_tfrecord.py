@@ -6,8 +6,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from serving.model_server.status import DataLossError, NotFoundError
 from serving.model_server.tfrecord import masked, read_records
+from serving.status import DataLossError, NotFoundError
 
 # As tf.io.TFRecordWriter writes it.
 WRITTEN = bytes.fromhex(

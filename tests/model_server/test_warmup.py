@@ -8,8 +8,8 @@ import pytest
 from serving.apis import prediction_log_pb2
 from serving.model_server import metrics
 from serving.model_server.model import Model
-from serving.model_server.status import DataLossError, InternalError, InvalidArgumentError, UnimplementedError
 from serving.model_server.warmup import warm_up
+from serving.status import DataLossError, InternalError, InvalidArgumentError, UnimplementedError
 from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, signature
 from tests.model_server.world import Times, floats
 

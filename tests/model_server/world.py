@@ -14,7 +14,7 @@ from serving.model_server.core import Core
 from serving.model_server.manager import Manager, ManagerOptions
 from serving.model_server.monitor import Monitor, ServableId
 from serving.model_server.source import Source
-from serving.model_server.status import NotFoundError
+from serving.status import NotFoundError
 from serving.wire import Array
 
 EXAMPLE_SIGNATURE = """

@@ -9,14 +9,14 @@ from serving.canary import INPUT
 from serving.model_server.core import refuse_changed_platforms, single_model, validate
 from serving.model_server.manager import ManagerOptions
 from serving.model_server.monitor import ServableId
-from serving.model_server.status import (
+from serving.replica import Answer, VersionStatus
+from serving.status import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     StatusError,
     UnknownError,
 )
-from serving.replica import Answer, VersionStatus
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import Load, ModelFiles, ReadConfig, answer, parse

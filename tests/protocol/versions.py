@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from serving.model_server.manager import LOOP_SECONDS, ManagerOptions
 from serving.model_server.policy import Action, Phase, Snapshot, next_action
-from serving.model_server.status import CancelledError, NotFoundError, StatusError
 from serving.replica import VersionStatus
+from serving.status import CancelledError, NotFoundError, StatusError
 from tests.fleet import Classifier
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import Load

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.safety.kinds import effect
 from serving.apis import meta_graph_pb2, types_pb2
-from serving.model_server.op_kinds import op_kinds
+from serving.tensorflow.op_defs import op_defs
 from tests.safety.scanning import graph, reasons
 
 SIGNED = "serving_default"
@@ -324,7 +324,7 @@ def nodes_of(kinds: Iterable[str]) -> list[Any]:
 def test_families_are_refused_and_their_namesakes_are_not() -> None:
     both = TOUCHING.keys() | TOUCHING.values()
 
-    assert both <= op_kinds().keys()
+    assert both <= op_defs().keys()
     assert TOUCHING.keys() == {node.op for node in nodes_of(both) if effect(node) is not None}
 
 
@@ -333,7 +333,7 @@ def test_no_registered_kind_that_takes_a_place_is_overlooked() -> None:
     place = re.compile(r"file|path|address|_urls?$|dir$|^patterns?$|prefix")
     taking = {
         name
-        for name, op in op_kinds().items()
+        for name, op in op_defs().items()
         if any(place.search(each.name) and each.type == types_pb2.DT_STRING for each in op.input_arg)
         or any(place.search(each.name) and each.type in {"string", "list(string)"} for each in op.attr)
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from serving.model_server.notation import dtype_name
-from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
+from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 from serving.wire import ENUMS, Array
 
 MAX_RANK = 6

@@ -11,7 +11,7 @@ from serving.model_server.batching.scheduler import Scheduler
 from serving.model_server.harness import Load, Servable
 from serving.model_server.model import LoadedModel
 from serving.model_server.monitor import ServableId
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 

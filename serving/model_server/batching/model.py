@@ -13,7 +13,7 @@ from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.queue import Queue, Task
 from serving.model_server.batching.scheduler import Scheduler
 from serving.model_server.model import LoadedModel
-from serving.model_server.status import ResourceExhaustedError
+from serving.status import ResourceExhaustedError
 from serving.wire import Array
 
 # Upstream's label of the thread pool in the queuing latency: its server leaves it empty.

@@ -9,7 +9,7 @@ from serving.model_server.notation import shape_name
 from serving.model_server.rest.tensors import Dense, dense, is_base64, leaves_of, shape_of, tensor
 from serving.model_server.rest.text import fill_signature, format_error, parse
 from serving.model_server.rest.tree import ABSENT, Members, c_string, described
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 
 class JsonPredictFormat(Enum):

@@ -14,7 +14,7 @@ from serving.model_server.rest.decimals import decimals
 from serving.model_server.rest.decode import JsonPredictFormat
 from serving.model_server.rest.tensors import FLOATS, INTEGERS
 from serving.model_server.rest.tree import ENCODING, c_string, quoted
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 from serving.wire import from_proto
 
 INDENT = "    "

@@ -6,7 +6,7 @@ from typing import Any
 from serving.model_server.rest.tensors import base64_decoded, is_base64
 from serving.model_server.rest.text import fill_signature, format_error, parse
 from serving.model_server.rest.tree import ABSENT, ENCODING, INT64, UINT64, Members, c_string, is_double, type_name
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 
 def fill_request(body: bytes, request: Any) -> None:

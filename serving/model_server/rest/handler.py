@@ -28,7 +28,7 @@ from serving.model_server.rest.exchange import (
     uncompressed,
 )
 from serving.model_server.rest.routes import Route
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 CORS_HEADERS = {
     "access-control-allow-origin": "*",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from serving.model_server.rest.tree import ENCODING, Members
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 _SPACE = re.compile(rb"[ \n\r\t]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')

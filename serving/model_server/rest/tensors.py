@@ -12,7 +12,7 @@ import numpy as np
 from serving.apis import tensor_pb2, types_pb2
 from serving.model_server.notation import dtype_name
 from serving.model_server.rest.tree import ENCODING, Members, described, type_name
-from serving.model_server.status import InvalidArgumentError, StatusError, UnimplementedError
+from serving.status import InvalidArgumentError, StatusError, UnimplementedError
 from serving.wire import KINDS
 
 _INT32 = range(-(2**31), 2**31)

@@ -6,7 +6,7 @@ from typing import Any
 
 from serving.model_server.rest.reader import read, start
 from serving.model_server.rest.tree import ABSENT, ENCODING, Members, described
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 _decoder = json.JSONDecoder(object_pairs_hook=Members)
 _SPACE = re.compile(r"[ \n\r\t]*")

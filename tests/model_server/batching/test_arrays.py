@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serving.model_server.batching.arrays import merged, rows_of, shares
-from serving.model_server.status import FailedPreconditionError, InternalError, InvalidArgumentError
+from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 
 
 def together(*arrays: Any, padding: int = 0, pad: bool = False) -> Any:

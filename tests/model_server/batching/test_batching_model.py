@@ -11,7 +11,7 @@ from serving.model_server import metrics
 from serving.model_server.batching.model import BatchingModel
 from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.scheduler import Scheduler
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 from serving.wire import Array
 from tests.model_server.batching.conftest import MakeClients
 from tests.model_server.batching.gated import Gated

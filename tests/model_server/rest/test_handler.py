@@ -12,7 +12,7 @@ from serving.model_server import metrics
 from serving.model_server.api import Api
 from serving.model_server.rest.exchange import HTTP_STATUS, LARGEST_UNCOMPRESSED, Answer, Request, error_page
 from serving.model_server.rest.handler import Handler
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 from tests.model_server.world import World, config, eventually
 
 INSTANCES = b'{"instances": [1.0, 2.0]}'

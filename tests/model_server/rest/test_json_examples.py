@@ -8,7 +8,7 @@ import pytest
 
 from serving.apis import classification_pb2, regression_pb2
 from serving.model_server.rest.examples import fill_request
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 Fill = Callable[[str | bytes], Any]
 

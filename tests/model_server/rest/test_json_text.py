@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serving.model_server.rest.reader import read
 from serving.model_server.rest.text import parse
 from serving.model_server.rest.tree import ABSENT, ENCODING, Members, described
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 DEEP = 100_000
 

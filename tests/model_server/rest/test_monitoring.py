@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from serving.model_server.rest.monitoring import DEFAULT_PATH, metrics_path
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 from serving.apis import op_def_pb2
-from serving.model_server.libtensorflow import library
+from serving.tensorflow.c_api import library
 
 
 @cache
-def op_kinds() -> Mapping[str, Any]:
+def op_defs() -> Mapping[str, Any]:
     """The OpDef of each, by name."""
     c = library()
     buffer = c.TF_GetAllOpList()

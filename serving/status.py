@@ -1,4 +1,4 @@
-"""The one error of this package: a gRPC status code and the words that go with it.
+"""What a model server raises: a gRPC status code and a message, as TensorFlow's `absl::Status` has them.
 
     StatusError
     ├── InvalidArgumentError    ├── FailedPreconditionError    ├── CancelledError
@@ -6,8 +6,9 @@
     ├── DataLossError           ├── ResourceExhaustedError     └── UnknownError
     └── DeadlineExceededError   └── UnavailableError
 
-Codes are part of what a server promises (a client decides by them whether to retry), so every error is born
-with one; whoever meets a foreign exception turns it into one of these.
+TensorFlow's C library and the model server raise these; what a client of a server meets is in `serving/errors.py`.
+A client decides by the code whether to retry, so every error has one, and whoever catches an exception of another
+library raises one of these instead.
 """
 
 from typing import ClassVar

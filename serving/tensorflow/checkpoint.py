@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from serving.model_server.libtensorflow import checked, library
-from serving.model_server.status import UnimplementedError
+from serving.status import UnimplementedError
+from serving.tensorflow.c_api import checked, library
 from serving.wire import KINDS, Array
 
 
