@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from serving.grpc_replica import GrpcReplica
 from serving.model_server.flags import parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from tests.fleet import Classifier, RunningReplica
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
 from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
-from serving.model_server import storage
 from serving.model_server.flags import Flags, parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
+from serving.model_server.storage import file_system
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
@@ -95,7 +95,7 @@ def load(servable_id: ServableId, path: str) -> Classifier:
     Raises:
         NotFoundError: the folder holds no classifier, or has lost it while that was being read.
     """
-    with storage.local_copy(path) as folder:
+    with file_system.local_copy(path) as folder:
         settings = _settings(folder, path)
         read_seconds = settings.pop("read_seconds", 0.0)
         if read_seconds:

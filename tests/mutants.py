@@ -313,14 +313,14 @@ MUTANTS = (
     ),
     Mutant(
         "a version is unloaded while it answers",
-        "serving/model_server/harness.py",
+        "serving/model_server/lifecycle/loader_harness.py",
         "            self._idle.wait_for(lambda: self._users == 0)\n",
         "            pass\n",
         ("tests/model_server/test_stress.py",),
     ),
     Mutant(
         "a label may move to a version that is not loaded",
-        "serving/model_server/core.py",
+        "serving/model_server/lifecycle/server_core.py",
         "        return self._allow_labels_for_unavailable and current == version\n",
         "        return self._allow_labels_for_unavailable\n",
         ("tests/model_server/test_core.py", "tests/protocol/test_simulated_contract.py"),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,7 @@ from pipeline.learning.export import SIGNATURE
 from pipeline.progress import told
 from pipeline.records import Performance
 from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
-from serving.model_server.model import LoadedModel
-from serving.model_server.monitor import ServableId
-from serving.model_server.saved_model_loader import SavedModelLoader
-from serving.model_server.warming import WarmingLoader
+from serving.inference.local_model import load_local_model
 
 _BATCH = 128
 _LATENCY_CALLS = 30
@@ -48,8 +45,7 @@ class ExportedModel:
         Raises:
             StatusError: a server could not load it either.
         """
-        load = WarmingLoader(load=SavedModelLoader(tags=frozenset({"serve"})))
-        self._model = cast(LoadedModel, load(ServableId("exported", 0), str(folder)))
+        self._model = load_local_model(folder)
 
     @property
     def signatures(self) -> Mapping[str, Any]:

@@ -4,8 +4,8 @@ import logging
 from typing import Any
 
 from serving.apis import model_server_config_pb2
-from serving.model_server import text_proto
-from serving.model_server.core import Core
+from serving.model_server.lifecycle.server_core import Core
+from serving.model_server.storage import text_proto
 from serving.status import StatusError
 
 logger = logging.getLogger(__name__)

@@ -9,20 +9,20 @@ from serving.model_server.api import Api
 from serving.model_server.batching.loader import BatchingLoader
 from serving.model_server.batching.parameters import parameters_for
 from serving.model_server.config_file import ConfigFile, read_config
-from serving.model_server.core import Core, single_model
 from serving.model_server.flags import Flags
-from serving.model_server.grpc_server import GrpcServer, format_address
-from serving.model_server.harness import Load
-from serving.model_server.manager import Manager, ManagerOptions
-from serving.model_server.monitor import Monitor
-from serving.model_server.periodic import Periodic
+from serving.model_server.grpc.grpc_server import GrpcServer, format_address
+from serving.model_server.lifecycle.aspired_versions_manager import Manager, ManagerOptions
+from serving.model_server.lifecycle.periodic_function import Periodic
+from serving.model_server.lifecycle.servable import Load
+from serving.model_server.lifecycle.servable_state_monitor import Monitor
+from serving.model_server.lifecycle.server_core import Core, single_model
+from serving.model_server.lifecycle.storage_path_source import Source
+from serving.model_server.loading.saved_model_loader import SavedModelLoader
+from serving.model_server.loading.session_config import session_config
+from serving.model_server.loading.warmup_loader import WarmupLoader
 from serving.model_server.rest.handler import Handler
-from serving.model_server.rest.http import RestServer
-from serving.model_server.rest.monitoring import metrics_path
-from serving.model_server.saved_model_loader import SavedModelLoader
-from serving.model_server.session_config import session_config
-from serving.model_server.source import Source
-from serving.model_server.warming import WarmingLoader
+from serving.model_server.rest.http_server import RestServer
+from serving.model_server.rest.monitoring_config import metrics_path
 from serving.status import StatusError, UnknownError
 from serving.tensorflow import c_api
 
@@ -124,7 +124,7 @@ def tensorflow_loader(flags: Flags) -> SavedModelLoader:
 def warming(flags: Flags, load: Load) -> Load:
     if not flags.enable_model_warmup:
         return load
-    return WarmingLoader(
+    return WarmupLoader(
         load=load,
         times=max(flags.num_request_iterations_for_warmup, 1),
         check_method_names=flags.enable_signature_method_name_check,

@@ -16,8 +16,8 @@ from pipeline.context import Context
 from pipeline.errors import DeclinedError, UnderstudyError
 from pipeline.records import EvaluateRecord, GateRecord, SnapshotRecord
 from pipeline.verbs.once import RUN_VERBS, run_once
-from serving.model_server.monitor import ServableId
-from serving.model_server.saved_model_loader import SavedModelLoader
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.loading.saved_model_loader import SavedModelLoader
 from tests.fleet import RunningReplica
 from tests.releases import MODEL, SPEC, World
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from serving.apis import classification_pb2
-from serving.model_server import metrics
-from serving.model_server.classify import classify
+from serving.inference.classify import classify
+from serving.model_server.metrics import server_metrics
+from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import InternalError, InvalidArgumentError
 from tests.model_server.echo import CLASSIFY, EMPTY, REGRESS, Echo, example, listed, scored, signature, with_context
 
@@ -79,10 +80,10 @@ def test_labels_are_fetched_before_scores_and_the_deadline_reaches_the_model() -
 
 
 def test_the_time_in_the_model_is_counted() -> None:
-    before = metrics.runtime_latency.count("m", "Classify", "TF1")
-    classify(Echo(serving_default=BOTH), request())
+    before = server_metrics.runtime_latency.count("m", "Classify", "TF1")
+    classify(MeteredModel(Echo(serving_default=BOTH), request(), "Classify"), request())
 
-    assert metrics.runtime_latency.count("m", "Classify", "TF1") == before + 1
+    assert server_metrics.runtime_latency.count("m", "Classify", "TF1") == before + 1
 
 
 def test_no_classes_at_all_are_an_answer() -> None:

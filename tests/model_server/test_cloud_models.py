@@ -10,7 +10,7 @@ import pytest
 
 from serving.apis import model_pb2
 from serving.model_server.config_file import ConfigFile, read_config
-from serving.model_server.periodic import Periodic
+from serving.model_server.lifecycle.periodic_function import Periodic
 from serving.status import InvalidArgumentError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually

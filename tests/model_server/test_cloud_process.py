@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.model_server.scratch import PREFIX
+from serving.model_server.storage.scratch_directory import PREFIX
 from serving.wire import from_proto
 from tests.model_server.test_process import ROOT, Running, process
 from tests.model_server.world import config, eventually

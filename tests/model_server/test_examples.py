@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from serving.apis import example_pb2, model_pb2
-from serving.model_server.examples import answering, run, serialized
+from serving.inference.examples import answering, run, serialized
 from serving.status import InvalidArgumentError
 from tests.model_server.echo import EMPTY, Echo, example, listed, with_context
 

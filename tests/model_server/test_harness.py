@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.model_server.harness import Harness
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.loader_harness import Harness
+from serving.model_server.lifecycle.servable import ServableId
 from serving.status import CancelledError, NotFoundError, StatusError
 from tests.model_server.world import Times
 

@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from serving.model_server.grpc_server import server_options
+from serving.model_server.grpc.grpc_server import server_options
 from serving.status import StatusError
 from tests.model_server.running import answers, predicted, running
 from tests.model_server.world import Shelf, eventually
@@ -132,9 +132,9 @@ def outcome(channel: grpc.Channel, method: str) -> grpc.StatusCode:
 
 def test_services_are_described_without_tensorflow() -> None:
     script = (
-        "import sys, serving.model_server.services\n"
+        "import sys, serving.model_server.grpc.services\n"
         "from google.protobuf import descriptor_pool\n"
-        "for name in serving.model_server.services.SERVICE_NAMES:\n"
+        "for name in serving.model_server.grpc.services.SERVICE_NAMES:\n"
         "    descriptor_pool.Default().FindServiceByName(name)\n"
         "print('tensorflow' in sys.modules)\n"
     )

@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from serving.model_server.monitor import ServableId, State
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.servable_state_monitor import State
 from serving.status import NotFoundError, StatusError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually

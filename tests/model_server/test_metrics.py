@@ -10,9 +10,9 @@ from grpc import StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.apis import model_management_pb2, model_service_pb2_grpc
-from serving.model_server import metrics
-from serving.model_server.counting import Counter, Histogram, exponential, page
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.metrics import server_metrics
+from serving.model_server.metrics.prometheus import Counter, Histogram, exponential, page
 from serving.status import DataLossError, NotFoundError
 from tests.model_server.running import answers, predicted, running
 from tests.model_server.world import Shelf, config
@@ -91,13 +91,13 @@ def test_no_addition_is_lost_between_threads() -> None:
 
 
 def test_the_server_s_own_page_has_upstream_s_names_labels_and_units() -> None:
-    metrics.count_request("page", StatusCode.NOT_FOUND)
-    metrics.time_request("page", "Predict", "GRPC", 0.0005)
-    metrics.time_runtime("page", "Predict", 0.0002)
-    metrics.warmed_up("/page/1", records=7, seconds=0.1)
-    metrics.warmed_up("/page/1", records=1, seconds=0.1, error=DataLossError("corrupted record at 0"))
-    metrics.queued(0.0001, "page")
-    text = metrics.render()
+    server_metrics.count_request("page", StatusCode.NOT_FOUND)
+    server_metrics.time_request("page", "Predict", "GRPC", 0.0005)
+    server_metrics.time_runtime("page", "Predict", 0.0002)
+    server_metrics.warmed_up("/page/1", records=7, seconds=0.1)
+    server_metrics.warmed_up("/page/1", records=1, seconds=0.1, error=DataLossError("corrupted record at 0"))
+    server_metrics.queued(0.0001, "page")
+    text = server_metrics.render()
 
     def total(name: str, **labels: Any) -> dict[str, float]:
         return {key: value for key, value in samples(name, text, **labels).items() if "bucket" not in key}
@@ -123,12 +123,12 @@ def test_the_server_s_own_page_has_upstream_s_names_labels_and_units() -> None:
 
 def test_tries_to_load_are_counted_by_how_they_end_and_the_time_of_all_is_added_up() -> None:
     name = ":tensorflow:cc:saved_model:load_"
-    with pytest.raises(NotFoundError), metrics.load_attempt("/load/1"):
+    with pytest.raises(NotFoundError), server_metrics.load_attempt("/load/1"):
         raise NotFoundError("no model")
-    failed = samples(f"{name}latency", metrics.render(), model_path="/load/1")[""]
-    with metrics.load_attempt("/load/1"):
+    failed = samples(f"{name}latency", server_metrics.render(), model_path="/load/1")[""]
+    with server_metrics.load_attempt("/load/1"):
         pass
-    text = metrics.render()
+    text = server_metrics.render()
 
     assert samples(f"{name}attempt_count", text, model_path="/load/1", status="fail") == {"": 1}
     assert samples(f"{name}attempt_count", text, model_path="/load/1", status="success") == {"": 1}
@@ -137,9 +137,9 @@ def test_tries_to_load_are_counted_by_how_they_end_and_the_time_of_all_is_added_
 
 def test_requests_are_counted_whatever_comes_of_them_and_timed_when_answered(tmp_path: Path) -> None:
     """By the caller's name for the model; questions about models are not counted at all."""
-    before = metrics.request_count.value("default", "OK")
-    timed = metrics.request_latency.count("default", "Predict", "GRPC")
-    ran = metrics.runtime_latency.count("default", "Predict", "TF1")
+    before = server_metrics.request_count.value("default", "OK")
+    timed = server_metrics.request_latency.count("default", "Predict", "GRPC")
+    ran = server_metrics.runtime_latency.count("default", "Predict", "TF1")
     port = free_port()
     with running(tmp_path / "m", f"--port={port}"), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         predicted(channel)
@@ -148,11 +148,11 @@ def test_requests_are_counted_whatever_comes_of_them_and_timed_when_answered(tmp
         with pytest.raises(grpc.RpcError):
             predicted(channel, name="nobody")
 
-    assert metrics.request_count.value("default", "OK") - before == 2
-    assert metrics.request_latency.count("default", "Predict", "GRPC") - timed == 2
-    assert metrics.runtime_latency.count("default", "Predict", "TF1") - ran == 2
-    assert metrics.request_count.value("nobody", "NOT_FOUND") == 1
-    assert metrics.request_latency.count("nobody", "Predict", "GRPC") == 0
+    assert server_metrics.request_count.value("default", "OK") - before == 2
+    assert server_metrics.request_latency.count("default", "Predict", "GRPC") - timed == 2
+    assert server_metrics.runtime_latency.count("default", "Predict", "TF1") - ran == 2
+    assert server_metrics.request_count.value("nobody", "NOT_FOUND") == 1
+    assert server_metrics.request_latency.count("nobody", "Predict", "GRPC") == 0
 
 
 def test_a_reload_tells_how_much_metrics_grew_meanwhile(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_reload_tells_how_much_metrics_grew_meanwhile(tmp_path: Path) -> None:
     counted = "/tensorflow/serving/request_example_count_total"
 
     def load(servable_id: ServableId, path: str) -> Any:
-        metrics.example_count_total.add("", by=7)
+        server_metrics.example_count_total.add("", by=7)
         return shelf(servable_id, path)
 
     new = config(tmp_path / "new", name="new")
@@ -179,10 +179,10 @@ def test_a_reload_tells_how_much_metrics_grew_meanwhile(tmp_path: Path) -> None:
 
 
 def test_latency_buckets_are_upstream_s() -> None:
-    metrics.time_request("buckets", "Predict", "GRPC", 0.00001)
+    server_metrics.time_request("buckets", "Predict", "GRPC", 0.00001)
     found = samples(
         ":tensorflow:serving:request_latency",
-        metrics.render(),
+        server_metrics.render(),
         model_name="buckets",
         API="Predict",
         entrypoint="GRPC",
@@ -195,10 +195,10 @@ def test_latency_buckets_are_upstream_s() -> None:
 
 def test_a_value_by_name_is_the_first_cell_s() -> None:
     """Which is what a reload request's `metric_names` are answered from: the first cell by labels, 0 for the rest."""
-    before = metrics.value("/tensorflow/serving/request_example_count_total")
-    metrics.example_count_total.add("", by=3)
-    metrics.example_count_total.add("b", by=5)
+    before = server_metrics.value("/tensorflow/serving/request_example_count_total")
+    server_metrics.example_count_total.add("", by=3)
+    server_metrics.example_count_total.add("b", by=5)
 
-    assert metrics.value("/tensorflow/serving/request_example_count_total") - before == 3
-    assert metrics.value("/tensorflow/serving/request_latency") == 0
-    assert metrics.value("/no/such/metric") == 0
+    assert server_metrics.value("/tensorflow/serving/request_example_count_total") - before == 3
+    assert server_metrics.value("/tensorflow/serving/request_latency") == 0
+    assert server_metrics.value("/no/such/metric") == 0

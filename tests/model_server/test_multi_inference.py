@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from serving.apis import inference_pb2, model_pb2
-from serving.model_server import metrics
-from serving.model_server.multi_inference import multi_inference
+from serving.inference.multi_inference import multi_inference
+from serving.model_server.metrics import server_metrics
+from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import InvalidArgumentError, StatusError, UnimplementedError
 from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, listed, signature
 
@@ -79,10 +80,11 @@ def test_a_task_without_a_signature_name_means_the_default_one() -> None:
 
 
 def test_examples_are_counted() -> None:
-    before = metrics.example_count_total.value("m")
-    multi_inference(model(), request(task("regress", REGRESS), given=listed(*[example(value=1.0)] * 3)))
+    before = server_metrics.example_count_total.value("m")
+    asked = request(task("regress", REGRESS), given=listed(*[example(value=1.0)] * 3))
+    multi_inference(MeteredModel(model(), asked, "MultiInference"), asked)
 
-    assert metrics.example_count_total.value("m") == before + 3
+    assert server_metrics.example_count_total.value("m") == before + 3
 
 
 REGRESSION = task("regress", REGRESS)

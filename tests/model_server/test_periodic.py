@@ -2,7 +2,7 @@ import itertools
 import threading
 import time
 
-from serving.model_server.periodic import Periodic
+from serving.model_server.lifecycle.periodic_function import Periodic
 from tests.model_server.world import eventually
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serving.model_server.policy import Action, Phase, Snapshot, next_action
+from serving.model_server.lifecycle.availability_preserving_policy import Action, Phase, Snapshot, next_action
 
 OLD_READY = Snapshot(1, Phase.READY, aspired=False)
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from serving.apis import predict_pb2, tensor_pb2, types_pb2
-from serving.model_server.predict import predict
+from serving.inference.predict import predict
 from serving.status import FailedPreconditionError, InvalidArgumentError, StatusError
 from tests.model_server.world import Times, floats
 

@@ -13,8 +13,8 @@ from typing import Protocol
 import pytest
 from grpc import StatusCode
 
-from serving.model_server import storage
-from serving.model_server.cloud_storage import CloudStorage, Patience, relative_path
+from serving.model_server.storage import file_system
+from serving.model_server.storage.gcs_file_system import GcsFileSystem, Patience, relative_path
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnimplementedError
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 
@@ -63,22 +63,22 @@ def contents(root: Path) -> dict[str, str]:
 def test_a_folder_is_there_while_something_is_below_it(place: Place) -> None:
     place.write("m/1/deep/file", "x")
 
-    assert storage.exists(place.uri("m"))
-    assert storage.exists(place.uri("m/1/deep"))
-    assert storage.exists(place.uri("m/1/deep/file"))
-    assert not storage.exists(place.uri("m/2"))
-    assert not storage.exists(place.uri("m/1/dee"))
+    assert file_system.exists(place.uri("m"))
+    assert file_system.exists(place.uri("m/1/deep"))
+    assert file_system.exists(place.uri("m/1/deep/file"))
+    assert not file_system.exists(place.uri("m/2"))
+    assert not file_system.exists(place.uri("m/1/dee"))
 
 
 def test_the_root_is_there(place: Place) -> None:
-    assert storage.exists(place.uri())
+    assert file_system.exists(place.uri())
 
 
 def test_what_is_missing_is_not_found(place: Place) -> None:
     with pytest.raises(NotFoundError, match="not found"):
-        storage.check_exists(place.uri("nothing"))
+        file_system.check_exists(place.uri("nothing"))
     with pytest.raises(StatusError) as failure:
-        storage.read_text(place.uri("nothing"))
+        file_system.read_text(place.uri("nothing"))
 
     assert failure.value.code is StatusCode.NOT_FOUND
     assert place.uri("nothing") in failure.value.message
@@ -88,22 +88,22 @@ def test_children_are_names_without_what_is_below_them(place: Place) -> None:
     for key in ("m/1/saved_model.pb", "m/1/variables/x", "m/22/saved_model.pb", "m/5", "other/7/x"):
         place.write(key, "x")
 
-    assert ["1", "22", "5"] == storage.children(place.uri("m"))
-    assert ["m", "other"] == storage.children(place.uri())
+    assert ["1", "22", "5"] == file_system.children(place.uri("m"))
+    assert ["m", "other"] == file_system.children(place.uri())
 
 
 def test_a_text_is_read_as_it_is_now(place: Place) -> None:
     for text in ("first", "second, with ünïcode", ""):
         place.write("m.config", text)
 
-        assert text == storage.read_text(place.uri("m.config"))
+        assert text == file_system.read_text(place.uri("m.config"))
 
 
 def test_bytes_that_are_no_text_are_invalid(place: Place) -> None:
     place.write("m.config", b"\xff\xfe\x00")
 
     with pytest.raises(InvalidArgumentError, match="is not text"):
-        storage.read_text(place.uri("m.config"))
+        file_system.read_text(place.uri("m.config"))
 
 
 def test_a_local_copy_has_every_file_below(place: Place) -> None:
@@ -111,7 +111,7 @@ def test_a_local_copy_has_every_file_below(place: Place) -> None:
     place.write("m/1/variables/variables.index", "index")
     place.write("m/1/assets.extra/deep/er", "")
     place.write("m/11/saved_model.pb", "another version")
-    with storage.local_copy(place.uri("m/1")) as path:
+    with file_system.local_copy(place.uri("m/1")) as path:
         copied = contents(path)
 
     assert {"saved_model.pb": "graph", "variables/variables.index": "index", "assets.extra/deep/er": ""} == copied
@@ -119,7 +119,7 @@ def test_a_local_copy_has_every_file_below(place: Place) -> None:
 
 def test_a_version_that_is_a_plain_file_has_no_saved_model_below(place: Place) -> None:
     place.write("m/5", "plain")
-    with storage.local_copy(place.uri("m/5")) as path:
+    with file_system.local_copy(place.uri("m/5")) as path:
         assert not (path / "saved_model.pb").exists()
 
 
@@ -127,7 +127,7 @@ def test_an_error_in_the_block_names_the_uri(place: Place) -> None:
     place.write("m/1/saved_model.pb", "graph")
     with (
         pytest.raises(NotFoundError) as failure,
-        storage.local_copy(place.uri("m/1")) as path,
+        file_system.local_copy(place.uri("m/1")) as path,
     ):
         raise NotFoundError(f"nothing in {path}/variables")
 
@@ -148,11 +148,12 @@ def test_an_error_in_the_block_names_the_uri(place: Place) -> None:
     ],
 )
 def test_relative_is_what_has_neither_a_scheme_nor_a_slash_in_front(uri: str, relative: bool) -> None:
-    assert relative == storage.is_relative(uri)
+    assert relative == file_system.is_relative(uri)
 
 
 @pytest.mark.parametrize(
-    "read", [storage.check_exists, storage.exists, storage.children, storage.read_text, storage.local_copy]
+    "read",
+    [file_system.check_exists, file_system.exists, file_system.children, file_system.read_text, file_system.local_copy],
 )
 def test_other_schemes_are_unimplemented_in_tensorflow_s_words(read: Callable[[str], object]) -> None:
     with pytest.raises(UnimplementedError) as failure:
@@ -163,13 +164,13 @@ def test_other_schemes_are_unimplemented_in_tensorflow_s_words(read: Callable[[s
 
 def test_a_directory_is_no_text(tmp_path: Path) -> None:
     with pytest.raises(StatusError) as failure:
-        storage.read_text(str(tmp_path))
+        file_system.read_text(str(tmp_path))
 
     assert f"FAILED_PRECONDITION: {tmp_path}; Is a directory" == str(failure.value)
 
 
 def test_the_local_disk_is_not_copied(tmp_path: Path) -> None:
-    with storage.local_copy(str(tmp_path)) as path:
+    with file_system.local_copy(str(tmp_path)) as path:
         assert tmp_path == path
     assert tmp_path.exists()
 
@@ -179,9 +180,9 @@ def test_the_local_disk_is_not_copied(tmp_path: Path) -> None:
 
 def test_a_copy_is_private_and_gone_after_the_block_whatever_happens_in_it(bucket: Bucket) -> None:
     bucket.write("m/1/saved_model.pb", "graph")
-    with storage.local_copy(bucket.uri("m/1")) as first:
+    with file_system.local_copy(bucket.uri("m/1")) as first:
         assert stat.S_IMODE(first.stat().st_mode) == 0o700
-    with pytest.raises(ZeroDivisionError), storage.local_copy(bucket.uri("m/1")) as second:
+    with pytest.raises(ZeroDivisionError), file_system.local_copy(bucket.uri("m/1")) as second:
         raise ZeroDivisionError
 
     assert (False, False) == (first.exists(), second.exists())
@@ -197,7 +198,7 @@ def test_names_that_lead_elsewhere_are_refused(
     bucket.write(f"m/1/{name}", "evil")
     with (
         pytest.raises(InvalidArgumentError, match="is not that of a file below"),
-        storage.local_copy(bucket.uri("m/1")),
+        file_system.local_copy(bucket.uri("m/1")),
     ):
         pass
 
@@ -214,7 +215,7 @@ def test_an_object_that_is_a_file_and_a_folder_at_once_is_an_error_not_a_crash(b
     bucket.write("m/1/a", "file")
     bucket.write("m/1/a/b", "below the file")
 
-    with pytest.raises(StatusError), storage.local_copy(bucket.uri("m/1")):
+    with pytest.raises(StatusError), file_system.local_copy(bucket.uri("m/1")):
         pass
 
 
@@ -222,27 +223,27 @@ def test_markers_that_a_console_leaves_for_folders_are_folders(bucket: Bucket) -
     bucket.write("m/", "")
     bucket.write("m/1/", "")
     bucket.write("m/1/assets/", "")
-    with storage.local_copy(bucket.uri("m/1")) as path:
+    with file_system.local_copy(bucket.uri("m/1")) as path:
         copied = sorted(each.name for each in path.iterdir())
 
     assert ["assets"] == copied
-    assert ["1"] == storage.children(bucket.uri("m"))
+    assert ["1"] == file_system.children(bucket.uri("m"))
 
 
 def test_more_objects_than_one_page_of_a_listing(bucket: Bucket) -> None:
     for number in range(1100):
         bucket.write(f"m/{number}/x", "x")
 
-    assert 1100 == len(storage.children(bucket.uri("m")))
+    assert 1100 == len(file_system.children(bucket.uri("m")))
 
 
 def test_a_missing_bucket_is_not_found(store: ObjectStore) -> None:
-    for read in (storage.check_exists, storage.children, storage.read_text):
+    for read in (file_system.check_exists, file_system.children, file_system.read_text):
         with pytest.raises(StatusError) as failure:
             read("gs://no-such-bucket/m")
         assert StatusCode.NOT_FOUND is failure.value.code
     with pytest.raises(NotFoundError, match="The specified bucket gs://no-such-bucket was not found"):
-        storage.check_exists("gs://no-such-bucket")
+        file_system.check_exists("gs://no-such-bucket")
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def test_a_missing_bucket_is_not_found(store: ObjectStore) -> None:
 )
 def test_uris_that_name_no_object(store: ObjectStore, uri: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
-        storage.read_text(uri)
+        file_system.read_text(uri)
 
 
 # Servers that refuse, fail or are silent: no emulator does that on request.
@@ -267,13 +268,13 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Iterator[Callable[[int], CloudStorage]]:
+def answering(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Iterator[Callable[[int], GcsFileSystem]]:
     """A client of a server that gives the same answer to every request; 0 is none at all, 200 has a wrong sum."""
     silence = threading.Event()
     servers: list[ThreadingHTTPServer] = []
-    clients: list[CloudStorage] = []
+    clients: list[GcsFileSystem] = []
 
-    def make(status: int) -> CloudStorage:
+    def make(status: int) -> GcsFileSystem:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked.append(self.path)
@@ -293,7 +294,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Iterator[Cal
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{servers[-1].server_port}")
-        clients.append(CloudStorage(BRIEF))
+        clients.append(GcsFileSystem(BRIEF))
         return clients[-1]
 
     yield make
@@ -320,7 +321,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Iterator[Cal
     ],
 )
 def test_what_a_server_answers_becomes_a_status(
-    answering: Callable[[int], CloudStorage], status: int, code: StatusCode
+    answering: Callable[[int], GcsFileSystem], status: int, code: StatusCode
 ) -> None:
     client = answering(status)
     for read in (client.children, client.read_text, lambda uri: client.local_copy(uri).__enter__()):
@@ -334,14 +335,14 @@ def test_what_a_server_answers_becomes_a_status(
             assert "says the server" in failure.value.message
 
 
-def test_bytes_that_do_not_match_their_checksum_are_data_loss(answering: Callable[[int], CloudStorage]) -> None:
+def test_bytes_that_do_not_match_their_checksum_are_data_loss(answering: Callable[[int], GcsFileSystem]) -> None:
     with pytest.raises(StatusError) as failure:
         answering(200).read_text("gs://bucket/m")
 
     assert StatusCode.DATA_LOSS is failure.value.code
 
 
-def test_a_text_is_asked_for_by_its_generation(answering: Callable[[int], CloudStorage], asked: list[str]) -> None:
+def test_a_text_is_asked_for_by_its_generation(answering: Callable[[int], GcsFileSystem], asked: list[str]) -> None:
     """Without one, Google may answer for a public object out of a cache that is an hour old."""
     with pytest.raises(StatusError):
         answering(200).read_text("gs://bucket/m")
@@ -351,7 +352,7 @@ def test_a_text_is_asked_for_by_its_generation(answering: Callable[[int], CloudS
     assert (look, set(reads)) == (False, {True})
 
 
-def test_a_folder_nobody_may_list_is_not_taken_for_a_missing_one(answering: Callable[[int], CloudStorage]) -> None:
+def test_a_folder_nobody_may_list_is_not_taken_for_a_missing_one(answering: Callable[[int], GcsFileSystem]) -> None:
     with pytest.raises(StatusError) as failure:
         answering(403).check_exists("gs://bucket/m")
 
@@ -362,7 +363,7 @@ def test_a_server_that_is_not_there_is_unavailable_within_bounds(monkeypatch: py
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        client = CloudStorage(BRIEF)
+        client = GcsFileSystem(BRIEF)
         with pytest.raises(StatusError) as failure:
             client.check_exists("gs://bucket/m")
         client.close()
@@ -374,7 +375,7 @@ def test_a_server_that_is_not_there_is_unavailable_within_bounds(monkeypatch: py
 def test_without_credentials_buckets_are_read_as_anybody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "no such file"))
-    CloudStorage(BRIEF).close()
+    GcsFileSystem(BRIEF).close()
 
 
 def test_a_store_that_was_away_is_read_again_when_it_is_back(lasting_store: ObjectStore) -> None:
@@ -382,18 +383,18 @@ def test_a_store_that_was_away_is_read_again_when_it_is_back(lasting_store: Obje
     bucket = lasting_store.bucket()
     bucket.write("m.config", "text")
     uri = bucket.uri("m.config")
-    assert storage.read_text(uri) == "text"
+    assert file_system.read_text(uri) == "text"
     lasting_store.stop()
     threading.Timer(0.3, lasting_store.start).start()
 
-    assert "text" == storage.read_text(uri)
+    assert "text" == file_system.read_text(uri)
     bucket.close()
 
 
 def test_a_process_that_never_meets_a_bucket_never_imports_the_client() -> None:
     code = (
-        "import sys; from serving.model_server import storage\n"
-        "storage.exists('/m'); print('google.api_core' in sys.modules)"
+        "import sys; from serving.model_server.storage import file_system\n"
+        "file_system.exists('/m'); print('google.api_core' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from serving.apis import model_pb2, regression_pb2
-from serving.model_server import metrics
-from serving.model_server.regress import regress
+from serving.inference.regress import regress
+from serving.model_server.metrics import server_metrics
+from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import InvalidArgumentError
 from tests.model_server.echo import CLASSIFY, EMPTY, REGRESS, Echo, example, listed, signature, with_context
 
@@ -45,12 +46,12 @@ def test_a_column_of_numbers_will_do_and_the_reply_names_what_answered() -> None
 
 
 def test_the_deadline_reaches_the_model_and_the_time_in_it_is_counted() -> None:
-    before = metrics.runtime_latency.count("m", "Regress", "TF1")
+    before = server_metrics.runtime_latency.count("m", "Regress", "TF1")
     model = Echo(serving_default=VALUE)
-    regress(model, request(), timeout_seconds=4.5)
+    regress(MeteredModel(model, request(), "Regress"), request(), timeout_seconds=4.5)
 
     assert model.asked == [(["examples:0"], ["value:0"], 4.5)]
-    assert metrics.runtime_latency.count("m", "Regress", "TF1") == before + 1
+    assert server_metrics.runtime_latency.count("m", "Regress", "TF1") == before + 1
 
 
 BAD_SIGNATURES = {

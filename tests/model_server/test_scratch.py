@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from serving.model_server.scratch import YOUNG_SECONDS, scratch_directory
+from serving.model_server.storage.scratch_directory import YOUNG_SECONDS, scratch_directory
 
 ROOT = Path(__file__).parents[2]
 # A process that ends in the middle, as one does that is killed.
 KILLED = """
 import os
-from serving.model_server.scratch import scratch_directory
+from serving.model_server.storage.scratch_directory import scratch_directory
 
 with scratch_directory() as directory:
     (directory / "variables").mkdir()

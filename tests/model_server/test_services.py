@@ -17,7 +17,7 @@ from serving.apis import (
     prediction_service_pb2_grpc,
 )
 from serving.model_server.api import Api
-from serving.model_server.services import handlers, shortened
+from serving.model_server.grpc.services import handlers, shortened
 from tests.model_server.world import World, config, eventually, floats
 
 

@@ -7,7 +7,7 @@ from grpc import StatusCode
 
 from serving.apis import rewriter_config_pb2
 from serving.model_server.flags import parse_flags
-from serving.model_server.session_config import session_config, session_threads
+from serving.model_server.loading.session_config import session_config, session_threads
 from serving.status import InvalidArgumentError, StatusError
 
 

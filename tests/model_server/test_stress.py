@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 import pytest
 
-from serving.model_server.manager import Manager, ManagerOptions
-from serving.model_server.monitor import Monitor, ServableId, State
+from serving.model_server.lifecycle.aspired_versions_manager import Manager, ManagerOptions
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.servable_state_monitor import Monitor, State
 from serving.status import NotFoundError, UnknownError
 from serving.wire import Array
 from tests.hunts import hunt_cases

@@ -6,7 +6,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from serving.model_server.tfrecord import masked, read_records
+from serving.inference.tfrecord import masked, read_records
 from serving.status import DataLossError, NotFoundError
 
 # As tf.io.TFRecordWriter writes it.

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import text_format
 
-from serving.model_server.tls import SSLConfig
+from serving.model_server.grpc.tls import SSLConfig
 from serving.status import StatusError
 from tests.model_server.running import answers, running
 from tests.ports import free_port

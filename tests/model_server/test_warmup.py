@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from serving.apis import prediction_log_pb2
-from serving.model_server import metrics
-from serving.model_server.model import Model
-from serving.model_server.warmup import warm_up
+from serving.inference.model import Model
+from serving.inference.warmup import warm_up
+from serving.model_server.loading.warmup_loader import counted
+from serving.model_server.metrics import server_metrics
 from serving.status import DataLossError, InternalError, InvalidArgumentError, UnimplementedError
 from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, signature
 from tests.model_server.world import Times, floats
@@ -138,26 +139,26 @@ def test_data_loss_of_the_model_is_not_blamed_on_the_file() -> None:
 
 
 def test_records_are_counted_at_the_end_of_their_file(tmp_path: Path) -> None:
-    warm_up(Times(2), predicts(3), path=str(tmp_path / BELOW))
+    warm_up(Times(2), counted(predicts(3), str(tmp_path)), path=str(tmp_path / BELOW))
 
-    assert metrics.warmup_records_read.value(str(tmp_path), "OK") == 3
-    assert metrics.warmup_latency.count(str(tmp_path), "OK") == 1
+    assert server_metrics.warmup_records_read.value(str(tmp_path), "OK") == 3
+    assert server_metrics.warmup_latency.count(str(tmp_path), "OK") == 1
 
 
 def test_records_are_counted_up_to_the_damage(tmp_path: Path) -> None:
     with pytest.raises(DataLossError):
-        warm_up(Times(2), damaged(), path=str(tmp_path / BELOW))
+        warm_up(Times(2), counted(damaged(), str(tmp_path)), path=str(tmp_path / BELOW))
 
-    assert metrics.warmup_records_read.value(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
-    assert metrics.warmup_latency.count(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
+    assert server_metrics.warmup_records_read.value(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
+    assert server_metrics.warmup_latency.count(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
 
 
 def test_a_request_that_ends_the_warm_up_ends_it_uncounted(tmp_path: Path) -> None:
     records = [*predicts(2), b"malformed_record"]
     with pytest.raises(InvalidArgumentError):
-        warm_up(Times(2), records, path=str(tmp_path / BELOW))
+        warm_up(Times(2), counted(records, str(tmp_path)), path=str(tmp_path / BELOW))
 
-    assert metrics.warmup_records_read.value(str(tmp_path), "OK") == 0
+    assert server_metrics.warmup_records_read.value(str(tmp_path), "OK") == 0
 
 
 def test_each_record_is_replayed_as_often_as_asked() -> None:

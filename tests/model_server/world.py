@@ -9,11 +9,12 @@ from typing import Any
 from google.protobuf import text_format
 
 from serving.apis import meta_graph_pb2, model_server_config_pb2, tensor_pb2, types_pb2
-from serving.model_server import storage
-from serving.model_server.core import Core
-from serving.model_server.manager import Manager, ManagerOptions
-from serving.model_server.monitor import Monitor, ServableId
-from serving.model_server.source import Source
+from serving.model_server.lifecycle.aspired_versions_manager import Manager, ManagerOptions
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.servable_state_monitor import Monitor
+from serving.model_server.lifecycle.server_core import Core
+from serving.model_server.lifecycle.storage_path_source import Source
+from serving.model_server.storage import file_system
 from serving.status import NotFoundError
 from serving.wire import Array
 
@@ -56,7 +57,7 @@ class Shelf:
         self.attempts.append(servable_id.version)
         if servable_id.version in self.gates:
             assert self.gates[servable_id.version].wait(30)
-        with storage.local_copy(path) as directory:
+        with file_system.local_copy(path) as directory:
             factor = directory / "factor"
             if not factor.exists():
                 raise NotFoundError(f"no model in {directory}")

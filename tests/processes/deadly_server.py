@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from serving.model_server.flags import parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from tests.fleet import FLAGS, POLL_SECONDS, Classifier, load
 

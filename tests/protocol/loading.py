@@ -15,7 +15,7 @@ from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
 from serving.canary import CLASS_INDEX, LABEL, PROBABILITIES
-from serving.model_server.source import select
+from serving.model_server.lifecycle.storage_path_source import select
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.fleet import Classifier

@@ -21,7 +21,7 @@ from serving.apis import model_server_config_pb2
 from serving.canary import INPUT
 from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
-from serving.model_server.manager import ManagerOptions
+from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.replica import STABLE, Answer, Replica, VersionStatus
 from tests.fleet import POLL_SECONDS, RESTART_SECONDS, RETRY_SECONDS, RunningReplica, write_classifier
 from tests.protocol.clock import VirtualClock

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from serving.model_server.batching.arrays import merged, rows_of, shares
+from serving.model_server.batching.merge_split import merged, rows_of, shares
 from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
 
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from serving.model_server.api import Api
-from serving.model_server.rest import connection, http
-from serving.model_server.rest.exchange import error_page
+from serving.model_server.rest import http_connection, http_server
 from serving.model_server.rest.handler import Handler
-from serving.model_server.rest.http import RestServer
+from serving.model_server.rest.http_messages import error_page
+from serving.model_server.rest.http_server import RestServer
 from tests.model_server.world import World, config, eventually
 
 PREDICT = "/v1/models/m:predict"
@@ -50,8 +50,8 @@ class Rest:
     def answers(self) -> bool:
         return self.client.get("/v1/models/m").status_code == 200
 
-    def connections(self) -> list[connection.Connection]:
-        return [cast(connection.Connection, each) for each in self.server._uvicorn.server_state.connections]
+    def connections(self) -> list[http_connection.Connection]:
+        return [cast(http_connection.Connection, each) for each in self.server._uvicorn.server_state.connections]
 
     def stop(self) -> None:
         self.client.close()
@@ -238,7 +238,7 @@ def test_a_body_too_large_is_refused_before_it_comes(rest: Rest) -> None:
 
 
 def test_a_body_that_grows_too_large_is_not_kept(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LARGEST_BODY", 100_000)
+    monkeypatch.setattr(http_server, "LARGEST_BODY", 100_000)
     head = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     said = rest.said(head, b"10000\r\n" + b"1" * 0x10000 + b"\r\n", b"10000\r\n" + b"1" * 0x10000 + b"\r\n")
 
@@ -255,7 +255,7 @@ def test_a_head_without_an_end_is_refused(rest: Rest) -> None:
 
 def test_a_silent_client_is_let_go(open_rest: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """...before its first request, within one, and after it."""
-    monkeypatch.setattr(connection.Connection, "idle_seconds", 0.2)
+    monkeypatch.setattr(http_connection.Connection, "idle_seconds", 0.2)
     rest = open_rest()
 
     assert rest.said(b"") == b""

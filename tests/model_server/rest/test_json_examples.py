@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serving.apis import classification_pb2, regression_pb2
-from serving.model_server.rest.examples import fill_request
+from serving.model_server.rest.example_requests import fill_request
 from serving.status import InvalidArgumentError
 
 Fill = Callable[[str | bytes], Any]

@@ -8,8 +8,8 @@ import pytest
 from grpc import StatusCode
 
 from serving.apis import meta_graph_pb2, predict_pb2, types_pb2
-from serving.model_server.predict import predict
-from serving.model_server.rest.decode import JsonPredictFormat, fill_predict_request
+from serving.inference.predict import predict
+from serving.model_server.rest.predict_request import JsonPredictFormat, fill_predict_request
 from serving.status import InvalidArgumentError, NotFoundError, StatusError
 from serving.wire import Array, from_proto
 from tests.model_server.world import Times

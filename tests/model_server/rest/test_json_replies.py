@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from serving.apis import classification_pb2, regression_pb2, tensor_pb2
-from serving.model_server.rest.decimals import decimals
-from serving.model_server.rest.decode import JsonPredictFormat
-from serving.model_server.rest.encode import classification_response, error_body, predict_response, regression_response
+from serving.model_server.rest.json_numbers import decimals
+from serving.model_server.rest.predict_request import JsonPredictFormat
+from serving.model_server.rest.responses import (
+    classification_response,
+    error_body,
+    predict_response,
+    regression_response,
+)
 from serving.status import InvalidArgumentError
 from serving.wire import to_proto
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.model_server.rest.monitoring import DEFAULT_PATH, metrics_path
+from serving.model_server.rest.monitoring_config import DEFAULT_PATH, metrics_path
 from serving.status import InvalidArgumentError, StatusError
 
 
