@@ -11,7 +11,7 @@ from pipeline.release.journal import Event, History
 from pipeline.release.placement import Placement
 from pipeline.release.state import State
 from pipeline.verbs.findings import BucketFound, Found, ReplicaFound
-from serving.model_server.lifecycle.storage_path_source import parse_version
+from serving.version_names import parse_version
 
 
 def differences(found: Found) -> list[str]:

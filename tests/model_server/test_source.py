@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from serving.apis import file_system_storage_path_source_pb2, model_pb2
-from serving.model_server.lifecycle.storage_path_source import index_children, parse_version, select
+from serving.model_server.lifecycle.storage_path_source import index_children, select
+from serving.version_names import parse_version
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
 

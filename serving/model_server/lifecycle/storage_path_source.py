@@ -1,7 +1,9 @@
-"""Which versions of each model should be served, by what lies under its base path."""
+"""Which versions of each model should be served, by what lies under its base path.
+
+Upstream's FileSystemStoragePathSource.
+"""
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,23 +12,12 @@ from typing import Any
 from serving.model_server.lifecycle.periodic_function import Periodic
 from serving.model_server.storage import file_system
 from serving.status import InvalidArgumentError, StatusError
+from serving.version_names import parse_version
 
 logger = logging.getLogger(__name__)
 
-# absl::SimpleAtoi: optional whitespace around, an optional sign, ASCII digits.
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
-
 Versions = Mapping[int, str]
 Aspire = Callable[[str, Versions], None]
-
-
-def parse_version(child: str) -> int | None:
-    """The version a directory name stands for; None for a name that is no signed 64-bit number."""
-    match = _NUMBER.fullmatch(child)
-    if match is None:
-        return None
-    number = int(match[1])
-    return number if -(2**63) <= number < 2**63 else None
 
 
 def index_children(children: Iterable[str]) -> dict[int, str]:
