@@ -18,11 +18,11 @@ from typing import Any, cast
 import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from serving.model_server.storage import file_system
+from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
@@ -55,10 +55,9 @@ class Classifier:
         self._seconds = milliseconds / 1000
         signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
         signature.inputs[INPUT].name, signature.inputs[INPUT].dtype = "images:0", types_pb2.DT_STRING
-        signature.outputs[PROBABILITIES].name = "probabilities:0"
-        signature.outputs[CLASS_INDEX].name = "class_index:0"
-        signature.outputs[LABEL].name = "label:0"
-        self.signatures: Mapping[str, Any] = {"serving_default": signature}
+        for name in OUTPUTS:
+            signature.outputs[name].name = f"{name}:0"
+        self.signatures: Mapping[str, Any] = {NAME: signature}
 
     def answer(self, image: bytes) -> tuple[list[float], bytes]:
         shown = LABELS.index(image[:1].decode())
@@ -75,18 +74,19 @@ class Classifier:
             answers = [self.answer(image) for image in feeds["images:0"].tolist()]
         except ValueError as error:
             raise InvalidArgumentError("Unknown image file format.") from error
-        labels = np.empty(len(answers), dtype=object)
-        labels[:] = [label for _, label in answers]
-        probabilities = np.array([each for each, _ in answers], np.float32)
-        tensors = {
-            "probabilities:0": probabilities,
-            "class_index:0": probabilities.argmax(axis=1),
-            "label:0": labels,
-        }
-        return [tensors[name] for name in fetches]
+        outputs = outputs_for(answers)
+        return [outputs[name.removesuffix(":0")] for name in fetches]
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def outputs_for(answers: Sequence[tuple[list[float], bytes]]) -> dict[str, Array]:
+    """The outputs of an image classifier for probabilities and a label of each image."""
+    labels = np.empty(len(answers), dtype=object)
+    labels[:] = [label for _, label in answers]
+    probabilities = np.array([each for each, _ in answers], np.float32)
+    return {PROBABILITIES: probabilities, CLASS_INDEX: probabilities.argmax(axis=1), LABEL: labels}
 
 
 def load(servable_id: ServableId, path: str) -> Classifier:

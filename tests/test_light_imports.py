@@ -30,6 +30,7 @@ def run(code: str) -> str:
         "serving.client",
         "serving.fleet",
         "serving.canary",
+        "serving.signature",
         "serving.model_server.flags",
         "serving.model_server.server",
         "pipeline.cli",

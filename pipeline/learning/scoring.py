@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.learning.export import SIGNATURE
 from pipeline.progress import told
 from pipeline.records import Performance
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
+from serving import signature
 from serving.inference.local_model import load_local_model
 
 _BATCH = 128
@@ -69,11 +68,8 @@ class ExportedModel:
         )
 
     def _ask(self, images: Sequence[bytes]) -> Sequence[NDArray[Any]]:
-        signature = self.signatures[SIGNATURE]
-        batch = np.empty(len(images), dtype=object)
-        batch[:] = images
-        fetches = [signature.outputs[name].name for name in (PROBABILITIES, CLASS_INDEX, LABEL)]
-        return self._model.run({signature.inputs[INPUT].name: batch}, fetches)
+        """Probabilities, class indices and labels, in this order."""
+        return self._model.run(*signature.feeds_and_fetches(self.signatures[signature.NAME], images))
 
 
 def performance(

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.learning.export import contract_problems
 from pipeline.safety import files, operations, versions, weights
 from pipeline.safety.words import some
 from serving.apis import types_pb2
+from serving.signature import contract_problems
 
 # What a server asks for when its config names no tags.
 _SERVED_TAGS = {"serve"}

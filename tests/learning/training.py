@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from pipeline.learning import export, network
 from pipeline.learning.scoring import ExportedModel
 from pipeline.spec import Image, Network, Training
-from serving.canary import INPUT
+from serving import signature
 from serving.status import StatusError
 
 LABELS = ("dark", "light")
@@ -66,10 +66,10 @@ def main(folder: Path) -> None:
         json.dumps(
             {
                 "epochs": epochs,
-                "problems": export.contract_problems(model.signatures, labels=LABELS),
-                "problems_with_a_label_more": export.contract_problems(model.signatures, labels=(*LABELS, "grey")),
-                "inputs": {name: info.name for name, info in model.signatures["serving_default"].inputs.items()},
-                "input": INPUT,
+                "problems": signature.contract_problems(model.signatures, labels=LABELS),
+                "problems_with_a_label_more": signature.contract_problems(model.signatures, labels=(*LABELS, "grey")),
+                "inputs": {name: info.name for name, info in model.signatures[signature.NAME].inputs.items()},
+                "input": signature.INPUT,
                 "skew": float(np.abs(direct - predictions.probabilities).max()),
                 "sums": predictions.probabilities.sum(axis=1).tolist(),
                 "labels": sorted(set(predictions.labels)),

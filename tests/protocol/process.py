@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from serving.apis import model_server_config_pb2
-from serving.canary import INPUT
 from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.lifecycle.server_core import refuse_changed_platforms, single_model, validate
 from serving.replica import Answer, VersionStatus
+from serving.signature import INPUT
 from serving.status import (
     FailedPreconditionError,
     InvalidArgumentError,

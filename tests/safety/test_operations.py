@@ -9,10 +9,9 @@ import pytest
 
 from pipeline.safety.kinds import effect
 from serving.apis import meta_graph_pb2, types_pb2
+from serving.signature import NAME
 from serving.tensorflow.op_defs import op_defs
 from tests.safety.scanning import graph, reasons
-
-SIGNED = "serving_default"
 
 
 def function(meta_graph: Any, start: str) -> Any:
@@ -216,11 +215,11 @@ def an_asset_that_has_a_value_of_its_own(edited: Any) -> None:
 
 
 def a_path_from_the_client(edited: Any) -> None:
-    edited.signature_def[SIGNED].inputs["path"].name = "asset_path_initializer:0"
+    edited.signature_def[NAME].inputs["path"].name = "asset_path_initializer:0"
 
 
 def a_path_from_the_client_further_on(edited: Any) -> None:
-    edited.signature_def[SIGNED].inputs["path"].name = "ReadVariableOp:0"
+    edited.signature_def[NAME].inputs["path"].name = "ReadVariableOp:0"
 
 
 def a_second_handle_of_the_variable(edited: Any) -> None:
@@ -281,7 +280,7 @@ def test_circles_and_missing_names_are_no_trouble(models: Path) -> None:
     add(edited.graph_def.node, "Identity", "there", name="here")
     add(edited.graph_def.node, "Identity", "here", "nowhere", name="there")
     add(edited.graph_def.node, "InitializeTableFromTextFileV2", "there", "here", name="table")
-    edited.signature_def[SIGNED].outputs["more"].name = "there:0"
+    edited.signature_def[NAME].outputs["more"].name = "there:0"
     add(served(edited).node_def, "PartitionedCall", f=served(edited).signature.name)
     (found,) = reasons(edited)
 
