@@ -22,6 +22,7 @@ from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from serving.model_server.storage import file_system
+from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
 from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
@@ -32,13 +33,6 @@ POLL_SECONDS = 0.1
 # Between the end of a server that gave up and its next start, and between two tries to load a version.
 RESTART_SECONDS = 0.2
 RETRY_SECONDS = 0.3
-
-# With these a version that cannot be loaded keeps no other from being loaded.
-FLAGS = (
-    "--allow_version_labels_for_unavailable_models",
-    "--num_load_threads=1",
-    "--num_unload_threads=1",
-)
 
 
 class Classifier:
@@ -160,7 +154,8 @@ class RunningReplica:
         self._source = source
         self._seen = source
         self._on_base_path = config is None
-        self._words = [] if default_flags else [*FLAGS, f"--max_num_load_retries={load_retries}"]
+        self._default_flags = default_flags
+        self._load_retries = load_retries
         self._restarting = restarting
         self._server: Server | None = None
         self._life: threading.Thread | None = None
@@ -235,14 +230,17 @@ class RunningReplica:
             return
 
     def _flags(self) -> Flags:
+        source: Source = ConfigSource(uri=str(self._seen))
         if self._on_base_path:
-            words = [f"--model_name={str(self._source).rsplit('/', 1)[-1]}", f"--model_base_path={self._seen}"]
-        else:
-            words = [f"--model_config_file={self._seen}"]
+            source = BasePathSource(model=str(self._source).rsplit("/", 1)[-1], uri=str(self._seen))
+        words = replica_flags(source, port=self.port, load_retries=self._load_retries)
+        if self._default_flags:
+            said = ("port", "model_name", "model_base_path", "model_config_file")
+            words = [word for word in words if word.removeprefix("--").split("=")[0] in said]
         # Whole seconds are all a command line can say; a test would rather wait tenths.
         often = cast("int", POLL_SECONDS)
         return replace(
-            parse_flags([f"--port={self.port}", *words, *self._words]),
+            parse_flags(words),
             model_config_file_poll_wait_seconds=often,
             file_system_poll_wait_seconds=often,
             load_retry_interval_micros=round(RETRY_SECONDS * 1_000_000),
