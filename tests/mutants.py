@@ -222,9 +222,9 @@ MUTANTS = (
     ),
     Mutant(
         "a call that may still succeed is not tried again",
-        "pipeline/storage/cloud_connection.py",
-        '            "retry": retry.with_timeout(self._patience.retries),\n',
-        '            "retry": None,\n',
+        "serving/gcs/time_limits.py",
+        '"retry": retry.with_timeout(limits.retries)}',
+        '"retry": None}',
         ("tests/storage/test_faults.py", "tests/processes/test_faulty_bucket.py"),
     ),
     Mutant(

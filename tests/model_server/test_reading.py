@@ -13,14 +13,15 @@ from typing import Protocol
 import pytest
 from grpc import StatusCode
 
+from serving.gcs.time_limits import TimeLimits
 from serving.model_server.storage import file_system
-from serving.model_server.storage.gcs_file_system import GcsFileSystem, Patience, relative_path
+from serving.model_server.storage.gcs_file_system import GcsFileSystem, relative_path
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnimplementedError
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 
 __all__ = ["bucket", "lasting_store", "store"]
 
-BRIEF = Patience(connect=0.5, answer=0.5, retries=0.5, pause=0.1)
+BRIEF = TimeLimits(connect=0.5, answer=0.5, retries=0.5, pause=0.1)
 
 
 class Place(Protocol):

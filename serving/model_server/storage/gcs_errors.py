@@ -1,14 +1,13 @@
-"""What the Google libraries raise, as the StatusErrors of TensorFlow's own file system for buckets."""
+"""What Google's libraries raise, as the StatusErrors of TensorFlow's own file system for buckets.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Upstream's codes: tsl/platform/cloud/curl_http_request.cc.
+"""
 
-import requests
-import urllib3
-from google.api_core.exceptions import GoogleAPIError, RetryError
-from google.auth.exceptions import GoogleAuthError, TransportError
+from contextlib import AbstractContextManager
+
 from grpc import StatusCode
 
+from serving.gcs.errors import Failure, Kind, translated
 from serving.model_server.storage.local_disk import disk_error
 from serving.status import DataLossError, StatusError
 
@@ -22,30 +21,22 @@ CODE_BY_HTTP_STATUS = (
 BODY_LIMIT = 500
 
 
-@contextmanager
-def status_errors(uri: str) -> Iterator[None]:
+def status_errors(uri: str) -> AbstractContextManager[None]:
     """Let nothing of the libraries out of this block; `uri` is what it reads."""
-    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-
-    try:
-        yield
-    except DataCorruption as error:
-        raise DataLossError(f"{uri}: {error}") from error
-    # OSError covers `requests`, and the local disk a copy is written to.
-    except (GoogleAPIError, GoogleAuthError, InvalidResponse, urllib3.exceptions.HTTPError, OSError) as error:
-        raise translated(error, uri) from error
+    return translated(lambda failure: _error(failure, uri))
 
 
-def translated(error: Exception, uri: str) -> StatusError:
-    cause = error.cause if isinstance(error, RetryError) else error
-    response = getattr(cause, "response", None)
+def _error(failure: Failure, uri: str) -> StatusError:
+    cause, response = failure.cause, failure.response
+    if failure.kind is Kind.CORRUPT:
+        return DataLossError(f"{uri}: {cause}")
     if response is not None:
         number = response.status_code
         said = f"HTTP response code {number} with body '{response.text[:BODY_LIMIT]}'"
         code = CODE_BY_HTTP_STATUS.get(number, StatusCode.UNAVAILABLE)
         return StatusError(f"Error executing an HTTP request: {said} when reading {uri}", code)
-    if isinstance(cause, OSError) and not isinstance(cause, (requests.RequestException, ConnectionError)):
+    if failure.kind is Kind.DISK:
+        assert isinstance(cause, OSError)
         return disk_error(uri, cause)
-    refused = isinstance(cause, GoogleAuthError) and not isinstance(cause, TransportError)
-    code = StatusCode.PERMISSION_DENIED if refused else StatusCode.UNAVAILABLE
+    code = StatusCode.PERMISSION_DENIED if failure.kind is Kind.CREDENTIALS else StatusCode.UNAVAILABLE
     return StatusError(f"Error executing an HTTP request: {cause} when reading {uri}", code)

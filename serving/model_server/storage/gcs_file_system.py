@@ -4,16 +4,15 @@ There are no folders in a bucket, only objects whose names hold slashes: a folde
 Imported when the first gs:// URI is met. STORAGE_EMULATOR_HOST points it at an emulator, without credentials.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.api_core.exceptions import NotFound
-from google.auth.exceptions import DefaultCredentialsError
 
+from serving.gcs.client import make_client_or_anonymous
+from serving.gcs.time_limits import TimeLimits, call_options
 from serving.model_server.storage.gcs_errors import status_errors
 from serving.model_server.storage.scratch_directory import scratch_directory
 from serving.status import InvalidArgumentError, NotFoundError, StatusError
@@ -22,33 +21,13 @@ DOWNLOAD_THREADS = 8
 # How often a text is read again because it was replaced between the look at its generation and the reading of it.
 READS = 5
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """In seconds. TensorFlow tries 10 times, which is minutes: too long for a loop that has other models to look at."""
-
-    connect: float = 5.0
-    answer: float = 20.0
-    # Failures that may pass are tried again for so long, with growing pauses up to the longest.
-    retries: float = 30.0
-    pause: float = 5.0
-
 
 class GcsFileSystem:
-    """Safe to use from many threads. Every call ends within `patience`, but for downloads that make headway."""
+    """Safe to use from many threads. Every call ends within `limits`, but for downloads that make headway."""
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
-        patience = patience or Patience()
-        retry = DEFAULT_RETRY.with_delay(initial=1.0, maximum=patience.pause, multiplier=2.0)
-        self._bounds: dict[str, Any] = {
-            "timeout": (patience.connect, patience.answer),
-            "retry": retry.with_timeout(patience.retries),
-        }
-        self._client = make_client()
+    def __init__(self, limits: TimeLimits | None = None) -> None:
+        self._bounds = call_options(limits or TimeLimits())
+        self._client = make_client_or_anonymous()
 
     def close(self) -> None:
         self._client.close()
@@ -137,17 +116,6 @@ class GcsFileSystem:
             max_workers=DOWNLOAD_THREADS,
             raise_exception=True,
         )
-
-
-def make_client() -> Any:
-    """With the credentials of the process; without any, as anybody, which is enough for a public bucket."""
-    from google.cloud import storage
-
-    try:
-        return storage.Client(project=None)
-    except DefaultCredentialsError as error:
-        logger.warning("no Google credentials, so buckets are read anonymously: %s", error)
-        return storage.Client.create_anonymous_client()
 
 
 def split(uri: str) -> tuple[str, str]:
