@@ -7,10 +7,18 @@ import pytest
 
 from serving.apis import classification_pb2
 from serving.inference.classify import classify
-from serving.model_server.metrics import server_metrics
-from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import InternalError, InvalidArgumentError
-from tests.model_server.echo import CLASSIFY, EMPTY, REGRESS, Echo, example, listed, scored, signature, with_context
+from tests.serving.inference.echo import (
+    CLASSIFY,
+    EMPTY,
+    REGRESS,
+    Echo,
+    example,
+    listed,
+    scored,
+    signature,
+    with_context,
+)
 
 BOTH = signature(CLASSIFY, classes="class:0", scores="score:0")
 SPANISH = listed(scored(dos=2, uno=1), scored(cuatro=4, tres=3))
@@ -77,13 +85,6 @@ def test_labels_are_fetched_before_scores_and_the_deadline_reaches_the_model() -
     classify(model, request(), timeout_seconds=4.5)
 
     assert model.asked == [(["examples:0"], ["class:0", "score:0"], 4.5)]
-
-
-def test_the_time_in_the_model_is_counted() -> None:
-    before = server_metrics.runtime_latency.count("m", "Classify", "TF1")
-    classify(MeteredModel(Echo(serving_default=BOTH), request(), "Classify"), request())
-
-    assert server_metrics.runtime_latency.count("m", "Classify", "TF1") == before + 1
 
 
 def test_no_classes_at_all_are_an_answer() -> None:

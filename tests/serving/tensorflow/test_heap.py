@@ -8,7 +8,7 @@ import pytest
 
 from serving.tensorflow.heap import prepare_heap, trim_heap
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Allocates beside a thread that holds blocks of its own, and says how many arenas there are then.
 COUNT = """
 import ctypes, threading

@@ -6,10 +6,8 @@ import pytest
 
 from serving.apis import inference_pb2, model_pb2
 from serving.inference.multi_inference import multi_inference
-from serving.model_server.metrics import server_metrics
-from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import InvalidArgumentError, StatusError, UnimplementedError
-from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, listed, signature
+from tests.serving.inference.echo import CLASSIFY, REGRESS, Echo, example, listed, signature
 
 ONE = listed(example(value=3.0, score=[4.0, 5.0]))
 
@@ -77,14 +75,6 @@ def test_a_task_without_a_signature_name_means_the_default_one() -> None:
     asked = Echo(serving_default=signature(REGRESS, outputs="value:0"))
 
     assert summed_up(multi_inference(asked, request(task("", REGRESS)))) == [("m", "serving_default", 0, [3.0])]
-
-
-def test_examples_are_counted() -> None:
-    before = server_metrics.example_count_total.value("m")
-    asked = request(task("regress", REGRESS), given=listed(*[example(value=1.0)] * 3))
-    multi_inference(MeteredModel(model(), asked, "MultiInference"), asked)
-
-    assert server_metrics.example_count_total.value("m") == before + 3
 
 
 REGRESSION = task("regress", REGRESS)

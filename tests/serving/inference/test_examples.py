@@ -7,7 +7,7 @@ import pytest
 from serving.apis import example_pb2, model_pb2
 from serving.inference.examples import answering, run, serialized
 from serving.status import InvalidArgumentError
-from tests.model_server.echo import EMPTY, Echo, example, listed, with_context
+from tests.serving.inference.echo import EMPTY, Echo, example, listed, with_context
 
 A, B, C = example(a=11.0), example(b=22.0), example(c=33.0)
 

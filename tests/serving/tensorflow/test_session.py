@@ -19,14 +19,14 @@ from serving.tensorflow.c_api import library, library_path
 from serving.tensorflow.session import Session
 from serving.wire import ENUMS, Array
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sessions")
     types = [dtype.name if dtype != np.object_ else "string" for dtype in ENUMS]
-    command = [sys.executable, "-m", "tests.model_server.sessions", str(folder), *types]
+    command = [sys.executable, "-m", "tests.serving.tensorflow.sessions", str(folder), *types]
     subprocess.run(command, cwd=ROOT, check=True, timeout=110)
     return folder
 

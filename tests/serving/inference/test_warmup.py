@@ -1,6 +1,5 @@
 """Warm-up inside a load, as upstream's warm-up tests have it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +7,11 @@ import pytest
 from serving.apis import prediction_log_pb2
 from serving.inference.model import Model
 from serving.inference.warmup import warm_up
-from serving.model_server.loading.warmup_loader import counted
-from serving.model_server.metrics import server_metrics
 from serving.status import DataLossError, InternalError, InvalidArgumentError, UnimplementedError
-from tests.model_server.echo import CLASSIFY, REGRESS, Echo, example, signature
 from tests.model_server.world import Times, floats
+from tests.serving.inference.echo import CLASSIFY, REGRESS, Echo, example, signature
 
 REQUESTS = "/models/m/1/assets.extra/tf_serving_warmup_requests"
-BELOW = "assets.extra/tf_serving_warmup_requests"
 PREDICT: Any = {"model_spec": {"name": "m"}, "inputs": {"x": floats([1.5], [1])}}
 
 
@@ -136,29 +132,6 @@ def test_data_loss_of_the_model_is_not_blamed_on_the_file() -> None:
         warm_up(Lossy(2), predicts(1), path=REQUESTS)
 
     assert refusal.value.message == "lost"
-
-
-def test_records_are_counted_at_the_end_of_their_file(tmp_path: Path) -> None:
-    warm_up(Times(2), counted(predicts(3), str(tmp_path)), path=str(tmp_path / BELOW))
-
-    assert server_metrics.warmup_records_read.value(str(tmp_path), "OK") == 3
-    assert server_metrics.warmup_latency.count(str(tmp_path), "OK") == 1
-
-
-def test_records_are_counted_up_to_the_damage(tmp_path: Path) -> None:
-    with pytest.raises(DataLossError):
-        warm_up(Times(2), counted(damaged(), str(tmp_path)), path=str(tmp_path / BELOW))
-
-    assert server_metrics.warmup_records_read.value(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
-    assert server_metrics.warmup_latency.count(str(tmp_path), "DATA_LOSS: corrupted record at 63") == 1
-
-
-def test_a_request_that_ends_the_warm_up_ends_it_uncounted(tmp_path: Path) -> None:
-    records = [*predicts(2), b"malformed_record"]
-    with pytest.raises(InvalidArgumentError):
-        warm_up(Times(2), counted(records, str(tmp_path)), path=str(tmp_path / BELOW))
-
-    assert server_metrics.warmup_records_read.value(str(tmp_path), "OK") == 0
 
 
 def test_each_record_is_replayed_as_often_as_asked() -> None:

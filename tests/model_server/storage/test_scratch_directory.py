@@ -10,7 +10,7 @@ import pytest
 
 from serving.model_server.storage.scratch_directory import YOUNG_SECONDS, scratch_directory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # A process that ends in the middle, as one does that is killed.
 KILLED = """
 import os
