@@ -14,8 +14,8 @@ from serving.inference.multi_inference import multi_inference
 from serving.inference.predict import predict
 from serving.inference.regress import regress
 from serving.model_server.lifecycle.servable import ServableId
-from serving.model_server.lifecycle.servable_state_monitor import Seen
-from serving.model_server.lifecycle.server_core import Core
+from serving.model_server.lifecycle.servable_state_monitor import ServableState
+from serving.model_server.lifecycle.server_core import ServerCore
 from serving.model_server.metrics import server_metrics
 from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Api:
     """PredictionService and ModelService over one core."""
 
-    def __init__(self, core: Core, *, as_content: bool = False, check_method_names: bool = False) -> None:
+    def __init__(self, core: ServerCore, *, as_content: bool = False, check_method_names: bool = False) -> None:
         """Answer with tensor_content where `as_content`, else with value fields.
 
         Where `check_method_names`, a signature must have been exported for the method it is asked with.
@@ -177,7 +177,7 @@ def _spec_of(request: Any) -> Any:
     return request.model_spec
 
 
-def _add_status(response: Any, version: int, seen: Seen) -> None:
+def _add_status(response: Any, version: int, seen: ServableState) -> None:
     entry = response.model_version_status.add(version=version, state=int(seen.state))
     entry.status.error_code = seen.error.number if seen.error else 0
     entry.status.error_message = seen.error.message if seen.error else ""

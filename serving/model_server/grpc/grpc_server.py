@@ -17,7 +17,7 @@ from serving.model_server.grpc.services import SERVICE_NAMES, handlers
 from serving.status import InvalidArgumentError, UnknownError
 
 INT32 = range(-(2**31), 2**31)
-# As upstream: 2 GiB in, and no limit out. The one for what comes in stands last, where nobody's wish replaces it.
+# As upstream: 2 GiB in, and no limit out. The one for what comes in stands last, where no argument replaces it.
 MESSAGE_SIZES = ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", INT32[-1])
 
 logger = logging.getLogger(__name__)

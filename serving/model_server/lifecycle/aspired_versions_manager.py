@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from serving.model_server.lifecycle.availability_preserving_policy import Action, Phase, Snapshot, next_action
-from serving.model_server.lifecycle.loader_harness import Harness
-from serving.model_server.lifecycle.periodic_function import Periodic
+from serving.model_server.lifecycle.loader_harness import LoaderHarness
+from serving.model_server.lifecycle.periodic_function import PeriodicFunction
 from serving.model_server.lifecycle.servable import Load, Servable, ServableId
-from serving.model_server.lifecycle.servable_state_monitor import Monitor, State
+from serving.model_server.lifecycle.servable_state_monitor import ManagerState, ServableStateMonitor
 from serving.model_server.lifecycle.storage_path_source import Versions
 from serving.status import NotFoundError, StatusError
 
@@ -55,21 +55,21 @@ class Workers:
         return ThreadPoolExecutor(threads, thread_name_prefix=self._name) if threads > 0 else None
 
 
-class Manager:
+class AspiredVersionsManager:
     """Turns lists of aspired versions into loads and unloads, one action at each turn of its loop."""
 
-    def __init__(self, load: Load, monitor: Monitor, options: ManagerOptions) -> None:
+    def __init__(self, load: Load, monitor: ServableStateMonitor, options: ManagerOptions) -> None:
         self._load = load
         self._monitor = monitor
         self._options = options
         self._lock = threading.Lock()
-        self._managed: dict[ServableId, Harness] = {}
+        self._managed: dict[ServableId, LoaderHarness] = {}
         self._pending: dict[str, Versions] = {}
         self._stopped = threading.Event()
         # The first models are loaded by many threads, whatever was asked for later ones.
         self._loads = Workers(4 * (os.cpu_count() or 1), "load")
         self._unloads = Workers(options.unload_threads, "unload")
-        self._loop = Periodic(self.step, seconds=LOOP_SECONDS, name="manager")
+        self._loop = PeriodicFunction(self.step, seconds=LOOP_SECONDS, name="manager")
 
     def start(self) -> None:
         self._loop.start()
@@ -87,7 +87,7 @@ class Manager:
         self._loads.resize(self._options.load_threads)
 
     def aspire(self, name: str, versions: Versions) -> None:
-        """Ask for exactly these versions; of several such wishes for a model the newest counts."""
+        """Ask for exactly these versions; of several such calls for a model the newest counts."""
         with self._lock:
             self._pending[name] = versions
 
@@ -142,17 +142,17 @@ class Manager:
         for version, path in versions.items():
             servable_id = ServableId(name, version)
             if servable_id not in self._managed:
-                self._managed[servable_id] = Harness(servable_id, path)
-                self._monitor.publish(servable_id, State.START)
+                self._managed[servable_id] = LoaderHarness(servable_id, path)
+                self._monitor.publish(servable_id, ManagerState.START)
 
-    def _choose(self) -> tuple[Action, Harness] | None:
+    def _choose(self) -> tuple[Action, LoaderHarness] | None:
         """The next action over all models, already marked as begun."""
         choices = []
         for name in sorted({each.name for each in self._managed}):
             managed = [each for each in self._managed.values() if each.id.name == name]
-            wish = next_action([Snapshot(each.id.version, each.phase, each.aspired) for each in managed])
-            if wish is not None:
-                choices.append((wish[0], self._managed[ServableId(name, wish[1])]))
+            chosen_action = next_action([Snapshot(each.id.version, each.phase, each.aspired) for each in managed])
+            if chosen_action is not None:
+                choices.append((chosen_action[0], self._managed[ServableId(name, chosen_action[1])]))
         if not choices:
             return None
         action, harness = min(choices, key=lambda choice: choice[0].value)
@@ -161,8 +161,8 @@ class Manager:
 
     # The phase allows the manager its next action and so changes last: what is said of a version is said in order.
 
-    def _execute_load(self, harness: Harness) -> None:
-        self._monitor.publish(harness.id, State.LOADING)
+    def _execute_load(self, harness: LoaderHarness) -> None:
+        self._monitor.publish(harness.id, ManagerState.LOADING)
         try:
             harness.load(
                 self._load,
@@ -171,18 +171,18 @@ class Manager:
                 sleep=self._stopped.wait,
             )
         except StatusError as error:
-            self._monitor.publish(harness.id, State.END, error)
+            self._monitor.publish(harness.id, ManagerState.END, error)
             harness.phase = Phase.ERROR
             return
         with self._lock:
             harness.serving = True
-        self._monitor.publish(harness.id, State.AVAILABLE)
+        self._monitor.publish(harness.id, ManagerState.AVAILABLE)
         harness.phase = Phase.READY
 
-    def _execute_unload(self, harness: Harness) -> None:
-        self._monitor.publish(harness.id, State.UNLOADING)
+    def _execute_unload(self, harness: LoaderHarness) -> None:
+        self._monitor.publish(harness.id, ManagerState.UNLOADING)
         with self._lock:
             harness.serving = False
         harness.unload()
-        self._monitor.publish(harness.id, State.END)
+        self._monitor.publish(harness.id, ManagerState.END)
         harness.phase = Phase.GONE

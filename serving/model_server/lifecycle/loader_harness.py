@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 Sleep = Callable[[float], object]
 
 
-class Harness:
+class LoaderHarness:
     """The manager decides and sets `phase`; this does the loading, the retries, the wait for requests in flight."""
 
     def __init__(self, servable_id: ServableId, path: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 
-class Periodic:
+class PeriodicFunction:
     """Turns begin `seconds` apart; one that takes longer is followed by the next at once.
 
     An action that raises is logged and done again at its next turn: no loop of this server ends by itself.

@@ -13,7 +13,7 @@ from serving.status import CancelledError, StatusError
 logger = logging.getLogger(__name__)
 
 
-class State(IntEnum):
+class ManagerState(IntEnum):
     """Numbered as in get_model_status.proto."""
 
     START = 10
@@ -24,40 +24,40 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ServableState:
     """`error` belongs to END: absent, the version was unloaded; present, it failed."""
 
-    state: State
+    state: ManagerState
     error: StatusError | None
     moment: int
 
 
-Settled = dict[ServableId, Seen]
+Settled = dict[ServableId, ServableState]
 
 
-class Monitor:
-    """Keeps the last state of each version, END ones for ever, and lets others wait for a state."""
+class ServableStateMonitor:
+    """Keeps the last state of each version, END too, and lets callers wait for a state."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._seen: defaultdict[str, dict[int, Seen]] = defaultdict(dict)
+        self._seen: defaultdict[str, dict[int, ServableState]] = defaultdict(dict)
         self._moment = 0
         self._closed = False
 
-    def publish(self, servable: ServableId, state: State, error: StatusError | None = None) -> None:
+    def publish(self, servable: ServableId, state: ManagerState, error: StatusError | None = None) -> None:
         level = logging.ERROR if error else logging.INFO
         logger.log(level, "model %s version %d: %s%s", *servable, state.name, f" ({error})" if error else "")
         with self._changed:
             self._moment += 1
-            self._seen[servable.name][servable.version] = Seen(state, error, self._moment)
+            self._seen[servable.name][servable.version] = ServableState(state, error, self._moment)
             self._changed.notify_all()
 
-    def versions(self, name: str) -> Mapping[int, Seen]:
+    def versions(self, name: str) -> Mapping[int, ServableState]:
         """Every version of the model ever seen, highest first."""
         with self._changed:
             return dict(sorted(self._seen.get(name, {}).items(), reverse=True))
 
-    def state(self, servable: ServableId) -> Seen | None:
+    def state(self, servable: ServableId) -> ServableState | None:
         with self._changed:
             return self._seen.get(servable.name, {}).get(servable.version)
 
@@ -77,21 +77,21 @@ class Monitor:
         raise CancelledError("the server is shutting down")
 
     def close(self) -> None:
-        """Let go of everyone who waits."""
+        """End every wait with CancelledError."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _first_settled(self, name: str, since: int) -> tuple[ServableId, Seen] | None:
+    def _first_settled(self, name: str, since: int) -> tuple[ServableId, ServableState] | None:
         for version, seen in sorted(self._seen.get(name, {}).items(), reverse=True):
-            if seen.moment > since and seen.state in (State.AVAILABLE, State.END):
+            if seen.moment > since and seen.state in (ManagerState.AVAILABLE, ManagerState.END):
                 return ServableId(name, version), seen
         return None
 
 
 def refuse_unless_available(settled: Settled, kind: str) -> None:
     """Raise, in upstream's words, when what settled did so in END."""
-    failed = {servable: seen for servable, seen in settled.items() if seen.state is not State.AVAILABLE}
+    failed = {servable: seen for servable, seen in settled.items() if seen.state is not ManagerState.AVAILABLE}
     if not failed:
         return
     listed = "".join(

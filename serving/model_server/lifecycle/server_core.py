@@ -9,10 +9,14 @@ from typing import Any
 from grpc import StatusCode
 
 from serving.apis import model_server_config_pb2
-from serving.model_server.lifecycle.aspired_versions_manager import Manager
+from serving.model_server.lifecycle.aspired_versions_manager import AspiredVersionsManager
 from serving.model_server.lifecycle.servable import Servable, ServableId
-from serving.model_server.lifecycle.servable_state_monitor import Monitor, State, refuse_unless_available
-from serving.model_server.lifecycle.storage_path_source import Source
+from serving.model_server.lifecycle.servable_state_monitor import (
+    ManagerState,
+    ServableStateMonitor,
+    refuse_unless_available,
+)
+from serving.model_server.lifecycle.storage_path_source import StoragePathSource
 from serving.model_server.storage import file_system
 from serving.status import FailedPreconditionError, InvalidArgumentError, StatusError
 
@@ -25,7 +29,7 @@ logger = logging.getLogger(__name__)
 Labels = dict[str, dict[str, int]]
 
 
-class Core:
+class ServerCore:
     """Applies configs one at a time. What a refused config leaves behind is upstream's, quirk by quirk.
 
     The config counts as replaced before its labels are checked, and labels are checked before its versions are
@@ -33,7 +37,12 @@ class Core:
     """
 
     def __init__(
-        self, *, source: Source, manager: Manager, monitor: Monitor, allow_labels_for_unavailable: bool = False
+        self,
+        *,
+        source: StoragePathSource,
+        manager: AspiredVersionsManager,
+        monitor: ServableStateMonitor,
+        allow_labels_for_unavailable: bool = False,
     ) -> None:
         self.monitor = monitor
         self._source = source
@@ -99,7 +108,7 @@ class Core:
         for model in config.model_config_list.config:
             seen = self.monitor.versions(model.name)
             for label, version in model.version_labels.items():
-                available = version in seen and seen[version].state is State.AVAILABLE
+                available = version in seen and seen[version].state is ManagerState.AVAILABLE
                 if not available and not self._may_wait(model.name, label, version):
                     raise FailedPreconditionError(
                         f"Request to assign label to version {version} of model {model.name}, "

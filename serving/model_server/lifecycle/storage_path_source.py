@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serving.model_server.lifecycle.periodic_function import Periodic
+from serving.model_server.lifecycle.periodic_function import PeriodicFunction
 from serving.model_server.storage import file_system
 from serving.status import InvalidArgumentError, StatusError
 from serving.version_names import parse_version
@@ -30,8 +30,8 @@ def index_children(children: Iterable[str]) -> dict[int, str]:
     return by_version
 
 
-def doubled(children: Iterable[str]) -> str:
-    """What to say of two names for one number; empty when every number has one."""
+def duplicate_versions(children: Iterable[str]) -> str:
+    """A warning about two names for one number; empty when every number has one."""
     by_version: dict[int, list[str]] = {}
     for child in sorted(children):
         version = parse_version(child)
@@ -62,14 +62,14 @@ def select(policy: Any, children: Iterable[str]) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Found:
-    """Version -> path to serve, and what is wrong with it in words, where anything is."""
+    """Version -> path to serve, and what is wrong with it, empty where nothing is."""
 
     versions: dict[int, str]
-    complaint: str
+    problem: str
 
 
 def poll_model(model: Any) -> Found:
-    """What is there to serve for one ModelConfig; raises INVALID_ARGUMENT when its base path is not there."""
+    """The versions in storage for one ModelConfig; raises INVALID_ARGUMENT when its base path does not exist."""
     base = model.base_path.rstrip("/") or "/"
     try:
         file_system.check_exists(base)
@@ -81,10 +81,10 @@ def poll_model(model: Any) -> Found:
     if policy.WhichOneof("policy_choice") == "specific":
         found = _specific_without_listing(base, policy.specific.versions)
         if found is not None:
-            return Found(found, _shortage(model, found))
+            return Found(found, _missing_versions(model, found))
     children = file_system.children(base)
     versions = {version: f"{base}/{child}" for version, child in select(policy, children).items()}
-    return Found(versions, doubled(children) + _shortage(model, versions))
+    return Found(versions, duplicate_versions(children) + _missing_versions(model, versions))
 
 
 def _specific_without_listing(base: str, wanted: Iterable[int]) -> dict[int, str] | None:
@@ -93,16 +93,18 @@ def _specific_without_listing(base: str, wanted: Iterable[int]) -> dict[int, str
     return paths if all(file_system.exists(path) for path in paths.values()) else None
 
 
-class Source:
-    """Polls the base paths of the configured models and says which versions are aspired."""
+class StoragePathSource:
+    """Polls the base paths of the configured models and aspires what it finds there."""
 
     def __init__(self, aspire: Aspire, *, poll_seconds: float) -> None:
         self._aspire = aspire
         self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._models: dict[str, Any] = {}
-        self._complaints: dict[str, str] = {}
-        self._polling = Periodic(self.poll, seconds=poll_seconds, name="storage poll") if poll_seconds > 0 else None
+        self._problems: dict[str, str] = {}
+        self._polling = (
+            PeriodicFunction(self.poll, seconds=poll_seconds, name="storage poll") if poll_seconds > 0 else None
+        )
         self._poll_seconds = poll_seconds
 
     @property
@@ -129,9 +131,9 @@ class Source:
             self._models = new
 
     def poll(self) -> None:
-        """Look once; one model whose base path cannot be read keeps the news of every model back.
+        """Look once; one model whose base path cannot be read keeps the versions of every model from being aspired.
 
-        Storage that is slow or away keeps no config waiting: what was found for a model whose config has changed
+        Storage that is slow or unreachable keeps no config waiting: what was found for a model whose config has changed
         meanwhile is forgotten, and the next look finds it again.
         """
         with self._looking:
@@ -140,26 +142,26 @@ class Source:
             try:
                 found = {name: poll_model(model) for name, model in models.items()}
             except StatusError as error:
-                self._complain(
+                self._warn_once(
                     "", f"FileSystemStoragePathSource encountered a filesystem access error: {error.message}"
                 )
                 return
-            self._complain("", "")
+            self._warn_once("", "")
             with self._lock:
                 for name, each in sorted(found.items()):
                     if self._models.get(name) == models[name]:
-                        self._complain(name, each.complaint)
+                        self._warn_once(name, each.problem)
                         self._aspire(name, each.versions)
 
-    def _complain(self, about: str, complaint: str) -> None:
-        """Say it when it changes, not at every poll."""
-        if complaint and complaint != self._complaints.get(about):
-            logger.warning("%s", complaint)
-        self._complaints[about] = complaint
+    def _warn_once(self, about: str, problem: str) -> None:
+        """Log a problem when it changes, not at every poll."""
+        if problem and problem != self._problems.get(about):
+            logger.warning("%s", problem)
+        self._problems[about] = problem
 
 
-def _shortage(model: Any, versions: Versions) -> str:
-    """What is missing from storage, in words; empty when nothing is."""
+def _missing_versions(model: Any, versions: Versions) -> str:
+    """A warning about versions that are not in storage; empty when all are."""
     wanted = model.model_version_policy.specific.versions
     if model.model_version_policy.WhichOneof("policy_choice") == "specific" and not wanted:
         return f"No specific versions requested for servable {model.name}."

@@ -1,4 +1,4 @@
-"""Directories for what is needed a while: gone with the block, or at the latest when the next one is made.
+"""Temporary directories: deleted at the end of the block, or at the latest when the next one is made.
 
 A process that is killed, or leaves while a model loads, cannot tidy up, and what it leaves has the size of a model.
 """
@@ -13,23 +13,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "model-server-"
-# A directory is locked a moment after it is made; until it is this old, nobody takes it for abandoned.
-YOUNG_SECONDS = 60.0
+# A directory is locked a moment after it is made; until it is this old, it is not taken for a stale one.
+MIN_AGE_SECONDS = 60.0
 
 
 @contextmanager
 def scratch_directory() -> Iterator[Path]:
-    """An empty directory for this user alone. Those of processes that are no more are deleted first."""
-    _remove_abandoned(Path(tempfile.gettempdir()))
+    """An empty directory for this user alone. Those of processes that have ended are deleted first."""
+    _remove_stale(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, _locked(Path(name)):
         yield Path(name)
 
 
-def _remove_abandoned(parent: Path) -> None:
+def _remove_stale(parent: Path) -> None:
     for directory in parent.glob(f"{PREFIX}*"):
         # Another user's, in use, or gone by now.
         with suppress(OSError):
-            if time.time() - directory.lstat().st_mtime < YOUNG_SECONDS:
+            if time.time() - directory.lstat().st_mtime < MIN_AGE_SECONDS:
                 continue
             with _locked(directory):
                 shutil.rmtree(directory, ignore_errors=True)

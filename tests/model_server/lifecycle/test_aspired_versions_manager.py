@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from serving.model_server.lifecycle.servable import ServableId
-from serving.model_server.lifecycle.servable_state_monitor import State
+from serving.model_server.lifecycle.servable_state_monitor import ManagerState
 from serving.status import NotFoundError, StatusError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
@@ -48,10 +48,10 @@ def test_a_good_version_above_a_failed_one_is_loaded(world: World) -> None:
 
 def test_nothing_is_said_of_a_version_after_its_next_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that fails, or goes, and is wanted back at that very moment first ends."""
-    said: list[State] = []
+    said: list[ManagerState] = []
 
-    def publish(servable_id: ServableId, state: State, error: StatusError | None = None) -> None:
-        if state is State.END:
+    def publish(servable_id: ServableId, state: ManagerState, error: StatusError | None = None) -> None:
+        if state is ManagerState.END:
             for wish in ({}, {1: str(world.base / "1")}):
                 world.manager.aspire("m", wish)
                 world.manager.step()
@@ -63,10 +63,10 @@ def test_nothing_is_said_of_a_version_after_its_next_start(world: World, monkeyp
     world.manager.aspire("m", {1: str(world.base / "1")})
     world.manager.step()
 
-    assert said == [State.START, State.LOADING, State.END]
+    assert said == [ManagerState.START, ManagerState.LOADING, ManagerState.END]
     world.manager.step()
 
-    assert said[3:5] == [State.START, State.LOADING]
+    assert said[3:5] == [ManagerState.START, ManagerState.LOADING]
 
 
 def test_a_failing_load_is_tried_again_as_often_as_asked(make_world: MakeWorld) -> None:
@@ -181,7 +181,7 @@ def test_whatever_a_loader_raises_becomes_the_state_of_the_version(
 
     seen = world.monitor.state(ServableId("m", 1))
     assert seen is not None
-    assert (seen.state, str(seen.error)) == (State.END, "UNKNOWN: ZeroDivisionError: in the model")
+    assert (seen.state, str(seen.error)) == (ManagerState.END, "UNKNOWN: ZeroDivisionError: in the model")
 
 
 def paths(world: World, *versions: int) -> dict[int, str]:

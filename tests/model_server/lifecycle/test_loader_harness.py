@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.model_server.lifecycle.loader_harness import Harness
+from serving.model_server.lifecycle.loader_harness import LoaderHarness
 from serving.model_server.lifecycle.servable import ServableId
 from serving.status import CancelledError, NotFoundError, StatusError
 from tests.model_server.world import Times
@@ -28,15 +28,17 @@ class Loader:
 
 
 @pytest.fixture
-def harness() -> Harness:
-    return Harness(ServableId("m", 1), "/m/1")
+def harness() -> LoaderHarness:
+    return LoaderHarness(ServableId("m", 1), "/m/1")
 
 
-def load(harness: Harness, loader: Loader, *, retries: int, sleep: Callable[[float], object] = lambda _: None) -> None:
+def load(
+    harness: LoaderHarness, loader: Loader, *, retries: int, sleep: Callable[[float], object] = lambda _: None
+) -> None:
     harness.load(loader, retries=retries, interval_seconds=60, sleep=sleep)
 
 
-def test_it_finally_succeeds(harness: Harness) -> None:
+def test_it_finally_succeeds(harness: LoaderHarness) -> None:
     loader = Loader(failures=2)
     load(harness, loader, retries=2)
 
@@ -46,7 +48,7 @@ def test_it_finally_succeeds(harness: Harness) -> None:
         assert model is loader.model
 
 
-def test_it_finally_fails_with_the_error_of_the_last_try(harness: Harness) -> None:
+def test_it_finally_fails_with_the_error_of_the_last_try(harness: LoaderHarness) -> None:
     loader = Loader(failures=9)
     with pytest.raises(NotFoundError, match="try 3"):
         load(harness, loader, retries=2)
@@ -55,7 +57,7 @@ def test_it_finally_fails_with_the_error_of_the_last_try(harness: Harness) -> No
 
 
 @pytest.mark.parametrize("retries", [0, -1])
-def test_without_retries_there_is_one_try(harness: Harness, retries: int) -> None:
+def test_without_retries_there_is_one_try(harness: LoaderHarness, retries: int) -> None:
     loader = Loader(failures=9)
     with pytest.raises(NotFoundError, match="try 1"):
         load(harness, loader, retries=retries)
@@ -63,7 +65,7 @@ def test_without_retries_there_is_one_try(harness: Harness, retries: int) -> Non
     assert loader.tries == 1
 
 
-def test_it_sleeps_between_tries_and_only_there(harness: Harness) -> None:
+def test_it_sleeps_between_tries_and_only_there(harness: LoaderHarness) -> None:
     slept: list[float] = []
     with pytest.raises(NotFoundError):
         load(harness, Loader(failures=9), retries=2, sleep=slept.append)
@@ -71,7 +73,7 @@ def test_it_sleeps_between_tries_and_only_there(harness: Harness) -> None:
     assert slept == [60, 60]
 
 
-def test_a_cancel_during_a_try_that_fails_makes_it_the_last(harness: Harness) -> None:
+def test_a_cancel_during_a_try_that_fails_makes_it_the_last(harness: LoaderHarness) -> None:
     loader = Loader(failures=9, during=harness.cancel)
     with pytest.raises(NotFoundError, match="try 1"):
         load(harness, loader, retries=5)
@@ -79,7 +81,7 @@ def test_a_cancel_during_a_try_that_fails_makes_it_the_last(harness: Harness) ->
     assert loader.tries == 1
 
 
-def test_a_cancel_during_the_sleep_takes_effect_after_one_more_try(harness: Harness) -> None:
+def test_a_cancel_during_the_sleep_takes_effect_after_one_more_try(harness: LoaderHarness) -> None:
     loader = Loader(failures=9)
     with pytest.raises(NotFoundError, match="try 2"):
         load(harness, loader, retries=5, sleep=lambda _: harness.cancel())
@@ -87,7 +89,7 @@ def test_a_cancel_during_the_sleep_takes_effect_after_one_more_try(harness: Harn
     assert loader.tries == 2
 
 
-def test_a_load_that_succeeds_although_cancelled_is_thrown_away(harness: Harness) -> None:
+def test_a_load_that_succeeds_although_cancelled_is_thrown_away(harness: LoaderHarness) -> None:
     loader = Loader(failures=1)
     with pytest.raises(CancelledError, match="Loading of servable cancelled"):
         load(harness, loader, retries=5, sleep=lambda _: harness.cancel())
@@ -95,7 +97,7 @@ def test_a_load_that_succeeds_although_cancelled_is_thrown_away(harness: Harness
     assert (loader.tries, loader.model.closed) == (2, True)
 
 
-def test_what_is_no_status_is_unknown(harness: Harness) -> None:
+def test_what_is_no_status_is_unknown(harness: LoaderHarness) -> None:
     def explode() -> None:
         raise MemoryError("too big")
 
@@ -105,7 +107,7 @@ def test_what_is_no_status_is_unknown(harness: Harness) -> None:
     assert str(failure.value) == "UNKNOWN: MemoryError: too big"
 
 
-def test_unloading_twice_closes_once(harness: Harness) -> None:
+def test_unloading_twice_closes_once(harness: LoaderHarness) -> None:
     closed: list[int] = []
     loader = Loader(failures=0)
     load(harness, loader, retries=0)

@@ -2,13 +2,13 @@ import itertools
 import threading
 import time
 
-from serving.model_server.lifecycle.periodic_function import Periodic
+from serving.model_server.lifecycle.periodic_function import PeriodicFunction
 from tests.model_server.world import eventually
 
 
 def test_the_first_turn_is_at_once() -> None:
     turned = threading.Event()
-    periodic = Periodic(turned.set, seconds=3600, name="periodic under test")
+    periodic = PeriodicFunction(turned.set, seconds=3600, name="periodic under test")
     periodic.start()
 
     assert turned.wait(10)
@@ -17,7 +17,7 @@ def test_the_first_turn_is_at_once() -> None:
 
 def test_turns_begin_at_least_an_interval_apart() -> None:
     begun: list[float] = []
-    periodic = Periodic(lambda: begun.append(time.monotonic()), seconds=0.1, name="periodic under test")
+    periodic = PeriodicFunction(lambda: begun.append(time.monotonic()), seconds=0.1, name="periodic under test")
     periodic.start()
     eventually(lambda: len(begun) == 3)
     periodic.stop()
@@ -32,7 +32,7 @@ def test_a_turn_longer_than_the_interval_is_followed_by_the_next() -> None:
         turns.append(1)
         time.sleep(0.02)
 
-    periodic = Periodic(turn, seconds=0.001, name="periodic under test")
+    periodic = PeriodicFunction(turn, seconds=0.001, name="periodic under test")
     periodic.start()
     eventually(lambda: len(turns) >= 3)
     periodic.stop()
@@ -45,7 +45,7 @@ def test_a_turn_that_fails_is_logged_and_the_next_one_comes() -> None:
         turns.append(1)
         raise ZeroDivisionError("in a turn")
 
-    periodic = Periodic(turn, seconds=0.01, name="periodic under test")
+    periodic = PeriodicFunction(turn, seconds=0.01, name="periodic under test")
     periodic.start()
     eventually(lambda: len(turns) >= 3)
     periodic.stop()

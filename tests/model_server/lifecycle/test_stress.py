@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 import pytest
 
-from serving.model_server.lifecycle.aspired_versions_manager import Manager, ManagerOptions
+from serving.model_server.lifecycle.aspired_versions_manager import AspiredVersionsManager, ManagerOptions
 from serving.model_server.lifecycle.servable import ServableId
-from serving.model_server.lifecycle.servable_state_monitor import Monitor, State
+from serving.model_server.lifecycle.servable_state_monitor import ManagerState, ServableStateMonitor
 from serving.status import NotFoundError, UnknownError
 from serving.wire import Array
 from tests.hunts import hunt_cases
@@ -60,7 +60,7 @@ class Loads:
 class Storm:
     """Requests, changed wishes and turns of the manager, each on threads of its own, for a while."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: AspiredVersionsManager) -> None:
         self.problems: list[BaseException] = []
         self.answers = 0
         self._manager = manager
@@ -102,9 +102,9 @@ class Storm:
 
 @pytest.mark.parametrize("threads", hunt_cases([0, 3], in_make_test=[3]))
 def test_every_model_is_closed_once_and_none_is_asked_after_that(threads: int) -> None:
-    loads, monitor = Loads(), Monitor()
+    loads, monitor = Loads(), ServableStateMonitor()
     options = ManagerOptions(load_threads=threads, unload_threads=threads, load_retries=2, retry_interval_seconds=0.001)
-    manager = Manager(loads, monitor, options)
+    manager = AspiredVersionsManager(loads, monitor, options)
     manager.end_initial_load()
     storm = Storm(manager)
     storm.rage(SECONDS)
@@ -113,7 +113,7 @@ def test_every_model_is_closed_once_and_none_is_asked_after_that(threads: int) -
     def quiet() -> bool:
         manager.step()
         states = {seen.state for seen in monitor.versions("m").values()}
-        return states <= {State.END, State.START} and all(model.closings for model in loads.made)
+        return states <= {ManagerState.END, ManagerState.START} and all(model.closings for model in loads.made)
 
     eventually(quiet, seconds=30)
     manager.stop()

@@ -10,7 +10,7 @@ import pytest
 from serving.apis import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 from serving.model_server.api import Api
 from serving.model_server.lifecycle.servable import ServableId
-from serving.model_server.lifecycle.server_core import Core
+from serving.model_server.lifecycle.server_core import ServerCore
 from serving.model_server.metrics import server_metrics
 from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import StatusError
@@ -35,7 +35,7 @@ class CoreOf:
 
 
 def api(model: object) -> Api:
-    return Api(cast(Core, CoreOf(model)))
+    return Api(cast(ServerCore, CoreOf(model)))
 
 
 def counts() -> dict[str, int]:

@@ -10,7 +10,7 @@ import pytest
 
 from serving.apis import model_pb2
 from serving.model_server.config_file import ConfigFile, read_config
-from serving.model_server.lifecycle.periodic_function import Periodic
+from serving.model_server.lifecycle.periodic_function import PeriodicFunction
 from serving.status import InvalidArgumentError
 from tests.model_server.conftest import MakeWorld
 from tests.model_server.world import World, config, eventually
@@ -85,7 +85,7 @@ def test_a_config_in_a_bucket_is_polled(make_world: MakeWorld, bucket: Bucket) -
     uri = bucket.uri("m.config")
     bucket.write("m.config", str(config(bucket.uri("m"), versions=[1], stable=1)))
     world.core.reload(read_config(uri))
-    polling = Periodic(ConfigFile(uri, world.core).apply, seconds=0.05, name="config poll")
+    polling = PeriodicFunction(ConfigFile(uri, world.core).apply, seconds=0.05, name="config poll")
     polling.start()
     try:
         assert world.answering(STABLE) == 1

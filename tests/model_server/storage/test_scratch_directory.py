@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.model_server.storage.scratch_directory import YOUNG_SECONDS, scratch_directory
+from serving.model_server.storage.scratch_directory import MIN_AGE_SECONDS, scratch_directory
 
 ROOT = Path(__file__).parents[3]
 # A process that ends in the middle, as one does that is killed.
@@ -32,7 +32,7 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def age(directory: Path) -> None:
-    then = time.time() - YOUNG_SECONDS - 1
+    then = time.time() - MIN_AGE_SECONDS - 1
     os.utime(directory, (then, then))
 
 
