@@ -46,7 +46,7 @@ from pipeline.storage.sums import FileSum, sum_of_file, sums_of
 from pipeline.verbs.rollback import rollback
 from serving.canary import Golden, Questions, question
 from serving.grpc_replica import GrpcReplica
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.replica import STABLE
 from tests.fleet import LABELS, Classifier, load
 from tests.releases import MODEL, NO_MLFLOW

@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from serving.grpc_replica import GrpcReplica
 from serving.model_server.flags import parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
+from serving.server_flags import ConfigSource, replica_flags
 from tests.fleet import Classifier, RunningReplica
 
 _LOOK_SECONDS = 0.01
@@ -45,16 +46,8 @@ class WatchedReplica(RunningReplica):
         self._loads: dict[int, float] = {}
 
     def start(self) -> None:
-        words = [
-            f"--port={self.port}",
-            f"--model_config_file={self._seen}",
-            "--allow_version_labels_for_unavailable_models",
-            "--num_load_threads=1",
-            "--num_unload_threads=1",
-            "--max_num_load_retries=0",
-        ]
         flags = replace(
-            parse_flags(words),
+            parse_flags(replica_flags(ConfigSource(uri=str(self._seen)), port=self.port, load_retries=0)),
             model_config_file_poll_wait_seconds=self._poll_seconds,
             file_system_poll_wait_seconds=self._poll_seconds,
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from embedded.settings import PROJECT, StackSettings
-from pipeline import layout
 
 # Whoever carries this variable with our folder as its value belongs to this stack, in whatever session it runs.
 MARK = "UNDERSTUDY_STACK"
@@ -18,6 +17,9 @@ PART = "UNDERSTUDY_PROCESS"
 # Two of the four worker slots stay free of retrains, so that a rollback never queues behind training.
 PARALLELISM = 4
 RETRAIN_SLOTS = 2
+
+# Between two looks of a model server at what it should serve.
+POLL_SECONDS = 1
 
 
 def stack_environment(settings: StackSettings) -> dict[str, str]:
@@ -55,20 +57,12 @@ def _ours(settings: StackSettings) -> dict[str, str]:
         "UNDERSTUDY_AIRFLOW_PORT": str(settings.airflow_port),
         "UNDERSTUDY_SERVING_PORTS": ",".join(str(port) for port in settings.serving_ports),
         "UNDERSTUDY_BOOT_SECONDS": str(settings.boot_seconds),
-        "UNDERSTUDY_SERVER_SOURCE": _server_source(settings),
         "UNDERSTUDY_REPLICAS": ",".join(settings.replicas),
-        "UNDERSTUDY_CONFIG_POLL_SECONDS": "1",
+        "UNDERSTUDY_CONFIG_POLL_SECONDS": str(POLL_SECONDS),
         "UNDERSTUDY_MLFLOW_URL": settings.mlflow_url,
         "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
-
-
-def _server_source(settings: StackSettings) -> str:
-    """The one flag in which the servers of the two roll-outs differ: what they poll."""
-    if settings.rollout == "latest":
-        return f"--model_base_path={settings.bucket / layout.versions(settings.model)}"
-    return f"--model_config_file={settings.bucket / layout.config(settings.model)}"
 
 
 def _airflow(settings: StackSettings) -> dict[str, str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from embedded.settings import StackSettings
 from pipeline import layout
-from serving.canary import INPUT, LABEL
 from serving.replica import STABLE
 
 # `printf` and `tr`, because `base64` has other flags on other systems and a long line is no argument of a command.
@@ -19,15 +18,14 @@ _PYTHON = """\
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from serving.client import Client
 from serving.fleet import parse_fleet
+from serving.signature import inputs_of, labels_of
 
-image = np.array([Path(sys.argv[1]).read_bytes()], dtype=object)
+image = Path(sys.argv[1]).read_bytes()
 with Client(parse_fleet("{replicas}"){label}) as client:
-    answer = client.predict("{model}", {{"{input}": image}})
-print("version", answer.version, "says", answer.outputs["{output}"][0].decode())
+    answer = client.predict("{model}", inputs_of([image]))
+print("version", answer.version, "says", labels_of(answer.outputs)[0])
 END"""
 
 
@@ -52,8 +50,6 @@ def python(settings: StackSettings) -> str:
         replicas=",".join(settings.replicas),
         label=", label=None" if settings.rollout == "latest" else "",
         model=settings.model,
-        input=INPUT,
-        output=LABEL,
     )
 
 

@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
-from serving.canary import INPUT, LABEL
 from serving.client import Client
 from serving.errors import ServingError
 from serving.fleet import Fleet
+from serving.signature import inputs_of, labels_of
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,11 @@ class Traffic:
         with Client(self.fleet, label=self.label) as client:
             while not self._stop.is_set():
                 number = self.sent % len(self.images)
-                image = np.empty(1, dtype=object)
-                image[0] = self.images[number]
                 try:
-                    answer = client.predict(self.model, {INPUT: image})
+                    answer = client.predict(self.model, inputs_of([self.images[number]]))
                 except ServingError as error:
                     self.failures.append(str(error))
                 else:
-                    label = answer.outputs[LABEL].tolist()[0].decode()
+                    label = labels_of(answer.outputs)[0]
                     self.answers.append(Answered(datetime.now(UTC), answer.version, number, label))
                 time.sleep(1 / self.rate)

@@ -9,12 +9,7 @@ import numpy as np
 
 from serving.errors import ConnectionLostError, ServingError, UnreachableError
 from serving.replica import Answer, Replica
-
-# What an image classifier of ours takes and gives; see the signature in its SavedModel.
-INPUT = "image_bytes"
-PROBABILITIES = "probabilities"
-CLASS_INDEX = "class_index"
-LABEL = "label"
+from serving.signature import indices_of, inputs_of, labels_of, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -96,14 +91,14 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
 
 def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
     model, version, serving = questions.model, questions.version, questions.serving
-    golden = [replica.predict(model, _batch([each.image]), version=version) for each in questions.golden]
+    golden = [replica.predict(model, inputs_of([each.image]), version=version) for each in questions.golden]
     compared = list(zip(golden, questions.golden, strict=True))
     errors = [_error(answer, each) for answer, each in compared]
-    names_right = [_labels(answer) == [each.label] for answer, each in compared]
+    names_right = [labels_of(answer.outputs) == [each.label] for answer, each in compared]
     fresh = [each.image for each in questions.fresh]
-    candidate = replica.predict(model, _batch(fresh), version=version) if fresh else None
+    candidate = replica.predict(model, inputs_of(fresh), version=version) if fresh else None
     knows_fresh = bool(fresh) and serving is not None and questions.serving_knows_fresh
-    baseline = replica.predict(model, _batch(fresh), version=serving) if knows_fresh else None
+    baseline = replica.predict(model, inputs_of(fresh), version=serving) if knows_fresh else None
     answers = [*golden, *([candidate] if candidate else [])]
     known = [baseline] if baseline else []
     latency, latency_serving = _latencies(replica, questions)
@@ -130,9 +125,11 @@ def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
 
 def label_problems(answers: Sequence[Answer], labels: Sequence[str]) -> list[str]:
     """Where answers do not agree with a list of labels in the order of their indices; each difference once."""
-    widths = {answer.outputs[PROBABILITIES].shape[-1] for answer in answers} - {len(labels)}
+    widths = {probabilities_of(answer.outputs).shape[-1] for answer in answers} - {len(labels)}
     found = [f"answers {width} probabilities for {len(labels)} labels" for width in sorted(widths)]
-    pairs = {pair for answer in answers for pair in zip(_indices(answer), _labels(answer), strict=True)}
+    pairs = {
+        pair for answer in answers for pair in zip(indices_of(answer.outputs), labels_of(answer.outputs), strict=True)
+    }
     return found + index_problems(pairs, labels)
 
 
@@ -147,15 +144,9 @@ def index_problems(answers: Iterable[tuple[int, str]], labels: Sequence[str]) ->
     ]
 
 
-def _batch(images: Sequence[bytes]) -> dict[str, np.ndarray[tuple[int], np.dtype[np.object_]]]:
-    array = np.empty(len(images), dtype=object)
-    array[:] = images
-    return {INPUT: array}
-
-
 def _error(answer: Answer, golden: Golden) -> float:
     """The largest difference of a probability; infinite where the shape is another or a number is none."""
-    given = answer.outputs[PROBABILITIES][0]
+    given = probabilities_of(answer.outputs)[0]
     expected = np.asarray(golden.probabilities)
     if given.shape != expected.shape or not np.isfinite(given).all():
         return float("inf")
@@ -163,15 +154,7 @@ def _error(answer: Answer, golden: Golden) -> float:
 
 
 def _right(answer: Answer, fresh: Sequence[Labelled]) -> int:
-    return sum(given == each.label for given, each in zip(_labels(answer), fresh, strict=True))
-
-
-def _labels(answer: Answer) -> list[str]:
-    return [value.decode() for value in answer.outputs[LABEL].tolist()]
-
-
-def _indices(answer: Answer) -> list[int]:
-    return [int(value) for value in answer.outputs[CLASS_INDEX].tolist()]
+    return sum(given == each.label for given, each in zip(labels_of(answer.outputs), fresh, strict=True))
 
 
 def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:
@@ -180,7 +163,7 @@ def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | N
     images = [each.image for each in questions.golden] + [each.image for each in questions.fresh]
     taken: dict[int, list[float]] = {version: [] for version in versions}
     for round_number in range(questions.latency_rounds if images else 0):
-        inputs = _batch([images[round_number % len(images)]])
+        inputs = inputs_of([images[round_number % len(images)]])
         for version in versions:
             start = time.perf_counter()
             replica.predict(questions.model, inputs, version=version)

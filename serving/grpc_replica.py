@@ -6,6 +6,7 @@ from typing import Self
 
 import grpc
 
+from serving import signature
 from serving.apis import (
     error_codes_pb2,
     get_model_metadata_pb2,
@@ -104,7 +105,7 @@ class GrpcReplica:
 
 
 def _spec(model: str, *, version: int | None = None, label: str | None = None) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=model, signature_name="serving_default")
+    spec = model_pb2.ModelSpec(name=model, signature_name=signature.NAME)
     if version is not None:
         spec.version.value = version
     elif label is not None:

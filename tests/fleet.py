@@ -18,12 +18,13 @@ from typing import Any, cast
 import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
-from serving.model_server import storage
 from serving.model_server.flags import Flags, parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
+from serving.model_server.storage import file_system
+from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
+from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES
+from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
 
@@ -32,13 +33,6 @@ POLL_SECONDS = 0.1
 # Between the end of a server that gave up and its next start, and between two tries to load a version.
 RESTART_SECONDS = 0.2
 RETRY_SECONDS = 0.3
-
-# With these a version that cannot be loaded keeps no other from being loaded.
-FLAGS = (
-    "--allow_version_labels_for_unavailable_models",
-    "--num_load_threads=1",
-    "--num_unload_threads=1",
-)
 
 
 class Classifier:
@@ -55,10 +49,9 @@ class Classifier:
         self._seconds = milliseconds / 1000
         signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
         signature.inputs[INPUT].name, signature.inputs[INPUT].dtype = "images:0", types_pb2.DT_STRING
-        signature.outputs[PROBABILITIES].name = "probabilities:0"
-        signature.outputs[CLASS_INDEX].name = "class_index:0"
-        signature.outputs[LABEL].name = "label:0"
-        self.signatures: Mapping[str, Any] = {"serving_default": signature}
+        for name in OUTPUTS:
+            signature.outputs[name].name = f"{name}:0"
+        self.signatures: Mapping[str, Any] = {NAME: signature}
 
     def answer(self, image: bytes) -> tuple[list[float], bytes]:
         shown = LABELS.index(image[:1].decode())
@@ -75,18 +68,19 @@ class Classifier:
             answers = [self.answer(image) for image in feeds["images:0"].tolist()]
         except ValueError as error:
             raise InvalidArgumentError("Unknown image file format.") from error
-        labels = np.empty(len(answers), dtype=object)
-        labels[:] = [label for _, label in answers]
-        probabilities = np.array([each for each, _ in answers], np.float32)
-        tensors = {
-            "probabilities:0": probabilities,
-            "class_index:0": probabilities.argmax(axis=1),
-            "label:0": labels,
-        }
-        return [tensors[name] for name in fetches]
+        outputs = outputs_for(answers)
+        return [outputs[name.removesuffix(":0")] for name in fetches]
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def outputs_for(answers: Sequence[tuple[list[float], bytes]]) -> dict[str, Array]:
+    """The outputs of an image classifier for probabilities and a label of each image."""
+    labels = np.empty(len(answers), dtype=object)
+    labels[:] = [label for _, label in answers]
+    probabilities = np.array([each for each, _ in answers], np.float32)
+    return {PROBABILITIES: probabilities, CLASS_INDEX: probabilities.argmax(axis=1), LABEL: labels}
 
 
 def load(servable_id: ServableId, path: str) -> Classifier:
@@ -95,7 +89,7 @@ def load(servable_id: ServableId, path: str) -> Classifier:
     Raises:
         NotFoundError: the folder holds no classifier, or has lost it while that was being read.
     """
-    with storage.local_copy(path) as folder:
+    with file_system.local_copy(path) as folder:
         settings = _settings(folder, path)
         read_seconds = settings.pop("read_seconds", 0.0)
         if read_seconds:
@@ -160,7 +154,8 @@ class RunningReplica:
         self._source = source
         self._seen = source
         self._on_base_path = config is None
-        self._words = [] if default_flags else [*FLAGS, f"--max_num_load_retries={load_retries}"]
+        self._default_flags = default_flags
+        self._load_retries = load_retries
         self._restarting = restarting
         self._server: Server | None = None
         self._life: threading.Thread | None = None
@@ -235,14 +230,17 @@ class RunningReplica:
             return
 
     def _flags(self) -> Flags:
+        source: Source = ConfigSource(uri=str(self._seen))
         if self._on_base_path:
-            words = [f"--model_name={str(self._source).rsplit('/', 1)[-1]}", f"--model_base_path={self._seen}"]
-        else:
-            words = [f"--model_config_file={self._seen}"]
+            source = BasePathSource(model=str(self._source).rsplit("/", 1)[-1], uri=str(self._seen))
+        words = replica_flags(source, port=self.port, load_retries=self._load_retries)
+        if self._default_flags:
+            said = ("port", "model_name", "model_base_path", "model_config_file")
+            words = [word for word in words if word.removeprefix("--").split("=")[0] in said]
         # Whole seconds are all a command line can say; a test would rather wait tenths.
         often = cast("int", POLL_SECONDS)
         return replace(
-            parse_flags([f"--port={self.port}", *words, *self._words]),
+            parse_flags(words),
             model_config_file_poll_wait_seconds=often,
             file_system_poll_wait_seconds=often,
             load_retry_interval_micros=round(RETRY_SECONDS * 1_000_000),

@@ -225,9 +225,9 @@ MUTANTS = (
     ),
     Mutant(
         "a call that may still succeed is not tried again",
-        "pipeline/storage/gcs/connection.py",
-        '            "retry": retry.with_timeout(self._patience.retries),\n',
-        '            "retry": None,\n',
+        "serving/gcs/time_limits.py",
+        '"retry": retry.with_timeout(limits.retries)}',
+        '"retry": None}',
         ("tests/pipeline/storage/test_faults.py", "tests/processes/test_faulty_bucket.py"),
     ),
     Mutant(
@@ -316,17 +316,17 @@ MUTANTS = (
     ),
     Mutant(
         "a version is unloaded while it answers",
-        "serving/model_server/harness.py",
+        "serving/model_server/lifecycle/loader_harness.py",
         "            self._idle.wait_for(lambda: self._users == 0)\n",
         "            pass\n",
-        ("tests/model_server/test_stress.py",),
+        ("tests/model_server/lifecycle/test_stress.py",),
     ),
     Mutant(
         "a label may move to a version that is not loaded",
-        "serving/model_server/core.py",
+        "serving/model_server/lifecycle/server_core.py",
         "        return self._allow_labels_for_unavailable and current == version\n",
         "        return self._allow_labels_for_unavailable\n",
-        ("tests/model_server/test_core.py", "tests/protocol/test_simulated_contract.py"),
+        ("tests/model_server/lifecycle/test_server_core.py", "tests/protocol/test_simulated_contract.py"),
     ),
     Mutant(
         "a model may write files",

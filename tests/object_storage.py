@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from serving.model_server import storage
+from serving.model_server.storage import file_system
 from tests.ports import free_port
 
 VARIABLE = "STORAGE_EMULATOR_HOST"
@@ -135,9 +135,9 @@ def in_use(store: ObjectStore) -> Iterator[ObjectStore]:
 
 def forget_client() -> None:
     """The client under test belongs to one endpoint."""
-    if storage.cloud_storage.cache_info().currsize:
-        storage.cloud_storage().close()
-    storage.cloud_storage.cache_clear()
+    if file_system.gcs_file_system.cache_info().currsize:
+        file_system.gcs_file_system().close()
+    file_system.gcs_file_system.cache_clear()
 
 
 @pytest.fixture(scope="module")

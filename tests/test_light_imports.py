@@ -30,6 +30,9 @@ def run(code: str) -> str:
         "serving.client",
         "serving.fleet",
         "serving.canary",
+        "serving.signature",
+        "serving.tensorflow.checkpoint",
+        "serving.inference.local_model",
         "serving.model_server.flags",
         "serving.model_server.server",
         "pipeline.cli",
@@ -60,6 +63,16 @@ def test_the_protocol_messages_do_without_tensorflow() -> None:
     loaded = run("import sys, serving.apis; print('tensorflow' in sys.modules)")
 
     assert "False" == loaded
+
+
+def test_the_folder_of_the_c_library_is_never_taken_for_tensorflow() -> None:
+    """`serving/tensorflow` has the name of the package, and so have tests of it."""
+    places = run(
+        "import serving.tensorflow.checkpoint, tests.serving.tensorflow, tests.model_server.grpc, importlib.util\n"
+        "print([importlib.util.find_spec(name).origin for name in ('tensorflow', 'grpc')])"
+    )
+
+    assert 2 == places.count("site-packages")
 
 
 def test_a_later_import_of_tensorflow_works_and_shares_the_messages() -> None:

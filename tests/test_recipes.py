@@ -28,6 +28,7 @@ from embedded.procfile import REPLICA, entries
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from serving.model_server.flags import parse_flags
+from serving.server_flags import BasePathSource, ConfigSource, required_flags
 from tests.hunts import hunt
 from tests.mlflow_server import url
 from tests.ports import free_port
@@ -234,8 +235,10 @@ def test_the_roll_back_of_the_readme_brings_the_version_before_back(world: World
 def test_servers_take_the_flags_of_both_roll_outs() -> None:
     pinned, latest = recipe(FLAGS).split("\n\n")
 
-    assert "gs://bucket/prefix/serve/digits.config" == parse_flags(shlex.split(pinned)).model_config_file
-    assert "gs://bucket/prefix/serve/digits" == parse_flags(shlex.split(latest)).model_base_path
+    config = ConfigSource(uri="gs://bucket/prefix/serve/digits.config")
+    base_path = BasePathSource(model="digits", uri="gs://bucket/prefix/serve/digits")
+    assert parse_flags(required_flags(config)) == parse_flags(shlex.split(pinned))
+    assert parse_flags(required_flags(base_path)) == parse_flags(shlex.split(latest))
 
 
 def test_the_model_server_of_the_readme_starts_and_answers(tmp_path: Path) -> None:

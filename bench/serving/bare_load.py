@@ -8,7 +8,7 @@ import sys
 import time
 
 from serving.model_server.flags import Flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import tensorflow_loader
 
 

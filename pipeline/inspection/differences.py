@@ -15,7 +15,7 @@ from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.tracking.mirror import MlflowFound, wanted_aliases
-from serving.model_server.source import parse_version
+from serving.version_names import parse_version
 
 
 def differences(found: Found) -> list[str]:

@@ -7,7 +7,7 @@ from pipeline.safety.graph import MAIN, Graph
 from pipeline.safety.kinds import SAVER, TABLES, effect
 from pipeline.safety.origins import Origins
 from pipeline.safety.words import quoted, some
-from serving.model_server.op_kinds import op_kinds, tensorflow_version
+from serving.tensorflow.op_defs import op_defs, tensorflow_version
 
 
 def problems(meta_graph: Any) -> list[str]:
@@ -31,7 +31,7 @@ class _Judge:
 
     def reason(self, function: str, node: Any) -> str | None:
         """Why this node is refused; None where it is not."""
-        if node.op not in op_kinds():
+        if node.op not in op_defs():
             called = node.op in self._graph.functions
             return None if called else f"is none that TensorFlow {tensorflow_version()} knows"
         does = effect(node)

@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline.safety import files, operations, versions, weights
 from pipeline.safety.words import some
-from pipeline.training.export import contract_problems
 from serving.apis import types_pb2
+from serving.signature import contract_problems
 
 # What a server asks for when its config names no tags.
 _SERVED_TAGS = {"serve"}

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.errors import FailedError
 from pipeline.safety.words import quoted, some
 from serving.apis import types_pb2
-from serving.model_server.checkpoint import Checkpoint
-from serving.model_server.status import StatusError
+from serving.status import StatusError
+from serving.tensorflow.checkpoint import Checkpoint
 from serving.wire import Array
 
 _PREFIX = "variables/variables"

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from pipeline.errors import StorageError
 from pipeline.storage.sums import FileSum
+from serving.gcs.time_limits import TimeLimits
 
 # No more than the connections that the libraries' pools keep.
 THREADS = 8
@@ -37,14 +38,9 @@ class UnansweredError(StorageError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """In seconds. One call lasts at most `retries + connect + answer`, but for content that is still flowing."""
+class Patience(TimeLimits):
+    """The limits of one call, the same for every object store, and what keeps two writes apart. In seconds."""
 
-    connect: float = 5.0
-    answer: float = 20.0
-    # What may pass is tried again for so long, after random pauses that grow up to the longest.
-    retries: float = 30.0
-    pause: float = 5.0
     # Between two writes of the same object.
     between_writes: float = 1.0
 

@@ -5,19 +5,16 @@ signature, the labels as an asset, and warm-up requests, which a server runs bef
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.spec import Image
 from pipeline.training.preprocessing import decoded
-from serving.apis import model_pb2, predict_pb2, prediction_log_pb2, types_pb2
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
-from serving.wire import to_proto
+from serving import signature
+from serving.apis import prediction_log_pb2
+from serving.signature import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
-SIGNATURE = "serving_default"
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
 # Control characters, and what else some programs take for the end of a line.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -51,41 +48,8 @@ def export(
         return {PROBABILITIES: probabilities, CLASS_INDEX: index, LABEL: tf.gather(module.labels, index)}
 
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: module.serve})
+    tf.saved_model.save(module, str(folder), signatures={signature.NAME: module.serve})
     _write_warmup(folder / _WARMUP, name, warmup)
-
-
-def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
-    """What a client would trip over in these signature definitions; empty where they are as promised."""
-    signature = signatures.get(SIGNATURE)
-    if signature is None:
-        return [f"no signature {SIGNATURE!r}, only {sorted(signatures)}"]
-    batch: list[int] = [-1]
-    wanted_inputs = {INPUT: (types_pb2.DT_STRING, batch)}
-    wanted_outputs = {
-        PROBABILITIES: (types_pb2.DT_FLOAT, [-1, len(labels)]),
-        CLASS_INDEX: (types_pb2.DT_INT64, batch),
-        LABEL: (types_pb2.DT_STRING, batch),
-    }
-    return [
-        *_differences("input", signature.inputs, wanted_inputs),
-        *_differences("output", signature.outputs, wanted_outputs),
-    ]
-
-
-def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, list[int]]]) -> list[str]:
-    problems = [f"{what} {name!r} is not promised" for name in sorted(set(found) - set(wanted))]
-    for name, (dtype, shape) in wanted.items():
-        promise = f"{types_pb2.DataType.Name(dtype)} {shape}"
-        if name not in found:
-            problems.append(f"{what} {name!r}, {promise}, is missing")
-            continue
-        given = found[name]
-        given_shape = [dim.size for dim in given.tensor_shape.dim]
-        if given.dtype != dtype or given_shape != shape:
-            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
-            problems.append(f"{what} {name!r} is {told}, not {promise}")
-    return problems
 
 
 def _labels_file(folder: Path, labels: Sequence[str]) -> str:
@@ -107,10 +71,6 @@ def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:
     path.parent.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for batch in ([images[0]], list(images)):
-            array = np.empty(len(batch), dtype=object)
-            array[:] = batch
-            request = predict_pb2.PredictRequest(
-                model_spec=model_pb2.ModelSpec(name=name, signature_name=SIGNATURE), inputs={INPUT: to_proto(array)}
-            )
+            request = signature.predict_request(name, batch)
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())

@@ -7,19 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.progress import told
-from pipeline.training.export import SIGNATURE
 from pipeline.verdicts.measurements import Performance
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
-from serving.model_server.model import LoadedModel
-from serving.model_server.monitor import ServableId
-from serving.model_server.saved_model import SavedModelLoader
-from serving.model_server.warming import WarmingLoader
+from serving import signature
+from serving.inference.local_model import load_local_model
 
 _BATCH = 128
 _LATENCY_CALLS = 30
@@ -48,8 +44,7 @@ class ExportedModel:
         Raises:
             StatusError: a server could not load it either.
         """
-        load = WarmingLoader(load=SavedModelLoader(tags=frozenset({"serve"})))
-        self._model = cast(LoadedModel, load(ServableId("exported", 0), str(folder)))
+        self._model = load_local_model(folder)
 
     @property
     def signatures(self) -> Mapping[str, Any]:
@@ -73,11 +68,8 @@ class ExportedModel:
         )
 
     def _ask(self, images: Sequence[bytes]) -> Sequence[NDArray[Any]]:
-        signature = self.signatures[SIGNATURE]
-        batch = np.empty(len(images), dtype=object)
-        batch[:] = images
-        fetches = [signature.outputs[name].name for name in (PROBABILITIES, CLASS_INDEX, LABEL)]
-        return self._model.run({signature.inputs[INPUT].name: batch}, fetches)
+        """Probabilities, class indices and labels, in this order."""
+        return self._model.run(*signature.feeds_and_fetches(self.signatures[signature.NAME], images))
 
 
 def performance(

@@ -30,7 +30,7 @@ from pipeline.tracking.tracked_run import tracked_run
 from pipeline.training import scoring
 from pipeline.verdicts.measurements import Evaluation, Performance
 from serving.canary import index_problems
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 
 log = logging.getLogger(__name__)
 

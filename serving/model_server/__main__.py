@@ -8,7 +8,7 @@ import sys
 import threading
 
 from serving.model_server.flags import FAILED, Flags, parse_flags
-from serving.model_server.heap import prepare_heap
+from serving.tensorflow.heap import prepare_heap
 
 logger = logging.getLogger("serving.model_server")
 
@@ -32,7 +32,7 @@ def serve(flags: Flags) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     # Here, so that bad flags are answered at once, and after the line above, because NumPy's threads inherit its mask.
     from serving.model_server.server import Server  # noqa: PLC0415
-    from serving.model_server.status import StatusError  # noqa: PLC0415
+    from serving.status import StatusError  # noqa: PLC0415
 
     try:
         server = Server(flags)

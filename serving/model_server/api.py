@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, model_pb2
-from serving.model_server import metrics
-from serving.model_server.classify import classify
-from serving.model_server.core import Core
-from serving.model_server.model import DEFAULT_SIGNATURE, Model
-from serving.model_server.monitor import Seen, ServableId
-from serving.model_server.multi_inference import multi_inference
-from serving.model_server.predict import predict
-from serving.model_server.regress import regress
-from serving.model_server.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
+from serving.inference.classify import classify
+from serving.inference.model import DEFAULT_SIGNATURE, Model
+from serving.inference.multi_inference import multi_inference
+from serving.inference.predict import predict
+from serving.inference.regress import regress
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.servable_state_monitor import ServableState
+from serving.model_server.lifecycle.server_core import ServerCore
+from serving.model_server.metrics import server_metrics
+from serving.model_server.metrics.metered_model import MeteredModel
+from serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
 
 SIGNATURE_DEF = "signature_def"
 
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Api:
     """PredictionService and ModelService over one core."""
 
-    def __init__(self, core: Core, *, as_content: bool = False, check_method_names: bool = False) -> None:
+    def __init__(self, core: ServerCore, *, as_content: bool = False, check_method_names: bool = False) -> None:
         """Answer with tensor_content where `as_content`, else with value fields.
 
         Where `check_method_names`, a signature must have been exported for the method it is asked with.
@@ -38,7 +40,7 @@ class Api:
     def predict(self, request: Any, timeout_seconds: float | None = None) -> Any:
         with self._model(_spec_of(request)) as (servable_id, model):
             return predict(
-                model,
+                MeteredModel(model, request, "Predict"),
                 request,
                 version=servable_id.version,
                 as_content=self._as_content,
@@ -49,7 +51,7 @@ class Api:
     def classify(self, request: Any, timeout_seconds: float | None = None) -> Any:
         with self._model(_spec_of(request)) as (servable_id, model):
             return classify(
-                model,
+                MeteredModel(model, request, "Classify"),
                 request,
                 version=servable_id.version,
                 check_method_name=self._check_method_names,
@@ -59,7 +61,7 @@ class Api:
     def regress(self, request: Any, timeout_seconds: float | None = None) -> Any:
         with self._model(_spec_of(request)) as (servable_id, model):
             return regress(
-                model,
+                MeteredModel(model, request, "Regress"),
                 request,
                 version=servable_id.version,
                 check_method_name=self._check_method_names,
@@ -71,7 +73,7 @@ class Api:
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         with self._model(spec) as (servable_id, model):
             return multi_inference(
-                model,
+                MeteredModel(model, request, "MultiInference"),
                 request,
                 version=servable_id.version,
                 check_method_name=self._check_method_names,
@@ -131,7 +133,7 @@ class Api:
         names = ", ".join(model.name for model in request.config.model_config_list.config)
         logger.info("reload requested with models: %s", names or "none")
         # How much each metric asked for grew meanwhile, by anybody's doing.
-        before = {name: metrics.value(name) for name in request.metric_names}
+        before = {name: server_metrics.value(name) for name in request.metric_names}
         try:
             self._reload(request.config, timeout_seconds)
         except StatusError as error:
@@ -139,7 +141,7 @@ class Api:
             raise
         response = model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
         for name, value in before.items():
-            response.metric.add(name=name, int64_value_increase=metrics.value(name) - value)
+            response.metric.add(name=name, int64_value_increase=server_metrics.value(name) - value)
         return response
 
     def _reload(self, config: Any, timeout_seconds: float | None) -> None:
@@ -175,7 +177,7 @@ def _spec_of(request: Any) -> Any:
     return request.model_spec
 
 
-def _add_status(response: Any, version: int, seen: Seen) -> None:
+def _add_status(response: Any, version: int, seen: ServableState) -> None:
     entry = response.model_version_status.add(version=version, state=int(seen.state))
     entry.status.error_code = seen.error.number if seen.error else 0
     entry.status.error_message = seen.error.message if seen.error else ""

@@ -4,9 +4,9 @@ import logging
 from typing import Any
 
 from serving.apis import model_server_config_pb2
-from serving.model_server import text_proto
-from serving.model_server.core import Core
-from serving.model_server.status import StatusError
+from serving.model_server.lifecycle.server_core import ServerCore
+from serving.model_server.storage import text_proto
+from serving.status import StatusError
 
 logger = logging.getLogger(__name__)
 
@@ -23,19 +23,19 @@ class ConfigFile:
     when the reason changes.
     """
 
-    def __init__(self, uri: str, core: Core) -> None:
+    def __init__(self, uri: str, core: ServerCore) -> None:
         self._uri = uri
         self._core = core
-        self._complaint = ""
+        self._problem = ""
 
     def apply(self) -> None:
-        complaint = ""
+        problem = ""
         try:
             self._core.reload(read_config(self._uri))
         except StatusError as error:
-            complaint = f"{self._uri} is not in force: {error}"
-        if complaint and complaint != self._complaint:
-            logger.error("%s", complaint)
-        if self._complaint and not complaint:
+            problem = f"{self._uri} is not in force: {error}"
+        if problem and problem != self._problem:
+            logger.error("%s", problem)
+        if self._problem and not problem:
             logger.info("%s is in force again", self._uri)
-        self._complaint = complaint
+        self._problem = problem

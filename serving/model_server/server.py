@@ -1,30 +1,30 @@
-"""The parts put together, from a free port to an orderly end."""
+"""The server: its parts put together, started and stopped."""
 
 import logging
 import socket
 import threading
 from contextlib import AbstractContextManager, nullcontext
 
-from serving.model_server import libtensorflow
 from serving.model_server.api import Api
 from serving.model_server.batching.loader import BatchingLoader
 from serving.model_server.batching.parameters import parameters_for
 from serving.model_server.config_file import ConfigFile, read_config
-from serving.model_server.core import Core, single_model
 from serving.model_server.flags import Flags
-from serving.model_server.grpc_server import GrpcServer, format_address
-from serving.model_server.harness import Load
-from serving.model_server.manager import Manager, ManagerOptions
-from serving.model_server.monitor import Monitor
-from serving.model_server.periodic import Periodic
+from serving.model_server.grpc.grpc_server import GrpcServer, format_address
+from serving.model_server.lifecycle.aspired_versions_manager import AspiredVersionsManager, ManagerOptions
+from serving.model_server.lifecycle.periodic_function import PeriodicFunction
+from serving.model_server.lifecycle.servable import Load
+from serving.model_server.lifecycle.servable_state_monitor import ServableStateMonitor
+from serving.model_server.lifecycle.server_core import ServerCore, single_model
+from serving.model_server.lifecycle.storage_path_source import StoragePathSource
+from serving.model_server.loading.saved_model_loader import SavedModelLoader
+from serving.model_server.loading.session_config import session_config
+from serving.model_server.loading.warmup_loader import WarmupLoader
 from serving.model_server.rest.handler import Handler
-from serving.model_server.rest.http import RestServer
-from serving.model_server.rest.monitoring import metrics_path
-from serving.model_server.saved_model import SavedModelLoader
-from serving.model_server.session_config import session_config
-from serving.model_server.source import Source
-from serving.model_server.status import StatusError, UnknownError
-from serving.model_server.warming import WarmingLoader
+from serving.model_server.rest.http_server import RestServer
+from serving.model_server.rest.monitoring_config import metrics_path
+from serving.status import StatusError, UnknownError
+from serving.tensorflow import c_api
 
 GRACE_SECONDS = 5
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Server:
-    """One process's worth of server: started once, stopped once."""
+    """A model server; started once, stopped once."""
 
     def __init__(self, flags: Flags, load: Load | None = None) -> None:
         """Load versions with `load`: TensorFlow's SavedModels, unless another format is asked for."""
@@ -44,7 +44,7 @@ class Server:
         self._core = build_core(flags, warming(flags, self._batching))
         self._grpc: GrpcServer | None = None
         self._rest: RestServer | None = None
-        self._polling: Periodic | None = None
+        self._polling: PeriodicFunction | None = None
 
     def start(self) -> None:
         """Return when requests are answered: every configured model has a version available. Raises StatusError."""
@@ -63,7 +63,7 @@ class Server:
                 config = single_model(flags.model_name, flags.model_base_path)
             self._batching.start(parameters_for(flags))
             if self._tensorflow:
-                threading.Thread(target=libtensorflow.library, name="load TensorFlow", daemon=True).start()
+                threading.Thread(target=c_api.library, name="load TensorFlow", daemon=True).start()
             rest = build_rest(self._core, flags) if rest_port is not None else None
             self._core.reload(config)
             opening.open()
@@ -72,13 +72,13 @@ class Server:
                 self._open_rest(rest, rest_port)
         if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
             file = ConfigFile(flags.model_config_file, self._core)
-            self._polling = Periodic(
+            self._polling = PeriodicFunction(
                 file.apply, seconds=flags.model_config_file_poll_wait_seconds, name="model config poll"
             )
             self._polling.start()
 
     def stop(self) -> None:
-        """Take no new requests, let those in flight end within the grace, and let the loops go."""
+        """Take no new requests, let those in flight end within the grace, and stop the loops."""
         if self._polling is not None:
             self._polling.stop()
         self._core.stop()
@@ -94,17 +94,17 @@ class Server:
         try:
             rest.start(port)
         except OSError as error:
-            say_that_rest_failed(self._flags, error)
+            log_rest_failure(self._flags, error)
             return
         self._rest = rest
         logger.info("Exporting HTTP/REST API at:localhost:%d ...", self._flags.rest_api_port)
 
 
-def build_api(core: Core, flags: Flags, *, as_content: bool) -> Api:
+def build_api(core: ServerCore, flags: Flags, *, as_content: bool) -> Api:
     return Api(core, as_content=as_content, check_method_names=flags.enable_signature_method_name_check)
 
 
-def build_rest(core: Core, flags: Flags) -> RestServer:
+def build_rest(core: ServerCore, flags: Flags) -> RestServer:
     """Raises StatusError for a monitoring config that cannot be read."""
     handler = Handler(
         # Nobody outside sees the tensors that become JSON, so they travel the short way.
@@ -124,24 +124,24 @@ def tensorflow_loader(flags: Flags) -> SavedModelLoader:
 def warming(flags: Flags, load: Load) -> Load:
     if not flags.enable_model_warmup:
         return load
-    return WarmingLoader(
+    return WarmupLoader(
         load=load,
         times=max(flags.num_request_iterations_for_warmup, 1),
         check_method_names=flags.enable_signature_method_name_check,
     )
 
 
-def build_core(flags: Flags, load: Load) -> Core:
-    monitor = Monitor()
+def build_core(flags: Flags, load: Load) -> ServerCore:
+    monitor = ServableStateMonitor()
     options = ManagerOptions(
         load_threads=flags.num_load_threads,
         unload_threads=flags.num_unload_threads,
         load_retries=flags.max_num_load_retries,
         retry_interval_seconds=flags.load_retry_interval_micros / 1_000_000,
     )
-    manager = Manager(load, monitor, options)
-    return Core(
-        source=Source(manager.aspire, poll_seconds=flags.file_system_poll_wait_seconds),
+    manager = AspiredVersionsManager(load, monitor, options)
+    return ServerCore(
+        source=StoragePathSource(manager.aspire, poll_seconds=flags.file_system_poll_wait_seconds),
         manager=manager,
         monitor=monitor,
         allow_labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
@@ -180,9 +180,9 @@ def reserved_rest_port(flags: Flags) -> AbstractContextManager[socket.socket | N
     try:
         return reserved_port(flags.host, flags.rest_api_port)
     except StatusError as error:
-        say_that_rest_failed(flags, error)
+        log_rest_failure(flags, error)
         return nullcontext()
 
 
-def say_that_rest_failed(flags: Flags, reason: Exception) -> None:
+def log_rest_failure(flags: Flags, reason: Exception) -> None:
     logger.error("Failed to start HTTP Server at localhost:%d (%s)", flags.rest_api_port, reason)

@@ -33,7 +33,7 @@ if code and os.environ["FAKE_CASE"] != "train fails":  # that one dies without a
     outcome = {1: "failed", 75: "could not tell", 99: "declined"}[code]
     reason = f"the reason of {verb}" + (" and so on" * 200 if os.environ["FAKE_CASE"] == "promote fails" else "")
     leave({"verb": verb, "model": call["model"], "outcome": outcome, "reason": reason, "serving": 3})
-# What the verbs say that are done, as in `pipeline.records`.
+# What the verbs say that are done, as in `pipeline.runs.records`.
 done: dict[str, dict[str, object]] = {
     "train": {"accuracy": 0.9},
     "gate": {"verdict": "pass: accuracy 0.9 >= 0.8", "serving": 3},

@@ -1,30 +1,65 @@
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
+import pytest
+
 from embedded.environment import stack_environment
-from embedded.procfile import PROCFILE, entries
+from embedded.procfile import PROCFILE, Entry, entries
 from embedded.settings import StackSettings
+from serving.model_server.flags import Flags, parse_flags
 
 
 def test_the_replica_line_is_started_once_per_port(settings: StackSettings, tmp_path: Path) -> None:
     procfile = tmp_path / "Procfile"
-    procfile.write_text('# a comment: not a process\nweb: run web\nreplica: serve --port="$PORT"\n', encoding="utf-8")
+    procfile.write_text(
+        '# a comment: not a process\nweb: run web\nreplica: eval serve "$REPLICA_FLAGS"\n', encoding="utf-8"
+    )
 
     found = entries(settings, procfile)
 
-    assert [(entry.name, entry.extra) for entry in found] == [
-        ("web", {}),
-        ("replica-1", {"PORT": "8500", "REST_PORT": "8501"}),
-        ("replica-2", {"PORT": "8510", "REST_PORT": "8511"}),
-    ]
+    assert ["web", "replica-1", "replica-2"] == [entry.name for entry in found]
+    assert [{}, (8500, 8501), (8510, 8511)] == [found[0].extra, ports(found[1]), ports(found[2])]
+
+
+def flags(entry: Entry) -> Flags:
+    return parse_flags(shlex.split(entry.extra["REPLICA_FLAGS"]))
+
+
+def ports(entry: Entry) -> tuple[int, int]:
+    return flags(entry).port, flags(entry).rest_api_port
+
+
+@pytest.mark.parametrize(("rollout", "polled"), [("pinned", ("{}/digits.config", "")), ("latest", ("", "{}/digits"))])
+def test_servers_poll_what_the_roll_out_has(settings: StackSettings, rollout: str, polled: tuple[str, str]) -> None:
+    """...once a second, which is what the verbs are told too."""
+    found = [flags(each) for each in entries(settings.model_copy(update={"rollout": rollout})) if each.extra]
+    told = stack_environment(settings)["UNDERSTUDY_CONFIG_POLL_SECONDS"]
+
+    expected = tuple(each.format(settings.bucket / "serve") for each in polled)
+    assert [expected] * 2 == [(each.model_config_file, each.model_base_path) for each in found]
+    for each in found:
+        poll = each.model_config_file_poll_wait_seconds if rollout == "pinned" else each.file_system_poll_wait_seconds
+        assert told == str(poll)
+
+
+def test_a_folder_with_a_space_stays_one_word(settings: StackSettings, tmp_path: Path) -> None:
+    """...through the shell that the line is given to."""
+    spaced = settings.model_copy(update={"var": tmp_path / "my stack"})
+    (line, *_) = (entry for entry in entries(spaced) if entry.extra)
+    printed = line.command.replace("exec python -m serving.model_server", "printf '%s\\\\n'")
+    done = subprocess.run(["/bin/sh", "-c", printed], env=line.extra, capture_output=True, text=True, check=True)
+
+    assert f"--model_config_file={spaced.bucket}/serve/digits.config" in done.stdout.splitlines()
 
 
 def test_every_variable_of_the_procfile_is_set_and_quoted(settings: StackSettings) -> None:
     """An unset one would become an empty word, an unquoted one would fall apart at a space in the folder's name."""
-    environment = stack_environment(settings) | {"PORT": "8500", "REST_PORT": "8501"}
+    environment = stack_environment(settings)
     for entry in entries(settings):
         for name in re.findall(r"\$([A-Z_]+)", entry.command):
-            assert name in environment, entry.name
+            assert name in environment | entry.extra, entry.name
         quoted = "".join(re.findall(r'"[^"]*"', entry.command))
         assert re.findall(r"\$[A-Z_]+", entry.command) == re.findall(r"\$[A-Z_]+", quoted), entry.name
 

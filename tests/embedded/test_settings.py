@@ -1,3 +1,4 @@
+import shlex
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,7 +7,9 @@ import pytest
 
 from embedded.environment import jwt_secret, stack_environment
 from embedded.errors import StackError
+from embedded.procfile import entries
 from embedded.settings import StackSettings, load_all_settings, load_settings
+from serving.model_server.flags import parse_flags
 
 VARIABLES = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_VAR")
 
@@ -107,8 +110,10 @@ def test_verbs_and_servers_are_told_the_same_roll_out(settings: StackSettings) -
     bucket = settings.bucket
     latest = settings.model_copy(update={"rollout": "latest"})
 
-    pinned, other = stack_environment(settings), stack_environment(latest)
+    def told(stack: StackSettings) -> tuple[str, str, str]:
+        (replica, *_) = (entry for entry in entries(stack) if entry.extra)
+        flags = parse_flags(shlex.split(replica.extra["REPLICA_FLAGS"]))
+        return stack_environment(stack)["UNDERSTUDY_ROLLOUT"], flags.model_config_file, flags.model_base_path
 
-    names = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_SERVER_SOURCE")
-    assert ["pinned", f"--model_config_file={bucket}/serve/digits.config"] == [pinned[name] for name in names]
-    assert ["latest", f"--model_base_path={bucket}/serve/digits"] == [other[name] for name in names]
+    assert ("pinned", f"{bucket}/serve/digits.config", "") == told(settings)
+    assert ("latest", "", f"{bucket}/serve/digits") == told(latest)

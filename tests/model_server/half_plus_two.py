@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.apis import prediction_log_pb2, types_pb2
-from tests.model_server.echo import CLASSIFY, REGRESS, example
+from tests.serving.inference.echo import CLASSIFY, REGRESS, example
 
 PREDICT = "tensorflow/serving/predict"
 VERSION = "00000123"

@@ -9,7 +9,7 @@ import grpc
 
 from serving.apis import get_model_status_pb2, model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
 from serving.model_server.flags import parse_flags
-from serving.model_server.harness import Load
+from serving.model_server.lifecycle.servable import Load
 from serving.model_server.server import Server
 from tests.model_server.world import Shelf, floats
 

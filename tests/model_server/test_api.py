@@ -6,7 +6,7 @@ import pytest
 
 from serving.apis import classification_pb2, inference_pb2, regression_pb2
 from serving.model_server.api import Api
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 from tests.model_server.world import World, config
 
 # Each way to ask, with the request that asks so of a model.

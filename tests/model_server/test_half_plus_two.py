@@ -20,10 +20,10 @@ from serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
-from tests.model_server.echo import CLASSIFY, REGRESS, example, listed, with_context
 from tests.model_server.test_process import ROOT, merged, process
 from tests.model_server.world import config, eventually, floats
 from tests.ports import free_port
+from tests.serving.inference.echo import CLASSIFY, REGRESS, example, listed, with_context
 
 MODELS = ("half_plus_two", "half_plus_two_pbtxt", "half_plus_two_tf2", "half_plus_three")
 HALF_PLUS_TWO = MODELS[:3]

@@ -9,12 +9,13 @@ from typing import Any
 from google.protobuf import text_format
 
 from serving.apis import meta_graph_pb2, model_server_config_pb2, tensor_pb2, types_pb2
-from serving.model_server import storage
-from serving.model_server.core import Core
-from serving.model_server.manager import Manager, ManagerOptions
-from serving.model_server.monitor import Monitor, ServableId
-from serving.model_server.source import Source
-from serving.model_server.status import NotFoundError
+from serving.model_server.lifecycle.aspired_versions_manager import AspiredVersionsManager, ManagerOptions
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.servable_state_monitor import ServableStateMonitor
+from serving.model_server.lifecycle.server_core import ServerCore
+from serving.model_server.lifecycle.storage_path_source import StoragePathSource
+from serving.model_server.storage import file_system
+from serving.status import NotFoundError
 from serving.wire import Array
 
 EXAMPLE_SIGNATURE = """
@@ -56,7 +57,7 @@ class Shelf:
         self.attempts.append(servable_id.version)
         if servable_id.version in self.gates:
             assert self.gates[servable_id.version].wait(30)
-        with storage.local_copy(path) as directory:
+        with file_system.local_copy(path) as directory:
             factor = directory / "factor"
             if not factor.exists():
                 raise NotFoundError(f"no model in {directory}")
@@ -73,11 +74,11 @@ class World:
         poll_seconds = options.pop("poll_seconds", 0.05)
         self.base = base
         self.shelf = Shelf()
-        self.monitor = Monitor()
+        self.monitor = ServableStateMonitor()
         settings = {"load_retries": 0, "retry_interval_seconds": 0.0} | options
-        self.manager = Manager(self.shelf, self.monitor, ManagerOptions(**settings))
-        self.source = Source(self.manager.aspire, poll_seconds=poll_seconds)
-        self.core = Core(
+        self.manager = AspiredVersionsManager(self.shelf, self.monitor, ManagerOptions(**settings))
+        self.source = StoragePathSource(self.manager.aspire, poll_seconds=poll_seconds)
+        self.core = ServerCore(
             source=self.source, manager=self.manager, monitor=self.monitor, allow_labels_for_unavailable=allow
         )
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import cast
 
 from serving.model_server.flags import parse_flags
-from serving.model_server.monitor import ServableId
+from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
-from tests.fleet import FLAGS, POLL_SECONDS, Classifier, load
+from serving.server_flags import ConfigSource, replica_flags
+from tests.fleet import POLL_SECONDS, Classifier, load
 
 
 def load_or_die(servable_id: ServableId, path: str) -> Classifier:
@@ -28,7 +29,7 @@ def load_or_die(servable_id: ServableId, path: str) -> Classifier:
 
 if __name__ == "__main__":
     port, config = sys.argv[1:]
-    flags = parse_flags([f"--port={port}", f"--model_config_file={config}", *FLAGS])
+    flags = parse_flags(replica_flags(ConfigSource(uri=config), port=int(port)))
     often = cast("int", POLL_SECONDS)  # whole seconds are all a command line can say
     server = Server(
         replace(flags, model_config_file_poll_wait_seconds=often, file_system_poll_wait_seconds=often), load_or_die

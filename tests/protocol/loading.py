@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 from google.protobuf import text_format
 
 from pipeline import layout
@@ -14,11 +13,10 @@ from pipeline.storage.bucket import Bucket
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
-from serving.canary import CLASS_INDEX, LABEL, PROBABILITIES
-from serving.model_server.source import select
-from serving.model_server.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
+from serving.model_server.lifecycle.storage_path_source import select
+from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
-from tests.fleet import Classifier
+from tests.fleet import Classifier, outputs_for
 
 ReadConfig = Callable[[], bytes | None]
 
@@ -59,10 +57,7 @@ def answer(classifier: Classifier, images: Sequence[bytes]) -> dict[str, Array]:
         answers = [classifier.answer(image) for image in images]
     except ValueError as error:
         raise InvalidArgumentError("Unknown image file format.") from error
-    labels = np.empty(len(answers), dtype=object)
-    labels[:] = [label for _, label in answers]
-    probabilities = np.array([each for each, _ in answers], np.float32)
-    return {LABEL: labels, CLASS_INDEX: probabilities.argmax(axis=1), PROBABILITIES: probabilities}
+    return outputs_for(answers)
 
 
 class ModelFiles:

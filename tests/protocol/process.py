@@ -5,18 +5,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from serving.apis import model_server_config_pb2
-from serving.canary import INPUT
-from serving.model_server.core import refuse_changed_platforms, single_model, validate
-from serving.model_server.manager import ManagerOptions
-from serving.model_server.monitor import ServableId
-from serving.model_server.status import (
+from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.lifecycle.server_core import refuse_changed_platforms, single_model, validate
+from serving.replica import Answer, VersionStatus
+from serving.signature import INPUT
+from serving.status import (
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     StatusError,
     UnknownError,
 )
-from serving.replica import Answer, VersionStatus
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import Load, ModelFiles, ReadConfig, answer, parse
@@ -60,7 +60,7 @@ class Reload:
 
 
 class Process:
-    """The rules of `serving.model_server.core` and `source` for one model, in virtual time.
+    """The rules of `serving.model_server.lifecycle.server_core` and `source` for one model, in virtual time.
 
     Without `read_config` it has no config file and serves the highest version below `base_path`.
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from google.protobuf import text_format
 
 from pipeline import layout
@@ -18,11 +17,11 @@ from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import MARK
 from serving.apis import model_server_config_pb2
-from serving.canary import INPUT
 from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
-from serving.model_server.manager import ManagerOptions
+from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.replica import STABLE, Answer, Replica, VersionStatus
+from serving.signature import inputs_of
 from tests.fleet import POLL_SECONDS, RESTART_SECONDS, RETRY_SECONDS, RunningReplica, write_classifier
 from tests.protocol.clock import VirtualClock
 from tests.protocol.process import Timing
@@ -140,10 +139,8 @@ class Side(ABC):
             return replica.version_behind(MODEL, label)
 
     def predict(self, image: bytes, *, version: int | None = None, label: str | None = None) -> Answer:
-        array = np.empty(1, dtype=object)
-        array[0] = image
         with self.connect() as replica:
-            return replica.predict(MODEL, {INPUT: array}, version=version, label=label)
+            return replica.predict(MODEL, inputs_of([image]), version=version, label=label)
 
     def reload(self, versions: Collection[int], stable: int | None = None) -> None:
         with self.connect() as replica:

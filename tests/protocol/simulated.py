@@ -13,8 +13,8 @@ from pipeline import layout
 from pipeline.storage.bucket import Bucket
 from serving.apis import model_server_config_pb2
 from serving.errors import NotServedError, translated
-from serving.model_server.status import NotFoundError, StatusError, UnavailableError
 from serving.replica import Answer, VersionStatus
+from serving.status import NotFoundError, StatusError, UnavailableError
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import ModelFiles, ReadConfig, config_reader

@@ -9,7 +9,7 @@ from pipeline import layout
 from pipeline.rollout.waiting import Goal, ReplicaState, wait_for
 from pipeline.storage.memory import MemoryBucket
 from serving.errors import UnreachableError
-from serving.model_server.manager import ManagerOptions
+from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.replica import Replica
 from tests.protocol.clock import VirtualClock
 from tests.protocol.process import Timing

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from serving.model_server.manager import LOOP_SECONDS, ManagerOptions
-from serving.model_server.policy import Action, Phase, Snapshot, next_action
-from serving.model_server.status import CancelledError, NotFoundError, StatusError
+from serving.model_server.lifecycle.aspired_versions_manager import LOOP_SECONDS, ManagerOptions
+from serving.model_server.lifecycle.availability_preserving_policy import Action, Phase, Snapshot, next_action
 from serving.replica import VersionStatus
+from serving.status import CancelledError, NotFoundError, StatusError
 from tests.fleet import Classifier
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import Load
@@ -87,7 +87,7 @@ class _Managed:
 
 
 class Versions:
-    """The rules of `serving.model_server.manager`, for one model and in virtual time."""
+    """The rules of `serving.model_server.lifecycle.aspired_versions_manager`, for one model and in virtual time."""
 
     def __init__(
         self, load: Callable[[int, str], Load], options: ManagerOptions, *, unload_seconds: float, clock: VirtualClock

@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 
 from serving import errors
-from serving.canary import INPUT, Golden, Labelled, Questions, question
+from serving.canary import Golden, Labelled, Questions, question
 from serving.errors import ConnectionLostError, NotServedError, RefusedError, ServingError, UnreachableError
 from serving.grpc_replica import GrpcReplica
+from serving.signature import inputs_of
 from tests.fleet import LABELS, Classifier
 from tests.ports import free_port
 from tests.releases import IMAGES, MODEL, World
 
 
 def image(content: bytes) -> dict[str, np.ndarray]:
-    array = np.empty(1, dtype=object)
-    array[0] = content
-    return {INPUT: array}
+    return inputs_of([content])
 
 
 def questions(**changes: object) -> Questions:

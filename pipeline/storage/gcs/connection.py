@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.gcs.errors import storage_errors
 from pipeline.storage.objects import Patience
+from serving.gcs.client import make_client
+from serving.gcs.time_limits import call_options
 
 
 class Connection:
@@ -22,21 +24,11 @@ class Connection:
 
     @cached_property
     def client(self) -> Any:
-        from google.cloud import storage
-
-        return storage.Client(project=None)
+        return make_client()
 
     @cached_property
     def bounds(self) -> dict[str, Any]:
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
-        retry = DEFAULT_RETRY.with_delay(
-            initial=min(1.0, self._patience.pause), maximum=self._patience.pause, multiplier=2.0
-        )
-        return {
-            "timeout": (self._patience.connect, self._patience.answer),
-            "retry": retry.with_timeout(self._patience.retries),
-        }
+        return call_options(self._patience)
 
     def blob(self, key: str, **options: Any) -> Any:
         return self.client.bucket(self.bucket_name).blob(f"{self.prefix}{key}", **options)

@@ -5,16 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-import requests
-import urllib3
-from google.api_core.exceptions import GoogleAPIError, RetryError
-from google.auth.exceptions import GoogleAuthError, TransportError
-
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.objects import ChangedError, UnansweredError
+from serving.gcs.errors import Failure, Kind, translated
 
-# What may pass, so the library has tried again and again; whether a write happened is not known.
-MAY_PASS = (408, 429, 500, 502, 503, 504)
 _SAID = 300
 
 
@@ -28,33 +22,29 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float | None = 
         bucket: the address of the bucket.
         since: when it began by `time.monotonic`, where that was before the block.
     """
-    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-
     started = time.monotonic() if since is None else since
     what = f"cannot {action} {key} in {bucket}"
-    try:
+    with translated(lambda failure: _error(failure, what, bucket=bucket, seconds=time.monotonic() - started)):
         yield
-    except DataCorruption as error:
-        raise StorageError(f"{what}: what arrived is not what is stored there; try again ({error})") from error
-    # OSError covers `requests`, and the local disk an upload is read from.
-    except (GoogleAPIError, GoogleAuthError, InvalidResponse, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _translated(error, what, bucket=bucket, seconds=time.monotonic() - started) from error
 
 
-def _translated(error: Exception, what: str, *, bucket: str, seconds: float) -> StorageError:
-    cause = getattr(error, "cause", error) if isinstance(error, RetryError) else error
-    said = " ".join(str(cause).split())[:_SAID]
-    status = _status(cause)
-    if status is not None and status not in MAY_PASS:
-        return _refused(status, what, bucket=bucket, said=said)
-    if isinstance(cause, GoogleAuthError) and not isinstance(cause, TransportError):
-        return _unknown_caller(what, said)
-    if isinstance(cause, OSError) and not isinstance(cause, (requests.RequestException, ConnectionError, TimeoutError)):
-        return StorageError(f"{what}: {said}")
-    return UnansweredError(
-        f"{what}: tried for {seconds:.1f} s without success; try again once the network and Google Cloud Storage "
-        f"are well (last: {said})"
-    )
+def _error(failure: Failure, what: str, *, bucket: str, seconds: float) -> StorageError:
+    said = " ".join(str(failure.cause).split())[:_SAID]
+    match failure.kind:
+        case Kind.CORRUPT:
+            return StorageError(f"{what}: what arrived is not what is stored there; try again ({failure.cause})")
+        case Kind.REFUSED:
+            assert failure.status is not None
+            return _refused(failure.status, what, bucket=bucket, said=said)
+        case Kind.CREDENTIALS:
+            return _unknown_caller(what, said)
+        case Kind.DISK:
+            return StorageError(f"{what}: {said}")
+        case Kind.UNANSWERED:
+            return UnansweredError(
+                f"{what}: tried for {seconds:.1f} s without success; try again once the network and Google Cloud "
+                f"Storage are well (last: {said})"
+            )
 
 
 def _refused(status: int, what: str, *, bucket: str, said: str) -> StorageError:
@@ -76,9 +66,3 @@ def _unknown_caller(what: str, said: str) -> StorageError:
         f"{what}: no valid Google credentials; run `gcloud auth application-default login`, or bind the pod's "
         f"service account to one that may use the bucket (Google said: {said})"
     )
-
-
-def _status(error: object) -> int | None:
-    """Of the answer, where there was one."""
-    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "code", None)
-    return int(status) if isinstance(status, int) else None

@@ -1,1 +1,1 @@
-"""Requests of different clients run together, as upstream's BatchingSession does it."""
+"""Requests of several clients run as one batch, as upstream's BatchingSession does it."""

@@ -4,14 +4,13 @@ from typing import cast
 
 from grpc import StatusCode
 
-from serving.model_server import storage
+from serving.inference.model import LoadedModel
 from serving.model_server.batching.model import BatchingModel
 from serving.model_server.batching.parameters import BatchingParameters, read_parameters
 from serving.model_server.batching.scheduler import Scheduler
-from serving.model_server.harness import Load, Servable
-from serving.model_server.model import LoadedModel
-from serving.model_server.monitor import ServableId
-from serving.model_server.status import StatusError
+from serving.model_server.lifecycle.servable import Load, Servable, ServableId
+from serving.model_server.storage import file_system
+from serving.status import StatusError
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 
@@ -58,7 +57,7 @@ class BatchingLoader:
             return self._parameters
         file = f"{uri.rstrip('/')}/{PER_MODEL_FILE}"
         try:
-            storage.check_exists(file)
+            file_system.check_exists(file)
         except StatusError as error:
             # Whatever else keeps it from being seen may pass, and a model must not miss its batching because of that.
             if error.code is StatusCode.NOT_FOUND:

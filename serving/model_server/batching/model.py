@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.model_server import metrics
-from serving.model_server.batching.arrays import Feeds, merged, rows_of, shares
+from serving.inference.model import LoadedModel
+from serving.model_server.batching.merge_split import Feeds, merged, rows_of, shares
 from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.queue import Queue, Task
 from serving.model_server.batching.scheduler import Scheduler
-from serving.model_server.model import LoadedModel
-from serving.model_server.status import ResourceExhaustedError
+from serving.model_server.metrics import server_metrics
+from serving.status import ResourceExhaustedError
 from serving.wire import Array
 
 # Upstream's label of the thread pool in the queuing latency: its server leaves it empty.
@@ -42,7 +42,7 @@ class BatchingModel:
     ) -> Sequence[Array]:
         """Raise, besides what the model raises, upstream's errors of a queue that is full and of rows that differ."""
         size = rows_of(feeds)
-        metrics.asked_for_batch([size] * len(feeds))
+        server_metrics.asked_for_batch([size] * len(feeds))
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         parts = self._scheduler.submit(self._queue(feeds, fetches), Task(feeds, size, deadline))
         outputs = [part.result() for part in parts]
@@ -79,7 +79,7 @@ class BatchingModel:
     def _outputs(self, fetches: Sequence[str], tasks: list[Task]) -> list[Feeds]:
         now = time.monotonic()
         for task in tasks:
-            metrics.queued(now - task.enqueued, POOL)
+            server_metrics.queued(now - task.enqueued, POOL)
         deadline = max(task.deadline for task in tasks)
         if deadline <= now:
             raise ResourceExhaustedError("Run() timeout exceeded while waiting in batching queue")
@@ -93,6 +93,6 @@ class BatchingModel:
             padding=padding,
             pad_variable_length=self._parameters.pad_variable_length_inputs,
         )
-        metrics.ran_batch(rows + padding, padding)
+        server_metrics.ran_batch(rows + padding, padding)
         outputs = self._model.run(feeds, fetches, timeout_seconds=None if deadline == math.inf else deadline - now)
         return list(shares(fetches, outputs, sizes, padding))

@@ -5,10 +5,10 @@ from typing import Any
 
 from google.protobuf import wrappers_pb2
 
-from serving.model_server import text_proto
 from serving.model_server.cpus import usable_cpus
 from serving.model_server.flags import Flags
-from serving.model_server.status import InvalidArgumentError
+from serving.model_server.storage import text_proto
+from serving.status import InvalidArgumentError
 
 BatchingParametersProto = text_proto.declare(
     """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serving.model_server.batching.parameters import BatchingParameters
-from serving.model_server.status import InvalidArgumentError, StatusError, UnavailableError
+from serving.status import InvalidArgumentError, StatusError, UnavailableError
 from serving.wire import Array
 
 

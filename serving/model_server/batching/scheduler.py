@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection
 
 from serving.model_server.batching.queue import Batch, Queue, Task
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 
 class Scheduler:

@@ -14,10 +14,10 @@ from serving.apis import (
     predict_pb2,
     regression_pb2,
 )
-from serving.model_server import metrics
 from serving.model_server.api import SIGNATURE_DEF, Api
-from serving.model_server.rest import decode, encode, examples, messages, routes
-from serving.model_server.rest.exchange import (
+from serving.model_server.metrics import server_metrics
+from serving.model_server.rest import example_requests, responses, routes
+from serving.model_server.rest.http_messages import (
     HTTP_STATUS,
     JSON,
     TEXT,
@@ -27,8 +27,10 @@ from serving.model_server.rest.exchange import (
     error_page,
     uncompressed,
 )
+from serving.model_server.rest.predict_request import fill_predict_request
 from serving.model_server.rest.routes import Route
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.model_server.rest.status_and_metadata import metadata_body, status_body
+from serving.status import InvalidArgumentError, StatusError
 
 CORS_HEADERS = {
     "access-control-allow-origin": "*",
@@ -70,7 +72,7 @@ class Handler:
         if target != self._metrics_path:
             words = f"Unexpected path: {target}. Should be {self._metrics_path}"
             return Answer(status=400, content_type=TEXT, body=words.encode())
-        return Answer(status=200, content_type=TEXT, body=metrics.render().encode())
+        return Answer(status=200, content_type=TEXT, body=server_metrics.render().encode())
 
     def _counted(self, request: Request) -> Answer:
         start = time.perf_counter()
@@ -80,8 +82,8 @@ class Handler:
         else:
             (code, body), content_type = self._outcome(request, route), JSON
         if code is StatusCode.OK:
-            metrics.time_request(route.model, route.verb, "REST", time.perf_counter() - start)
-        metrics.count_request(route.model, code)
+            server_metrics.time_request(route.model, route.verb, "REST", time.perf_counter() - start)
+        server_metrics.count_request(route.model, code)
         headers = CORS_HEADERS if self._cors else {}
         return Answer(status=HTTP_STATUS[code], content_type=content_type, body=body, headers=headers)
 
@@ -94,10 +96,10 @@ class Handler:
         try:
             return StatusCode.OK, self._body(request, route, spec)
         except StatusError as error:
-            return error.code, encode.error_body(error.message)
+            return error.code, responses.error_body(error.message)
         except Exception:
             logger.exception("a request failed in a way nobody foresaw")
-            return StatusCode.INTERNAL, encode.error_body("internal error; the server's log has the details")
+            return StatusCode.INTERNAL, responses.error_body("internal error; the server's log has the details")
 
     def _body(self, request: Request, route: Route, spec: Any) -> bytes:
         if not route.found:
@@ -115,25 +117,25 @@ class Handler:
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
         request = predict_pb2.PredictRequest(model_spec=spec)
-        form = decode.fill_predict_request(body, request, lambda signature: self._api.inputs_of(spec, signature))
-        return encode.predict_response(self._api.predict(request, self._timeout_seconds).outputs, form)
+        form = fill_predict_request(body, request, lambda signature: self._api.inputs_of(spec, signature))
+        return responses.predict_response(self._api.predict(request, self._timeout_seconds).outputs, form)
 
     def _classify(self, spec: Any, body: bytes) -> bytes:
         request = classification_pb2.ClassificationRequest(model_spec=spec)
-        examples.fill_request(body, request)
-        return encode.classification_response(self._api.classify(request, self._timeout_seconds).result)
+        example_requests.fill_request(body, request)
+        return responses.classification_response(self._api.classify(request, self._timeout_seconds).result)
 
     def _regress(self, spec: Any, body: bytes) -> bytes:
         request = regression_pb2.RegressionRequest(model_spec=spec)
-        examples.fill_request(body, request)
-        return encode.regression_response(self._api.regress(request, self._timeout_seconds).result)
+        example_requests.fill_request(body, request)
+        return responses.regression_response(self._api.regress(request, self._timeout_seconds).result)
 
     def _status(self, spec: Any) -> bytes:
-        return messages.status_body(self._api.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
+        return status_body(self._api.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
 
     def _metadata(self, spec: Any) -> bytes:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
-        return messages.metadata_body(self._api.metadata(request))
+        return metadata_body(self._api.metadata(request))
 
 
 def _preflight(request: Request) -> StatusCode:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from serving.apis import model_pb2
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 
 PREDICT, CLASSIFY, REGRESS = "predict", "classify", "regress"
 METADATA = "metadata"

@@ -7,12 +7,12 @@ import grpc
 import numpy as np
 import pytest
 
+from serving.inference.model import LoadedModel
 from serving.model_server.batching.loader import BatchingLoader
 from serving.model_server.batching.model import BatchingModel
 from serving.model_server.batching.parameters import BatchingParameters
-from serving.model_server.model import LoadedModel
-from serving.model_server.monitor import ServableId
-from serving.model_server.status import InvalidArgumentError
+from serving.model_server.lifecycle.servable import ServableId
+from serving.status import InvalidArgumentError
 from tests.model_server.running import predicted, running
 from tests.model_server.world import Shelf
 from tests.ports import free_port

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from grpc import StatusCode
 
-from serving.model_server import metrics
 from serving.model_server.batching.model import BatchingModel
 from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.scheduler import Scheduler
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.model_server.metrics import server_metrics
+from serving.status import InvalidArgumentError, StatusError
 from serving.wire import Array
 from tests.model_server.batching.conftest import MakeClients
 from tests.model_server.batching.gated import Gated
@@ -201,11 +201,11 @@ def test_bad_parameters_are_refused_before_the_first_request() -> None:
 def test_metrics_tell_of_requests_and_of_batches(make_clients: MakeClients) -> None:
     def seen() -> list[int]:
         return [
-            metrics.queuing_latency.count(""),
-            metrics.input_batch_size.count(),
-            metrics.processed_batch_size.count(),
-            metrics.padding_size.count("4"),
-            metrics.wrapped_run_count.value(),
+            server_metrics.queuing_latency.count(""),
+            server_metrics.input_batch_size.count(),
+            server_metrics.processed_batch_size.count(),
+            server_metrics.padding_size.count("4"),
+            server_metrics.wrapped_run_count.value(),
         ]
 
     clients = make_clients(max_batch_size=4, allowed_batch_sizes=(4,))

@@ -7,7 +7,7 @@ import pytest
 
 from serving.model_server.batching.parameters import BatchingParameters, parameters_for, read_parameters
 from serving.model_server.flags import Flags
-from serving.model_server.status import InvalidArgumentError, StatusError
+from serving.status import InvalidArgumentError, StatusError
 
 EVERYTHING = """
     # What a production file looks like.

@@ -8,7 +8,7 @@ import pytest
 
 from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.queue import Queue, Task
-from serving.model_server.status import InvalidArgumentError, UnavailableError
+from serving.status import InvalidArgumentError, UnavailableError
 
 LONG = 60_000_000
 

@@ -11,7 +11,7 @@ import pytest
 from serving.model_server.batching.parameters import BatchingParameters
 from serving.model_server.batching.queue import Queue, Task
 from serving.model_server.batching.scheduler import Scheduler
-from serving.model_server.status import InvalidArgumentError
+from serving.status import InvalidArgumentError
 from tests.model_server.world import eventually
 
 LONG = 60_000_000

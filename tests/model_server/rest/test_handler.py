@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from serving.model_server import metrics
 from serving.model_server.api import Api
-from serving.model_server.rest.exchange import HTTP_STATUS, LARGEST_UNCOMPRESSED, Answer, Request, error_page
+from serving.model_server.metrics import server_metrics
 from serving.model_server.rest.handler import Handler
-from serving.model_server.status import StatusError
+from serving.model_server.rest.http_messages import HTTP_STATUS, LARGEST_UNCOMPRESSED, Answer, Request, error_page
+from serving.status import StatusError
 from tests.model_server.world import World, config, eventually
 
 INSTANCES = b'{"instances": [1.0, 2.0]}'
@@ -365,14 +365,14 @@ def test_requests_are_counted_by_their_outcome_and_timed_when_well_answered(worl
     get(handler, f"/v1/models/{name}")
     get(handler, f"/v1/models/{name}/metadata")
 
-    counts = [metrics.request_count.value(name, code) for code in ("OK", "NOT_FOUND", "INVALID_ARGUMENT")]
+    counts = [server_metrics.request_count.value(name, code) for code in ("OK", "NOT_FOUND", "INVALID_ARGUMENT")]
     assert counts == [4, 1, 2]
-    assert metrics.request_latency.count(name, "predict", "REST") == 2
-    assert metrics.request_latency.count(name, "", "REST") == 2
+    assert server_metrics.request_latency.count(name, "predict", "REST") == 2
+    assert server_metrics.request_latency.count(name, "", "REST") == 2
 
 
 def test_a_request_that_names_no_model_is_counted_for_the_model_of_no_name(world: World) -> None:
-    before = metrics.request_count.value("", "INVALID_ARGUMENT")
+    before = server_metrics.request_count.value("", "INVALID_ARGUMENT")
     get(over(world), "/v1/whatever")
 
-    assert metrics.request_count.value("", "INVALID_ARGUMENT") == before + 1
+    assert server_metrics.request_count.value("", "INVALID_ARGUMENT") == before + 1

@@ -16,7 +16,7 @@ import pytest
 from serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from serving.model_server.flags import Flags
 from serving.model_server.server import Server
-from serving.model_server.status import StatusError
+from serving.status import StatusError
 from tests.model_server.world import Shelf, eventually
 from tests.ports import free_port
 

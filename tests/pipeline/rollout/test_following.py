@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from pipeline import layout
@@ -12,10 +11,10 @@ from pipeline.rollout.rollout import Rollout
 from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
-from serving.canary import INPUT
 from serving.client import Client
 from serving.errors import NotServedError
 from serving.fleet import parse_fleet
+from serving.signature import inputs_of
 from tests.releases import IMAGES, MODEL, World, restart_on_an_older_config
 
 
@@ -114,12 +113,10 @@ def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: Worl
 def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> None:
     world.release("retrain-1")
     world.replicas[0].stop()
-    image = np.empty(1, dtype=object)
-    image[0] = IMAGES[0]
     with Client(parse_fleet(",".join(replica.address for replica in world.replicas))) as client:
-        answers = [client.predict(MODEL, {INPUT: image}).version for _ in range(4)]
+        answers = [client.predict(MODEL, inputs_of(IMAGES[:1])).version for _ in range(4)]
         with pytest.raises(NotServedError):
-            client.predict("cats", {INPUT: image})
+            client.predict("cats", inputs_of(IMAGES[:1]))
 
     assert [1, 1, 1, 1] == answers
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline import layout
@@ -19,10 +18,10 @@ from pipeline.runs.records import CanaryRecord
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.rollback import request_for
 from pipeline.verbs.status import status
-from serving.canary import INPUT
 from serving.client import Client
 from serving.fleet import parse_fleet
 from serving.grpc_replica import GrpcReplica
+from serving.signature import inputs_of
 from tests.releases import IMAGES, MODEL, World, eventually
 
 
@@ -118,10 +117,8 @@ def test_no_request_fails_while_versions_come_and_go(world: World) -> None:
     def ask() -> None:
         with Client(parse_fleet(",".join(each.address for each in world.replicas)), label=None) as client:
             while not stop.is_set():
-                image = np.empty(1, dtype=object)
-                image[0] = IMAGES[0]
                 try:
-                    versions.add(client.predict(MODEL, {INPUT: image}).version)
+                    versions.add(client.predict(MODEL, inputs_of(IMAGES[:1])).version)
                 except Exception as error:  # noqa: BLE001 - whatever a user may meet
                     failures.append(str(error))
 

@@ -9,10 +9,9 @@ import pytest
 
 from pipeline.safety.kinds import effect
 from serving.apis import meta_graph_pb2, types_pb2
-from serving.model_server.op_kinds import op_kinds
+from serving.signature import NAME
+from serving.tensorflow.op_defs import op_defs
 from tests.pipeline.safety.scanning import graph, reasons
-
-SIGNED = "serving_default"
 
 
 def function(meta_graph: Any, start: str) -> Any:
@@ -216,11 +215,11 @@ def an_asset_that_has_a_value_of_its_own(edited: Any) -> None:
 
 
 def a_path_from_the_client(edited: Any) -> None:
-    edited.signature_def[SIGNED].inputs["path"].name = "asset_path_initializer:0"
+    edited.signature_def[NAME].inputs["path"].name = "asset_path_initializer:0"
 
 
 def a_path_from_the_client_further_on(edited: Any) -> None:
-    edited.signature_def[SIGNED].inputs["path"].name = "ReadVariableOp:0"
+    edited.signature_def[NAME].inputs["path"].name = "ReadVariableOp:0"
 
 
 def a_second_handle_of_the_variable(edited: Any) -> None:
@@ -281,7 +280,7 @@ def test_circles_and_missing_names_are_no_trouble(models: Path) -> None:
     add(edited.graph_def.node, "Identity", "there", name="here")
     add(edited.graph_def.node, "Identity", "here", "nowhere", name="there")
     add(edited.graph_def.node, "InitializeTableFromTextFileV2", "there", "here", name="table")
-    edited.signature_def[SIGNED].outputs["more"].name = "there:0"
+    edited.signature_def[NAME].outputs["more"].name = "there:0"
     add(served(edited).node_def, "PartitionedCall", f=served(edited).signature.name)
     (found,) = reasons(edited)
 
@@ -324,7 +323,7 @@ def nodes_of(kinds: Iterable[str]) -> list[Any]:
 def test_families_are_refused_and_their_namesakes_are_not() -> None:
     both = TOUCHING.keys() | TOUCHING.values()
 
-    assert both <= op_kinds().keys()
+    assert both <= op_defs().keys()
     assert TOUCHING.keys() == {node.op for node in nodes_of(both) if effect(node) is not None}
 
 
@@ -333,7 +332,7 @@ def test_no_registered_kind_that_takes_a_place_is_overlooked() -> None:
     place = re.compile(r"file|path|address|_urls?$|dir$|^patterns?$|prefix")
     taking = {
         name
-        for name, op in op_kinds().items()
+        for name, op in op_defs().items()
         if any(place.search(each.name) and each.type == types_pb2.DT_STRING for each in op.input_arg)
         or any(place.search(each.name) and each.type in {"string", "list(string)"} for each in op.attr)
     }

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BadInputError, FailedError
+from serving.signature import INPUT, NAME, PROBABILITIES
 from tests.pipeline.safety.scanning import edited, problems
 
 ROOT = Path(__file__).parents[3]
@@ -39,12 +40,12 @@ def of_no_tensorflow(saved_model: Any) -> None:
 
 
 def with_another_output(saved_model: Any) -> None:
-    outputs = saved_model.meta_graphs[0].signature_def["serving_default"].outputs
-    outputs["score"].CopyFrom(outputs.pop("probabilities"))
+    outputs = saved_model.meta_graphs[0].signature_def[NAME].outputs
+    outputs["score"].CopyFrom(outputs.pop(PROBABILITIES))
 
 
 def with_a_type_nobody_knows(saved_model: Any) -> None:
-    saved_model.meta_graphs[0].signature_def["serving_default"].inputs["image_bytes"].dtype = 9999
+    saved_model.meta_graphs[0].signature_def[NAME].inputs[INPUT].dtype = 9999
 
 
 def with_another_tag(saved_model: Any) -> None:

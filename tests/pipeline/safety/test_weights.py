@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.safety import weights
 from serving.apis import tensor_bundle_pb2, types_pb2
-from serving.model_server.checkpoint import Checkpoint
-from serving.model_server.status import StatusError
+from serving.status import StatusError
+from serving.tensorflow.checkpoint import Checkpoint
 from serving.wire import KINDS
 from tests.pipeline.safety.unsafe_models import BAD
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.spec import Image, Network
 from pipeline.training import export, network
-from serving.canary import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
+from serving import signature
+from serving.signature import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
 LABELS = ("dark", "light")
 SIZES = {"own": 6, "mobilenet": 32}
@@ -51,7 +52,7 @@ def promised(tf: Any, folder: Path, besides: Callable[[Any, Any], Any] | None = 
         }
 
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
-    tf.saved_model.save(module, str(folder), signatures={export.SIGNATURE: module.serve})
+    tf.saved_model.save(module, str(folder), signatures={signature.NAME: module.serve})
 
 
 def table(tf: Any, file: Path) -> Any:

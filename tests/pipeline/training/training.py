@@ -11,8 +11,8 @@ from PIL import Image as Picture
 from pipeline.spec import Image, Network, Training
 from pipeline.training import export, network
 from pipeline.training.scoring import ExportedModel
-from serving.canary import INPUT
-from serving.model_server.status import StatusError
+from serving import signature
+from serving.status import StatusError
 
 LABELS = ("dark", "light")
 IMAGE = Image(height=6, width=5, channels=1)
@@ -66,10 +66,10 @@ def main(folder: Path) -> None:
         json.dumps(
             {
                 "epochs": epochs,
-                "problems": export.contract_problems(model.signatures, labels=LABELS),
-                "problems_with_a_label_more": export.contract_problems(model.signatures, labels=(*LABELS, "grey")),
-                "inputs": {name: info.name for name, info in model.signatures["serving_default"].inputs.items()},
-                "input": INPUT,
+                "problems": signature.contract_problems(model.signatures, labels=LABELS),
+                "problems_with_a_label_more": signature.contract_problems(model.signatures, labels=(*LABELS, "grey")),
+                "inputs": {name: info.name for name, info in model.signatures[signature.NAME].inputs.items()},
+                "input": signature.INPUT,
                 "skew": float(np.abs(direct - predictions.probabilities).max()),
                 "sums": predictions.probabilities.sum(axis=1).tolist(),
                 "labels": sorted(set(predictions.labels)),

@@ -16,8 +16,8 @@ from pipeline.context import RunContext
 from pipeline.errors import DeclinedError, UnderstudyError
 from pipeline.run_verbs import RUN_VERBS, run_once
 from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord
-from serving.model_server.monitor import ServableId
-from serving.model_server.saved_model import SavedModelLoader
+from serving.model_server.lifecycle.servable import ServableId
+from serving.model_server.loading.saved_model_loader import SavedModelLoader
 from tests.fleet import RunningReplica
 from tests.releases import MODEL, SPEC, World
 

@@ -2,7 +2,6 @@
 
 import threading
 
-import numpy as np
 import pytest
 
 from pipeline import layout
@@ -11,9 +10,9 @@ from pipeline.journal.entries import Event
 from pipeline.journal.state import State
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, Record
-from serving.canary import INPUT
 from serving.client import Client
 from serving.fleet import parse_fleet
+from serving.signature import inputs_of
 from tests.fleet import write_classifier
 from tests.releases import IMAGES, MODEL, World, eventually, over_both
 
@@ -59,9 +58,7 @@ def test_users_never_notice_a_release_nor_meet_a_version_before_its_promotion(wo
         fleet = parse_fleet(",".join(replica.address for replica in world.replicas))
         with Client(fleet) as client:
             while not stop.is_set():
-                image = np.empty(1, dtype=object)
-                image[0] = IMAGES[0]
-                versions.add(client.predict(MODEL, {INPUT: image}).version)
+                versions.add(client.predict(MODEL, inputs_of(IMAGES[:1])).version)
                 sent[0] += 1
 
     client = threading.Thread(target=ask)

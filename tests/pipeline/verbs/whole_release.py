@@ -12,12 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import layout
-from serving.canary import INPUT, LABEL
 from serving.grpc_replica import GrpcReplica
 from serving.replica import STABLE
+from serving.signature import inputs_of, labels_of
 from tests.fleet import RunningReplica
 from tests.pipeline.verbs.relabelling import RELEASED, Replica, draw, run, write_model_file
 from tests.releases import MODEL, World
@@ -38,11 +36,9 @@ class InFrontOfS3(SyncedWorld):
 
 def answered_label(world: World, image: bytes) -> str:
     """What traffic is told about an image."""
-    batch = np.empty(1, dtype=object)
-    batch[0] = image
     with GrpcReplica(world.replicas[0].address, timeout=5.0) as replica:
-        answer = replica.predict(MODEL, {INPUT: batch}, label=STABLE)
-    return bytes(answer.outputs[LABEL][0]).decode()
+        answer = replica.predict(MODEL, inputs_of([image]), label=STABLE)
+    return labels_of(answer.outputs)[0]
 
 
 def release(folder: Path, images: Path, root: str) -> dict[str, Any]:

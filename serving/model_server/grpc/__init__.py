@@ -1,0 +1,1 @@
+"""The gRPC border: services, health, credentials and the port."""

@@ -1,0 +1,106 @@
+"""What an image classifier of Understudy takes and gives. Everything that knows it takes it from here.
+
+    image_bytes    in   string   (batch,)           PNG or JPEG files, as they are on a disk
+    probabilities  out  float32  (batch, classes)   of each class, in the order of the labels
+    class_index    out  int64    (batch,)           the class with the highest probability, counted from 0
+    label          out  string   (batch,)           the label of that class, in UTF-8
+
+The names are a contract with clients, and so are the labels and their order. An array of strings is a NumPy array of
+objects, each of them `bytes`, as in `serving/wire.py`. No TensorFlow is loaded by this module.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from serving.apis import model_pb2, predict_pb2, types_pb2
+from serving.wire import Array, to_proto
+
+# The name of the signature: the one that a server answers with where a request names none.
+NAME = "serving_default"
+
+INPUT = "image_bytes"
+PROBABILITIES = "probabilities"
+CLASS_INDEX = "class_index"
+LABEL = "label"
+OUTPUTS = (PROBABILITIES, CLASS_INDEX, LABEL)
+
+# The size of a dimension that may be any, as a TensorShapeProto has it.
+_ANY = -1
+
+
+def inputs_of(images: Sequence[bytes]) -> dict[str, Array]:
+    """The inputs of a request for encoded images: one array of strings, of shape (batch,).
+
+    `np.array(images)` would be another thing: strings of one width, which lose the zeros at their ends.
+    """
+    batch = np.empty(len(images), dtype=np.object_)
+    batch[:] = images
+    return {INPUT: batch}
+
+
+def predict_request(model: str, images: Sequence[bytes]) -> Any:
+    """The PredictRequest for encoded images, without a version or a label of one."""
+    inputs = {name: to_proto(array) for name, array in inputs_of(images).items()}
+    return predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name=model, signature_name=NAME), inputs=inputs)
+
+
+def probabilities_of(outputs: Mapping[str, Array]) -> Array:
+    """Shape (batch, classes), float32, of an answer's outputs by name; KeyError where there are none."""
+    return outputs[PROBABILITIES]
+
+
+def indices_of(outputs: Mapping[str, Array]) -> list[int]:
+    """The class of each image, of an answer's outputs by name; KeyError where there are none."""
+    return [int(value) for value in outputs[CLASS_INDEX].tolist()]
+
+
+def labels_of(outputs: Mapping[str, Array]) -> list[str]:
+    """The label of each image, of an answer's outputs by name; KeyError where there are none."""
+    return [value.decode() for value in outputs[LABEL].tolist()]
+
+
+def feeds_and_fetches(definition: Any, images: Sequence[bytes]) -> tuple[dict[str, Array], list[str]]:
+    """What to feed and fetch to run a loaded model on encoded images, by names in its graph.
+
+    `definition` is its SignatureDef of the name NAME. The values of the fetches come in the order of OUTPUTS.
+    """
+    feeds = {definition.inputs[name].name: array for name, array in inputs_of(images).items()}
+    return feeds, [definition.outputs[name].name for name in OUTPUTS]
+
+
+def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
+    """Where these SignatureDefs, by name, break the contract of this module; empty where they keep it.
+
+    `labels` are those of the model, in their order: `probabilities` must have as many columns.
+    """
+    signature = signatures.get(NAME)
+    if signature is None:
+        return [f"no signature {NAME!r}, only {sorted(signatures)}"]
+    batch: list[int] = [_ANY]
+    wanted_inputs = {INPUT: (types_pb2.DT_STRING, batch)}
+    wanted_outputs = {
+        PROBABILITIES: (types_pb2.DT_FLOAT, [_ANY, len(labels)]),
+        CLASS_INDEX: (types_pb2.DT_INT64, batch),
+        LABEL: (types_pb2.DT_STRING, batch),
+    }
+    return [
+        *_differences("input", signature.inputs, wanted_inputs),
+        *_differences("output", signature.outputs, wanted_outputs),
+    ]
+
+
+def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, list[int]]]) -> list[str]:
+    problems = [f"{what} {name!r} is not promised" for name in sorted(set(found) - set(wanted))]
+    for name, (dtype, shape) in wanted.items():
+        promise = f"{types_pb2.DataType.Name(dtype)} {shape}"
+        if name not in found:
+            problems.append(f"{what} {name!r}, {promise}, is missing")
+            continue
+        given = found[name]
+        given_shape = [dim.size for dim in given.tensor_shape.dim]
+        if given.dtype != dtype or given_shape != shape:
+            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
+            problems.append(f"{what} {name!r} is {told}, not {promise}")
+    return problems
