@@ -44,9 +44,10 @@ from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.sums import FileSum, sum_of_file, sums_of
 from pipeline.verbs.rollback import rollback
-from serving.canary import Golden, Questions, question
+from serving.canary import question
 from serving.grpc_replica import GrpcReplica
 from serving.model_server.lifecycle.servable import ServableId
+from serving.questions import Golden, Questions
 from serving.replica import STABLE
 from tests.fleet import LABELS, Classifier, load
 from tests.releases import MODEL, NO_MLFLOW

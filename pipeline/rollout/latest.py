@@ -24,7 +24,7 @@ from pipeline.runs.records import BaselineRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.verdicts.canary import label_failures
 from pipeline.verdicts.verdict import Decision, conclude
-from serving.canary import ReplicaReport
+from serving.questions import ReplicaReport
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 from pipeline.verdicts.verdict import Decision, Verdict
-from serving.canary import ReplicaReport
+from serving.questions import ReplicaReport
 
 
 class Pinned:

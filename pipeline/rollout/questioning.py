@@ -16,7 +16,8 @@ from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision, Verdict
-from serving.canary import Golden, Labelled, Questions, ReplicaReport, question
+from serving.canary import question
+from serving.questions import Golden, Labelled, Questions, ReplicaReport
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pipeline.runs.records import CanaryRecord, GateRecord, ProbeSet, PublishRec
 from pipeline.verbs.withdraw import take_back
 from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision
-from serving.canary import Golden, Labelled
+from serving.questions import Golden, Labelled
 
 
 def canary(context: RunContext) -> CanaryRecord:

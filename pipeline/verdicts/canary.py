@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_most, conclude
-from serving.canary import ReplicaReport
+from serving.questions import ReplicaReport
 
 # Labels of a model whose order is wrong are all wrong; a few say it.
 _SHOWN = 5

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from serving import errors
-from serving.canary import Golden, Labelled, Questions, question
+from serving.canary import question
 from serving.errors import ConnectionLostError, NotServedError, RefusedError, ServingError, UnreachableError
 from serving.grpc_replica import GrpcReplica
+from serving.questions import Golden, Labelled, Questions
 from serving.signature import inputs_of
 from tests.fleet import LABELS, Classifier
 from tests.ports import free_port

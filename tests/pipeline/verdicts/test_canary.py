@@ -7,7 +7,7 @@ import pytest
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.verdict import Decision, Verdict
-from serving.canary import ReplicaReport
+from serving.questions import ReplicaReport
 
 GOOD = ReplicaReport(
     address="a:1",
