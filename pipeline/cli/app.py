@@ -22,7 +22,7 @@ app.add_typer(data.commands)
 
 @app.callback()
 def understudy(
-    version: Annotated[  # noqa: ARG001 - the callback prints it
+    version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:

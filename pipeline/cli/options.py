@@ -26,9 +26,7 @@ def _model_names() -> list[str]:
 
 Model = Annotated[
     str,
-    typer.Option(
-        "--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names
-    ),
+    typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names),
 ]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
 OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]

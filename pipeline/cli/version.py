@@ -3,7 +3,7 @@
 import typer
 
 
-def print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+def print_version(value: bool) -> None:
     """Print `understudy 0.1.0 (code 16acf7a)` and exit, where it is asked for."""
     if not value:
         return

@@ -1,6 +1,6 @@
 """Where journal, config, files, replicas and MLflow do not agree: findings in, sentences out, each with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline import layout
 from pipeline.inspection.findings import BucketFound, Found, ReplicaFound
@@ -12,13 +12,12 @@ from pipeline.rollout.other_models import not_of_this_fleet
 from pipeline.rollout.placement import Placement
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
-from pipeline.rules.reconcile import Deadline
-from pipeline.tracking.mirror import MlflowFound, wanted_aliases
+from pipeline.tracking.mirror import wanted_aliases
 from serving.model_server.source import parse_version
 
 
 def differences(found: Found) -> list[str]:
-    """Every difference; none where everything agrees."""
+    """Every difference that no running verb explains; none where everything agrees."""
     told = _of_fleet(found)
     if found.bucket is None:
         way_out = (
@@ -40,19 +39,36 @@ def differences(found: Found) -> list[str]:
             f"the servers of this bucket are on the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
             f"{found.placement.name!r}: correct that; until then nothing more can be said"
         ]
-    state = bucket.history.state
     told = [
         *_of_other_fleets(found),
-        *of_config(bucket, found.model),
+        *of_config(bucket, found.model, settling=found.settling),
         *_of_journal(bucket.history, found),
         *_of_files(bucket),
         *bucket.misplaced,
         *told,
     ]
-    proving = found.proving is not None
     for replica in found.replicas:
-        told += of_replica(replica, state, found.placement, proving=proving)
-    return told + of_mlflow(found.mlflow, bucket.history, proving=proving)
+        told += of_replica(replica, found.states, found.placement)
+    return told + _of_mlflow(found, bucket.history)
+
+
+def under_way(found: Found) -> list[str]:
+    """The promotion or the roll-back that a verb may be carrying out at this moment, with what to do if it is not."""
+    move = found.moving
+    if move is None or found.bucket is None:
+        return []
+    since = f"since {move.at:%H:%M:%S} UTC"
+    if move.event is Event.PROMOTED:
+        return [
+            f"{move.run_key} is promoting v{move.version} {since}, and not every replica was seen to answer from it "
+            f"yet: wait until the run has ended, at most {found.move_deadline.seconds:g} s"
+        ]
+    left = rollback_rules.unfinished(found.bucket.history)
+    way_out = f". If it has stopped: {left}" if left else ""
+    return [
+        f"{move.actor} is rolling back to v{move.version} ({move.run_key}) {since}: wait until that has ended, at most "
+        f"{found.move_deadline.seconds:g} s{way_out}"
+    ]
 
 
 def _of_other_fleets(found: Found) -> list[str]:
@@ -74,17 +90,17 @@ def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
     )
 
 
-def of_config(bucket: BucketFound, model: str) -> list[str]:
-    """What is wrong with the file that tells servers what to load."""
+def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
+    """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
     if bucket.config is not None:
-        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq)
+        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
         return [told] if told else []
     if not bucket.history.entries:
         return [f"nothing was released yet for {model!r}, and it has no config, which servers need: run `init`"]
     return ["there is no config, and a replica that starts needs it: run `reconcile`"]
 
 
-def _outdated(found: str, wanted: str, *, seq: int) -> str | None:
+def _outdated(found: str, wanted: str, *, seq: int, moving: bool) -> str | None:
     rendered = config.rendered_entry(found)
     if rendered is None:
         return "the config is not one that we wrote: ask who did, and run `reconcile`, which writes it anew"
@@ -95,6 +111,8 @@ def _outdated(found: str, wanted: str, *, seq: int) -> str | None:
         )
     if _body(found) == _body(wanted):
         return None  # the entries since then move nothing
+    if rendered < seq and settling:
+        return None
     if rendered < seq:
         return f"the config renders entry {rendered}, the journal is at {seq}: a verb stopped half-way; run `reconcile`"
     return f"the config of entry {seq} was changed by hand: ask by whom, and run `reconcile`, which writes it anew"
@@ -104,37 +122,35 @@ def _body(text: str) -> str:
     return text.partition("\n")[2]
 
 
-def of_replica(replica: ReplicaFound, state: State, placement: Placement, *, proving: bool) -> list[str]:
+def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placement) -> list[str]:
     """What one replica does otherwise than the journal says.
 
     Args:
         replica: what it says.
-        state: what the journal says.
+        states: what it may agree with: the state that the journal says first, then those that it may be on its way
+            from, see `Found.states`.
         placement: the roll-out.
-        proving: whether a run is at work on the candidate. Then a replica may be on its way to it: what it had before
-            is no difference.
     """
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
         return []  # said first of all
     told = []
-    before = state.model_copy(update={"candidate": None}) if proving else state
-    expected = placement.answering(state)
-    if replica.serving not in (expected, placement.answering(before)):
+    expected = placement.answering(states[0])
+    if replica.serving not in {placement.answering(state) for state in states}:
         told.append(
             f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(expected)}: wait one "
             f"poll; if it stays, run `reconcile`"
         )
-    now, then = set(placement.in_memory(state)), set(placement.in_memory(before))
-    wanted = now | then
+    in_memory = [set(placement.in_memory(state)) for state in states]
+    wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
     told += [
-        f"{replica.address} could not load v{version} ({error}): {_way_out_of_failure(version, before)}"
+        f"{replica.address} could not load v{version} ({error}): {_way_out_of_failure(version, states[1])}"
         for version, error in sorted(failed.items())
     ]
-    lacking = (now & then) - present - set(failed)
+    lacking = in_memory[0].intersection(*in_memory) - present - set(failed)
     if lacking:
         told.append(f"{replica.address} has not loaded {_names(lacking)}: wait one poll; if it stays, look at its log")
     if present - wanted:
@@ -151,15 +167,18 @@ def _way_out_of_failure(version: int, resident: State) -> str:
     return "the run that is proving it will withdraw it"
 
 
-def of_mlflow(found: MlflowFound | None, history: History, *, proving: bool) -> list[str]:
-    """What MLflow's aliases say otherwise; while a run is `proving` a candidate, MLflow need not know of it."""
-    wanted = wanted_aliases(history)
+def _of_mlflow(every: Found, history: History) -> list[str]:
+    """What MLflow's aliases say otherwise.
+
+    While a run is proving a candidate, MLflow need not know of it; a verb that moves traffic tells MLflow at its end.
+    """
+    found, wanted = every.mlflow, wanted_aliases(history)
     if found is None:
         return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
     if found.collision and wanted:
         return [found.collision]
     unlike = {role for role, _ in found.aliases.items() ^ wanted.items()}
-    if unlike - ({"candidate"} if proving else set()):
+    if not every.settling and unlike - ({"candidate"} if every.proving else set()):
         return [
             f"MLflow's aliases say {roles(found.aliases)}, the journal {roles(wanted)}; serving asks only the journal: "
             f"run `reconcile`"
@@ -187,7 +206,7 @@ def _of_fleet(found: Found) -> list[str]:
 def _of_journal(history: History, found: Found) -> list[str]:
     """What was begun and not ended."""
     deadline = found.deadline
-    told = _of_moves(history, found.move_deadline)
+    told = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.being_proven(history)
     if proving and deadline.has_passed(proving):
         told.append(
@@ -201,14 +220,8 @@ def _of_journal(history: History, found: Found) -> list[str]:
     ]
 
 
-def _of_moves(history: History, deadline: Deadline) -> list[str]:
+def _of_moves(history: History) -> list[str]:
     """A promotion or a roll-back that was begun and not ended."""
-    move = reconcile_rules.unconfirmed_move(history)
-    if move and move.event is Event.PROMOTED and not deadline.has_passed(move):
-        return [
-            f"{move.run_key} is promoting v{move.version} since {move.at:%H:%M:%S} UTC, and not every replica was seen "
-            f"to answer from it yet: wait until the run has ended, at most {deadline.seconds:g} s"
-        ]
     left = rollback_rules.unfinished(history)
     return [f"{left}. `reconcile` ends it as far as the replicas allow"] if left else []
 

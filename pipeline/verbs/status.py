@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.context import Context
-from pipeline.inspection.differences import differences, of_replica, roles
+from pipeline.inspection.differences import differences, of_replica, roles, under_way
 from pipeline.inspection.findings import Found, ReplicaFound, look
 from pipeline.inspection.history import MOMENT, visible
 from pipeline.journal.periods import Period, served
@@ -21,10 +21,14 @@ from serving.replica import VersionStatus
 
 @dataclass(frozen=True)
 class Status:
-    """What was found. `differences` is empty where everything agrees; each says what to do."""
+    """What was found. `differences` is empty where everything agrees; each says what to do.
+
+    `under_way` is what a verb may be doing at this moment, which is not a difference.
+    """
 
     found: Found
     differences: list[str]
+    under_way: list[str]
 
     @property
     def state(self) -> State | None:
@@ -61,6 +65,7 @@ class Status:
             "config_entry": self.config_entry,
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
             "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
+            "under_way": self.under_way,
             "differences": self.differences,
         }
 
@@ -76,7 +81,7 @@ def status(context: Context) -> Status:
         BadInputError: there is no such model.
     """
     found = look(context)
-    return Status(found, differences(found))
+    return Status(found, differences(found), under_way(found))
 
 
 def table(found: Status) -> Group:
@@ -96,6 +101,7 @@ def table(found: Status) -> Group:
         f"{_entries(found)}MLflow: {_told(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
         *([how_to_lift(found.found.model)] if found.holds else []),
+        *found.under_way,
         *(f"! {difference}" for difference in found.differences),
     ]
     return Group(replicas, *(Text(visible(line)) for line in lines))
@@ -119,8 +125,7 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, found: Found) -> str:
     if found.bucket is None:
         return "?"
-    proving = found.proving is not None
-    told = of_replica(replica, found.bucket.history.state, found.placement, proving=proving)
+    told = of_replica(replica, found.states, found.placement)
     return "no" if replica.others or told else "yes"
 
 
