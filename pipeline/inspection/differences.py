@@ -100,7 +100,7 @@ def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     return ["there is no config, and a replica that starts needs it: run `reconcile`"]
 
 
-def _outdated(found: str, wanted: str, *, seq: int, moving: bool) -> str | None:
+def _outdated(found: str, wanted: str, *, seq: int, settling: bool) -> str | None:
     rendered = config.rendered_entry(found)
     if rendered is None:
         return "the config is not one that we wrote: ask who did, and run `reconcile`, which writes it anew"
