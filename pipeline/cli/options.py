@@ -87,5 +87,5 @@ def asked_at(run_key: str | None) -> datetime | None:
         return datetime.strptime(run_key.partition("-")[2], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
     except ValueError as error:
         raise BadInputError(
-            f"run key {run_key!r} names no time, as in rollback-20260101120000000000; leave --run out"
+            f"run key {run_key!r} does not contain a time, as rollback-20260101120000000000 does. Leave --run out"
         ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline import result
+from pipeline.commands import naming
 from pipeline.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def canonical_line(verb: str, context: "Context") -> Iterator[dict[str, Any]]:
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
     start = time.monotonic()
     try:
-        yield line
+        with naming(context.model):
+            yield line
         line["outcome"] = "done"
     except UnderstudyError as error:
         line["outcome"] = error.outcome

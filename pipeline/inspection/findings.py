@@ -112,7 +112,7 @@ class Found:
 
 
 def look(context: Context) -> Found:
-    """Ask everybody; whoever does not answer is a finding as well.
+    """Ask the bucket, each replica and MLflow; one that does not answer is a finding as well.
 
     Raises:
         BadInputError: there is no such model.
@@ -151,7 +151,7 @@ def _look_at_mlflow(context: Context, bucket: BucketFound | None) -> MlflowFound
         owner = context.owner(find_identity(context.bucket), bucket.history) if bucket else None
         return look_at(context.mlflow, model=context.model, owner=owner)
     except StorageError as error:
-        return MlflowFound({}, collision=f"what MLflow says of this bucket cannot be compared: {error}")
+        return MlflowFound({}, collision=f"the MLflow aliases of this bucket cannot be checked: {error}")
 
 
 def ask(context: Context, address: str, *, others: OtherModels | None = None) -> ReplicaFound:

@@ -113,17 +113,19 @@ def _baseline(context: Context, approved: ApprovedLabels, serving: int) -> Basel
         return kept
     arrival = context.rollout.wait_followed(serving)
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     if not arrival.complete:
         context.records.note_attempt("canary", arrival.verdict())
         raise CouldNotTellError(
-            f"v{serving}, to compare with, does not answer everywhere, so nothing was exposed: {arrival}"
+            f"not every replica answers from v{serving}, so there is nothing to compare with and nothing was exposed: "
+            f"{arrival}"
         )
     reports = question_all(context, arrival.there, approved, version=serving)
     problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
     if problems:
         raise CouldNotTellError(
-            f"v{serving}, to compare with, could not be asked, so nothing was exposed: {'; '.join(problems)}"
+            f"v{serving} could not be measured, so there is nothing to compare with and nothing was exposed: "
+            f"{'; '.join(problems)}"
         )
     failures = label_failures(reports)
     if failures:
@@ -141,7 +143,7 @@ def _baseline(context: Context, approved: ApprovedLabels, serving: int) -> Basel
 
 
 def _require_way_back(context: Context, serving: int) -> None:
-    """Nothing is given to users whose place what serves now could not take again.
+    """Refuse to expose a candidate when the serving version could not be restored.
 
     Raises:
         CouldNotTellError: its files are not those to come back to.
@@ -150,6 +152,5 @@ def _require_way_back(context: Context, serving: int) -> None:
         context.manifests.look_over(serving, context.journal.read())
     except (DamagedError, MissingError) as error:
         raise CouldNotTellError(
-            f"v{serving}, which serves and would come back if the candidate is bad, cannot be trusted, so nothing was "
-            f"exposed: {error}"
+            f"v{serving} serves, and could not be restored if the candidate is bad, so nothing was exposed: {error}"
         ) from error

@@ -52,7 +52,8 @@ def settled_history(context: Context) -> History:
     if not history.entries and context.rollout.config() is None:
         require_known(context)
         raise BadInputError(
-            f"{nothing_released(context)}, and there is no config: see UNDERSTUDY_ROOT, or `init` it first"
+            f"{nothing_released(context)}, and the config does not exist. Correct UNDERSTUDY_ROOT, or run `understudy "
+            f"init --model {context.model}` first"
         )
     return history
 

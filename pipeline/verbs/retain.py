@@ -49,10 +49,10 @@ def retain(context: Context, policy: RetentionPolicy, *, dry_run: bool) -> Retai
             next one.
     """
     if not context.run_key.startswith(RETAIN_KIND):
-        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({RETAIN_KIND}...); leave --run out")
+        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({RETAIN_KIND}...). Leave --run out")
     history = context.journal.read()
     if not history.entries:
-        log.info("%s; nothing is touched", nothing_released(context))
+        log.info("%s. Nothing is deleted", nothing_released(context))
         return Retained(policy, dry_run)
     terms = Terms(policy, context.clock.now(), context.settings.abandoned_seconds)
     found = _look(context)

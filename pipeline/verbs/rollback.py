@@ -43,7 +43,7 @@ def _seen(context: Context, history: History, asked_at: datetime | None) -> int:
         return history.seq
     ahead = (history.entries[-1].at - now).total_seconds()
     if ahead > 0:
-        log.warning("the journal is dated %.0f s ahead of this clock; taking the roll-back as asked for now", ahead)
+        log.warning("the journal is dated %.0f s ahead of this clock. The roll-back counts as asked for now", ahead)
         return history.seq
     return history.seq_at(asked_at)
 
@@ -61,7 +61,7 @@ def rollback(context: Context, wish: Wish) -> RollbackRecord:
         StorageError: the bucket does not answer; says what was written until then, and what each replica answers.
     """
     if not context.run_key.startswith(ROLLBACK_KIND):
-        raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...); leave --run out")
+        raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({ROLLBACK_KIND}...). Leave --run out")
     require_reason(wish.reason, of="a roll-back")
     with telling(context):
         return context.records.find(RollbackRecord) or _roll_back(context, wish)
@@ -85,8 +85,9 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
             context.rollout.settle()
         context.mirror(context.journal.read())
         raise CouldNotTellError(
-            f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then "
-            f"clear this task, or roll back --to {target}, to confirm; to leave v{target} too, give another number"
+            f"v{target} was set to serve {seconds:.1f} s ago. Not followed: {arrival}. Check these replicas, then run "
+            f"`understudy rollback --model {context.model} --to {target} --reason why` (in Airflow: clear the "
+            f"task) to confirm. To leave v{target} too, use another number"
         )
     context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=wish.reason))
     context.journal.decide(lambda history: run_rules.confirm(history, version=target))
@@ -140,7 +141,7 @@ def _load(context: Context, target: int) -> bool:
         return True  # the others are healed, or named, when the label has moved
     if all(standing.silent for standing in arrival.missing):
         return False
-    problem = f"v{target} is loaded by no replica: {arrival}"
+    problem = f"no replica could load v{target}: {arrival}"
     context.journal.decide(lambda history: rollback_rules.give_up(history, target=target, reason=problem))
     history = context.rollout.settle()
-    raise FailedError(f"{problem}; {served_by(history.state)} still serves")
+    raise FailedError(f"{problem}. {served_by(history.state)} still serves")

@@ -132,7 +132,7 @@ def _agrees(replica: ReplicaFound, found: Found) -> str:
 def _roles(status: Status) -> str:
     """The version in each role."""
     if status.state is None:
-        return "the bucket does not say"
+        return "unknown, the bucket cannot be read"
     if not status.entry:
         return "nothing was released yet"
     # A hold has a line of its own, as long as it lasts.
@@ -142,7 +142,7 @@ def _roles(status: Status) -> str:
 def _entries(status: Status) -> str:
     if status.entry is None:
         return ""
-    return f"journal entry {status.entry}, config renders entry {status.config_entry}; "
+    return f"journal entry {status.entry}, config from entry {status.config_entry}; "
 
 
 def _what_serves(status: Status) -> list[str]:
@@ -153,9 +153,9 @@ def _what_serves(status: Status) -> list[str]:
         moved = f"{serving.event} by {serving.actor} ({serving.run_key})"
         lines.append(f"v{serving.version} serves since {serving.since:{MOMENT}} UTC, {moved}: {serving.reason}")
     if proving:
-        traffic = "" if status.found.placement.dark else ", with the traffic of replicas that have loaded it"
+        traffic = "" if status.found.placement.dark else ", and gets the traffic of the replicas that have loaded it"
         since = f"{proving.at:{MOMENT}} UTC{traffic}"
-        lines.append(f"v{proving.version} is being proven by {proving.run_key} since {since}")
+        lines.append(f"v{proving.version} is being tested by {proving.run_key} since {since}")
     return lines
 
 
