@@ -65,8 +65,8 @@ def _answer(verb: RunVerb, context: RunContext) -> records.Record:
     try:
         frozen = context.records.find(records.SpecRecord)
     except StorageError as error:
-        # Who needs the record says so. A candidate can be withdrawn without it.
-        log.warning("which version of the code has begun this run cannot be read: %s", error)
+        # A verb that needs the record fails by itself. A candidate can be withdrawn without it.
+        log.warning("cannot read which version of the code began this run: %s", error)
         return verb.work(context).model_copy(update={"code_version": version})
     if frozen is not None:
         warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)

@@ -239,9 +239,23 @@ MUTANTS = (
     ),
     Mutant(
         "during a canary status calls what a replica had before a difference",
+        "pipeline/inspection/findings.py",
+        '        before = last.model_copy(update={"candidate": None}) if self.proving else last\n',
+        "        before = last\n",
+        ("tests/pipeline/inspection/test_status.py",),
+    ),
+    Mutant(
+        "status ends with 0 whatever it finds",
+        "pipeline/cli/inspect.py",
+        "    if found.differences:\n",
+        "    if False:\n",
+        ("tests/pipeline/inspection/test_status.py",),
+    ),
+    Mutant(
+        "status calls a roll-back under way a difference",
         "pipeline/inspection/differences.py",
-        '    before = state.model_copy(update={"candidate": None}) if proving else state\n',
-        "    before = state\n",
+        "_of_moves(history) if found.moving is None else []",
+        "_of_moves(history)",
         ("tests/pipeline/inspection/test_status.py",),
     ),
     Mutant(

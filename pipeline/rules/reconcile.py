@@ -83,7 +83,7 @@ def release_target(history: History, *, deadline: Deadline) -> Change | None:
     exposed = given_to_roll_back(history)
     if exposed is None or not deadline.has_passed(exposed):
         return None
-    reason = f"{exposed.actor}'s roll-back was left unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"the roll-back of {exposed.actor}, begun at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
     return rollback_rules.give_up(history, target=exposed.version, reason=reason)
 
 
@@ -105,7 +105,7 @@ def withdraw_unproven(
     if proven and verdict is None:
         return None
     told = str(verdict) if verdict else "no verdict"
-    reason = f"{told}; {exposed.run_key} left it unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"{told}; {exposed.run_key}, which exposed it at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
     return run_rules.withdraw(history, version=version, run_key=exposed.run_key, reason=reason, verdict=verdict)
 
 

@@ -48,10 +48,10 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
             next one.
     """
     if context.run_key.kind != Kind.RETAIN:
-        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({Kind.RETAIN}-...); leave --run out")
+        raise BadInputError(f"{context.run_key!r} is not the key of a retention ({Kind.RETAIN}-...). Leave --run out")
     history = context.journal.read()
     if not history.entries:
-        log.info("%s; nothing is touched", nothing_released(context))
+        log.info("%s. Nothing is deleted", nothing_released(context))
         return Retained(policy, dry_run)
     terms = Terms(policy, context.clock.now(), context.settings.abandoned_seconds)
     found = _look(context)

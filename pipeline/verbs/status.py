@@ -1,7 +1,7 @@
 """Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
 
 from pipeline.context import ModelContext
-from pipeline.inspection.differences import differences
+from pipeline.inspection.differences import differences, under_way
 from pipeline.inspection.findings import look
 from pipeline.inspection.status import Status
 
@@ -13,4 +13,4 @@ def status(context: ModelContext) -> Status:
         BadInputError: there is no such model.
     """
     found = look(context)
-    return Status(found, differences(found))
+    return Status(found, differences(found), under_way(found))

@@ -6,14 +6,18 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from pipeline import layout
+from pipeline.cli import app
 from pipeline.inspection.status import Status, table
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
+from pipeline.tracking.mirror import MlflowFound
 from pipeline.verbs.status import status
 from tests.fleet import write_classifier
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
@@ -72,11 +76,9 @@ class TestConfig:
     def test_that_is_older_than_the_journal(self, released: World, look: Look) -> None:
         old = released.config.read_text()
         begin_roll_back(released, 1, loaded=True)
-        differences = look().differences
+        told = "the config renders entry 10, the journal is at 11: a verb stopped half-way; run `reconcile`"
 
-        assert (
-            "the config renders entry 10, the journal is at 11: a verb stopped half-way; run `reconcile`" in differences
-        )
+        assert told in look(HOURS).differences
         assert old == released.config.read_text(), "it only looks"
 
     @pytest.mark.parametrize(
@@ -125,12 +127,56 @@ class TestHalfWay:
         released.publish("retrain-3")
         released.run("canary", "retrain-3")
         begin_promotion(released, "retrain-3")
-        told = look().differences
+        found = look()
+        (told,) = found.under_way
 
-        assert any(
-            re.match(r"retrain-3 is promoting v3 since .*: wait until the run has ended, at most", t) for t in told
-        )
-        assert not any("clear" in each for each in told)
+        assert re.match(r"retrain-3 is promoting v3 since .*: wait until the run has ended, at most", told)
+        assert [] == found.differences
+        assert " ".join(told.split()) in " ".join(shown(found).split())
+        assert [told] == found.as_json()["under_way"]
+        assert [] == look(HOURS).under_way
+
+    @pytest.mark.parametrize(("to", "loaded"), [(1, True), (1, False)])
+    def test_a_roll_back_that_somebody_may_be_carrying_out_is_no_difference(
+        self, released: World, look: Look, mlflow: MlflowRegistry, to: int, loaded: bool
+    ) -> None:
+        """...before the config is written, and while the replicas follow."""
+        begin_roll_back(released, to, loaded=loaded)
+        found = look()
+        (told,) = found.under_way
+
+        assert [] == found.differences
+        assert re.match(r"ann is rolling back to v1 \(rollback-5\) since .*: wait until that has ended, at most", told)
+        assert "If it has stopped: " in told
+        released.context("rollback-5").rollout.settle()
+        moved = [2, 2] if not loaded else [1, 1]
+
+        def followed() -> bool:
+            assert [] == look().differences
+            return moved == [each["serving"] for each in look().as_json()["replicas"]]
+
+        assert eventually(followed)
+        assert [] != look(HOURS).differences
+
+    def test_while_a_version_is_promoted_and_rolled_back_nothing_differs(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        """Asked all the time while the verbs run, as a monitor may; both verbs keep MLflow up to date."""
+        released.publish("retrain-3")
+        seen: list[list[str]] = []
+        for act in (
+            lambda: released.run("canary", "retrain-3"),
+            lambda: released.run("promote", "retrain-3"),
+            lambda: released.roll_back("1"),
+        ):
+            acting = Thread(target=act)
+            acting.start()
+            while acting.is_alive():
+                seen.append([each for each in look().differences if "MLflow's aliases" not in each])
+            acting.join()
+
+        assert len(seen) > 3
+        assert [] == [each for each in seen if each]
 
     def test_a_candidate_is_a_difference_only_when_nobody_is_at_work_on_it(
         self, released: World, look: Look, mlflow: MlflowRegistry
@@ -338,15 +384,36 @@ class TestBucket:
         assert released.replicas[1].address in away
         assert (None, [2, None]) == (found.state, [each["serving"] for each in found.as_json()["replicas"]])
 
-    def test_for_a_person_and_a_program_it_is_no_error(self, released: World) -> None:
+    def test_that_cannot_be_read_is_shown_and_ends_with_3(self, released: World) -> None:
         (released.bucket / layout.entry(MODEL, 3)).unlink()
         address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in released.replicas)}
         person = pipeline(released.folder, "status", **address)
         program = pipeline(released.folder, "status", "--json", **address)
 
-        assert (0, 0) == (person.returncode, program.returncode)
+        assert (3, 3) == (person.returncode, program.returncode)
         assert "the bucket does not say" in person.stdout
         assert (None, False) == (json.loads(program.stdout)["state"], json.loads(program.stdout)["agrees"])
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_status_ends_with_0_where_everything_agrees_and_with_3_where_not(
+    released: World, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """...for people and for programs: an alert needs no text. Tables in a pipe are printed all the same."""
+    monkeypatch.setenv("UNDERSTUDY_ROOT", str(released.bucket))
+    monkeypatch.setenv("UNDERSTUDY_MODELS", str(released.folder))
+    monkeypatch.setenv("UNDERSTUDY_REPLICAS", ",".join(replica.address for replica in released.replicas))
+    monkeypatch.setattr("pipeline.inspection.findings.look_at", lambda *_, **__: MlflowFound({"production": 2}))
+    monkeypatch.setattr("pipeline.inspection.differences.wanted_aliases", lambda _: {"production": 2})
+    command = ["status", "--model", MODEL, *words]
+    agreeing = CliRunner().invoke(app, command)
+    released.replicas[1].stop()
+    differing = CliRunner().invoke(app, command)
+
+    assert 0 == agreeing.exit_code, agreeing.output
+    assert 3 == differing.exit_code, differing.output
+    if words:
+        assert [True, False] == [json.loads(each.stdout)["agrees"] for each in (agreeing, differing)]
 
 
 def test_status_speaks_to_people_and_to_programs(released: World) -> None:

@@ -122,7 +122,7 @@ def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) 
         world.roll_back("previous")
 
     assert 2 == world.history().state.serving
-    assert any("roll back --to 2" in each for each in status(world.context("look-1")).differences)
+    assert any("roll back --to 2" in each for each in status(world.context("look-1")).under_way)
     world.replicas[1].start()
     assert eventually(lambda: None not in world.answering())
     world.roll_back("previous")
@@ -262,7 +262,7 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
         world.run("canary", "retrain-4")
     with pytest.raises(DeclinedError, match="never on a replica"):
         world.run("withdraw", "retrain-4")
-    assert any("or --to 3 to give it up" in each for each in status(world.context("look-1")).differences)
+    assert any("or --to 3 to give it up" in each for each in status(world.context("look-1")).under_way)
     world.roll_back("3")
 
     assert State(serving=3, previous=2, next_version=5) == world.history().state
