@@ -77,7 +77,7 @@ def _roll_back(context: Context, wish: Wish) -> RollbackRecord:
     target, arrival = follow(context, history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     if not arrival.complete:
         if all(standing.silent for standing in arrival.missing) and not arrival.there:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
@@ -136,7 +136,7 @@ def _load(context: Context, target: int) -> bool:
     """Whether a replica has loaded the target; not, where none gives an answer: then those that come back will."""
     arrival = context.rollout.wait_loaded(target, best_effort=True)
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     if arrival.there:
         return True  # the others are healed, or named, when the label has moved
     if all(standing.silent for standing in arrival.missing):

@@ -35,7 +35,7 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float | None = 
     try:
         yield
     except DataCorruption as error:
-        raise StorageError(f"{what}: what arrived is not what is stored there; try again ({error})") from error
+        raise StorageError(f"{what}: the data arrived damaged; try again ({error})") from error
     # OSError covers `requests`, and the local disk an upload is read from.
     except (GoogleAPIError, GoogleAuthError, InvalidResponse, urllib3.exceptions.HTTPError, OSError) as error:
         raise _translated(error, what, bucket=bucket, seconds=time.monotonic() - started) from error
@@ -59,7 +59,7 @@ def _translated(error: Exception, what: str, *, bucket: str, seconds: float) -> 
 
 def _refused(status: int, what: str, *, bucket: str, said: str) -> StorageError:
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return ChangedError(f"{what}: somebody else has changed it meanwhile")
+        return ChangedError(f"{what}: another process has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND:
         return MissingError(f"{what}: it does not exist")
     if status == HTTPStatus.UNAUTHORIZED:

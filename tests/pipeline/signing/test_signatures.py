@@ -308,5 +308,5 @@ def test_while_a_key_is_replaced_the_signatures_of_both_are_believed(quiet: Worl
         assert version == context.manifests.verify(version, context.journal.read()).version
     quiet.extra["verifying_key"] = new.public
 
-    with pytest.raises(DamagedError, match=r"1\.json\.sig .* which is not believed"):
+    with pytest.raises(DamagedError, match=r"1\.json\.sig .* which is not among the trusted keys"):
         quiet.context("look-1").manifests.verify(1, quiet.history())
