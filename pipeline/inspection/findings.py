@@ -123,7 +123,7 @@ def look(context: Context) -> Found:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
-        _ = others.names  # asked for once, before every thread does
+        _ = others.names  # read once, before the threads need it
     except StorageError as error:
         bucket, problem = None, str(error)
         others = OtherModels(context.model, folder=Path(context.settings.models), bucket=None)

@@ -77,7 +77,7 @@ class Signatures:
 
         Raises:
             BadInputError: the verifying key cannot be used.
-            DamagedError: nobody who is believed has signed this manifest for this number.
+            DamagedError: the manifest has no valid signature by a trusted key for this number.
         """
         if not self.demanded:
             return

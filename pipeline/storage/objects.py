@@ -42,7 +42,7 @@ class Patience:
 
     connect: float = 5.0
     answer: float = 20.0
-    # What may pass is tried again for so long, after random pauses that grow up to the longest.
+    # Transient errors are retried for so long, after random pauses that grow up to the longest.
     retries: float = 30.0
     pause: float = 5.0
     # Between two writes of the same object.

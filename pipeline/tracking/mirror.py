@@ -1,6 +1,6 @@
 """MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
 
-Nobody asks MLflow what is in production: a failure here is reported and changes nothing, and the next release verb
+MLflow is never asked what is in production: a failure here is reported and changes nothing, and the next release verb
 mirrors the whole state again.
 
 Several buckets may share an MLflow, and a name of a model. A run or a registered version belongs to the bucket whose id

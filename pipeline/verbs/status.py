@@ -1,4 +1,4 @@
-"""Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
+"""What each replica serves, and where journal, config, files, replicas and MLflow differ."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +75,7 @@ class Status:
 
 
 def status(context: Context) -> Status:
-    """Look at everything; changes nothing, and answers whoever does not.
+    """Look at everything; change nothing. What does not answer is reported as a difference.
 
     Raises:
         BadInputError: there is no such model.

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.objects import ChangedError, UnansweredError
 
-# What may pass, so the library has tried again and again; whether a write happened is not known.
+# Transient errors: the library has retried them already. Whether a write happened is not known.
 MAY_PASS = (408, 429, 500, 502, 503, 504)
 _SAID = 300
 

@@ -11,7 +11,7 @@ import urllib3
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.objects import ChangedError, UnansweredError
 
-# What may pass, so it is tried again and again; whether a write happened is not known. 409: two at the same object.
+# Transient errors, which are retried. Whether a write happened is not known. 409: two at the same object.
 MAY_PASS = (408, 409, 429, 500, 502, 503, 504)
 # The same, under a status that otherwise means something else.
 _MAY_PASS_CODES = ("RequestTimeout", "InternalError")
