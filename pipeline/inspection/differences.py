@@ -211,7 +211,7 @@ def _of_mlflow(every: Found, history: History) -> list[str]:
 
 
 def roles(versions: Mapping[str, int]) -> str:
-    """Versions by role, in words."""
+    """Versions by role, as text: `previous v1, production v2`."""
     return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
 
 

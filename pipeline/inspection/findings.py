@@ -107,7 +107,7 @@ def look(context: ModelContext) -> Found:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
-        _ = others.names  # asked for once, before every thread does
+        _ = others.names  # read once, before the threads need it
     except StorageError as error:
         bucket, problem, others = None, str(error), others.without_bucket()
     addresses = context.replicas.addresses()

@@ -94,5 +94,5 @@ def _load_seconds(context: RunContext, target: int, history: History) -> float:
     try:
         proven = records.find(CanaryRecord) if records else None
     except StorageError:
-        proven = None  # nobody waits for a forecast
+        proven = None  # a forecast is worth no waiting
     return (proven.load_seconds if proven else None) or context.settings.load_seconds

@@ -16,7 +16,7 @@ from pipeline.verdicts.verdict import Verdict
 
 @dataclass(frozen=True)
 class Deadline:
-    """Whoever wrote an entry and nothing after it for so many seconds does not come back."""
+    """How many seconds after its last entry a run counts as stopped."""
 
     now: datetime
     seconds: float
@@ -79,7 +79,7 @@ def at_work(history: History, *, deadline: Deadline) -> Entry | None:
 
 
 def release_target(history: History, *, deadline: Deadline) -> Change | None:
-    """Give up the target of a roll-back that has not moved the label, and that nobody is waiting for any more."""
+    """Release the target of a roll-back that has stopped before it moved the label."""
     exposed = given_to_roll_back(history)
     if exposed is None or not deadline.has_passed(exposed):
         return None
@@ -90,7 +90,7 @@ def release_target(history: History, *, deadline: Deadline) -> Change | None:
 def withdraw_unproven(
     history: History, *, version: int, proven: bool, verdict: Verdict | None, deadline: Deadline
 ) -> Change | None:
-    """Let a run's candidate go which nobody is proving any more: no verdict by the deadline is treated as a bad one.
+    """Withdraw the candidate of a run that has stopped: no verdict by the deadline counts as a bad one.
 
     Args:
         history: the journal.
@@ -110,7 +110,7 @@ def withdraw_unproven(
 
 
 def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
-    """Claims of numbers that came to nothing, until a newer version serves and nobody wonders any more."""
+    """Claims of numbers that were never published, until a newer version serves."""
     served = max((entry.version for entry in history.entries if entry.event is Event.PROMOTED), default=0)
     return [
         entry

@@ -78,7 +78,7 @@ def retire(history: History, found: Found, terms: Terms) -> Change | None:
 
 
 def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Line], terms: Terms) -> list[str]:
-    """The runs whose records may go: nobody has heard of them for long, and no version that stays came from them.
+    """The runs whose records may be deleted: old ones from which no kept version came.
 
     Args:
         history: the journal.

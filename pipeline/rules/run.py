@@ -226,7 +226,7 @@ def _not_retired(history: History, version: int) -> None:
 
 
 def _displace(history: History, occupant: int, *, by: int) -> str:
-    """A newer candidate takes the seat of one that was left behind; nobody takes it from a person's roll-back."""
+    """A newer candidate replaces one whose run has stopped; never the target of a roll-back."""
     entry = history.of_version(occupant, Event.EXPOSED)
     if entry and is_rollback(entry.run_key):
         raise CouldNotTellError(

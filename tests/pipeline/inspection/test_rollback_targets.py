@@ -61,7 +61,7 @@ def test_a_version_whose_files_are_gone_says_so(three: World) -> None:
     state = context.journal.read().state
     history = context.journal.decide(lambda _: Change(Event.RETIRED, 3, "old", state, versions=(3,)))
 
-    assert targets(context, history)[1].meaning.endswith("its files are gone")
+    assert targets(context, history)[1].meaning.endswith("its files are deleted")
 
 
 def test_a_reason_does_nothing_to_the_terminal(three: World) -> None:

@@ -87,7 +87,7 @@ def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
     manifest.write_text(manifest.read_text().replace('"the gate"', '"somebody"'))
 
     with pytest.raises(
-        FailedError, match=r"is not the manifest that journal entry 2 has seen: restore it, or .*\. v2 still serves"
+        FailedError, match=r"is not the manifest that journal entry 2 has recorded\. Restore it, or .*\. v2 still"
     ):
         world.roll_back("previous")
 
