@@ -1,4 +1,4 @@
-"""Where journal, config, files, replicas and MLflow do not agree: findings in, sentences out, each with what to do."""
+"""Where journal, config, files, replicas and MLflow disagree: findings in; sentences out, each with what to do."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ from serving.version_names import parse_version
 
 
 def differences(found: Found) -> list[str]:
-    """Every difference; none where everything agrees."""
+    """Every difference, as a sentence; empty if everything agrees."""
     told = _of_fleet(found)
     if found.bucket is None:
         return [
@@ -31,7 +31,7 @@ def differences(found: Found) -> list[str]:
     bucket = found.bucket
     wrong_bucket = _of_another_bucket(found, bucket)
     if wrong_bucket:
-        return [wrong_bucket]  # whatever else differs follows from it
+        return [wrong_bucket]  # all other differences follow from this one
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
@@ -58,7 +58,7 @@ def _of_other_fleets(found: Found) -> list[str]:
 
 
 def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
-    """That the replicas serve what this bucket knows nothing of; None where they do not."""
+    """A sentence if the replicas serve versions that this bucket does not know; otherwise None."""
     served = {replica.serving for replica in found.replicas if replica.serving is not None}
     unknown = {version for version in served if version >= bucket.history.state.next_version}
     unknown -= {parse_version(name) for name in bucket.names}  # put there by hand, which is another difference
@@ -73,7 +73,7 @@ def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
 
 
 def of_config(bucket: BucketFound, model: str) -> list[str]:
-    """What is wrong with the file that tells servers what to load."""
+    """What is wrong with the config that servers read, as sentences."""
     if bucket.config is not None:
         told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq)
         return [told] if told else []
@@ -92,7 +92,7 @@ def _outdated(found: str, wanted: str, *, seq: int) -> str | None:
             f"before any verb is run"
         )
     if _body(found) == _body(wanted):
-        return None  # the entries since then move nothing
+        return None  # the entries since then do not change the config
     if rendered < seq:
         return f"the config renders entry {rendered}, the journal is at {seq}: a verb stopped half-way; run `reconcile`"
     return f"the config of entry {seq} was changed by hand: ask by whom, and run `reconcile`, which writes it anew"
@@ -103,19 +103,18 @@ def _body(text: str) -> str:
 
 
 def of_replica(replica: ReplicaFound, state: State, placement: Placement, *, proving: bool) -> list[str]:
-    """What one replica does otherwise than the journal says.
+    """Where one replica disagrees with the journal, as sentences.
 
     Args:
-        replica: what it says.
+        replica: what it answered.
         state: what the journal says.
         placement: the roll-out.
-        proving: whether a run is at work on the candidate. Then a replica may be on its way to it: what it had before
-            is no difference.
+        proving: whether a run is proving the candidate. Then a replica may still hold what it held before.
     """
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
-        return []  # said first of all
+        return []  # `differences` names it first
     told = []
     before = state.model_copy(update={"candidate": None}) if proving else state
     expected = placement.answering(state)
@@ -150,7 +149,10 @@ def _way_out_of_failure(version: int, resident: State) -> str:
 
 
 def of_mlflow(found: MlflowFound | None, history: History, *, proving: bool) -> list[str]:
-    """What MLflow's aliases say otherwise; while a run is `proving` a candidate, MLflow need not know of it."""
+    """Where MLflow's aliases disagree with the journal.
+
+    While a run is `proving`, MLflow need not know the candidate.
+    """
     wanted = wanted_aliases(history)
     if found is None:
         return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
@@ -166,7 +168,7 @@ def of_mlflow(found: MlflowFound | None, history: History, *, proving: bool) -> 
 
 
 def roles(versions: Mapping[str, int]) -> str:
-    """Versions by role, in words."""
+    """Version numbers by role, as text for people."""
     return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
 
 
@@ -183,7 +185,7 @@ def _of_fleet(found: Found) -> list[str]:
 
 
 def _of_journal(history: History, found: Found) -> list[str]:
-    """What was begun and not ended."""
+    """What was begun and not finished."""
     deadline = found.deadline
     told = _of_moves(history, found.move_deadline)
     proving = reconcile_rules.being_proven(history)
@@ -200,7 +202,7 @@ def _of_journal(history: History, found: Found) -> list[str]:
 
 
 def _of_moves(history: History, deadline: Deadline) -> list[str]:
-    """A promotion or a roll-back that was begun and not ended."""
+    """A promotion or a roll-back that was begun and not finished."""
     move = reconcile_rules.unconfirmed_move(history)
     if move and move.event is Event.PROMOTED and not deadline.has_passed(move):
         return [
@@ -226,7 +228,7 @@ def _of_files(bucket: BucketFound) -> list[str]:
 
 
 def _of_name(name: str, history: History) -> str | None:
-    """What is wrong with a name beside the versions; servers read more of them as numbers than we write."""
+    """What is wrong with a name beside the versions. Servers read more names as numbers than Understudy writes."""
     version = layout.version_number(name)
     if version is not None and history.of_version(version, Event.CLAIMED, Event.REISSUED):
         return None

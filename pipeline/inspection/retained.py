@@ -1,4 +1,4 @@
-"""What a retention let go, or would let go, and why: for people and for the log."""
+"""What a retention deleted, or would delete, and why: for people and for the log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ _FIRST_FEW = 5
 
 @dataclass(frozen=True)
 class Retained:
-    """The answer of `retain`.
+    """The result of `retain`.
 
     Attributes:
-        policy: what was asked for.
-        dry_run: whether it only says what it would do.
-        lines: what becomes of each version.
-        runs: the runs whose records go.
-        undated: runs that say nowhere when they were; they stay.
-        unknown: names among versions and runs that are none of ours; they stay.
-        leftovers: what processes that died have left, in words.
-        back: folders in which somebody wrote while they went; the next retention looks at them again.
+        policy: the limits.
+        dry_run: whether nothing was deleted.
+        lines: the decision about each version.
+        runs: the runs whose records are deleted.
+        undated: runs without any date; they stay.
+        unknown: names among versions and runs that Understudy did not write; they stay.
+        leftovers: what processes that died have left, as text.
+        back: folders in which somebody wrote while they were deleted; the next retention looks at them again.
     """
 
     policy: RetentionPolicy
@@ -40,7 +40,7 @@ class Retained:
     back: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """What the verb's one log line says of it."""
+        """The counts for the verb's log line."""
         fates = [line.fate for line in self.lines]
         return {
             "dry_run": self.dry_run,
@@ -54,7 +54,7 @@ class Retained:
 
 
 def table(model: str, found: Retained) -> Group:
-    """The same for a person; neighbours of whom all is the same share a line."""
+    """The same as a table for people. Consecutive versions with equal decisions share a line."""
     done = "would be done" if found.dry_run else "was done"
     view = Table(title=f"What {done} with {model}: {found.policy}", title_justify="left", show_edge=False)
     for column in ("version", "is", "decision", "why"):

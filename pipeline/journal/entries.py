@@ -38,7 +38,7 @@ class Event(StrEnum):
     RETIRED = "retired"
 
 
-# What an entry is about that is about the model as a whole.
+# The version of entries that are about the model as a whole.
 NO_VERSION = 0
 GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK, Event.REISSUED)
 TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)

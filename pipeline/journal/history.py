@@ -197,7 +197,7 @@ class History:
         return History(self.entries[:seq])
 
 
-# What a writer may write next: a change, or None where it is so already; what it raises, where it may not.
+# What may be written next: a change, or None if nothing is left to write. It raises an error if it may not.
 Rule = Callable[[History], Change | None]
 
 

@@ -37,7 +37,7 @@ class Journal:
         missing = sorted(set(range(1, max(sequences, default=0) + 1)) - sequences)
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
-        # An entry never changes, so what was read before is not read again.
+        # An entry never changes, so each is read once.
         new = [seq for seq in sorted(sequences) if seq > self._known.seq]
         if not new:
             return self._known
@@ -98,7 +98,7 @@ class JournalWriter(Journal):
             raise StorageError(f"whether {told} was written is not known: {error}") from error
 
     def _entry(self, history: History, change: Change) -> Entry:
-        # A clock that is behind, or was set back, must not date an entry before the one it follows.
+        # A clock that is slow, or was set back, must not date an entry before the one it follows.
         earliest = [entry.at for entry in history.entries[-1:]]
         return Entry(
             seq=history.seq + 1,

@@ -19,7 +19,7 @@ from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import FileSum, checksums_of, require_equal
 
-# Where a SavedModel of ours lists its labels, one a line (`pipeline.training.export`).
+# The file of a SavedModel that lists its labels, one a line (`pipeline.training.export`).
 _LABELS_FILE = "assets/labels.txt"
 
 
