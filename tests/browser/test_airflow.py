@@ -37,7 +37,7 @@ def test_the_log_of_the_red_canary_says_what_was_wrong(page: Page, stack: StackS
     expect(page.get_by_text("golden answers differ").first).to_be_visible()
     # Not folded away, as what Airflow logs after a task is.
     expect(page.get_by_text(f"What serves {stack.model}: v").first).to_be_visible()
-    expect(page.get_by_text("What to do: The task `withdraw` takes").first).to_be_visible()
+    expect(page.get_by_text("What to do: The task `withdraw` removes").first).to_be_visible()
 
 
 def test_whoever_is_on_call_can_open_the_form_of_a_roll_back(page: Page, stack: StackSettings) -> None:
