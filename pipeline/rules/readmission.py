@@ -41,7 +41,7 @@ def require_admitted(history: History, digest: str | None) -> None:
         return
     raise FailedError(
         f"this model was withdrawn as v{word.version} by {word.actor} on {word.at:%Y-%m-%d %H:%M} UTC: {word.reason}. "
-        f'To allow it again: `understudy readmit --model <model> --version {word.version} --reason "why"`, then '
+        f"To allow it again: `understudy readmit --model <model> --version {word.version} --reason why`, then "
         f"repeat this step (in Airflow: clear the task)"
     )
 

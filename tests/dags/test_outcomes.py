@@ -84,7 +84,7 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
             [
                 "What happened: `gate` declined: the reason of gate",
                 "What serves digits: v3",
-                "What to do: Nothing is broken, and nothing else of this run happens. Trigger a new run when the "
+                "What to do: Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the "
                 "reason is gone.",
             ],
         ),

@@ -84,6 +84,6 @@ def test_the_plan_lists_them_and_says_which_one_previous_is(three: World) -> Non
 
     assert 0 == done.returncode, done.stderr
     lines = done.stdout.splitlines()
-    assert "Versions of digits that have served, the last one first" in lines[0]
+    assert "Versions of digits that have served, newest first" in lines[0]
     assert any("v2" in each and "0.9200" in each and "serving" in each for each in lines)
     assert lines[-1].startswith("`previous` is v1: v2 -> v1; it is in memory: ")

@@ -76,7 +76,7 @@ def test_content_that_is_not_what_was_stored_is_refused(s3: S3Bucket, s3_bucket:
         ChecksumCRC32C=sum_of([b"whole"]).crc32c,
     )
 
-    with pytest.raises(StorageError, match=f"cannot read {CONFIG} .* what arrived is not what is stored there"):
+    with pytest.raises(StorageError, match=f"cannot read {CONFIG} .* the data arrived damaged"):
         s3.read(CONFIG)
 
 
