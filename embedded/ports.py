@@ -44,7 +44,7 @@ def check(wanted: list[Use]) -> None:
     for use in wanted:
         if other := seen.get(use.port):
             problems.append(
-                f"port {use.port} is meant for {other.purpose} and for {use.purpose}; change {use.variable}"
+                f"port {use.port} is configured for {other.purpose} and for {use.purpose}. Change {use.variable}"
             )
         elif _taken(use.port):
             taken.append(use)

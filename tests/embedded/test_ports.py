@@ -60,7 +60,7 @@ def test_two_replicas_whose_ports_leave_none_for_rest_are_refused(settings: Stac
     close = settings.model_copy(update={"serving_ports": (free_port(),)})
     close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.rest_ports[0])})
 
-    with pytest.raises(PortTakenError, match="is meant for gRPC of replica 2 and for REST of replica 1; change UNDERS"):
+    with pytest.raises(PortTakenError, match=r"is configured for gRPC of replica 2 and for REST of replica 1\. Change"):
         ports.check(ports.uses(close))
 
 

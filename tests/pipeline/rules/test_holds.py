@@ -72,7 +72,7 @@ class TestRules:
 
     def test_what_does_not_serve_is_not_pinned(self, releases: Releases) -> None:
         """Another promotion may have been faster."""
-        with pytest.raises(DeclinedError, match=r"v1 does not serve any more .*pin again"):
+        with pytest.raises(DeclinedError, match=r"v1 does not serve any more .*To pin it: `understudy pin "):
             pinned(releases, 1)
         assert releases.history().state.pinned is None
 

@@ -210,7 +210,7 @@ class TestCandidate:
         found = reconcile(coming(exposed, mlflow=mlflow))
 
         assert before == exposed.history().seq
-        assert re.match(r"retrain-2 is proving v2, exposed at ", found.left[0])
+        assert re.match(r"retrain-2 is testing v2, exposed at ", found.left[0])
 
     def test_later_it_is_withdrawn_with_the_verdict_of_its_canary(self, exposed: World, mlflow: MlflowRegistry) -> None:
         reconcile(coming(exposed, hours=HOURS, mlflow=mlflow)).require_complete()
@@ -242,7 +242,7 @@ class TestCandidate:
         found = reconcile(coming(world, hours=HOURS, mlflow=mlflow))
 
         assert before == world.history().seq
-        assert "retrain-2 has proven v2" in found.left[0]
+        assert "retrain-2 has tested v2" in found.left[0]
         assert "done" == world.run("promote", "retrain-2").outcome
 
     def test_what_went_wrong_after_it_passed_counts(self, world: World, mlflow: MlflowRegistry) -> None:
@@ -251,7 +251,7 @@ class TestCandidate:
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
         restart_on_an_older_config(world, world.replicas[1], without=2)
-        with pytest.raises(FailedError, match="v2 is not loaded everywhere"):
+        with pytest.raises(FailedError, match="not every replica has loaded v2"):
             world.run("promote", "retrain-2")
         reconcile(coming(world, hours=HOURS, mlflow=mlflow))
 
