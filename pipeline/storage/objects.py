@@ -15,7 +15,7 @@ from serving.gcs.time_limits import TimeLimits
 THREADS = 8
 # Large objects are read in pieces of this many bytes; each thread has one in memory.
 PIECE = 16 << 20
-# How many times an object is looked up again that was replaced between two requests. Each time somebody has written.
+# How many times an object is looked up again that was replaced between two requests; each time there was a writer.
 LOOKS = 20
 
 # How a store names one content of an object: Google by a number that grows, Amazon by the ETag.
