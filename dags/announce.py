@@ -1,11 +1,12 @@
-"""Tell other DAGs which version serves, where no DAG has said so: after a roll-back by hand, or an undone promotion.
+"""Emit an asset event for each change of the serving version that no other DAG has announced.
 
-Runs every two minutes and emits one event of the asset `<model>/production` for each change that is older than a minute
-and was not announced. A green run without events is the usual case. It changes nothing in the bucket or on a replica.
+Such changes are roll-backs by hand and promotions that were undone. Runs every two minutes and emits one event of the
+asset `<model>/production` for each change that is older than a minute. A green run without events is normal. It changes
+nothing in the bucket or on a replica.
 
 ### What you see, and what to do
 
-- **A task red**: the bucket did not answer, or has no such model. The next run announces what is missing.
+- **A task red**: the bucket did not answer, or does not contain the model. The next run emits what is missing.
 """
 
 from datetime import timedelta

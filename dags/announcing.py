@@ -45,7 +45,7 @@ def announcement(
         task_id=task_id,
         inlets=[production(each) for each in models],
         outlets=[CHANGES],
-        doc_md="Tells other DAGs that another version serves; its event names the journal entry and the version.",
+        doc_md="Emits an asset event when another version serves. The event has the journal entry and the version.",
         **{"execution_timeout": timedelta(minutes=5), **more},
     )
     def announce(model: str, *, inlet_events: Any, outlet_events: Any) -> None:

@@ -4,30 +4,30 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-_FAILED = "Correct the cause, then clear this task: the run goes on from here."
-_DECLINED = "Nothing is broken, and nothing else of this run happens. Trigger a new run when the reason is gone."
-_UNTOLD = "Correct what did not answer, then clear this task: the run goes on from here."
-_AS_SAID = "What the reason above says."
-_TAKEN_BACK = "The task `withdraw` takes the candidate back. Correct the cause, then trigger a new run."
+_FAILED = "Correct the cause, then clear this task: the run continues from here."
+_DECLINED = "Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the reason is gone."
+_UNTOLD = "Repair what did not answer, then clear this task: the run continues from here."
+_AS_SAID = "Do what the reason above says."
+_TAKEN_BACK = "The task `withdraw` removes the candidate. Correct the cause, then trigger a new run."
 # Where what is to be done depends on the verb.
 _OF_VERBS = {
     "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "promote": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "withdraw": {
         "declined": _AS_SAID,
-        "failed": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
-        "could not tell": "Look at the replicas that the reason names, then clear this task; or trigger `rollback`.",
+        "failed": "Check the replicas that the reason names, then clear this task; or trigger `rollback`.",
+        "could not tell": "Check the replicas that the reason names, then clear this task; or trigger `rollback`.",
     },
     "rollback": {
-        "declined": "Look at what serves now. If it is still the wrong version, trigger `rollback` again.",
-        "failed": f"{_AS_SAID} The task `plan` lists the versions that can be had.",
+        "declined": "Check which version serves now. If it is still the wrong one, trigger `rollback` again.",
+        "failed": f"{_AS_SAID} The log of the task `plan` lists the versions that you can choose.",
         "could not tell": _AS_SAID,
     },
     # It only reads what was measured: asked again, it says the same.
     "gate": {"could not tell": _AS_SAID},
     "publish": {"failed": _AS_SAID},
     "pin": {
-        "declined": "Look at what serves now, and trigger `pin` again if it is still wanted.",
+        "declined": "Check which version serves now. If you still want the pin, trigger `pin` again.",
         "failed": _AS_SAID,
         "could not tell": _AS_SAID,
     },
@@ -47,7 +47,7 @@ def last_lines(verb: str, result: Path, *, ended: str) -> Sequence[str]:
         found = json.loads(result.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return (
-            f"What happened: `{verb}` left no answer: {ended}. The lines above say how far it came.",
+            f"What happened: `{verb}` ended without an answer ({ended}). The lines above show how far it got.",
             f"What to do: {_FAILED}",
         )
     outcome = found.get("outcome", "")

@@ -1,12 +1,12 @@
-"""Let nothing be promoted until a moment: over a holiday, or while something else is being changed.
+"""Stop all promotions of a model until a date, or for a time: over a holiday, or during other work.
 
-Roll-backs go on. Scheduled retrains end skipped before they train; those that a person triggers end skipped at
-`publish`. A new freeze takes the place of an older one; `unfreeze` ends it before its time.
+Roll-backs still work. Scheduled retrains end skipped before they train; retrains that a person triggers end skipped at
+`publish`. A new freeze replaces the earlier one. `unfreeze` ends a freeze early.
 
 ### What you see, and what to do
 
-- **`freeze` green**: nothing is promoted until then. `python -m pipeline status --model <name>` shows every hold.
-- **`freeze` red**: the moment cannot be read or has passed, or there is no such model. The log says which; nothing was
+- **`freeze` green**: nothing is promoted until then. `understudy status --model <model>` shows every hold.
+- **`freeze` red**: the date cannot be read or has passed, or the model does not exist. The log says which. Nothing was
   changed.
 """
 
@@ -16,7 +16,7 @@ from dags.manual import manual_dag, reason, verb
 
 with manual_dag(
     "freeze",
-    description="Lets nothing of a model be promoted until a moment",
+    description="Stops all promotions of a model until a date or for a time",
     doc=__doc__,
     fields={
         "until": Param(
@@ -24,9 +24,9 @@ with manual_dag(
             minLength=2,
             examples=["12h", "3d", "2026-12-24", "2026-12-24T08:00"],
             title="Until",
-            description="A duration from now (90m, 12h, 3d), a date, or a date and a time (UTC if not said).",
+            description="A duration from now (90m, 12h, 3d), a date, or a date and a time (UTC if no zone is given).",
         ),
-        "reason": reason("Why is nothing to be promoted?"),
+        "reason": reason("Why must nothing be promoted?"),
     },
 ) as dag:
     verb("freeze", "Writes the freeze into the journal.", kind="freeze")

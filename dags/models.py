@@ -41,8 +41,9 @@ def _unusable(dag_id: str, path: Path, problem: str) -> DAG:
 
 ### What you see, and what to do
 
-Correct the file; this DAG is the usual one again when Airflow has read it, within a minute. What serves goes on
-serving, and `rollback` and the other DAGs that people trigger work as always.
+Correct the file. Airflow reads it within a minute, and this DAG is then the usual one again. The serving version
+keeps serving, and `rollback` and the other DAGs that people trigger work as always. `understudy check --model
+{path.stem}` lists everything that is wrong with the file.
 """,
         schedule=None,
         catchup=False,

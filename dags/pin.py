@@ -1,15 +1,16 @@
-"""Make a version serve, if it does not, and let nothing else be promoted.
+"""Keep one version serving: make it serve if it does not, and promote nothing else.
 
-For a version that must stay: a customer has signed off on it, or an incident is being looked into. Retrains end skipped
-until somebody triggers `unfreeze`. A roll-back to another version ends the pin; promotions stay held all the same.
+For a version that must stay: a customer has approved it, or an incident is being examined. Retrains end skipped until
+somebody triggers `unfreeze`. A roll-back to another version ends the pin; promotions stay held.
 
 ### What you see, and what to do
 
 - **`pin` green**: every replica answers from the version, and it stays.
-- **`pin` red, *has never served* in its log**: only a version that served before can be pinned. The log lists them.
-- **`pin` red, *not followed* in its log**: it is pinned and serves, except on the replicas it names. See
-  `python -m pipeline status --model <name>`; clear the task when they are back.
-- **`pin` skipped**: another decision was taken meanwhile, and nothing is pinned. See what serves, and trigger again.
+- **`pin` red, *has never served* in its log**: only a version that has served can be pinned. The log lists them.
+- **`pin` red, *Not followed* in its log**: the version is pinned and serves, except on the replicas that the log names.
+  Run `understudy status --model <model>`. When the replicas are up again, clear the task.
+- **`pin` skipped**: another decision was made at the same time. Nothing is pinned. Check which version serves, then
+  trigger again.
 """
 
 from datetime import timedelta
@@ -21,14 +22,14 @@ from dags.manual import MODELS, VERSION, manual_dag, reason, verb
 
 with manual_dag(
     "pin",
-    description="Makes a version of a model serve, and lets nothing else be promoted",
+    description="Keeps one version of a model serving, and promotes nothing else",
     doc=__doc__,
     fields={
         "to": Param(
             type="string",
             pattern=rf"^{VERSION}$",
             title="Version",
-            description="Its number, for example 6. python -m pipeline history --model <name> lists them.",
+            description="Its number, for example 6. understudy history --model <model> lists them.",
         ),
         "reason": reason("Why must this version stay?"),
     },
@@ -37,7 +38,7 @@ with manual_dag(
         # A pin may be a roll-back, and has the key of one.
         verb(
             "pin",
-            "Moves traffic if it must, and holds promotions.",
+            "Makes the version serve if it does not, and holds promotions.",
             kind="rollback",
             execution_timeout=timedelta(minutes=15),
         ),

@@ -1,12 +1,12 @@
-"""Let the model of a withdrawn version be published again, under a new number and with a new approval.
+"""Allow a withdrawn model to be published again, under a new number and with a new approval.
 
-A model that was withdrawn is known by its content: `publish` of a run with the very same model ends red. If the
-withdrawal was wrong (a replica was broken, not the model), readmit the version here, then clear that `publish`.
+A withdrawn model is recognised by its content: `publish` of a run with the same model ends red. If the withdrawal was
+wrong (a replica was broken, not the model), readmit the version here, then clear that `publish`.
 
 ### What you see, and what to do
 
 - **`readmit` green**: clear the red `publish`, or trigger a new run.
-- **`readmit` red, *is not withdrawn* in its log**: the log lists the versions that are.
+- **`readmit` red, *is not withdrawn* in its log**: the log lists the versions that are withdrawn.
 """
 
 from airflow.sdk import Param
@@ -15,7 +15,7 @@ from dags.manual import VERSION, manual_dag, reason, verb
 
 with manual_dag(
     "readmit",
-    description="Lets a withdrawn model be published again",
+    description="Allows a withdrawn model to be published again",
     doc=__doc__,
     fields={
         "version": Param(

@@ -1,12 +1,12 @@
-"""Finish what a crash left half done, and make the replicas and MLflow agree with the journal.
+"""Finish what a crash left half done: make the replicas and MLflow agree with the journal.
 
-Harmless at any time: it changes nothing where everything agrees. Its log says what was repaired, what was left to runs
-that are at work, and what it could not repair.
+You can run it at any time: it changes nothing where everything agrees. Its log says what it repaired, what it left to
+runs that are still working, and what it could not repair.
 
 ### What you see, and what to do
 
-- **`reconcile` green**: the journal, the replicas and MLflow agree; its log says what was repaired.
-- **`reconcile` red**: the log names what is left, for example a replica that does not answer. Correct that, and
+- **`reconcile` green**: the journal, the replicas and MLflow agree. The log says what was repaired.
+- **`reconcile` red**: the log names what is not repaired, for example a replica that does not answer. Correct it, then
   clear the task.
 """
 
@@ -24,6 +24,11 @@ with manual_dag(
     fields={},
 ) as dag:
     chain(
-        verb("reconcile", "Repairs what can be repaired.", kind="reconcile", execution_timeout=timedelta(minutes=30)),
+        verb(
+            "reconcile",
+            "Repairs differences between journal, replicas and MLflow.",
+            kind="reconcile",
+            execution_timeout=timedelta(minutes=30),
+        ),
         announcement("{{ params.model }}", models=MODELS, **AT_ONCE_OR_LATER),
     )

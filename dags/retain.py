@@ -1,22 +1,22 @@
-"""Let go the versions, runs and leftovers of a model that nothing needs any more.
+"""Delete versions, runs and leftovers of a model that nothing needs any more.
 
-Every week, and whenever somebody triggers it. What serves, the way back, whatever is being proven, pinned, named by the
-servers' config or young stays; how many good versions stay before the one that serves, and for how many days everything
-stays, says `retention` in the model's file. The journal and the manifests stay for ever; so do images (`data/`), which
-all runs share, and measurements (`baselines/`).
+Runs every week, and when you trigger it. It keeps the serving version, the version before it, the candidate, a pinned
+version, every version that the config of the servers names, and everything young. `retention` in the model file says
+how many good versions stay before the serving one, and for how many days everything stays. The journal and the
+manifests are never deleted; neither are images (`data/`), which all runs share, and measurements (`baselines/`).
 
-To see first what would go, and why everything else stays, trigger it with *Only say what would go*; the table is in the
-log of `retain`.
+To see what would be deleted, and why everything else stays, trigger it with *Only show what would be deleted*; the
+table is in the log of `retain`. `understudy retain --model <model> --dry-run` shows the same.
 
 ### What you see, and what to do
 
-- **Green**: the log has a table of what went, and why each other version stays.
-- **A version stays that you want to be rid of**: its line says who needs it. A pin ends with the DAG `unfreeze`; a
-  role ends with a release or a roll-back. Do not delete folders by hand: servers may read them.
-- **`retain` red**: the bucket refused, and the log says what. Nothing that anybody needs is gone. Mend the cause and
-  clear the task, or wait for next week: it goes on where it stopped.
-- **A roll-back says that its target was retired**: its files are gone. The message lists the versions that can be had;
-  to have more of them next time raise `keep` or `days`.
+- **Green**: the log has a table of what was deleted, and why each other version stays.
+- **A version stays that you want deleted**: its line names the reason. A pin ends with the DAG `unfreeze`; a role ends
+  with a release or a roll-back. Do not delete folders by hand: servers may be reading them.
+- **`retain` red**: the bucket refused, and the log says why. Nothing that is needed was deleted. Repair the cause and
+  clear the task, or wait for next week: it continues where it stopped.
+- **A roll-back says that its target was retired**: its files are deleted. The message lists the versions that you can
+  choose. To keep more versions next time, raise `keep` or `days` in the model file.
 """
 
 from datetime import timedelta
@@ -25,6 +25,7 @@ from airflow.sdk import DAG, Param
 
 from dags.models import dag_of_each_model
 from dags.steps import RETRY, cron, run_key, step
+from pipeline.commands import with_model
 from pipeline.spec import ModelSpec
 
 
@@ -32,8 +33,8 @@ def retain(spec: ModelSpec) -> DAG:
     """The DAG of one model file."""
     with DAG(
         dag_id=f"retain_{spec.name}",
-        description=f"Lets old versions and runs of {spec.name} go",
-        doc_md=__doc__,
+        description=f"Deletes old versions and runs of {spec.name}",
+        doc_md=with_model(__doc__ or "", spec.name),
         schedule=cron(spec.retention.schedule),
         catchup=False,
         max_active_runs=1,
@@ -41,7 +42,7 @@ def retain(spec: ModelSpec) -> DAG:
             "dry_run": Param(
                 False,
                 type="boolean",
-                title="Only say what would go",
+                title="Only show what would be deleted",
                 description="Changes nothing; the table is in the log.",
             )
         },
@@ -53,7 +54,7 @@ def retain(spec: ModelSpec) -> DAG:
             key=run_key("retain"),
             form='{{ {"dry_run": params.dry_run} | tojson }}',
             words=("--model", spec.name),
-            doc_md="Says in the journal what is retired, and deletes it then; the log has a table with the reasons.",
+            doc_md="Writes into the journal what is retired, then deletes it. The log has a table with the reasons.",
             execution_timeout=timedelta(hours=2),
         )
     return dag

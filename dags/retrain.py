@@ -1,10 +1,10 @@
-"""Retrain a classifier and release it if it is good enough.
+"""Retrain a classifier, and release it if it is good enough.
 
-Freezes the data, trains, compares with the model that serves, loads the candidate *dark* on every replica, questions
-each of them, and only then lets traffic reach it. Every step is `python -m pipeline <step>` and explains itself in its
-log. (Fleets of the roll-out `latest` cannot load anything dark: there users meet the candidate on each replica until it
-has been questioned, and a bad one is taken back by `canary` itself.) Going back to an earlier version is the DAG
-`rollback`, which never waits for a run of this one.
+The run copies the data, trains, compares the candidate with the serving version, loads the candidate *dark* on every
+replica (in memory, without traffic), asks each replica test questions, and only then moves traffic. Every step is
+`understudy <step>` and explains itself in its log. (With the roll-out `latest` nothing can be loaded dark: users meet
+the candidate on a replica until the replica was tested, and `canary` itself removes a bad candidate.) To go back to an
+earlier version, trigger the DAG `rollback`, which does not wait for a run of this DAG.
 
 ### What you see, and what to do
 
@@ -12,36 +12,36 @@ The note of each DAG run says what was decided, with the numbers, and which vers
 page of the run; click the pencil next to it for the rest. What you type there yourself stays, above the outcome.
 
 - **All green** (`withdraw` is skipped): the candidate serves.
-- **`gate` and all that follows skipped, the run green**: the candidate is not good enough and nothing was published.
-  The reasons are in the note of the run and in the log of `gate`. To publish all the same, trigger a run with *Publish
-  although the gate says no* and a note that says why.
-- **`snapshot` or `train` skipped, and all that follows**: promotions are held, and the run was started by its schedule:
-  by a roll-back, a pin or a freeze. The log says by whom, why and until when. The DAG `unfreeze` lifts it.
-- **`gate` says that a label is missing or new**: the folders of images do not show the labels of the version that
-  serves. `snapshot` has warned of it. If a folder was renamed, or a copy of the images was incomplete, correct the
-  folders and trigger a new run. If the change is wanted, trigger a run with the names under *Labels that may be added
-  or removed* and a note that says why. New labels come after those that serve; only a removal that is accepted moves
-  the index of other labels, so tell those whose programs use `class_index`.
+- **`gate` and all later tasks skipped, the run green**: the candidate is not good enough. Nothing was published. The
+  note of the run and the log of `gate` have the reasons. To publish it anyway, trigger a run with *Publish although the
+  gate says no* and a note that says why.
+- **`snapshot` or `train` and all later tasks skipped**: promotions are held by a roll-back, a pin or a freeze, and the
+  run was started by its schedule. The log says by whom, why and until when. The DAG `unfreeze` ends the hold.
+- **`gate` says that a label is missing or new**: the image folders do not have the labels of the serving version.
+  `snapshot` has already warned about it. If a folder was renamed by mistake, or a copy of the images is incomplete,
+  correct the folders and trigger a new run. If you want the change, trigger a run with the names under *Labels that may
+  be added or removed* and a note that says why. New labels come after the existing ones. Only an accepted removal
+  changes the index of other labels: inform the owners of programs that use `class_index`.
 - **`publish`, `canary` or `promote` skipped**: the log says which of three.
-    - *Pinned*, *frozen* or *held*: a person holds promotions. When that is over, or was ended by the DAG `unfreeze`,
+    - *Pinned*, *frozen* or *held*: promotions are held. When the hold is over, or was ended by the DAG `unfreeze`,
       trigger a new run.
-    - Another version began to serve meanwhile. Trigger a new run; it is compared with the version that serves now.
-    - The model is that of the version that serves: there is nothing to release.
+    - Another version began to serve during the run. Trigger a new run: it is compared with the version that serves now.
+    - The model is the same as the serving one: there is nothing to release.
 
-  A candidate that was on the replicas is gone again.
-- **`publish` red, the model was withdrawn before**: the very same model was refused or taken back. If that was wrong,
+  The candidate is removed from the replicas.
+- **`publish` red, *this model was withdrawn* in its log**: the same model was withdrawn earlier. If that was wrong,
   trigger `readmit` with the version that the log names, then clear the task.
-- **`canary` or `promote` red, `withdraw` green**: a replica did not answer as it must, and what served before serves.
-  The log of the red task names the replica and the numbers. Mend that, then trigger a new run.
-- **`canary` red, its log says that servers have ended**: the candidate probably takes more memory than they have; two
-  versions must fit at a time. It is withdrawn already. If the machines were to blame, trigger `readmit` with its
-  number, and then a new run.
-- **`withdraw` red**: a replica could not be brought back. See `python -m pipeline status --model <name>`; clear the
-  task to try again, or use the DAG `rollback`.
-- **`snapshot` red, its log says that labels cannot be read**: nobody can tell which label has which index in the
-  version that serves. Restore the files that the log names, then clear the task.
-- **Anything before `canary` red**: no replica has seen the candidate. Read the log, mend the cause and clear the red
-  task; the run goes on where it stopped.
+- **`canary` or `promote` red, `withdraw` green**: a replica gave a wrong answer, or none. The earlier version serves.
+  The log of the red task names the replica and the numbers. Repair the cause, then trigger a new run.
+- **`canary` red, its log says that servers have ended**: the candidate probably needs more memory than the servers
+  have; two versions must fit at the same time. It is already withdrawn. If the machines were the cause, trigger
+  `readmit` with its number, and then a new run.
+- **`withdraw` red**: a replica still has the candidate. Run `understudy status --model <model>`. Clear the task to try
+  again, or use the DAG `rollback`.
+- **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving
+  version. Restore the files that the log names, then clear the task.
+- **Any task before `canary` red**: no replica has seen the candidate. Read the log, repair the cause and clear the red
+  task. The run continues from there.
 """
 
 from datetime import timedelta
@@ -52,6 +52,7 @@ from airflow.sdk import DAG, Param, chain
 from dags.announcing import announcement
 from dags.models import dag_of_each_model
 from dags.steps import RETRY, cron, run_key, step
+from pipeline.commands import with_model
 from pipeline.spec import ModelSpec
 
 KEY = run_key("retrain")
@@ -65,7 +66,7 @@ def retrain(spec: ModelSpec) -> DAG:
     with DAG(
         dag_id=f"retrain_{spec.name}",
         description=spec.description,
-        doc_md=__doc__,
+        doc_md=with_model(__doc__ or "", spec.name),
         schedule=cron(spec.schedule),
         catchup=False,
         max_active_runs=1,
@@ -73,18 +74,24 @@ def retrain(spec: ModelSpec) -> DAG:
         tags=["retrain", spec.name],
         default_args={"owner": spec.owner, "pool": POOL, **RETRY},
     ) as dag:
-        snapshot = verb("snapshot", spec, "Freezes the images and the settings that this run works with.")
+        snapshot = verb(
+            "snapshot", spec, "Keeps the images and the settings of this run, so that later changes do not affect it."
+        )
         train = verb("train", spec, "Trains and exports the candidate.", execution_timeout=timedelta(hours=6))
         evaluate = verb(
             "evaluate",
             spec,
-            "Measures candidate and serving model on the same images.",
+            "Measures the candidate and the serving version on the same images.",
             execution_timeout=timedelta(hours=2),
         )
-        gate = verb("gate", spec, "Is the candidate good enough? Skipped means no; the log has the reasons.")
-        publish = verb("publish", spec, "Claims a version number and stores the files under it, complete and verified.")
+        gate = verb(
+            "gate", spec, "Decides whether the candidate is good enough. Skipped means no; the log has the reasons."
+        )
+        publish = verb("publish", spec, "Takes the next version number, and stores and verifies the files under it.")
         canary = verb(
-            "canary", spec, "Loads the candidate on every replica, dark where the roll-out can, and questions each."
+            "canary",
+            spec,
+            "Loads the candidate on every replica (with the roll-out pinned: without traffic), and tests each replica.",
         )
         promote = verb("promote", spec, "Moves traffic and waits until every replica answers from the new version.")
         # The last task: red when canary or promote is, even where `withdraw` has put everything right.
@@ -92,7 +99,7 @@ def retrain(spec: ModelSpec) -> DAG:
         withdraw = verb(
             "withdraw",
             spec,
-            "Takes the candidate off the replicas again. Skipped means that none of this run was there.",
+            "Removes the candidate from the replicas. Skipped means that no replica had a candidate of this run.",
             trigger_rule="one_failed",
         )
         chain(snapshot, train, evaluate, gate, publish, canary, promote, announce)
@@ -140,14 +147,14 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             type=["string", "null"],
             format="multiline",
             title="Note",
-            description="Why this run? Kept with the release; needed where the gate is overruled.",
+            description="Why this run? Kept with the release. Required if you overrule the gate.",
             section="Release",
         ),
         "force": Param(
             False,
             type="boolean",
             title="Publish although the gate says no",
-            description="Needs a note that says why. The canary and a change of labels are never overruled.",
+            description="Requires a note that says why. Canary and label changes are never overruled.",
             section="Release",
         ),
         "accept_labels": Param(
@@ -155,7 +162,7 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             type=["array", "null"],
             items={"type": "string"},
             title="Labels that may be added or removed",
-            description="One name per line, as the folder of images is or was called. Needs a note that says why.",
+            description="One name per line: the name of the image folder. Requires a note that says why.",
             section="Release",
         ),
     }

@@ -1,28 +1,27 @@
 """Go back to an earlier version.
 
-1. Choose the model. *To* stays `previous` (the version that served before the present one) unless you know the number.
-   The log of the task `plan` lists the versions there are, with their dates, their accuracy and the time they served;
-   so does `python -m pipeline rollback --plan --model <name>`.
-2. Say why, in a sentence; the release history keeps it with your name.
-3. *Hold promotions* decides what the next retrain may do. `until lifted`: nothing is promoted until somebody triggers
-   `unfreeze`; scheduled retrains end skipped before they train. `24h`: for so long. `none`: the next retrain may
-   replace the version that you have chosen.
-4. Trigger. `plan` writes what is about to happen and how long it takes; `roll_back` does it and ends green once
-   **every** replica answers from the target.
+1. Choose the model. Leave *To* at `previous` (the version that served before the present one) unless you know the
+   number. The log of the task `plan` lists the versions that have served, with date, accuracy and time served;
+   `understudy rollback --model <model> --plan --reason why` lists them as well.
+2. Give a reason in one sentence. The history keeps it with your name.
+3. Choose under *Hold promotions* when a retrain may replace your version. `until lifted`: not before somebody triggers
+   `unfreeze`; scheduled retrains end skipped before they train. `24h`: not for 24 hours. `none`: the next retrain may.
+4. Trigger. `plan` shows what will happen and how long it takes. `roll_back` does it, and is green when **every**
+   replica answers from the target.
 
-It waits for no retrain: a run that is under way finds that another version serves and withdraws its candidate.
+It does not wait for a retrain. A retrain that is running notices the change and withdraws its candidate.
 
 ### What you see, and what to do
 
 The note of the DAG run says which version serves and what was asked for, and of a red task the reason.
 
-- **`plan` red**: there is no such version, or its files are gone. Nothing was changed. Its log says which, and lists
-  what there is.
-- **`roll_back` red, *not followed* in its log**: the target serves, except on the replicas it names. Each follows by
-  itself once it can see what it should serve; then clear the task to have it confirmed.
-- **`roll_back` red, *cannot be loaded* in its log**: what served before still serves. Choose another number.
-- **Retrains are skipped afterwards**: promotions are held. When the cause is mended, trigger `unfreeze`.
-- **Airflow is down**: `python -m pipeline rollback --model <name> --to previous --reason "..."` does the same by hand.
+- **`plan` red**: the version does not exist, or its files are deleted. Nothing was changed. The log lists the versions
+  that you can choose.
+- **`roll_back` red, *Not followed* in its log**: the target serves, except on the replicas that the log names. Each of
+  them follows when it can read its config again. Then clear the task to confirm the roll-back.
+- **`roll_back` red, *no replica could load* in its log**: the earlier version still serves. Choose another number.
+- **Retrains are skipped afterwards**: promotions are held. When the cause is repaired, trigger `unfreeze`.
+- **Airflow is down**: run `understudy rollback --model <model> --to previous --reason "..."`.
 """
 
 from datetime import timedelta
@@ -50,7 +49,7 @@ with manual_dag(
             type="string",
             examples=["until lifted", "24h", "none"],
             title="Hold promotions",
-            description='For how long no retrain may replace it: "until lifted", a duration like 90m, 24h or 3d, or '
+            description='How long no retrain may replace it: "until lifted", a duration like 90m, 24h or 3d, or '
             '"none".',
         ),
         "reason": reason("What is wrong with the version that serves?"),
@@ -59,7 +58,7 @@ with manual_dag(
     chain(
         verb(
             "rollback",
-            "Lists the versions there are, and writes what the roll-back will do; changes nothing.",
+            "Lists the versions that have served, and shows what the roll-back will do. Changes nothing.",
             kind="rollback",
             task_id="plan",
             words=("--plan",),

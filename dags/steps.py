@@ -39,8 +39,8 @@ class StepSettings(BaseSettings):
 class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped for us (pyproject.toml)
     """A command whose exit code is an answer: 0 done, 99 skipped, anything else failed for good.
 
-    A verb repeats by itself what may pass, so Airflow's retries are left for workers that vanish and for verbs that
-    were killed: those gave no answer.
+    A verb retries transient errors itself. So Airflow's retries are left for lost workers and for verbs that were
+    killed: those gave no answer.
     """
 
     def __init__(self, *, verb: str, **task: Any) -> None:
@@ -73,7 +73,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
 
     def _keep_last_lines(self) -> None:
         process = self.subprocess_hook.sub_process
-        ended = f"it ended with {process.returncode}" if process is not None else "it did not begin"
+        ended = f"exit code {process.returncode}" if process is not None else "it did not start"
         self.last_lines = last_lines(self.verb, Path(self._result), ended=ended)
 
     def _keep_outcome(self, context: Any) -> None:

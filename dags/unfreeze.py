@@ -1,12 +1,12 @@
-"""Let promotions go on: ends a pin, a freeze and the hold of a roll-back, all of them.
+"""Allow promotions of a model again: ends its pin, its freeze and the hold of a roll-back.
 
-What serves does not change. The next retrain that passes its gate and its canary is promoted again; a run that was
-skipped meanwhile does not come back by itself, trigger a new one.
+The serving version does not change. The next retrain that passes gate and canary is promoted. A run that was skipped
+in the meantime is not repeated: trigger a new one.
 
 ### What you see, and what to do
 
-- **`unfreeze` green**: nothing is held any more, also if nothing was held before.
-- **`unfreeze` red**: there is no such model in the bucket, or the bucket did not answer; nothing was changed.
+- **`unfreeze` green**: promotions are not held any more, also if they were not held before.
+- **`unfreeze` red**: the bucket does not contain the model, or the bucket did not answer. Nothing was changed.
 """
 
 # Airflow reads only files in which its name occurs; here it is this line.
@@ -14,8 +14,8 @@ from dags.manual import manual_dag, reason, verb
 
 with manual_dag(
     "unfreeze",
-    description="Lets promotions of a model go on, whatever held them",
+    description="Allows promotions of a model again, whatever held them",
     doc=__doc__,
-    fields={"reason": reason("Why may promotions go on?")},
+    fields={"reason": reason("Why are promotions allowed again?")},
 ) as dag:
-    verb("unfreeze", "Ends every hold in the journal.", kind="unfreeze")
+    verb("unfreeze", "Writes the end of every hold into the journal.", kind="unfreeze")

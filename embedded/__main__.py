@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -63,7 +64,7 @@ def demo() -> None:
         settings = load_settings()
         stack.up(settings, typer.echo)
         told = run(settings)
-        typer.echo("The stack is left up: `make status` shows it, `make down` ends it.")
+        typer.echo("The stack keeps running: `make status` shows it, `make down` ends it.")
         _addresses(settings)
         raise typer.Exit(told)
 
@@ -109,6 +110,7 @@ def _addresses(settings: StackSettings) -> None:
         f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
         f"          {', '.join(settings.rest_urls)}   REST\n"
         f"Logs      {settings.logs}\n"
+        f"Command   {Path(sys.executable).parent / 'understudy'}\n"
         f"By hand   {by_hand}"
     )
     if others := remembered.other_models_line(settings):

@@ -147,7 +147,7 @@ def _roll_back(stage: Stage, story: Story, traffic: Traffic, *, to: str, reason:
 def _lift_the_hold(stage: Stage) -> None:
     """Until somebody does, the next retrain would end skipped instead of undoing the roll-back."""
     holds = in_force(stage.history(), now=stage.context.clock.now())
-    done = stage.run("unfreeze", {"model": stage.settings.model, "reason": "demo: the cause is mended"})
+    done = stage.run("unfreeze", {"model": stage.settings.model, "reason": "demo: the cause is repaired"})
     stage.scene(
         "the roll-backs hold promotions until a person lifts that",
         held=bool(holds) and done.state == "success" and stage.history().state.held_until is None,

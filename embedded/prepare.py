@@ -27,8 +27,8 @@ def require_model(settings: StackSettings) -> None:
         return
     known = ", ".join(sorted(path.stem for path in settings.models.glob("*.yaml"))) or "none"
     raise StackError(
-        f"no model {settings.model}: there is no {settings.models / settings.model}.yaml, and no release of it in "
-        f"{settings.bucket}. Models in {settings.models}: {known}. Set UNDERSTUDY_MODEL to one of them, or "
+        f"the model {settings.model} does not exist: no file {settings.models / settings.model}.yaml, and no release "
+        f"in {settings.bucket}. Models in {settings.models}: {known}. Set UNDERSTUDY_MODEL to one of them, or "
         "UNDERSTUDY_MODELS to the folder that has its file"
     )
 

@@ -33,7 +33,7 @@ def keep(settings: StackSettings) -> list[str]:
     try:
         before = stack_file.write(settings.var, now)
     except OSError as error:
-        return [f"these settings could not be written down ({error}); give them again to each command"]
+        return [f"these settings could not be saved ({error}). Give them again with each command"]
     names = [name.lower() for name in _FIXED]
     return [_changed(name, now[name], before[name]) for name in names if before.get(name, now[name]) != now[name]]
 

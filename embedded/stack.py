@@ -69,7 +69,9 @@ def _make_pool(settings: StackSettings, began: float) -> None:
     with AirflowApi.of_stack(settings) as airflow:
         while True:
             try:
-                airflow.set_pool("retrain", slots=RETRAIN_SLOTS, description="What remains is for rolling back.")
+                airflow.set_pool(
+                    "retrain", slots=RETRAIN_SLOTS, description="The other workers stay free for roll-backs."
+                )
             except AirflowError:
                 if time.monotonic() - began > settings.boot_seconds:
                     raise

@@ -52,8 +52,8 @@ def _advice(settings: StackSettings, components: list[Component], states: dict[s
         if len(down) == len(components):
             return [f"The stack is not up. To start it: `{up}`."]
         return [
-            "The supervisor has ended. What is up goes on, but what ends from now on is not started again.",
-            f"To start everything anew: `{up}`. The replicas do not answer for some seconds then.",
+            "The supervisor has ended. Running processes go on, but a process that ends is not started again.",
+            f"To restart everything: `{up}`. The replicas then do not answer for some seconds.",
         ]
     if not down:
         return []

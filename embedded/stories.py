@@ -107,7 +107,7 @@ class LatestStory:
     """The latest roll-out: users meet a candidate while it is proven, and whatever answers next is loaded first."""
 
     caught = "caught in traffic"
-    promise = "no request failed, and nobody answered longer than it takes to go"
+    promise = "no request failed, and no withdrawn version answered longer than its removal takes"
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

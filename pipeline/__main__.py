@@ -25,10 +25,10 @@ def main() -> int:
     except UnderstudyError as error:
         return _failed(str(error), code=error.exit_code, outcome=error.outcome)
     except ImportError as error:
-        return _failed(f"the environment is incomplete: {error}. Run `make setup` in the folder of the project")
+        return _failed(f"a package is missing: {error}. Run `make setup` in the folder of the project")
     except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence and no traceback
         what = f"{type(error).__name__}: {error}"
-        return _failed(f"a defect of this program: {what}. Report it with the file {_keep_traceback()}")
+        return _failed(f"this is a defect of Understudy: {what}. Report it with the file {_keep_traceback()}")
     return ExitCode.DONE
 
 

@@ -59,7 +59,7 @@ def _read(path: Path) -> tuple[Any, yaml.Node | None]:
         return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob("*.yaml"))) or "none"
-        raise BadInputError(f"no model file {path}; models there: {known}") from error
+        raise BadInputError(f"the model file {path} does not exist. Models in that folder: {known}") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that does not exist
         raise BadInputError(f"{path} is not YAML: {error}") from error
     except OSError as error:

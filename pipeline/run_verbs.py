@@ -51,7 +51,7 @@ def run_once(verb: RunVerb, context: RunContext) -> records.Record:
         DeclinedError: the verb declined, now or when it was run before.
     """
     if context.run_key.kind == Kind.ROLLBACK:
-        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
+        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a retraining")
     context.rollout.settle()
     record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
     if record.outcome == "declined":
@@ -65,8 +65,8 @@ def _answer(verb: RunVerb, context: RunContext) -> records.Record:
     try:
         frozen = context.records.find(records.SpecRecord)
     except StorageError as error:
-        # Who needs the record says so. A candidate can be withdrawn without it.
-        log.warning("which version of the code has begun this run cannot be read: %s", error)
+        # A verb that needs the record fails by itself. A candidate can be withdrawn without it.
+        log.warning("cannot read which version of the code began this run: %s", error)
         return verb.work(context).model_copy(update={"code_version": version})
     if frozen is not None:
         warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)

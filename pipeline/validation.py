@@ -30,4 +30,4 @@ def require_reason(reason: str, *, of: str) -> None:
         BadInputError: not a word; says what needs one.
     """
     if not reason.strip():
-        raise BadInputError(f"{of} needs a reason; the history keeps it for whoever asks later")
+        raise BadInputError(f"{of} needs a reason, which is kept in the history: add --reason")

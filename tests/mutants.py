@@ -239,9 +239,23 @@ MUTANTS = (
     ),
     Mutant(
         "during a canary status calls what a replica had before a difference",
+        "pipeline/inspection/findings.py",
+        '        before = last.model_copy(update={"candidate": None}) if self.proving else last\n',
+        "        before = last\n",
+        ("tests/pipeline/inspection/test_status.py",),
+    ),
+    Mutant(
+        "status ends with 0 whatever it finds",
+        "pipeline/cli/inspect.py",
+        "    if found.differences:\n",
+        "    if False:\n",
+        ("tests/pipeline/inspection/test_status.py",),
+    ),
+    Mutant(
+        "status calls a roll-back under way a difference",
         "pipeline/inspection/differences.py",
-        '    before = state.model_copy(update={"candidate": None}) if proving else state\n',
-        "    before = state\n",
+        "_of_moves(history) if found.moving is None else []",
+        "_of_moves(history)",
         ("tests/pipeline/inspection/test_status.py",),
     ),
     Mutant(
@@ -319,14 +333,14 @@ MUTANTS = (
         "serving/model_server/lifecycle/loader_harness.py",
         "            self._idle.wait_for(lambda: self._users == 0)\n",
         "            pass\n",
-        ("tests/model_server/lifecycle/test_stress.py",),
+        ("tests/serving/model_server/lifecycle/test_stress.py",),
     ),
     Mutant(
         "a label may move to a version that is not loaded",
         "serving/model_server/lifecycle/server_core.py",
         "        return self._allow_labels_for_unavailable and current == version\n",
         "        return self._allow_labels_for_unavailable\n",
-        ("tests/model_server/lifecycle/test_server_core.py", "tests/protocol/test_simulated_contract.py"),
+        ("tests/serving/model_server/lifecycle/test_server_core.py", "tests/protocol/test_simulated_contract.py"),
     ),
     Mutant(
         "a model may write files",

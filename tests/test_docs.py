@@ -9,6 +9,7 @@ import yaml
 from typer.main import get_command
 
 from pipeline.cli import app
+from pipeline.errors import ExitCode
 from pipeline.spec import ModelSpec, parse
 from serving.model_server.flags import Flags
 
@@ -24,6 +25,37 @@ VERBS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 def test_every_verb_is_in_the_readme_and_helps(verb: str) -> None:
     assert f"`{verb}`" in README
     assert get_command(app).commands[verb].help  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("code", [*ExitCode, 2])
+def test_every_exit_code_is_in_the_readme(code: int) -> None:
+    assert re.search(rf"^\| {int(code)} \| ", README, re.MULTILINE)
+
+
+def test_every_help_group_is_in_the_readme_and_has_verbs() -> None:
+    groups = {command.rich_help_panel for command in get_command(app).commands.values()}  # type: ignore[attr-defined]
+
+    assert {"On call", "Inspect", "Release", "Data"} == {group.partition(":")[0] for group in groups}
+    assert all(f"*{group.partition(':')[0]}*" in README for group in groups)
+
+
+def test_every_command_in_a_message_or_a_document_exists() -> None:
+    """...with the name of a model, and none that starts an interpreter."""
+    texts = [
+        *(path.read_text(encoding="utf-8") for folder in ("pipeline", "dags", "embedded") for path in _sources(folder)),
+        *(path.read_text(encoding="utf-8") for path in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]),
+    ]
+    # A text that is divided between two lines of code is one text.
+    whole = [re.sub(r'"\s*\n\s*f?"', "", text) for text in texts]
+    named = [each for text in whole for each in re.findall(r"understudy ([a-z]+) --", text)]
+
+    assert len(named) > 30
+    assert set() == set(named) - set(VERBS)
+    assert [] == [text for text in whole if "run `python -m pipeline" in text]
+
+
+def _sources(folder: str) -> list[Path]:
+    return sorted((PROJECT / folder).rglob("*.py"))
 
 
 def test_every_make_target_named_in_the_readme_exists() -> None:

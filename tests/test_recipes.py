@@ -29,6 +29,7 @@ from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from serving.model_server.flags import parse_flags
 from serving.server_flags import BasePathSource, ConfigSource, required_flags
+from tests.command import installed
 from tests.hunts import hunt
 from tests.mlflow_server import url
 from tests.ports import free_port
@@ -47,15 +48,17 @@ BLOCKS = re.findall(
 )
 
 MAKE = "make demo\nmake test"  # .ci/run does both
-ROLL_BACK = "-m pipeline rollback"
+ROLL_BACK = "understudy rollback"
+COMMAND = "understudy --help"
+MONITOR = "understudy status"
 CURL = "curl "
 CLIENT = "from serving.client"
 LABELS = "accept_labels"
 FLAGS = "--model_config_file=gs://"
 PETS = "name: pets"
 SERVER = "half_plus_two"
-CHECK = "-m pipeline check"
-RECIPES = (MAKE, ROLL_BACK, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
+CHECK = "understudy check"
+RECIPES = (MAKE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
 
 RUN_KEY = "retrain-20261201120000000000"
 LABELLED = ("cat", "dog", "owl")
@@ -134,6 +137,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     prepare.folders(settings)
     prepare.first_config(settings)
     environment = stack_environment(settings) | {"UNDERSTUDY_MLFLOW_URL": url, "UNDERSTUDY_LOAD_SECONDS": "40"}
+    environment |= installed(folder / "bin")
     replicas = [
         subprocess.Popen(["bash", "-c", entry.command], env=environment | entry.extra, stderr=subprocess.DEVNULL)
         for entry in entries(settings)
@@ -165,6 +169,17 @@ def test_the_check_of_the_readme_finds_nothing_wrong_with_it(pets: Pets) -> None
     done = pets.shell(recipe(CHECK))
 
     assert 0 == done.returncode, done.stderr
+
+
+@hunt
+def test_the_monitoring_line_of_the_readme_is_silent_until_something_differs(pets: Pets) -> None:
+    healthy = pets.shell(pets.here(recipe(MONITOR)))
+    away = ",".join((*pets.settings.replicas, "127.0.0.1:9"))
+    ill = pets.shell(pets.here(recipe(MONITOR)), UNDERSTUDY_REPLICAS=away)
+
+    assert (0, "") == (healthy.returncode, healthy.stdout), healthy.stdout
+    assert ill.stdout.startswith("pets needs attention, exit code 3: ")
+    assert "127.0.0.1:9 does not answer" in " ".join(ill.stdout.split())
 
 
 @hunt
@@ -223,6 +238,7 @@ def test_the_roll_back_of_the_readme_brings_the_version_before_back(world: World
         "UNDERSTUDY_MLFLOW_URL": world.mlflow_url,
     }
 
+    environment |= installed(world.folder / "bin")
     command = ["bash", "-c", recipe(ROLL_BACK)]
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, check=False
@@ -230,6 +246,20 @@ def test_the_roll_back_of_the_readme_brings_the_version_before_back(world: World
 
     assert 0 == done.returncode, done.stderr
     assert [1, 1] == world.answering()
+
+
+def test_the_command_of_the_readme_is_found_through_a_link(tmp_path: Path) -> None:
+    environment = installed(tmp_path / "installed")
+    (tmp_path / ".local" / "bin").mkdir(parents=True)
+    text = recipe(COMMAND).replace("$PWD/.venv/bin", str(tmp_path / "installed"))
+    environment |= {"HOME": str(tmp_path), "PATH": f"{tmp_path}/.local/bin:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euc", text], cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert "On call: change what serves" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("understudy ")
 
 
 def test_servers_take_the_flags_of_both_roll_outs() -> None:

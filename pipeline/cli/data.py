@@ -14,7 +14,7 @@ commands = typer.Typer()
 
 @commands.command("init", rich_help_panel=GROUP)
 def init_command(model: Model) -> None:
-    """Create the config the model servers read, before anything was released; changes nothing later."""
+    """Create the bucket and the config that model servers read. Changes nothing after the first release."""
     from pipeline.inspection.known_models import require_known
     from pipeline.storage.opening import make_bucket
 
@@ -29,12 +29,14 @@ def init_command(model: Model) -> None:
 def retain_command(
     *,
     model: Model,
-    dry_run: Annotated[bool | None, typer.Option("--dry-run", help="say what would go, and why; do nothing")] = None,
-    keep: Annotated[int | None, typer.Option(help="good versions to keep before the one that serves")] = None,
-    days: Annotated[float | None, typer.Option(help="what was last heard of more recently stays")] = None,
+    dry_run: Annotated[
+        bool | None, typer.Option("--dry-run", help="show what would be deleted, and why; change nothing")
+    ] = None,
+    keep: Annotated[int | None, typer.Option(help="how many good versions to keep besides the serving one")] = None,
+    days: Annotated[float | None, typer.Option(help="keep everything that was used in the last N days")] = None,
     run: OptionalRun = None,
 ) -> None:
-    """Let go the versions, runs and leftovers that nothing needs any more."""
+    """Delete versions, runs and leftovers that nothing needs any more."""
     from pipeline.inspection.known_models import require_known
     from pipeline.inspection.retained import table
     from pipeline.model_files import load_spec
@@ -58,10 +60,10 @@ def sync_command(
     *,
     model: Model,
     every: Annotated[
-        float | None, typer.Option("--every", min=0.1, help="go on, and look at the bucket again after so many seconds")
+        float | None, typer.Option("--every", min=0.1, help="keep running, and copy again every N seconds")
     ] = None,
 ) -> None:
-    """Copy what servers should find from the bucket to the folder UNDERSTUDY_SERVER_ROOT of this machine."""
+    """Copy the bucket to the local folder UNDERSTUDY_SERVER_ROOT, for servers that cannot read the bucket."""
     from pipeline.verbs.sync import keep_in_sync, server_folder, sync
 
     context = model_context(model)

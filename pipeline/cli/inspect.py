@@ -18,9 +18,9 @@ commands = typer.Typer()
 
 @commands.command("status", rich_help_panel=GROUP)
 def status_command(model: Model, as_json: AsJson = False) -> None:
-    """Show what each replica serves, and every difference between journal, config, files, replicas and MLflow.
+    """Show what each replica serves, and where journal, config, files, replicas and MLflow differ.
 
-    Ends with 3 where there is a difference that no running verb explains.
+    Ends with 3 if there is a difference that no running command explains.
     """
     from rich.console import Console
 
@@ -48,7 +48,7 @@ def history_command(
         ),
     ] = None,
 ) -> None:
-    """Show what served when, who or what moved it, why, and what the verdicts said."""
+    """Show which version served when, who changed that, why, and with which verdict."""
     from pipeline.inspection import history as shown
     from pipeline.inspection.known_models import nothing_released, require_known
 
@@ -66,7 +66,7 @@ def history_command(
 
 @commands.command("check", rich_help_panel=GROUP)
 def check_command(model: Model) -> None:
-    """Say everything that is wrong with a model file and its images; reads no bucket and changes nothing."""
+    """Find everything that is wrong with a model file and its images. Needs no bucket."""
     from pipeline.settings import load_settings
     from pipeline.verbs.check import check
 

@@ -27,10 +27,10 @@ def rollback_command(
     reason: OptionalReason = None,
     hold: Annotated[
         str | None,
-        typer.Option(help="how long nothing is promoted after it: until lifted (the default), 90m, 24h, 3d, or none"),
+        typer.Option(help="how long promotions are held afterwards: until lifted (default), 90m, 24h, 3d, or none"),
     ] = None,
     run: OptionalRun = None,
-    plan_only: Annotated[bool, typer.Option("--plan", help="say what would be done, and do nothing")] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="show what would be done; change nothing")] = False,
     without_bucket: Annotated[
         bool, typer.Option("--without-bucket", help="only ask the replicas to move the label; nothing is recorded")
     ] = False,
@@ -49,7 +49,7 @@ def rollback_command(
     asked = asked_at(run)
     context = run_context(model, run, kind=Kind.ROLLBACK)
     if plan_only and without_bucket:
-        raise BadInputError("--plan needs the bucket, which knows what is what; leave out --without-bucket")
+        raise BadInputError("--plan needs the bucket. Leave --without-bucket out")
     if plan_only:
         # A person reads the plan, so its sentence stays the last line.
         with left_result("rollback", context):
@@ -71,11 +71,11 @@ def rollback_command(
 def pin_command(
     *,
     model: Model,
-    to: Annotated[str | None, typer.Option("--to", help="the version that serves and stays, 4 or v4")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="the version that must keep serving, 4 or v4")] = None,
     reason: OptionalReason = None,
     run: OptionalRun = None,
 ) -> None:
-    """Make a version serve if it does not, and promote nothing else until `unfreeze`."""
+    """Keep one version serving: make it serve if it does not, and promote nothing else until `unfreeze`."""
     from pipeline.runs.forms import PinForm
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.pin import pin
@@ -98,7 +98,7 @@ def freeze_command(
     reason: OptionalReason = None,
     run: OptionalRun = None,
 ) -> None:
-    """Promote nothing until a moment, whatever the verdicts say; roll-backs go on."""
+    """Stop all promotions until a date or for a time. Roll-backs still work."""
     from pipeline.runs.forms import FreezeForm
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.freeze import freeze
@@ -111,7 +111,7 @@ def freeze_command(
 
 @commands.command("unfreeze", rich_help_panel=GROUP)
 def unfreeze_command(*, model: Model, reason: OptionalReason = None, run: OptionalRun = None) -> None:
-    """Let promotions go on: ends a freeze, a pin, and the hold of a roll-back."""
+    """Allow promotions again: end a freeze, a pin, and the hold of a roll-back."""
     from pipeline.runs.forms import ReasonForm
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.unfreeze import unfreeze
@@ -130,7 +130,7 @@ def readmit_command(
     reason: OptionalReason = None,
     run: OptionalRun = None,
 ) -> None:
-    """Let the model of a withdrawn version be published again, under a new number."""
+    """Allow a withdrawn model to be published again, under a new number."""
     from pipeline.runs.forms import ReadmitForm
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.readmit import readmit
@@ -144,7 +144,7 @@ def readmit_command(
 
 @commands.command("reconcile", rich_help_panel=GROUP)
 def reconcile_command(model: Model, run: OptionalRun = None) -> None:
-    """Finish what a crash left half done, and make the replicas and MLflow agree with the journal."""
+    """Finish what a crash left half done: make the replicas and MLflow agree with the journal."""
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.reconcile import reconcile
 

@@ -90,6 +90,6 @@ def asked_at(run_key: str | None) -> datetime | None:
     moment = RunKey(run_key).moment
     if moment is None:
         raise BadInputError(
-            f"run key {run_key!r} contains no time, as rollback-20260101120000000000 does; leave --run out"
+            f"run key {run_key!r} does not contain a time, as rollback-20260101120000000000 does. Leave --run out"
         )
     return moment

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline import result
+from pipeline.commands import naming
 from pipeline.errors import UnderstudyError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def left_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
     start = time.monotonic()
     try:
-        with observed(context):
+        with naming(context.model), observed(context):
             yield line
         line["outcome"] = "done"
     except UnderstudyError as error:

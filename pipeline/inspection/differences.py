@@ -1,8 +1,9 @@
 """Where journal, config, files, replicas and MLflow disagree: findings in; sentences out, each with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline import layout
+from pipeline.commands import with_model
 from pipeline.inspection.findings import BucketFound, Found
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
@@ -13,18 +14,21 @@ from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
-from pipeline.rules.reconcile import Deadline
-from pipeline.tracking.mirror import MlflowFound, wanted_aliases
+from pipeline.tracking.mirror import wanted_aliases
 from serving.version_names import parse_version
 
 
 def differences(found: Found) -> list[str]:
-    """Every difference, as a sentence; empty if everything agrees."""
+    """Every difference that no running verb explains; none where everything agrees."""
+    return [with_model(each, found.model) for each in _differences(found)]
+
+
+def _differences(found: Found) -> list[str]:
     told = _of_fleet(found)
     if found.bucket is None:
         return [
-            f"the bucket cannot be read, so only the replicas say what is served ({found.bucket_problem}): mend that"
-            f"{found.placement.without_bucket}",
+            f"the bucket cannot be read ({found.bucket_problem}). Only the replicas say what is served. Repair the "
+            f"bucket{found.placement.without_bucket}",
             *_of_other_fleets(found),
             *told,
         ]
@@ -35,22 +39,39 @@ def differences(found: Found) -> list[str]:
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
-            f"the servers of this bucket are on the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
-            f"{found.placement.name!r}: correct that; until then nothing more can be said"
+            f"the servers of this bucket use the roll-out {other!r}, and UNDERSTUDY_ROLLOUT is "
+            f"{found.placement.name!r}. Nothing else was compared. Set UNDERSTUDY_ROLLOUT={other}"
         ]
-    state = bucket.history.state
     told = [
         *_of_other_fleets(found),
-        *of_config(bucket, found.model),
+        *of_config(bucket, found.model, settling=found.settling),
         *_of_journal(bucket.history, found),
         *_of_files(bucket),
         *bucket.misplaced,
         *told,
     ]
-    proving = found.proving is not None
     for replica in found.replicas:
-        told += of_replica(replica, state, found.placement, proving=proving)
-    return told + of_mlflow(found.mlflow, bucket.history, proving=proving)
+        told += of_replica(replica, found.states, found.placement)
+    return told + _of_mlflow(found, bucket.history)
+
+
+def under_way(found: Found) -> list[str]:
+    """The promotion or the roll-back that a verb may be carrying out at this moment, with what to do if it is not."""
+    move = found.moving
+    if move is None or found.bucket is None:
+        return []
+    since = f"since {move.at:%H:%M:%S} UTC"
+    if move.event is Event.PROMOTED:
+        return [
+            f"{move.run_key} is promoting v{move.version} {since}. Not every replica has confirmed it yet. Wait until "
+            f"the run has ended, at most {found.move_deadline.seconds:g} s"
+        ]
+    left = with_model(rollback_rules.unfinished(found.bucket.history) or "", found.model)
+    way_out = f". If it has stopped: {left}" if left else ""
+    return [
+        f"{move.actor} is rolling back to v{move.version} ({move.run_key}) {since}. Wait until the roll-back has "
+        f"ended, at most {found.move_deadline.seconds:g} s{way_out}"
+    ]
 
 
 def _of_other_fleets(found: Found) -> list[str]:
@@ -64,111 +85,133 @@ def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
     unknown -= {parse_version(name) for name in bucket.names}  # put there by hand, which is another difference
     if not unknown:
         return None
-    knows = "knows no such version" if bucket.history.entries else "is empty"
+    knows = "does not contain that version" if bucket.history.entries else "is empty"
     return (
-        f"replicas serve {_names(unknown)}, and the journal of {found.model} in {bucket.address} {knows}: "
-        f"UNDERSTUDY_ROOT is not the bucket of these servers, or journal entries are lost; correct it or restore them, "
-        f"and do not run `init`"
+        f"replicas serve {_names(unknown)}, and the journal of {found.model} in {bucket.address} {knows}. Either "
+        f"UNDERSTUDY_ROOT is not the bucket of these servers, or journal entries are lost. Correct UNDERSTUDY_ROOT or "
+        f"restore the entries. Do not run `understudy init`"
     )
 
 
-def of_config(bucket: BucketFound, model: str) -> list[str]:
-    """What is wrong with the config that servers read, as sentences."""
+def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
+    """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
     if bucket.config is not None:
-        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq)
+        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
         return [told] if told else []
     if not bucket.history.entries:
-        return [f"nothing was released yet for {model!r}, and it has no config, which servers need: run `init`"]
-    return ["there is no config, and a replica that starts needs it: run `reconcile`"]
+        return [
+            f"nothing was released yet for {model!r}, and the config that servers read does not exist. Run "
+            f"`understudy init --model <model>`"
+        ]
+    return [
+        "the config that servers read does not exist. A replica that starts now cannot serve. Run `understudy "
+        "reconcile --model <model>`"
+    ]
 
 
-def _outdated(found: str, wanted: str, *, seq: int) -> str | None:
+def _outdated(found: str, wanted: str, *, seq: int, settling: bool) -> str | None:
     rendered = config.rendered_entry(found)
     if rendered is None:
-        return "the config is not one that we wrote: ask who did, and run `reconcile`, which writes it anew"
+        return (
+            "the config was not written by Understudy. Find out who wrote it, then run `understudy reconcile --model "
+            "<model>`, which replaces it"
+        )
     if rendered > seq:
         return (
-            f"the config renders entry {rendered}, and the journal ends at {seq}: entries are lost; restore them "
-            f"before any verb is run"
+            f"the config was made from journal entry {rendered}, and the journal ends at entry {seq}: entries are "
+            f"lost. Restore them before you run any other command"
         )
     if _body(found) == _body(wanted):
-        return None  # the entries since then do not change the config
+        return None  # the entries since then move nothing
+    if rendered < seq and settling:
+        return None
     if rendered < seq:
-        return f"the config renders entry {rendered}, the journal is at {seq}: a verb stopped half-way; run `reconcile`"
-    return f"the config of entry {seq} was changed by hand: ask by whom, and run `reconcile`, which writes it anew"
+        return (
+            f"the config was made from journal entry {rendered}, and the journal is at entry {seq}: a command stopped "
+            f"half-way. Run `understudy reconcile --model <model>`"
+        )
+    return (
+        f"the config of journal entry {seq} was changed by hand. Find out who changed it, then run `understudy "
+        f"reconcile --model <model>`, which replaces it"
+    )
 
 
 def _body(text: str) -> str:
     return text.partition("\n")[2]
 
 
-def of_replica(replica: ReplicaFound, state: State, placement: Placement, *, proving: bool) -> list[str]:
-    """Where one replica disagrees with the journal, as sentences.
+def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placement) -> list[str]:
+    """What one replica does otherwise than the journal says.
 
     Args:
-        replica: what it answered.
-        state: what the journal says.
+        replica: what it says.
+        states: what it may agree with: the state that the journal says first, then those that it may be on its way
+            from, see `Found.states`.
         placement: the roll-out.
-        proving: whether a run is proving the candidate. Then a replica may still hold what it held before.
     """
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
     told = []
-    before = state.model_copy(update={"candidate": None}) if proving else state
-    expected = placement.answering(state)
-    if replica.serving not in (expected, placement.answering(before)):
+    expected = placement.answering(states[0])
+    if replica.serving not in {placement.answering(state) for state in states}:
         told.append(
-            f"{replica.address} answers {_name(replica.serving)}, the journal says {_name(expected)}: wait one "
-            f"poll; if it stays, run `reconcile`"
+            f"{replica.address} answers from {_name(replica.serving)}, and the journal says {_name(expected)}. Wait "
+            f"one poll. If the replica still differs, run `understudy reconcile --model <model>`"
         )
-    now, then = set(placement.in_memory(state)), set(placement.in_memory(before))
-    wanted = now | then
+    in_memory = [set(placement.in_memory(state)) for state in states]
+    wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
     told += [
-        f"{replica.address} could not load v{version} ({error}): {_way_out_of_failure(version, before)}"
+        f"{replica.address} could not load v{version} ({error}). {_way_out_of_failure(version, states[1])}"
         for version, error in sorted(failed.items())
     ]
-    lacking = (now & then) - present - set(failed)
+    lacking = in_memory[0].intersection(*in_memory) - present - set(failed)
     if lacking:
-        told.append(f"{replica.address} has not loaded {_names(lacking)}: wait one poll; if it stays, look at its log")
+        told.append(
+            f"{replica.address} has not loaded {_names(lacking)}. Wait one poll. If it still has not, read the log of "
+            f"the replica"
+        )
     if present - wanted:
         told.append(
-            f"{replica.address} still holds {_names(present - wanted)}, which nobody wants: wait one poll; if it "
-            f"stays, look at its log"
+            f"{replica.address} still has {_names(present - wanted)} in memory, which it should have unloaded. Wait "
+            f"one poll. If it still has, read the log of the replica"
         )
     return told
 
 
 def _way_out_of_failure(version: int, resident: State) -> str:
     if version in (resident.serving, resident.previous, resident.leaving, resident.candidate):
-        return "mend that, and restart the replica"
-    return "the run that is proving it will withdraw it"
+        return "Repair the cause, then restart the replica"
+    return "The run that is testing it will withdraw it"
 
 
-def of_mlflow(found: MlflowFound | None, history: History, *, proving: bool) -> list[str]:
-    """Where MLflow's aliases disagree with the journal.
+def _of_mlflow(every: Found, history: History) -> list[str]:
+    """What MLflow's aliases say otherwise.
 
-    While a run is `proving`, MLflow need not know the candidate.
+    While a run is proving a candidate, MLflow need not know of it; a verb that moves traffic tells MLflow at its end.
     """
-    wanted = wanted_aliases(history)
+    found, wanted = every.mlflow, wanted_aliases(history)
     if found is None:
-        return ["MLflow gives no answer, and serving asks it nothing: start it, and run `reconcile`"]
+        return [
+            "MLflow does not answer. Serving does not depend on it. Start MLflow, then run `understudy reconcile "
+            "--model <model>`"
+        ]
     if found.collision and wanted:
         return [found.collision]
     unlike = {role for role, _ in found.aliases.items() ^ wanted.items()}
-    if unlike - ({"candidate"} if proving else set()):
+    if not every.settling and unlike - ({"candidate"} if every.proving else set()):
         return [
-            f"MLflow's aliases say {roles(found.aliases)}, the journal {roles(wanted)}; serving asks only the journal: "
-            f"run `reconcile`"
+            f"MLflow's aliases say {roles(found.aliases)}, and the journal says {roles(wanted)}. Serving depends only "
+            f"on the journal. Run `understudy reconcile --model <model>`"
         ]
     return []
 
 
 def roles(versions: Mapping[str, int]) -> str:
-    """Version numbers by role, as text for people."""
+    """Versions by role, as text: `previous v1, production v2`."""
     return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
 
 
@@ -176,8 +219,8 @@ def _of_fleet(found: Found) -> list[str]:
     told = []
     if len(found.replicas) < found.expected:
         told.append(
-            f"{len(found.replicas)} of {found.expected} replicas are known: start the others, or mend "
-            f"UNDERSTUDY_REPLICAS; nothing is promoted until then"
+            f"{len(found.replicas)} of {found.expected} replicas are listed. Nothing is promoted until all are. Start "
+            f"the others, or correct UNDERSTUDY_REPLICAS"
         )
     if found.bucket is None:
         told += [_unreachable(replica) for replica in found.replicas if replica.problem]
@@ -187,30 +230,25 @@ def _of_fleet(found: Found) -> list[str]:
 def _of_journal(history: History, found: Found) -> list[str]:
     """What was begun and not finished."""
     deadline = found.deadline
-    told = _of_moves(history, found.move_deadline)
+    told = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.being_proven(history)
     if proving and deadline.has_passed(proving):
         told.append(
-            f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC: clear "
-            f"the task of its run that stopped; `reconcile` withdraws it unless its canary has passed"
+            f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "
+            f"its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile --model "
+            f"<model>`, which withdraws the candidate unless its canary has passed"
         )
     return told + [
-        f"v{claim.version} was claimed by {claim.run_key} and never published, which does no harm: clear `publish` of "
-        f"that run, or leave the number unused"
+        f"v{claim.version} was claimed by {claim.run_key} and never published. This does no harm. To publish it, run "
+        f"`understudy publish --model <model> --run {claim.run_key}`; or leave the number unused"
         for claim in reconcile_rules.never_published(history, deadline=deadline)
     ]
 
 
-def _of_moves(history: History, deadline: Deadline) -> list[str]:
-    """A promotion or a roll-back that was begun and not finished."""
-    move = reconcile_rules.unconfirmed_move(history)
-    if move and move.event is Event.PROMOTED and not deadline.has_passed(move):
-        return [
-            f"{move.run_key} is promoting v{move.version} since {move.at:%H:%M:%S} UTC, and not every replica was seen "
-            f"to answer from it yet: wait until the run has ended, at most {deadline.seconds:g} s"
-        ]
+def _of_moves(history: History) -> list[str]:
+    """A promotion or a roll-back that was begun and not ended."""
     left = rollback_rules.unfinished(history)
-    return [f"{left}. `reconcile` ends it as far as the replicas allow"] if left else []
+    return [f"{left}. `understudy reconcile --model <model>` ends it as far as the replicas allow"] if left else []
 
 
 def _of_files(bucket: BucketFound) -> list[str]:
@@ -219,11 +257,14 @@ def _of_files(bucket: BucketFound) -> list[str]:
     for version, problem in bucket.damaged.items():
         if version == serving:
             told.append(
-                f"v{version} serves, and what a replica that restarts would load cannot be trusted ({problem}): mend "
-                f"that, or roll back"
+                f"v{version} serves, and its files are damaged ({problem}). A replica that restarts cannot load it. "
+                f"Restore the files, or run `understudy rollback --model <model> --to previous --reason damaged`"
             )
         else:
-            told.append(f"v{version}, the way back, cannot be trusted ({problem}): mend that; `previous` skips it")
+            told.append(
+                f"v{version}, the version to roll back to, has damaged files ({problem}). A roll-back to `previous` "
+                f"skips it. Restore the files"
+            )
     return told + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
 
 
@@ -234,20 +275,20 @@ def _of_name(name: str, history: History) -> str | None:
         return None
     if version is not None:
         return (
-            f"{name!r} lies among the versions, and the journal knows no v{version}: ask who put it there, and remove "
-            f"it; until then the run that claims {version} cannot publish"
+            f"the folder of versions contains {name!r}, and the journal does not contain v{version}. The run that gets "
+            f"number {version} cannot publish. Find out who created it, then remove it"
         )
     read_as = parse_version(name)
     if read_as is None:
-        return f"{name!r} lies among the versions and is none; servers skip it: remove it"
+        return f"the folder of versions contains {name!r}, which is not a version. Servers ignore it. Remove it"
     return (
-        f"{name!r} lies among the versions, and servers take it for version {read_as}: ask who put it there, and "
-        f"remove it"
+        f"the folder of versions contains {name!r}, and servers read it as version {read_as}. Find out who created it, "
+        f"then remove it"
     )
 
 
 def _unreachable(replica: ReplicaFound) -> str:
-    return f"{replica.address} gives no answer ({replica.problem}): start it, or look at its log"
+    return f"{replica.address} does not answer ({replica.problem}). Start it, or read its log"
 
 
 def _name(version: int | None) -> str:

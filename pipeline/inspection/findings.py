@@ -12,6 +12,7 @@ from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry
 from pipeline.journal.history import History
+from pipeline.journal.state import State
 from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
@@ -50,16 +51,9 @@ class BucketFound:
 class Found:
     """What bucket, replicas and MLflow say.
 
-    Attributes:
-        model: the name of the model.
-        placement: the roll-out.
-        bucket: None if it gave no answer.
-        bucket_problem: why it gave none; empty if it answered.
-        replicas: the answers of each.
-        expected: how many replicas there should be at least.
-        mlflow: None if it gave no answer.
-        deadline: until when a run that has exposed a candidate counts as active.
-        move_deadline: until when a run that moves traffic does; it is how long it may wait for replicas.
+    A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
+    `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
+    have looked for what it says.
     """
 
     model: str
@@ -71,15 +65,43 @@ class Found:
     mlflow: MlflowFound | None
     deadline: Deadline
     move_deadline: Deadline
+    poll_deadline: Deadline
 
     @property
     def proving(self) -> Entry | None:
         """The entry by which an active run has exposed its candidate; None if there is none."""
         return reconcile_rules.at_work(self.bucket.history, deadline=self.deadline) if self.bucket else None
 
+    @property
+    def moving(self) -> Entry | None:
+        """The entry by which a verb began to move traffic that may still be running; None where there is none."""
+        if self.bucket is None:
+            return None
+        history = self.bucket.history
+        entry = reconcile_rules.unconfirmed_move(history) or reconcile_rules.given_to_roll_back(history)
+        return entry if entry and not self.move_deadline.has_passed(entry) else None
+
+    @property
+    def settling(self) -> bool:
+        """Whether a verb may be at work on what its last entry says: the config, the replicas, MLflow."""
+        last = self.bucket.history.entries[-1:] if self.bucket else ()
+        return self.moving is not None or any(not self.poll_deadline.has_passed(entry) for entry in last)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states of which a replica may have any one: the last one, and those that it may be on its way from."""
+        if self.bucket is None:
+            return ()
+        history, last = self.bucket.history, self.bucket.history.state
+        before = last.model_copy(update={"candidate": None}) if self.proving else last
+        deadline = self.move_deadline if self.moving else self.poll_deadline
+        recent = [entry for entry in history.entries if not deadline.has_passed(entry)]
+        older = [history.until(recent[0].seq - 1).state] if recent else []
+        return (last, before, *older, *(entry.state for entry in recent))
+
 
 def look(context: ModelContext) -> Found:
-    """Ask the bucket, every replica and MLflow. One that does not answer is a finding, not an error.
+    """Ask the bucket, each replica and MLflow; one that does not answer is a finding as well.
 
     Raises:
         BadInputError: there is no such model.
@@ -90,7 +112,7 @@ def look(context: ModelContext) -> Found:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
-        _ = others.names  # read once here, not once by each thread
+        _ = others.names  # read once, before the threads need it
     except StorageError as error:
         bucket, problem, others = None, str(error), others.without_bucket()
     addresses = context.replicas.addresses()
@@ -107,6 +129,7 @@ def look(context: ModelContext) -> Found:
         mlflow=_look_at_mlflow(context, bucket),
         deadline=Deadline(now, context.settings.abandoned_seconds),
         move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
+        poll_deadline=Deadline(now, context.settings.polled_seconds),
     )
 
 
@@ -116,7 +139,7 @@ def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> Mlflow
         owner = _owner(context, bucket.history) if bucket else None
         return look_at(context.mlflow, model=context.model, owner=owner)
     except StorageError as error:
-        return MlflowFound({}, collision=f"what MLflow says of this bucket cannot be compared: {error}")
+        return MlflowFound({}, collision=f"the MLflow aliases of this bucket cannot be checked: {error}")
 
 
 def _owner(context: ModelContext, history: History) -> Owner:

@@ -18,7 +18,7 @@ MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 def as_json(model: str, history: History, *, last: int | None = None) -> dict[str, Any]:
-    """The newest `last` periods and decisions, or all of them, with their full texts. Moments are ISO 8601 in UTC."""
+    """The same for programs, with no text cut: the newest `last` periods and decisions, or all of them."""
     return {
         "model": model,
         "served": [period.model_dump(mode="json") for period in _newest(served(history), last)],
@@ -33,7 +33,7 @@ def tables(model: str, history: History, *, last: int | None = None) -> Group:
     parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
     if len(newest[1]) < len(entries):
         shown = f"{len(newest[0])} of {len(periods)} periods and {len(newest[1])} of {len(entries)} decisions"
-        parts.append(f"\nThe newest {shown}. All of them: --last {len(entries)}")
+        parts.append(f"\nThe newest {shown}. To see all: `understudy history --model {model} --last {len(entries)}`")
     return Group(*parts)
 
 
@@ -42,7 +42,7 @@ def _newest(items: Sequence[T], last: int | None) -> Sequence[T]:
 
 
 def _what_served(model: str, periods: Sequence[Period]) -> Table:
-    view = _table(f"What served as {model} (UTC)", "version", "from, to", "moved by", "why, on what verdict")
+    view = _table(f"What served as {model} (UTC)", "version", "from, to", "changed by", "why, verdict")
     for period in periods:
         until = f"{period.until:{MOMENT}}" if period.until else "now"
         view.add_row(
@@ -55,7 +55,7 @@ def _what_served(model: str, periods: Sequence[Period]) -> Table:
 
 
 def _decisions(entries: Sequence[Entry]) -> Table:
-    view = _table("Decisions (UTC)", "entry", "what, when", "by", "why, on what verdict, what is so since")
+    view = _table("Decisions (UTC)", "entry", "what, when", "by", "why, verdict, state after it")
     for entry in entries:
         view.add_row(
             str(entry.seq),

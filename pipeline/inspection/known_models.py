@@ -19,7 +19,7 @@ def require_known(context: ModelContext) -> None:
     names = {path.stem for path in model_files(Path(context.settings.models))}
     if context.model in names or context.rollout.config() is not None:
         return
-    problem = f"no journal of it in {context.bucket.uri()}"
+    problem = f"no journal in {context.bucket.uri()}"
     try:
         names.update(context.bucket.names(layout.JOURNALS))
     except StorageError as error:
@@ -28,8 +28,9 @@ def require_known(context: ModelContext) -> None:
         return
     known = ", ".join(sorted(name for name in names if layout.is_model(name))) or "none"
     raise BadInputError(
-        f"there is no model {context.model!r}: no file {context.settings.models}/{context.model}.yaml, and {problem}. "
-        f"Known models: {known}. Nothing was changed. Correct --model, or UNDERSTUDY_ROOT and UNDERSTUDY_MODELS"
+        f"the model {context.model!r} does not exist: no file {context.settings.models}/{context.model}.yaml, and "
+        f"{problem}. Known models: {known}. Nothing was changed. Correct --model, or UNDERSTUDY_ROOT and "
+        f"UNDERSTUDY_MODELS"
     )
 
 
@@ -42,8 +43,7 @@ def require_released(context: ModelContext, history: History) -> None:
     if not history.entries:
         require_known(context)
         raise BadInputError(
-            f"{nothing_released(context)}; if something serves, this is not the bucket of its servers: see "
-            f"UNDERSTUDY_ROOT"
+            f"{nothing_released(context)}. If replicas serve it, this is not their bucket: correct UNDERSTUDY_ROOT"
         )
 
 
@@ -65,6 +65,7 @@ def settled_history(context: ModelContext) -> History:
     if not history.entries and context.rollout.config() is None:
         require_known(context)
         raise BadInputError(
-            f"{nothing_released(context)}, and there is no config: see UNDERSTUDY_ROOT, or `init` it first"
+            f"{nothing_released(context)}, and the config does not exist. Correct UNDERSTUDY_ROOT, or run `understudy "
+            f"init --model {context.model}` first"
         )
     return history

@@ -20,14 +20,14 @@ class Retained:
     """The result of `retain`.
 
     Attributes:
-        policy: the limits.
-        dry_run: whether nothing was deleted.
-        lines: the decision about each version.
+        policy: what was asked for.
+        dry_run: whether it only says what it would do.
+        lines: what becomes of each version.
         runs: the runs whose records are deleted.
-        undated: runs without any date; they stay.
-        unknown: names among versions and runs that Understudy did not write; they stay.
-        leftovers: what processes that died have left, as text.
-        back: folders in which somebody wrote while they were deleted; the next retention looks at them again.
+        undated: runs whose time is not recorded; they stay.
+        unknown: names among versions and runs that Understudy did not create; they stay.
+        leftovers: what crashed processes have left, in words.
+        back: folders that another process wrote to during the deletion; the next retention looks at them again.
     """
 
     policy: RetentionPolicy
@@ -54,9 +54,9 @@ class Retained:
 
 
 def table(model: str, found: Retained) -> Group:
-    """The same as a table for people. Consecutive versions with equal decisions share a line."""
+    """The same for a person; versions next to each other with the same answer share a line."""
     done = "would be done" if found.dry_run else "was done"
-    view = Table(title=f"What {done} with {model}: {found.policy}", title_justify="left", show_edge=False)
+    view = Table(title=f"Retention of {model}, what {done}: {found.policy}", title_justify="left", show_edge=False)
     for column in ("version", "is", "decision", "why"):
         view.add_column(column, no_wrap=column != "why")
     for lines in _alike(found.lines):
@@ -76,13 +76,13 @@ def _numbers(lines: Sequence[Line]) -> str:
 
 
 def _beside(found: Retained) -> Iterator[str]:
-    goes = "would go" if found.dry_run else "went"
-    yield f"runs older than {found.policy.run_days:g} days that {goes}: {_few(found.runs)}"
-    yield f"leftovers of dead processes that {goes}: {_few(found.leftovers)}"
+    goes = "that would be deleted" if found.dry_run else "that were deleted"
+    yield f"runs older than {found.policy.run_days:g} days {goes}: {_few(found.runs)}"
+    yield f"leftovers of crashed processes {goes}: {_few(found.leftovers)}"
     for what, names in (
-        ("runs whose age nobody can tell, left alone", found.undated),
-        ("names that are none of ours, left alone", found.unknown),
-        ("written to while they went, look again", found.back),
+        ("runs of unknown age, not deleted", found.undated),
+        ("names that Understudy did not create, not deleted", found.unknown),
+        ("written to during the deletion, not deleted completely; run `understudy retain` again", found.back),
     ):
         if names:
             yield f"{what}: {_few([repr(name) for name in names])}"

@@ -3,6 +3,7 @@
 import logging
 from datetime import datetime
 
+from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import DamagedError, FailedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_released
@@ -23,10 +24,10 @@ def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
     Changes nothing.
 
     Raises:
-        BadInputError: there is no such model or target, it has no release, the bucket's servers use the other roll-out,
-            or every replica serves another model.
-        FailedError: no target can be trusted: its files are missing, or are not what was approved.
-        DeclinedError: the version that the person wanted to leave does not serve any more.
+        BadInputError: there is no such model or target, nothing was released yet, the bucket's servers are on another
+            roll-out, or every replica serves another model.
+        FailedError: the files of every target are missing, or are not what was approved.
+        DeclinedError: what the person wanted to leave does not serve any more.
     """
     history = context.journal.read()
     require_released(context, history)
@@ -35,11 +36,11 @@ def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
     target = trusted_target(context, history, request)
     candidate = unproven_in_traffic(context, history, request)
     if history.is_same_model(history.state.serving, target) and candidate is None:
-        words = f"v{target} is serving already; nothing to move"
+        words = f"v{target} serves already. Nothing is changed"
         left = rollback_rules.unfinished(history)
         words = f"{words} ({left})" if left else words
-        return target, f"{words}{_promotions_afterwards(context, request, target, history)}"
-    left = f"v{candidate}, being proven," if candidate is not None else served_by(history.state)
+        return target, with_model(f"{words}{_promotions_afterwards(context, request, target, history)}", context.model)
+    left = f"v{candidate}, a candidate under test," if candidate is not None else served_by(history.state)
     words = f"{left} -> v{target}"
     if request.to == "previous":
         words = f"`previous` is v{target}: {words}"
@@ -57,9 +58,9 @@ def _promotions_afterwards(context: RunContext, request: RollbackRequest, target
     until = longest(state.held_until, request.hold, "lifted" if unpinned else None)
     if until is None or (isinstance(until, datetime) and until <= now):
         held_otherwise = holds.in_force(history, now=now)
-        return "" if held_otherwise else ". Promotions are not held after that: the next retrain may replace it"
-    ends = f"; v{state.pinned} is pinned no longer then" if unpinned else ""
-    return f"{ends}. Promotions are held then until {until_text(until)}. {holds.how_to_lift(context.model)}"
+        return "" if held_otherwise else ". Promotions are not held afterwards: the next retrain may replace it"
+    ends = f". The pin of v{state.pinned} ends" if unpinned else ""
+    return f"{ends}. Promotions are then held until {until_text(until)}. {holds.how_to_lift(context.model)}"
 
 
 def unproven_in_traffic(context: RunContext, history: History, request: RollbackRequest) -> int | None:
@@ -87,12 +88,12 @@ def trusted_target(context: RunContext, history: History, request: RollbackReque
         try:
             context.manifests.look_over(target, history)
         except (DamagedError, MissingError) as error:
-            log.warning("v%d cannot be trusted: %s", target, error)
+            log.warning("v%d cannot be used, its files are damaged: %s", target, error)
             problems.append(f"v{target}: {error}")
         else:
             return target
-    way_out = "" if request.to == "previous" else "; restore its files, or give --to previous"
-    raise FailedError(f"not trusted: {'; '.join(problems)}. {served_by(history.state)} still serves{way_out}")
+    way_out = "" if request.to == "previous" else ". Restore its files, or use --to previous"
+    raise FailedError(f"damaged files: {'; '.join(problems)}. {served_by(history.state)} still serves{way_out}")
 
 
 def _load_seconds(context: RunContext, target: int, history: History) -> float:
@@ -101,5 +102,5 @@ def _load_seconds(context: RunContext, target: int, history: History) -> float:
     try:
         proven = records.find(CanaryRecord) if records else None
     except StorageError:
-        proven = None  # a roll-back must not fail for its forecast
+        proven = None  # a forecast is worth no waiting
     return (proven.load_seconds if proven else None) or context.settings.load_seconds

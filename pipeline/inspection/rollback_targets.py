@@ -59,8 +59,8 @@ def targets(context: ModelContext, history: History) -> list[Target]:
 
 
 def table(model: str, found: Sequence[Target]) -> Table:
-    """The same as a table for people."""
-    view = Table(title=f"Versions of {model} that have served, the last one first", title_justify="left")
+    """The same for a person."""
+    view = Table(title=f"Versions of {model} that have served, newest first", title_justify="left")
     for column in ("version", "served first (UTC)", "time served", "accuracy", "now"):
         view.add_column(column, no_wrap=True)
     for each in found:
@@ -87,7 +87,7 @@ def _meaning(version: int, history: History) -> str:
             return role
     retired, withdrawn = history.retirement(version), history.withdrawal(version)
     if retired:
-        return f"retired on {retired.at:%Y-%m-%d}: its files are gone"
+        return f"retired on {retired.at:%Y-%m-%d}: its files are deleted"
     if withdrawn:
         return f"{withdrawn.event} on {withdrawn.at:%Y-%m-%d}: {withdrawn.reason}"
     if history.of_version(version, Event.REISSUED):

@@ -16,7 +16,7 @@ def served_labels(context: ModelContext, version: int | None) -> tuple[str, ...]
         return context.manifests.labels(version, context.journal.read())
     except StorageError as error:
         raise CouldNotTellError(
-            f"v{version} serves and its labels cannot be read, so nobody can tell which labels must keep their index: "
-            f"{error}. v{version} still serves. Clear this task when the files are restored, or roll back to a version "
-            f"whose files exist"
+            f"the labels of v{version} cannot be read: {error}. Without them it is not known which labels must keep "
+            f"their index. v{version} still serves. Restore the files, then repeat this step (in Airflow: clear the "
+            f"task); or run `understudy rollback --model {context.model} --to previous --reason damaged`"
         ) from error

@@ -21,13 +21,14 @@ from serving.replica import VersionStatus
 
 @dataclass(frozen=True)
 class Status:
-    """The findings, and the differences between them; each difference says what to do.
+    """What was found. `differences` is empty where everything agrees; each says what to do.
 
-    It is empty if everything agrees.
+    `under_way` is what a verb may be doing at this moment, which is not a difference.
     """
 
     found: Found
     differences: list[str]
+    under_way: list[str]
 
     @property
     def state(self) -> State | None:
@@ -69,6 +70,7 @@ class Status:
             "config_entry": self.config_entry,
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
             "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
+            "under_way": self.under_way,
             "differences": self.differences,
         }
 
@@ -94,6 +96,7 @@ def table(found: Status) -> Group:
         f"{_entries(found)}MLflow: {_told(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
         *([how_to_lift(found.found.model)] if found.holds else []),
+        *found.under_way,
         *(f"! {difference}" for difference in found.differences),
     ]
     return Group(replicas, *(Text(visible(line)) for line in lines))
@@ -117,15 +120,14 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, found: Found) -> str:
     if found.bucket is None:
         return "?"
-    proving = found.proving is not None
-    told = of_replica(replica, found.bucket.history.state, found.placement, proving=proving)
+    told = of_replica(replica, found.states, found.placement)
     return "no" if replica.others or told else "yes"
 
 
 def _roles(status: Status) -> str:
     """The version in each role."""
     if status.state is None:
-        return "the bucket does not say"
+        return "unknown, the bucket cannot be read"
     if not status.entry:
         return "nothing was released yet"
     # Each hold in force has a line of its own.
@@ -135,7 +137,7 @@ def _roles(status: Status) -> str:
 def _entries(status: Status) -> str:
     if status.entry is None:
         return ""
-    return f"journal entry {status.entry}, config renders entry {status.config_entry}; "
+    return f"journal entry {status.entry}, config from entry {status.config_entry}; "
 
 
 def _what_serves(status: Status) -> list[str]:
@@ -147,9 +149,9 @@ def _what_serves(status: Status) -> list[str]:
         lines.append(f"v{serving.version} serves since {serving.since:{MOMENT}} UTC, {moved}: {serving.reason}")
     if proving:
         has_traffic = status.state and status.found.placement.answering(status.state) == proving.version
-        traffic = ", with the traffic of replicas that have loaded it" if has_traffic else ""
+        traffic = ", and gets the traffic of the replicas that have loaded it" if has_traffic else ""
         since = f"{proving.at:{MOMENT}} UTC{traffic}"
-        lines.append(f"v{proving.version} is being proven by {proving.run_key} since {since}")
+        lines.append(f"v{proving.version} is being tested by {proving.run_key} since {since}")
     return lines
 
 

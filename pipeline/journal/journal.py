@@ -113,7 +113,7 @@ def _parsed(key: str, seq: int, content: bytes) -> Entry:
     try:
         entry = Entry.model_validate_json(content)
     except ValidationError as error:
-        raise StorageError(f"{key} is no journal entry: {problems(error)}; restore it as it was written") from error
+        raise StorageError(f"{key} is not a journal entry: {problems(error)}. Restore it as it was written") from error
     if entry.seq != seq:
         raise StorageError(f"{key} holds entry {entry.seq}; restore both as they were written")
     return entry

@@ -125,8 +125,8 @@ class Manifests:
         content = manifest.model_dump_json(indent=1)
         if not self._bucket.create(key, content.encode()):
             raise DamagedError(
-                f"{key} is there and is not what run {manifest.run_key} has approved: a hand changed it, or changed "
-                f"the records of the run; trigger a new run"
+                f"{key} already exists and is not what run {manifest.run_key} has approved: it was changed by "
+                f"hand, or the records of the run were. Trigger a new run"
             )
         self.signatures.sign(manifest.version, content.encode())
         return _sha256(content)
@@ -147,8 +147,8 @@ class Manifests:
         content = self._bucket.read(key)
         if hashlib.sha256(content).hexdigest() != published.manifest:
             raise DamagedError(
-                f"{key} is not the manifest that journal entry {published.seq} has seen: restore it, or release the "
-                f"model anew"
+                f"{key} is not the manifest that journal entry {published.seq} has recorded. Restore it, or release "
+                f"the model again"
             )
         self.signatures.require(version, content)
         manifest = Manifest.model_validate_json(content)

@@ -16,7 +16,8 @@ class ConfigPlacement:
     name: RolloutName = "pinned"
     label = STABLE
     without_bucket = (
-        "; where the replicas cannot read it either, `rollback --without-bucket --to` a number moves the label"
+        ". If the replicas cannot read it either, this moves the label: `understudy rollback --model <model> "
+        "--without-bucket --to NUMBER`"
     )
 
     def __init__(self, model: str, base_path: str) -> None:

@@ -73,8 +73,7 @@ class Latest:
             self._manifests.look_over(serving, self._journal.read())
         except (DamagedError, MissingError) as error:
             raise CouldNotTellError(
-                f"v{serving}, which serves and would come back if the candidate is bad, cannot be trusted, so nothing "
-                f"was exposed: {error}"
+                f"v{serving} serves, and could not be restored if the candidate is bad, so nothing was exposed: {error}"
             ) from error
 
     def _baseline(self, questioning: Questioning, serving: int, records: RunRecords) -> BaselineRecord:
@@ -90,11 +89,12 @@ class Latest:
             return kept
         result = self._wait.followed(serving)
         if result.overtaken:
-            raise DeclinedError(f"another decision was taken meanwhile: {self._journal.read().state}")
+            raise DeclinedError(f"another decision was made meanwhile: {self._journal.read().state}")
         if not result.complete:
             records.note_attempt("canary", result.verdict())
             raise CouldNotTellError(
-                f"v{serving}, to compare with, does not answer everywhere, so nothing was exposed: {result}"
+                f"not every replica answers from v{serving}, so there is nothing to compare with and nothing was "
+                f"exposed: {result}"
             )
         reports = questioning.ask(result.ready, version=serving)
         _require_answers(reports, serving)
@@ -152,7 +152,7 @@ class Latest:
                 return
 
     def forecast(self, target: int, *, load_seconds: float) -> str:  # noqa: ARG002 - no server has it in memory
-        return f"every replica sees it within a poll, and loads it: about {load_seconds:.0f} s"
+        return f"every replica finds it within one poll and loads it: about {load_seconds:.0f} s"
 
     def follow(self, version: int) -> tuple[int, WaitResult]:
         result = self._wait.followed(version, best_effort=True)
@@ -185,7 +185,8 @@ def _require_answers(reports: Sequence[ReplicaReport], serving: int) -> None:
     problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
     if problems:
         raise CouldNotTellError(
-            f"v{serving}, to compare with, could not be asked, so nothing was exposed: {'; '.join(problems)}"
+            f"v{serving} could not be measured, so there is nothing to compare with and nothing was exposed: "
+            f"{'; '.join(problems)}"
         )
 
 

@@ -128,19 +128,19 @@ class Pinned:
             return True  # the others are repaired, or named, when the label has moved
         if all(state.silent for state in result.pending):
             return False
-        problem = f"v{target} is loaded by no replica: {result}"
+        problem = f"no replica could load v{target}: {result}"
         self._journal.decide(lambda history: rollback_rules.give_up(history, target=target, reason=problem))
         serving = self._rollout.settle().state.serving
-        raise FailedError(f"{problem}; {f'v{serving}' if serving is not None else 'nothing'} still serves")
+        raise FailedError(f"{problem}. {f'v{serving}' if serving is not None else 'nothing'} still serves")
 
     def forecast(self, target: int, *, load_seconds: float) -> str:
         poll = self._settings.config_poll_seconds
         loaded = self._replicas.is_loaded_somewhere(target)
         if loaded is None:
-            return "no replica gives an answer, so it is written down for when they are back"
+            return "no replica answers now; each follows when it is up again"
         if loaded:
-            return f"it is in memory: one poll of the replicas' config, {poll:g} s"
-        return f"it is not in memory and is loaded first: about {load_seconds:.0f} s, then one poll, {poll:g} s"
+            return f"it is in memory: the replicas follow within one poll of their config, {poll:g} s"
+        return f"it is not in memory and must be loaded first: about {load_seconds:.0f} s, then one poll, {poll:g} s"
 
     def follow(self, version: int) -> tuple[int, WaitResult]:
         return version, self._wait.followed(version, best_effort=True)

@@ -77,11 +77,8 @@ def in_force(history: History, *, now: datetime) -> list[Hold]:
 
 
 def how_to_lift(model: str) -> str:
-    """A sentence for a person: how to lift every hold of a model."""
-    return (
-        f"To lift every hold: the DAG `unfreeze`, or `python -m pipeline unfreeze --model {model} --reason "
-        f'"why it is over"`'
-    )
+    """What a person does who wants promotions to go on."""
+    return f'To lift every hold: the DAG `unfreeze`, or `understudy unfreeze --model {model} --reason "why it is over"`'
 
 
 def require_none(history: History, *, now: datetime, model: str) -> None:
@@ -123,7 +120,10 @@ def pin(history: History, *, version: int, reason: str) -> Change | None:
     """
     state = history.state
     if not history.is_same_model(state.serving, version):
-        raise DeclinedError(f"v{version} does not serve any more ({state}), so it is not pinned; pin again")
+        raise DeclinedError(
+            f"v{version} does not serve any more ({state}), so it is not pinned. To pin it: `understudy pin --model "
+            f"<model> --to {version} --reason why`"
+        )
     if state.serving is None or state.pinned == state.serving:
         return None
     return Change(Event.PINNED, state.serving, reason, state.model_copy(update={"pinned": state.serving}))
@@ -136,7 +136,10 @@ def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> 
         BadInputError: the moment has passed.
     """
     if until <= now:
-        raise BadInputError(f"{until:{_MOMENT}} has passed, it is {now:{_MOMENT}}; give a later moment, or `unfreeze`")
+        raise BadInputError(
+            f"{until:{_MOMENT}} has passed: it is {now:{_MOMENT}}. Give a later moment, or run `understudy unfreeze "
+            f"--model <model>`"
+        )
     if history.state.frozen_until == until:
         return None
     return Change(Event.FROZEN, NO_VERSION, reason, history.state.model_copy(update={"frozen_until": until}))

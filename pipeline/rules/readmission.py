@@ -27,21 +27,22 @@ def require_new(history: History, digest: str | None) -> None:
     """
     serving = history.state.serving
     if digest is not None and serving is not None and digest_of(history, serving) == digest:
-        raise DeclinedError(f"the model is that of v{serving}, which serves; nothing to release")
+        raise DeclinedError(f"this model serves already, as v{serving}. There is nothing to release")
 
 
 def require_admitted(history: History, digest: str | None) -> None:
     """Check that a model is not withdrawn. `digest` is its content; None skips the check.
 
     Raises:
-        FailedError: it was withdrawn, under any number, and nobody has readmitted it or rolled back to it.
+        FailedError: it was withdrawn, under any number, and was not readmitted since.
     """
     word = _last_word(history, _versions_with(history, digest)) if digest is not None else None
     if word is None or word.event is not Event.WITHDRAWN:
         return
     raise FailedError(
-        f"the model is that of v{word.version}, which {word.actor} withdrew on {word.at:%Y-%m-%d %H:%M} UTC: "
-        f"{word.reason}; to let it come back, `readmit --version {word.version} --reason` why, and clear this task"
+        f"this model was withdrawn as v{word.version} by {word.actor} on {word.at:%Y-%m-%d %H:%M} UTC: {word.reason}. "
+        f"To allow it again: `understudy readmit --model <model> --version {word.version} --reason why`, then "
+        f"repeat this step (in Airflow: clear the task)"
     )
 
 
@@ -55,13 +56,13 @@ def readmit(history: History, *, version: int, reason: str) -> Change | None:
     """
     original = history.original(version)
     if history.of_version(original, Event.CLAIMED) is None:
-        raise BadInputError(f"there is no v{version}; {_withdrawn(history)}")
+        raise BadInputError(f"v{version} does not exist. {_withdrawn(history)}")
     digest = digest_of(history, version)
     word = _last_word(history, [original] if digest is None else _versions_with(history, digest))
     if word and word.event is Event.READMITTED:
         return None
     if word is None or word.event is not Event.WITHDRAWN:
-        raise BadInputError(f"the model of v{version} is not withdrawn; {_withdrawn(history)}")
+        raise BadInputError(f"the model of v{version} is not withdrawn. {_withdrawn(history)}")
     return Change(Event.READMITTED, version, reason, history.state)
 
 
@@ -82,4 +83,4 @@ def _withdrawn(history: History) -> str:
         if entry.event is Event.WITHDRAWN and _last_word(history, [entry.version]) == entry
     )
     names = ", ".join(f"v{version}" for version in list(withdrawn)[:_TOLD])
-    return f"withdrawn last: {names}" if names else "none is withdrawn"
+    return f"Withdrawn last: {names}" if names else "No version is withdrawn"

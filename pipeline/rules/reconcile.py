@@ -16,7 +16,7 @@ from pipeline.verdicts.verdict import Verdict
 
 @dataclass(frozen=True)
 class Deadline:
-    """When a run counts as ended: it wrote an entry, and nothing after it for `seconds`."""
+    """How many seconds after its last entry a run counts as stopped."""
 
     now: datetime
     seconds: float
@@ -83,18 +83,18 @@ def at_work(history: History, *, deadline: Deadline) -> Entry | None:
 
 
 def release_target(history: History, *, deadline: Deadline) -> Change | None:
-    """Give up the target of a roll-back that has not moved the label and has passed its deadline."""
+    """Release the target of a roll-back that has stopped before it moved the label."""
     exposed = given_to_roll_back(history)
     if exposed is None or not deadline.has_passed(exposed):
         return None
-    reason = f"{exposed.actor}'s roll-back was left unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"the roll-back of {exposed.actor}, begun at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
     return rollback_rules.give_up(history, target=exposed.version, reason=reason)
 
 
 def withdraw_unproven(
     history: History, *, version: int, proven: bool, verdict: Verdict | None, deadline: Deadline
 ) -> Change | None:
-    """Withdraw the candidate of a run that has ended: no verdict by the deadline counts as a bad one.
+    """Withdraw the candidate of a run that has stopped: no verdict by the deadline counts as a bad one.
 
     Args:
         history: the journal.
@@ -109,15 +109,12 @@ def withdraw_unproven(
     if proven and verdict is None:
         return None
     told = str(verdict) if verdict else "no verdict"
-    reason = f"{told}; {exposed.run_key} left it unfinished at {exposed.at:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"{told}; {exposed.run_key}, which exposed it at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
     return run_rules.withdraw(history, version=version, run_key=exposed.run_key, reason=reason, verdict=verdict)
 
 
 def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
-    """Claims of numbers that were not published by the deadline.
-
-    Those below the highest promoted version are left out.
-    """
+    """Claims of numbers that were never published, until a newer version serves."""
     served = max((entry.version for entry in history.entries if entry.event is Event.PROMOTED), default=0)
     return [
         entry

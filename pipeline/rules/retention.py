@@ -97,7 +97,7 @@ def retire(history: History, found: Found, terms: Terms) -> Change | None:
 
 
 def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Line], terms: Terms) -> list[str]:
-    """The runs whose records may be deleted: they are old, and no version that stays came from them.
+    """The runs whose records may be deleted: old ones from which no kept version came.
 
     Args:
         history: the journal.
@@ -133,7 +133,7 @@ def _kept(history: History, found: Found, terms: Terms) -> dict[int, list[str]]:
     if known and not known.intersection(kept):
         # An empty base path makes servers unload everything.
         best = max(known, key=lambda v: (history.retirement(v) is None, history.was_good(v), v))
-        kept[best] = ["nothing else would be left below the base path"]
+        kept[best] = ["the base path would be empty without it"]
         _keep_models(kept, history)
     return kept
 
@@ -150,7 +150,7 @@ def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
     for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
         yield version, f"number {place} of the last {keep} good ones"
     for version in history.all_good_after(history.state.serving)[:keep]:
-        yield version, "good, and newer than what serves"
+        yield version, "good, and newer than the serving version"
 
 
 def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
@@ -164,7 +164,7 @@ def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
         if age < days * _DAY:
             yield version, f"{last.event} on {last.at:%Y-%m-%d}, less than {days:g} days ago"
         if last.event in _UNDECIDED and age <= terms.abandoned_seconds:
-            yield version, "its run may be at work"
+            yield version, "its run may still be working on it"
 
 
 def _keep_models(kept: dict[int, list[str]], history: History) -> None:
@@ -184,7 +184,7 @@ def _line(version: int, history: History, found: Found, terms: Terms, *, why: li
         return Line(version, told, Fate.KEEP, tuple(why))
     retired = history.retirement(version)
     if retired is None:
-        silent = f"no word of it for {terms.policy.days:g} days, and nothing needs it"
+        silent = f"not used for {terms.policy.days:g} days, and nothing needs it"
         return Line(version, told, Fate.RETIRE, (silent,))
     if version in found.served or version in found.published:
         return Line(version, told, Fate.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",))

@@ -75,7 +75,7 @@ def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> lis
         return _previous(history, request.seen)
     version = int(request.to)
     if not history.has_served(version):
-        raise BadInputError(f"v{version} has never served; {_choices(history)}")
+        raise BadInputError(f"v{version} has never served. {_choices(history)}")
     return [version]
 
 
@@ -87,8 +87,8 @@ def _before_the_first_proof(history: History, then: State) -> int:
     exposed = history.of_version(then.candidate, Event.EXPOSED)
     run_key = exposed.run_key if exposed else "its run"
     raise BadInputError(
-        f"v{then.candidate} is the first version, being proven, and there is nothing to go back to; to take it away "
-        f"all the same: `withdraw --run {run_key}`"
+        f"v{then.candidate} is the first version and is being tested: there is no version to go back to. To remove it "
+        f"anyway: `understudy withdraw --model <model> --run {run_key}`"
     )
 
 
@@ -125,7 +125,7 @@ def next_step(
         return _free_the_seat(history, request) if dark else _take_back_unproven(history, request)
     done = history.of_run(request.run_key, Event.ROLLED_BACK)
     if done:
-        raise DeclinedError(f"this roll-back went to v{target} at {done.at:%H:%M:%S} UTC; {_last_move(history)}")
+        raise DeclinedError(f"this roll-back made v{target} serve at {done.at:%H:%M:%S} UTC. {_last_move(history)}")
     _require_not_overtaken(history, request)
     _require_files(history, target)
     at_hand = (loaded and target in resident(state)) or not dark
@@ -151,7 +151,7 @@ def hold_promotions(history: History, *, request: RollbackRequest, target: int) 
     """
     state = history.state
     if not history.is_same_model(state.serving, target):
-        raise DeclinedError(f"v{target} does not serve any more, so nothing is held; {_last_move(history)}")
+        raise DeclinedError(f"v{target} does not serve any more, so nothing is held. {_last_move(history)}")
     held = longest(state.held_until, request.hold)
     lifted = history.of_version(NO_VERSION, Event.UNFROZEN)
     if held == state.held_until or (lifted and lifted.seq > request.seen):
@@ -179,7 +179,7 @@ def let_go(history: History, *, target: int, reason: str) -> Change | None:
     """
     leaving = history.state.leaving
     if history.state.serving != target:
-        raise DeclinedError(f"this roll-back went to v{target}; {_last_move(history)}")
+        raise DeclinedError(f"this roll-back made v{target} serve. {_last_move(history)}")
     if leaving is None:
         return None
     return _let_go(history, leaving, reason=reason)
@@ -201,19 +201,22 @@ def unfinished(history: History) -> str | None:
     state = history.state
     if state.leaving is not None:
         return (
-            f"the roll-back from v{state.leaving} is not confirmed by every replica: roll back --to {state.serving} to "
-            f"confirm it, or --to another version to leave v{state.serving} too"
+            f"not every replica has confirmed the roll-back from v{state.leaving} to v{state.serving}. To confirm it: "
+            f"`understudy rollback --model <model> --to {state.serving} --reason why`; to leave "
+            f"v{state.serving} too, use another number"
         )
     if is_half_promoted(history):
         return (
-            f"the promotion of v{state.serving} is neither confirmed nor undone: clear `promote` or `withdraw` of its "
-            f"run, or roll back --to {state.serving} to confirm it"
+            f"the promotion of v{state.serving} is neither confirmed nor undone. In Airflow, clear `promote` or "
+            f"`withdraw` of its run; or confirm it with `understudy rollback --model <model> --to {state.serving} "
+            f"--reason why`"
         )
     entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
     if entry and is_rollback(entry.run_key):
         return (
-            f"{entry.actor}'s roll-back to v{entry.version} has not moved the label: roll back --to {entry.version} to "
-            f"finish it, or --to {state.serving} to give it up"
+            f"the roll-back of {entry.actor} to v{entry.version} has not moved any traffic: v{state.serving} still "
+            f"serves. To finish it: `understudy rollback --model <model> --to {entry.version} --reason why`; to cancel "
+            f"it: `understudy rollback --model <model> --to {state.serving} --reason why`"
         )
     return None
 
@@ -224,7 +227,7 @@ def _previous(history: History, seen: int) -> list[int]:
         return [then.state.serving]
     target = then.state.previous if then.state.previous is not None else next(then.ways_back(then.state.serving), None)
     if target is None:
-        raise BadInputError(f"there is no previous good version ({then.state}); {_choices(history)}")
+        raise BadInputError(f"there is no previous good version ({then.state}). {_choices(history)}")
     others = (version for version in then.ways_back(then.state.serving) if history.was_good(version))
     targets = [target, *(version for version in others if not history.is_same_model(version, target))]
     now = history.state.serving
@@ -232,8 +235,8 @@ def _previous(history: History, seen: int) -> list[int]:
         return [now]  # another roll-back got there, or further back if the nearest could not be trusted
     if not history.is_same_model(now, then.state.serving):
         raise DeclinedError(
-            f"v{then.state.serving}, which served when you asked, does not serve any more; {_last_move(history)}. If "
-            f"that is bad too, roll back --to a number"
+            f"v{then.state.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
+            f"that version is bad too: `understudy rollback --model <model> --to NUMBER --reason why`"
         )
     return targets
 
@@ -255,7 +258,7 @@ def _require_files(history: History, version: int) -> None:
     retired = history.retirement(version)
     if retired:
         raise BadInputError(
-            f"v{version} was retired on {retired.at:%Y-%m-%d} ({retired.reason}): its files are gone; "
+            f"v{version} was retired on {retired.at:%Y-%m-%d} ({retired.reason}): its files are deleted. "
             f"{_choices(history)}"
         )
 
@@ -283,7 +286,7 @@ def _choices(history: History) -> str:
         for v in served
         if v != history.state.serving and history.retirement(v) is None
     ]
-    return "versions that have served: " + (", ".join(others) or "none but this")
+    return "Other versions that have served: " + (", ".join(others) or "none")
 
 
 def _last_move(history: History) -> str:

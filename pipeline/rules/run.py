@@ -80,12 +80,13 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
     readmission.require_admitted(history, readmission.digest_of(history, version))
     if state.leaving is not None:
         raise CouldNotTellError(
-            f"a roll-back is still taking v{state.leaving} away; when it is finished (see status), clear this task"
+            f"a roll-back away from v{state.leaving} is still under way. When `understudy status --model <model>` "
+            f"shows that it has ended, repeat this step (in Airflow: clear the task)"
         )
     if is_half_promoted(history):
         raise CouldNotTellError(
-            f"the promotion of v{state.serving} is neither confirmed nor undone; when it is (see status), clear this "
-            f"task"
+            f"the promotion of v{state.serving} is neither confirmed nor undone. When `understudy status --model "
+            f"<model>` shows that it is, repeat this step (in Airflow: clear the task)"
         )
     reason = "to be proven"
     if state.candidate is not None:
@@ -117,7 +118,7 @@ def require_seat(state: State, version: int) -> None:
         DeclinedError: another decision has replaced it.
     """
     if version not in (state.candidate, state.serving):
-        raise DeclinedError(f"v{version} is no longer the candidate ({state})")
+        raise DeclinedError(f"v{version} is not the candidate any more ({state})")
 
 
 def confirm(history: History, *, version: int) -> Change | None:
@@ -194,7 +195,10 @@ def undo_promotion(
     if state.serving != version:
         return None
     if state.candidate is not None:
-        raise CouldNotTellError(f"v{state.candidate} is on its way to serve; when that is decided, clear this task")
+        raise CouldNotTellError(
+            f"v{state.candidate} is being tested now. When `understudy status --model <model>` shows that this has "
+            f"ended, repeat this step (in Airflow: clear the task)"
+        )
     if state.previous is None:
         _is_the_first(history, version)
         return None
@@ -218,16 +222,22 @@ def withdraw(history: History, *, version: int, run_key: str, reason: str, verdi
 def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
     """Check that a run takes back only what it did itself, and nothing that was confirmed or decided by a person."""
     if history.of_version(version, Event.EXPOSED) is None:
-        raise DeclinedError(f"v{version} was never on a replica; there is nothing to take back")
+        raise DeclinedError(f"v{version} was never on a replica. There is nothing to withdraw")
     if history.of_model(version, Event.CONFIRMED):
-        raise DeclinedError(f"v{version} was promoted and confirmed; use rollback to leave it")
+        raise DeclinedError(
+            f"v{version} was promoted and confirmed. To leave it: `understudy rollback --model <model> --to previous "
+            f"--reason why`"
+        )
     moved = history.of_model(version, Event.EXPOSED, *GIVEN_TRAFFIC)
     if moved and moved.run_key != run_key:
         raise DeclinedError(
-            f"{moved.actor} has decided about v{version} since ({moved.reason}); use rollback to leave it"
+            f"{moved.actor} has made another decision about v{version} ({moved.reason}). To leave it: `understudy "
+            f"rollback --model <model> --to previous --reason why`"
         )
     if history.state.pinned == version:
-        raise DeclinedError(f"v{version} is pinned; use rollback to leave it")
+        raise DeclinedError(
+            f"v{version} is pinned. To leave it: `understudy rollback --model <model> --to previous --reason why`"
+        )
 
 
 def _is_the_first(history: History, version: int) -> None:
@@ -236,13 +246,16 @@ def _is_the_first(history: History, version: int) -> None:
     others = sorted(other for other in promoted if history.was_good(other))
     if others:
         known = ", ".join(f"v{other}" for other in others)
-        raise CouldNotTellError(f"v{version} serves and nothing good is left beside it; roll back --to one of {known}")
+        raise CouldNotTellError(
+            f"v{version} serves, and no version to return to is recorded as previous. Good versions: {known}. Run "
+            f"`understudy rollback --model <model> --to NUMBER --reason why`"
+        )
 
 
 def _still_serving(state: State, compared_with: int | None) -> None:
     if state.serving != compared_with:
         now, then = (f"v{v}" if v is not None else "nothing" for v in (state.serving, compared_with))
-        raise DeclinedError(f"{now} is serving, and this candidate was compared with {then}; retrain to compare anew")
+        raise DeclinedError(f"{now} serves now, and this candidate was compared with {then}. Trigger a new run")
 
 
 def _not_taken_back(history: History, version: int) -> None:
@@ -251,31 +264,28 @@ def _not_taken_back(history: History, version: int) -> None:
         return
     if entry.event is Event.DECLINED:
         raise DeclinedError(entry.reason)
-    raise FailedError(f"v{version} was withdrawn: {entry.reason}; a number never comes back, trigger a new run")
+    raise FailedError(f"v{version} was withdrawn: {entry.reason}. A number is never used again. Trigger a new run")
 
 
 def _not_retired(history: History, version: int) -> None:
     entry = history.retirement(version)
     if entry is not None:
         raise FailedError(
-            f"v{version} was retired on {entry.at:%Y-%m-%d} ({entry.reason}), and its files are gone; a number never "
-            f"comes back, trigger a new run"
+            f"v{version} was retired on {entry.at:%Y-%m-%d} ({entry.reason}), and its files are deleted. A number is "
+            f"never used again. Trigger a new run"
         )
 
 
 def _displace(history: History, occupant: int, *, by: int) -> str:
-    """The reason for replacing a candidate that was left behind.
-
-    The target of a person's roll-back is never replaced.
-    """
+    """A newer candidate replaces one whose run has stopped; never the target of a roll-back."""
     entry = history.of_version(occupant, Event.EXPOSED)
     if entry and is_rollback(entry.run_key):
         raise CouldNotTellError(
-            f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC; when that is finished or "
-            f"given up (see status), clear this task"
+            f"{entry.actor} is rolling back to v{occupant} since {entry.at:%H:%M:%S} UTC. When `understudy status "
+            f"--model <model>` shows that it has ended, repeat this step (in Airflow: clear the task)"
         )
     if occupant > by:
-        raise DeclinedError(f"v{occupant}, which is newer, is being proven")
+        raise DeclinedError(f"v{occupant}, which is newer, is being tested")
     return f"to be proven; takes the seat of v{occupant}, which was neither promoted nor withdrawn"
 
 

@@ -45,7 +45,7 @@ class RunRecords:
         except MissingError:
             return None
         except ValidationError as error:
-            raise DamagedError(f"{key} is no record of {NAMES[kind]}: {problems(error)}; restore it") from error
+            raise DamagedError(f"{key} is not a record of {NAMES[kind]}: {problems(error)}. Restore it") from error
 
     def need(self, kind: type[R]) -> R:
         """The record of an earlier verb.
@@ -58,7 +58,8 @@ class RunRecords:
         if record is None:
             verb = LEFT_BY.get(kind, NAMES[kind])
             raise BadInputError(
-                f"run {self._key} of {self._model} has no {NAMES[kind]} record; run `{verb}` for this run first"
+                f"run {self._key} of {self._model} has no {NAMES[kind]} record. Run `understudy {verb} --model "
+                f"{self._model} --run {self._key}` first"
             )
         if record.outcome == "declined":
             raise BadInputError(f"run {self._key} of {self._model} was declined by {NAMES[kind]}: {record.reason}")
@@ -85,5 +86,5 @@ class RunRecords:
             try:
                 return Verdict.model_validate_json(self._bucket.read(f"{folder}/{name}"))
             except ValidationError:
-                log.warning("%s/%s is no verdict; passed over", folder, name)
+                log.warning("%s/%s is not a verdict and is ignored", folder, name)
         return None

@@ -57,7 +57,10 @@ class LocalBucket:
 
     def names(self, key: str) -> list[str]:
         if not self._root.is_dir():
-            raise StorageError(f"no bucket at {self._root}: mount it, correct UNDERSTUDY_ROOT, or `init` a new one")
+            raise StorageError(
+                f"no bucket at {self._root}. Mount it, correct UNDERSTUDY_ROOT, or run `understudy init --model "
+                f"<model>`"
+            )
         with _translated("list", key):
             try:
                 return sorted(path.name for path in (self._root / key).iterdir())

@@ -1,6 +1,6 @@
 """Keep writes of one object apart.
 
-Google Cloud Storage allows one per second, and slows down all writers if more come.
+Google Cloud Storage allows one per second; a faster writer gets an error, and so does every other one.
 """
 
 import threading

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.commands import with_model
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.storage.identity import Identity
@@ -89,9 +90,10 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], 
             problems += mirrored.point(history)
     except Exception as error:  # noqa: BLE001 - whatever MLflow answers, the release it mirrors stands
         problems = [
-            f"MLflow does not mirror the journal: {type(error).__name__}: {error}: look at MLflow at {mlflow.url}, and "
-            f"run `reconcile`"
+            f"MLflow was not updated: {type(error).__name__}: {error}. Serving does not depend on it. Check MLflow at "
+            f"{mlflow.url}, then run `understudy reconcile --model {model}`"
         ]
+    problems = [with_model(problem, model) for problem in problems]
     for problem in problems:
         log.warning("%s", problem)
     return "; ".join(problems) or None
@@ -107,7 +109,7 @@ def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callab
             _tag_run(registry, bucket(), run, tags)
     except Exception as error:  # noqa: BLE001 - likewise
         decision = tags.get("decision")
-        log.warning("MLflow does not know of the decision %r: %s: %s", decision, type(error).__name__, error)
+        log.warning("the decision %r was not written to MLflow: %s: %s", decision, type(error).__name__, error)
 
 
 def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
@@ -164,7 +166,8 @@ class _Mirror:
             except RefusedError as error:
                 problem = (
                     f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
-                    f"model was deleted there, restore it and run `reconcile`; serving does not depend on it"
+                    f"model was deleted there, restore it and run `understudy reconcile --model <model>`. "
+                    f"Serving does not depend on it"
                 )
                 # If MLflow was replaced by an empty one, it knows no earlier run.
                 if version in needed:
@@ -235,10 +238,10 @@ def _collision(
         return ""
     owners = {each.owner for each in found if each.number in taken.values()}
     return (
-        f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'somebody else'}, so "
+        f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'another bucket'}, so "
         f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
         f"another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name for one of the two. If the other one is not "
-        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `reconcile`"
+        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `understudy reconcile --model <model>`"
     )
 
 

@@ -116,7 +116,7 @@ def _fate(history: History, version: int) -> str:
     if moved:
         return f"v{version} began to serve on {_moment(moved.at)}, and does not serve now."
     if history.state.candidate == version:
-        return f"v{version} is on the replicas, to be proven."
+        return f"v{version} is on the replicas, to be tested."
     return f"v{version} is published, and has not served."
 
 

@@ -228,7 +228,7 @@ def _asking(url: str, what: str, *, kept: str) -> Iterator[None]:
     except Exception as error:
         raise CouldNotTellError(
             f"MLflow at {url} could not {what} ({_reason(error)}). {kept} What serves is not affected. Start or repair "
-            f"MLflow, then clear this task."
+            f"MLflow, then repeat this step (in Airflow: clear the task)."
         ) from error
 
 

@@ -101,7 +101,7 @@ def _log(
 
 
 def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -> None:
-    """Before any of it runs: a model is a program."""
+    """Check it before any of it runs: a model is a program."""
     problems = scan.problems(folder, labels=labels, server_tensorflow=context.settings.server_tensorflow)
     if problems:
         raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
@@ -134,8 +134,9 @@ def _baseline(context: RunContext, version: int | None, images: Images, *, data_
             return measured
     except (UnderstudyError, StatusError) as error:
         raise CouldNotTellError(
-            f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Clear this "
-            f"task when that is mended, or roll back to a version whose files are there"
+            f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Repair the "
+            f"cause, then repeat this step (in Airflow: clear the task); or run `understudy rollback --model "
+            f"{context.model} --to previous --reason damaged`"
         ) from error
 
 

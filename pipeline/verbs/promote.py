@@ -28,7 +28,7 @@ def promote(context: RunContext) -> PromoteRecord:
     try:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)
         arrival = context.wait.followed(version)
-        _require(context, arrival, f"v{version} does not answer everywhere")
+        _require(context, arrival, f"not every replica answers from v{version}")
         context.journal.decide(lambda history: run_rules.confirm(history, version=version))
     except DeclinedError as declined:
         context.decline_candidate(version, reason=str(declined))
@@ -40,7 +40,7 @@ def promote(context: RunContext) -> PromoteRecord:
 def _move(context: RunContext, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
     # A replica that restarted since the canary is found here, before any traffic has moved.
     if context.journal.read().state.candidate == version:
-        _require(context, context.wait.loaded(version), f"v{version} is not loaded everywhere")
+        _require(context, context.wait.loaded(version), f"not every replica has loaded v{version}")
     rule = partial(run_rules.promote, version=version, compared_with=compared_with, verdict=verdict)
     context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
     context.rollout.settle()
@@ -50,7 +50,7 @@ def _require(context: RunContext, arrival: WaitResult, problem: str) -> None:
     if arrival.complete:
         return
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     verdict = arrival.verdict()
     context.records.note_attempt("promote", verdict)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {arrival}")

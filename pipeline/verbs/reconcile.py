@@ -66,13 +66,13 @@ class Mending:
         try:
             yield
         except DeclinedError as error:
-            self.left.append(f"decided by another meanwhile: {error}")
+            self.left.append(f"another decision was made meanwhile: {error}")
         except (CouldNotTellError, FailedError, DamagedError) as error:
             self.problems.append(str(error))
 
 
 def reconcile(context: RunContext) -> Mending:
-    """Mend what can be mended; a second run finds nothing to do.
+    """Repair what can be repaired; a second run finds nothing to do.
 
     Raises:
         BadInputError: there is no such model, or a replica serves another one; nothing was changed.
@@ -91,7 +91,7 @@ def reconcile(context: RunContext) -> Mending:
                 step(context, mending)
         mending.mended += [_told(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key]
         _mirror(context, mending)
-    for line in (*mending.mended, *mending.left) or ("nothing to mend",):
+    for line in (*mending.mended, *mending.left) or ("nothing to repair",):
         log.info("%s", line)
     return mending
 
@@ -100,7 +100,7 @@ def _settle(context: RunContext, mending: Mending) -> None:
     before = context.rollout.config()
     history = context.rollout.settle()
     if before != context.rollout.config():
-        mending.mended.append(f"the config renders entry {history.seq}")
+        mending.mended.append(f"the config was written from journal entry {history.seq}")
 
 
 def _release_target(context: RunContext, mending: Mending) -> None:
@@ -113,7 +113,7 @@ def _release_target(context: RunContext, mending: Mending) -> None:
 
 
 def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
-    """A candidate that nobody is proving any more leaves the replicas."""
+    """Withdraw a candidate whose run has stopped."""
     exposed = reconcile_rules.being_proven(context.journal.read())
     if exposed is None:
         return
@@ -130,12 +130,12 @@ def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
     history = context.journal.decide(rule)
     context.rollout.settle()
     if history.state.candidate == exposed.version:
-        done = "has proven" if proven else "is proving"
+        done = "has tested" if proven else "is testing"
         mending.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
         return
     gone = context.wait.gone(exposed.version)
     if gone.pending:
-        raise CouldNotTellError(f"v{exposed.version} is not the candidate any more; not confirmed by {gone}")
+        raise CouldNotTellError(f"v{exposed.version} is not the candidate any more. Not confirmed by {gone}")
 
 
 def _follow(context: RunContext, mending: Mending) -> None:
@@ -156,7 +156,8 @@ def _follow(context: RunContext, mending: Mending) -> None:
         _end_promotion(context, mending, move, stopped, arrival)
     elif not arrival.complete:
         raise CouldNotTellError(
-            f"v{serving} should serve everywhere; not followed: {arrival}. Look at those replicas, and reconcile again"
+            f"v{serving} should serve on every replica. Not followed: {arrival}. Check these replicas, then run "
+            f"`understudy reconcile --model {context.model}` again"
         )
     elif move:
         _confirm(context, move)
@@ -168,8 +169,8 @@ def _require_files(context: RunContext, serving: int, history: History) -> None:
         context.manifests.look_over(serving, history)
     except (DamagedError, MissingError) as error:
         raise FailedError(
-            f"v{serving} serves, and what a replica that starts would load cannot be trusted: {error}. Mend that, or "
-            f"roll back"
+            f"v{serving} serves, and its files are damaged: {error}. A replica that restarts cannot load it. Restore "
+            f"the files, or run `understudy rollback --model {context.model} --to previous --reason damaged`"
         ) from error
 
 
@@ -180,7 +181,7 @@ def _end_promotion(context: RunContext, mending: Mending, move: Entry, run_key: 
     elif arrival.complete or _deadline(context).has_passed(move):
         withdraw_run(context, run_key)
     else:
-        mending.left.append(f"{run_key} is at work since {move.at:%H:%M:%S} UTC; not followed: {arrival}")
+        mending.left.append(f"{run_key} is promoting since {move.at:%H:%M:%S} UTC. Not followed: {arrival}")
 
 
 def _confirm(context: RunContext, move: Entry) -> None:
@@ -191,12 +192,12 @@ def _confirm(context: RunContext, move: Entry) -> None:
 
 
 def _mirror(context: RunContext, mending: Mending) -> None:
-    """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
+    """Repair MLflow. Unlike in the verbs of a release, a failure counts."""
     history = context.rollout.settle()
     try:
         before, wanted = _aliases(context, history), wanted_aliases(history)
     except StorageError as error:
-        mending.problems.append(f"what MLflow says of this bucket cannot be compared: {error}")
+        mending.problems.append(f"the MLflow aliases of this bucket cannot be checked: {error}")
         return
     problems = context.observers.tell(history, again=True)
     now = _aliases(context, history)
@@ -204,7 +205,7 @@ def _mirror(context: RunContext, mending: Mending) -> None:
         mending.problems += problems
     elif now != wanted:
         mending.problems.append(
-            f"MLflow's aliases say {roles(now or {})}, the journal {roles(wanted)}: look at its log"
+            f"MLflow's aliases say {roles(now or {})}, and the journal says {roles(wanted)}. Read the log of MLflow"
         )
     elif before != now:
         mending.mended.append(f"MLflow's aliases say {roles(now or {})} now")

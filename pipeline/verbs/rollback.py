@@ -43,7 +43,7 @@ def _seen(context: RunContext, history: History, asked_at: datetime | None) -> i
         return history.seq
     ahead = (history.entries[-1].at - now).total_seconds()
     if ahead > 0:
-        log.warning("the journal is dated %.0f s ahead of this clock; taking the roll-back as asked for now", ahead)
+        log.warning("the journal is dated %.0f s ahead of this clock. The roll-back counts as asked for now", ahead)
         return history.seq
     return history.seq_at(asked_at)
 
@@ -61,7 +61,7 @@ def rollback(context: RunContext, request: RollbackRequest) -> RollbackRecord:
         StorageError: the bucket does not answer; says what was written until then, and what each replica answers.
     """
     if context.run_key.kind != Kind.ROLLBACK:
-        raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({Kind.ROLLBACK}-...); leave --run out")
+        raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({Kind.ROLLBACK}-...). Leave --run out")
     require_reason(request.reason, of="a roll-back")
     with explained(context):
         return context.records.find(RollbackRecord) or _roll_back(context, request)
@@ -77,15 +77,16 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     target, arrival = context.strategy.follow(history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     if not arrival.complete:
         if all(state.silent for state in arrival.pending) and not arrival.ready:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
             context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=request.reason))
             context.rollout.settle()
         raise CouldNotTellError(
-            f"v{target} should serve since {seconds:.1f} s; not followed: {arrival}. Look at those replicas, then "
-            f"clear this task, or roll back --to {target}, to confirm; to leave v{target} too, give another number"
+            f"v{target} was set to serve {seconds:.1f} s ago. Not followed: {arrival}. Check these replicas, then run "
+            f"`understudy rollback --model {context.model} --to {target} --reason why` (in Airflow: clear the "
+            f"task) to confirm. To leave v{target} too, use another number"
         )
     context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=request.reason))
     context.journal.decide(lambda history: run_rules.confirm(history, version=target))

@@ -63,8 +63,8 @@ def _require_changed(accepted: tuple[str, ...], found: LabelChanges) -> None:
     unchanged = [label for label in accepted if label not in (*found.missing, *found.new)]
     if unchanged:
         raise BadInputError(
-            f"accept_labels: {quoted(unchanged)} is neither missing from the images nor new; missing: "
-            f"{quoted(found.missing) or 'none'}; new: {quoted(found.new) or 'none'}; trigger a run with names from "
+            f"accept_labels: {quoted(unchanged)} is neither missing from the images nor new. Missing: "
+            f"{quoted(found.missing) or 'none'}; new: {quoted(found.new) or 'none'}. Trigger a run with names from "
             f"these lists"
         )
 

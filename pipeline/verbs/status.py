@@ -1,16 +1,16 @@
-"""Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
+"""What each replica serves, and where journal, config, files, replicas and MLflow differ."""
 
 from pipeline.context import ModelContext
-from pipeline.inspection.differences import differences
+from pipeline.inspection.differences import differences, under_way
 from pipeline.inspection.findings import look
 from pipeline.inspection.status import Status
 
 
 def status(context: ModelContext) -> Status:
-    """Look at everything; changes nothing, and answers whoever does not.
+    """Look at everything; change nothing. What does not answer is reported as a difference.
 
     Raises:
         BadInputError: there is no such model.
     """
     found = look(context)
-    return Status(found, differences(found))
+    return Status(found, differences(found), under_way(found))

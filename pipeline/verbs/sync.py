@@ -75,7 +75,7 @@ def keep_in_sync(bucket: Bucket, model: str, root: Path, *, seconds: float) -> N
         except StorageError as error:
             if str(error) != problem:
                 problem = str(error)
-                log.warning("%s; servers keep what they have, and this is tried again every %g s", error, seconds)
+                log.warning("%s. Servers keep what they have. The next try is in %g s", error, seconds)
         time.sleep(seconds)
 
 

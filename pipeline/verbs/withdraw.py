@@ -29,7 +29,7 @@ def withdraw_run(context: RunContext, run_key: str) -> WithdrawRecord:
     """The same for a run that cannot do it itself any more, as far as that run might; raises what `withdraw` does."""
     version = context.journal.read().version_of(run_key)
     if version is None:
-        raise DeclinedError("this run has published nothing")
+        raise DeclinedError("this run has not published a version")
     reason = take_back(context, version, run_key)
     history = context.rollout.settle()
     gone = context.wait.gone(version)
@@ -37,8 +37,8 @@ def withdraw_run(context: RunContext, run_key: str) -> WithdrawRecord:
         _confirm_traffic(context)
         history, gone = context.rollout.settle(), context.wait.gone(version)
     if gone.pending:
-        raise CouldNotTellError(f"v{version} is withdrawn ({history.state}); not confirmed by {gone}")
-    log.info("v%d is withdrawn and unloaded everywhere; %s", version, history.state)
+        raise CouldNotTellError(f"v{version} is withdrawn ({history.state}). Not confirmed by {gone}")
+    log.info("v%d is withdrawn and unloaded on every replica. %s", version, history.state)
     return WithdrawRecord(version=version, reason=reason)
 
 
@@ -72,7 +72,7 @@ def _hold_afterwards(context: RunContext, records: RunRecords) -> Until | None:
     try:
         spec = records.find(SpecRecord)
     except StorageError as error:
-        log.warning("whether promotions are to be held after this cannot be read, so they are not: %s", error)
+        log.warning("promotions are not held after this, because the setting cannot be read: %s", error)
         return None
     return hold_until(spec.spec.model.automatic_rollback.hold, now=context.clock.now()) if spec else None
 
@@ -83,7 +83,7 @@ def _wait_for_traffic(context: RunContext, history: History) -> None:
     assert history.state.serving is not None, "a version leaves only for another that serves"
     arrival = context.wait.followed(history.state.serving, best_effort=True)
     if arrival.pending:
-        log.warning("traffic has not come back everywhere: %s", arrival)
+        log.warning("not every replica answers from the earlier version again: %s", arrival)
 
 
 def _confirm_traffic(context: RunContext) -> None:

@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_written_is_said(settings: StackSettings) -> None:
 
     (line,) = remembered.keep(settings)
 
-    assert "could not be written down" in line
+    assert "could not be saved" in line
 
 
 def test_unknown_settings_of_another_version_are_passed_over(pets: StackSettings) -> None:

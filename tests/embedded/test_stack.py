@@ -134,7 +134,7 @@ def test_up_with_other_settings_on_a_running_stack_is_refused(quiet: StackSettin
 
 
 def test_up_of_an_unknown_model_is_refused_with_the_known_ones(quiet: StackSettings) -> None:
-    with pytest.raises(StackError, match=r"no model petz: .* Models in .*/models: digits\."):
+    with pytest.raises(StackError, match=r"the model petz does not exist: .* Models in .*/models: digits\."):
         stack.up(quiet.model_copy(update={"model": "petz"}), lambda _: None)
 
     assert not (quiet.var / "stack.json").exists()

@@ -83,7 +83,7 @@ def test_without_a_supervisor_it_is_said_that_nothing_is_started_again(quiet: St
 
     text = "\n".join(lines(quiet))
 
-    assert "The supervisor has ended. What is up goes on, but what ends from now on is not started again." in text
+    assert "The supervisor has ended. Running processes go on, but a process that ends is not started again." in text
     assert "make up`" in text
 
 

@@ -77,7 +77,7 @@ def _answered(response: dict[str, Any], operation: str, what: str, *, bucket: st
     if status in MAY_PASS or code in _MAY_PASS_CODES:
         return _unanswered(what, said, since=since)
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return ChangedError(f"{what}: somebody else has changed it meanwhile")
+        return ChangedError(f"{what}: another process has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket":
         return MissingError(f"{what}: it does not exist")
     if code == "NoSuchBucket":
@@ -98,8 +98,8 @@ def _refused(status: int, operation: str, what: str, *, bucket: str, said: str) 
         )
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return StorageError(
-            f"{what}: this store lacks what Understudy needs, conditional writes for one; docs/storage.md says which "
-            f"stores have it (S3 said: {said})"
+            f"{what}: this store does not support what Understudy needs, for example conditional writes; "
+            f"docs/storage.md lists stores that do (S3 said: {said})"
         )
     return StorageError(f"{what}: it was refused (S3 said: {said})")
 

@@ -184,7 +184,7 @@ def test_a_target_that_is_nowhere_is_refused_and_what_serves_stays(world: World)
     world.release("retrain-2")
     for folder in (layout.version(MODEL, 1), layout.published(MODEL, 1)):
         shutil.rmtree(world.bucket / folder)
-    with pytest.raises(FailedError, match=r"not trusted: v1: no folder published/digits/1"):
+    with pytest.raises(FailedError, match=r"damaged files: v1: no folder published/digits/1"):
         world.roll_back("previous")
 
     assert [2, 2] == world.answering()
@@ -298,9 +298,7 @@ def test_without_a_baseline_nothing_is_exposed(world: World) -> None:
     world.publish("retrain-2")
     world.follow_seconds = 0.5
     world.replicas[1].stop()
-    with pytest.raises(
-        CouldNotTellError, match=r"v1, to compare with, does not answer everywhere, so nothing was exposed"
-    ):
+    with pytest.raises(CouldNotTellError, match=r"not every replica answers from v1, so .* nothing was exposed"):
         world.run("canary", "retrain-2")
 
     assert ["1"] == found(world)
@@ -314,7 +312,7 @@ def test_a_number_that_nobody_claimed_stops_every_verb(world: World) -> None:
     with pytest.raises(StorageError, match=r"holds \[9\], and servers take the highest"):
         world.publish("retrain-2")
 
-    assert any("'9' lies among the versions" in each for each in status(world.context("look-1")).differences)
+    assert any("the folder of versions contains '9'" in each for each in status(world.context("look-1")).differences)
 
 
 def test_status_says_what_lies_below_the_base_path_and_should_not(world: World) -> None:
@@ -350,7 +348,7 @@ def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) 
         plan(context, request_for(context, to="1", reason="it is bad", asked_at=None))
     (told,) = status(world.context("look-1")).differences
 
-    assert "the servers of this bucket are on the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'" in told
+    assert "the servers of this bucket use the roll-out 'latest', and UNDERSTUDY_ROLLOUT is 'pinned'" in told
 
 
 def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: World, tmp_path: Path) -> None:

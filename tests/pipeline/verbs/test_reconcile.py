@@ -59,7 +59,7 @@ def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRe
     assert eventually(lambda: world.answering() == [1, 1])
     found = reconcile(coming(world, mlflow=mlflow))
 
-    assert f"the config renders entry {world.history().seq}" in found.mended
+    assert f"the config was written from journal entry {world.history().seq}" in found.mended
     assert [2, 2] == world.answering()
 
 
@@ -105,7 +105,7 @@ def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
     begin_roll_back(world, 2, loaded=True)
     before = world.history().seq
     found = reconcile(coming(world, hours=HOURS, mlflow=mlflow))
-    with pytest.raises(CouldNotTellError, match=re.escape(f"not followed: {away.address}")):
+    with pytest.raises(CouldNotTellError, match=re.escape(f"Not followed: {away.address}")):
         found.require_complete()
     assert before == world.history().seq
 
@@ -147,14 +147,14 @@ class TestStoppedPromotion:
         found.require_complete()
 
         assert before == stopped.history().seq
-        assert re.match(r"retrain-2 is at work since .*; not followed: .*: the label answers v1", found.left[0])
+        assert re.match(r"retrain-2 is promoting since .*\. Not followed: .*: the label answers v1", found.left[0])
 
     def test_later_it_is_taken_back_in_the_name_of_its_run(self, stopped: World, mlflow: MlflowRegistry) -> None:
         before = stopped.history().seq
         found = reconcile(coming(stopped, hours=HOURS, mlflow=mlflow))
         stopped.replicas[1].wake()
 
-        assert f"not confirmed by {stopped.replicas[1].address}: v2 AVAILABLE" in found.problems[0]
+        assert f"Not confirmed by {stopped.replicas[1].address}: v2 AVAILABLE" in found.problems[0]
         assert [1, 1] == stopped.answering()
         assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == stopped.events(before)
         assert State(serving=1, next_version=3) == stopped.history().state
@@ -219,7 +219,7 @@ class TestCandidate:
         assert entry is not None
         assert entry.verdict is not None
         assert "12 of 12 golden answers differ" in entry.verdict.reasons[0]
-        assert re.match(r"fail: .*; retrain-2 left it unfinished at 20.* UTC", entry.reason)
+        assert re.match(r"fail: .*; retrain-2, which exposed it at 20.* UTC, has stopped", entry.reason)
         assert State(serving=1, next_version=3) == exposed.history().state
         assert (Mending(), 0) == second_run(exposed, mlflow, hours=HOURS)
 
@@ -232,7 +232,7 @@ class TestCandidate:
         entry = world.history().withdrawal(2)
 
         assert entry is not None
-        assert entry.reason.startswith("no verdict; retrain-2 left it unfinished")
+        assert entry.reason.startswith("no verdict; retrain-2, which exposed it at")
 
     def test_one_that_passed_waits_for_its_promotion_however_long(self, world: World, mlflow: MlflowRegistry) -> None:
         world.release("retrain-1")
@@ -358,7 +358,7 @@ def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_t
     assert 75 == done.returncode
     assert ("reconcile", "could not tell") == (line(done)["verb"], line(done)["outcome"])
     assert re.match(
-        r"MLflow does not mirror the journal: \S+: .*: look at MLflow at http://\S+, and run `reconcile`",
+        r"MLflow was not updated: \S+: .*\. Check MLflow at http://\S+, then run `understudy reconcile --model digits`",
         str(line(done)["reason"]),
     )
     assert "v2 withdrawn: it is bad" in json.dumps(line(done)["mended"])
@@ -370,7 +370,7 @@ def test_mlflow_is_made_to_agree(world: World, mlflow: MlflowRegistry) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
     mlflow.down = True
-    with pytest.raises(CouldNotTellError, match="MLflow does not mirror the journal"):
+    with pytest.raises(CouldNotTellError, match="MLflow was not updated"):
         reconcile(coming(world, mlflow=mlflow)).require_complete()
     mlflow.down = False
     found = reconcile(coming(world, mlflow=mlflow))

@@ -47,7 +47,7 @@ def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None
     world.release_three()
     for replica in world.replicas:
         replica.broken = 1
-    with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v3 still serves"):
+    with pytest.raises(FailedError, match=r"no replica could load v1: .*\. v3 still serves"):
         world.roll_back("1")
 
     assert [3, 3] == world.answering()
@@ -61,7 +61,7 @@ def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world:
     before = world.history().seq
     shutil.rmtree(world.bucket / layout.version(MODEL, 1))
 
-    with pytest.raises(FailedError, match=r"not trusted: v1: no folder serve/digits/1 .* v2 still serves"):
+    with pytest.raises(FailedError, match=r"damaged files: v1: no folder serve/digits/1 .* v2 still serves"):
         world.roll_back("previous")
     assert before == world.history().seq
 
@@ -87,7 +87,7 @@ def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
     manifest.write_text(manifest.read_text().replace('"the gate"', '"somebody"'))
 
     with pytest.raises(
-        FailedError, match=r"is not the manifest that journal entry 2 has seen: restore it, or .*\. v2 still serves"
+        FailedError, match=r"is not the manifest that journal entry 2 has recorded\. Restore it, or .*\. v2 still"
     ):
         world.roll_back("previous")
 
@@ -118,11 +118,14 @@ def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) 
     """Asking for `previous` again finishes the roll-back and goes no step further."""
     world.release_three()
     world.replicas[1].stop()
-    with pytest.raises(CouldNotTellError, match=re.escape(f"not followed: {world.replicas[1].address}")):
+    with pytest.raises(CouldNotTellError, match=re.escape(f"Not followed: {world.replicas[1].address}")):
         world.roll_back("previous")
 
     assert 2 == world.history().state.serving
-    assert any("roll back --to 2" in each for each in status(world.context("look-1")).differences)
+    assert any(
+        "`understudy rollback --model digits --to 2 --reason why`" in each
+        for each in status(world.context("look-1")).under_way
+    )
     world.replicas[1].start()
     assert eventually(lambda: None not in world.answering())
     world.roll_back("previous")
@@ -174,7 +177,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
     asked = RollbackRequest("rollback-1", "previous", "v2 is bad", world.history().seq)
     world.release("retrain-3")
     with pytest.raises(
-        DeclinedError, match="v2, which served when you asked, does not serve any more; v3 serves since"
+        DeclinedError, match=r"v2, which served when you asked, does not serve any more\. v3 serves since"
     ):
         rollback(world.context("rollback-1"), asked)
 
@@ -207,7 +210,7 @@ def test_a_previous_version_that_cannot_load_is_not_given_the_label(world: World
     for replica in world.replicas:
         replica.broken = 1
         replica.start()
-    with pytest.raises(FailedError, match=r"v1 is loaded by no replica: .*; v2 still serves"):
+    with pytest.raises(FailedError, match=r"no replica could load v1: .*\. v2 still serves"):
         world.roll_back("previous")
 
     assert [2, 2] == world.answering()
@@ -262,7 +265,10 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
         world.run("canary", "retrain-4")
     with pytest.raises(DeclinedError, match="never on a replica"):
         world.run("withdraw", "retrain-4")
-    assert any("or --to 3 to give it up" in each for each in status(world.context("look-1")).differences)
+    assert any(
+        "to cancel it: `understudy rollback --model digits --to 3 --reason why`" in each
+        for each in status(world.context("look-1")).under_way
+    )
     world.roll_back("3")
 
     assert State(serving=3, previous=2, next_version=5) == world.history().state
