@@ -13,12 +13,17 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 class CloudBucket(ObjectBucket):
-    """See `pipeline.storage.bucket.Bucket`. STORAGE_EMULATOR_HOST points it at an emulator, without credentials.
+    """The bucket in Google Cloud Storage; see `pipeline.storage.bucket.Bucket`.
+
+    STORAGE_EMULATOR_HOST makes it use an emulator, without credentials. Nothing is connected before the first call.
 
     Args:
-        root: gs://bucket or gs://bucket/prefix. Nothing is connected before the first call.
-        patience: how long every call may last.
-        pace: what keeps writes of the same object apart; as `patience` says where there is none.
+        root: gs://bucket or gs://bucket/prefix.
+        patience: the time limits of every call.
+        pace: keeps writes of the same object apart; None for the pause in `patience`.
+
+    Raises:
+        BadInputError: the name of the bucket is malformed.
     """
 
     def __init__(self, root: str, *, patience: Patience | None = None, pace: Pace | None = None) -> None:
