@@ -20,7 +20,7 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
         return ReplicaReport(
             address=replica.address,
             version=questions.version,
-            problem=error.told,
+            problem=error.message,
             unreachable=isinstance(error, UnreachableError),
             lost=isinstance(error, ConnectionLostError),
         )

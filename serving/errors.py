@@ -20,12 +20,12 @@ import grpc
 
 
 class ServingError(Exception):
-    """A request to a model server failed. `address` is the replica; `told` is the reason without the address."""
+    """A request to a model server failed. `address` is the replica; `message` is the reason without the address."""
 
-    def __init__(self, address: str, told: str) -> None:
-        super().__init__(f"{address}: {told}")
+    def __init__(self, address: str, message: str) -> None:
+        super().__init__(f"{address}: {message}")
         self.address = address
-        self.told = told
+        self.message = message
 
 
 class UnreachableError(ServingError):
@@ -76,14 +76,14 @@ def _translate(address: str, error: grpc.RpcError) -> ServingError:
     code, details = error.code(), error.details() or "no details"
     if "failed to connect to all addresses" in details:
         details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC repeats the address three times
-    told = f"{code.name}: {details}"
+    message = f"{code.name}: {details}"
     if code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED):
-        return ConnectionLostError(address, told)
+        return ConnectionLostError(address, message)
     if code in _UNREACHABLE:
-        return UnreachableError(address, told)
+        return UnreachableError(address, message)
     # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND. A caller may retry both.
     if code is grpc.StatusCode.NOT_FOUND or "Unrecognized servable version label" in details:
-        return NotServedError(address, told)
+        return NotServedError(address, message)
     if code in _REFUSED:
-        return RefusedError(address, told)
-    return ServerFaultError(address, told)
+        return RefusedError(address, message)
+    return ServerFaultError(address, message)

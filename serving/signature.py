@@ -118,6 +118,6 @@ def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple
         given = found[name]
         given_shape = [dim.size for dim in given.tensor_shape.dim]
         if given.dtype != dtype or given_shape != shape:
-            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
-            problems.append(f"{what} {name!r} is {told}, not {promise}")
+            given_as = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
+            problems.append(f"{what} {name!r} is {given_as}, not {promise}")
     return problems

@@ -14,7 +14,7 @@ from pipeline.data.image_files import decoding_problem
 from pipeline.data.sources import Found, find_images
 from pipeline.errors import BadInputError, FailedError
 from pipeline.problems import Problems
-from pipeline.progress import told
+from pipeline.progress import logged
 from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.bucket import Bucket
@@ -85,7 +85,7 @@ def examine(
     known: dict[str, _Checked] = {}
     # A few at a time: each needs a request to the bucket, and all of them together do not fit into memory.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for batch in _batches(told(find_images(data.images, problems.add), "images read")):
+        for batch in _batches(logged(find_images(data.images, problems.add), "images read")):
             for checked in pool.map(check, batch):
                 _take(checked, known, problems)
     examples = tuple(known[digest].example for digest in sorted(known))

@@ -25,11 +25,11 @@ def tidy_folder(folder: Path, *, older_than: datetime, dry_run: bool) -> list[st
             continue
         size, touched = seen
         if dry_run or _removed(path):
-            found.append(told(f"{folder.name}/{path.name}", size=size, since=touched))
+            found.append(described(f"{folder.name}/{path.name}", size=size, since=touched))
     return found
 
 
-def told(name: str, *, since: datetime, size: int | None = None) -> str:
+def described(name: str, *, since: datetime, size: int | None = None) -> str:
     """The description of one leftover, for people; `size` is in bytes."""
     parts = [name, f"{size / 1e6:.1f} MB" if size is not None else "", f"{_age(since)} old"]
     return ", ".join(part for part in parts if part)

@@ -34,9 +34,9 @@ def open_bucket(root: str, *, seconds: float) -> "Bucket":
         return LocalBucket(Path(root).absolute())
     if scheme == "gs" and rest.strip("/"):
         # Google's libraries take long to import, so only buckets in gs:// do.
-        from pipeline.storage.gcs.bucket import CloudBucket  # noqa: PLC0415
+        from pipeline.storage.gcs.bucket import GcsBucket  # noqa: PLC0415
 
-        return CloudBucket(root, patience=Patience(retries=seconds))
+        return GcsBucket(root, patience=Patience(retries=seconds))
     if scheme == "s3" and rest.strip("/"):
         from pipeline.storage.s3.bucket import S3Bucket  # noqa: PLC0415
 

@@ -101,10 +101,10 @@ def require_equal(found: Mapping[str, object], expected: Mapping[str, object], *
     """
     if dict(found) == dict(expected):
         return
-    told = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    told += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
-    told += [f"{name} differs" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
-    raise DamagedError(f"{folder} is not what was approved: {', '.join(told)}")
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    problems += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
+    problems += [f"{name} differs" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
+    raise DamagedError(f"{folder} is not what was approved: {', '.join(problems)}")
 
 
 def mark_last(names: Iterable[str]) -> list[str]:

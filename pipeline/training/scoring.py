@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.progress import told
+from pipeline.progress import logged
 from pipeline.verdicts.measurements import Performance
 from serving import signature
 from serving.inference.local_model import load_local_model
@@ -61,7 +61,7 @@ class ExportedModel:
     def predict(self, images: Sequence[bytes]) -> Predictions:
         """The answers for all images, and the latency after a warm-up."""
         batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        answers = [self._ask(batch) for batch in told(batches, f"batches of {_BATCH} answered", total=len(batches))]
+        answers = [self._ask(batch) for batch in logged(batches, f"batches of {_BATCH} answered", total=len(batches))]
         taken = []
         for position in range(_LATENCY_CALLS):
             one = images[position % len(images)]

@@ -1,4 +1,4 @@
-"""The changes of what serves that listeners were not told of yet. It only reads the journal; who asks tells them."""
+"""List the changes of the serving version that were not announced yet. Reads the journal; the caller announces them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

@@ -52,9 +52,9 @@ def _one_replica(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPo
 
 
 def _version(report: ReplicaReport) -> Check:
-    told = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
+    measured = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
     right = report.answered_by == {report.version}
-    return Check(decision=Decision.PASS if right else Decision.FAIL, reason=told)
+    return Check(decision=Decision.PASS if right else Decision.FAIL, reason=measured)
 
 
 def _labels(report: ReplicaReport) -> Check:
@@ -66,12 +66,12 @@ def _labels(report: ReplicaReport) -> Check:
 
 
 def _golden(report: ReplicaReport) -> Check:
-    told = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
+    measured = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
     if report.golden_asked == 0:
-        return Check(decision=Decision.FAIL, reason=f"{told}: no evidence")
+        return Check(decision=Decision.FAIL, reason=f"{measured}: no evidence")
     if report.golden_wrong:
-        return Check(decision=Decision.FAIL, reason=f"{told} (largest error {report.golden_error:.3g})")
-    return Check(decision=Decision.PASS, reason=told)
+        return Check(decision=Decision.FAIL, reason=f"{measured} (largest error {report.golden_error:.3g})")
+    return Check(decision=Decision.PASS, reason=measured)
 
 
 def _fresh(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) -> Check:

@@ -65,21 +65,21 @@ def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
         return Check(decision=Decision.UNKNOWN, reason=f"{reason}; to publish all the same, trigger a run with force")
     pairs = _pair(evaluation)
     bound = lower_bound(pairs, confidence=policy.confidence)
-    told = (
+    measured = (
         f"accuracy {accuracies[0]:.4f} against {accuracies[1]:.4f} of version {version}: "
         f"difference at least {bound:+.4f} at {policy.confidence:.0%} on {pairs.total} examples"
         f"{_left_out(evaluation)}"
     )
     if bound > -policy.margin:
-        return Check(decision=Decision.PASS, reason=f"{told} > -{policy.margin}")
+        return Check(decision=Decision.PASS, reason=f"{measured} > -{policy.margin}")
     needed = examples_needed(pairs, margin=policy.margin, confidence=policy.confidence)
     if needed is None:
         return Check(
-            decision=Decision.FAIL, reason=f"{told}; {pairs.difference:+.4f} <= -{policy.margin} (gate.margin)"
+            decision=Decision.FAIL, reason=f"{measured}; {pairs.difference:+.4f} <= -{policy.margin} (gate.margin)"
         )
     return Check(
         decision=Decision.UNKNOWN,
-        reason=f"{told} <= -{policy.margin} (gate.margin); too few examples to decide, about {needed} would do",
+        reason=f"{measured} <= -{policy.margin} (gate.margin); too few examples to decide, about {needed} would do",
     )
 
 

@@ -24,7 +24,7 @@ from pipeline.storage.objects import (
 from pipeline.storage.sums import FileSum, Summing, sum_of
 
 
-class CloudObjects:
+class GcsObjects:
     """The objects of one bucket; see `pipeline.storage.objects.Objects`."""
 
     def __init__(self, at: Connection) -> None:

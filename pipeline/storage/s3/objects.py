@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MissingError, StorageError
-from pipeline.storage.leftovers import told
+from pipeline.storage.leftovers import described
 from pipeline.storage.objects import (
     ABSENT,
     LOOKS,
@@ -141,7 +141,7 @@ class S3Objects:
                 continue
             if not dry_run:
                 self._abort(upload)
-            found.append(told(f"{upload['Key']}, an unfinished upload", since=upload["Initiated"]))
+            found.append(described(f"{upload['Key']}, an unfinished upload", since=upload["Initiated"]))
         return found
 
     def _uploaded(self, key: str, path: Path) -> StorageError | None:
