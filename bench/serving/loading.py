@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from bench.serving.load import Clients, Arrival
+from bench.serving.load import Arrival, Clients
 from bench.serving.plain_server import LOAD_METHOD
 from bench.serving.processes import BenchError
 from bench.serving.report import Row
