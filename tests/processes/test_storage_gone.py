@@ -73,7 +73,7 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
     away.rename(world.bucket)
 
     assert (ExitCode.FAILED, [2, 2]) == (failed.code, answering)
-    assert f"journal entry {before + 1} is written, and it is not known whether the config follows" in failed.reason
+    assert f"journal entry {before + 1} is written, and it is unknown whether the config follows" in failed.reason
     assert f"Known to be written by this roll-back: entry {before + 1} (v1 rolled back)" in failed.reason
     answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
     assert f"Users are answered now: {answers}. When that is repaired" in failed.reason

@@ -77,7 +77,7 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
         assert "--run rollback-3" in told
 
         with pytest.raises(
-            CouldNotTellError, match=r"asked to answer from v1, the replicas say: .* v1, .* v1\. Nothing"
+            CouldNotTellError, match=r"were told to answer from v1\. Now: .* v1, .* v1\. This is not recorded"
         ):
             world.context("rollback-3").strategy.move_without_bucket("1")
         assert [1, 1] == world.answering()
