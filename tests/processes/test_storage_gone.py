@@ -77,7 +77,7 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
     assert f"Written by this roll-back, as far as is known: entry {before + 1} (v1 rolled back)" in failed.reason
     answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
     assert f"Users get answers from: {answers}. When the bucket works again" in failed.reason
-    assert f"give the same command with --run {verb[-1]}" in failed.reason
+    assert f"run the same command with --run {verb[-1]}" in failed.reason
     assert [(Event.ROLLED_BACK, 1)] == world.events(before)
     invariants.hold()
     assert ExitCode.DONE == act(world, *verb).code
