@@ -73,7 +73,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
 
     def _keep_last_lines(self) -> None:
         process = self.subprocess_hook.sub_process
-        ended = f"it ended with exit code {process.returncode}" if process is not None else "it did not start"
+        ended = f"exit code {process.returncode}" if process is not None else "it did not start"
         self.last_lines = last_lines(self.verb, Path(self._result), ended=ended)
 
     def _keep_outcome(self, context: Any) -> None:

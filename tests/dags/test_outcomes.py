@@ -93,16 +93,16 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
             [
                 "What happened: `canary` failed: the reason of canary",
                 "What serves digits: v3",
-                "What to do: The task `withdraw` takes the candidate back. Correct the cause, then trigger a new run.",
+                "What to do: The task `withdraw` removes the candidate. Correct the cause, then trigger a new run.",
             ],
         ),
         (
             "train fails",
             [
-                "What happened: `train` left no answer: it ended with 1. The lines above say how far it came.",
-                "What to do: Correct the cause, then clear this task: the run goes on from here.",
-                "What happened: `withdraw` left no answer: it ended with 99. The lines above say how far it came.",
-                "What to do: Correct the cause, then clear this task: the run goes on from here.",
+                "What happened: `train` ended without an answer (exit code 1). The lines above show how far it came.",
+                "What to do: Correct the cause, then clear this task: the run continues from here.",
+                "What happened: `withdraw` ended without an answer (exit code 99). The lines above show how far it came.",
+                "What to do: Correct the cause, then clear this task: the run continues from here.",
             ],
         ),
     ],

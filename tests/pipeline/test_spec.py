@@ -18,7 +18,7 @@ def test_every_model_file_of_the_project_loads() -> None:
 
 
 def test_a_missing_file_names_those_there_are() -> None:
-    with pytest.raises(BadInputError, match="models there: digits"):
+    with pytest.raises(BadInputError, match="Models in that folder: digits"):
         load_spec(MODELS / "cats.yaml")
 
 

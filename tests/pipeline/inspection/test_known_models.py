@@ -68,7 +68,9 @@ def test_a_name_that_is_known_nowhere_is_refused_with_the_known_ones(place: Path
     done = asked(*words, model="nosuch")
 
     assert isinstance(done.exception, BadInputError), done.output
-    assert f"there is no model 'nosuch': no file {place}/models/nosuch.yaml, and no journal" in str(done.exception)
+    assert f"the model 'nosuch' does not exist: no file {place}/models/nosuch.yaml, and no journal" in str(
+        done.exception
+    )
     assert "Known models: digits, pets." in str(done.exception)
     assert before == everything(place)
 
@@ -83,7 +85,7 @@ def test_a_model_without_a_release_is_known(place: Path, words: tuple[str, ...],
         (place / "models" / "pets.yaml").unlink()
     done = asked(*words, model=model)
 
-    assert "there is no model" not in f"{done.output} {done.exception}"
+    assert "does not exist: no file" not in f"{done.output} {done.exception}"
 
 
 @pytest.mark.parametrize("words", [("status",), ("history",), ("reconcile",)], ids=" ".join)

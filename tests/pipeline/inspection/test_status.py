@@ -76,7 +76,10 @@ class TestConfig:
     def test_that_is_older_than_the_journal(self, released: World, look: Look) -> None:
         old = released.config.read_text()
         begin_roll_back(released, 1, loaded=True)
-        told = "the config renders entry 10, the journal is at 11: a verb stopped half-way; run `reconcile`"
+        told = (
+            "the config was made from journal entry 10, and the journal is at entry 11: a command stopped half-way. "
+            "Run `understudy reconcile --model digits`"
+        )
 
         assert told in look(HOURS).differences
         assert old == released.config.read_text(), "it only looks"
@@ -84,10 +87,22 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("text", "told"),
         [
-            (None, "there is no config, and a replica that starts needs it: run `reconcile`"),
-            ("model_config_list {}\n", "the config is not one that we wrote: ask who did, and run `reconcile`"),
-            ("# journal entry 99\nmodel_config_list {}\n", "renders entry 99, and the journal ends at 10: .* restore"),
-            ("# journal entry 10\nmodel_config_list {}\n", "the config of entry 10 was changed by hand: ask by whom"),
+            (
+                None,
+                "the config that servers read does not exist. A replica that starts now cannot serve. Run `understudy ",
+            ),
+            (
+                "model_config_list {}\n",
+                "the config was not written by Understudy. Find out who wrote it, then run `understudy reconcile",
+            ),
+            (
+                "# journal entry 99\nmodel_config_list {}\n",
+                "made from journal entry 99, and the journal ends at entry 10: entries are lost. Restore",
+            ),
+            (
+                "# journal entry 10\nmodel_config_list {}\n",
+                "the config of journal entry 10 was changed by hand. Find out who",
+            ),
         ],
     )
     def test_that_is_not_what_the_journal_makes_of_it(
@@ -108,7 +123,10 @@ class TestConfig:
             replica.sleep()
         world.config.unlink()
         (world.folder / "digits.yaml").touch()
-        told = "nothing was released yet for 'digits', and it has no config, which servers need: run `init`"
+        told = (
+            "nothing was released yet for 'digits', and the config that servers read does not exist. Run `understudy "
+            "init --model digits`"
+        )
 
         assert told == only(look())
 
@@ -130,7 +148,7 @@ class TestHalfWay:
         found = look()
         (told,) = found.under_way
 
-        assert re.match(r"retrain-3 is promoting v3 since .*: wait until the run has ended, at most", told)
+        assert re.match(r"retrain-3 is promoting v3 since .*\. Wait until the run has ended, at most", told)
         assert [] == found.differences
         assert " ".join(told.split()) in " ".join(shown(found).split())
         assert [told] == found.as_json()["under_way"]
@@ -146,8 +164,11 @@ class TestHalfWay:
         (told,) = found.under_way
 
         assert [] == found.differences
-        assert re.match(r"ann is rolling back to v1 \(rollback-5\) since .*: wait until that has ended, at most", told)
+        assert re.match(
+            r"ann is rolling back to v1 \(rollback-5\) since .*\. Wait until the roll-back has ended, at most", told
+        )
         assert "If it has stopped: " in told
+        assert "`understudy rollback --model digits --to 1 --reason why`" in told
         released.context("rollback-5").rollout.settle()
         moved = [2, 2] if not loaded else [1, 1]
 
@@ -188,7 +209,10 @@ class TestHalfWay:
         assert [] == look().differences
         assert any("MLflow's aliases say" in each for each in look(HOURS).differences)
         coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
-        assert re.match(r"v3 of retrain-3 is the candidate since .*: clear the task of its run", only(look(HOURS)))
+        assert re.match(
+            r"v3 of retrain-3 is the candidate since .* UTC, and its run has stopped\. In Airflow, clear",
+            only(look(HOURS)),
+        )
 
     def test_a_number_that_was_never_published_until_a_newer_version_serves(
         self, released: World, look: Look, mlflow: MlflowRegistry
@@ -198,7 +222,10 @@ class TestHalfWay:
         begin_claim(released, "retrain-3")
 
         assert [] == look().differences
-        assert "v3 was claimed by retrain-3 and never published, which does no harm: clear" in only(look(HOURS))
+        assert (
+            "v3 was claimed by retrain-3 and never published. This does no harm. To publish it, run `understudy publish"
+            in only(look(HOURS))
+        )
         released.release("retrain-4")
         coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
         assert [] == look(HOURS).differences
@@ -237,7 +264,7 @@ def test_during_a_healthy_canary_everything_agrees(released: World, look: Look) 
     assert "LOADING" in seen
     proving = look().as_json()["proving"]
     assert (3, "retrain-3") == (proving["version"], proving["run_key"])
-    assert "v3 is being proven by retrain-3 since" in shown(look())
+    assert "v3 is being tested by retrain-3 since" in shown(look())
 
 
 @over_both
@@ -248,7 +275,7 @@ def test_a_replica_that_cannot_load_the_candidate_is_left_to_its_run(released: W
     context = released.context("retrain-3")
     context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2))
     context.rollout.settle()
-    told = f"{broken.address} could not load v3 (out of memory): the run that is proving it will withdraw it"
+    told = f"{broken.address} could not load v3 (out of memory). The run that is testing it will withdraw it"
 
     assert eventually(lambda: [told] == look().differences)
 
@@ -259,9 +286,7 @@ class TestReplica:
         away.stop()
         found = look()
 
-        assert re.match(
-            rf"{away.address} gives no answer \(UNAVAILABLE: .*\): start it, or look at its log", only(found)
-        )
+        assert re.match(rf"{away.address} does not answer \(UNAVAILABLE: .*\)\. Start it, or read its log", only(found))
         assert not found.as_json()["agrees"]
 
     def test_that_answers_from_another_version_and_holds_what_nobody_wants(self, released: World, look: Look) -> None:
@@ -274,12 +299,13 @@ class TestReplica:
         assert eventually(lambda: not any(ready in each for each in look(HOURS).differences))
         told = " ".join(look(HOURS).differences)
 
-        assert f"{late.address} has not loaded v3: wait one poll" in told
-        assert f"{late.address} still holds v1, which nobody wants: wait one poll" in told
+        assert f"{late.address} has not loaded v3. Wait one poll" in told
+        assert f"{late.address} still has v1 in memory, which it should have unloaded. Wait one poll" in told
         released.config.write_text(released.config.read_text().replace("value: 2", "value: 3"))
         assert eventually(
             lambda: any(
-                f"{ready} answers v3, the journal says v2: wait one poll" in each for each in look().differences
+                f"{ready} answers from v3, and the journal says v2. Wait one poll" in each
+                for each in look().differences
             )
         )
 
@@ -288,7 +314,7 @@ class TestReplica:
         broken.stop()
         broken.broken = 1
         broken.start()
-        told = f"{broken.address} could not load v1 (out of memory): mend that, and restart the replica"
+        told = f"{broken.address} could not load v1 (out of memory). Repair the cause, then restart the replica"
 
         assert eventually(lambda: [told] == look().differences)
         assert {1: "out of memory"} == look().as_json()["replicas"][1]["errors"]
@@ -297,19 +323,23 @@ class TestReplica:
         context = coming(released, mlflow=mlflow)
         object.__setattr__(context.replicas.fleet, "expected", 3)
 
-        assert only(status(context)).startswith("2 of 3 replicas are known: start the others")
+        assert only(status(context)).startswith(
+            "2 of 3 replicas are listed. Nothing is promoted until all are. Start the others"
+        )
 
 
 class TestFiles:
     def test_of_what_serves(self, released: World, look: Look) -> None:
         (released.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 1}')
-        told = r"v2 serves, and what a replica that restarts would load cannot be trusted \(.*\.json differs\): mend"
+        told = r"v2 serves, and its files are damaged \(.*\.json differs\)\. A replica that restarts cannot load it\."
 
         assert re.match(told, only(look()))
 
     def test_of_the_way_back(self, released: World, look: Look) -> None:
         shutil.rmtree(released.bucket / layout.version(MODEL, 1))
-        told = r"v1, the way back, cannot be trusted \(no folder serve/digits/1 .*\): mend that; `previous` skips it"
+        told = (
+            r"v1, the version to roll back to, has damaged files \(no folder serve/digits/1 .*\)\. A roll-back to `prev"
+        )
 
         # A server that polls meanwhile unloads a version whose folder is gone, which is another difference.
         assert [each for each in look().differences if re.match(told, each)]
@@ -317,10 +347,13 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "told"),
         [
-            ("007", "'007' lies among the versions, and servers take it for version 7: ask who put it there"),
-            ("+5", "'+5' lies among the versions, and servers take it for version 5"),
-            ("9", "'9' lies among the versions, and the journal knows no v9: ask who put it there, and remove it"),
-            ("notes", "'notes' lies among the versions and is none; servers skip it: remove it"),
+            ("007", "the folder of versions contains '007', and servers read it as version 7. Find out who created it"),
+            ("+5", "the folder of versions contains '+5', and servers read it as version 5"),
+            (
+                "9",
+                "the folder of versions contains '9', and the journal does not contain v9. The run that gets number 9",
+            ),
+            ("notes", "the folder of versions contains 'notes', which is not a version. Servers ignore it. Remove it"),
         ],
     )
     def test_that_nobody_has_published(self, released: World, look: Look, name: str, told: str) -> None:
@@ -335,7 +368,7 @@ def test_a_version_put_there_by_hand_and_served_is_not_taken_for_another_bucket(
     write_classifier(released.bucket / layout.version(MODEL, 9))
     assert eventually(lambda: [9, 9] == [each["serving"] for each in look().as_json()["replicas"]])
 
-    assert any("'9' lies among the versions, and the journal knows no v9" in each for each in look().differences)
+    assert any("contains '9', and the journal does not contain v9" in each for each in look().differences)
 
 
 class TestMlflow:
@@ -344,13 +377,15 @@ class TestMlflow:
     ) -> None:
         mlflow.down = True
 
-        assert only(look()).startswith("MLflow gives no answer, and serving asks it nothing: start it")
+        assert only(look()).startswith(
+            "MLflow does not answer. Serving does not depend on it. Start MLflow, then run `understudy reconcile "
+        )
 
     def test_whose_alias_was_moved_by_hand(self, released: World, look: Look, mlflow: MlflowRegistry) -> None:
         """F41."""
         released.roll_back("1")
         told = (
-            "MLflow's aliases say previous v1, production v2, the journal production v1; serving asks only the journal"
+            "MLflow's aliases say previous v1, production v2, and the journal says production v1. Serving depends only"
         )
 
         assert eventually(lambda: len(look().differences) == 1), "the replicas first"
@@ -358,7 +393,7 @@ class TestMlflow:
 
 
 class TestBucket:
-    @pytest.mark.parametrize(("releases", "knows"), [(0, "is empty"), (1, "knows no such version")])
+    @pytest.mark.parametrize(("releases", "knows"), [(0, "is empty"), (1, "does not contain that version")])
     def test_that_is_not_the_one_of_the_servers_is_told_in_one_sentence(
         self, released: World, mlflow: MlflowRegistry, tmp_path: Path, releases: int, knows: str
     ) -> None:
@@ -370,7 +405,9 @@ class TestBucket:
         told = only(status(coming(other, "status-0", mlflow=mlflow)))
 
         assert f"replicas serve v2, and the journal of digits in {other.bucket}" in told
-        assert f"{knows}: UNDERSTUDY_ROOT is not the bucket of these servers" in told
+        assert (
+            f"{knows}. Either UNDERSTUDY_ROOT is not the bucket of these servers, or journal entries are lost" in told
+        )
 
     def test_that_cannot_be_read_leaves_what_the_replicas_say(self, released: World, look: Look) -> None:
         released.replicas[1].stop()
@@ -379,7 +416,8 @@ class TestBucket:
         unread, away = found.differences
 
         assert re.match(
-            r"the bucket cannot be read, .* has no entry \[3\]; .*: mend that; .*`rollback --without-bucket", unread
+            r"the bucket cannot be read \(.* has no entry \[3\].*\. Repair the bucket.*`understudy rollback --model digits ",
+            unread,
         )
         assert released.replicas[1].address in away
         assert (None, [2, None]) == (found.state, [each["serving"] for each in found.as_json()["replicas"]])
@@ -391,7 +429,7 @@ class TestBucket:
         program = pipeline(released.folder, "status", "--json", **address)
 
         assert (3, 3) == (person.returncode, program.returncode)
-        assert "the bucket does not say" in person.stdout
+        assert "unknown, the bucket cannot be read" in person.stdout
         assert (None, False) == (json.loads(program.stdout)["state"], json.loads(program.stdout)["agrees"])
 
 

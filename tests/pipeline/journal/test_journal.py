@@ -194,7 +194,7 @@ def test_an_older_candidate_yields_to_a_newer_one(releases: Releases) -> None:
     older, newer = releases.publish("retrain-2"), releases.publish("retrain-3")
     releases.expose("retrain-3", newer)
 
-    with pytest.raises(DeclinedError, match="v3, which is newer, is being proven"):
+    with pytest.raises(DeclinedError, match="v3, which is newer, is being tested"):
         releases.expose("retrain-2", older)
 
 
@@ -301,7 +301,7 @@ def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Rel
     releases.release("retrain-2")
     releases.publish("retrain-3")
 
-    with pytest.raises(BadInputError, match="v3 has never served; versions that have served: v1"):
+    with pytest.raises(BadInputError, match=r"v3 has never served\. Other versions that have served: none"):
         targets_of(releases.history(), releases.request("rollback-4", "3", seen=0))
 
 
@@ -345,7 +345,9 @@ def test_nothing_is_exposed_while_a_promotion_is_half_done(releases: Releases) -
 
     with pytest.raises(CouldNotTellError, match="the promotion of v2 is neither confirmed nor undone"):
         releases.expose("retrain-3", version)
-    assert "roll back --to 2 to confirm it" in (unfinished(releases.history()) or "")
+    assert "confirm it with `understudy rollback --model <model> --to 2 --reason why`" in (
+        unfinished(releases.history()) or ""
+    )
     releases.journal("retrain-2").decide(lambda h: run_rules.confirm(h, version=half))
     assert (2, 3) == resident(releases.expose("retrain-3", version).state)
 
@@ -381,7 +383,10 @@ def test_only_the_first_release_may_be_taken_back_to_nothing(releases: Releases)
     last = history.entries[-1]
     alone = last.model_copy(update={"state": last.state.model_copy(update={"previous": None})})
 
-    with pytest.raises(CouldNotTellError, match="nothing good is left beside it; roll back --to one of v1"):
+    with pytest.raises(
+        CouldNotTellError,
+        match=r"no version to return to is recorded as previous\. Good versions: v1\. Run `understudy rollback ",
+    ):
         run_rules.undo_promotion(
             History((*history.entries[:-1], alone)), version=version, run_key="retrain-2", reason="late"
         )

@@ -90,7 +90,7 @@ def test_a_roll_back_during_a_read_is_not_reported_as_lost_entries(world: World)
 def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
     request = RollbackRequest("rollback-1", "previous", "bad", world.history().seq)
     settings = world.context("rollback-1").settings
-    with pytest.raises(BadInputError, match=r"there is no model 'digit': .* Known models: none"):
+    with pytest.raises(BadInputError, match=r"the model 'digit' does not exist: .* Known models: none"):
         rollback(make_run_context(settings, model="digit", run_key="rollback-1"), request)
     with pytest.raises(BadInputError, match="is no name of a model"):
         make_run_context(settings, model="../../x", run_key="rollback-1")

@@ -53,8 +53,8 @@ class TestRefused:
         """I4."""
         before = releases.history().seq
         told = (
-            r"the model is that of v2, which ann withdrew on 20.* UTC: golden answers differ; to let it come back, "
-            r"`readmit --version 2 --reason` why"
+            r"this model was withdrawn as v2 by ann on 20.* UTC: golden answers differ\. To allow it again: "
+            r"`understudy readmit --model <model> --version 2 --reason why`, then repeat this step"
         )
 
         with pytest.raises(FailedError, match=told):
@@ -170,8 +170,8 @@ class TestReadmitted:
     @pytest.mark.parametrize(
         ("version", "told"),
         [
-            (1, "the model of v1 is not withdrawn; withdrawn last: v2"),
-            (9, "there is no v9; withdrawn last: v2"),
+            (1, r"the model of v1 is not withdrawn\. Withdrawn last: v2"),
+            (9, r"v9 does not exist\. Withdrawn last: v2"),
         ],
     )
     def test_only_what_was_withdrawn_can_be_readmitted(self, releases: Releases, version: int, told: str) -> None:

@@ -108,7 +108,7 @@ class TestFailures:
 
         assert ended.startswith("COULD_NOT_TELL: MLflow at http://127.0.0.1:9 could not open the run (")
         assert "Nothing was trained yet. " in ended
-        assert ended.endswith("Start or repair MLflow, then clear this task.")
+        assert ended.endswith("Start or repair MLflow, then repeat this step (in Airflow: clear the task).")
 
     def test_while_a_network_is_trained_do_not_end_the_training(self, seen: Any) -> None:
         ended = seen["failures"]["training"]["train"]

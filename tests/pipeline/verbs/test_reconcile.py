@@ -59,7 +59,7 @@ def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRe
     assert eventually(lambda: world.answering() == [1, 1])
     found = reconcile(coming(world, mlflow=mlflow))
 
-    assert f"the config renders entry {world.history().seq}" in found.mended
+    assert f"the config was written from journal entry {world.history().seq}" in found.mended
     assert [2, 2] == world.answering()
 
 
@@ -358,7 +358,7 @@ def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_t
     assert 75 == done.returncode
     assert ("reconcile", "could not tell") == (line(done)["verb"], line(done)["outcome"])
     assert re.match(
-        r"MLflow does not mirror the journal: \S+: .*: look at MLflow at http://\S+, and run `reconcile`",
+        r"MLflow was not updated: \S+: .*\. Check MLflow at http://\S+, then run `understudy reconcile --model digits`",
         str(line(done)["reason"]),
     )
     assert "v2 withdrawn: it is bad" in json.dumps(line(done)["mended"])
@@ -370,7 +370,7 @@ def test_mlflow_is_made_to_agree(world: World, mlflow: MlflowRegistry) -> None:
     world.release("retrain-1")
     world.release("retrain-2")
     mlflow.down = True
-    with pytest.raises(CouldNotTellError, match="MLflow does not mirror the journal"):
+    with pytest.raises(CouldNotTellError, match="MLflow was not updated"):
         reconcile(coming(world, mlflow=mlflow)).require_complete()
     mlflow.down = False
     found = reconcile(coming(world, mlflow=mlflow))

@@ -538,8 +538,8 @@ def test_the_form_of_the_dag_may_ask_for_a_dry_run(tmp_path: Path) -> None:
         ("the retention: keep: Input should be greater than or equal to 0 (got -1)", ["--keep", "-1"]),
         ("the retention: days: Input should be greater than or equal to 0 (got -0.5)", ["--days", "-0.5"]),
         ("the retention: days: Input should be a finite number", ["--days", "nan"]),
-        ("there is no model 'cats'", ["--model", "cats"]),
-        ("'rollback-5' is not the key of a retention (retain-...); leave --run out", ["--run", "rollback-5"]),
+        ("the model 'cats' does not exist", ["--model", "cats"]),
+        ("'rollback-5' is not the key of a retention (retain-...). Leave --run out", ["--run", "rollback-5"]),
     ],
 )
 def test_bad_input_is_told_and_changes_nothing(tmp_path: Path, told: str, words: list[str]) -> None:

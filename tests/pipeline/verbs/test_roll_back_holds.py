@@ -184,7 +184,7 @@ class TestRuns:
         held.approve("retrain-4")
         told = (
             r"promotions are held until lifted after a roll-back to v1, by ann since .*: it is bad\. To lift every "
-            r"hold: the DAG `unfreeze`, or `python -m pipeline unfreeze --model digits --reason "
+            r"hold: the DAG `unfreeze`, or `understudy unfreeze --model digits --reason "
         )
         for _ in range(2):
             with pytest.raises(DeclinedError, match=told):

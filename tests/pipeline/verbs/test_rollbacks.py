@@ -61,7 +61,7 @@ def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world:
     before = world.history().seq
     shutil.rmtree(world.bucket / layout.version(MODEL, 1))
 
-    with pytest.raises(FailedError, match=r"not trusted: v1: no folder serve/digits/1 .* v2 still serves"):
+    with pytest.raises(FailedError, match=r"damaged files: v1: no folder serve/digits/1 .* v2 still serves"):
         world.roll_back("previous")
     assert before == world.history().seq
 
@@ -122,7 +122,10 @@ def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) 
         world.roll_back("previous")
 
     assert 2 == world.history().state.serving
-    assert any("roll back --to 2" in each for each in status(world.context("look-1")).under_way)
+    assert any(
+        "`understudy rollback --model digits --to 2 --reason why`" in each
+        for each in status(world.context("look-1")).under_way
+    )
     world.replicas[1].start()
     assert eventually(lambda: None not in world.answering())
     world.roll_back("previous")
@@ -174,7 +177,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
     asked = RollbackRequest("rollback-1", "previous", "v2 is bad", world.history().seq)
     world.release("retrain-3")
     with pytest.raises(
-        DeclinedError, match="v2, which served when you asked, does not serve any more; v3 serves since"
+        DeclinedError, match=r"v2, which served when you asked, does not serve any more\. v3 serves since"
     ):
         rollback(world.context("rollback-1"), asked)
 
@@ -262,7 +265,10 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
         world.run("canary", "retrain-4")
     with pytest.raises(DeclinedError, match="never on a replica"):
         world.run("withdraw", "retrain-4")
-    assert any("or --to 3 to give it up" in each for each in status(world.context("look-1")).under_way)
+    assert any(
+        "to cancel it: `understudy rollback --model digits --to 3 --reason why`" in each
+        for each in status(world.context("look-1")).under_way
+    )
     world.roll_back("3")
 
     assert State(serving=3, previous=2, next_version=5) == world.history().state
