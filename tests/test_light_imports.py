@@ -49,7 +49,7 @@ def run(code: str) -> str:
         "pipeline.verbs.sync",
         "pipeline.spec",
         "embedded.__main__",
-        "embedded.demo",
+        "embedded.demo.scenario",
     ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:

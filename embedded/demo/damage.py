@@ -1,8 +1,8 @@
-"""Rewrite a published model so that it loads and answers wrongly: what a failing disk or a careless hand might do.
+"""Change the weights of a published model so that it loads and answers wrongly, as after a disk error or a bad edit.
 
-`python -m embedded.damage` says `ready`, and reads three lines from its standard input: the folder of the model, the
-folder in which to damage it, and a file to wait for. Once that file appears the damaged weights take the place of the
-good ones there, and it says what it changed. Only the demo uses it; nothing in the product knows of it.
+`python -m embedded.demo.damage` prints `ready`, then reads three lines from standard input: the folder to read the
+model from, the folder to damage, and a file to wait for. When that file exists it replaces the weights and prints the
+names of the changed tensors. Only the demo uses it.
 """
 
 import sys
@@ -13,24 +13,27 @@ from typing import Any
 
 import numpy as np
 
-# Short against the time between a journal entry and its effect, and between a folder's appearance and a server's poll.
-_LOOK_SECONDS = 0.001
+# Much shorter than the time from a journal entry to its effect, or from a new folder to the next poll of a server.
+_POLL_SECONDS = 0.001
 
 
-def damage(folder: Path, *, where: Path, when: Path) -> list[str]:
-    """Shift the output layer of a SavedModel by one class, checksums and all; the names of the changed tensors.
+def damage(source: Path, *, target: Path, trigger: Path) -> list[str]:
+    """Shift the output layer of a SavedModel by one class, with valid checksums, and return the changed tensors' names.
 
-    It is prepared aside and put in place in the moment in which `when` appears.
+    The new files are written outside of `target`, and moved into it within milliseconds after `trigger` exists.
 
     Args:
-        folder: the model as it is.
-        where: the folder to damage: the same, or one that will have appeared by then with the same files.
-        when: the file to wait for.
+        source: the folder to read the model from.
+        target: the folder to damage: `source` itself, or a copy that exists by then.
+        trigger: the file to wait for, without a time limit.
+
+    Raises:
+        SystemExit: no tensor has as many columns as the model has classes.
     """
     import tensorflow as tf
 
-    classes = len((folder / "assets" / "labels.txt").read_text(encoding="utf-8").split("\n")) - 1
-    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    classes = len((source / "assets" / "labels.txt").read_text(encoding="utf-8").split("\n")) - 1
+    reader = tf.train.load_checkpoint(str(source / "variables" / "variables"))
     tensors = {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_dtype_map())}
     changed = []
     for name, value in tensors.items():
@@ -38,14 +41,14 @@ def damage(folder: Path, *, where: Path, when: Path) -> list[str]:
             tensors[name] = np.roll(value, 1, axis=-1)
             changed.append(name)
     if not changed:
-        raise SystemExit(f"{folder}: no tensor is {classes} wide, so there is no output layer to shift")
-    # Beside the folder, so that nobody who reads it sees more files than there should be.
-    with tempfile.TemporaryDirectory(dir=folder.parents[1], prefix=".damage") as scratch:
+        raise SystemExit(f"{source}: no tensor is {classes} wide, so there is no output layer to shift")
+    # Outside of the folder, whose files are listed and compared; on the same disk, so that a move is one step.
+    with tempfile.TemporaryDirectory(dir=source.parents[1], prefix=".damage") as scratch:
         _save(tensors, Path(scratch))
-        while not when.exists():
-            time.sleep(_LOOK_SECONDS)
+        while not trigger.exists():
+            time.sleep(_POLL_SECONDS)
         for written in Path(scratch).iterdir():
-            written.replace(where / "variables" / written.name)
+            written.replace(target / "variables" / written.name)
     return changed
 
 
@@ -63,11 +66,11 @@ def _save(tensors: dict[str, Any], folder: Path) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        # TensorFlow sets itself up at its first operation; better now than in the moment that counts.
+        # The first operation initializes TensorFlow, which takes seconds: now, not after the trigger.
         _save({"nothing": 0.0}, Path(scratch))
     print("ready", flush=True)  # noqa: T201 - the demo waits for this line
-    folder, where, when = (Path(sys.stdin.readline().strip()) for _ in range(3))
-    print(damage(folder, where=where, when=when), flush=True)  # noqa: T201
+    source, target, trigger = (Path(sys.stdin.readline().strip()) for _ in range(3))
+    print(damage(source, target=target, trigger=trigger), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,163 +1,184 @@
-"""In what the demo's story differs between the roll-outs: whether users meet a candidate, and what going back takes."""
+"""What the demo checks differently in the two roll-outs: whether users see a candidate, and what a roll-back loads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from embedded import promises
-from embedded.stage import Stage
-from embedded.traffic import Answered, Traffic
+from embedded.demo import allowed_answers
+from embedded.demo.running_stack import RunningStack
+from embedded.demo.traffic import RecordedAnswer, Traffic
 from pipeline import layout
 from pipeline.errors import DamagedError, MissingError
 from pipeline.journal.entries import Entry
 
 
 @dataclass(frozen=True)
-class Told:
-    """Whether it was as it must be, and what was measured."""
+class Check:
+    """Whether it was as expected, and the measured values."""
 
-    held: bool
-    told: str
+    passed: bool
+    measured: str
 
 
 @dataclass(frozen=True)
-class Damage:
-    """Which model is damaged, in which folder, as soon as which file is there."""
+class DamagePoint:
+    """Read the model in `source`; damage the one in `target` as soon as the file `trigger` exists."""
 
-    folder: Path
-    where: Path
-    when: Path
+    source: Path
+    target: Path
+    trigger: Path
 
 
-class Story(Protocol):
-    """One roll-out, in the words of the story.
+class RolloutChecks(Protocol):
+    """The expectations of one roll-out.
 
     Attributes:
-        caught: how the damaged candidate is caught.
-        promise: what holds for every request of the story.
+        withdrawn_when: whether the damaged candidate has traffic when it is withdrawn.
+        guarantee: what is true of every request of the demo.
     """
 
-    caught: str
-    promise: str
+    withdrawn_when: str
+    guarantee: str
 
-    def damage(self, published: Entry) -> Damage:
-        """Where a hand must come in so that the candidate passes its last check and is loaded damaged."""
+    def damage_point(self, published: Entry) -> DamagePoint:
+        """Where and when to damage a candidate so that it passes its last verification and is loaded damaged."""
 
-    def lag(self, version: int) -> float:
-        """How many seconds, once `version` should answer, the one before may go on: the bound of what users may see."""
+    def max_switch_seconds(self, version: int) -> float:
+        """How many seconds after `version` should answer the version before it may still answer."""
 
-    def met(self, traffic: Traffic, *, bad: Entry, good: int, caught: int) -> Told:
-        """What users got from the damaged candidate, `caught` on so many replicas.
+    def damaged_candidate(self, traffic: Traffic, *, withdrawn: Entry, good: int, replicas: int) -> Check:
+        """The answers that users got from the damaged candidate.
 
         Args:
-            traffic: what they got.
-            bad: the entry that withdraws it.
-            good: the version that served before, and again.
-            caught: on how many replicas its answers were found to be wrong.
+            traffic: all answers.
+            withdrawn: the entry that withdraws the candidate.
+            good: the version that served before, and serves again.
+            replicas: on how many replicas the canary found wrong answers.
         """
 
-    def early(self, answers: Sequence[Answered]) -> Told:
-        """Of a good candidate, the answers before its promotion."""
+    def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:
+        """The answers of a good candidate before its promotion; `measured` begins with a comma, or is empty."""
 
-    def went_back(self, moved: Entry, loaded: Entry | None, *, resident: bool) -> Told:
-        """What had to be done for a roll-back; `resident` where the pinned roll-out has its target in memory."""
+    def rollback(self, moved: Entry, exposed: Entry | None, *, in_memory: bool) -> Check:
+        """What was loaded for a roll-back.
 
-    def overall(self, unproven: Sequence[Answered]) -> str:
-        """Of all answers, those from versions that were not promoted, or not yet."""
+        Args:
+            moved: the entry that moves the traffic.
+            exposed: the entry that has the version loaded first, if there is one.
+            in_memory: whether the pinned roll-out is expected to have the version in memory already.
+        """
 
-
-class PinnedStory:
-    """The pinned roll-out: nobody meets a candidate, and what served before is in memory."""
-
-    caught = "caught dark"
-    promise = "no request failed, no answer came from an unpromoted version"
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def damage(self, published: Entry) -> Damage:
-        # Before it is exposed it is read back, and would be refused; after the entry that exposes it, it is loaded.
-        model = self._stage.settings.model
-        folder = self._stage.path(layout.version(model, published.version))
-        return Damage(folder, folder, self._stage.path(layout.entry(model, published.seq + 1)))
-
-    def lag(self, version: int) -> float:  # noqa: ARG002 - whichever it is, it is in memory
-        # A poll that has just begun reads the old config once more: two periods bound what users may see.
-        return 2 * self._stage.poll_seconds
-
-    def met(self, traffic: Traffic, *, bad: Entry, good: int, caught: int) -> Told:  # noqa: ARG002 - nobody met it
-        answered = len(traffic.of(bad.version))
-        everywhere = caught == len(self._stage.settings.replicas)
-        return Told(everywhere and answered == 0, f"{answered} of {traffic.sent} answers from it")
-
-    def early(self, answers: Sequence[Answered]) -> Told:
-        return Told(not answers, f", {len(answers)} answered by it before its promotion" if answers else "")
-
-    def went_back(self, moved: Entry, loaded: Entry | None, *, resident: bool) -> Told:
-        if loaded is None:
-            return Told(resident, "was in memory, nothing loaded")
-        return Told(not resident, f"loaded first in {(moved.at - loaded.at).total_seconds():.1f} s")
-
-    def overall(self, unproven: Sequence[Answered]) -> str:
-        return f"{len(unproven)} from unpromoted versions"
+    def unpromoted_answers(self, answers: Sequence[RecordedAnswer]) -> str:
+        """A summary of all answers from versions that were not promoted at that time."""
 
 
-class LatestStory:
-    """The latest roll-out: users meet a candidate while it is proven, and whatever answers next is loaded first."""
+class PinnedChecks:
+    """The pinned roll-out: a candidate gets no traffic, and the version that served before is in memory."""
 
-    caught = "caught in traffic"
-    promise = "no request failed, and nobody answered longer than it takes to go"
+    withdrawn_when = "before it gets traffic"
+    guarantee = "no request failed, no answer came from an unpromoted version"
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
 
-    def damage(self, published: Entry) -> Damage:
-        # The copy that servers see is checked before it appears, and they look at most once in a poll; the archive
-        # that it is made from stays as it is.
-        model, version = self._stage.settings.model, published.version
-        where = self._stage.path(layout.version(model, version))
-        return Damage(self._stage.path(layout.published(model, version)), where, where / "saved_model.pb")
+    def damage_point(self, published: Entry) -> DamagePoint:
+        # It is verified before the entry that exposes it is written, and loaded after that.
+        model = self._stack.settings.model
+        folder = self._stack.path(layout.version(model, published.version))
+        return DamagePoint(folder, folder, self._stack.path(layout.entry(model, published.seq + 1)))
 
-    def lag(self, version: int) -> float:
-        # A look at the storage that has just begun and the next one, as in the pinned roll-out, and the load: as long
-        # as it took when the version was proven, which was on the same machine and beside the same work.
-        return 2 * self._stage.poll_seconds + self._stage.load_seconds(version)
+    def max_switch_seconds(self, version: int) -> float:  # noqa: ARG002 - every target is in memory
+        # A poll that has just begun may still read the old config; the next one reads the new config.
+        return 2 * self._stack.poll_seconds
 
-    def met(self, traffic: Traffic, *, bad: Entry, good: int, caught: int) -> Told:
-        answers = traffic.of(bad.version)
-        wrong, late = traffic.differing(bad.version, good), promises.seconds_after(bad.at, answers)
-        # One replica is enough to know, so that users see it no longer than they must.
-        held = caught >= 1 and wrong == len(answers) and late <= self.lag(good) and self._archive_is_good(bad.version)
-        return Told(
-            held,
-            f"users saw it for {promises.seconds(answers):.1f} s: {len(answers)} of {traffic.sent} answers, {wrong} of "
-            f"them wrong, the last one {late:.1f} s after it was withdrawn",
+    def damaged_candidate(
+        self,
+        traffic: Traffic,
+        *,
+        withdrawn: Entry,
+        good: int,  # noqa: ARG002 - the candidate has no answers to compare with
+        replicas: int,
+    ) -> Check:
+        answered = len(traffic.answers_of(withdrawn.version))
+        on_all = replicas == len(self._stack.settings.replicas)
+        return Check(on_all and answered == 0, f"{answered} of {traffic.sent} answers from it")
+
+    def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:
+        return Check(not answers, f", {len(answers)} answered by it before its promotion" if answers else "")
+
+    def rollback(self, moved: Entry, exposed: Entry | None, *, in_memory: bool) -> Check:
+        if exposed is None:
+            return Check(in_memory, "was in memory, nothing loaded")
+        return Check(not in_memory, f"loaded first in {(moved.at - exposed.at).total_seconds():.1f} s")
+
+    def unpromoted_answers(self, answers: Sequence[RecordedAnswer]) -> str:
+        return f"{len(answers)} from unpromoted versions"
+
+
+class LatestChecks:
+    """The latest roll-out: a candidate gets traffic while the canary runs, and a roll-back loads its target."""
+
+    withdrawn_when = "while it gets traffic"
+    guarantee = "no request failed, and no version answered longer than the switch to the next one may take"
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
+
+    def damage_point(self, published: Entry) -> DamagePoint:
+        # The copy for the servers is verified before its folder appears, and the servers poll only once a second. The
+        # archive that it is copied from stays undamaged.
+        model, version = self._stack.settings.model, published.version
+        target = self._stack.path(layout.version(model, version))
+        return DamagePoint(self._stack.path(layout.published(model, version)), target, target / "saved_model.pb")
+
+    def max_switch_seconds(self, version: int) -> float:
+        # Two polls as in the pinned roll-out, then the load: as long as the canary saw it take, on the same machine
+        # and beside the same work.
+        return 2 * self._stack.poll_seconds + self._stack.load_seconds(version)
+
+    def damaged_candidate(self, traffic: Traffic, *, withdrawn: Entry, good: int, replicas: int) -> Check:
+        bad = withdrawn.version
+        answers = traffic.answers_of(bad)
+        wrong = traffic.differing_answers(bad, good)
+        late = allowed_answers.seconds_after(withdrawn.at, answers)
+        # The canary stops at the first replica with wrong answers, to withdraw the candidate sooner.
+        found = replicas >= 1 and wrong == len(answers)
+        return Check(
+            found and late <= self.max_switch_seconds(good) and self._archive_is_undamaged(bad),
+            f"users saw it for {allowed_answers.duration_seconds(answers):.1f} s: {len(answers)} of {traffic.sent} "
+            f"answers, {wrong} of them wrong, the last one {late:.1f} s after it was withdrawn",
         )
 
-    def early(self, answers: Sequence[Answered]) -> Told:
-        return Told(held=True, told=f", {len(answers)} answered by it while it was proven")
+    def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:
+        return Check(passed=True, measured=f", {len(answers)} answered by it before its promotion")
 
-    def went_back(self, moved: Entry, loaded: Entry | None, *, resident: bool) -> Told:  # noqa: ARG002 - nothing is
-        return Told(loaded is None, f"v{moved.version} is loaded first")
+    def rollback(
+        self,
+        moved: Entry,
+        exposed: Entry | None,
+        *,
+        in_memory: bool,  # noqa: ARG002 - only the version that serves is in memory
+    ) -> Check:
+        return Check(exposed is None, f"v{moved.version} is loaded first")
 
-    def overall(self, unproven: Sequence[Answered]) -> str:
-        told = []
-        for version in sorted({answer.version for answer in unproven}):
-            answers = [answer for answer in unproven if answer.version == version]
-            promoted = self._stage.history().has_served(version)
-            what = "while it was proven" if promoted else "withdrawn"
-            told.append(f"v{version} {what} {len(answers)} in {promises.seconds(answers):.1f} s")
-        return f"{len(unproven)} from versions not promoted yet, or never ({'; '.join(told) or 'none'})"
+    def unpromoted_answers(self, answers: Sequence[RecordedAnswer]) -> str:
+        parts = []
+        for version in sorted({answer.version for answer in answers}):
+            of_version = [answer for answer in answers if answer.version == version]
+            when = "before its promotion" if self._stack.history().has_served(version) else "withdrawn"
+            seconds = allowed_answers.duration_seconds(of_version)
+            parts.append(f"v{version} {when} {len(of_version)} in {seconds:.1f} s")
+        return f"{len(answers)} from versions not promoted yet, or never ({'; '.join(parts) or 'none'})"
 
-    def _archive_is_good(self, version: int) -> bool:
+    def _archive_is_undamaged(self, version: int) -> bool:
         try:
-            self._stage.context.manifests.verify(version, self._stage.history())
+            self._stack.context.manifests.verify(version, self._stack.history())
         except (DamagedError, MissingError):
             return False
         return True
 
 
-def story_of(stage: Stage) -> Story:
-    """That of this stack's roll-out."""
-    return PinnedStory(stage) if stage.context.rollout.placement.name == "pinned" else LatestStory(stage)
+def checks_for(stack: RunningStack) -> RolloutChecks:
+    """The checks of the roll-out that the stack has."""
+    return PinnedChecks(stack) if stack.context.rollout.placement.name == "pinned" else LatestChecks(stack)

@@ -1,7 +1,7 @@
-"""Which processes belong to a stack, and how they end.
+"""Find and end the processes of a stack.
 
-A stack's processes are not one tree: Airflow's workers and the verbs they run live in sessions of their own and outlive
-a parent that is killed. What they all keep is the environment they were started with, so that is how they are found.
+They are not one process tree: Airflow's workers, and the verbs they run, have sessions of their own and keep running
+when their parent is killed. All of them inherit the environment, so a process is found by a variable in it.
 """
 
 import signal
@@ -11,48 +11,48 @@ from pathlib import Path
 
 import psutil
 
-from embedded.environment import MARK, PART
+from embedded.environment import PROCESS_VARIABLE, STACK_VARIABLE
 
 
 def members(var: Path) -> list[psutil.Process]:
-    """Every living process of the stack whose folder is `var`, except the one that asks and its ancestors."""
+    """Every running process of the stack in the folder `var`, except the caller and its ancestors."""
     myself = psutil.Process()
-    asking = {myself.pid, *(parent.pid for parent in myself.parents())}
-    return [process for process in _marked(str(var)) if process.pid not in asking]
+    callers = {myself.pid, *(parent.pid for parent in myself.parents())}
+    return [process for process in _of_stack(str(var)) if process.pid not in callers]
 
 
-def of_part(var: Path, part: str) -> list[psutil.Process]:
-    """Every living process that a process of the Procfile has started, directly or not, and that process itself."""
+def started_by(var: Path, name: str) -> list[psutil.Process]:
+    """The process with this name in the Procfile, and every running process it has started, directly or not."""
     found = []
     for process in members(var):
         with suppress(psutil.Error):
-            if process.environ().get(PART) == part:
+            if process.environ().get(PROCESS_VARIABLE) == name:
                 found.append(process)
     return found
 
 
-def with_words(var: Path, words: set[str]) -> psutil.Process | None:
-    """The oldest process of the stack whose command line has all these words; it may be the one that asks.
+def with_arguments(var: Path, arguments: set[str]) -> psutil.Process | None:
+    """The oldest process of the stack whose command line has all these arguments; None if there is none.
 
-    The oldest, because a process that has just been forked still has the command line of its parent.
+    It may be the caller. The oldest, because a process that has just been forked has the command line of its parent.
     """
     found = []
-    for process in _marked(str(var)):
+    for process in _of_stack(str(var)):
         with suppress(psutil.Error):
-            if words <= set(process.cmdline()):
+            if arguments <= set(process.cmdline()):
                 found.append((process.create_time(), process))
     return min(found, key=lambda each: each[0])[1] if found else None
 
 
 def signal_all(processes: list[psutil.Process], number: int) -> None:
-    """Send a signal to each; one that has ended meanwhile is passed over."""
+    """Send a signal to each process; one that has ended meanwhile is skipped."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
 
 
-def commands(var: Path) -> list[list[str]]:
-    """The command line of each of them, in words."""
+def command_lines(var: Path) -> list[list[str]]:
+    """The arguments of each process of the stack, without the caller and its ancestors."""
     found = []
     for process in members(var):
         with suppress(psutil.Error):
@@ -60,21 +60,21 @@ def commands(var: Path) -> list[list[str]]:
     return found
 
 
-def listening() -> dict[int, str]:
-    """The ports on which processes of a stack listen, whichever it is, each with that stack's folder."""
+def listening_ports() -> dict[int, str]:
+    """The TCP ports on which processes of any stack listen, each with the folder of that stack."""
     found: dict[int, str] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if var := process.environ().get(MARK):
+            if var := process.environ().get(STACK_VARIABLE):
                 sockets = process.net_connections(kind="tcp")
                 found |= {each.laddr.port: var for each in sockets if each.status == psutil.CONN_LISTEN}
     return found
 
 
 def end(find: Callable[[], list[psutil.Process]], *, grace: float) -> int:
-    """Ask all that `find` finds to end, kill what is left after `grace` seconds; how many had to be killed.
+    """Send SIGTERM to all processes that `find` returns, SIGKILL after `grace` seconds; how many were killed.
 
-    It looks again until nothing is found: a process that is being ended may start another.
+    Calls `find` again until it returns nothing: a process that is ending may start another one.
     """
     asked = find()
     signal_all(asked, signal.SIGTERM)
@@ -87,12 +87,12 @@ def end(find: Callable[[], list[psutil.Process]], *, grace: float) -> int:
     return killed
 
 
-def _marked(var: str) -> Iterator[psutil.Process]:
-    return (process for process in psutil.process_iter() if _carries_mark(process, var))
+def _of_stack(var: str) -> Iterator[psutil.Process]:
+    return (process for process in psutil.process_iter() if _belongs_to(process, var))
 
 
-def _carries_mark(process: psutil.Process, var: str) -> bool:
+def _belongs_to(process: psutil.Process, var: str) -> bool:
     try:
-        return bool(process.environ().get(MARK) == var and process.status() != psutil.STATUS_ZOMBIE)
+        return bool(process.environ().get(STACK_VARIABLE) == var and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
-        return False  # ended meanwhile, or somebody else's
+        return False  # it has ended, or belongs to another user

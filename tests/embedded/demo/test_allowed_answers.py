@@ -1,13 +1,12 @@
-"""What users got, held against the journal, in histories that are made up."""
+"""Recorded answers against a journal, both made for the test."""
 
 from datetime import UTC, datetime, timedelta
 
-from embedded import promises
-from embedded.traffic import Answered, Traffic
+from embedded.demo import allowed_answers
+from embedded.demo.traffic import RecordedAnswer
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State, newest
-from serving.fleet import parse_fleet
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 
@@ -42,52 +41,42 @@ HISTORY = History(
 )
 
 
-def strays(moments: list[tuple[float, int]], *, dark: bool) -> list[tuple[float, int]]:
-    allowed = promises.spans(HISTORY, (lambda state: state.serving) if dark else newest, lambda _: 2.0)
-    found = promises.strays([Answered(at(seconds), version) for seconds, version in moments], allowed)
+def disallowed(moments: list[tuple[float, int]], *, pinned: bool) -> list[tuple[float, int]]:
+    periods = allowed_answers.allowed_periods(
+        HISTORY, (lambda state: state.serving) if pinned else newest, lambda _: 2.0
+    )
+    found = allowed_answers.disallowed([RecordedAnswer(at(seconds), version) for seconds, version in moments], periods)
     return [((answer.at - START).total_seconds(), answer.version) for answer in found]
 
 
-def test_dark_no_answer_may_come_from_a_candidate() -> None:
-    fine = [(11.0, 1), (25.0, 1), (49.0, 1), (52.0, 1), (50.5, 3), (99.0, 3)]
+def test_in_the_pinned_roll_out_no_answer_may_come_from_a_candidate() -> None:
+    good = [(11.0, 1), (25.0, 1), (49.0, 1), (52.0, 1), (50.5, 3), (99.0, 3)]
 
-    assert [] == strays(fine, dark=True)
-    assert [(20.5, 2), (49.9, 3)] == strays([*fine, (20.5, 2), (49.9, 3)], dark=True)
+    assert [] == disallowed(good, pinned=True)
+    assert [(20.5, 2), (49.9, 3)] == disallowed([*good, (20.5, 2), (49.9, 3)], pinned=True)
 
 
-def test_in_traffic_a_candidate_answers_from_its_exposure_until_what_comes_next_is_loaded() -> None:
-    fine = [(20.1, 2), (22.0, 1), (31.9, 2), (32.1, 1), (40.1, 3), (42.0, 1), (60.0, 3)]
+def test_in_the_latest_roll_out_a_candidate_may_answer_until_the_next_version_is_loaded() -> None:
+    good = [(20.1, 2), (22.0, 1), (31.9, 2), (32.1, 1), (40.1, 3), (42.0, 1), (60.0, 3)]
 
-    assert [] == strays(fine, dark=False)
+    assert [] == disallowed(good, pinned=False)
     bad = [(19.9, 2), (32.1, 2), (39.9, 3), (42.1, 1)]
-    assert bad == strays([*fine, *bad], dark=False)
+    assert bad == disallowed([*good, *bad], pinned=False)
 
 
-def test_before_its_promotion_or_without_one_an_answer_is_from_an_unproven_version() -> None:
-    answers = [Answered(at(seconds), version) for seconds, version in [(15, 1), (25, 2), (45, 3), (55, 3)]]
+def test_answers_before_a_promotion_or_without_one_are_unpromoted() -> None:
+    answers = [RecordedAnswer(at(seconds), version) for seconds, version in [(15, 1), (25, 2), (45, 3), (55, 3)]]
 
-    found = promises.unproven(answers, HISTORY)
+    found = allowed_answers.unpromoted(answers, HISTORY)
 
     assert [2, 3] == [answer.version for answer in found]
 
 
 def test_times_are_those_of_the_first_and_the_last_answer() -> None:
-    answers = [Answered(at(seconds), 2) for seconds in (20.5, 21.0, 31.5)]
+    answers = [RecordedAnswer(at(seconds), 2) for seconds in (20.5, 21.0, 31.5)]
 
-    assert 11.0 == promises.seconds(answers)
-    assert 1.5 == promises.seconds_after(at(30), answers)
-    assert 0.0 == promises.seconds_after(at(40), answers)
-    assert 0.0 == promises.seconds([])
-    assert 0.0 == promises.seconds_after(at(40), [])
-
-
-def test_an_answer_differs_from_what_another_version_says_of_the_same_image() -> None:
-    traffic = Traffic(parse_fleet("127.0.0.1:9"), "digits", [b"one", b"two"], label=None)
-    traffic.answers = [
-        Answered(at(1), 1, image=0, label="4"),
-        Answered(at(2), 1, image=1, label="7"),
-        Answered(at(3), 2, image=0, label="5"),
-        Answered(at(4), 2, image=1, label="7"),
-    ]
-
-    assert 1 == traffic.differing(2, 1)
+    assert 11.0 == allowed_answers.duration_seconds(answers)
+    assert 1.5 == allowed_answers.seconds_after(at(30), answers)
+    assert 0.0 == allowed_answers.seconds_after(at(40), answers)
+    assert 0.0 == allowed_answers.duration_seconds([])
+    assert 0.0 == allowed_answers.seconds_after(at(40), [])
