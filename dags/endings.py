@@ -47,7 +47,7 @@ def last_lines(verb: str, result: Path, *, ended: str) -> Sequence[str]:
         found = json.loads(result.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return (
-            f"What happened: `{verb}` ended without an answer ({ended}). The lines above show how far it came.",
+            f"What happened: `{verb}` ended without an answer ({ended}). The lines above show how far it got.",
             f"What to do: {_FAILED}",
         )
     outcome = found.get("outcome", "")

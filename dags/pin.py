@@ -7,7 +7,7 @@ somebody triggers `unfreeze`. A roll-back to another version ends the pin; promo
 
 - **`pin` green**: every replica answers from the version, and it stays.
 - **`pin` red, *has never served* in its log**: only a version that has served can be pinned. The log lists them.
-- **`pin` red, *not followed* in its log**: the version is pinned and serves, except on the replicas that the log names.
+- **`pin` red, *Not followed* in its log**: the version is pinned and serves, except on the replicas that the log names.
   Run `understudy status --model <model>`. When the replicas are up again, clear the task.
 - **`pin` skipped**: another decision was made at the same time. Nothing is pinned. Check which version serves, then
   trigger again.

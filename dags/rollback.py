@@ -17,7 +17,7 @@ The note of the DAG run says which version serves and what was asked for, and of
 
 - **`plan` red**: the version does not exist, or its files are deleted. Nothing was changed. The log lists the versions
   that you can choose.
-- **`roll_back` red, *not followed* in its log**: the target serves, except on the replicas that the log names. Each of
+- **`roll_back` red, *Not followed* in its log**: the target serves, except on the replicas that the log names. Each of
   them follows when it can read its config again. Then clear the task to confirm the roll-back.
 - **`roll_back` red, *no replica could load* in its log**: the earlier version still serves. Choose another number.
 - **Retrains are skipped afterwards**: promotions are held. When the cause is repaired, trigger `unfreeze`.

@@ -51,7 +51,9 @@ class StackSettings(BaseSettings):
     @classmethod
     def _leave_room_for_rest(cls, ports: tuple[int, ...]) -> tuple[int, ...]:
         if 65535 in ports:
-            raise ValueError("REST has the port after that of gRPC, and there is none after 65535; give a lower one")
+            raise ValueError(
+                "REST uses the port after the gRPC port, and 65535 is the highest port. Use a lower gRPC port"
+            )
         return ports
 
     @field_validator("serving_ports", mode="before")

@@ -1,4 +1,4 @@
-"""Time as the verbs see it; whoever checks them may put another in its place."""
+"""Time as the verbs see it; tests may replace it."""
 
 import time
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """When something happened, for people. It may jump; all it decides is when nobody is at work any more."""
+        """When something happened, for people. It may jump; it only decides when a run counts as stopped."""
 
     def monotonic(self) -> float:
         """For deadlines, in seconds."""

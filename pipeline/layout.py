@@ -1,4 +1,4 @@
-"""Where everything lies in the bucket. Nobody else joins these paths.
+"""Where everything is in the bucket. No other module builds these paths.
 
     data/<model>/<sha256>.<suffix>        images, each stored once under its content
     runs/<model>/<key>/<record>.json      what each verb of a run left

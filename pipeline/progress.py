@@ -1,4 +1,4 @@
-"""A line now and then from work that takes long, so that nobody wonders whether it still does."""
+"""A log line every few seconds from work that takes long, which shows that it is still running."""
 
 import logging
 import time

@@ -51,7 +51,7 @@ def run_once(verb: RunVerb, context: RunContext) -> records.Record:
         DeclinedError: the verb declined, now or when it was run before.
     """
     if context.run_key.kind == Kind.ROLLBACK:
-        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a run that retrains")
+        raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a retraining")
     context.rollout.settle()
     record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
     if record.outcome == "declined":

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     # After this long without a word a run that began something is taken to be gone, and `reconcile` ends it.
     abandoned_seconds: float = Field(default=3600.0, gt=0)
 
-    # Files in PEM. Whoever publishes has the first; without the second nobody asks for a signature.
+    # Files in PEM. The process that publishes needs the first; without the second no signature is required.
     signing_key: Path | None = None
     verifying_key: Path | None = None
 

@@ -333,14 +333,14 @@ MUTANTS = (
         "serving/model_server/lifecycle/loader_harness.py",
         "            self._idle.wait_for(lambda: self._users == 0)\n",
         "            pass\n",
-        ("tests/model_server/lifecycle/test_stress.py",),
+        ("tests/serving/model_server/lifecycle/test_stress.py",),
     ),
     Mutant(
         "a label may move to a version that is not loaded",
         "serving/model_server/lifecycle/server_core.py",
         "        return self._allow_labels_for_unavailable and current == version\n",
         "        return self._allow_labels_for_unavailable\n",
-        ("tests/model_server/lifecycle/test_server_core.py", "tests/protocol/test_simulated_contract.py"),
+        ("tests/serving/model_server/lifecycle/test_server_core.py", "tests/protocol/test_simulated_contract.py"),
     ),
     Mutant(
         "a model may write files",

@@ -68,7 +68,8 @@ def test_the_protocol_messages_do_without_tensorflow() -> None:
 def test_the_folder_of_the_c_library_is_never_taken_for_tensorflow() -> None:
     """`serving/tensorflow` has the name of the package, and so have tests of it."""
     places = run(
-        "import serving.tensorflow.checkpoint, tests.serving.tensorflow, tests.model_server.grpc, importlib.util\n"
+        "import serving.tensorflow.checkpoint, tests.serving.tensorflow, tests.serving.model_server.grpc\n"
+        "import importlib.util\n"
         "print([importlib.util.find_spec(name).origin for name in ('tensorflow', 'grpc')])"
     )
 

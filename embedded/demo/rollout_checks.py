@@ -120,7 +120,7 @@ class LatestChecks:
     """The latest roll-out: a candidate gets traffic while the canary runs, and a roll-back loads its target."""
 
     withdrawn_when = "while it gets traffic"
-    guarantee = "no request failed, and no version answered longer than the switch to the next one may take"
+    guarantee = "no request failed, and no withdrawn version answered longer than its removal takes"
 
     def __init__(self, stack: RunningStack) -> None:
         self._stack = stack

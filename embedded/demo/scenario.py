@@ -155,7 +155,7 @@ def _roll_back(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, 
 def _lift_hold(stack: RunningStack) -> StepResult:
     """Without this, the next retrain would end skipped instead of undoing the roll-back."""
     holds = in_force(stack.history(), now=stack.context.clock.now())
-    done = stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: the cause is fixed"})
+    done = stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: the cause is repaired"})
     return StepResult(
         "the roll-backs hold promotions until a person lifts the hold",
         passed=bool(holds) and done.state == "success" and stack.history().state.held_until is None,

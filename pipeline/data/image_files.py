@@ -21,7 +21,7 @@ def decoding_problem(content: bytes, *, channels: int) -> str | None:
     try:
         mode = _decoded_mode(content)
     except UnidentifiedImageError:
-        return "is not a PNG or JPEG image, whatever its name says; convert it or remove it"
+        return "is not a PNG or JPEG image, although its name says so; convert it or remove it"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return f"is too large: the limit is {MOST_PIXELS:,} pixels; make it smaller or remove it"
     except Exception as error:  # noqa: BLE001 - Pillow has no common base for what damaged files make it raise

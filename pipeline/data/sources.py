@@ -48,7 +48,7 @@ def find_images(images: str, report: Report) -> Iterator[Found]:
     if images == f"{_BUILTIN}digits":
         return _digits()
     if images.startswith(_BUILTIN):
-        raise BadInputError(f"data.images: no data set {images!r} is built in; there is {_BUILTIN}digits")
+        raise BadInputError(f"data.images: no built-in data set {images!r}; the only one is {_BUILTIN}digits")
     if "://" in images:
         raise BadInputError(
             f"data.images: {images} is not a folder of this machine; copy the images to one, or mount it"

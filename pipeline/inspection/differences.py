@@ -1,4 +1,4 @@
-"""Where journal, config, files, replicas and MLflow do not agree: findings in, sentences out, each with what to do."""
+"""Where journal, config, files, replicas and MLflow disagree: findings in; sentences out, each with what to do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,7 +35,7 @@ def _differences(found: Found) -> list[str]:
     bucket = found.bucket
     wrong_bucket = _of_another_bucket(found, bucket)
     if wrong_bucket:
-        return [wrong_bucket]  # whatever else differs follows from it
+        return [wrong_bucket]  # all other differences follow from this one
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
@@ -79,7 +79,7 @@ def _of_other_fleets(found: Found) -> list[str]:
 
 
 def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
-    """That the replicas serve what this bucket knows nothing of; None where they do not."""
+    """A sentence if the replicas serve versions that this bucket does not know; otherwise None."""
     served = {replica.serving for replica in found.replicas if replica.serving is not None}
     unknown = {version for version in served if version >= bucket.history.state.next_version}
     unknown -= {parse_version(name) for name in bucket.names}  # put there by hand, which is another difference
@@ -152,7 +152,7 @@ def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placem
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
-        return []  # said first of all
+        return []  # `differences` names it first
     told = []
     expected = placement.answering(states[0])
     if replica.serving not in {placement.answering(state) for state in states}:
@@ -211,7 +211,7 @@ def _of_mlflow(every: Found, history: History) -> list[str]:
 
 
 def roles(versions: Mapping[str, int]) -> str:
-    """Versions by role, in words."""
+    """Versions by role, as text: `previous v1, production v2`."""
     return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
 
 
@@ -228,7 +228,7 @@ def _of_fleet(found: Found) -> list[str]:
 
 
 def _of_journal(history: History, found: Found) -> list[str]:
-    """What was begun and not ended."""
+    """What was begun and not finished."""
     deadline = found.deadline
     told = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.being_proven(history)
@@ -269,7 +269,7 @@ def _of_files(bucket: BucketFound) -> list[str]:
 
 
 def _of_name(name: str, history: History) -> str | None:
-    """What is wrong with a name beside the versions; servers read more of them as numbers than we write."""
+    """What is wrong with a name beside the versions. Servers read more names as numbers than Understudy writes."""
     version = layout.version_number(name)
     if version is not None and history.of_version(version, Event.CLAIMED, Event.REISSUED):
         return None

@@ -1,4 +1,4 @@
-"""What the bucket, each replica and MLflow say at one moment. Looks, and changes nothing."""
+"""What the bucket, each replica and MLflow say at one moment. Reads, and changes nothing."""
 
 import logging
 from collections.abc import Mapping
@@ -26,11 +26,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BucketFound:
-    """What it says; `address` is where it is.
+    """What the bucket says.
 
-    `config` is what servers read, None where there is nothing, and `wanted_config` what the journal makes of it.
-    `damaged` says what is wrong with the files of a version that must be there; `names` is what lies beside them, and
-    `misplaced` what servers would find there and should not, or the other way round.
+    Attributes:
+        address: where it is.
+        history: the journal.
+        config: what servers read; None if there is none.
+        wanted_config: what they should read.
+        damaged: what is wrong with the files of a version that must exist, by its number.
+        names: the names below the base path.
+        misplaced: sentences on what servers find below the base path and should not, or the other way round.
     """
 
     address: str
@@ -44,7 +49,7 @@ class BucketFound:
 
 @dataclass(frozen=True)
 class Found:
-    """`bucket` is None where it gave no answer, for which `bucket_problem` is the reason; so is `mlflow`.
+    """What bucket, replicas and MLflow say.
 
     A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
     `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
@@ -64,7 +69,7 @@ class Found:
 
     @property
     def proving(self) -> Entry | None:
-        """The entry by which a run that is at work has exposed its candidate; None where there is none."""
+        """The entry by which an active run has exposed its candidate; None if there is none."""
         return reconcile_rules.at_work(self.bucket.history, deadline=self.deadline) if self.bucket else None
 
     @property
@@ -107,7 +112,7 @@ def look(context: ModelContext) -> Found:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
-        _ = others.names  # asked for once, before every thread does
+        _ = others.names  # read once, before the threads need it
     except StorageError as error:
         bucket, problem, others = None, str(error), others.without_bucket()
     addresses = context.replicas.addresses()
@@ -129,7 +134,7 @@ def look(context: ModelContext) -> Found:
 
 
 def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> MlflowFound | None:
-    """Whose bucket it is says an object that only MLflow needs; nothing else depends on it."""
+    """Ask MLflow. The identity of the bucket is needed for this alone, so a failure to read it changes nothing else."""
     try:
         owner = _owner(context, bucket.history) if bucket else None
         return look_at(context.mlflow, model=context.model, owner=owner)
@@ -142,7 +147,7 @@ def _owner(context: ModelContext, history: History) -> Owner:
 
 
 def _look_into_bucket(context: ModelContext) -> BucketFound:
-    # The config first: a verb that is at work meanwhile makes it look old, and never newer than the journal.
+    # The config first: a verb that writes meanwhile can make it look older than the journal, but never newer.
     text = context.rollout.config()
     history = context.journal.read()
     state = history.state

@@ -1,4 +1,4 @@
-"""What served when, who or what moved it, and why: the journal for people and for programs."""
+"""Which version served when, who or what moved it, and why: the journal for people and for programs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ def as_json(model: str, history: History, *, last: int | None = None) -> dict[st
 
 
 def tables(model: str, history: History, *, last: int | None = None) -> Group:
-    """What served, then the decisions, each the newest `last` or all; long texts end in an ellipsis."""
+    """The periods, then the decisions, each the newest `last` or all. Long texts end in an ellipsis."""
     periods, entries = served(history), history.entries
     newest = _newest(periods, last), _newest(entries, last)
     parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
@@ -67,7 +67,7 @@ def _decisions(entries: Sequence[Entry]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """The last two columns give way where the terminal is narrow."""
+    """A table whose last two columns become narrower on a narrow terminal."""
     view = Table(title=title, title_justify="left", show_lines=True, show_edge=False)
     for column in columns[:-2]:
         view.add_column(column, no_wrap=True)
@@ -77,7 +77,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def visible(text: str) -> str:
-    """One line of what can be seen of a text: what a person typed does nothing to a terminal."""
+    """A text as one line of printable characters. What a person typed cannot control the terminal."""
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 

@@ -1,4 +1,4 @@
-"""Whether there is a model of a given name, and whether anything of it was ever released."""
+"""Whether a model of a given name exists, and whether it was ever released."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def require_known(context: ModelContext) -> None:
     """Refuse a name that has no model file, no config and no journal: it was mistyped, or the settings are wrong.
 
     Raises:
-        BadInputError: names every model that is known here; nothing was changed.
+        BadInputError: names every known model. Nothing was changed.
         StorageError: the bucket does not answer.
     """
     names = {path.stem for path in model_files(Path(context.settings.models))}
@@ -23,7 +23,7 @@ def require_known(context: ModelContext) -> None:
     try:
         names.update(context.bucket.names(layout.JOURNALS))
     except StorageError as error:
-        problem = str(error)  # the folder of the bucket does not exist, which everyone but `init` has found before
+        problem = str(error)  # the folder of the bucket does not exist; only `init` gets here then
     if context.model in names:
         return
     known = ", ".join(sorted(name for name in names if layout.is_model(name))) or "none"
@@ -35,10 +35,10 @@ def require_known(context: ModelContext) -> None:
 
 
 def require_released(context: ModelContext, history: History) -> None:
-    """Refuse a model of which nothing was ever released.
+    """Refuse a model that was never released.
 
     Raises:
-        BadInputError: there is no such model, or it has no release yet; nothing was changed.
+        BadInputError: there is no such model, or it has no release yet. Nothing was changed.
     """
     if not history.entries:
         require_known(context)
@@ -48,17 +48,18 @@ def require_released(context: ModelContext, history: History) -> None:
 
 
 def nothing_released(context: ModelContext) -> str:
+    """A sentence for a model without a release."""
     return f"nothing was released yet for {context.model!r} in {context.bucket.uri()}"
 
 
 def settled_history(context: ModelContext) -> History:
-    """The history, before a person's word is added to it: of a model that exists, and whole.
+    """The history, before a manual decision is added to it; checked to be complete and of a model that exists.
 
-    A word that followed a lost end would take the numbers of lost entries, which could not be restored then.
+    If entries were lost, a new one would take the number of a lost one, which could not be restored then.
 
     Raises:
-        BadInputError: there is no such model, or this bucket has nothing of it.
-        StorageError: the bucket refused, or the journal has lost its end.
+        BadInputError: there is no such model, or this bucket holds nothing of it.
+        StorageError: the bucket refused, or the journal has lost its last entries.
     """
     history = context.rollout.settle()
     if not history.entries and context.rollout.config() is None:

@@ -17,7 +17,7 @@ _FIRST_FEW = 5
 
 @dataclass(frozen=True)
 class Retained:
-    """The answer of `retain`.
+    """The result of `retain`.
 
     Attributes:
         policy: what was asked for.
@@ -40,7 +40,7 @@ class Retained:
     back: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """What the verb's one log line says of it."""
+        """The counts for the verb's log line."""
         fates = [line.fate for line in self.lines]
         return {
             "dry_run": self.dry_run,

@@ -1,4 +1,4 @@
-"""What a roll-back is about to do, in words, before it does any of it: the target, the way there, how long it takes."""
+"""What a roll-back will do, before it does any of it: the target, the steps, and how long they take."""
 
 import logging
 from datetime import datetime
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 
 def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
-    """The target, and in words what a roll-back to it will do and how long that takes.
+    """The target, and sentences for a person on what a roll-back to it will do and how long that takes.
+
+    Changes nothing.
 
     Raises:
         BadInputError: there is no such model or target, nothing was released yet, the bucket's servers are on another
@@ -50,7 +52,7 @@ def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
 
 
 def _promotions_afterwards(context: RunContext, request: RollbackRequest, target: int, history: History) -> str:
-    """Whether the next retrain may replace the target, and what to do about it."""
+    """A sentence on whether the next retrain may replace the target, and how to change that."""
     state, now = history.state, context.clock.now()
     unpinned = state.pinned is not None and not history.is_same_model(state.pinned, target)
     until = longest(state.held_until, request.hold, "lifted" if unpinned else None)
@@ -62,17 +64,23 @@ def _promotions_afterwards(context: RunContext, request: RollbackRequest, target
 
 
 def unproven_in_traffic(context: RunContext, history: History, request: RollbackRequest) -> int | None:
-    """The candidate that users saw when the roll-back was asked for; None where they see none while it is proven."""
+    """The candidate that users saw when the roll-back was asked for; None if candidates get no traffic."""
     candidate = rollback_rules.unproven(history, request)
     return candidate if context.rollout.placement.answering(history.state) == candidate else None
 
 
 def served_by(state: State) -> str:
+    """The serving version as text, for example `v3`; `nothing` if none serves."""
     return f"v{state.serving}" if state.serving is not None else "nothing"
 
 
 def trusted_target(context: RunContext, history: History, request: RollbackRequest) -> int:
-    """The first target whose files are what was approved: a replica that restarts must be able to load it."""
+    """The first target whose files are what was approved, so that a replica that restarts can load it.
+
+    Raises:
+        BadInputError, DeclinedError: as `plan`.
+        FailedError: there is none; names the problem of each.
+    """
     problems = []
     for target in context.strategy.targets(history, request):
         if history.is_same_model(target, history.state.serving):
@@ -89,10 +97,10 @@ def trusted_target(context: RunContext, history: History, request: RollbackReque
 
 
 def _load_seconds(context: RunContext, target: int, history: History) -> float:
-    """How long the target took to load when it was proven, as a forecast."""
+    """How long the target took to load when it was proven; the time limit if that is not known."""
     records = context.records_of(target, history)
     try:
         proven = records.find(CanaryRecord) if records else None
     except StorageError:
-        proven = None  # nobody waits for a forecast
+        proven = None  # a forecast is worth no waiting
     return (proven.load_seconds if proven else None) or context.settings.load_seconds

@@ -1,4 +1,4 @@
-"""The versions that a roll-back may be about: when each served and for how long, how good it was, what it is now."""
+"""The versions that a roll-back may return to: when and how long each served, how good it was, what it is now."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +16,22 @@ from pipeline.journal.history import History
 from pipeline.journal.periods import served
 from pipeline.runs.records import EvaluateRecord
 
-# As many as a person looks through; `history` has all.
+# As many as a person reads through; `history` shows all.
 _SHOWN = 20
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Target:
-    """`accuracy` is that on the held-out images of its own run; None where the run's records are gone."""
+    """A version that has served.
+
+    Attributes:
+        version: its number.
+        first: when it served first, in UTC.
+        seconds_served: for how long in total.
+        accuracy: 0 to 1, on the held-out images of its own run; None if the run's records are gone.
+        meaning: what it is now, as text, for example `previous` or `good`.
+    """
 
     version: int
     first: datetime
@@ -33,7 +41,7 @@ class Target:
 
 
 def targets(context: ModelContext, history: History) -> list[Target]:
-    """Every version that has served, the one that served last is the first; at most twenty."""
+    """The versions that have served, the one that served last first; at most twenty."""
     now = context.clock.now()
     periods = served(history)
     shown = list(dict.fromkeys(period.version for period in reversed(periods)))[:_SHOWN]
@@ -63,7 +71,7 @@ def table(model: str, found: Sequence[Target]) -> Table:
 
 
 def _accuracy(context: ModelContext, version: int, history: History) -> float | None:
-    """A roll-back waits for no record."""
+    """The accuracy of a version; None if its record cannot be read, because a roll-back must not fail for that."""
     records = context.records_of(version, history)
     try:
         record = records.find(EvaluateRecord) if records else None

@@ -1,14 +1,14 @@
-"""The labels of the version that serves, which every candidate is held to."""
+"""The labels of the serving version, which every candidate is compared with."""
 
 from pipeline.context import ModelContext
 from pipeline.errors import CouldNotTellError, StorageError
 
 
 def served_labels(context: ModelContext, version: int | None) -> tuple[str, ...]:
-    """The labels of the serving version, in the order of their indices; none where nothing serves.
+    """The labels of the serving version, in the order of their indices; empty if nothing serves.
 
     Raises:
-        CouldNotTellError: something serves, and its labels cannot be read or are not what was approved.
+        CouldNotTellError: a version serves, and its labels cannot be read or are not what was approved.
     """
     if version is None:
         return ()

@@ -1,4 +1,4 @@
-"""Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
+"""Which version serves, and where the journal, the config, the files, the replicas and MLflow disagree."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,27 +32,32 @@ class Status:
 
     @property
     def state(self) -> State | None:
+        """The state after the last entry; None if the bucket gave no answer."""
         return self.found.bucket.history.state if self.found.bucket else None
 
     @property
     def holds(self) -> list[Hold]:
+        """Every hold in force now; empty also if the bucket gave no answer."""
         return in_force(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
 
     @property
     def serving(self) -> Period | None:
-        """Since when what serves does so, and who moved traffic to it and why; None where nothing serves."""
+        """Since when the serving version serves, who moved traffic to it, and why; None if nothing serves."""
         periods = served(self.found.bucket.history) if self.found.bucket else []
         return periods[-1] if periods and periods[-1].until is None else None
 
     @property
     def entry(self) -> int | None:
+        """The number of the last entry; None if the bucket gave no answer."""
         return self.found.bucket.history.seq if self.found.bucket else None
 
     @property
     def config_entry(self) -> int | None:
+        """The number of the entry that the config renders; None if there is no config of Understudy's."""
         return config.rendered_entry((self.found.bucket and self.found.bucket.config) or "")
 
     def as_json(self) -> dict[str, Any]:
+        """The same for programs; moments are ISO 8601 in UTC."""
         return {
             "model": self.found.model,
             "rollout": self.found.placement.name,
@@ -75,7 +80,7 @@ class Status:
 
 
 def table(found: Status) -> Group:
-    """The same for a person."""
+    """The same for people."""
     label = found.found.placement.label
     answers = f"label {label!r}" if label else "answers from"
     title = f"{found.found.model}: {_roles(found)}"
@@ -125,7 +130,7 @@ def _roles(status: Status) -> str:
         return "unknown, the bucket cannot be read"
     if not status.entry:
         return "nothing was released yet"
-    # A hold has a line of its own, as long as it lasts.
+    # Each hold in force has a line of its own.
     return str(status.state.model_copy(update={"frozen_until": None, "held_until": None}))
 
 

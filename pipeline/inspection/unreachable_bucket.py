@@ -1,4 +1,4 @@
-"""What can be said to a person on call when the bucket fails in the middle of a roll-back."""
+"""What a person on call needs to know when the bucket fails in the middle of a roll-back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,11 @@ from pipeline.rollout.without_bucket import answer
 
 @contextmanager
 def explained(context: RunContext) -> Iterator[None]:
-    """Where the bucket fails inside the block, its error also says what was done, what was not, and what to do."""
+    """If the bucket fails inside the block, its error also says what was done, what was not, and what to do next.
+
+    Raises:
+        StorageError: instead of the one raised inside.
+    """
     try:
         yield
     except StorageError as error:

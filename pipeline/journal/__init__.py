@@ -1,1 +1,1 @@
-"""What was decided, for ever: entries, the history they make, the journal that appends them, and manifests."""
+"""What was decided, kept for ever: entries, the history they make, the journal that appends them, and manifests."""

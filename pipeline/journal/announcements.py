@@ -1,6 +1,6 @@
-"""Which changes of the version that serves were not announced yet. Pure.
+"""Which changes of the serving version were not announced yet. Pure.
 
-The listener keeps, in any order, what `extra_of` gave for each change that was announced.
+The listener keeps what `extra_of` returned for each announced change, in any order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,10 @@ from pipeline.journal.periods import moves
 
 
 def extra_of(move: Entry) -> dict[str, Any]:
-    """What identifies a change of the version that serves, and what a listener wants to know of it; JSON."""
+    """A JSON object that identifies a change of the serving version and describes it for a listener.
+
+    `entry` and `at` together identify it; `at` is an ISO 8601 time in UTC.
+    """
     return {
         "entry": move.seq,
         "version": move.state.serving,
@@ -25,10 +28,15 @@ def extra_of(move: Entry) -> dict[str, Any]:
 
 
 def unannounced(history: History, announced: Sequence[Mapping[str, Any]], *, until: datetime) -> list[Entry]:
-    """The changes after the newest that was announced, up to a moment, the oldest first.
+    """The changes after the newest announced one, up to a moment, the oldest first.
 
-    Where no change of this journal was announced it is only the newest one: a new listener wants to know what serves
-    now, not everything that ever did. What was announced of another journal does not count.
+    If no change of this journal was announced, only the newest one: a new listener needs to know what serves now, and
+    not the whole history. Announcements of another journal are ignored.
+
+    Args:
+        history: the journal.
+        announced: what `extra_of` returned for the announced changes.
+        until: later changes are left out.
     """
     changes = moves(history)
     known = {(extra.get("entry"), extra.get("at")) for extra in announced}

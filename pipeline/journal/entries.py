@@ -1,4 +1,4 @@
-"""One line of the journal: an event, the version it is about, who wrote it and why, and the state after it."""
+"""One entry of the journal: an event, the version it is about, who wrote it and why, and the state after it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +11,13 @@ from pipeline.verdicts.verdict import Verdict
 
 
 class Event(StrEnum):
-    """What an entry says of its version.
+    """What an entry says about its version.
 
-    `confirmed`: every replica answers from it. `declined`: its run gave it up because the world had moved on.
-    `released`: it was let out of memory by a roll-back, and nothing is said against it. `reissued`: a number of its own
-    for a model that has served, see `copy_of`. `readmitted`: a person lets the model come back that was withdrawn.
-    `retired`: its files go, and it is no way back any more. `frozen`, `unfrozen` and `held` are about no version; the
-    last is the hold of a roll-back whose target served already.
+    `confirmed`: every replica answers from it. `declined`: its run gave it up because another decision was taken.
+    `released`: a roll-back unloaded it, and it may serve again. `reissued`: a new number for a model that has served,
+    see `Entry.copy_of`. `readmitted`: a person allowed the withdrawn model to be published again. `retired`: its files
+    are deleted, and no roll-back can return to it. `frozen`, `unfrozen` and `held` are about no version; the last one
+    is the hold of a roll-back whose target served already.
     """
 
     CLAIMED = "claimed"
@@ -38,7 +38,7 @@ class Event(StrEnum):
     RETIRED = "retired"
 
 
-# What an entry is about that is about the model as a whole.
+# The version of entries that are about the model as a whole.
 NO_VERSION = 0
 GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK, Event.REISSUED)
 TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)
@@ -60,11 +60,22 @@ class Change:
 
 
 class Entry(BaseModel):
-    """One line of the history. `state` is the state after the event, `version` what it is about, or `NO_VERSION`.
+    """One entry of the journal, as it is stored.
 
-    `digest` is the `pipeline.storage.sums.content_digest` of a claimed version's model, and `manifest` the SHA-256 of
-    its manifest, from the moment its files are complete. `copy_of` is the version whose model a reissued one is.
-    `versions` are all that were retired at once, of which `version` is the highest.
+    Attributes:
+        seq: its number, from 1.
+        at: when it was written, in UTC; never before the entry it follows.
+        event: what happened.
+        version: the version it is about, or `NO_VERSION`.
+        run_key: the run that wrote it.
+        actor: who acted.
+        reason: why, for people.
+        verdict: the verdict that it rests on, if it rests on one.
+        manifest: of a published version, the SHA-256 of its manifest, in hexadecimal.
+        digest: of a claimed version, the `pipeline.storage.sums.content_digest` of its model.
+        copy_of: of a reissued version, the version whose model it has.
+        versions: all versions that were retired at once; `version` is the highest of them.
+        state: the state after the event.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,12 +96,12 @@ class Entry(BaseModel):
 
     @property
     def about(self) -> tuple[int, ...]:
-        """Every version it is about."""
+        """Every version that the entry is about."""
         return self.versions or (self.version,)
 
     @property
     def told(self) -> str:
-        """What happened, in words."""
+        """What happened, as text for people, for example `v3 promoted`."""
         if self.version == NO_VERSION:
             return f"promotions {self.event}"
         others = f" and {len(self.versions) - 1} others" if len(self.versions) > 1 else ""

@@ -1,4 +1,4 @@
-"""The journal as it was read, and what can be asked of it: by run, by version, by model, and as it was before. Pure."""
+"""The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,38 +12,43 @@ from pipeline.journal.state import State
 
 @dataclass(frozen=True)
 class History:
-    """The journal as it was read. Questions about the past are asked here."""
+    """The journal as it was read.
+
+    A version is a number; a model is what was trained. A model has several numbers if it was reissued.
+    """
 
     entries: tuple[Entry, ...]
 
     @property
     def state(self) -> State:
+        """The state after the last entry."""
         return self.entries[-1].state if self.entries else State()
 
     @property
     def seq(self) -> int:
+        """The number of the last entry; 0 if there is none."""
         return self.entries[-1].seq if self.entries else 0
 
     def of_run(self, run_key: str, *events: Event) -> Entry | None:
-        """The newest entry of a run, of the given kinds."""
+        """The newest entry of a run with one of these events."""
         return _newest(self._by_run.get(run_key, ()), events)
 
     def of_version(self, version: int, *events: Event) -> Entry | None:
-        """The newest entry about a version, of the given kinds."""
+        """The newest entry about a version with one of these events."""
         return _newest(self._by_version.get(version, ()), events)
 
     def of_model(self, version: int, *events: Event) -> Entry | None:
-        """The same about a version's model, under whatever number it served."""
+        """The newest entry with one of these events about a version's model, under any of its numbers."""
         found = [entry for number in self._numbers(version) if (entry := self.of_version(number, *events))]
         return max(found, key=lambda entry: entry.seq, default=None)
 
     def original(self, version: int) -> int:
-        """The version that was trained and approved; itself, unless it was reissued."""
+        """The version that was trained and approved: the version itself, unless it was reissued."""
         entry = self.of_version(version, Event.REISSUED)
         return entry.copy_of if entry and entry.copy_of is not None else version
 
     def is_same_model(self, version: int | None, other: int | None) -> bool:
-        """Whether both numbers stand for one model; nothing is the same as nothing."""
+        """Whether both numbers have the same original. None equals only None."""
         if version is None or other is None:
             return version is other
         return self.original(version) == self.original(other)
@@ -53,22 +58,22 @@ class History:
         return self.of_version(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
 
     def is_confirmed(self, version: int) -> bool:
-        """Whether every replica was seen to answer from a version since it was last made to serve."""
+        """Whether every replica has answered from a version since the last entry that gave it traffic."""
         last = self.last_move(version)
         return last is not None and last.event is Event.CONFIRMED
 
     def version_of(self, run_key: str) -> int | None:
-        """The version number a run has claimed."""
+        """The version number that a run has claimed; None if it has claimed none."""
         entry = self.of_run(run_key, Event.CLAIMED)
         return entry.version if entry else None
 
     def withdrawal(self, version: int) -> Entry | None:
-        """The entry that took a version's model back, unless a person has brought it back to serve since."""
+        """The entry that withdrew or declined a version's model; None if a later entry gave it traffic again."""
         last = self.of_model(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
         return last if last and last.event in TAKEN_BACK else None
 
     def retirement(self, version: int) -> Entry | None:
-        """The entry that let a version's files go; there is none that brings them back."""
+        """The entry that retired a version's model. It is final: the files are deleted."""
         return self.of_version(self.original(version), Event.RETIRED)
 
     def has_served(self, version: int) -> bool:
@@ -76,16 +81,16 @@ class History:
         return self.of_version(version, Event.PROMOTED, Event.REISSUED) is not None
 
     def was_good(self, version: int) -> bool:
-        """Whether a version's model has served, has not been taken back since, and is still there."""
+        """Whether a version's model has served, was not taken back afterwards, and still has its files."""
         served = self.of_version(self.original(version), Event.PROMOTED) is not None
         taken_back = self.withdrawal(version) is not None or self.is_same_model(version, self.state.leaving)
         return served and not taken_back and self.retirement(version) is None
 
     def ways_back(self, version: int | None) -> Iterator[int]:
-        """Every good version of another model that has served, the one that served last is the first.
+        """Every good version of another model that has served, the one that served last first.
 
-        Each model comes once, under the number that it served with last. Versions with the same content, as training
-        again may give, are one model; it is no way back once it was withdrawn under any of its numbers.
+        Each model comes once, under the number that it served with last. Versions with the same content, which a
+        repeated training may produce, are one model. If it was withdrawn under any of its numbers, it is left out.
         """
         seen = {self._content(version)} if version is not None else set()
         for number in self._moves_of_traffic:
@@ -95,9 +100,10 @@ class History:
                 yield number
 
     def previous_after(self, target: int) -> int | None:
-        """What `previous` means after a roll-back to `target`: the good version that served last before it.
+        """What `previous` means after a roll-back to `target`: the good version that served last before it, or None.
 
-        That may be what serves now, unless it is newer than the target: such a version is withdrawn by the roll-back.
+        That may be the serving version, unless it is newer than the target: such a version is withdrawn by the
+        roll-back.
         """
         serving = self.state.serving
         newer = serving is not None and not self.is_older(serving, target)
@@ -105,12 +111,12 @@ class History:
         return next((v for v in self.ways_back(target) if self._content(v) != withdrawn), None)
 
     def _content(self, version: int) -> str:
-        """What tells a model from others: the digest that it was claimed with, or its number where there is none."""
+        """What identifies the content of a model: the digest of its claim, or its number if the claim has none."""
         claimed = self.of_version(self.original(version), Event.CLAIMED)
         return claimed.digest if claimed and claimed.digest else f"v{self.original(version)}"
 
     def _content_is_withdrawn(self, version: int) -> bool:
-        """Whether the last word about a model, under any number, takes it back; or a roll-back is doing that now."""
+        """Whether the newest decision about a content, under any number, withdraws it, or a roll-back replaces it."""
         same = self._by_content.get(self._content(version), ())
         words = [self.of_model(each, Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC) for each in same]
         last = max((word for word in words if word), key=lambda word: word.seq, default=None)
@@ -118,16 +124,16 @@ class History:
         return leaves or (last is not None and last.event is Event.WITHDRAWN)
 
     def all_good_before(self, version: int | None) -> list[int]:
-        """Every good version promoted before `version` first was, the last of them first."""
+        """Every good version that was promoted before `version` first was, the last one first."""
         return [v for v in reversed(self._promoted_before(version)) if self.was_good(v)]
 
     def all_good_after(self, version: int | None) -> list[int]:
-        """Every good version first promoted after `version` was, the last of them first."""
+        """Every good version that was first promoted after `version` was, the last one first."""
         before = {*self._promoted_before(version), *([] if version is None else [self.original(version)])}
         return [v for v in reversed(self._promoted) if v not in before and self.was_good(v)]
 
     def is_older(self, version: int, than: int) -> bool:
-        """Whether a version was first promoted before another."""
+        """Whether a version was first promoted before another one."""
         return self.original(version) in self._promoted_before(than)
 
     def _promoted_before(self, version: int | None) -> list[int]:
@@ -136,13 +142,13 @@ class History:
 
     @cached_property
     def _moves_of_traffic(self) -> list[int]:
-        """What served, the newest first, each time that it changed."""
+        """The serving versions, one for each change, the newest first."""
         served = [serving for serving, _ in groupby(entry.state.serving for entry in self.entries)]
         return [version for version in reversed(served) if version is not None]
 
     @cached_property
     def _promoted(self) -> list[int]:
-        """In the order of their first promotion."""
+        """The promoted versions in the order of their first promotion."""
         return list(dict.fromkeys(entry.version for entry in self.entries if entry.event is Event.PROMOTED))
 
     @cached_property
@@ -171,7 +177,7 @@ class History:
 
     @cached_property
     def _copies(self) -> dict[int, list[int]]:
-        """The numbers a model was reissued under, by its original one."""
+        """The numbers that a model was reissued under, by its original number."""
         found: dict[int, list[int]] = {}
         for entry in self.entries:
             if entry.copy_of is not None:
@@ -183,15 +189,15 @@ class History:
         return [original, *self._copies.get(original, ())]
 
     def seq_at(self, moment: datetime) -> int:
-        """The number of the last entry of a moment."""
+        """The number of the last entry at a moment; 0 if the first entry is later."""
         return sum(entry.at <= moment for entry in self.entries)
 
     def until(self, seq: int) -> "History":
-        """The history as it was when entry `seq` was the last."""
+        """The history up to and including entry `seq`."""
         return History(self.entries[:seq])
 
 
-# What a writer may write next: a change, or None where it is so already; what it raises, where it may not.
+# What may be written next: a change, or None if nothing is left to write. It raises an error if it may not.
 Rule = Callable[[History], Change | None]
 
 

@@ -1,7 +1,8 @@
-"""The one truth: an append-only list of events, each with the state after it.
+"""The journal: an append-only list of entries, each with the state after it.
 
-Creating entry `seq+1` is the compare-and-swap, the claim of a version number, the audit and the history in one: who
-loses the race reads the new state and decides again. Nothing here touches a server; see `pipeline.rollout.rollout`.
+Creating entry `seq+1` is at once the compare-and-swap, the claim of a version number, the audit record and the history:
+a writer that loses the race reads the new state and decides again. Nothing here changes what servers find; see
+`pipeline.rollout.rollout`.
 """
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from pipeline.validation import problems
 
 
 class Journal:
-    """The journal of one model, to be read."""
+    """The journal of one model, read-only."""
 
     def __init__(self, bucket: Bucket, model: str) -> None:
         self._bucket = bucket
@@ -25,17 +26,18 @@ class Journal:
         self._known = History(())
 
     def read(self) -> History:
-        """All entries.
+        """Read all entries. Entries that were read before are not read again, because they never change.
 
         Raises:
-            StorageError: an entry is missing in the middle or is none: nothing may be decided on half a history.
+            StorageError: an entry is missing in the middle, or is not an entry. Nothing may be decided on half a
+                history.
         """
         names = self._bucket.names(layout.journal(self._model))
         sequences = {seq for name in names if (seq := layout.entry_sequence(name)) is not None}
         missing = sorted(set(range(1, max(sequences, default=0) + 1)) - sequences)
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
-        # An entry never changes, so what was read before is not read again.
+        # An entry never changes, so each is read once.
         new = [seq for seq in sorted(sequences) if seq > self._known.seq]
         if not new:
             return self._known
@@ -48,12 +50,12 @@ class Journal:
 
     @property
     def known(self) -> History:
-        """What was read or written last, for when the bucket does not answer any more."""
+        """The history that was read or written last, without asking the bucket."""
         return self._known
 
 
 class JournalWriter(Journal):
-    """The same, written in the name of one actor and one run. `observers` learn that there is something to be told."""
+    """A journal that one actor writes, for one run. The observers are scheduled for each entry."""
 
     def __init__(
         self, bucket: Bucket, model: str, *, run_key: str, actor: str, clock: Clock, observers: Observers | None = None
@@ -65,13 +67,16 @@ class JournalWriter(Journal):
         self._observers = observers or Observers(())
 
     def decide(self, rule: Rule) -> History:
-        """Append what `rule` makes of the history; when another writer was first, ask it again with the new history.
+        """Append what `rule` returns for the history; if another writer was first, ask the rule again.
 
         Args:
-            rule: pure; None where there is nothing to write. What it raises ends the decision with nothing written.
+            rule: a pure function; it returns None if nothing is to be written. If it raises, nothing is written.
 
         Returns:
-            The history that includes the new entry, or the one in which there was nothing to write.
+            The history that includes the new entry, or the history in which nothing was to be written.
+
+        Raises:
+            StorageError: the journal cannot be read, or it is not known whether the entry was written.
         """
         while True:
             history = self.read()
@@ -93,7 +98,7 @@ class JournalWriter(Journal):
             raise StorageError(f"whether {told} was written is not known: {error}") from error
 
     def _entry(self, history: History, change: Change) -> Entry:
-        # A clock that is behind, or was set back, must not date an entry before the one it follows.
+        # A clock that is slow, or was set back, must not date an entry before the one it follows.
         earliest = [entry.at for entry in history.entries[-1:]]
         return Entry(
             seq=history.seq + 1,

@@ -1,8 +1,8 @@
-"""What was approved under a version number: every file, what it must answer, where it came from, and who said yes.
+"""What was approved under a version number: every file, the expected answers, the origin, and who approved it.
 
-The manifest lies outside of what servers read and is written once. The journal's `published` entry holds its SHA-256,
-so neither a file nor the manifest itself can be another later without somebody noticing. Against a person who can
-change the journal, too, there are signatures (`pipeline.signing`).
+A manifest lies where no server looks, and is written once. The journal's `published` entry holds its SHA-256. So a
+changed file or a changed manifest is noticed. Signatures (`pipeline.signing`) also protect against somebody who can
+change the journal.
 """
 
 import hashlib
@@ -19,16 +19,25 @@ from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import FileSum, checksums_of, require_equal
 
-# Where a SavedModel of ours lists its labels, one a line (`pipeline.training.export`).
+# The file of a SavedModel that lists its labels, one a line (`pipeline.training.export`).
 _LABELS_FILE = "assets/labels.txt"
 
 
 class Manifest(BaseModel):
-    """Nothing in it depends on when it is written: a repeated publish writes the same bytes.
+    """What was approved. It holds no time of writing, so a repeated publish writes the same bytes.
 
-    `golden_digest` covers what the canary asks and the answers it expects, `labels_digest` the labels in their order,
-    `approved_by` is the gate or the person who overruled it. `labels` is None in manifests of before 2026-12: read the
-    labels of a version with `Manifests.labels`.
+    Attributes:
+        model: the name of the model.
+        version: its number.
+        run_key: the run it came from.
+        files: the sums of every file, by its path in the version's folder.
+        model_digest: one SHA-256 for all files.
+        golden_digest: covers the canary's questions and the expected answers.
+        labels_digest: covers the labels in their order.
+        data_digest: covers the images, their labels and splits.
+        code_version: the version of the code that began the run.
+        approved_by: `the gate`, or the person who overruled it.
+        labels: in the order of their indices. None in manifests from before 2026-12; use `Manifests.labels`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +58,7 @@ class Manifest(BaseModel):
 def make_manifest(
     version: int, *, spec: SpecRecord, data: SnapshotRecord, trained: TrainRecord, probes: ProbeSet, gate: GateRecord
 ) -> Manifest:
-    """The manifest of a run's model, from what its verbs have recorded."""
+    """The manifest of a run's model, from the records of its verbs."""
     run = spec.spec
     return Manifest(
         model=run.model.name,
@@ -67,24 +76,25 @@ def make_manifest(
 
 
 def golden_digest(probes: ProbeSet) -> str:
-    """Of every question of the canary and its answer, in their order."""
+    """SHA-256 of every question of the canary and its expected answer, in their order."""
     return _sha256(ProbeSet(golden=probes.golden, fresh=probes.fresh).model_dump_json(include={"golden", "fresh"}))
 
 
 def labels_digest(labels: Sequence[str]) -> str:
+    """SHA-256 of the labels in their order, one a line."""
     return _sha256("\n".join(labels))
 
 
 class Manifests:
     """The manifests of one model, and whether the bucket still holds what they say.
 
-    A version that was reissued has the manifest and the files of the one it is a copy of.
+    A reissued version has the manifest and the files of its original.
 
     Args:
         bucket: the bucket.
         model: the model.
-        folder: where a version of a model lies for good; it depends on the roll-out.
-        signatures: who signs the manifests, and whose signature is asked for.
+        folder: the permanent folder of a version, given model and number; it depends on the roll-out.
+        signatures: signs and verifies manifests, if keys are set.
     """
 
     def __init__(
@@ -101,33 +111,33 @@ class Manifests:
         self.signatures = signatures
 
     def folder(self, version: int, history: History) -> str:
-        """Where the files of a version lie for good."""
+        """The permanent folder of a version's files."""
         return self._folder(self._model, history.original(version))
 
     def write(self, manifest: Manifest) -> str:
-        """Store the manifest and, where there is a key for it, its signature, each once; its SHA-256.
+        """Store the manifest and, if a key is set, its signature; returns its SHA-256. Repeating it changes nothing.
 
         Raises:
-            BadInputError: it is to be signed and cannot be.
-            DamagedError: another one is there, which no run of ours has written, or a signature that is none of it.
+            BadInputError: it must be signed and cannot be.
+            DamagedError: the bucket holds a different manifest under this number, or a signature of something else.
         """
         key = layout.manifest(self._model, manifest.version)
         content = manifest.model_dump_json(indent=1)
         if not self._bucket.create(key, content.encode()):
             raise DamagedError(
-                f"{key} is there and is not what run {manifest.run_key} has approved: a hand changed it, or changed "
-                f"the records of the run; trigger a new run"
+                f"{key} already exists and is not what run {manifest.run_key} has approved: it was changed by "
+                f"hand, or the records of the run were. Trigger a new run"
             )
         self.signatures.sign(manifest.version, content.encode())
         return _sha256(content)
 
     def read(self, version: int, history: History) -> Manifest:
-        """The manifest the journal has seen, signed where signatures are asked for.
+        """The manifest of a version, compared with the journal and, if a key is set, with its signature.
 
         Raises:
-            BadInputError: the key to verify it with cannot be used.
-            MissingError: there is none, or the version was never published.
-            DamagedError: it is not the one the journal has seen, is not signed, or is that of another version.
+            BadInputError: the verifying key cannot be used.
+            MissingError: there is no manifest, or the version was never published.
+            DamagedError: it is not the one in the journal, is not signed, or belongs to another version.
         """
         version = history.original(version)
         published = history.of_version(version, Event.PUBLISHED)
@@ -137,8 +147,8 @@ class Manifests:
         content = self._bucket.read(key)
         if hashlib.sha256(content).hexdigest() != published.manifest:
             raise DamagedError(
-                f"{key} is not the manifest that journal entry {published.seq} has seen: restore it, or release the "
-                f"model anew"
+                f"{key} is not the manifest that journal entry {published.seq} has recorded. Restore it, or release "
+                f"the model again"
             )
         self.signatures.require(version, content)
         manifest = Manifest.model_validate_json(content)
@@ -149,13 +159,13 @@ class Manifests:
         return manifest
 
     def labels(self, version: int, history: History) -> tuple[str, ...]:
-        """The labels of a version, in the order of their indices; they are known as long as the version can serve.
+        """The labels of a version, in the order of their indices, as long as its files exist.
 
         A manifest that has only their digest is completed by the list inside the SavedModel.
 
         Raises:
-            BadInputError: the key to verify the manifest with cannot be used.
-            MissingError: there is no manifest, or no list where the manifest has none.
+            BadInputError: the verifying key cannot be used.
+            MissingError: there is no manifest, or no list if the manifest has none.
             DamagedError: the manifest or the list is not what was approved.
         """
         manifest = self.read(version, history)
@@ -168,11 +178,11 @@ class Manifests:
         return labels
 
     def verify(self, version: int, history: History) -> Manifest:
-        """Read back every byte of a version.
+        """Compare every byte of a version with its manifest. In an object store that downloads the version.
 
         Raises:
-            DamagedError: a file is not what was approved; names each.
-            MissingError: there is no manifest or there are no files.
+            DamagedError: names each file that is not what was approved.
+            MissingError: there is no manifest, or there are no files.
         """
         manifest = self.read(version, history)
         folder = self.folder(version, history)
@@ -180,21 +190,22 @@ class Manifests:
         return manifest
 
     def look_over(self, version: int, history: History) -> None:
-        """The same as `require_intact` does it: quick in a bucket of any size, where no signatures are asked for.
+        """Compare the stored checksums of a version with its manifest, as `require_intact` does.
 
         Raises:
-            DamagedError: a file is not what was approved; names each.
-            MissingError: there is no manifest or there are no files.
+            DamagedError: names each file that is not what was approved.
+            MissingError: there is no manifest, or there are no files.
         """
         self.require_intact(self.folder(version, history), self.read(version, history))
 
     def require_intact(self, folder: str, manifest: Manifest) -> None:
-        """Hold a folder against a manifest by the checksums the storage keeps, which is good against accidents.
+        """Compare the CRC32C that the storage keeps for each file with a manifest. This finds accidents, not attacks.
 
-        Anybody can make a file with a given CRC32C, so where signatures are asked for, every byte is read all the same.
+        Anybody can make a file with a given CRC32C. So if a verifying key is set, every byte is read and SHA-256
+        compared.
 
         Raises:
-            DamagedError: a file is not what was approved; names each.
+            DamagedError: names each file that is not what was approved.
             MissingError: there is no such folder.
         """
         if self.signatures.demanded:

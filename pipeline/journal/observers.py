@@ -1,4 +1,4 @@
-"""Who follows the journal without being asked for a decision: MLflow today."""
+"""Observers of the journal: they follow it, and take part in no decision. Today there is one, MLflow."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,10 +9,10 @@ Observer = Callable[[History], str | None]
 
 
 class Observers:
-    """Tells every observer of new entries once, after their effects were confirmed, or were waited for in vain.
+    """Calls every observer once for all new entries, after replicas have confirmed their effects or a wait has ended.
 
-    A verb tells them in one place, when it has ended: see `pipeline.context.observed`. The newest history is enough for
-    an observer, so one that missed earlier entries, because a process died, makes up for that at the next call.
+    A verb does that in one place, when it has ended: see `pipeline.context.observed`. An observer gets the newest
+    history. So one that missed earlier entries, because a process died, catches up at the next call.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
@@ -20,14 +20,18 @@ class Observers:
         self._expected = False
 
     def expect(self) -> None:
-        """Note that entries were written, or that replicas have followed some."""
+        """Note that entries were written, or that replicas have followed some: the next `tell` calls the observers."""
         self._expected = True
 
     def tell(self, history: History, *, again: bool = False) -> list[str]:
-        """Tell them, if anything has happened since the last call or if they are to be told `again`.
+        """Call the observers if `expect` was called since the last time.
+
+        Args:
+            history: the newest history.
+            again: call them in any case.
 
         Returns:
-            Why observers could not follow; one that could adds nothing.
+            A sentence for each observer that could not follow.
         """
         if not self._expected and not again:
             return []

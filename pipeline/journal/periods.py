@@ -1,4 +1,4 @@
-"""What served when, from the journal alone. Pure."""
+"""Which version served when, from the journal alone. Pure."""
 
 from datetime import datetime
 
@@ -9,10 +9,18 @@ from pipeline.journal.history import History
 
 
 class Period(BaseModel):
-    """One version served from a moment to another; `until` is None for the one that serves now.
+    """One version served from one moment to another.
 
-    `verdict` is what moved the traffic with it, where a verdict did. `confirmed` is when the journal said that every
-    replica answers from it, None where it does not say.
+    Attributes:
+        version: its number.
+        since: when traffic moved to it; `from` in JSON.
+        until: when traffic left it; None if it serves now.
+        event: what moved the traffic.
+        actor: who acted.
+        run_key: the run that wrote it.
+        reason: why, for people.
+        verdict: the verdict that it rests on, as text; None if it rests on none.
+        confirmed: when the journal said that every replica answers from it; None if it did not.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -29,7 +37,7 @@ class Period(BaseModel):
 
 
 def served(history: History) -> list[Period]:
-    """Every period, the first first."""
+    """Every period, the oldest first. Times in which nothing served are left out."""
     changes = moves(history)
     return [
         _period(move, history, until=until)
@@ -39,7 +47,7 @@ def served(history: History) -> list[Period]:
 
 
 def moves(history: History) -> list[Entry]:
-    """Every entry since which another version serves, or none; the first first."""
+    """The entries that changed the serving version, to another one or to none; the oldest first."""
     before = [None, *(entry.state.serving for entry in history.entries)]
     return [entry for entry, served in zip(history.entries, before, strict=False) if entry.state.serving != served]
 

@@ -1,6 +1,6 @@
-"""Who serves, who is being proven, who may come back: the state after every journal entry, and its transitions.
+"""Version numbers by role: the state after every journal entry, and its transitions.
 
-Pure. A transition that makes no sense in a state raises `Refused`; the caller has read an old state, or is late.
+Pure. A transition that is not possible in a state raises `Refused`; the caller has read an old state.
 """
 
 from datetime import datetime
@@ -12,15 +12,22 @@ from pipeline.moments import Until, longest, until_text
 
 
 class Refused(FailedError):  # noqa: N818 - it is an answer, not a fault
-    """The transition does not start here; the message says from where it would."""
+    """The transition is not possible in this state; the message says why."""
 
 
 class State(BaseModel):
-    """Version numbers by role.
+    """Version numbers by role, and the holds.
 
-    `leaving` is the version a roll-back is taking away: still loaded while the label moves, so that no replica is ever
-    without an answer. While a version is `pinned`, until `frozen_until`, and until `held_until` nothing is promoted.
-    The last is the hold of roll-backs.
+    Attributes:
+        serving: gets the traffic.
+        previous: what a roll-back returns to.
+        candidate: is being proven.
+        leaving: the version that a roll-back replaces. It stays loaded while the label moves, so that every replica can
+            answer.
+        next_version: the next number to claim.
+        pinned: while set, nothing is promoted.
+        frozen_until: until then nothing is promoted.
+        held_until: likewise; the hold of roll-backs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,30 +52,37 @@ class State(BaseModel):
 
 
 def resident(state: State) -> tuple[int, ...]:
-    """The pinned roll-out: what every replica holds in memory, in ascending order; never more than two versions."""
+    """The pinned roll-out: the versions that every replica holds, in ascending order; at most two."""
     beside = next((v for v in (state.candidate, state.leaving, state.previous) if v is not None), None)
     return tuple(sorted({v for v in (state.serving, beside) if v is not None}))
 
 
 def newest(state: State) -> int | None:
-    """The latest roll-out: the one version that replicas take up, which is the highest of `below_base_path`."""
+    """The latest roll-out: the version that replicas load, which is the highest of `below_base_path`; None for none."""
     return state.candidate if state.candidate is not None else state.serving
 
 
 def below_base_path(state: State) -> tuple[int, ...]:
-    """The latest roll-out: the versions that servers find, in ascending order; no higher one than they should take."""
+    """The latest roll-out: the versions that servers find, in ascending order.
+
+    A version above the one that servers should load is left out, because they would load it.
+    """
     top = newest(state)
     seats = (state.serving, state.previous, state.candidate)
     return tuple(sorted({v for v in seats if v is not None and top is not None and v <= top}))
 
 
 def claim(state: State) -> State:
-    """Take the next version number; it is never given again."""
+    """Take the next version number. It is never given again."""
     return state.model_copy(update={"next_version": state.next_version + 1})
 
 
 def expose(state: State, version: int) -> State:
-    """Make `version` the candidate; in the pinned roll-out it takes the seat of `previous` in memory."""
+    """Make `version` the candidate. In the pinned roll-out it replaces `previous` in memory.
+
+    Raises:
+        Refused: it serves already, or a roll-back is not finished.
+    """
     if version == state.serving:
         raise Refused(f"v{version} is serving already")
     if state.leaving is not None:
@@ -77,7 +91,11 @@ def expose(state: State, version: int) -> State:
 
 
 def promote(state: State) -> State:
-    """Give traffic to the candidate. What served is `previous` now, and in the pinned roll-out stays loaded."""
+    """Give the traffic to the candidate. The version that served is `previous` now.
+
+    Raises:
+        Refused: there is no candidate.
+    """
     if state.candidate is None:
         raise Refused("there is no candidate")
     return state.model_copy(
@@ -86,7 +104,11 @@ def promote(state: State) -> State:
 
 
 def withdraw(state: State, version: int) -> State:
-    """Let `version` go, whatever seat it has but the one that serves."""
+    """Remove `version` from every role.
+
+    Raises:
+        Refused: it serves, and there is a version to roll back to.
+    """
     if version == state.serving and state.previous is not None:
         raise Refused(f"v{version} is serving; roll back first")
     return state.model_copy(
@@ -97,22 +119,25 @@ def withdraw(state: State, version: int) -> State:
 
 
 def release(state: State) -> State:
-    """Give the candidate's seat back to `previous`, without a word about the candidate."""
+    """Remove the candidate without withdrawing it: `previous` is loaded again."""
     return state.model_copy(update={"candidate": None})
 
 
 def roll_back(state: State, target: int, *, previous: int | None, hold: Until | None = None) -> State:
-    """Give traffic to `target`, and start to take away what served.
+    """Give traffic to `target`, and let the serving version leave.
 
-    A pin of another version ends, because that version does not serve any more; promotions stay held all the same,
-    until somebody lifts that. No hold is shortened.
+    If another version was pinned, the pin ends, and promotions are held until somebody lifts that. No hold is
+    shortened.
 
     Args:
         state: the state now.
-        target: a version that replicas have in memory, or, in the latest roll-out, can load.
-        previous: the last good version before `target`, loaded once the one that leaves is gone. Where it is the very
+        target: a version that replicas have in memory or, in the latest roll-out, can load.
+        previous: the last good version before `target`; it is loaded when the leaving one is unloaded. If it is the
             version that served until now, nothing leaves: the two change places.
-        hold: until when the roll-back holds promotions; None where it does not.
+        hold: until when the roll-back holds promotions; None for no hold.
+
+    Raises:
+        Refused: the target serves already.
     """
     if target == state.serving:
         raise Refused(f"v{target} is serving already")
@@ -132,7 +157,11 @@ def roll_back(state: State, target: int, *, previous: int | None, hold: Until | 
 
 
 def reissue(state: State) -> State:
-    """Give the model that serves the next number, which every server takes up, whatever it holds of the old one."""
+    """Give the serving model the next number, which every server loads, whatever it did with the old one.
+
+    Raises:
+        Refused: nothing serves.
+    """
     if state.serving is None:
         raise Refused("nothing serves")
     pinned = state.next_version if state.pinned == state.serving else state.pinned

@@ -1,1 +1,1 @@
-"""How the replicas of one fleet are made to follow the journal, in either roll-out, and how a candidate is proven."""
+"""How the replicas of one fleet follow the journal, how a candidate is proven, and how traffic goes back."""

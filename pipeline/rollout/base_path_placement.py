@@ -1,7 +1,7 @@
 """The latest roll-out for one replica: servers take the highest version below the base path, which follows the journal.
 
-So a folder that appears is exposed and gets the traffic at once, and one that goes takes it back. Every published
-version is kept where no server looks; what lies below the base path is a copy, made and taken away as it is needed.
+A folder that appears there is loaded and gets the traffic at once; removing it takes the traffic back. Every published
+version is kept where no server looks. Below the base path are copies, which are made and removed as needed.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class BasePathPlacement:
-    """See `pipeline.rollout.placement.Placement`."""
+    """The copies below the base path. For what each method does see `pipeline.rollout.placement.Placement`."""
 
     name: RolloutName = "latest"
     label = None
@@ -62,22 +62,22 @@ class BasePathPlacement:
         return follow + load
 
     def may_not_listen(self, state: State) -> bool:
-        """A server that starts on an empty base path opens no port before it finds something there."""
+        """Whether nothing should be in memory: a server that starts on an empty base path opens no port."""
         return not self.in_memory(state)
 
     def needs_config(self, replica: Replica, state: State, history: History) -> bool:  # noqa: ARG002 - see `heal`
         return False
 
     def heal(self, replica: Replica, state: State) -> str | None:  # noqa: ARG002 - see `run_rules.reissue`
-        """Nothing can be handed to a server that asks its storage; a new number is what gets every one on its way."""
+        """Do nothing: a server that polls a base path needs a new number, see `pipeline.rules.run.reissue`."""
         return None
 
     def place(self, history: History) -> StorageError | None:
-        """What serves and what is being proven comes first, then what is too much goes, then the way back comes.
+        """Copy the serving version and the candidate first, then remove superfluous versions, then copy `previous`.
 
-        So the base path is never empty while anything serves, nor ever shows a number that nobody should take up; and
-        nobody waits for the copy of a version that is only there for the next roll-back, or needs room for it. As long
-        as the version that should answer is not there, whatever is there stays.
+        This order keeps the base path from being empty while anything serves, and from showing a number that no server
+        should load. `previous` is only needed for the next roll-back, so no user waits for its copy. Nothing is removed
+        as long as the version that should answer is missing.
         """
         state = history.state
         wanted = below_base_path(state)
@@ -91,7 +91,7 @@ class BasePathPlacement:
             return StorageError(f"{problem}: {error}")
         if wanted and wanted[-1] not in there:
             return None
-        # From the lowest to the highest, so that no server loads one that goes next.
+        # From the lowest to the highest, so that no server loads one that is removed next.
         for version in sorted(found.difference(wanted)):
             self._take_away(version)
         for version in set(wanted).difference(needed):
@@ -130,11 +130,11 @@ class BasePathPlacement:
         """The versions below the base path.
 
         Raises:
-            StorageError: the journal knows nothing of one of them.
+            StorageError: the journal does not know one of them.
         """
         found = self._numbers()
         if any(number >= history.state.next_version for number in found):
-            # Maybe a colleague's, who has taken a number since.
+            # Another writer may have claimed a number since the history was read.
             unknown = sorted(number for number in found if number >= self._journal.read().state.next_version)
             if unknown:
                 raise StorageError(
@@ -145,10 +145,10 @@ class BasePathPlacement:
         return found
 
     def _put(self, version: int, history: History, *, found: bool) -> bool:
-        """Whether servers find a version that they can load, after putting it there where it is missing.
+        """Copy a version below the base path if it is missing; whether servers find a version that they can load.
 
-        Where nobody knows any more what its files should be, those that are there must do: they are what serves, and
-        to wait for better ones would leave users with what was withdrawn.
+        If its manifest is lost, the files below the base path are accepted as they are: they are what serves. Waiting
+        for approved ones would leave users with the version that was withdrawn.
         """
         if found and version in self._seen_complete:
             return True
@@ -166,7 +166,7 @@ class BasePathPlacement:
                 still=lambda: version in below_base_path(self._journal.read().state),
             )
         except (DamagedError, MissingError) as error:
-            # Whoever asked goes on: a version that cannot be had must not stand in the way of going to another one.
+            # Not raised: a damaged version must not prevent a move to another one.
             self._complain(f"v{version} cannot be put where servers look", error)
             return False
         if there:
@@ -174,7 +174,7 @@ class BasePathPlacement:
         return there
 
     def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
-        """Nobody serves from it, so one that is damaged gives way to what was approved, before somebody needs it."""
+        """Copy `previous`. No server answers from it, so a damaged copy is replaced by the approved files."""
         try:
             if found and version not in self._seen_complete and self._can_be_mended(version, history):
                 self._bucket.remove(
@@ -187,7 +187,7 @@ class BasePathPlacement:
             self._complain(f"v{version}, the way back, cannot be put where servers look", error)
 
     def _can_be_mended(self, version: int, history: History) -> bool:
-        """Whether the copy is damaged, and what it is a copy of is not."""
+        """Whether the copy is damaged and its source is intact."""
         manifest = self._manifests.read(version, history)
         if self._is_complete(layout.version(self._model, version), manifest):
             return False
@@ -195,7 +195,7 @@ class BasePathPlacement:
         return True
 
     def _complain(self, problem: str, error: StorageError) -> None:
-        """Once; a wait looks again and again."""
+        """Log a problem once; a wait meets it in every round."""
         if problem not in self._complaints:
             self._complaints.add(problem)
             log.error("%s: %s", problem, error)

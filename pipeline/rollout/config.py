@@ -14,10 +14,16 @@ _NAMED = re.compile(r"\b(?:versions|value)\s*:\s*([0-9]+|\[[0-9,\s]*\])")
 
 
 def render(*, model: str, base_path: str, state: State, seq: int) -> str:
-    """The config of the pinned roll-out: the resident versions by number, the label on the one that serves.
+    """Render the config of the pinned roll-out: the resident versions by number, the label on the serving one.
 
-    Before anything is resident it is the empty list, never `specific {}` without versions: that would unload
-    everything and say nothing. The first line names the journal entry it renders; servers skip it as a comment.
+    Before anything is resident it is an empty list, never `specific {}` without versions: servers would unload
+    everything and log nothing. The first line is a comment that names the journal entry.
+
+    Args:
+        model: the name of the model.
+        base_path: where servers find its versions.
+        state: the state after the entry.
+        seq: the number of the entry; 0 before the first one.
     """
     versions = resident(state)
     header = _header(seq, "pinned")
@@ -30,28 +36,28 @@ def render(*, model: str, base_path: str, state: State, seq: int) -> str:
 
 
 def render_latest(*, model: str, base_path: str, seq: int) -> str:
-    """The config of the latest roll-out, which says the same for ever: whatever lies below the base path decides.
+    """Render the config of the latest roll-out. Only its first line changes: what lies below the base path decides.
 
-    It keeps which journal entry the base path was last made to agree with. A server may be started with it, or with
-    `--model_base_path`, which means the same.
+    The first line names the journal entry that the base path was last settled with. A server may be started with this
+    config or with `--model_base_path`, which means the same.
     """
     policy = ["    model_version_policy { latest { num_versions: 1 } }"]
     return _header(seq, "latest") + _model_config(model, base_path, policy)
 
 
 def rendered_entry(text: str) -> int | None:
-    """The journal entry a config renders; None for a config written by something else."""
+    """The number of the journal entry that a config renders; None for a config that Understudy did not write."""
     found = _HEADER.match(text)
     return int(found.group(1)) if found else None
 
 
 def named_versions(text: str) -> frozenset[int]:
-    """The versions that a config names in a policy or behind a label, also one that a hand has written."""
+    """The versions that a config names in a policy or behind a label, also in a config that was written by hand."""
     return frozenset(int(number) for named in _NAMED.findall(text) for number in re.findall("[0-9]+", named))
 
 
 def rollout_of(text: str) -> RolloutName | None:
-    """The roll-out that a config of ours was written for; None for a config written by something else."""
+    """The roll-out that a config was written for; None for a config that Understudy did not write."""
     found = _HEADER.match(text)
     return ("latest" if found.group(2) else "pinned") if found else None
 

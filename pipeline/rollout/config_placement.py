@@ -11,7 +11,7 @@ from serving.replica import STABLE, Replica
 
 
 class ConfigPlacement:
-    """See `pipeline.rollout.placement.Placement`."""
+    """The config that servers poll. For what each method does see `pipeline.rollout.placement.Placement`."""
 
     name: RolloutName = "pinned"
     label = STABLE
@@ -34,7 +34,7 @@ class ConfigPlacement:
         return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq)
 
     def place(self, history: History) -> None:
-        """There is nothing else that servers look at."""
+        """Do nothing: servers look at the config only."""
 
     def problems(self, history: History) -> list[str]:  # noqa: ARG002 - the config says it all
         return []
@@ -57,7 +57,7 @@ class ConfigPlacement:
         return status is None or status.ended
 
     def _has_another_roll_out(self, replica: Replica, history: History) -> bool:
-        """Whether it has versions and no label, which every replica of this fleet has had since its first release."""
+        """Whether it has versions and no label. Every replica of this fleet has the label since its first release."""
         was_confirmed = any(entry.event is Event.CONFIRMED for entry in history.entries)
         if not was_confirmed or replica.version_behind(self._model, STABLE) is not None:
             return False

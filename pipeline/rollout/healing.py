@@ -1,8 +1,8 @@
-"""Bring a replica back that slept through a step.
+"""Repair a replica that was down while a version was exposed.
 
-A server refuses a config that puts the label on a version it has not loaded, and refuses it again at every poll. A
-replica that was away while the version was exposed would so serve the old one until it restarts. It is handed both
-versions with the label where it points now; once the new one is loaded, the next poll of the config file is accepted.
+A server refuses a config whose label points at a version it has not loaded, and refuses it again at every poll. So such
+a replica would serve the old version until it restarts. It is sent a config with both versions, and the label where it
+points now. When the new version is loaded, the replica accepts the config file at its next poll.
 """
 
 from serving.apis import file_system_storage_path_source_pb2, model_server_config_pb2
@@ -12,20 +12,20 @@ _Policy = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.
 
 
 def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int) -> str | None:
-    """Heal the replica if it cannot follow by itself; what was done, or None where nothing was needed.
+    """Repair the replica if it cannot follow by itself; a sentence on what was done, or None if nothing was needed.
 
     Args:
         replica: the replica to look at.
         model: the model's name.
         base_path: where the replica finds its versions.
-        serving: the version the label must get to.
+        serving: the version that the label should point at.
 
     Raises:
-        ServingError: the replica does not answer, or refused even this.
+        ServingError: the replica does not answer, or refused this config too.
     """
     seen = {status.version: status for status in replica.statuses(model)}
     if not seen:
-        return None  # its config was empty, and it follows at its next poll; or it is somebody else's
+        return None  # its config was empty, and it follows at its next poll; or it has another model
     if serving in seen and not seen[serving].ended:
         return None  # loaded or loading: it follows at its next poll
     behind = replica.version_behind(model, STABLE)
@@ -38,7 +38,14 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
 def handed_config(
     model: str, base_path: str, *, versions: set[int], label: int | None
 ) -> model_server_config_pb2.ModelServerConfig:
-    """A configuration to be handed to a replica directly; it holds until the replica next reads its config file."""
+    """A configuration to be sent to a replica directly. It holds until the replica next reads its config file.
+
+    Args:
+        model: the model's name.
+        base_path: where the replica finds its versions.
+        versions: the versions to have in memory.
+        label: the version behind the label `stable`; None for no label.
+    """
     config = model_server_config_pb2.ModelConfig(
         name=model,
         base_path=base_path,

@@ -1,4 +1,4 @@
-"""The latest roll-out: to expose a version is to give it traffic, and a server has one version in memory."""
+"""The latest roll-out: exposing a version gives it the traffic, and a server has one version in memory."""
 
 import logging
 import statistics
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class Latest:
-    """See `pipeline.rollout.strategy.Strategy`.
+    """The strategy for servers that take the highest version. For its methods see `pipeline.rollout.strategy.Strategy`.
 
-    What serves is questioned before the candidate takes its place, as the baseline. Each replica is questioned as soon
-    as it has loaded the candidate, and the first bad answer ends the questions.
+    The serving version is questioned before the candidate replaces it; that is the baseline. Each replica is questioned
+    as soon as it has loaded the candidate, and the first bad answer ends the questions.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Latest:
         """Refuse to expose a candidate when the serving version could not be restored.
 
         Raises:
-            CouldNotTellError: its files are not those to come back to.
+            CouldNotTellError: the files of the serving version are missing, or are not what was approved.
         """
         try:
             self._manifests.look_over(serving, self._journal.read())
@@ -77,10 +77,11 @@ class Latest:
             ) from error
 
     def _baseline(self, questioning: Questioning, serving: int, records: RunRecords) -> BaselineRecord:
-        """What the version that serves answers, asked before the candidate takes its place; once for a run.
+        """Question the serving version before the candidate replaces it; once for a run, and then the recorded answer.
 
         Raises:
             CouldNotTellError: not every replica answers from it.
+            DeclinedError: another decision was taken meanwhile.
             FailedError: it answers with a label at another index than the candidate's list says.
         """
         kept = records.find(BaselineRecord)
@@ -112,7 +113,10 @@ class Latest:
         )
 
     def _judge(self, questioning: Questioning, baseline: BaselineRecord | None, witness: Witness) -> Judged:
-        """Question each replica as soon as it has loaded the version; users see it, so the first bad answer ends it."""
+        """Question each replica as soon as it has loaded the version.
+
+        Users see the version, so the first bad answer ends the questions.
+        """
         clock, version = self._wait.clock, questioning.probes.labels.version
         start = clock.monotonic()
         asking = load_seconds = 0.0
@@ -134,7 +138,7 @@ class Latest:
         return questioning.conclude(result, reports, witness=witness, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:
-        """Nothing is ever sent to a server."""
+        """Do nothing: no config is ever sent to a server, so none can be harmed."""
 
     def targets(self, history: History, request: RollbackRequest) -> list[int]:
         return rollback_rules.targets_of(history, request, dark=False)
@@ -156,7 +160,7 @@ class Latest:
         return (new, self._wait.followed(new, best_effort=True)) if new is not None else (version, result)
 
     def renumber(self, version: int, result: WaitResult) -> int | None:
-        """Every server takes up a higher number, whatever it makes of the old one."""
+        """Give the model a higher number, which every server loads, also one that has failed to load the old number."""
         stuck = [state for state in result.pending if not state.silent]
         if result.overtaken or not stuck:
             return None

@@ -1,7 +1,8 @@
-"""Servers of another model's fleet: recognised by what they serve, and never sent a configuration.
+"""Recognise servers of another model's fleet by what they serve. No configuration is ever sent to them.
 
-A configuration replaces all that a server has, so one that names this model alone would unload the other one. A server
-cannot list its models. It is asked about every model that is known here: those with a file, and those with a journal.
+A configuration replaces everything that a server has, so one that names this model alone would unload the other one. A
+server cannot list its models. So it is asked about every model that is known: those with a file, and those with a
+journal.
 """
 
 from functools import cached_property
@@ -13,12 +14,12 @@ from serving.replica import Replica
 
 
 class OtherModels:
-    """Every model but one that is known here.
+    """All known models except one.
 
     Args:
-        model: the one.
-        folder: has the model files; it need not exist.
-        bucket: has the journals; None where it is not to be asked.
+        model: that one.
+        folder: the folder of the model files; it need not exist.
+        bucket: holds the journals; None if the bucket is not to be read.
     """
 
     def __init__(self, model: str, *, folder: Path, bucket: Bucket | None) -> None:
@@ -27,11 +28,11 @@ class OtherModels:
         self._bucket = bucket
 
     def served_by(self, replica: Replica) -> str | None:
-        """What a replica serves, or is about to, of other models, for example `pets v3`; None where it is nothing.
+        """What a replica serves, or is loading, of other models, for example `pets v3`; None if there is nothing.
 
         Raises:
             ServingError: the replica does not answer.
-            StorageError: the bucket does not say which models there are.
+            StorageError: the list of models cannot be read from the bucket.
         """
         served = []
         for model in self.names:
@@ -40,15 +41,15 @@ class OtherModels:
         return ", ".join(served) or None
 
     def without_bucket(self) -> "OtherModels":
-        """The same without asking the bucket, which does not answer."""
+        """The same models without those that only the bucket knows, for when the bucket does not answer."""
         return OtherModels(self.model, folder=self._folder, bucket=None)
 
     @cached_property
     def names(self) -> list[str]:
-        """The models, by name; asked for once. A model that is new since then has no servers yet.
+        """The models by name, read once. A model that is added later has no servers yet.
 
         Raises:
-            StorageError: the bucket does not say.
+            StorageError: the list of models cannot be read from the bucket.
         """
         known = {path.stem for path in self._folder.glob("*.yaml")}
         if self._bucket is not None:
@@ -57,7 +58,7 @@ class OtherModels:
 
 
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:
-    """Say that a replica is of another model's fleet, and what to correct."""
+    """A message: the replica belongs to another model's fleet, and which setting to correct."""
     return (
         f"{address} serves {served}, so it is not a replica of {model} and is sent no config: correct "
         f"UNDERSTUDY_REPLICAS, which must list the replicas of {model}"

@@ -1,4 +1,4 @@
-"""The pinned roll-out: a version is loaded, and proven, before any user reaches it; the way back is in memory."""
+"""The pinned roll-out: a version is loaded and proven before any user reaches it, and `previous` stays in memory."""
 
 from functools import partial
 from typing import NoReturn
@@ -24,7 +24,7 @@ from serving.questions import ReplicaReport
 
 
 class Pinned:
-    """See `pipeline.rollout.strategy.Strategy`."""
+    """The strategy for servers that poll a config. For its methods see `pipeline.rollout.strategy.Strategy`."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Pinned:
         return self._judge(questioning, witness)
 
     def _judge(self, questioning: Questioning, witness: Witness) -> Judged:
-        """Question every replica once all have loaded the version, beside the one that serves.
+        """Question every replica once all have loaded the version, beside the serving one.
 
-        Also those that come while others are asked; all must still be there at the end.
+        Replicas that are added meanwhile are questioned too. All of them must still have it loaded at the end.
         """
         version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
         start = self._wait.clock.monotonic()
@@ -83,7 +83,10 @@ class Pinned:
         return rollback_rules.targets_of(history, request)
 
     def go_back(self, request: RollbackRequest, target: int) -> None:
-        """Load the target where no replica has it in memory, then move the label."""
+        """Load the target if no replica has it in memory, then move the label.
+
+        If no replica answers, the label moves all the same: replicas that start again then serve the target.
+        """
         nobody_answers = False
         while True:
             loaded = self._replicas.is_loaded_somewhere(target)
@@ -104,7 +107,7 @@ class Pinned:
                 nobody_answers = not self._wait.loaded(target, best_effort=True).ready
 
     def _is_left_behind(self, request: RollbackRequest, target: int) -> bool:
-        """Whether another roll-back has exposed the target so long ago that it is not waiting for it any more."""
+        """Whether another roll-back exposed the target so long ago that it cannot be waiting for it any more."""
         history = self._journal.read()
         exposed = history.of_version(target, Event.EXPOSED) if history.state.candidate == target else None
         if exposed is None or exposed.run_key == request.run_key:
@@ -112,12 +115,17 @@ class Pinned:
         return (self._wait.clock.now() - exposed.at).total_seconds() > self._settings.load_seconds
 
     def _load(self, target: int) -> bool:
-        """Whether a replica has loaded the target; not, where none gives an answer: then those that come back will."""
+        """Wait until a replica has loaded the target; False if no replica answers: they load it when they start again.
+
+        Raises:
+            DeclinedError: another decision was taken meanwhile.
+            FailedError: replicas answer, and none can load it. The target is released.
+        """
         result = self._wait.loaded(target, best_effort=True)
         if result.overtaken:
             raise DeclinedError(f"another decision was taken meanwhile: {self._journal.read().state}")
         if result.ready:
-            return True  # the others are healed, or named, when the label has moved
+            return True  # the others are repaired, or named, when the label has moved
         if all(state.silent for state in result.pending):
             return False
         problem = f"no replica could load v{target}: {result}"
@@ -138,7 +146,7 @@ class Pinned:
         return version, self._wait.followed(version, best_effort=True)
 
     def renumber(self, version: int, result: WaitResult) -> int | None:  # noqa: ARG002
-        """A replica that is stuck was healed during the wait."""
+        """Do nothing: a replica that is stuck was repaired during the wait."""
         return None
 
     def move_without_bucket(self, to: str) -> NoReturn:

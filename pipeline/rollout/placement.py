@@ -1,7 +1,7 @@
-"""How servers learn what to serve: what differs between the two roll-outs for one replica. All else is the same.
+"""How servers learn what to serve: what differs between the two roll-outs for one replica. Everything else is the same.
 
-`pinned`: they poll a config that names versions and puts a label on the one that serves.
-`latest`: they poll a base path and take the highest number, as TensorFlow Serving does out of the box.
+`pinned`: servers poll a config that names versions and puts a label on the serving one.
+`latest`: servers poll a base path and take the highest number, as TensorFlow Serving does by default.
 """
 
 from typing import Protocol
@@ -15,13 +15,14 @@ from serving.replica import Replica
 
 
 class Placement(Protocol):
-    """What servers of one model find in one roll-out, and what that makes them do.
+    """What the servers of one model find in one roll-out, and which versions they load because of it.
 
     Attributes:
-        name: the roll-out, as people set it.
-        label: what traffic asks for; None where it asks for no version at all.
+        name: the roll-out, as in UNDERSTUDY_ROLLOUT.
+        label: the label that traffic asks for; None if requests name no version.
         base_path: where servers find the versions.
-        without_bucket: what can be done while neither verbs nor replicas can read the bucket; empty where nothing can.
+        without_bucket: what a person can do while neither verbs nor replicas can read the bucket, as the end of a
+            sentence; empty if nothing can be done.
     """
 
     @property
@@ -37,27 +38,27 @@ class Placement(Protocol):
     def without_bucket(self) -> str: ...
 
     def in_memory(self, state: State) -> tuple[int, ...]:
-        """The versions every replica should hold, in ascending order."""
+        """The versions that every replica should hold, in ascending order."""
 
     def answering(self, state: State) -> int | None:
-        """The version that traffic should get; the candidate where it is not dark while it is proven."""
+        """The version that should get the traffic. In the latest roll-out that is the candidate while it is proven."""
 
     def rendered(self, history: History) -> str:
-        """The config that should lie in the bucket."""
+        """The config that the bucket should hold."""
 
     def place(self, history: History) -> StorageError | None:
-        """Make what servers find, beside the config, agree with the journal.
+        """Make what servers find, except the config, agree with the journal.
 
         Returns:
-            What keeps the version that should answer from being found, as a full disk does. It bars nobody from
-            deciding for another version, or from making room.
+            Why the version that should answer cannot be found by servers, for example because the disk is full; None if
+            it can. It is returned, not raised: a verb may still decide for another version, or make room.
 
         Raises:
-            StorageError: the bucket refused; or it holds a version that the journal knows nothing of.
+            StorageError: the bucket refused; or it holds a version that the journal does not know.
         """
 
     def problems(self, history: History) -> list[str]:
-        """What is otherwise, beside the config, than it should be; each with what to do."""
+        """What servers find, except the config, and should not, or the other way round; each with what to do."""
 
     def followed(self, replica: Replica, version: int) -> ReplicaState:
         """Whether traffic gets `version` on a replica.
@@ -67,21 +68,21 @@ class Placement(Protocol):
         """
 
     def follow_seconds(self, *, follow: float, load: float) -> float:
-        """The seconds until traffic must get a version: `follow`, and `load` where it is loaded only then."""
+        """The seconds until traffic must get a version: `follow`, plus `load` if it is loaded only then."""
 
     def may_not_listen(self, state: State) -> bool:
-        """Whether a server that has nothing to serve in this state opens no port."""
+        """Whether a server has nothing to serve in this state and therefore may not have opened its port."""
 
     def needs_config(self, replica: Replica, state: State, history: History) -> bool:
-        """Whether a replica is neither on its way by itself, nor of a roll-out in which nothing is handed over.
+        """Whether a replica can only follow if a config is sent to it. False if its server uses the other roll-out.
 
         Raises:
             ServingError: the replica does not answer.
         """
 
     def heal(self, replica: Replica, state: State) -> str | None:
-        """Help a replica that cannot follow by itself; what was done, or None.
+        """Repair a replica that cannot follow by itself; a sentence on what was done, or None.
 
         Raises:
-            ServingError: the replica does not answer, or refused even this.
+            ServingError: the replica does not answer, or refused this too.
         """

@@ -1,7 +1,6 @@
-"""Put questions to replicas about one version, and judge their answers.
+"""Question replicas about one version, and judge their answers.
 
-The questions are an argument: the canary of a run asks those that `evaluate` recorded, and another check may bring its
-own.
+The questions are an argument. The canary of a run asks those that `evaluate` recorded; another check may use its own.
 """
 
 import logging
@@ -24,14 +23,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Probes:
-    """What replicas are asked, and what their answers are held to.
+    """The questions for replicas, and the expected answers.
 
     Attributes:
-        golden: encoded images, and the answers that the approved model gave.
+        golden: encoded images, and the answers of the approved model.
         fresh: encoded images with their true labels.
-        labels: of the version in question, and of the one that serves.
+        labels: the labels of the version in question and of the serving version.
         policy: tolerances and limits.
-        min_accuracy: the share of fresh images, 0 to 1, that must be recognised where nothing serves to compare with.
+        min_accuracy: the share of fresh images, 0 to 1, that must be recognised if no serving version exists to compare
+            with.
     """
 
     golden: Sequence[Golden]
@@ -48,12 +48,12 @@ class Probes:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the canary has found.
+    """The result of the canary.
 
     Attributes:
         verdict: over all replicas.
         load_seconds: until the slowest replica had loaded the version, polling included.
-        deadly: servers have ended since the version was exposed, and every moment it stays may end more.
+        deadly: servers have ended since the version was exposed. It must be removed at once, because more may end.
     """
 
     verdict: Verdict
@@ -62,7 +62,7 @@ class Judged:
 
 
 class Questioning:
-    """The same probes for every replica of a fleet."""
+    """Asks every replica of a fleet the same questions, and judges the answers."""
 
     def __init__(self, model: str, probes: Probes, replicas: Replicas) -> None:
         self.probes = probes
@@ -77,16 +77,17 @@ class Questioning:
         beside: int | None = None,
         witness: Witness | None = None,
     ) -> list[ReplicaReport]:
-        """Question replicas, several at once; a report for each.
+        """Question replicas, several at once; one report for each, in the order of the addresses.
 
-        Where something serves, only those labelled images are asked whose label it can know; all of them if there are
-        none.
+        If a version serves, only labelled images are asked whose label it knows; if there are none of these, all of
+        them.
 
         Args:
-            addresses: whom to ask.
-            version: about which version.
-            beside: the serving version, where it is in memory beside that one, to compare with.
-            witness: is told of connections that break; once it has a reason against the version nobody else is asked.
+            addresses: the replicas to ask.
+            version: the version to ask about.
+            beside: the serving version, if it is in memory too, to compare with.
+            witness: notified of broken connections. Once it has a reason against the version, no further replica is
+                asked.
         """
         probes = self.probes
         known = probes.comparable
@@ -105,7 +106,7 @@ class Questioning:
         return self._replicas.in_parallel(partial(self._ask_one, questions=questions, witness=witness), addresses)
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
-        """What the reports say of the version in question."""
+        """The verdict on the version, from these reports alone."""
         return judge(
             list(reports),
             expected=self._replicas.expected,
@@ -116,7 +117,16 @@ class Questioning:
     def conclude(
         self, result: WaitResult, reports: dict[str, ReplicaReport], *, witness: Witness, load_seconds: float
     ) -> Judged:
-        """What is known of the version where a wait has ended like this, and these replicas have been asked."""
+        """The result of the canary, after a wait has ended and these replicas have been asked.
+
+        FAIL comes first from servers that have ended, then from wrong answers, then from the wait itself.
+
+        Args:
+            result: how the last wait ended.
+            reports: the answers so far, by address.
+            witness: knows which servers have ended.
+            load_seconds: as in `Judged`.
+        """
         ends = witness.reasons(self._replicas.addresses())
         if ends:
             return Judged(Verdict(decision=Decision.FAIL, reasons=ends), load_seconds, deadly=True)
@@ -126,7 +136,7 @@ class Questioning:
         if result.complete and reports.keys() >= set(result.ready):
             return self.verdict(reports[address] for address in result.ready)
         answered = self.verdict(reports.values())
-        # A wrong answer stays one, wherever its replica has gone since.
+        # A wrong answer counts, even if its replica was removed after it.
         return answered if reports and answered.decision is Decision.FAIL else result.verdict()
 
     def _ask_one(self, address: str, *, questions: Questions, witness: Witness | None) -> ReplicaReport:

@@ -1,4 +1,4 @@
-"""The replicas of one model's fleet, asked what they serve, and whether they are of this fleet at all."""
+"""The replicas of one model's fleet: what they serve, and whether they belong to this fleet."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +19,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ReplicaFound:
-    """What one replica says of itself.
+    """The answers of one replica.
 
-    `serving` is the version that traffic gets; `problem` is why there is no answer, empty where there is one. `others`
-    is what it serves of other models, as text; None where it is nothing.
+    Attributes:
+        address: `host:port`.
+        serving: the version that traffic gets; None for none.
+        versions: all versions that it has seen since it started.
+        problem: why it gave no answer; empty if it answered.
+        others: what it serves of other models, as text; None for nothing.
     """
 
     address: str
@@ -33,11 +37,11 @@ class ReplicaFound:
 
 
 class Replicas:
-    """One fleet.
+    """The replicas of one fleet.
 
     Attributes:
         fleet: which replicas exist.
-        others: the other models that are known, to recognise a replica of another fleet.
+        others: the other known models, to recognise a replica of another fleet.
         bucket: the address of the model's bucket, for messages.
     """
 
@@ -61,15 +65,21 @@ class Replicas:
         self._threads = threads
 
     def addresses(self) -> Sequence[str]:
-        """The replicas that exist now."""
+        """The replicas that exist now, as `host:port`."""
         return self.fleet.addresses()
 
     @property
     def expected(self) -> int:
+        """How many replicas there should be at least."""
         return self.fleet.expected
 
     def look(self, address: str, *, others: OtherModels | None = None) -> ReplicaFound:
-        """What one replica says of itself; about other models only where those are given."""
+        """Ask one replica what it serves. Never raises `ServingError`; that becomes `ReplicaFound.problem`.
+
+        Args:
+            address: the replica.
+            others: the models to ask about as well; None for this model alone.
+        """
         try:
             with self.connect(address) as replica:
                 versions = tuple(replica.statuses(self._model))
@@ -80,43 +90,43 @@ class Replicas:
         return ReplicaFound(address, serving, versions, others=served)
 
     def connect(self, address: str) -> Replica:
-        """A connection to one of them, none of whose calls outlives the time limit of the settings."""
+        """A connection to one replica. No call on it takes longer than UNDERSTUDY_RPC_SECONDS."""
         return self.fleet.connect(address, timeout=self._rpc_seconds)
 
     def in_parallel(self, ask: Callable[[str], T], addresses: Sequence[str]) -> list[T]:
-        """`ask` for every address, several at once; the answers in the order of the addresses."""
+        """Call `ask` for every address, several at once; the results in the order of the addresses."""
         with ThreadPoolExecutor(self._threads) as pool:
             return list(pool.map(ask, addresses))
 
     def is_loaded_somewhere(self, version: int) -> bool | None:
-        """Whether any replica says now that it has `version` in memory; None where none gives an answer."""
+        """Whether any replica has `version` in memory now; None if no replica gives an answer."""
         answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
         return None if all(answer is None for answer in answers) else any(answers)
 
     def witness(self) -> Witness:
-        """What will notice whether the replicas that answer now end while a candidate is exposed."""
+        """A new witness for the replicas that answer now; call this right before a candidate is exposed."""
         return Witness(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
 
     def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
-        """Ask every replica that answers, before anything is begun, whether it serves another model.
+        """Check, before anything is changed, that no replica that answers serves another model.
 
         Args:
-            any_is_enough: refuse only where all of them do, so that none can be of this fleet.
+            any_is_enough: refuse only if all replicas do, so that none can belong to this fleet.
 
         Raises:
-            BadInputError: names each that does, and what it serves.
+            BadInputError: names each replica that does, and what it serves.
         """
         foreign = list(self.foreign().values())
         if foreign and not (any_is_enough and len(foreign) < len(self.fleet.addresses())):
             raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
 
     def foreign(self) -> dict[str, str]:
-        """Why each replica that serves another model is not of this fleet, by address."""
-        _ = self.others.names  # asked for once, before every thread does
+        """The replicas that serve another model: the reason by address."""
+        _ = self.others.names  # read once here, not once by each thread
         return {address: why for address, why in self._ask_each(self.why_foreign).items() if why}
 
     def why_foreign(self, replica: Replica) -> str | None:
-        """Why a replica is not of this fleet; None where it may be.
+        """Why a replica does not belong to this fleet; None if nothing speaks against it.
 
         Raises:
             ServingError: the replica does not answer.

@@ -1,4 +1,4 @@
-"""Make what servers find agree with the journal: the config, and what lies below the base path."""
+"""Make what servers find agree with the journal: the config, and the versions below the base path."""
 
 from pipeline import layout
 from pipeline.errors import BadInputError, MissingError, StorageError
@@ -10,11 +10,12 @@ from pipeline.storage.bucket import Bucket
 
 
 class Rollout:
-    """The effects of one model's journal in the bucket.
+    """What one model's journal makes servers find in the bucket.
 
     Attributes:
         placement: the roll-out.
-        unplaced: what kept the version that should answer from being found, when the journal was last settled.
+        unplaced: why the version that should answer could not be copied, when `settle` was last called; None if it
+            could.
     """
 
     def __init__(self, *, model: str, placement: Placement, bucket: Bucket, journal: Journal) -> None:
@@ -25,12 +26,15 @@ class Rollout:
         self._journal = journal
 
     def settle(self, *, first: bool = False) -> History:
-        """Make the config file, and what lies below the base path, agree with the last journal entry; that history.
+        """Make the config and the base path agree with the last journal entry; returns that history.
 
-        Two may do this at once, one with an older history: it replaces only what it read before the journal, so a
-        newer config is never overwritten by an older one, however late the write. Without any entry nothing is written,
-        unless this is the `first` time: a name or a bucket that was mistyped leaves no trace. A version that should
-        answer and has no room stops nobody here; who waits for it is told.
+        Two processes may do this at once, one of them with an older history. The config is replaced only if it still is
+        what was read before the journal, so a newer config is never overwritten, however late the write. If the version
+        that should answer has no room, `unplaced` says so; only a wait for that version raises it.
+
+        Args:
+            first: write a config although the journal has no entry. Otherwise a mistyped name or bucket leaves no
+                trace.
 
         Raises:
             BadInputError: this bucket is used with the other roll-out.
@@ -55,10 +59,10 @@ class Rollout:
         return self.placement.rendered(history)
 
     def require_this_rollout(self) -> None:
-        """Ask before anything is planned whether the bucket's servers are on the roll-out that the settings say.
+        """Check that the servers of this bucket use the roll-out of the settings. Nothing is changed.
 
         Raises:
-            BadInputError: they are on the other one.
+            BadInputError: they use the other one.
         """
         self._require_this_rollout(self.config())
 
@@ -78,7 +82,7 @@ class Rollout:
             )
 
     def config(self) -> str | None:
-        """The config that servers find; None where there is none."""
+        """The config that servers find; None if there is none. Bytes that are not UTF-8 are replaced."""
         return _text(self._config())
 
     def _config(self) -> bytes | None:
@@ -89,12 +93,12 @@ class Rollout:
 
 
 def _text(content: bytes | None) -> str | None:
-    """A config that a hand has written may hold anything."""
+    """The text of a config. One that was written by hand may hold any bytes."""
     return content.decode(errors="replace") if content is not None else None
 
 
 def _require_whole(history: History, found: str | None) -> None:
-    """The config was read before the journal and can only be older; otherwise something is lost."""
+    """Check that no entries are lost: the config was read before the journal, so it can only be older."""
     seq = config.rendered_entry(found or "")
     if seq is not None and seq > history.seq:
         raise StorageError(

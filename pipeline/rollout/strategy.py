@@ -1,4 +1,4 @@
-"""How a candidate is proven, and how traffic goes back: the part of a roll-out that a verb needs not know."""
+"""How a candidate is proven, and how traffic goes back: what verbs use of a roll-out, without knowing which it is."""
 
 from typing import NoReturn, Protocol
 
@@ -13,63 +13,69 @@ class Strategy(Protocol):
     """One of the two roll-outs, as the verbs use it: `Pinned` or `Latest`."""
 
     def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:
-        """Expose the candidate that the probes are about, wait until replicas have loaded it, question each, judge.
+        """Expose the candidate of the probes, wait until replicas have loaded it, question each one, and judge.
 
         Args:
-            questioning: has the probes, and asks them.
-            expose: the rule that gives the version its seat as the candidate.
-            records: those of the run, for what must be known again if it is repeated.
+            questioning: asks the probes.
+            expose: the rule that makes the version the candidate.
+            records: the records of the run, for what a repeated run must know again.
 
         Raises:
             BadInputError: a replica serves another model.
-            CouldNotTellError: something is missing without which nothing may be exposed, and nothing was.
+            CouldNotTellError: the baseline or a way back is missing. Nothing was exposed.
             DeclinedError: the rule declines.
-            FailedError: what serves answers otherwise than approved, and nothing was exposed.
+            FailedError: the serving version answers otherwise than approved. Nothing was exposed.
         """
 
     def require_own_fleet(self) -> None:
-        """Ask, before a roll-back begins, whether any replica can be of this fleet, if configs are handed to them.
+        """Check, before a roll-back begins, that configs would not be sent to another model's fleet.
 
         Raises:
-            BadInputError: every one that answers serves another model.
+            BadInputError: every replica that answers serves another model.
         """
 
     def targets(self, history: History, request: RollbackRequest) -> list[int]:
-        """The versions that a roll-back may be about, the best first; raises as `rollback_rules.targets_of`."""
+        """The versions that a roll-back may return to, the preferred one first; raises as `targets_of` of the rules."""
 
     def go_back(self, request: RollbackRequest, target: int) -> None:
-        """Write and carry out one entry after another until traffic is to be answered from `target`.
+        """Write entries, and make the bucket agree with each, until the journal says that `target` serves.
+
+        Replicas may not have followed yet when this returns; see `follow`.
 
         Raises:
-            BadInputError: the target was retired since it was chosen.
+            BadInputError: the target was retired after it was chosen.
             DeclinedError: another decision was taken meanwhile.
-            FailedError: no replica can load the target; what served still serves.
+            FailedError: no replica can load the target. The version that served still serves.
         """
 
     def forecast(self, target: int, *, load_seconds: float) -> str:
-        """What has to happen until every replica answers from `target`, and how long that takes, for a person.
+        """A sentence for a person: what must happen until every replica answers from `target`, and how long it takes.
 
-        `load_seconds` is how long a load is taken to last.
+        `load_seconds` is how long a load is expected to take.
         """
 
     def follow(self, version: int) -> tuple[int, WaitResult]:
-        """Wait until traffic gets `version` wherever a replica gives an answer, and help those that cannot follow.
+        """Wait until traffic gets `version` on every replica that answers, and repair those that cannot follow.
 
         Returns:
-            The number that its model serves under in the end, and how the wait ended.
+            The number under which the model serves in the end, and how the wait ended.
         """
 
     def renumber(self, version: int, result: WaitResult) -> int | None:
-        """Give the model of `version` a new number, if that helps replicas that answered and have not followed.
+        """Give the model of `version` a new number, if that helps replicas that answer and have not followed.
+
+        Args:
+            version: the serving version.
+            result: how the wait for it ended.
 
         Returns:
-            The number that it serves under now; None where it has no new one.
+            The new number; None if it has none.
         """
 
     def move_without_bucket(self, to: str) -> NoReturn:
-        """Point traffic at an older version that replicas have in memory; the bucket is neither asked nor touched.
+        """Move traffic to an older version that replicas have in memory. The bucket is neither read nor written.
 
         Raises:
             BadInputError: that is not possible.
-            CouldNotTellError: in every other case, because nothing of it is recorded; says what each replica answers.
+            CouldNotTellError: in every other case, because the move is not recorded; says what each replica answers.
         """

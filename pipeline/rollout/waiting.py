@@ -1,4 +1,4 @@
-"""Wait until every replica of a fleet is ready, and heal those that cannot become ready by themselves."""
+"""Wait until every replica of a fleet is ready, and repair those that cannot become ready by themselves."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,7 +19,15 @@ _LOG_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ReplicaState:
-    """What one replica says. `failed`: it has failed and will not try again; `silent`: it gave no answer."""
+    """The state of one replica with regard to a goal.
+
+    Attributes:
+        address: `host:port`, or `the fleet` for replicas that are missing.
+        ready: whether it has reached the goal.
+        message: what it answered, or why it did not answer.
+        failed: it cannot reach the goal, and does not try again.
+        silent: it gave no answer.
+    """
 
     address: str
     ready: bool
@@ -30,9 +38,12 @@ class ReplicaState:
 
 @dataclass(frozen=True)
 class WaitResult:
-    """How a wait ended: which replicas were ready, and which were not.
+    """How a wait ended.
 
-    `overtaken`: the journal has moved on, and what was waited for is not wanted any more.
+    Attributes:
+        ready: the addresses of the replicas that have reached the goal.
+        pending: all others.
+        overtaken: the journal has a newer decision, and does not want the goal any more.
     """
 
     ready: tuple[str, ...]
@@ -41,10 +52,11 @@ class WaitResult:
 
     @property
     def complete(self) -> bool:
+        """Whether every replica is ready and the journal still wants the goal."""
         return not self.pending and not self.overtaken
 
     def verdict(self) -> Verdict:
-        """FAIL where a pending replica answered; UNKNOWN where all pending ones gave no answer."""
+        """PASS if all are ready; FAIL if a pending replica answered; else UNKNOWN. UNKNOWN too if overtaken."""
         if self.overtaken:
             return Verdict(decision=Decision.UNKNOWN, reasons=("the journal has moved on",))
         if not self.pending:
@@ -58,13 +70,20 @@ class WaitResult:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is waited for. Times are seconds.
+    """What to wait for. Times are in seconds.
 
-    `grace` is how long a replica may need to see the newest config at all: until then a failure may be an old one, and
-    a late replica is not stuck. After it, and again every so often, `wanted` says whether the journal still wants this,
-    and `heal` is called for each pending replica that answers. With `best_effort`, replicas that have failed, or were
-    silent for longer than `patience`, are not waited for; otherwise one failed replica ends the wait. `enough` may end
-    it earlier, given the addresses of those that are ready. `action` completes the log line "waiting 5 s to ...".
+    Attributes:
+        action: completes the log line "waiting 5 s to ...".
+        look: asks one replica; raises `ServingError` if it does not answer.
+        deadline: the longest time to wait.
+        grace: how long a replica may need to see the newest config. Until then a failure may be an old one, and a slow
+            replica is not stuck.
+        wanted: whether the journal still wants the goal; called after `grace`, and again after each further `grace`.
+        heal: called then for each pending replica that answers.
+        best_effort: do not wait for replicas that have failed or have been silent for `patience`. Otherwise one failed
+            replica ends the wait.
+        patience: see `best_effort`.
+        enough: ends the wait early; gets the addresses of the replicas that are ready.
     """
 
     action: str
@@ -79,10 +98,17 @@ class Goal:
 
 
 def wait_for(goal: Goal, *, fleet: Fleet, rpc_seconds: float, clock: Clock) -> WaitResult:
-    """Look at every replica, round after round.
+    """Look at every replica, round after round, until the wait ends.
 
-    Ends when all are ready in two rounds with the same members, at least as many as expected; when the pending ones are
-    not worth waiting for (see `Goal`); when the journal does not want it any more; or at the deadline.
+    It ends when all are ready in two consecutive rounds with the same members, at least as many as expected; when
+    waiting for the pending ones is pointless (see `Goal`); when the journal does not want the goal any more; or at the
+    deadline.
+
+    Args:
+        goal: what to wait for.
+        fleet: which replicas exist; asked again in each round.
+        rpc_seconds: the longest that one call may take.
+        clock: the time, and how to sleep.
     """
     with ExitStack() as stack:
         return _Wait(goal, fleet, rpc_seconds, clock, stack).run()
@@ -170,5 +196,5 @@ def _result_of(states: Sequence[ReplicaState], expected: int) -> WaitResult:
 
 
 def described(version: int, status: VersionStatus) -> str:
-    """What a replica says of a version, for a message."""
+    """What a replica says of a version, as text for a message."""
     return f"v{version} {status.state}" + (f": {status.error}" if status.error else "")

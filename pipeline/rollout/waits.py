@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class Waits:
-    """Waits for the replicas of one model. Meanwhile the journal decides what is wanted, and stuck replicas are healed.
+    """Waits for the replicas of one model. Meanwhile it reads the journal and repairs replicas that are stuck.
 
-    A wait that is overtaken by another decision ends and says so. Where all replicas have followed, observers of the
-    journal have something to be told.
+    A wait ends when another decision makes it pointless; `WaitResult.overtaken` says so. When all replicas have
+    followed, the observers of the journal are scheduled (`Observers.expect`).
     """
 
     def __init__(
@@ -54,13 +54,17 @@ class Waits:
         beyond: Collection[str] | None = None,
         witness: Witness | None = None,
     ) -> WaitResult:
-        """Wait until every replica has `version` loaded; returns early where a replica says it cannot load it.
+        """Wait until every replica has loaded `version`. Returns early if a replica says that it cannot load it.
 
         Args:
-            version: what to wait for, as long as the journal wants it in memory.
-            best_effort: go on without replicas that fail to load it or give no answer.
-            beyond: return as soon as a replica that is not among these has it.
-            witness: is told of every look, and ends the wait once it has a reason against the version.
+            version: the version; the wait ends when the journal does not want it in memory any more.
+            best_effort: do not wait for replicas that fail to load it or give no answer.
+            beyond: return as soon as a replica that is not among these addresses has loaded it.
+            witness: notified of every look; the wait ends once it has a reason against the version.
+
+        Raises:
+            BadInputError: a replica belongs to another fleet.
+            StorageError: the bucket does not answer, or has no room for the version.
         """
 
         def look(replica: Replica) -> ReplicaState:
@@ -84,7 +88,7 @@ class Waits:
         )
 
     def followed(self, version: int, *, best_effort: bool = False) -> WaitResult:
-        """Wait until traffic gets `version` on every replica; `best_effort` as in `loaded`."""
+        """Wait until traffic gets `version` on every replica. `best_effort` and the errors are those of `loaded`."""
         settings = self._settings
         return self._wait(
             f"answer from v{version}",
@@ -95,7 +99,7 @@ class Waits:
         )
 
     def gone(self, version: int) -> WaitResult:
-        """Wait until no replica has `version` loaded."""
+        """Wait until no replica has `version` loaded. Replicas of another fleet count as pending."""
 
         def look(replica: Replica) -> ReplicaState:
             try:
@@ -107,7 +111,7 @@ class Waits:
             told = f"v{version} " + (status.state if status else "not there")
             return ReplicaState(replica.address, ready=status is None or status.ended, message=told)
 
-        # One of another fleet never had it, and is no evidence that a replica of this one has let it go.
+        # A replica of another fleet never had the version: it must not count as one that has unloaded it.
         foreign = self._replicas.foreign()
         return self._wait(
             f"drop v{version}",
@@ -128,9 +132,10 @@ class Waits:
         enough: Callable[[Collection[str]], bool] | None = None,
         foreign: Mapping[str, str] | None = None,
     ) -> WaitResult:
-        """Wait, and let the journal decide all the while: who serves, and so towards what a replica is healed.
+        """Wait, and read the journal meanwhile: it says which version serves, and so how a replica is to be repaired.
 
-        `foreign` says of replicas that are known to be of another fleet why; others are found before they are healed.
+        `foreign` has the replicas that are known to belong to another fleet, and why. Others are found before they are
+        repaired.
         """
         now: list[State] = []
         healed: set[str] = set()
@@ -141,7 +146,7 @@ class Waits:
             return ReplicaState(replica.address, ready=False, message=why, failed=True) if why else look(replica)
 
         def still_wanted() -> bool:
-            now[:] = [self._rollout.settle().state]  # a slower writer may have left an older config, and died
+            now[:] = [self._rollout.settle().state]  # a slow writer may have left an older config
             still = wanted(now[0])
             if still and self._rollout.unplaced:
                 raise self._rollout.unplaced
@@ -157,7 +162,7 @@ class Waits:
             action=action,
             look=look_unless_foreign,
             deadline=deadline,
-            grace=self._settings.polled_seconds,  # before that a replica is late, not stuck
+            grace=self._settings.polled_seconds,  # until then a replica is slow, not stuck
             wanted=still_wanted,
             heal=heal,
             enough=enough,
@@ -170,12 +175,12 @@ class Waits:
         return result
 
     def _heal(self, replica: Replica, state: State, foreign: dict[str, str], *, best_effort: bool) -> str | None:
-        """Help a replica that cannot follow by itself; what was done, or None.
+        """Repair a replica that cannot follow by itself; a sentence on what was done, or None.
 
-        One of another fleet is sent nothing. Where the wait is best effort it is added to `foreign`.
+        Nothing is sent to a replica of another fleet. In a best-effort wait it is added to `foreign`.
 
         Raises:
-            BadInputError: it is of another fleet.
+            BadInputError: the replica belongs to another fleet, or to another bucket.
         """
         self._require_ours(replica, state)
         if not self._placement.needs_config(replica, state, self._journal.known):
@@ -203,7 +208,7 @@ class Waits:
         return seen.get(version)
 
     def _require_ours(self, replica: Replica, state: State) -> None:
-        """No server of another bucket is led away from what it serves, by this one's files or by waiting in vain."""
+        """Refuse a server of another bucket, because repairing it would change what that server serves."""
         newest = max((each.version for each in replica.statuses(self._model) if each.available), default=0)
         if newest >= state.next_version and newest >= self._journal.read().state.next_version:
             raise BadInputError(

@@ -13,13 +13,21 @@ from serving.replica import STABLE
 
 
 def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Settings, clock: Clock) -> NoReturn:
-    """Point the label at an older version that replicas have in memory, and wait two polls.
+    """Point the label at an older version that replicas have in memory, then wait two polls.
 
-    A newer one than answers now may be a candidate that nobody has proven, and is refused.
+    A version that is newer than the answering one may be an unproven candidate, so it is refused.
+
+    Args:
+        replicas: the fleet.
+        to: a version number, as text.
+        base_path: where servers find the versions.
+        settings: how long two polls take.
+        clock: how to sleep.
 
     Raises:
-        BadInputError: `to` is not a number; the journal, which knows what "previous" is, cannot be read.
-        CouldNotTellError: always, because nothing of it is recorded; says what each replica answers two polls later.
+        BadInputError: `to` is `previous`, which only the journal could resolve.
+        CouldNotTellError: in every other case, because nothing is recorded; says what each replica answers two polls
+            later.
     """
     if to == "previous":
         raise BadInputError("without the bucket nobody knows which version is the previous one; give --to a number")
@@ -38,7 +46,7 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
 
 
 def answer(replicas: Replicas, address: str) -> str:
-    """What users get from a replica now, for a person."""
+    """What users get from a replica now, as text for a person."""
     found = replicas.look(address)
     if found.problem:
         return f"gives no answer ({found.problem})"

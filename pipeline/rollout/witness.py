@@ -1,25 +1,25 @@
-"""Whether a candidate ends the servers that load it: a process that answered before, and has ended since.
+"""Notice whether a candidate ends the servers that load it: a process that answered before, and has ended since.
 
-One that takes too much memory kills every server it is exposed to, and again at each of their starts. That is evidence
-against it; a replica that is slow, or that cannot be reached, is none. Nor is an address that is not listed any more:
-its replica was taken down on purpose.
+A candidate that takes too much memory kills every server that loads it, and again at each restart. That is evidence
+against it. A replica that is slow or cannot be reached is no evidence. Nor is an address that is not listed any more:
+its replica was removed on purpose.
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-# One may be the machine's fault.
+# A single end may have another cause, such as the machine.
 _ENOUGH = 2
 _TIMES = {1: "once", 2: "twice"}
 
 
 class Witness:
-    """Counts the processes that end while a candidate is exposed. Tell it of every look at a replica.
+    """Counts the processes that end while a candidate is exposed. Notify it of every look at a replica.
 
     Attributes:
         known: of each replica that answered right before the exposure, the versions it had seen since its start. A
-            server keeps that list for as long as its process lives, unloaded versions included. Only the ends of these
-            are counted.
+            server keeps that list as long as its process lives, unloaded versions included. Only the ends of these
+            processes are counted.
     """
 
     def __init__(self, known: Mapping[str, Collection[int]]) -> None:
@@ -29,7 +29,7 @@ class Witness:
         self._ends: Counter[str] = Counter()
 
     def answered(self, address: str, versions: Collection[int]) -> None:
-        """A replica has said which versions it has seen; one that has forgotten some is a new process."""
+        """Note the versions that a replica has seen. One that has forgotten a version is a new process."""
         self._answering.add(address)
         if address not in self.known:
             return
@@ -38,19 +38,20 @@ class Witness:
             self._ends[address] += 1
 
     def lost(self, address: str) -> None:
-        """Nobody listens at a replica's address any more, or its connection broke."""
+        """Note that no process listens at a replica's address any more, or that its connection broke."""
         self._answering.discard(address)
         if self._seen.pop(address, None) is not None:
             self._ends[address] += 1
 
     def silent(self, address: str) -> None:
-        """A replica gives no answer, and nothing says that its process has ended."""
+        """Note that a replica gives no answer, without a sign that its process has ended."""
         self._answering.discard(address)
 
     def reasons(self, listed: Collection[str]) -> tuple[str, ...]:
-        """Why the candidate must go now, a line for each replica; empty while there is no such reason.
+        """Why the candidate must be withdrawn now, a line for each replica; empty if there is no reason.
 
-        It must when a second process has ended, or the first while no replica answers.
+        There is one when a second process has ended, or the first while no replica answers. Only the addresses in
+        `listed` count.
         """
         ends = {address: self._ends[address] for address in listed if self._ends[address]}
         if sum(ends.values()) < (_ENOUGH if self._answering & set(listed) else 1):

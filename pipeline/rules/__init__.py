@@ -1,1 +1,1 @@
-"""What may be written next. Pure: a history in; the next entry, nothing, or a refusal out."""
+"""What may be written to the journal next. Pure: a history in; the next entry, nothing, or a refusal out."""

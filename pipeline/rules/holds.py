@@ -1,7 +1,6 @@
-"""While promotions are held: a version is pinned, all is frozen until a moment, or a roll-back holds them.
+"""Holds: a version is pinned, promotions are frozen until a moment, or a roll-back holds them. Pure.
 
-Pure, like `decisions`. A hold stops runs on their way to serve, and no roll-back. It is a person's to end, or a
-moment's.
+A hold stops runs before they are promoted, and stops no roll-back. A person ends it, or its time.
 """
 
 from dataclasses import dataclass
@@ -20,7 +19,13 @@ _MOMENT = "%Y-%m-%d %H:%M UTC"
 class Hold:
     """Who holds promotions, since when, why and until when.
 
-    `version` is what is pinned, or what was rolled back to; a freeze is about none. `until` is None for a pin.
+    Attributes:
+        kind: `pin`, `freeze` or `roll-back`.
+        actor: who began it.
+        since: when.
+        reason: why, for people.
+        version: the pinned version, or the target of the roll-back; None for a freeze.
+        until: when it ends; None for a pin.
     """
 
     kind: Literal["pin", "freeze", "roll-back"]
@@ -43,6 +48,7 @@ class Hold:
         return f"promotions are held until {until_text(self.until)} after a roll-back{to}"
 
     def as_json(self) -> dict[str, Any]:
+        """The hold for programs; moments are ISO 8601."""
         return {
             "kind": self.kind,
             "version": self.version,
@@ -54,7 +60,7 @@ class Hold:
 
 
 def in_force(history: History, *, now: datetime) -> list[Hold]:
-    """Every hold there is now; one that is over is none."""
+    """Every hold that is in force now."""
     state = history.state
     holds = []
     pinned = history.of_model(state.pinned, Event.PINNED) if state.pinned is not None else None
@@ -76,7 +82,7 @@ def how_to_lift(model: str) -> str:
 
 
 def require_none(history: History, *, now: datetime, model: str) -> None:
-    """Ask whether promotions may go on.
+    """Check that promotions are not held.
 
     Raises:
         DeclinedError: they are held; says by whom, why, until when, and how to lift that.
@@ -88,16 +94,16 @@ def require_none(history: History, *, now: datetime, model: str) -> None:
 
 
 def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
-    """`rule` for a run on its way to serve: where promotions are held it declines, as `require_none` does.
+    """`rule` for a run that releases a version: if promotions are held it declines, as `require_none` does.
 
-    What is already so stays so: a run that was promoted before may still confirm that.
+    It does not decline if nothing is left to write: a run that was promoted before may still confirm that.
     """
 
     def held(history: History) -> Change | None:
         try:
             change = rule(history)
         except DeclinedError:
-            require_none(history, now=now, model=model)  # says more than what follows from it
+            require_none(history, now=now, model=model)  # this message says more than the rule's own
             raise
         if change is not None:
             require_none(history, now=now, model=model)
@@ -107,7 +113,7 @@ def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
 
 
 def pin(history: History, *, version: int, reason: str) -> Change | None:
-    """Keep what serves serving, which is `version`.
+    """Keep `version`, which serves, serving.
 
     Raises:
         DeclinedError: it does not serve any more.
@@ -124,7 +130,7 @@ def pin(history: History, *, version: int, reason: str) -> Change | None:
 
 
 def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> Change | None:
-    """Promote nothing until a moment, instead of whatever was frozen before.
+    """Promote nothing until a moment. This replaces an earlier freeze.
 
     Raises:
         BadInputError: the moment has passed.
@@ -146,7 +152,7 @@ def unfreeze(history: History, *, reason: str) -> Change | None:
 
 
 def _began_to_hold(history: History) -> Entry | None:
-    """The entry since which roll-backs hold promotions until the moment that the state says."""
+    """The entry that began the hold of roll-backs which is in the state now."""
     until, found = history.state.held_until, None
     for entry in reversed(history.entries):
         if until is None or entry.state.held_until != until:

@@ -1,7 +1,7 @@
-"""A model that was withdrawn is known by its content, whatever number it would come back under. Pure, like `decisions`.
+"""Whether a model may be published, by its content: a withdrawn model is recognised under any number. Pure.
 
-The content is that of `pipeline.storage.sums.content_digest`, which the journal keeps of every claimed version. The
-last word about it counts: a withdrawal stands until a person readmits the model, or rolls back to it.
+The content is `pipeline.storage.sums.content_digest`, which the journal keeps for every claimed version. The newest
+decision counts: a withdrawal is in force until a person readmits the model, or rolls back to it.
 """
 
 from pipeline.errors import BadInputError, DeclinedError, FailedError
@@ -9,21 +9,21 @@ from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
 from pipeline.journal.history import History
 
 _WORDS = (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)
-# As many as a person looks through.
+# As many as a person reads through.
 _TOLD = 5
 
 
 def digest_of(history: History, version: int) -> str | None:
-    """The digest of a version's content; None where its claim is older than digests are."""
+    """The digest of a version's content; None for claims from before there were digests."""
     claimed = history.of_version(history.original(version), Event.CLAIMED)
     return claimed.digest if claimed else None
 
 
 def require_new(history: History, digest: str | None) -> None:
-    """Ask whether there is anything to release.
+    """Check that a model differs from the serving one. `digest` is its content; None skips the check.
 
     Raises:
-        DeclinedError: this very model serves.
+        DeclinedError: it is the serving model.
     """
     serving = history.state.serving
     if digest is not None and serving is not None and digest_of(history, serving) == digest:
@@ -31,7 +31,7 @@ def require_new(history: History, digest: str | None) -> None:
 
 
 def require_admitted(history: History, digest: str | None) -> None:
-    """Ask whether a model may come on its way to serve.
+    """Check that a model is not withdrawn. `digest` is its content; None skips the check.
 
     Raises:
         FailedError: it was withdrawn, under any number, and was not readmitted since.
@@ -41,13 +41,13 @@ def require_admitted(history: History, digest: str | None) -> None:
         return
     raise FailedError(
         f"this model was withdrawn as v{word.version} by {word.actor} on {word.at:%Y-%m-%d %H:%M} UTC: {word.reason}. "
-        f'To allow it again: `understudy readmit --model <model> --version {word.version} --reason "why"`, then '
+        f"To allow it again: `understudy readmit --model <model> --version {word.version} --reason why`, then "
         f"repeat this step (in Airflow: clear the task)"
     )
 
 
 def readmit(history: History, *, version: int, reason: str) -> Change | None:
-    """Let the model of a withdrawn version come back, under a new number and with a new approval.
+    """Allow the model of a withdrawn version to be published again, under a new number and with a new approval.
 
     The version itself stays withdrawn. A later withdrawal of the model counts again.
 

@@ -1,6 +1,6 @@
-"""What a crash left half done in the journal, and how it is ended without those who began it. Pure, like `decisions`.
+"""What a crash left unfinished in the journal, and the entries that finish it without the run that began it. Pure.
 
-A clock decides one thing here: when nobody is taken to be at work any more. What it ends early can be begun anew.
+A clock decides when a run counts as ended. If that is wrong, nothing is lost: the run can be repeated.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,18 @@ from pipeline.verdicts.verdict import Verdict
 
 @dataclass(frozen=True)
 class Deadline:
-    """Whoever wrote an entry and nothing after it for so many seconds does not come back."""
+    """How many seconds after its last entry a run counts as stopped."""
 
     now: datetime
     seconds: float
 
     def has_passed(self, entry: Entry) -> bool:
+        """Whether an entry is older than the deadline."""
         return (self.now - entry.at).total_seconds() > self.seconds
 
 
 def unconfirmed_move(history: History) -> Entry | None:
-    """The promotion or roll-back to what serves, while the journal does not say that every replica has followed."""
+    """The entry that made the serving version serve, if no entry confirms yet that every replica has followed."""
     state = history.state
     if state.serving is None:
         return None
@@ -36,7 +37,10 @@ def unconfirmed_move(history: History) -> Entry | None:
 
 
 def finish_move(history: History, *, move: Entry) -> Change | None:
-    """The next entry for a move that every replica was seen to have followed; None where nothing is left to say."""
+    """The next entry for a move that every replica has followed; None if nothing is left to write.
+
+    Call it again until it returns None: the leaving version is removed first, then the move is confirmed.
+    """
     if unconfirmed_move(history) != move:
         return None
     let_go = rollback_rules.let_go(history, target=move.version, reason=move.reason)
@@ -44,13 +48,13 @@ def finish_move(history: History, *, move: Entry) -> Change | None:
 
 
 def stopped_promotion(history: History) -> str | None:
-    """The run whose promotion is to be taken back, or was begun to be; None where there is none.
+    """The run whose unconfirmed promotion is to be taken back, or is being taken back; None if there is none.
 
-    What a person decided is not among them: only replicas can end a roll-back.
+    A roll-back by a person is never taken back: it ends when the replicas follow.
     """
     move = unconfirmed_move(history)
     if move and move.event is Event.REISSUED:
-        # It tells nothing of why its model serves. A promotion was confirmed before; then nothing of it is left.
+        # It does not say why its model serves. A promotion was confirmed before it, so only a roll-back can be open.
         move = history.of_model(move.version, Event.PROMOTED, Event.ROLLED_BACK)
         move = move if move and move.event is Event.ROLLED_BACK else None
     if move is None or is_rollback(move.run_key):
@@ -61,25 +65,25 @@ def stopped_promotion(history: History) -> str | None:
 
 
 def given_to_roll_back(history: History) -> Entry | None:
-    """The entry by which a roll-back has taken the candidate's seat, to load its target."""
+    """The entry by which a roll-back made its target the candidate, in order to load it; None if there is none."""
     exposed = _seated(history)
     return exposed if exposed and is_rollback(exposed.run_key) else None
 
 
 def being_proven(history: History) -> Entry | None:
-    """The entry by which a run has taken the candidate's seat."""
+    """The entry by which a run made its version the candidate; None if there is none."""
     exposed = _seated(history)
     return exposed if exposed and not is_rollback(exposed.run_key) else None
 
 
 def at_work(history: History, *, deadline: Deadline) -> Entry | None:
-    """The entry by which a run has taken the candidate's seat, while that run is taken to be at work on it."""
+    """The same, but None once the deadline has passed."""
     exposed = being_proven(history)
     return exposed if exposed and not deadline.has_passed(exposed) else None
 
 
 def release_target(history: History, *, deadline: Deadline) -> Change | None:
-    """Give up the target of a roll-back that has not moved the label, and that nobody is waiting for any more."""
+    """Release the target of a roll-back that has stopped before it moved the label."""
     exposed = given_to_roll_back(history)
     if exposed is None or not deadline.has_passed(exposed):
         return None
@@ -90,14 +94,14 @@ def release_target(history: History, *, deadline: Deadline) -> Change | None:
 def withdraw_unproven(
     history: History, *, version: int, proven: bool, verdict: Verdict | None, deadline: Deadline
 ) -> Change | None:
-    """Let a run's candidate go which nobody is proving any more: no verdict by the deadline is treated as a bad one.
+    """Withdraw the candidate of a run that has stopped: no verdict by the deadline counts as a bad one.
 
     Args:
         history: the journal.
         version: the candidate that the other arguments are about.
         proven: whether its canary has passed.
-        verdict: the newest one that did not pass, if it came after that.
-        deadline: until when its run may be at work.
+        verdict: the newest verdict that did not pass, if it came after that.
+        deadline: until when its run may be active.
     """
     exposed = being_proven(history)
     if exposed is None or exposed.version != version or not deadline.has_passed(exposed):
@@ -110,7 +114,7 @@ def withdraw_unproven(
 
 
 def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
-    """Claims of numbers that came to nothing, until a newer version serves and nobody wonders any more."""
+    """Claims of numbers that were never published, until a newer version serves."""
     served = max((entry.version for entry in history.entries if entry.event is Event.PROMOTED), default=0)
     return [
         entry

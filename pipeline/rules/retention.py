@@ -1,7 +1,7 @@
-"""Which versions and runs may go, and why each of the others stays. Pure, like `decisions`.
+"""Which versions and runs may be deleted, and why each of the others stays. Pure.
 
-The journal says first that a version is retired, and its files go then. So a roll-back that was decided before finds
-its target kept, and one that comes later is refused.
+The journal records first that a version is retired; then its files are deleted. So a roll-back that was decided before
+keeps its target, and a later one is refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,13 +17,16 @@ from pipeline.spec import RetentionPolicy
 
 _DAY = 24 * 60 * 60
 _ALIVE = tuple(event for event in Event if event is not Event.RETIRED)
-# After one of these its run has more to say.
+# After one of these events the run writes more.
 _UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED)
 _DECIDED = (Event.WITHDRAWN, Event.DECLINED, Event.PROMOTED)
 
 
 class Fate(StrEnum):
-    """`retire`: the journal lets it go, and then its files. `delete`: that is written, and files of it are left."""
+    """What happens to a version.
+
+    `retire`: to be recorded as retired, then deleted. `delete`: recorded, some files are left.
+    """
 
     KEEP = "keep"
     RETIRE = "retire"
@@ -32,7 +35,14 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """What becomes of a version. `told` is what it is, in words; `why` is every reason to keep it, or why it goes."""
+    """The decision about one version.
+
+    Attributes:
+        version: its number.
+        told: what it is, as text, for example `good`.
+        fate: what happens to it.
+        why: every reason to keep it, or the reason to delete it.
+    """
 
     version: int
     told: str
@@ -42,7 +52,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Found:
-    """The versions below the base path, those that lie where no server looks, and those that the config names."""
+    """What the bucket holds.
+
+    Attributes:
+        served: the versions below the base path.
+        published: the versions where no server looks (latest roll-out).
+        configured: the versions that the config names.
+    """
 
     served: frozenset[int]
     published: frozenset[int]
@@ -51,26 +67,29 @@ class Found:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is asked for, and when. A run that has been silent for `abandoned_seconds` does not come back."""
+    """The limits, and the time now. A run that has written nothing for `abandoned_seconds` counts as ended."""
 
     policy: RetentionPolicy
     now: datetime
     abandoned_seconds: float
 
     def age(self, moment: datetime) -> float:
-        """In seconds."""
+        """The age of a moment in seconds."""
         return (self.now - moment).total_seconds()
 
 
 def plan(history: History, found: Found, terms: Terms) -> tuple[Line, ...]:
-    """A line for every version of the journal, in ascending order, but for those that are retired and gone."""
+    """A line for every version of the journal, in ascending order.
+
+    Without those that are retired and have no files left.
+    """
     kept = _kept(history, found, terms)
     lines = (_line(version, history, found, terms, why=kept.get(version)) for version in _versions(history))
     return tuple(line for line in lines if line is not None)
 
 
 def retire(history: History, found: Found, terms: Terms) -> Change | None:
-    """Let every version go that nothing keeps, in one entry; None where there is none."""
+    """Retire every version without a reason to keep it, in one entry; None if there is none."""
     going = tuple(line.version for line in plan(history, found, terms) if line.fate is Fate.RETIRE)
     if not going:
         return None
@@ -78,13 +97,13 @@ def retire(history: History, found: Found, terms: Terms) -> Change | None:
 
 
 def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Line], terms: Terms) -> list[str]:
-    """The runs whose records may go: nobody has heard of them for long, and no version that stays came from them.
+    """The runs whose records may be deleted: old ones from which no kept version came.
 
     Args:
         history: the journal.
-        dated: the moment of the last word of each run.
+        dated: the last moment of each run.
         lines: the plan for the versions.
-        terms: what is asked for.
+        terms: the limits.
     """
     kept = {line.version for line in lines if line.fate is Fate.KEEP}
     return [
@@ -127,7 +146,7 @@ def _roles(state: State) -> Iterator[tuple[int, str]]:
 
 
 def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
-    """Before what serves; and where that is an older version again, also those that came after it."""
+    """The good versions before the serving one; after a roll-back, also those that are newer than it."""
     for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
         yield version, f"number {place} of the last {keep} good ones"
     for version in history.all_good_after(history.state.serving)[:keep]:
@@ -135,7 +154,7 @@ def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
 
 
 def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
-    """A clock that is behind makes everything young, and so nothing goes."""
+    """Versions that changed recently. A clock that is slow makes everything young, so nothing is deleted."""
     days = terms.policy.days
     for version in _versions(history):
         last = history.of_version(version, *_ALIVE)
@@ -149,7 +168,7 @@ def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
 
 
 def _keep_models(kept: dict[int, list[str]], history: History) -> None:
-    """The numbers of one model share its files, and are ways back only while those are there."""
+    """Keep all numbers of a model that is kept: they share its files."""
     models: dict[int, int] = {}
     for version in sorted(kept):
         models.setdefault(history.original(version), version)

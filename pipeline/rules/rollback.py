@@ -1,4 +1,4 @@
-"""What a roll-back may write next, given the journal. Pure, like `decisions`, whose conventions it shares."""
+"""What a roll-back may write next. Pure; the conventions are those of `pipeline.rules.run`."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,14 @@ from pipeline.runs.run_key import is_rollback
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """A roll-back that a person asked for: `to` is `previous` or a number.
+    """A roll-back that a person asked for.
 
-    `seen` is the last entry of the journal when it was asked, and decides what "previous" means. `hold` is until when
-    nothing is to be promoted; None: it may be.
+    Attributes:
+        run_key: its key.
+        to: `previous`, or a version number as text.
+        reason: why, for people.
+        seen: the number of the last entry when it was asked for; it decides what `previous` means.
+        hold: until when promotions are held afterwards; None for no hold.
     """
 
     run_key: str
@@ -28,16 +32,20 @@ class RollbackRequest:
 
 
 def targets_of(history: History, request: RollbackRequest, *, dark: bool = True) -> list[int]:
-    """The versions a roll-back may be about, the best first: one that was said by its number, or that it began with.
+    """The versions that a roll-back may return to, the preferred one first; one alone if it was given by number.
 
-    `previous` is the one before the version that served when the person asked, and where that cannot be trusted any
-    more, the good one before it. So a colleague who asked at the same time goes no step further, and one who asks again
-    while a roll-back is unfinished asks to finish it. Where a candidate is not `dark`, and users saw one, what served
-    before it is meant.
+    `previous` is the version before the one that served when the person asked; the next ones are used if its files
+    cannot be trusted. So two people who ask at the same time go back one step, not two. A repeated request finishes an
+    unfinished roll-back.
+
+    Args:
+        history: the journal.
+        request: what was asked for.
+        dark: whether candidates get no traffic. If they do, `previous` is the version that served before the candidate.
 
     Raises:
-        BadInputError: there is no such version, it never served, or it was retired; names those that may be asked for.
-        DeclinedError: what the person wanted to leave does not serve any more, and neither does what was before it.
+        BadInputError: there is no such version, it never served, or it was retired; names the possible ones.
+        DeclinedError: the version that the person wanted to leave does not serve any more, and traffic did not go back.
     """
     targets = _asked_for(history, request, dark=dark)
     there = [version for version in targets if history.retirement(version) is None]
@@ -47,7 +55,10 @@ def targets_of(history: History, request: RollbackRequest, *, dark: bool = True)
 
 
 def unproven(history: History, request: RollbackRequest) -> int | None:
-    """The candidate that users saw when the person asked, where a candidate cannot be dark; None where it is gone."""
+    """The candidate that was exposed when the person asked; None if there is none now.
+
+    For roll-outs where it gets traffic.
+    """
     candidate = history.state.candidate
     exposed = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
     return candidate if exposed and exposed.seq <= request.seen else None
@@ -69,7 +80,7 @@ def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> lis
 
 
 def _before_the_first_proof(history: History, then: State) -> int:
-    """Users see the candidate, and what was before it is what serves."""
+    """The serving version: users see the candidate, and that version served before it."""
     if then.serving is not None:
         return then.serving
     assert then.candidate is not None, "there is a candidate that users see"
@@ -90,23 +101,24 @@ def next_step(
     dark: bool = True,
     taking_over: bool = False,
 ) -> Change | None:
-    """The next entry towards `target` serving, or its model under the number it was reissued with.
+    """The next entry on the way to `target` serving, under its own number or the one it was reissued with.
 
     Args:
         history: the journal.
         request: what was asked for.
         target: one of `targets_of`.
-        loaded: whether a replica was seen to have the target in memory.
-        dark: whether a version is loaded before it gets any traffic; else it is loaded when it does.
-        taking_over: whether another roll-back has exposed the target and is not at work any more; it is exposed anew,
-            so that nobody takes this one for abandoned too.
+        loaded: whether a replica has the target in memory.
+        dark: whether a version is loaded before it gets traffic; otherwise it is loaded when it does.
+        taking_over: whether another roll-back has exposed the target and has ended. It is exposed again, so that this
+            roll-back does not count as ended too.
 
     Returns:
-        None where the label is on the target, or where the target must be waited for.
+        None if the target serves, or if the caller must wait until it is loaded.
 
     Raises:
-        BadInputError: the target was retired since it was chosen.
-        DeclinedError: this very roll-back has been carried out, and something else was decided since.
+        BadInputError: the target was retired after it was chosen.
+        DeclinedError: this roll-back was carried out before, or another version was made to serve after it was asked
+            for.
     """
     state = history.state
     if history.is_same_model(state.serving, target):
@@ -128,9 +140,11 @@ def next_step(
 
 
 def hold_promotions(history: History, *, request: RollbackRequest, target: int) -> Change | None:
-    """The target served already, so that no entry of this roll-back has said yet that promotions are held.
+    """Hold promotions after a roll-back whose target served already, so that it wrote no other entry.
 
-    None where one has, where another hold lasts as long, and where somebody has lifted all holds since it was asked.
+    Returns:
+        None if an entry of this roll-back holds them, if another hold lasts as long, or if all holds were lifted after
+        it was asked for.
 
     Raises:
         DeclinedError: the target does not serve any more.
@@ -148,17 +162,20 @@ def hold_promotions(history: History, *, request: RollbackRequest, target: int) 
 
 
 def give_up(history: History, *, target: int, reason: str) -> Change | None:
-    """The target cannot be had: its seat goes back to `previous`. It was good and may be again."""
+    """Release the target, which could not be loaded: `previous` is loaded again.
+
+    Nothing is recorded against the target.
+    """
     if history.state.candidate != target:
         return None
     return Change(Event.RELEASED, target, reason, transitions.release(history.state))
 
 
 def let_go(history: History, *, target: int, reason: str) -> Change | None:
-    """Every replica answers from the target: the version it left goes.
+    """Remove the leaving version, after every replica has answered from the target.
 
     Raises:
-        DeclinedError: another decision has been taken, and what leaves is its to say.
+        DeclinedError: another decision was taken, so the target does not serve any more.
     """
     leaving = history.state.leaving
     if history.state.serving != target:
@@ -169,7 +186,10 @@ def let_go(history: History, *, target: int, reason: str) -> Change | None:
 
 
 def _let_go(history: History, leaving: int, *, reason: str) -> Change:
-    """For good, unless what serves is newer: then a person has undone a roll-back, and said nothing against it."""
+    """Withdraw the leaving version.
+
+    It is only released if the serving one is newer: that undoes an earlier roll-back.
+    """
     serving = history.state.serving
     undone = serving is not None and history.is_older(leaving, serving)
     event = Event.RELEASED if undone else Event.WITHDRAWN
@@ -177,7 +197,7 @@ def _let_go(history: History, leaving: int, *, reason: str) -> Change:
 
 
 def unfinished(history: History) -> str | None:
-    """What is left of a promotion or a roll-back that stopped, and the way out; None where there is nothing."""
+    """A sentence on a promotion or a roll-back that stopped, and how to finish it; None if there is none."""
     state = history.state
     if state.leaving is not None:
         return (
@@ -212,7 +232,7 @@ def _previous(history: History, seen: int) -> list[int]:
     targets = [target, *(version for version in others if not history.is_same_model(version, target))]
     now = history.state.serving
     if now is not None and any(history.is_same_model(now, target) for target in targets):
-        return [now]  # a colleague has gone back already, and perhaps further because the nearest could not be trusted
+        return [now]  # another roll-back got there, or further back if the nearest could not be trusted
     if not history.is_same_model(now, then.state.serving):
         raise DeclinedError(
             f"v{then.state.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
@@ -222,10 +242,10 @@ def _previous(history: History, seen: int) -> list[int]:
 
 
 def _require_not_overtaken(history: History, request: RollbackRequest) -> None:
-    """A decision that is newer than the request stands.
+    """Refuse a request that is older than a decision of another run.
 
-    For a number that is a promotion: it is about another version than the person knew. For `previous`, and for a
-    roll-back that had begun, it is a colleague's roll-back as well. A person who still wants it asks again.
+    For a target given by number that is a promotion: the person did not know that version. For `previous`, and for a
+    roll-back that had begun, it is another roll-back as well. The person can ask again.
     """
     begun = history.of_run(request.run_key, Event.EXPOSED)
     since = begun.seq if begun else request.seen
@@ -244,7 +264,7 @@ def _require_files(history: History, version: int) -> None:
 
 
 def _free_the_seat(history: History, request: RollbackRequest) -> Change | None:
-    """The target serves: what an older roll-back has left on the candidate's seat is given up."""
+    """Release the candidate that an older roll-back has left: the target serves already."""
     candidate = history.state.candidate
     entry = history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
     if entry is None or not is_rollback(entry.run_key) or entry.seq > request.seen:

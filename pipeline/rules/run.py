@@ -1,7 +1,7 @@
-"""What the verbs of a run may write next, given the journal. Pure: a rule gets the history and returns the change.
+"""What the verbs of a run may write next. Pure: a rule gets the history and returns the change.
 
-A rule is asked again with the new history when another writer was first, so each answers the whole question anew:
-it is already so (None), it may be done (a change), or it may not (an error that says why).
+A rule is asked again with the new history if another writer was first. So each one answers completely: None if nothing
+is left to write, a change if it may be written, an error that says why if it may not.
 """
 
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
@@ -24,7 +24,20 @@ def claim(
     verdict: Verdict,
     digest: str | None = None,
 ) -> Change | None:
-    """Take a version number for a run whose gate has approved it, and whose model's content has this digest."""
+    """Take a version number for a run whose gate has approved its model.
+
+    Args:
+        history: the journal.
+        run_key: the run.
+        compared_with: the serving version that the gate compared with.
+        reason: why, for people.
+        verdict: the verdict of the gate.
+        digest: the content of the model; None skips the checks of `pipeline.rules.readmission`.
+
+    Raises:
+        DeclinedError: another version serves now, or this model serves.
+        FailedError: the model was withdrawn, or the run's version was retired.
+    """
     claimed = history.version_of(run_key)
     if claimed is not None:
         _not_retired(history, claimed)
@@ -37,7 +50,13 @@ def claim(
 
 
 def announce_published(history: History, *, version: int, manifest: str) -> Change | None:
-    """Say that the files of a claimed version are complete and verified, and what their manifest's SHA-256 is."""
+    """Record that the files of a claimed version are complete and verified.
+
+    `manifest` is the SHA-256 of their manifest.
+
+    Raises:
+        FailedError: the version was retired.
+    """
     _not_retired(history, version)
     if history.of_version(version, Event.PUBLISHED):
         return None
@@ -45,7 +64,13 @@ def announce_published(history: History, *, version: int, manifest: str) -> Chan
 
 
 def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:
-    """Load a published version on every replica: dark, or in the latest roll-out in the place of what serves."""
+    """Load a published version on every replica: without traffic, or in the latest roll-out instead of the serving one.
+
+    Raises:
+        CouldNotTellError: another promotion or roll-back is not finished; try again when it is.
+        DeclinedError: another version serves than `compared_with`, a newer one is the candidate, or it was declined.
+        FailedError: the version was withdrawn or retired.
+    """
     state = history.state
     _not_taken_back(history, version)
     _not_retired(history, version)
@@ -70,7 +95,12 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
 
 
 def promote(history: History, *, version: int, compared_with: int | None, verdict: Verdict) -> Change | None:
-    """Give traffic to this run's candidate."""
+    """Give the traffic to this run's candidate.
+
+    Raises:
+        DeclinedError: another version serves than `compared_with`, or another one is the candidate.
+        FailedError: the version or its model was withdrawn.
+    """
     state = history.state
     _not_taken_back(history, version)
     if state.serving == version:
@@ -82,17 +112,21 @@ def promote(history: History, *, version: int, compared_with: int | None, verdic
 
 
 def require_seat(state: State, version: int) -> None:
-    """Ask whether a version is still the candidate, or serves already.
+    """Check that a version is still the candidate, or serves already.
 
     Raises:
-        DeclinedError: another decision has taken its seat.
+        DeclinedError: another decision has replaced it.
     """
     if version not in (state.candidate, state.serving):
         raise DeclinedError(f"v{version} is not the candidate any more ({state})")
 
 
 def confirm(history: History, *, version: int) -> Change | None:
-    """Say that every replica answers from what was made to serve; what was promoted only a roll-back leaves now."""
+    """Record that every replica answers from `version`. After that only a roll-back replaces it.
+
+    Raises:
+        DeclinedError: it does not serve any more.
+    """
     if history.is_confirmed(version):
         return None
     if history.state.serving != version:
@@ -101,12 +135,11 @@ def confirm(history: History, *, version: int) -> Change | None:
 
 
 def reissue(history: History, *, version: int, reason: str) -> Change | None:
-    """Give the model of `version`, which serves, a new and higher number.
+    """Give the model of `version`, which serves, the next number.
 
-    In the latest roll-out that is what every server takes up, whatever it makes of the old number: one that could not
-    load it once will not try again, and one that is held up by a load that fails takes the new one next. Once; if that
-    does not help either, a person must look. Nor for a promotion that stopped half-way: its own run must be able to
-    undo it.
+    In the latest roll-out every server loads a higher number. A server that failed to load the old one does not try it
+    again, and one whose load hangs takes the new number next. A model is reissued once in a row; if that does not help,
+    a person must look. A promotion that stopped half-way is not reissued, because its own run must be able to undo it.
     """
     state = history.state
     last = history.last_move(version)
@@ -120,7 +153,10 @@ def reissue(history: History, *, version: int, reason: str) -> Change | None:
 
 
 def decline_candidate(history: History, *, version: int, run_key: str, reason: str) -> Change | None:
-    """Give up a run's own candidate because another decision was taken. What has ever served is not touched."""
+    """Give up a run's own candidate because another decision was taken.
+
+    A version that has ever served is not touched.
+    """
     exposed = history.of_version(version, Event.EXPOSED)
     if exposed and exposed.run_key != run_key:
         return None
@@ -130,7 +166,7 @@ def decline_candidate(history: History, *, version: int, run_key: str, reason: s
 
 
 def is_half_promoted(history: History) -> bool:
-    """Whether what serves was promoted by a run that has neither confirmed nor undone it."""
+    """Whether the serving version was promoted by a run that has neither confirmed nor undone it."""
     serving = history.state.serving
     last = history.last_move(serving) if serving is not None else None
     return last is not None and last.event is Event.PROMOTED
@@ -139,9 +175,20 @@ def is_half_promoted(history: History) -> bool:
 def undo_promotion(
     history: History, *, version: int, run_key: str, reason: str, hold: Until | None = None
 ) -> Change | None:
-    """Take traffic back from a version whose promotion stopped half-way; it is withdrawn once that has spread.
+    """Take traffic back from a version whose promotion stopped half-way.
 
-    `hold` is until when nothing is to be promoted after that.
+    It is withdrawn when the replicas have followed.
+
+    Args:
+        history: the journal.
+        version: the promoted version.
+        run_key: the run that promoted it.
+        reason: why, for people.
+        hold: until when promotions are held afterwards; None for no hold.
+
+    Raises:
+        CouldNotTellError: another candidate is exposed, or no previous version is left although others were good.
+        DeclinedError: the run may not undo it, see `withdraw`.
     """
     _is_the_runs_own(history, version, run_key)
     state = history.state
@@ -161,7 +208,11 @@ def undo_promotion(
 
 
 def withdraw(history: History, *, version: int, run_key: str, reason: str, verdict: Verdict | None) -> Change | None:
-    """Let a run's version go: the candidate, one that leaves, or a first release that has nothing to go back to."""
+    """Withdraw a run's version: the candidate, a leaving one, or a first release without a version to go back to.
+
+    Raises:
+        DeclinedError: it was never on a replica, was confirmed, is pinned, or a person has decided about it since.
+    """
     _is_the_runs_own(history, version, run_key)
     if history.withdrawal(version):
         return None
@@ -169,7 +220,7 @@ def withdraw(history: History, *, version: int, run_key: str, reason: str, verdi
 
 
 def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
-    """A run takes back only what it has done itself, and nothing that was confirmed or that a person has decided."""
+    """Check that a run takes back only what it did itself, and nothing that was confirmed or decided by a person."""
     if history.of_version(version, Event.EXPOSED) is None:
         raise DeclinedError(f"v{version} was never on a replica. There is nothing to withdraw")
     if history.of_model(version, Event.CONFIRMED):
@@ -190,7 +241,7 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
 
 
 def _is_the_first(history: History, version: int) -> None:
-    """Only where no other version was ever good may one be taken back to nothing at all."""
+    """Check that no other version was ever good: only then may nothing serve."""
     promoted = {entry.version for entry in history.entries if entry.event is Event.PROMOTED} - {version}
     others = sorted(other for other in promoted if history.was_good(other))
     if others:
@@ -226,7 +277,7 @@ def _not_retired(history: History, version: int) -> None:
 
 
 def _displace(history: History, occupant: int, *, by: int) -> str:
-    """A newer candidate takes the seat of one that was left behind; nobody takes it from a person's roll-back."""
+    """A newer candidate replaces one whose run has stopped; never the target of a roll-back."""
     entry = history.of_version(occupant, Event.EXPOSED)
     if entry and is_rollback(entry.run_key):
         raise CouldNotTellError(

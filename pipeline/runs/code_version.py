@@ -1,4 +1,4 @@
-"""Which code acts: for the records of a run, and to notice that it has changed between two verbs of a run."""
+"""Which version of the code runs: for the records of a run, and to notice a change between two verbs of a run."""
 
 import logging
 import os
@@ -12,24 +12,25 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 
-# Git answers in milliseconds; a file system that hangs must not keep a verb.
+# Git answers in milliseconds; a file system that hangs must not block a verb.
 _SECONDS = 10.0
 
 
 def code_version(named: str | None) -> str:
-    """What UNDERSTUDY_CODE_VERSION says, as images set it; else the commit of this checkout; else `unknown`."""
+    """`named` (UNDERSTUDY_CODE_VERSION, which images set); without it the commit of this checkout; else `unknown`."""
     return named or describe(PROJECT)
 
 
 @cache
 def describe(checkout: Path) -> str:
-    """The commit of a checkout as `git describe --always --dirty` says it; `unknown` without git or a checkout.
+    """The commit of a checkout from `git describe --always --dirty`; `unknown` without git or a checkout.
 
-    It takes a process, so ask only where the answer is recorded. It is asked once: a process runs what it has imported.
+    It starts a process, so call it only where the answer is recorded. The answer is cached: a process runs the code
+    that it has imported.
     """
-    # A hook of git runs its children with variables that name another repository.
+    # Inside a hook of git, variables in the environment name another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    # Without --git-dir it would look in the folders above, and find a repository of somebody else.
+    # Without --git-dir it would search the folders above, and might find another repository.
     command = ["git", f"--git-dir={checkout}/.git", f"--work-tree={checkout}", "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(
@@ -47,7 +48,7 @@ def describe(checkout: Path) -> str:
 
 
 def warn_of_change(verb: str, *, recorded: str, now: str) -> None:
-    """Report that `verb` runs other code than `snapshot` of the same run has recorded; nothing where one is unknown."""
+    """Log a warning if `verb` runs other code than `snapshot` of the same run recorded; nothing if one is unknown."""
     if UNKNOWN in (recorded, now) or recorded == now:
         return
     log.warning(

@@ -1,4 +1,7 @@
-"""What a person may say of one run of a verb, in Airflow's form or by options."""
+"""What a person may enter for one run of a verb, in Airflow's form or as options.
+
+Every form is a pydantic model; a wrong field raises its `ValidationError`.
+"""
 
 from typing import Annotated
 
@@ -9,7 +12,7 @@ from pipeline.moments import UNTIL_LIFTED
 
 
 def _number(text: object) -> object:
-    """v4 and 4 are one version."""
+    """A version number from text: `v4` and `4` are the same."""
     stripped = text.strip().removeprefix("v") if isinstance(text, str) else text
     if isinstance(stripped, str) and layout.version_number(stripped) is None:
         raise ValueError("give a version number, for example 4 or v4")
@@ -29,13 +32,16 @@ Version = Annotated[int, Field(ge=1), BeforeValidator(_number)]
 
 
 class _Form(BaseModel):
-    """Airflow's form may have fields for other verbs, too."""
+    """A form. Unknown fields are ignored, because Airflow's form may have fields for other verbs."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class RollbackForm(_Form):
-    """Of a roll-back. `hold` is for how long nothing is promoted after it; see `pipeline.moments.hold_until`."""
+    """The form of a roll-back.
+
+    `hold` is for how long promotions are held afterwards; see `pipeline.moments.hold_until`.
+    """
 
     to: Annotated[str, BeforeValidator(_target)] = "previous"
     reason: str = ""
@@ -43,34 +49,37 @@ class RollbackForm(_Form):
 
 
 class PinForm(_Form):
-    """Of a pin: the version that serves and stays."""
+    """The form of a pin: the version to serve and to keep."""
 
     to: Version
     reason: str = ""
 
 
 class FreezeForm(_Form):
-    """Of a freeze; see `pipeline.moments.moment`."""
+    """The form of a freeze; for `until` see `pipeline.moments.moment`."""
 
     until: str
     reason: str = ""
 
 
 class ReadmitForm(_Form):
-    """Of the readmission of a withdrawn version's model."""
+    """The form of a readmission: the withdrawn version."""
 
     version: Version
     reason: str = ""
 
 
 class ReasonForm(_Form):
-    """Of a verb that only wants to know why."""
+    """The form of a verb that needs only a reason."""
 
     reason: str = ""
 
 
 class RetainForm(_Form):
-    """Of a retention: `keep` good versions, whatever is younger than `days`; by default as the model file says."""
+    """The form of a retention: keep `keep` good versions, and those younger than `days`.
+
+    None: as the model file says.
+    """
 
     dry_run: bool = False
     keep: int | None = Field(default=None, ge=0)

@@ -1,4 +1,8 @@
-"""What the verbs of one run leave for each other and for later readers: the shapes of it."""
+"""The shapes of what the verbs of one run leave for each other and for later readers.
+
+Every record is one JSON file, see `NAMES`. A field that was added later has a default, so that older records can be
+read.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,10 +16,14 @@ from pipeline.verdicts.verdict import Verdict
 
 
 class Record(Stored):
-    """The answer of a verb. `declined` records why a rule said no.
+    """The answer of a verb.
 
-    `code_version` is the code that a verb of a run has answered with; None in records of before 2026-12, and in those
-    that are not the answer of such a verb.
+    Attributes:
+        outcome: `done`, or `declined` if a rule refused.
+        reason: why it declined; empty if it is done.
+        at: when the record was made, in UTC.
+        code_version: the code that the verb ran. None in records from before 2026-12, and in those that are not the
+            answer of a verb.
     """
 
     outcome: Literal["done", "declined"] = "done"
@@ -24,12 +32,19 @@ class Record(Stored):
     code_version: str | None = None
 
     def summary(self) -> dict[str, Any]:
-        """What the verb's one log line says of it."""
+        """The fields for the verb's log line."""
         return {}
 
 
 class Example(Stored):
-    """One image of a data set, by content."""
+    """One image of a data set, identified by its content.
+
+    Attributes:
+        sha256: of the encoded image, in hexadecimal.
+        suffix: of its file, with the dot.
+        label: what it shows.
+        split: depends on the content alone, see `pipeline.data.images.split_of`.
+    """
 
     sha256: str
     suffix: str
@@ -38,10 +53,15 @@ class Example(Stored):
 
 
 class SnapshotRecord(Record):
-    """The data as this run sees it. `digest` covers every example, its label and its split.
+    """The data as this run sees it.
 
-    `labels` are in the order of their indices: those of `serving_version`, which served at that time, keep theirs. Of
-    these no image shows the `missing` ones; the `new` ones are unknown to that version.
+    Attributes:
+        digest: covers every example, its label and its split.
+        labels: in the order of their indices. Those of `serving_version` keep their index.
+        examples: every image, sorted by content.
+        serving_version: the version that served at that time; None if none did.
+        missing: labels of the serving version that no image shows.
+        new: labels that the serving version does not know.
     """
 
     digest: str
@@ -69,14 +89,17 @@ class SnapshotRecord(Record):
 
 
 class Epoch(Stored):
-    """The metrics of one epoch, and when it ended."""
+    """The metrics of one epoch by name, and when it ended."""
 
     at: datetime
     metrics: dict[str, float]
 
 
 class ExportRecord(Record):
-    """A trained and stored SavedModel that MLflow may not know completely yet: a repeated `train` begins here."""
+    """A SavedModel that is trained and stored, and that MLflow may not know completely.
+
+    A repeated `train` begins here.
+    """
 
     model_key: str
     files: dict[str, FileSum]
@@ -84,7 +107,16 @@ class ExportRecord(Record):
 
 
 class TrainRecord(Record):
-    """Where the exported SavedModel is; `model_digest` covers every one of its `files`."""
+    """Where the exported SavedModel is.
+
+    Attributes:
+        model_key: its folder in the bucket.
+        files: the sums of every file, by its path in that folder.
+        model_digest: covers all of them.
+        mlflow_run: the id of the run in MLflow.
+        mlflow_model: the id of the logged model in MLflow.
+        metrics: those of the last epoch.
+    """
 
     model_key: str
     files: dict[str, FileSum]
@@ -98,6 +130,8 @@ class TrainRecord(Record):
 
 
 class EvaluateRecord(Record):
+    """The figures of the candidate and of the serving version on the same held-out images."""
+
     evaluation: Evaluation
 
     def summary(self) -> dict[str, Any]:
@@ -110,7 +144,7 @@ class EvaluateRecord(Record):
 
 
 class GoldenAnswer(Stored):
-    """One encoded image (base64) and the exact answer of the exported model."""
+    """One encoded image in base64, and the exact answer of the exported model."""
 
     image: str
     label: str
@@ -118,21 +152,27 @@ class GoldenAnswer(Stored):
 
 
 class LabelledImage(Stored):
+    """One encoded image in base64, and its true label."""
+
     image: str
     label: str
 
 
 class ProbeSet(Record):
-    """What the canary asks: answers that must be repeated, and labelled images that must be recognised."""
+    """The questions of the canary: answers that must be repeated, and labelled images that must be recognised."""
 
     golden: tuple[GoldenAnswer, ...]
     fresh: tuple[LabelledImage, ...]
 
 
 class GateRecord(Record):
-    """`serving_version` is what the candidate was compared with: promotion holds only while that still serves.
+    """The decision of the gate.
 
-    `serving_labels` are its labels; None where nothing served, and in records of before 2026-12.
+    Attributes:
+        verdict: the verdict, also if it was overruled.
+        serving_version: the version compared with; None if nothing served. Promotion is possible only while it serves.
+        serving_labels: its labels; None if nothing served, and in records from before 2026-12.
+        forced_by: the person who overruled the gate; None if nobody did.
     """
 
     verdict: Verdict
@@ -145,7 +185,7 @@ class GateRecord(Record):
 
 
 class PublishRecord(Record):
-    """`manifest` is the SHA-256 of what was written about the version, see `pipeline.journal.manifests`."""
+    """The published version. `manifest` is the SHA-256 of its manifest, see `pipeline.journal.manifests`."""
 
     version: int
     files: int = 0
@@ -156,10 +196,13 @@ class PublishRecord(Record):
 
 
 class BaselineRecord(Record):
-    """What the version that served answered before a candidate took its place (latest roll-out).
+    """The answers of the serving version before a candidate replaced it (latest roll-out).
 
-    `fresh_right` of the run's labelled images whose label it knows, None where it knows none of them, and the median of
-    single-image requests in milliseconds.
+    Attributes:
+        version: the serving version.
+        fresh_right: how many of the run's labelled images it recognised, of those whose label it knows; None if it
+            knows none of them.
+        latency_ms: the median of single-image requests, in milliseconds.
     """
 
     version: int
@@ -168,7 +211,7 @@ class BaselineRecord(Record):
 
 
 class CanaryRecord(Record):
-    """`load_seconds` is how long the slowest replica took to load the version, polling included."""
+    """The canary that passed or declined. `load_seconds`: until the slowest replica had loaded it, polling included."""
 
     version: int
     verdict: Verdict | None
@@ -179,6 +222,8 @@ class CanaryRecord(Record):
 
 
 class PromoteRecord(Record):
+    """The promoted version, and the addresses of the replicas that answer from it."""
+
     version: int
     replicas: tuple[str, ...] = ()
 
@@ -187,6 +232,8 @@ class PromoteRecord(Record):
 
 
 class WithdrawRecord(Record):
+    """The withdrawn version."""
+
     version: int | None = None
 
     def summary(self) -> dict[str, Any]:
@@ -194,7 +241,7 @@ class WithdrawRecord(Record):
 
 
 class RollbackRecord(Record):
-    """`seconds` is from the request to the last replica's answer."""
+    """The roll-back. `left` is the version it left; `seconds` is from the request to the last replica's answer."""
 
     version: int
     left: int | None
@@ -206,10 +253,12 @@ class RollbackRecord(Record):
 
 
 class SpecRecord(Record):
+    """The settings of the run, as `snapshot` froze them."""
+
     spec: RunSpec
 
 
-# The file of each.
+# The file name of each record, without its suffix.
 NAMES: dict[type[Record], str] = {
     SpecRecord: "spec",
     SnapshotRecord: "snapshot",
@@ -227,7 +276,7 @@ NAMES: dict[type[Record], str] = {
 }
 
 
-# The others are left by the verb they are named after.
+# The verb that leaves a record, where its file has another name.
 LEFT_BY: dict[type[Record], str] = {
     SpecRecord: "snapshot",
     ExportRecord: "train",

@@ -12,7 +12,7 @@ _MOMENT = "%Y%m%d%H%M%S%f"
 
 
 class Kind(StrEnum):
-    """What a run was started for. Other kinds are allowed, for example `demo`."""
+    """What a run is for. Other kinds are allowed, for example `demo`."""
 
     RETRAIN = "retrain"
     ROLLBACK = "rollback"
@@ -41,16 +41,17 @@ class RunKey(str):
 
     @classmethod
     def new(cls, kind: Kind) -> Self:
-        """The key of a run that is asked for now."""
+        """A key for a run that is asked for now."""
         return cls(f"{kind}-{datetime.now(UTC):{_MOMENT}}")
 
     @property
     def kind(self) -> str:
+        """What the run is for; usually a `Kind`."""
         return kind_of(self)
 
     @property
     def moment(self) -> datetime | None:
-        """When the run was asked for, in UTC; None where the key does not say."""
+        """When the run was asked for, in UTC; None if the key has no moment."""
         try:
             return datetime.strptime(self.partition("-")[2], _MOMENT).replace(tzinfo=UTC)
         except ValueError:
@@ -58,15 +59,15 @@ class RunKey(str):
 
 
 def is_run_key(text: str) -> bool:
-    """Whether a name has the form of a run key."""
+    """Whether a text has the form of a run key."""
     return _FORM.fullmatch(text) is not None
 
 
 def kind_of(text: str) -> str:
-    """The kind of a run key as it stands in the journal."""
+    """The kind of a run key that is stored as text, as in the journal."""
     return text.partition("-")[0]
 
 
 def is_rollback(text: str) -> bool:
-    """Whether a roll-back has this key, and no retraining."""
+    """Whether a run key belongs to a roll-back, not to a retraining."""
     return kind_of(text) == Kind.ROLLBACK

@@ -1,7 +1,7 @@
 """The records of one run, as JSON under `runs/<model>/<key>/`.
 
 A record is created once and never changed: it is the final answer of its verb for its run key. A verb that finds its
-record answers with it instead of working again; of two copies that work at once, the first to finish has answered.
+record returns it and does not work again. If two copies work at once, the first to finish decides the answer.
 """
 
 import logging
@@ -21,21 +21,23 @@ R = TypeVar("R", bound=Record)
 
 log = logging.getLogger(__name__)
 
-# Names of attempts sort by it.
+# Names of attempts begin with it, so that they sort by time.
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
 
 
 class RunRecords:
+    """The records of one run of one model. Nothing is read before a method is called."""
+
     def __init__(self, bucket: Bucket, model: str, key: str) -> None:
         self._bucket = bucket
         self._model = model
         self._key = key
 
     def find(self, kind: type[R]) -> R | None:
-        """The record a verb has left; None where it has left none.
+        """The record of a verb; None if it has left none.
 
         Raises:
-            DamagedError: what is there cannot be read as one.
+            DamagedError: the stored text is not such a record.
         """
         key = layout.record(self._model, self._key, NAMES[kind])
         try:
@@ -46,10 +48,11 @@ class RunRecords:
             raise DamagedError(f"{key} is not a record of {NAMES[kind]}: {problems(error)}. Restore it") from error
 
     def need(self, kind: type[R]) -> R:
-        """The record an earlier verb left.
+        """The record of an earlier verb.
 
         Raises:
             BadInputError: that verb has not finished for this run, or it declined.
+            DamagedError: the stored text is not such a record.
         """
         record = self.find(kind)
         if record is None:
@@ -63,7 +66,7 @@ class RunRecords:
         return record
 
     def finish(self, record: R) -> R:
-        """Make `record` the final answer of its verb, unless another copy has answered: then that one's answer."""
+        """Store `record` as the final answer of its verb. If another copy was first, its record is returned instead."""
         kind = type(record)
         content = record.model_dump_json(indent=1).encode()
         if self._bucket.create(layout.record(self._model, self._key, NAMES[kind]), content):
@@ -71,12 +74,12 @@ class RunRecords:
         return self.find(kind) or record
 
     def note_attempt(self, name: str, verdict: Verdict) -> None:
-        """Keep a verdict that did not end the run: the durable reason for what follows."""
+        """Keep a verdict that did not end the run: the durable reason for what follows. `name` is the verb."""
         key = layout.attempt(self._model, self._key, name, f"{datetime.now(UTC):{_MOMENT}}")
         self._bucket.create(key, verdict.model_dump_json(indent=1).encode())
 
     def last_attempt(self, *, of: str | None = None) -> Verdict | None:
-        """The newest verdict that did not end the run, of one verb or of any; one that is none is passed over."""
+        """The newest verdict that did not end the run, of the verb `of` or of any; unreadable ones are skipped."""
         folder = layout.attempts(self._model, self._key)
         names = [name for name in self._bucket.names(folder) if of is None or name.endswith(f"-{of}.json")]
         for name in reversed(names):

@@ -23,7 +23,7 @@ def read(folder: Path) -> Any:
             f"{path} cannot be read ({error.strerror}), so there is no SavedModel; train again"
         ) from error
     except DecodeError as error:
-        raise FailedError(f"{path} is no SavedModel: {error}; train again") from error
+        raise FailedError(f"{path} is not a SavedModel: {error}; train again") from error
 
 
 def problems(folder: Path, saved_model: Any) -> list[str]:

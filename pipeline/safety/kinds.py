@@ -33,7 +33,7 @@ _DENIED = {
     ),
     "hands tensors to a debugger, by file or network": "Copy CopyHost DebugIdentity* DebugNanCount DebugNumericSummary",
     "exchanges tensors with other processes": "AllToAll Collective* CrossReplicaSum Nccl* Recv Send",
-    "drives accelerators that are no part of the model": (
+    "controls accelerators, which a model does not need": (
         "*TPU* *Tpu* DTensor* Infeed* Outfeed* StoreMinibatchStatisticsInFdo UpdateTaskIdAndGlobalCoreArray "
         "WorkerHeartbeat"
     ),

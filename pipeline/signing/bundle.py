@@ -117,7 +117,9 @@ def _signed_file(bundle: bytes, believed: PublicKeys) -> _Resource:
         raise DamagedError("it is not what model-signing writes for a key") from None
     key = believed.get(found.material.public_key.hint)
     if key is None:
-        raise DamagedError(f"it is by the key {found.material.public_key.hint[:16]}, which is not believed")
+        raise DamagedError(
+            f"it is by the key {found.material.public_key.hint[:16]}, which is not among the trusted keys"
+        )
     payload = found.envelope.payload
     try:
         key.verify(found.envelope.signatures[0].sig, _pre_authentication(payload), ec.ECDSA(SHA256()))

@@ -72,7 +72,7 @@ def _public(block: bytes, path: Path) -> ec.EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm):
-        raise BadInputError(f"{VERIFYING}: {path} holds something that is no public key in PEM; {_HOW}") from None
+        raise BadInputError(f"{VERIFYING}: {path} contains something that is not a public key in PEM; {_HOW}") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadInputError(f"{VERIFYING}: a public key in {path} is not an EC key on the curve P-256; {_HOW}")
     return key

@@ -77,7 +77,7 @@ class Signatures:
 
         Raises:
             BadInputError: the verifying key cannot be used.
-            DamagedError: nobody who is believed has signed this manifest for this number.
+            DamagedError: the manifest has no valid signature by a trusted key for this number.
         """
         if not self.demanded:
             return
@@ -86,8 +86,8 @@ class Signatures:
             found = self._bucket.read(layout.signature(self._model, version))
         except MissingError as error:
             raise DamagedError(
-                f"{layout.manifest(self._model, version)} is not signed: there is no "
-                f"{layout.signature(self._model, version)}; {_WAY_OUT}"
+                f"{layout.manifest(self._model, version)} is not signed: "
+                f"{layout.signature(self._model, version)} does not exist; {_WAY_OUT}"
             ) from error
         self._require_valid(found, version, manifest, believed=believed)
 
@@ -96,8 +96,8 @@ class Signatures:
             bundle.require_signed(found, manifest, name=self._name(version), believed=believed)
         except DamagedError as error:
             raise DamagedError(
-                f"{layout.signature(self._model, version)} is no signature of {layout.manifest(self._model, version)} "
-                f"to believe: {error}; {_WAY_OUT}"
+                f"{layout.signature(self._model, version)} is not a valid signature of "
+                f"{layout.manifest(self._model, version)}: {error}; {_WAY_OUT}"
             ) from error
 
     @cached_property

@@ -64,7 +64,7 @@ def copy(
         )
         there = objects.listed(key)
         if any(name not in there for name in names):
-            raise next(filter(None, failures), StorageError(f"not all of {key} is there; copy it again"))
+            raise next(filter(None, failures), StorageError(f"{key} is incomplete; copy it again"))
         # A copy that the store makes of one generation is proven by the checksum that the store itself takes of it.
         require_equal(only(checksums_of(there), names), only(wanted, names), folder=key)
     require_equal(checksums_of(there), wanted, folder=key)
@@ -110,7 +110,7 @@ def _stages(names: Iterable[str]) -> list[list[str]]:
 
 def _require_uploaded(path: Path, there: Listed | None, *, failure: StorageError | None) -> None:
     if there is None:
-        raise failure or StorageError(f"{path} was uploaded and is not there; upload it again")
+        raise failure or StorageError(f"{path} was uploaded and does not exist now; upload it again")
     if failure and there.crc32c != sum_of_file(path).crc32c:
         raise failure
 

@@ -1,4 +1,4 @@
-"""Google lets an object be written once a second; whoever is faster is told to wait, and so are all others."""
+"""Google lets an object be written once a second; a faster writer gets an error, and so does every other one."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
 """MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
 
-Nobody asks MLflow what is in production: a failure here is reported and changes nothing, and the next release verb
+MLflow is never asked what is in production: a failure here is reported and changes nothing, and the next release verb
 mirrors the whole state again.
 
 Several buckets may share an MLflow, and a name of a model. A run or a registered version belongs to the bucket whose id
@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.commands import with_model
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.storage.identity import Identity
@@ -85,6 +86,7 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], 
             f"MLflow was not updated: {type(error).__name__}: {error}. Serving does not depend on it. Check MLflow at "
             f"{mlflow.url}, then run `understudy reconcile --model {model}`"
         ]
+    problems = [with_model(problem, model) for problem in problems]
     for problem in problems:
         log.warning("%s", problem)
     return "; ".join(problems) or None
@@ -151,7 +153,8 @@ class _Mirror:
             except RefusedError as error:
                 problem = (
                     f"MLflow at {self._mlflow.url} does not register v{version}: {error}. If its run or its logged "
-                    f"model was deleted there, restore it and run `reconcile`; serving does not depend on it"
+                    f"model was deleted there, restore it and run `understudy reconcile --model <model>`. "
+                    f"Serving does not depend on it"
                 )
                 # An MLflow that was replaced by an empty one knows no earlier run.
                 if version in needed:
@@ -225,7 +228,7 @@ def _collision(
         f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'another bucket'}, so "
         f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
         f"another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name for one of the two. If the other one is not "
-        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `reconcile`"
+        f"used any more, delete these aliases in MLflow at {mlflow.url} and run `understudy reconcile --model <model>`"
     )
 
 

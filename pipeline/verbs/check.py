@@ -40,7 +40,7 @@ def _examine(path: Path, problems: Problems) -> str:
         # Known already: the file cannot be read.
         return ""
     if loaded is None:
-        problems.add("the images were not looked at, because the fields `data` and `image` cannot be used")
+        problems.add("the images were not checked, because the fields `data` and `image` cannot be used")
         return ""
     data, channels = loaded
     try:

@@ -25,7 +25,7 @@ def publish(context: RunContext) -> PublishRecord:
     Raises:
         BadInputError: it is to be signed and cannot be; nothing was changed.
         DamagedError: the bytes in the bucket are not the bytes that were evaluated; names each file.
-        FailedError: the very model was withdrawn before, and nobody has readmitted it.
+        FailedError: the same model was withdrawn before and has not been readmitted.
         StorageError: the bucket refused; running the verb again resumes.
     """
     context.manifests.signatures.require_ready()

@@ -72,7 +72,7 @@ class Mending:
 
 
 def reconcile(context: RunContext) -> Mending:
-    """Mend what can be mended; a second run finds nothing to do.
+    """Repair what can be repaired; a second run finds nothing to do.
 
     Raises:
         BadInputError: there is no such model, or a replica serves another one; nothing was changed.
@@ -113,7 +113,7 @@ def _release_target(context: RunContext, mending: Mending) -> None:
 
 
 def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
-    """A candidate that nobody is proving any more leaves the replicas."""
+    """Withdraw a candidate whose run has stopped."""
     exposed = reconcile_rules.being_proven(context.journal.read())
     if exposed is None:
         return
@@ -192,7 +192,7 @@ def _confirm(context: RunContext, move: Entry) -> None:
 
 
 def _mirror(context: RunContext, mending: Mending) -> None:
-    """Unlike for the verbs of a release, to mend MLflow is what this one is for."""
+    """Repair MLflow. Unlike in the verbs of a release, a failure counts."""
     history = context.rollout.settle()
     try:
         before, wanted = _aliases(context, history), wanted_aliases(history)

@@ -40,7 +40,7 @@ _LEFTOVER_AGE = timedelta(days=1)
 
 
 def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Retained:
-    """Let go what nothing needs any more; a second one finds nothing to do.
+    """Delete what nothing needs any more; a second run finds nothing to do.
 
     Raises:
         BadInputError: the run key is not that of a retention; nothing was changed.
@@ -107,7 +107,7 @@ def _folders(context: RunContext, lines: Iterable[Line], found: Found) -> list[s
 def _old_runs(
     context: RunContext, history: History, lines: Sequence[Line], terms: Terms
 ) -> tuple[list[str], list[str]]:
-    """The runs that may go, and those of which nobody can say how old they are."""
+    """The runs that may be deleted, and those of unknown age."""
     keys = [name for name in context.bucket.names(layout.runs(context.model)) if is_run_key(name)]
     heard = {key: last.at for key in keys if (last := history.of_run(key, *Event)) is not None}
     silent = [key for key in keys if key not in heard]

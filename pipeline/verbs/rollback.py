@@ -77,7 +77,7 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     target, arrival = context.strategy.follow(history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if arrival.overtaken:
-        raise DeclinedError(f"another decision was taken meanwhile: {context.journal.read().state}")
+        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
     if not arrival.complete:
         if all(state.silent for state in arrival.pending) and not arrival.ready:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.

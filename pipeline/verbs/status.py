@@ -1,4 +1,4 @@
-"""Who serves what, and where the journal, the config, the files, the replicas and MLflow do not agree."""
+"""What each replica serves, and where journal, config, files, replicas and MLflow differ."""
 
 from pipeline.context import ModelContext
 from pipeline.inspection.differences import differences, under_way
@@ -7,7 +7,7 @@ from pipeline.inspection.status import Status
 
 
 def status(context: ModelContext) -> Status:
-    """Look at everything; changes nothing, and answers whoever does not.
+    """Look at everything; change nothing. What does not answer is reported as a difference.
 
     Raises:
         BadInputError: there is no such model.

@@ -132,7 +132,7 @@ def advice(found: LabelChanges) -> str:
     if len(names) > _SHOWN:
         listed = f"with these and {len(names) - _SHOWN} more labels (snapshot.json of this run has all): {listed}"
     return (
-        f"if the change is wanted, trigger a run with accept_labels {listed} and a note that says why; else correct "
+        f"if you want the change, trigger a run with accept_labels {listed} and a note that says why; else correct "
         f"the folders of images and trigger a new run"
     )
 

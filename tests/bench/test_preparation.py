@@ -7,7 +7,7 @@ import pytest
 
 from bench.serving.made import made
 from bench.serving.processes import BenchError, process, run, wait_until
-from tests.model_server.world import eventually
+from tests.serving.model_server.world import eventually
 
 PARENT = """
 import subprocess, sys, time

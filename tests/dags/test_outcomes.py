@@ -84,7 +84,7 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
             [
                 "What happened: `gate` declined: the reason of gate",
                 "What serves digits: v3",
-                "What to do: Nothing is broken, and nothing else of this run happens. Trigger a new run when the "
+                "What to do: Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the "
                 "reason is gone.",
             ],
         ),
@@ -99,9 +99,10 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
         (
             "train fails",
             [
-                "What happened: `train` ended without an answer (exit code 1). The lines above show how far it came.",
+                "What happened: `train` ended without an answer (exit code 1). The lines above show how far it got.",
                 "What to do: Correct the cause, then clear this task: the run continues from here.",
-                "What happened: `withdraw` ended without an answer (exit code 99). The lines above show how far it came.",
+                "What happened: `withdraw` ended without an answer (exit code 99). "
+                "The lines above show how far it got.",
                 "What to do: Correct the cause, then clear this task: the run continues from here.",
             ],
         ),

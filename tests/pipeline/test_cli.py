@@ -64,7 +64,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
         ("UNDERSTUDY_PARAMS: Invalid JSON", ["snapshot", "--run", "retrain-1"], {"UNDERSTUDY_PARAMS": "{"}),
         ("UNDERSTUDY_RPC_SECONDS", ["status"], {"UNDERSTUDY_RPC_SECONDS": "soon"}),
         ("replica '127.0.0.1' is not host:port", ["status"], {"UNDERSTUDY_REPLICAS": "127.0.0.1"}),
-        ("no spec record. Run `understudy snapshot --model digits --run retrain-1`", ["train", "--run", "retrain-1"], {}),
+        ("record. Run `understudy snapshot --model digits --run retrain-1`", ["train", "--run", "retrain-1"], {}),
         ("a roll-back needs a reason", ["rollback", "--to", "previous"], {}),
         ("for example 4 or v4, or: previous", ["rollback", "--to", "yesterday", "--reason", "bad"], {}),
         ("nothing was released yet for 'digits'", ["rollback", "--reason", "bad"], {}),

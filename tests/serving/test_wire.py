@@ -7,7 +7,7 @@ import pytest
 
 from serving.apis import tensor_pb2, types_pb2
 from serving.wire import KINDS, from_proto, to_proto
-from tests.model_server.world import floats
+from tests.serving.model_server.world import floats
 
 EXAMPLES = [
     np.array([[1.5, -2.0]], dtype)

@@ -32,7 +32,7 @@ def _error(failure: Failure, what: str, *, bucket: str, seconds: float) -> Stora
     said = " ".join(str(failure.cause).split())[:_SAID]
     match failure.kind:
         case Kind.CORRUPT:
-            return StorageError(f"{what}: what arrived is not what is stored there; try again ({failure.cause})")
+            return StorageError(f"{what}: the data arrived damaged; try again ({failure.cause})")
         case Kind.REFUSED:
             assert failure.status is not None
             return _refused(failure.status, what, bucket=bucket, said=said)
@@ -49,7 +49,7 @@ def _error(failure: Failure, what: str, *, bucket: str, seconds: float) -> Stora
 
 def _refused(status: int, what: str, *, bucket: str, said: str) -> StorageError:
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return ChangedError(f"{what}: somebody else has changed it meanwhile")
+        return ChangedError(f"{what}: another process has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND:
         return MissingError(f"{what}: it does not exist")
     if status == HTTPStatus.UNAUTHORIZED:

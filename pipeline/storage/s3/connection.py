@@ -40,7 +40,7 @@ class Connection:
         return {"Bucket": self.bucket_name, "Key": f"{self.prefix}{key}"}
 
     def ask(self, action: str, key: str, request: Callable[[Any], Result]) -> Result:
-        """What `request`, given the client, returns: asked again as long as it fails of what may pass.
+        """What `request`, given the client, returns; transient errors are retried.
 
         Here and not in botocore, which bounds the number of tries and not their time, and does not try again what
         breaks off in the middle of an answer.

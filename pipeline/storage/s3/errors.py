@@ -11,7 +11,7 @@ import urllib3
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.objects import ChangedError, UnansweredError
 
-# What may pass, so it is tried again and again; whether a write happened is not known. 409: two at the same object.
+# Transient errors, which are retried. Whether a write happened is not known. 409: two at the same object.
 MAY_PASS = (408, 409, 429, 500, 502, 503, 504)
 # The same, under a status that otherwise means something else.
 _MAY_PASS_CODES = ("RequestTimeout", "InternalError")
@@ -74,7 +74,7 @@ def _answered(response: dict[str, Any], operation: str, what: str, *, bucket: st
     if status in MAY_PASS or code in _MAY_PASS_CODES:
         return _unanswered(what, said, since=since)
     if status == HTTPStatus.PRECONDITION_FAILED:
-        return ChangedError(f"{what}: somebody else has changed it meanwhile")
+        return ChangedError(f"{what}: another process has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket":
         return MissingError(f"{what}: it does not exist")
     if code == "NoSuchBucket":
@@ -95,8 +95,8 @@ def _refused(status: int, operation: str, what: str, *, bucket: str, said: str) 
         )
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return StorageError(
-            f"{what}: this store lacks what Understudy needs, conditional writes for one; docs/storage.md says which "
-            f"stores have it (S3 said: {said})"
+            f"{what}: this store does not support what Understudy needs, for example conditional writes; "
+            f"docs/storage.md lists stores that do (S3 said: {said})"
         )
     return StorageError(f"{what}: it was refused (S3 said: {said})")
 

@@ -52,9 +52,7 @@ class S3Objects:
             return None
         stored = _crc32c(answer)
         if stored and stored != crc32c_of(content):
-            raise StorageError(
-                f"cannot read {key} in {self.address}: what arrived is not what is stored there; try again"
-            )
+            raise StorageError(f"cannot read {key} in {self.address}: the data arrived damaged; try again")
         return Found(content, answer["ETag"], answer["Metadata"].get(WRITER, ""))
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:
@@ -140,7 +138,7 @@ class S3Objects:
                 continue
             if not dry_run:
                 self._abort(upload)
-            found.append(told(f"{upload['Key']}, an upload nobody has finished", since=upload["Initiated"]))
+            found.append(told(f"{upload['Key']}, an unfinished upload", since=upload["Initiated"]))
         return found
 
     def _uploaded(self, key: str, path: Path) -> StorageError | None:

@@ -125,7 +125,7 @@ def test_a_defect_is_a_sentence_and_its_traceback_is_in_a_file(environment: dict
 
     assert 1 == done.returncode
     (line,) = [each for each in done.stderr.splitlines() if "defect" in each]
-    assert "a defect of this program: ZeroDivisionError: division by zero" in line
+    assert "this is a defect of Understudy: ZeroDivisionError: division by zero" in line
     assert "Traceback" not in done.stderr
     assert "1 / 0" in Path(line.rpartition(" ")[2]).read_text()
     assert '"outcome": "crashed"' in done.stdout

@@ -181,8 +181,14 @@ def test_people_get_the_newest_and_are_told_how_to_get_all(releases: Releases, t
         pipeline(tmp_path, "history", *words, COLUMNS="120").stdout for words in ([], ["--last", "2"], ["--last", "30"])
     )
 
-    assert "The newest 6 of 6 periods and 20 of 30 decisions. All of them: --last 30" in newest
-    assert "The newest 2 of 6 periods and 2 of 30 decisions. All of them: --last 30" in some
+    assert (
+        "The newest 6 of 6 periods and 20 of 30 decisions. To see all: `understudy history --model digits --last 30`"
+        in newest
+    )
+    assert (
+        "The newest 2 of 6 periods and 2 of 30 decisions. To see all: `understudy history --model digits --last 30`"
+        in some
+    )
     assert "The newest" not in everything
     assert (False, True) == ("v1 claimed" in newest, "v1 claimed" in everything)
 

@@ -61,7 +61,7 @@ def test_a_version_whose_files_are_gone_says_so(three: World) -> None:
     state = context.journal.read().state
     history = context.journal.decide(lambda _: Change(Event.RETIRED, 3, "old", state, versions=(3,)))
 
-    assert targets(context, history)[1].meaning.endswith("its files are gone")
+    assert targets(context, history)[1].meaning.endswith("its files are deleted")
 
 
 def test_a_reason_does_nothing_to_the_terminal(three: World) -> None:
@@ -84,6 +84,6 @@ def test_the_plan_lists_them_and_says_which_one_previous_is(three: World) -> Non
 
     assert 0 == done.returncode, done.stderr
     lines = done.stdout.splitlines()
-    assert "Versions of digits that have served, the last one first" in lines[0]
+    assert "Versions of digits that have served, newest first" in lines[0]
     assert any("v2" in each and "0.9200" in each and "serving" in each for each in lines)
     assert lines[-1].startswith("`previous` is v1: v2 -> v1; it is in memory: ")

@@ -416,7 +416,7 @@ class TestBucket:
         unread, away = found.differences
 
         assert re.match(
-            r"the bucket cannot be read \(.* has no entry \[3\].*\. Repair the bucket.*`understudy rollback --model digits ",
+            r"the bucket cannot be read \(.* has no entry \[3\].*\. Repair the bucket.*`understudy rollback --model ",
             unread,
         )
         assert released.replicas[1].address in away

@@ -147,7 +147,7 @@ def test_a_candidate_compared_with_an_older_version_is_declined(releases: Releas
     releases.release("retrain-1")
     releases.release("retrain-2")
 
-    with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
+    with pytest.raises(DeclinedError, match="v2 serves now, and this candidate was compared with v1"):
         run_rules.claim(releases.history(), run_key="retrain-3", compared_with=1, reason="", verdict=PASS)
 
 
@@ -185,7 +185,7 @@ def test_a_newer_candidate_takes_the_seat_of_one_left_behind(releases: Releases)
 
     assert (1, 3) == resident(history.state)
     assert "takes the seat of v2" in history.entries[-1].reason
-    with pytest.raises(DeclinedError, match="no longer the candidate"):
+    with pytest.raises(DeclinedError, match="not the candidate any more"):
         releases.promote("retrain-2", left)
 
 
@@ -240,7 +240,7 @@ def test_a_roll_back_drops_a_candidate_and_its_run_then_declines(releases: Relea
     history = releases.roll_back(1, "rollback-4")
 
     assert 1 == history.state.serving
-    with pytest.raises(DeclinedError, match="v1 is serving, and this candidate was compared with v2"):
+    with pytest.raises(DeclinedError, match="v1 serves now, and this candidate was compared with v2"):
         run_rules.promote(history, version=version, compared_with=2, verdict=PASS)
 
 
@@ -301,7 +301,7 @@ def test_a_target_that_never_served_is_refused_with_those_that_did(releases: Rel
     releases.release("retrain-2")
     releases.publish("retrain-3")
 
-    with pytest.raises(BadInputError, match=r"v3 has never served\. Other versions that have served: none"):
+    with pytest.raises(BadInputError, match=r"v3 has never served\. Other versions that have served: v1"):
         targets_of(releases.history(), releases.request("rollback-4", "3", seen=0))
 
 
@@ -372,7 +372,7 @@ def test_a_run_takes_nothing_back_that_a_person_is_rolling_back_to(releases: Rel
         lambda h: next_step(h, request=releases.request("rollback-4", "2"), target=2, loaded=False)
     )
 
-    with pytest.raises(DeclinedError, match="ann has decided about v2 since"):
+    with pytest.raises(DeclinedError, match="ann has made another decision about v2"):
         run_rules.withdraw(releases.history(), version=version, run_key="retrain-2", reason="late", verdict=None)
 
 
@@ -410,9 +410,12 @@ def test_an_older_version_that_a_newer_roll_back_does_not_wait_for_stays_good(re
 @pytest.mark.parametrize(
     ("then", "told"),
     [
-        (None, "ann has decided about v2 since"),
+        (None, "ann has made another decision about v2"),
         (Change(Event.CONFIRMED, 3, "every replica answers", State(serving=3, previous=1)), "promoted and confirmed"),
-        (Change(Event.PINNED, 3, "an incident", State(serving=3, previous=1, pinned=3)), "decided about v2 since"),
+        (
+            Change(Event.PINNED, 3, "an incident", State(serving=3, previous=1, pinned=3)),
+            "made another decision about v2",
+        ),
     ],
 )
 def test_what_was_decided_about_a_model_under_another_number_counts(
@@ -468,7 +471,7 @@ def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Rele
     )
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
-    with pytest.raises(DeclinedError, match="this roll-back went to v2; v1 serves since"):
+    with pytest.raises(DeclinedError, match=r"this roll-back made v2 serve\. v1 serves since"):
         let_go(history, target=2, reason="bad")
 
 

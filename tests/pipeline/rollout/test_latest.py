@@ -298,9 +298,7 @@ def test_without_a_baseline_nothing_is_exposed(world: World) -> None:
     world.publish("retrain-2")
     world.follow_seconds = 0.5
     world.replicas[1].stop()
-    with pytest.raises(
-        CouldNotTellError, match=r"v1, to compare with, does not answer everywhere, so nothing was exposed"
-    ):
+    with pytest.raises(CouldNotTellError, match=r"not every replica answers from v1, so .* nothing was exposed"):
         world.run("canary", "retrain-2")
 
     assert ["1"] == found(world)
@@ -350,7 +348,7 @@ def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) 
         plan(context, request_for(context, to="1", reason="it is bad", asked_at=None))
     (told,) = status(world.context("look-1")).differences
 
-    assert "the servers of this bucket are on the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'" in told
+    assert "the servers of this bucket use the roll-out 'latest', and UNDERSTUDY_ROLLOUT is 'pinned'" in told
 
 
 def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: World, tmp_path: Path) -> None:

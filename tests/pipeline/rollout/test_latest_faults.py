@@ -216,7 +216,7 @@ class TestLostManifest:
         released.publish("retrain-3")
         before = released.history().seq
         with pytest.raises(
-            CouldNotTellError, match=r"v2, which serves and would come back if .*, so nothing was exposed"
+            CouldNotTellError, match=r"v2 serves, and could not be restored if .*, so nothing was exposed"
         ):
             released.run("canary", "retrain-3")
 
@@ -256,7 +256,7 @@ class TestLostManifest:
         manifest(released, 2).unlink()
         (released.bucket / layout.version(MODEL, 2) / MARK).unlink()
         released.follow_seconds = 0.5
-        with pytest.raises(CouldNotTellError, match=r"v3 is withdrawn .*; not confirmed by"):
+        with pytest.raises(CouldNotTellError, match=r"v3 is withdrawn .*\. Not confirmed by"):
             released.run("withdraw", "retrain-3")
 
         assert "3" in found(released)
@@ -310,7 +310,7 @@ class TestDamagedBelowTheBasePath:
 
     def test_whatever_is_there_stays_where_approved_files_are_nowhere(self, damaged: World) -> None:
         (damaged.bucket / layout.published(MODEL, 2) / "classifier.json").write_text('{"shift": 2}')
-        with pytest.raises(CouldNotTellError, match=r"v3 is withdrawn .*; not confirmed by"):
+        with pytest.raises(CouldNotTellError, match=r"v3 is withdrawn .*\. Not confirmed by"):
             damaged.run("withdraw", "retrain-3")
 
         assert ["1", "2", "3"] == found(damaged)
@@ -339,7 +339,7 @@ class TestHalfPromoted:
         before = half.history().seq
         early = reconcile(coming(half, mlflow=mlflow))
         assert [] == half.events(before)
-        assert "retrain-2 is at work since" in early.left[0]
+        assert "retrain-2 is promoting since" in early.left[0]
         withdrawn = half.run("withdraw", "retrain-2")
         half.replicas[1].wake()
         reconcile(coming(half, "reconcile-2", hours=HOURS, mlflow=mlflow)).require_complete()
@@ -352,7 +352,9 @@ class TestHalfPromoted:
 
     def test_a_person_who_confirms_it_gives_it_no_new_number_either(self, half: World) -> None:
         before = half.history().seq
-        with pytest.raises(CouldNotTellError, match=f"v2 should serve .* not followed: {half.replicas[1].address}"):
+        with pytest.raises(
+            CouldNotTellError, match=f"v2 should serve on every replica. Not followed: {half.replicas[1].address}"
+        ):
             half.roll_back("2")
         assert [] == half.events(before)
         half.replicas[1].wake()
@@ -527,7 +529,8 @@ class TestPersons:
         world.run("canary", "retrain-1")
         before = world.history().seq
         with pytest.raises(
-            BadInputError, match=r"v1 is the first version.* nothing to go back to.*`withdraw --run retrain-1`"
+            BadInputError,
+            match=r"v1 is the first version.* no version to go back to.*`understudy withdraw .* --run retrain-1`",
         ):
             world.roll_back("previous")
         assert [] == world.events(before)
@@ -560,7 +563,7 @@ class TestOnTheWay:
         world.replicas[1].stop()
         world.follow_seconds = 0.5
         with pytest.raises(
-            CouldNotTellError, match=rf"v2 is withdrawn .*; not confirmed by {world.replicas[1].address}"
+            CouldNotTellError, match=rf"v2 is withdrawn .*\. Not confirmed by {world.replicas[1].address}"
         ):
             world.run("withdraw", "retrain-2")
 

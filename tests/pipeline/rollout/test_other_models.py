@@ -117,7 +117,7 @@ def test_a_withdrawal_is_not_confirmed_by_another_fleet(world: World, pets: Runn
     with (
         listed(world, pets),
         asked_all_the_while(pets),
-        pytest.raises(CouldNotTellError, match=rf"v2 is withdrawn .*; not confirmed by {pets.address}: .*{NOT_OURS}"),
+        pytest.raises(CouldNotTellError, match=rf"v2 is withdrawn .*\. Not confirmed by {pets.address}: .*{NOT_OURS}"),
     ):
         world.run("withdraw", "retrain-2")
 
@@ -134,7 +134,7 @@ def test_a_roll_back_goes_on_where_some_replicas_are_right_and_names_the_other(
     with (
         listed(world, good, pets),
         asked_all_the_while(pets),
-        pytest.raises(CouldNotTellError, match=f"not followed: {pets.address}: .*{NOT_OURS}"),
+        pytest.raises(CouldNotTellError, match=f"Not followed: {pets.address}: .*{NOT_OURS}"),
     ):
         world.roll_back("previous")
 

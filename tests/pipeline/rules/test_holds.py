@@ -98,7 +98,7 @@ class TestRules:
         releases.promote("retrain-3", version)
         pinned(releases, version)
 
-        with pytest.raises(DeclinedError, match="v3 is pinned; use rollback to leave it"):
+        with pytest.raises(DeclinedError, match=r"v3 is pinned\. To leave it: `understudy rollback "):
             releases.journal("retrain-3").decide(
                 lambda h: run_rules.undo_promotion(h, version=version, run_key="retrain-3", reason="late")
             )
@@ -156,7 +156,7 @@ class TestRules:
             releases.journal("retrain-3").decide(unless_held(claim("retrain-3", serving=2)))
 
     def test_a_run_that_declines_for_another_reason_says_so(self, releases: Releases) -> None:
-        with pytest.raises(DeclinedError, match="v2 is serving, and this candidate was compared with v1"):
+        with pytest.raises(DeclinedError, match="v2 serves now, and this candidate was compared with v1"):
             releases.journal("retrain-3").decide(
                 holds.unless_held(claim("retrain-3", serving=1), now=NOW, model="digits")
             )
@@ -279,7 +279,7 @@ class TestPin:
         context = released.context("rollback-8")
         _, told = plan(context, request_for(context, to="previous", reason="it is bad", asked_at=None))
 
-        assert "v2 is pinned no longer then" in told
+        assert "The pin of v2 ends" in told
 
     def test_a_pin_of_another_version_rolls_back_to_it_first(self, released: World) -> None:
         released.release("retrain-3")
@@ -295,7 +295,7 @@ class TestPin:
         released.follow_seconds = 1.0
         released.replicas[1].stop()
 
-        with pytest.raises(CouldNotTellError, match="not followed"):
+        with pytest.raises(CouldNotTellError, match="Not followed"):
             pin_in(released, 1)
         assert (1, 1) == (released.history().state.serving, released.history().state.pinned)
 

@@ -67,7 +67,7 @@ class TestRefused:
         releases.expose("retrain-3", first)
         take_back(releases, "retrain-3", first)
 
-        with pytest.raises(FailedError, match="the model is that of v3"):
+        with pytest.raises(FailedError, match="this model was withdrawn as v3"):
             releases.expose("retrain-4", second)
 
     def test_a_withdrawn_model_is_not_promoted_under_a_number_it_had_before(self, releases: Releases) -> None:
@@ -76,14 +76,14 @@ class TestRefused:
         releases.expose("retrain-4", second)
         take_back(releases, "retrain-3", first)
 
-        with pytest.raises(FailedError, match="the model is that of v3"):
+        with pytest.raises(FailedError, match="this model was withdrawn as v3"):
             releases.promote("retrain-4", second)
 
     def test_a_model_that_a_roll_back_has_left_gets_no_new_number(self, releases: Releases) -> None:
         releases.release("retrain-3", "d")
         releases.roll_back(1, "rollback-4")
 
-        with pytest.raises(FailedError, match=r"the model is that of v3, which ann withdrew on .*: bad"):
+        with pytest.raises(FailedError, match=r"this model was withdrawn as v3 by ann on .*: bad"):
             releases.publish("retrain-5", "d")
 
     def test_a_run_that_gave_its_candidate_up_has_said_nothing_against_the_model(self, releases: Releases) -> None:
@@ -98,13 +98,13 @@ class TestRefused:
 
     def test_the_model_that_serves_is_nothing_to_release(self, releases: Releases) -> None:
         """F9."""
-        with pytest.raises(DeclinedError, match="the model is that of v1, which serves; nothing to release"):
+        with pytest.raises(DeclinedError, match="this model serves already, as v1"):
             releases.publish("retrain-3", RIGHT)
 
     def test_a_model_that_serves_under_a_reissued_number_is_nothing_to_release(self, releases: Releases) -> None:
         releases.journal("reconcile-1").decide(lambda h: run_rules.reissue(h, version=1, reason="a replica is stuck"))
 
-        with pytest.raises(DeclinedError, match="the model is that of v3, which serves"):
+        with pytest.raises(DeclinedError, match="this model serves already, as v3"):
             releases.publish("retrain-4", RIGHT)
 
     def test_a_model_that_was_withdrawn_under_a_reissued_number_gets_no_new_one(self, releases: Releases) -> None:
@@ -112,7 +112,7 @@ class TestRefused:
         releases.journal("reconcile-4").decide(lambda h: run_rules.reissue(h, version=3, reason="a replica is stuck"))
         releases.roll_back(1, "rollback-5")
 
-        with pytest.raises(FailedError, match="the model is that of v4, which ann withdrew"):
+        with pytest.raises(FailedError, match="this model was withdrawn as v4 by ann"):
             releases.publish("retrain-6", "digest of another model")
 
     def test_claims_that_are_older_than_digests_withdraw_no_model(self, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ class TestReadmitted:
         let_in(releases, 2)
         withdraw(releases, "retrain-3", WRONG)
 
-        with pytest.raises(FailedError, match="the model is that of v3"):
+        with pytest.raises(FailedError, match="this model was withdrawn as v3"):
             releases.publish("retrain-4", WRONG)
         let_in(releases, 3)
         assert 4 == releases.publish("retrain-4", WRONG)
@@ -188,7 +188,7 @@ def test_clearing_publish_after_the_readmission_goes_on(world: World) -> None:
         world.run("canary", "retrain-2")
     world.run("withdraw", "retrain-2")
     world.approve("retrain-3", shift=1)
-    with pytest.raises(FailedError, match="the model is that of v2"):
+    with pytest.raises(FailedError, match="this model was withdrawn as v2"):
         world.run("publish", "retrain-3")
     assert world.context("retrain-3").records.find(PublishRecord) is None
     readmit(world.context("readmit-1"), version=2, reason="the probes were wrong")

@@ -101,7 +101,7 @@ def test_after_a_roll_back_to_an_older_version_the_good_ones_that_came_after_it_
 
     assert [1, 2, 4] == past.staying(keep=1, days=0)
     assert [1, 2, 3, 4] == past.staying(keep=3, days=0)
-    assert ("previous", "good, and newer than what serves") == past.plan(keep=1, days=0)[4].why
+    assert ("previous", "good, and newer than the serving version") == past.plan(keep=1, days=0)[4].why
 
 
 def test_bad_ones_are_no_ways_back_and_do_not_count(past: Dated) -> None:
@@ -244,7 +244,7 @@ def test_the_base_path_is_never_emptied(past: Dated) -> None:
     assert [] == past.staying(days=0)
     assert [2] == past.staying(served(1, 2), days=0)
     assert [1] == past.staying(served(1), days=0)
-    assert ("nothing else would be left below the base path",) == past.plan(served(1), days=0)[1].why
+    assert ("the base path would be empty without it",) == past.plan(served(1), days=0)[1].why
 
 
 def test_what_stays_below_the_base_path_stays_with_the_files_it_shares(past: Dated) -> None:
@@ -300,8 +300,8 @@ def test_a_retired_version_is_no_target_and_the_message_says_what_is(past: Dated
     past.release_weekly(5)
     past.retire(keep=1, days=0)
     told = (
-        r"v3 was retired on 2026-02-05 \(retention: keep 1, 0 days\): its files are gone; versions that have served: "
-        r"v4$"
+        r"v3 was retired on 2026-02-05 \(retention: keep 1, 0 days\): its files are deleted\. Other versions that have "
+        r"served: v4$"
     )
     with pytest.raises(BadInputError, match=told):
         targets_of(past.history(), past.request("rollback-1", "3"))
@@ -330,7 +330,7 @@ def test_a_late_run_learns_that_its_number_was_retired(past: Dated) -> None:
     past.days(99)
     past.retire()
     history = past.history()
-    told = r"v2 was retired on 2026-04-10 .*, and its files are gone; a number never comes back, trigger a new run"
+    told = r"v2 was retired on 2026-04-10 .*, and its files are deleted\. A number is never used again\. Trigger"
     with pytest.raises(FailedError, match=told):
         run_rules.claim(history, run_key="retrain-2", compared_with=1, reason="good", verdict=PASS)
     with pytest.raises(FailedError, match=told):

@@ -135,7 +135,7 @@ def test_all_that_is_wrong_is_told_at_once_but_not_for_ever(models: Path, tmp_pa
     ("content", "said"),
     [
         (None, "cannot be read (No such file or directory), so there is no SavedModel; train again"),
-        (b"\xff" * 100, "is no SavedModel: Error parsing message"),
+        (b"\xff" * 100, "is not a SavedModel: Error parsing message"),
     ],
 )
 def test_a_folder_without_a_model_is_an_error_that_says_so(tmp_path: Path, content: bytes | None, said: str) -> None:

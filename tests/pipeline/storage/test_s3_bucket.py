@@ -76,7 +76,7 @@ def test_content_that_is_not_what_was_stored_is_refused(s3: S3Bucket, s3_bucket:
         ChecksumCRC32C=sum_of([b"whole"]).crc32c,
     )
 
-    with pytest.raises(StorageError, match=f"cannot read {CONFIG} .* what arrived is not what is stored there"):
+    with pytest.raises(StorageError, match=f"cannot read {CONFIG} .* the data arrived damaged"):
         s3.read(CONFIG)
 
 
@@ -183,7 +183,7 @@ def test_uploads_nobody_has_finished_are_tidied_away(s3_bucket: S3TestBucket) ->
 
     assert [] == s3.tidy(older_than=datetime(2001, 1, 1, tzinfo=UTC), dry_run=False)
     (said,) = s3.tidy(older_than=later, dry_run=True)
-    assert said.startswith("models/runs/a, an upload nobody has finished, ")
+    assert said.startswith("models/runs/a, an unfinished upload, ")
     assert ["models/runs/a", "others/b"] == unfinished()
 
     assert 1 == len(s3.tidy(older_than=later, dry_run=False))

@@ -271,7 +271,7 @@ def test_a_store_that_knows_no_conditions_is_refused(s3: S3Bucket, proxy: FaultP
     """It could not keep a journal."""
     proxy.inject(s3_refused(501, "NotImplemented"), request=WRITE)
 
-    with pytest.raises(StorageError, match=r"lacks what Understudy needs, .*docs/storage\.md says which"):
+    with pytest.raises(StorageError, match=r"does not support what Understudy needs, .*docs/storage\.md lists"):
         s3.create(ENTRY, b"entry")
 
 

@@ -382,7 +382,7 @@ def test_the_description_of_a_version_says_what_is_true_now(server: Server, tmp_
 
     exposed = releases.expose("retrain-2", 2)
     follow(server, name, exposed, models)
-    assert "v2 is on the replicas, to be proven." == described(server, name)[1]
+    assert "v2 is on the replicas, to be tested." == described(server, name)[1]
 
     failed = Verdict(decision=Decision.FAIL, reasons=("a:1: 20 of 20 golden answers differ",))
     history = releases.journal().decide(
@@ -458,7 +458,7 @@ def test_mlflow_being_down_is_told_and_raises_nothing(tmp_path: Path, caplog: py
     assert "ConnectError" in (mirror(Mlflow(NO_MLFLOW), model="m", history=releases.history(), owner=unknown) or "")
     assert aliases(Mlflow(NO_MLFLOW), model="m") is None
     tag_run(Mlflow(NO_MLFLOW), run="r", tags=DECLINED, bucket=lambda: BUCKET)
-    assert "MLflow does not know of the decision" in caplog.text
+    assert "was not written to MLflow" in caplog.text
 
 
 def test_decisions_in_one_word(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_wrong_fields_of_the_images_are_named_and_the_images_are_not_looked_at(p
 
     with pytest.raises(BadInputError, match=r"image\.channels: give 1 for grey images or 3 .* \(got 2\)") as raised:
         check(pets)
-    assert "the images were not looked at" in str(raised.value)
+    assert "the images were not checked" in str(raised.value)
 
 
 @pytest.mark.parametrize("content", ["name: [", "just a text", ""])

@@ -105,7 +105,7 @@ def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
     begin_roll_back(world, 2, loaded=True)
     before = world.history().seq
     found = reconcile(coming(world, hours=HOURS, mlflow=mlflow))
-    with pytest.raises(CouldNotTellError, match=re.escape(f"not followed: {away.address}")):
+    with pytest.raises(CouldNotTellError, match=re.escape(f"Not followed: {away.address}")):
         found.require_complete()
     assert before == world.history().seq
 
@@ -147,14 +147,14 @@ class TestStoppedPromotion:
         found.require_complete()
 
         assert before == stopped.history().seq
-        assert re.match(r"retrain-2 is at work since .*; not followed: .*: the label answers v1", found.left[0])
+        assert re.match(r"retrain-2 is promoting since .*\. Not followed: .*: the label answers v1", found.left[0])
 
     def test_later_it_is_taken_back_in_the_name_of_its_run(self, stopped: World, mlflow: MlflowRegistry) -> None:
         before = stopped.history().seq
         found = reconcile(coming(stopped, hours=HOURS, mlflow=mlflow))
         stopped.replicas[1].wake()
 
-        assert f"not confirmed by {stopped.replicas[1].address}: v2 AVAILABLE" in found.problems[0]
+        assert f"Not confirmed by {stopped.replicas[1].address}: v2 AVAILABLE" in found.problems[0]
         assert [1, 1] == stopped.answering()
         assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == stopped.events(before)
         assert State(serving=1, next_version=3) == stopped.history().state
@@ -219,7 +219,7 @@ class TestCandidate:
         assert entry is not None
         assert entry.verdict is not None
         assert "12 of 12 golden answers differ" in entry.verdict.reasons[0]
-        assert re.match(r"fail: .*; retrain-2 left it unfinished at 20.* UTC", entry.reason)
+        assert re.match(r"fail: .*; retrain-2, which exposed it at 20.* UTC, has stopped", entry.reason)
         assert State(serving=1, next_version=3) == exposed.history().state
         assert (Mending(), 0) == second_run(exposed, mlflow, hours=HOURS)
 
@@ -232,7 +232,7 @@ class TestCandidate:
         entry = world.history().withdrawal(2)
 
         assert entry is not None
-        assert entry.reason.startswith("no verdict; retrain-2 left it unfinished")
+        assert entry.reason.startswith("no verdict; retrain-2, which exposed it at")
 
     def test_one_that_passed_waits_for_its_promotion_however_long(self, world: World, mlflow: MlflowRegistry) -> None:
         world.release("retrain-1")

@@ -189,7 +189,7 @@ def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(wo
     world.run("canary", "retrain-3")
     world.roll_back("1")
     for _ in range(2):
-        with pytest.raises(DeclinedError, match="v1 is serving, and this candidate was compared with v2"):
+        with pytest.raises(DeclinedError, match="v1 serves now, and this candidate was compared with v2"):
             world.run("promote", "retrain-3")
 
     assert [1, 1] == world.answering()
@@ -237,7 +237,9 @@ def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
 
 
 @over_both
-@pytest.mark.parametrize(("told", "key"), [("use rollback", "retrain-1"), ("published nothing", "retrain-2")])
+@pytest.mark.parametrize(
+    ("told", "key"), [("understudy rollback", "retrain-1"), ("not published a version", "retrain-2")]
+)
 def test_withdraw_declines_what_is_not_its_to_take_back(world: World, told: str, key: str) -> None:
     world.release("retrain-1")
     world.approve("retrain-2")
@@ -280,7 +282,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     assert eventually(lambda: None not in world.answering())
     world.follow_seconds = 5.0
     world.roll_back("2")
-    with pytest.raises(DeclinedError, match="use rollback to leave it"):
+    with pytest.raises(DeclinedError, match="To leave it: `understudy rollback "):
         world.run("withdraw", "retrain-2")
 
     assert [2, 2] == world.answering()

@@ -226,12 +226,12 @@ class TestRuns:
             return plan(context, request_for(context, to="previous", reason="", asked_at=None, hold=hold))[1]
 
         assert planned("until lifted").startswith("`previous` is v1: v2 -> v1; ")
-        assert "Promotions are held then until lifted. To lift every hold: the DAG" in planned("until lifted")
-        assert "Promotions are not held after that: the next retrain may replace it" in planned("none")
+        assert "Promotions are then held until lifted. To lift every hold: the DAG" in planned("until lifted")
+        assert "Promotions are not held afterwards: the next retrain may replace it" in planned("none")
         freeze(world.context("freeze-1"), until="1h", reason="Christmas")
         assert "Promotions are" not in planned("none"), "they are held otherwise"
         pin(world.context("rollback-8"), request_for(world.context("rollback-8"), to="2", reason="why", asked_at=None))
-        assert "v2 is pinned no longer then. Promotions are held then until lifted" in planned("none")
+        assert "The pin of v2 ends. Promotions are then held until lifted" in planned("none")
 
     @pytest.mark.parametrize(("hold", "expected"), [("none", None), ("until lifted", "lifted")])
     def test_an_automatic_roll_back_holds_what_the_model_file_says(

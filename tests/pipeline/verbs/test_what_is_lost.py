@@ -65,7 +65,7 @@ def test_a_bucket_that_is_not_there_is_not_an_empty_one(world: World) -> None:
     world.release("retrain-1")
     world.bucket.rename(world.folder / "away")
 
-    with pytest.raises(StorageError, match=r"no bucket at .*: mount it, correct UNDERSTUDY_ROOT"):
+    with pytest.raises(StorageError, match=r"no bucket at .*\. Mount it, correct UNDERSTUDY_ROOT"):
         world.history()
 
 
@@ -73,7 +73,7 @@ def test_a_garbage_record_is_named_and_stops_no_roll_back_to_a_good_version(worl
     """What is read for a forecast only is not worth an outage."""
     world.release_three()
     (world.bucket / layout.record(MODEL, "retrain-1", "canary")).write_text("{")
-    with pytest.raises(DamagedError, match=r"runs/digits/retrain-1/canary\.json is no record of canary"):
+    with pytest.raises(DamagedError, match=r"runs/digits/retrain-1/canary\.json is not a record of canary"):
         world.run("canary", "retrain-1")
 
     assert 1 == world.roll_back("1").version

@@ -11,8 +11,8 @@ from serving.inference.local_model import load_local_model
 from serving.inference.tfrecord import masked
 from serving.inference.warmup import FILE, FOLDER
 from serving.status import InvalidArgumentError, StatusError
-from tests.model_server.world import Times
 from tests.serving.inference.test_warmup import PREDICT, record
+from tests.serving.model_server.world import Times
 
 
 class Counting(Times):

@@ -5,7 +5,7 @@ import pytest
 from serving.apis import predict_pb2, tensor_pb2, types_pb2
 from serving.inference.predict import predict
 from serving.status import FailedPreconditionError, InvalidArgumentError, StatusError
-from tests.model_server.world import Times, floats
+from tests.serving.model_server.world import Times, floats
 
 
 def request(signature: str = "", outputs: tuple[str, ...] = (), **inputs: Any) -> Any:

@@ -8,8 +8,8 @@ from serving.apis import prediction_log_pb2
 from serving.inference.model import Model
 from serving.inference.warmup import warm_up
 from serving.status import DataLossError, InternalError, InvalidArgumentError, UnimplementedError
-from tests.model_server.world import Times, floats
 from tests.serving.inference.echo import CLASSIFY, REGRESS, Echo, example, signature
+from tests.serving.model_server.world import Times, floats
 
 REQUESTS = "/models/m/1/assets.extra/tf_serving_warmup_requests"
 PREDICT: Any = {"model_spec": {"name": "m"}, "inputs": {"x": floats([1.5], [1])}}
