@@ -1,6 +1,7 @@
 """`python -m embedded up|down|status|demo`: start, stop and inspect the whole system on one machine."""
 
 import logging
+import shlex
 import subprocess
 import sys
 import time
@@ -103,7 +104,8 @@ _BY_HAND = ("ROOT", "ROLLOUT", "REPLICAS", "MLFLOW_URL")
 
 def _addresses(settings: StackSettings) -> None:
     environment = stack_environment(settings)
-    by_hand = " ".join(f"UNDERSTUDY_{name}={environment[f'UNDERSTUDY_{name}']}" for name in _BY_HAND)
+    variables = [f"UNDERSTUDY_{name}" for name in _BY_HAND]
+    by_hand = " ".join(f"{name}={shlex.quote(environment[name])}" for name in variables)
     typer.echo(
         f"Model     {settings.model}, roll-out {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"

@@ -12,14 +12,14 @@ IGNORES_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 def test_only_the_processes_of_the_stack_are_ended(start: Start, tmp_path: Path) -> None:
     var, other = tmp_path / "var", tmp_path / "var2"
-    ours, theirs, unmarked = start(SLEEP, var), start(SLEEP, other), start(SLEEP, None)
+    ours, other_stack, no_stack = start(SLEEP, var), start(SLEEP, other), start(SLEEP, None)
 
     killed = processes.end(lambda: processes.members(var), grace=10)
 
     assert killed == 0
     ours.wait(timeout=5)
-    assert theirs.poll() is None
-    assert unmarked.poll() is None
+    assert other_stack.poll() is None
+    assert no_stack.poll() is None
 
 
 def test_a_stack_in_a_folder_of_another_stack_is_not_part_of_it(start: Start, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_caller_and_its_parents_are_not_found(start: Start, tmp_path: Path) 
 
 def test_a_process_is_found_by_its_arguments_among_those_of_its_stack(start: Start, tmp_path: Path) -> None:
     ours, other = tmp_path / "var", tmp_path / "other"
-    ended, stranger, member = start(SLEEP, ours), start(SLEEP, other), start(SLEEP, ours)
+    ended, other_stack, member = start(SLEEP, ours), start(SLEEP, other), start(SLEEP, ours)
     ended.kill()
     ended.wait()
 
@@ -69,7 +69,7 @@ def test_a_process_is_found_by_its_arguments_among_those_of_its_stack(start: Sta
 
     assert found is not None
     assert [member.pid] == [found.pid]
-    assert stranger.poll() is None
+    assert other_stack.poll() is None
     assert processes.with_arguments(ours, {"-c", "another argument"}) is None
 
 
@@ -86,11 +86,11 @@ def test_the_processes_that_one_process_has_started_are_found(start: Start, tmp_
 def test_listening_ports_are_found_with_the_folder_of_their_stack(start: Start, tmp_path: Path) -> None:
     listen = "import socket; server = socket.create_server(('127.0.0.1', 0)); port = server.getsockname()[1]"
     report = "print('ready', flush=True); print(port, flush=True); import time; time.sleep(60)"
-    ours, theirs = (start(f"{listen}; {report}", var) for var in (tmp_path, None))
+    ours, other = (start(f"{listen}; {report}", var) for var in (tmp_path, None))
     assert ours.stdout is not None
-    assert theirs.stdout is not None
+    assert other.stdout is not None
 
     found = processes.listening_ports()
 
     assert str(tmp_path) == found[int(ours.stdout.readline())]
-    assert int(theirs.stdout.readline()) not in found
+    assert int(other.stdout.readline()) not in found
