@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 @app.command()
 def up() -> None:
-    """Start everything and wait until all of it answers."""
+    """Start the stack, and wait until every component is up."""
     with _plain_errors():
         settings = load_settings()
         began = time.monotonic()
@@ -35,7 +35,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End everything that belongs to a stack: those of both roll-outs, unless the environment names one."""
+    """End all processes of the stack: of both roll-outs, unless the environment names one."""
     with _plain_errors():
         ended = 0
         for settings in load_all_settings():
@@ -50,7 +50,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Which parts are up, where they listen, and which version serves: of every stack that runs, if any does."""
+    """Show which components are up, where they listen, and which version serves, for each running stack."""
     with _plain_errors():
         stacks = load_all_settings()
         for settings in [each for each in stacks if processes.members(each.var)] or stacks[:1]:
@@ -59,7 +59,7 @@ def status() -> None:
 
 @app.command()
 def demo() -> None:
-    """Retrain, release, break and roll back a model, on the stack; starts it where it is not up."""
+    """Retrain, release, damage and roll back a model on the stack; starts the stack if it is not up."""
     from embedded.demo.scenario import run  # noqa: PLC0415 - the other commands need none of what it imports
 
     with _plain_errors():

@@ -11,7 +11,7 @@ from embedded.supervision.process_states import ProcessState
 
 
 def status_lines(settings: StackSettings) -> list[str]:
-    """A title, a line for each component, and then what to do about each that is down. Never raises."""
+    """A title, a line for each component, and then what to do about each that is down."""
     components, states = health.check_components(settings), supervisor.states(settings)
     now = datetime.now(UTC)
     text = [f"Roll-out {settings.rollout!r}, in {settings.var}"]
