@@ -41,7 +41,7 @@ def test_a_port_that_another_stack_of_ours_has_is_told_with_how_to_end_that(star
 def test_one_port_for_two_purposes_is_refused() -> None:
     use = ports.Use(free_port(), "one", "A_PORT")
 
-    with pytest.raises(PortTakenError, match="meant for one and for two; change B_PORT"):
+    with pytest.raises(PortTakenError, match=r"configured for one and for two\. Change B_PORT"):
         ports.check([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
