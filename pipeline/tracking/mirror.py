@@ -124,7 +124,8 @@ def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound |
             ours = {each.number: each.served for each in found if owner is None or owner.owns(each)}
             versions = {alias: ours.get(number) for alias, number in aliases.items()}
             pointed = {alias: version for alias, version in versions.items() if version is not None}
-            return MlflowFound(pointed, _collision(found, ours, aliases, mlflow, owner) if owner else "")
+            collision = _collision(found, ours, aliases, mlflow, owner) if owner else ""
+            return MlflowFound(pointed, with_model(collision, model))
     except Exception:  # noqa: BLE001 - likewise
         return None
 

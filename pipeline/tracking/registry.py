@@ -67,7 +67,7 @@ class Registered:
         """The bucket as text for people."""
         if self.bucket:
             return f"the bucket {self.tags.get(_ADDRESS_TAG, 'of unknown address')}, id {self.bucket}"
-        return "a bucket of an earlier release" if self.served is not None else "somebody else"
+        return "a bucket of an earlier release" if self.served is not None else "another bucket"
 
 
 class RefusedError(Exception):

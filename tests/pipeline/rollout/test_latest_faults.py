@@ -230,7 +230,7 @@ class TestLostManifest:
         released.publish("retrain-3")
         before = released.history().seq
         with pytest.raises(
-            CouldNotTellError, match=r"v2, .* nothing was exposed: manifests/digits/2\.json is not signed"
+            CouldNotTellError, match=r"v2 .* nothing was exposed: manifests/digits/2\.json is not signed"
         ):
             released.run("canary", "retrain-3")
 
@@ -352,9 +352,7 @@ class TestHalfPromoted:
 
     def test_a_person_who_confirms_it_gives_it_no_new_number_either(self, half: World) -> None:
         before = half.history().seq
-        with pytest.raises(
-            CouldNotTellError, match=f"v2 should serve on every replica. Not followed: {half.replicas[1].address}"
-        ):
+        with pytest.raises(CouldNotTellError, match=f"v2 was set to serve .* Not followed: {half.replicas[1].address}"):
             half.roll_back("2")
         assert [] == half.events(before)
         half.replicas[1].wake()

@@ -261,7 +261,7 @@ def test_an_alias_of_a_version_that_nobody_of_us_registered_is_left_alone(server
 
     told = try_to_follow(server, name, releases.history(), {1: server.trained("by_us")}, BUCKET)
 
-    assert "production point to versions of somebody else" in told
+    assert "production point to versions of another bucket" in told
     (alias,) = server.get("registered-models/get", name=name)["registered_model"]["aliases"]
     assert ("production", "1") == (alias["alias"], str(alias["version"]))
 
