@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from embedded import promises
-from embedded.traffic import Answered, Traffic
+from embedded.demo import allowed_answers
+from embedded.demo.traffic import RecordedAnswer, Traffic
 from pipeline.errors import FailedError
 from pipeline.settings import RolloutName
 from tests.fleet import POLL_SECONDS
@@ -45,7 +45,7 @@ class Exposure:
     failed: int
 
 
-def exposure(bad: Sequence[Answered], traffic: Traffic, *, seconds: float) -> Exposure:
+def exposure(bad: Sequence[RecordedAnswer], traffic: Traffic, *, seconds: float) -> Exposure:
     return Exposure(seconds=seconds, bad=len(bad), sent=traffic.sent, failed=len(traffic.failures))
 
 
@@ -75,8 +75,8 @@ class Contestant:
                 self._world.run("withdraw", run_key)
             else:
                 raise SystemExit("the canary let a bad version pass")
-        bad = traffic.of(self._version(run_key))
-        return exposure(bad, traffic, seconds=promises.seconds(bad))
+        bad = traffic.answers_of(self._version(run_key))
+        return exposure(bad, traffic, seconds=allowed_answers.duration_seconds(bad))
 
     def rolled_back(self, number: int) -> Exposure:
         """A version that serves, until the roll-back from it is done: from the call to its last answer."""
@@ -85,8 +85,8 @@ class Contestant:
         with self._traffic() as traffic:
             called = datetime.now(UTC)
             self._world.roll_back("previous", run_key=f"rollback-{number}")
-        bad = traffic.of(bad_version)
-        return exposure(bad, traffic, seconds=promises.seconds_after(called, bad))
+        bad = traffic.answers_of(bad_version)
+        return exposure(bad, traffic, seconds=allowed_answers.seconds_after(called, bad))
 
     def floor(self) -> float:
         """The seconds for which a version that has answered goes on, whatever is done."""

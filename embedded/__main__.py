@@ -1,6 +1,7 @@
-"""`python -m embedded up|down|status|demo`: the whole system on one machine."""
+"""`python -m embedded up|down|status|demo`: start, stop and inspect the whole system on one machine."""
 
 import logging
+import shlex
 import subprocess
 import sys
 import time
@@ -10,19 +11,20 @@ from pathlib import Path
 
 import typer
 
-from embedded import examples, health, prepare, processes, remembered, stack, supervisor
+from embedded import examples, health, prepare, saved_settings, stack
 from embedded.environment import stack_environment
 from embedded.errors import StackError
-from embedded.procfile import entries
 from embedded.settings import PROJECT, StackSettings, load_all_settings, load_settings
-from embedded.status import lines
+from embedded.status import status_lines
+from embedded.supervision import processes, supervisor
+from embedded.supervision.procfile import entries
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def up() -> None:
-    """Start everything and wait until all of it answers."""
+    """Start the stack, and wait until every component is up."""
     with _plain_errors():
         settings = load_settings()
         began = time.monotonic()
@@ -33,7 +35,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """End everything that belongs to a stack: those of both roll-outs, unless the environment names one."""
+    """End all processes of the stack: of both roll-outs, unless the environment names one."""
     with _plain_errors():
         ended = 0
         for settings in load_all_settings():
@@ -48,30 +50,30 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Which parts are up, where they listen, and which version serves: of every stack that runs, if any does."""
+    """Show which components are up, where they listen, and which version serves, for each running stack."""
     with _plain_errors():
-        meant = load_all_settings()
-        for settings in [each for each in meant if processes.members(each.var)] or meant[:1]:
+        stacks = load_all_settings()
+        for settings in [each for each in stacks if processes.members(each.var)] or stacks[:1]:
             _status(settings)
 
 
 @app.command()
 def demo() -> None:
-    """Retrain, release, break and roll back a model, on the stack; starts it where it is not up."""
-    from embedded.demo import run  # noqa: PLC0415 - the other commands need none of what it imports
+    """Retrain, release, damage and roll back a model on the stack; starts the stack if it is not up."""
+    from embedded.demo.scenario import run  # noqa: PLC0415 - the other commands need none of what it imports
 
     with _plain_errors():
         settings = load_settings()
         stack.up(settings, typer.echo)
-        told = run(settings)
+        exit_code = run(settings)
         typer.echo("The stack keeps running: `make status` shows it, `make down` ends it.")
         _addresses(settings)
-        raise typer.Exit(told)
+        raise typer.Exit(exit_code)
 
 
 @app.command(hidden=True)
 def supervise() -> None:
-    """The process that `up` leaves behind."""
+    """Run the supervisor; `up` starts it in the background."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = load_settings()
     supervisor.supervise(settings, entries(settings))
@@ -79,7 +81,7 @@ def supervise() -> None:
 
 @app.command(hidden=True)
 def wait_for_airflow() -> None:
-    """What comes before the scheduler in the Procfile: wait until the API server answers, however long it takes."""
+    """Wait until Airflow's API server answers, without a time limit. The Procfile runs it before the scheduler."""
     settings = load_settings()
     typer.echo(f"waiting for {settings.airflow_url}")
     while not health.airflow_answers(settings):
@@ -87,22 +89,23 @@ def wait_for_airflow() -> None:
 
 
 def _status(settings: StackSettings) -> None:
-    for line in lines(settings):
+    for line in status_lines(settings):
         typer.echo(line)
     typer.echo("")
-    prepare.folders(settings)
+    prepare.create_folders(settings)
     environment = stack_environment(settings)
     command = [sys.executable, "-m", "pipeline", "status", "--model", settings.model]
     subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
-# What a verb by hand must be told where it is not the default.
+# The variables that a verb typed by hand may need.
 _BY_HAND = ("ROOT", "ROLLOUT", "REPLICAS", "MLFLOW_URL")
 
 
 def _addresses(settings: StackSettings) -> None:
-    told = stack_environment(settings)
-    by_hand = " ".join(f"UNDERSTUDY_{name}={told[f'UNDERSTUDY_{name}']}" for name in _BY_HAND)
+    environment = stack_environment(settings)
+    variables = [f"UNDERSTUDY_{name}" for name in _BY_HAND]
+    by_hand = " ".join(f"{name}={shlex.quote(environment[name])}" for name in variables)
     typer.echo(
         f"Model     {settings.model}, roll-out {settings.rollout}\n"
         f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
@@ -113,14 +116,14 @@ def _addresses(settings: StackSettings) -> None:
         f"Command   {Path(sys.executable).parent / 'understudy'}\n"
         f"By hand   {by_hand}"
     )
-    if others := remembered.other_models_line(settings):
+    if others := saved_settings.other_models_line(settings):
         typer.echo(others)
     typer.echo(f"\n{examples.text(settings)}")
 
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """What we refuse with is a message for a person, not a traceback."""
+    """Print an expected error as one message without a traceback, and end with exit code 1."""
     try:
         yield
     except StackError as error:

@@ -1,4 +1,4 @@
-"""A small client of Airflow's REST API: what a person clicks, for programs."""
+"""A small client of Airflow's REST API: trigger DAG runs, wait for them, read logs, create pools."""
 
 import json
 import time
@@ -18,20 +18,24 @@ Tasks = dict[str, str | None]
 
 @dataclass
 class AirflowApi:
-    """Calls as one user of one Airflow. Every method raises AirflowError where Airflow refuses or does not answer."""
+    """The API as one user. Every method raises AirflowError if Airflow refuses a request or does not answer in 60 s."""
 
     url: str
     username: str
     password: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        # No proxy from the environment: this is for an Airflow next door.
+        # No proxy from the environment: this Airflow runs on the same machine.
         self._http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         self._token: str | None = None
 
     @classmethod
     def of_stack(cls, settings: StackSettings, username: str = "admin") -> Self:
-        """The embedded Airflow, with the password it made up for `username` at its first start."""
+        """The Airflow of a stack, with the password that it generated for `username` at its first start.
+
+        Raises:
+            AirflowError: there is no file of passwords yet, or it does not have this user.
+        """
         return cls(settings.airflow_url, username, _password(settings.passwords, username))
 
     def __enter__(self) -> Self:
@@ -41,7 +45,11 @@ class AirflowApi:
         self._http.close()
 
     def wait_for_dag(self, dag_id: str, *, seconds: float = 120) -> None:
-        """Until Airflow has read the file that describes `dag_id`."""
+        """Wait until Airflow has read the DAG.
+
+        Raises:
+            AirflowError: it has not after so many seconds; the message has Airflow's import errors.
+        """
         deadline = time.monotonic() + seconds
         while not self._exists(dag_id):
             if time.monotonic() > deadline:
@@ -53,7 +61,7 @@ class AirflowApi:
         self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, note: str | None = None) -> str:
-        """Start a run with the values of its form; the id of the run."""
+        """Start a run with these values of its form; return the id of the run."""
         body = {"logical_date": None, "conf": conf, "note": note}
         return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
@@ -61,7 +69,7 @@ class AirflowApi:
         return str(self._call("GET", _run(dag_id, run_id))["state"])
 
     def task_states(self, dag_id: str, run_id: str) -> Tasks:
-        """The state of each task; None for one that is not scheduled yet."""
+        """The state of each task; None for a task that is not scheduled yet."""
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances")
         return {each["task_id"]: each["state"] for each in answer["task_instances"]}
 
@@ -74,7 +82,18 @@ class AirflowApi:
         on_change: Callable[[Tasks], None] | None = None,
         every: float = 1.0,
     ) -> str:
-        """Until the run is over: `success` or `failed`. `on_change` sees the tasks whenever one's state is new."""
+        """Wait until the run has ended, and return `success` or `failed`.
+
+        Args:
+            dag_id: the DAG.
+            run_id: the run.
+            seconds: how long to wait at most.
+            on_change: called with the states of all tasks after each change.
+            every: the seconds between two requests.
+
+        Raises:
+            AirflowError: the run has not ended after so many seconds.
+        """
         deadline = time.monotonic() + seconds
         seen: Tasks = {}
         while True:
@@ -90,12 +109,12 @@ class AirflowApi:
             time.sleep(every)
 
     def log(self, dag_id: str, run_id: str, task_id: str, *, attempt: int = 1) -> str:
-        """What a task wrote, one line per event."""
+        """The log of a task, one line for each event."""
         answer = self._call("GET", f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{attempt}")
         return "\n".join(str(each["event"] if isinstance(each, dict) else each) for each in answer["content"])
 
     def set_pool(self, name: str, *, slots: int, description: str) -> None:
-        """Create the pool, or give it these slots."""
+        """Create the pool, or change it if it differs. A pool that is right is not written again."""
         pool = {"slots": slots, "description": description, "include_deferred": False}
         answer = self._send("GET", f"/api/v2/pools/{name}")
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -131,7 +150,7 @@ class AirflowApi:
 
 
 def _run(dag_id: str, run_id: str) -> str:
-    # A run id holds colons and a plus sign.
+    # A run id has colons and a plus sign.
     return f"/api/v2/dags/{dag_id}/dagRuns/{httpx.URL('/').copy_with(path='/' + run_id).raw_path.decode()[1:]}"
 
 

@@ -1,4 +1,4 @@
-"""The environment of every process of the stack: all that the Procfile, Airflow's tasks and the verbs are told."""
+"""The environment variables of every process of the stack: for the Procfile, Airflow and its tasks, and the verbs."""
 
 import os
 import secrets
@@ -9,45 +9,49 @@ from tempfile import NamedTemporaryFile
 
 from embedded.settings import PROJECT, StackSettings
 
-# Whoever carries this variable with our folder as its value belongs to this stack, in whatever session it runs.
-MARK = "UNDERSTUDY_STACK"
-# Which process of the Procfile it is, or was started by.
-PART = "UNDERSTUDY_PROCESS"
+# A process belongs to a stack if this variable has the folder of the stack as its value, whatever its session is.
+STACK_VARIABLE = "UNDERSTUDY_STACK"
+# The name of the process in the Procfile, inherited by the processes that it starts.
+PROCESS_VARIABLE = "UNDERSTUDY_PROCESS"
 
 # Two of the four worker slots stay free of retrains, so that a rollback never queues behind training.
 PARALLELISM = 4
 RETRAIN_SLOTS = 2
 
-# Between two looks of a model server at what it should serve.
+# How often a model server reads what it should serve.
 POLL_SECONDS = 1
 
 
 def stack_environment(settings: StackSettings) -> dict[str, str]:
-    """The caller's environment, with everything that makes a process one of this stack."""
+    """The caller's environment, with all variables of this stack. Creates Airflow's signing key if there is none.
+
+    Raises:
+        OSError: the key cannot be read or written.
+    """
     binaries = str(Path(sys.executable).parent)
     return {
         **os.environ,
         "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(PROJECT),
         "PYTHONUNBUFFERED": "1",
-        MARK: str(settings.var),
-        # setproctitle writes long titles over the environment the kernel shows, and with it over the mark.
+        STACK_VARIABLE: str(settings.var),
+        # Keeps setproctitle from writing long titles over the environment that the kernel shows: it has the variable.
         "SPT_NOENV": "1",
         "DO_NOT_TRACK": "true",
-        # A proxy for the world outside must not be asked for the process next door.
-        **dict.fromkeys(("no_proxy", "NO_PROXY"), _without_proxy()),
-        **_ours(settings),
+        # No proxy for requests to processes on this machine.
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), _no_proxy()),
+        **_understudy(settings),
         **_airflow(settings),
         **_mlflow(),
     }
 
 
-def _without_proxy() -> str:
-    there = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    return ",".join([*filter(None, [there]), "127.0.0.1", "localhost"])
+def _no_proxy() -> str:
+    current = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return ",".join([*filter(None, [current]), "127.0.0.1", "localhost"])
 
 
-def _ours(settings: StackSettings) -> dict[str, str]:
+def _understudy(settings: StackSettings) -> dict[str, str]:
     return {
         "UNDERSTUDY_VAR": str(settings.var),
         "UNDERSTUDY_ROOT": str(settings.bucket),
@@ -76,17 +80,17 @@ def _airflow(settings: StackSettings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(PARALLELISM),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-        # It writes the notes of DAG runs.
+        # The plugin that writes the notes of DAG runs.
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "dags" / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,oncall:op",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.passwords),
-        # SQLite lets one process write at a time. The five seconds it waits by default are not enough when the
-        # scheduler sorts out what an earlier stack left running: requests would be answered with 500.
+        # SQLite lets one process write at a time. The default timeout of five seconds is too short while the scheduler
+        # cleans up runs of an earlier stack: requests would be answered with 500.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{settings.var}/airflow/airflow.db?timeout=30",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        # A task that starts while the API server is started again asks it for about 90 s before it fails. By default
-        # it gives up after a few seconds, and the server takes 30.
+        # A task that starts while the API server restarts retries for about 90 s before it fails. The default is a few
+        # seconds, and the server takes 30.
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
     }
@@ -94,17 +98,21 @@ def _airflow(settings: StackSettings) -> dict[str, str]:
 
 def _mlflow() -> dict[str, str]:
     return {
-        # Its job runner would cost another 1.2 GB and ten seconds; nothing here uses it.
+        # The job runner needs another 1.2 GB and ten seconds, and nothing here uses it.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 
 
 def jwt_secret(settings: StackSettings) -> str:
-    """The key all Airflow processes sign with, made once; readable by nobody else on this machine."""
+    """The key that all Airflow processes sign tokens with: created once, readable by this user only.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
     path = settings.run / "jwt-secret"
     if not path.exists():
-        # In one step: a process that dies here leaves no empty key, and of two at once both read the first one's.
+        # Atomic: a process that is killed here leaves no empty key, and two at once read the same key.
         with NamedTemporaryFile("w", encoding="ascii", dir=settings.run, prefix="jwt-secret-") as prepared:
             prepared.write(secrets.token_hex(64))
             prepared.flush()

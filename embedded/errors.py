@@ -1,14 +1,14 @@
-"""Every way the stack can refuse or fail.
+"""The errors of the stack.
 
 StackError
-├── PortTakenError      another program listens where ours must
-├── NotHealthyError     a component keeps ending, or did not answer before the deadline
-└── AirflowError        Airflow's API refused, or did not answer
+├── PortTakenError      another program listens on a port of the stack
+├── NotHealthyError     a component keeps ending, or does not answer before the deadline
+└── AirflowError        Airflow's API refuses a request, or does not answer
 """
 
 
 class StackError(Exception):
-    """The message says what is wrong, which value, and the way out."""
+    """The message says what is wrong, with the value, and what to do about it."""
 
 
 class PortTakenError(StackError):

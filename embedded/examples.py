@@ -1,4 +1,4 @@
-"""How to send an image to what serves: commands to be copied, with the addresses of this stack in them."""
+"""Commands that send an image to the serving model, to be copied from the output of `make up`."""
 
 import shlex
 import sys
@@ -8,7 +8,7 @@ from embedded.settings import StackSettings
 from pipeline import layout
 from serving.replica import STABLE
 
-# `printf` and `tr`, because `base64` has other flags on other systems and a long line is no argument of a command.
+# `printf` and `tr`: the flags of `base64` differ between systems, and a command line is too short for a large image.
 _CURL = """\
 printf '{{"instances": [{{"b64": "%s"}}]}}' "$(base64 < "$IMAGE" | tr -d '\\n')" |
     curl -s -d @- {url}"""
@@ -30,7 +30,7 @@ END"""
 
 
 def text(settings: StackSettings) -> str:
-    """The two commands, for a shell. The image is one of the bucket, where that has any yet."""
+    """The two commands for a shell, with an image from the bucket if it has any."""
     image = _an_image(settings)
     when = "To ask what serves" if image else "To ask what serves, after the first release"
     given = shlex.quote(str(image)) if image else "path/to/an/image.png"
@@ -38,13 +38,13 @@ def text(settings: StackSettings) -> str:
 
 
 def curl(settings: StackSettings) -> str:
-    """REST: the image in Base64. It asks the first replica for the label that serves, where the roll-out has one."""
+    """The REST request to the first replica, with the image in Base64 and the label `stable` in the pinned roll-out."""
     label = "" if settings.rollout == "latest" else f"/labels/{STABLE}"
     return _CURL.format(url=f"{settings.rest_urls[0]}/v1/models/{settings.model}{label}:predict")
 
 
 def python(settings: StackSettings) -> str:
-    """gRPC: the client of this project, which asks the replicas in turn."""
+    """The gRPC request with the client of this project, which uses the replicas in turn."""
     return _PYTHON.format(
         python=shlex.quote(sys.executable),
         replicas=",".join(settings.replicas),

@@ -1,4 +1,4 @@
-"""Who answers? One look at every component of the stack, from outside, as a user would find it."""
+"""Which components of the stack are up: asks each over the network, as its users do."""
 
 import socket
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from embedded import processes, supervisor
 from embedded.settings import StackSettings
+from embedded.supervision import processes, supervisor
 from pipeline import layout
 from pipeline.tracking.pages import experiment_page, experiments_page
 
@@ -17,7 +17,7 @@ AIRFLOW_API = "airflow-api"
 
 
 class State(StrEnum):
-    """`waits`: a replica that runs, and opens its port once there is a version to serve."""
+    """`WAITS`: a replica runs, but opens its port only when there is a first version to serve."""
 
     UP = "up"
     WAITS = "waits"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Component:
-    """What one look saw. `log` names the process whose log file explains it."""
+    """A component and its state. `log` is the name of its process, and of its log file without `.log`."""
 
     name: str
     log: str
@@ -35,12 +35,12 @@ class Component:
 
 
 def airflow_answers(settings: StackSettings) -> bool:
-    """Whether Airflow's API server answers: before it does, every task fails."""
+    """Whether Airflow's API server answers; a task that starts before that fails."""
     return bool(_airflow(settings))
 
 
 def mlflow_page(settings: StackSettings) -> str:
-    """The page of the model's training runs, or the list of experiments where there is none yet."""
+    """The address of the model's training runs in MLflow, or of the list of experiments before the first run."""
     experiments = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/get-by-name?experiment_name={settings.model}"
     found = _get_json(experiments).get("experiment")
     return (
@@ -49,21 +49,21 @@ def mlflow_page(settings: StackSettings) -> str:
 
 
 def replicas_serve(settings: StackSettings) -> bool:
-    """Whether every replica answers, and there is a version that it can answer from."""
+    """Whether every replica accepts connections, and the bucket has a version to serve."""
     return bool(_versions(settings)) and all(_listens(address) for address in settings.replicas)
 
 
-def look(settings: StackSettings) -> list[Component]:
-    """Every component, in the order a person reads them. Never raises: who does not answer is down.
+def check_components(settings: StackSettings) -> list[Component]:
+    """Every component in the order of `make status`. Never raises: one that does not answer is down.
 
-    One whose process waits to be started again is down too: of the scheduler and its like, Airflow's API server knows
-    only the last heartbeat.
+    A component whose process waits for its restart is down too. Airflow's API server would still report it as healthy
+    until a heartbeat is missing.
     """
     ended = {name for name, state in supervisor.states(settings).items() if state.next_start}
-    return [replace(each, state=State.DOWN) if each.log in ended else each for each in _answers_of(settings)]
+    return [replace(each, state=State.DOWN) if each.log in ended else each for each in _by_answers(settings)]
 
 
-def _answers_of(settings: StackSettings) -> list[Component]:
+def _by_answers(settings: StackSettings) -> list[Component]:
     airflow = _airflow(settings)
     return [
         Component("Airflow", AIRFLOW_API, settings.airflow_url, _up(bool(airflow))),
@@ -94,7 +94,7 @@ def _up(answers: bool) -> State:
 def _replica(settings: StackSettings, address: str) -> State:
     if _listens(address):
         return State.UP
-    # Where servers poll a config, that is there from the start, and a server without a version opens its port at once.
+    # With a config, which exists from the start, a server opens its port at once even if it has no version.
     nothing_to_serve = settings.rollout == "latest" and not _versions(settings)
     return State.WAITS if nothing_to_serve and _runs(settings, address) else State.DOWN
 
@@ -105,9 +105,9 @@ def _versions(settings: StackSettings) -> frozenset[int]:
 
 
 def _runs(settings: StackSettings, address: str) -> bool:
-    """Whether the server itself runs, and not only waits to be started again."""
+    """Whether the process of the server runs, and does not wait for its restart."""
     port = f"--port={address.rsplit(':', 1)[1]}"
-    return any({SERVER, port} <= set(words) for words in processes.commands(settings.var))
+    return any({SERVER, port} <= set(arguments) for arguments in processes.command_lines(settings.var))
 
 
 def _healthy(health: dict[str, Any], part: str) -> bool:

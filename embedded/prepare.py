@@ -1,4 +1,4 @@
-"""What must lie in `var/` before the first process starts. Every step leaves alone what is there already."""
+"""Prepare the folder of a stack before its processes start: folders, config, database, logs. Steps may be repeated."""
 
 import subprocess
 import sys
@@ -10,16 +10,21 @@ from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 
 
-def folders(settings: StackSettings) -> None:
+def create_folders(settings: StackSettings) -> None:
+    """Create the folders of the stack that do not exist yet.
+
+    Raises:
+        OSError: one cannot be created.
+    """
     for folder in (settings.bucket, settings.var / "airflow", settings.var / "mlflow", settings.logs, settings.run):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_model(settings: StackSettings) -> None:
-    """Ask whether there is anything to train or to serve under the name of the model.
+    """Check that the model has a model file, or releases in the bucket.
 
     Raises:
-        StackError: names the models that there are.
+        StackError: it has neither; the message lists the models that exist.
     """
     if (settings.models / f"{settings.model}.yaml").exists() or (
         settings.bucket / layout.journal(settings.model)
@@ -33,20 +38,20 @@ def require_model(settings: StackSettings) -> None:
     )
 
 
-def first_config(settings: StackSettings) -> None:
-    """The config the servers poll: an empty list before the first release, so that they are up and serve nothing.
+def write_first_config(settings: StackSettings) -> None:
+    """Write the config that the servers poll, with no versions before the first release, if there is none yet.
 
     Raises:
-        StackError: the pipeline could not write it.
+        StackError: the pipeline could not write it; the message has the end of its output.
     """
     _run("pipeline", "init", "--model", settings.model, settings=settings)
 
 
-def airflow_database(settings: StackSettings) -> bool:
-    """Tables for this version of Airflow; whether there was anything to do.
+def migrate_airflow_database(settings: StackSettings) -> bool:
+    """Create or migrate the database for the installed version of Airflow; False if that was done before.
 
     Raises:
-        StackError: the migration failed; the next attempt starts it again.
+        StackError: the migration failed; the next call repeats it.
     """
     stamp = settings.var / "airflow" / f"migrated-{version('apache-airflow-core')}"
     if stamp.exists():
@@ -56,15 +61,19 @@ def airflow_database(settings: StackSettings) -> bool:
     return True
 
 
-def fresh_logs(settings: StackSettings) -> None:
-    """Each `make up` begins new log files; those of the stack before are kept beside them."""
+def rotate_logs(settings: StackSettings) -> None:
+    """Rename each `*.log` to `*.log.old`, so that this start of the stack has log files of its own.
+
+    Raises:
+        OSError: one cannot be renamed.
+    """
     for log in settings.logs.glob("*.log"):
         log.replace(log.with_suffix(".log.old"))
 
 
-def _run(module: str, *words: str, settings: StackSettings) -> None:
+def _run(module: str, *arguments: str, settings: StackSettings) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", module, *words],
+        [sys.executable, "-m", module, *arguments],
         cwd=PROJECT,
         env=stack_environment(settings),
         stdin=subprocess.DEVNULL,
@@ -75,4 +84,4 @@ def _run(module: str, *words: str, settings: StackSettings) -> None:
     )
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-20:])
-        raise StackError(f"`{module} {' '.join(words)}` ended with {done.returncode}:\n{tail}")
+        raise StackError(f"`{module} {' '.join(arguments)}` ended with {done.returncode}:\n{tail}")

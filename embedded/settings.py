@@ -1,4 +1,4 @@
-"""Where the stack lies and listens: read once from the environment and the stack's file, passed down, never changed."""
+"""The settings of a stack: its folder, ports and model, from the environment, then `stack.json`, then defaults."""
 
 import shlex
 from pathlib import Path
@@ -19,7 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class StackSettings(BaseSettings):
-    """One stack. Two stacks on one machine differ in `var` and in every port."""
+    """The settings of one stack. Two stacks on one machine need different folders and different ports."""
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
@@ -30,20 +30,21 @@ class StackSettings(BaseSettings):
     models: Path = PROJECT / "models"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
-    # The gRPC ports, as many as replicas: "8500,8510". REST has the port after each: 8501 and 8511.
+    # The gRPC port of each replica: "8500,8510". The REST port is the next one: 8501 and 8511.
     serving_ports: Annotated[tuple[Port, ...], NoDecode, Field(min_length=1)] = (8500, 8510)
+    # How long `up` waits until every component is up.
     boot_seconds: float = Field(default=300.0, gt=0)
 
     @model_validator(mode="before")
     @classmethod
-    def _folder_of_its_own(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _default_folder(cls, given: dict[str, Any]) -> dict[str, Any]:
         # A bucket belongs to one roll-out, and the versions that MLflow has registered belong to one bucket.
         return {"var": stack_folder(str(given.get("rollout"))), **given}
 
     @field_validator("var", "models")
     @classmethod
-    def _one_name(cls, path: Path) -> Path:
-        # `var` marks the processes of the stack, so it must not depend on where the command is typed.
+    def _absolute(cls, path: Path) -> Path:
+        # The processes of the stack are found by `var`, so it must not depend on the working directory.
         return path.resolve()
 
     @field_validator("serving_ports")
@@ -86,7 +87,7 @@ class StackSettings(BaseSettings):
 
     @property
     def rest_ports(self) -> tuple[int, ...]:
-        """That of each replica: as in the official image of TensorFlow Serving, the one after its gRPC port."""
+        """The port after the gRPC port of each replica, as in the official image of TensorFlow Serving."""
         return tuple(port + 1 for port in self.serving_ports)
 
     @property
@@ -95,11 +96,11 @@ class StackSettings(BaseSettings):
 
     @property
     def passwords(self) -> Path:
-        """The file into which Airflow writes the passwords it makes up."""
+        """The file into which Airflow writes the passwords that it generates."""
         return self.var / "airflow" / "passwords.json"
 
     def command(self, target: str, **more: str) -> str:
-        """The `make` command for this stack, to be copied; `more` are variables, without their prefix."""
+        """The `make` command for this stack, to be copied; `more` are variables without the prefix `UNDERSTUDY_`."""
         variables = dict(more)
         if self.rollout == "latest":
             variables["ROLLOUT"] = self.rollout
@@ -111,34 +112,34 @@ class StackSettings(BaseSettings):
 
 
 def load_settings() -> StackSettings:
-    """Read the environment, and for what it does not name the file that `make up` has written.
+    """The settings from the environment; for those that it does not set, from the file that `make up` has written.
 
     Raises:
         StackError: names each variable whose value cannot be used.
     """
-    return _with_remembered(_named())
+    return _with_saved(_from_environment())
 
 
 def load_all_settings() -> list[StackSettings]:
-    """Every stack that may be meant: that of each roll-out, unless the environment names a roll-out or a folder.
+    """The settings of every stack the user may mean: one for each roll-out, or the one that the environment names.
 
     Raises:
         StackError: names each variable whose value cannot be used.
     """
-    named = _named()
+    named = _from_environment()
     if "rollout" in named.model_fields_set:
-        return [_with_remembered(named)]
+        return [_with_saved(named)]
     others = [StackSettings(rollout=rollout) for rollout in get_args(RolloutName) if rollout != named.rollout]
     meant = [named, *(other for other in others if other.var != named.var)]
-    return [_with_remembered(each) for each in meant]
+    return [_with_saved(each) for each in meant]
 
 
-def _named() -> StackSettings:
+def _from_environment() -> StackSettings:
     try:
         return StackSettings()
     except ValidationError as error:
         raise StackError(problems(error, prefix="UNDERSTUDY_")) from error
 
 
-def _with_remembered(named: StackSettings) -> StackSettings:
+def _with_saved(named: StackSettings) -> StackSettings:
     return stack_file.complete(named, stack_file.read(named.var), folder=named.var)

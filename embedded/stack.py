@@ -1,4 +1,4 @@
-"""Up and down. Both may be called at any time, also after a crash, and end in the state they are named after."""
+"""Start and stop the stack. Both may be called at any time, also after a crash, and may be repeated."""
 
 import fcntl
 import os
@@ -7,43 +7,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded import ports, prepare, processes, remembered, supervisor
+from embedded import ports, prepare, saved_settings
 from embedded.airflow_api import AirflowApi
-from embedded.child import STARTED
 from embedded.environment import RETRAIN_SLOTS
 from embedded.errors import AirflowError, NotHealthyError, StackError
-from embedded.health import Component, State, look, replicas_serve
+from embedded.health import Component, State, check_components, replicas_serve
 from embedded.settings import StackSettings
+from embedded.supervision import processes, supervisor
+from embedded.supervision.child_process import START_LINE
 
-# A process that has ended so often in a row will not come up: its log says why. Less may be a busy machine.
-FAILURES = 3
+# `up` gives up when a process has ended so often in a row. Fewer failures may be due to a busy machine.
+MAX_FAILURES = 3
 
-Say = Callable[[str], None]
+# Prints one line of progress.
+Output = Callable[[str], None]
 
 
-def up(settings: StackSettings, say: Say) -> bool:
-    """Start everything and wait until all of it answers, or waits for a version; False where it was up already.
+def up(settings: StackSettings, output: Output) -> bool:
+    """Start the stack and wait until every component is up, or waits for a first version; False if it was up already.
 
     Raises:
         PortTakenError: nothing was started.
         StackError: it is up with other settings, or there is no such model; nothing was changed.
-        NotHealthyError: with the end of the log that explains it. What this call started was ended again, except where
-            the replicas serve a version: then everything is left as it is.
+        NotHealthyError: a component did not come up; the message has the end of its log. What this call started has
+            been ended again, except if the replicas serve a version: then all processes that run are left running.
+        OSError: the folder of the stack cannot be written.
     """
-    prepare.folders(settings)
-    with _alone(settings, say):
+    prepare.create_folders(settings)
+    with _locked(settings, output):
         began = time.monotonic()
         starting = not supervisor.running(settings)
         if starting:
-            _start(settings, say)
+            _start(settings, output)
         else:
-            remembered.require_same(settings)
-            _remember(settings, say)
-            if all(component.state is not State.DOWN for component in look(settings)):
+            saved_settings.require_unchanged(settings)
+            _save_settings(settings, output)
+            if all(component.state is not State.DOWN for component in check_components(settings)):
                 return False
         try:
-            _wait(settings, say, began)
-            _make_pool(settings, began)
+            _wait_until_up(settings, output, began)
+            _create_pool(settings, began)
         except StackError as error:
             raise type(error)(f"{error}\n{_after_failure(settings, started=starting)}") from error
         except BaseException:
@@ -54,7 +57,7 @@ def up(settings: StackSettings, say: Say) -> bool:
 
 
 def _after_failure(settings: StackSettings, *, started: bool) -> str:
-    """End what was started for nothing, and say what is left. A broken Airflow must not cost users their replicas."""
+    """End what was started, unless the replicas serve users already; return a message that says what still runs."""
     if started and not replicas_serve(settings):
         supervisor.end(settings)
         return "Everything that was started has been ended again."
@@ -64,8 +67,8 @@ def _after_failure(settings: StackSettings, *, started: bool) -> str:
     )
 
 
-def _make_pool(settings: StackSettings, began: float) -> None:
-    """The pool of all retrains. While Airflow reads its DAGs for the first time SQLite may be locked for long."""
+def _create_pool(settings: StackSettings, began: float) -> None:
+    """Create the pool of the retrains. Retries, because SQLite may be locked while Airflow reads its DAGs at first."""
     with AirflowApi.of_stack(settings) as airflow:
         while True:
             try:
@@ -80,104 +83,119 @@ def _make_pool(settings: StackSettings, began: float) -> None:
                 return
 
 
-def down(settings: StackSettings, say: Say) -> tuple[int, int]:
-    """End every process of the stack: how many there were, and how many of them had to be killed."""
+def down(settings: StackSettings, output: Output) -> tuple[int, int]:
+    """End every process of the stack; how many there were, and how many of them had to be killed.
+
+    Raises:
+        OSError: the folder of the stack cannot be written.
+    """
     if not settings.var.exists() and not processes.members(settings.var):
-        return 0, 0  # it never was up, and looking for it leaves no folders
-    prepare.folders(settings)
-    with _alone(settings, say):
+        return 0, 0  # it was never up: create no folders
+    prepare.create_folders(settings)
+    with _locked(settings, output):
         found = len(processes.members(settings.var))
         return found, supervisor.end(settings)
 
 
-def _start(settings: StackSettings, say: Say) -> None:
+def _start(settings: StackSettings, output: Output) -> None:
     prepare.require_model(settings)
     if leftovers := len(processes.members(settings.var)):
         supervisor.end(settings)
-        say(f"ended {leftovers} processes that an earlier stack left behind")
-    ports.check(ports.uses(settings))
-    prepare.fresh_logs(settings)
-    prepare.first_config(settings)
+        output(f"ended {leftovers} processes that an earlier stack left behind")
+    ports.require_free(ports.of_stack(settings))
+    prepare.rotate_logs(settings)
+    prepare.write_first_config(settings)
     began = time.monotonic()
-    if prepare.airflow_database(settings):
-        say(f"{time.monotonic() - began:5.0f} s  Airflow's database is made")
-    _remember(settings, say)
+    if prepare.migrate_airflow_database(settings):
+        output(f"{time.monotonic() - began:5.0f} s  Airflow's database is made")
+    _save_settings(settings, output)
     supervisor.launch(settings)
 
 
-def _remember(settings: StackSettings, say: Say) -> None:
-    for line in remembered.keep(settings):
-        say(line)
+def _save_settings(settings: StackSettings, output: Output) -> None:
+    for line in saved_settings.save(settings):
+        output(line)
 
 
-def _wait(settings: StackSettings, say: Say, began: float) -> None:
-    """Until every component answers or has nothing to answer with, telling each as it comes."""
+def _wait_until_up(settings: StackSettings, output: Output, began: float) -> None:
+    """Wait until no component is down, and print each that comes up."""
     seen: set[str] = set()
     ends = {name: state.ends for name, state in supervisor.states(settings).items()}
     while True:
-        components = look(settings)
+        components = check_components(settings)
         for component in components:
             if component.state is State.UP and component.name not in seen:
                 seen.add(component.name)
-                say(f"{time.monotonic() - began:5.0f} s  {component.name} is up")
+                output(f"{time.monotonic() - began:5.0f} s  {component.name} is up")
         down = [component for component in components if component.state is State.DOWN]
         if not down:
             for component in components:
                 if component.state is State.WAITS:
-                    say(f"         {component.name} waits for its first version")
+                    output(f"         {component.name} waits for its first version")
             return
-        _still_possible(settings, down, waited=time.monotonic() - began, ends=ends)
+        _require_progress(settings, down, waited=time.monotonic() - began, ends=ends)
         time.sleep(0.5)
 
 
-def _still_possible(settings: StackSettings, waiting: list[Component], *, waited: float, ends: dict[str, int]) -> None:
-    """Ask whether those that do not answer may still come up; `ends` is how often each had ended before this wait.
+def _require_progress(settings: StackSettings, down: list[Component], *, waited: float, ends: dict[str, int]) -> None:
+    """Check that the components that are down may still come up.
+
+    Args:
+        settings: the stack.
+        down: the components that are down.
+        waited: for how many seconds.
+        ends: how often each process had ended before this wait.
 
     Raises:
-        NotHealthyError: with the end of the log that explains it.
+        NotHealthyError: they will not, or it takes too long; the message has the end of a log.
     """
     if not supervisor.running(settings):
-        raise NotHealthyError(f"the supervisor has ended.\n{tail(settings.logs / 'supervisor.log')}")
+        raise NotHealthyError(f"the supervisor has ended.\n{log_tail(settings.logs / 'supervisor.log')}")
     states = supervisor.states(settings)
-    for component in waiting:
+    for component in down:
         state = states.get(component.log)
-        if state and state.failures >= FAILURES and state.ends > ends.get(component.log, 0):
-            reason = tail(settings.logs / f"{component.log}.log", start=-1 if state.pid is None else -2)
+        if state and state.failures >= MAX_FAILURES and state.ends > ends.get(component.log, 0):
+            reason = log_tail(settings.logs / f"{component.log}.log", start=-1 if state.pid is None else -2)
             raise NotHealthyError(
                 f"{component.log} does not come up: it has ended {state.failures} times in a row, the last time: "
                 f"{state.last_end}.\n{reason}"
             )
     if waited > settings.boot_seconds:
-        names = ", ".join(component.name for component in waiting)
-        log = settings.logs / f"{waiting[0].log}.log"
+        names = ", ".join(component.name for component in down)
+        log = settings.logs / f"{down[0].log}.log"
         raise NotHealthyError(
-            f"no answer from {names} after {waited:.0f} s (UNDERSTUDY_BOOT_SECONDS allows more).\n{tail(log)}"
+            f"no answer from {names} after {waited:.0f} s (UNDERSTUDY_BOOT_SECONDS allows more).\n{log_tail(log)}"
         )
 
 
-def tail(log: Path, *, start: int = -1, lines: int = 30) -> str:
-    """What a process has written after its last start, or the start before with -2: the beginning and the end of it.
+def log_tail(log: Path, *, start: int = -1, lines: int = 30) -> str:
+    """The first and the last lines that a process has written since its last start.
 
-    A program that refuses its flags says so first, then prints pages of help. A start without output is passed over.
+    The first lines too, because a program that refuses its flags prints the reason, then pages of help.
+
+    Args:
+        log: the log file; it need not exist.
+        start: -1 for the last start, -2 for the one before. Starts without output do not count.
+        lines: at most so many lines.
     """
     content = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    starts = [number for number, line in enumerate(content) if line.startswith(STARTED)]
-    spoke = [each for each in starts if each + 1 < len(content) and each + 1 not in starts]
-    content = content[spoke[start] if len(spoke) >= -start else 0 :]
+    starts = [number for number, line in enumerate(content) if line.startswith(START_LINE)]
+    with_output = [each for each in starts if each + 1 < len(content) and each + 1 not in starts]
+    content = content[with_output[start] if len(with_output) >= -start else 0 :]
     if len(content) > lines:
         content = [*content[:5], "...", *content[-(lines - 6) :]]
     return "\n".join([f"--- from {log}", *content])
 
 
 @contextmanager
-def _alone(settings: StackSettings, say: Say) -> Iterator[None]:
-    """Two at once take turns: the second finds what the first has done."""
+def _locked(settings: StackSettings, output: Output) -> Iterator[None]:
+    """Hold the lock of the stack, so that `up` and `down` never run at the same time; waits without a limit."""
     descriptor = os.open(settings.run / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another `make up` or `make down` of this stack is under way: waiting for it")
+            output("another `make up` or `make down` of this stack is under way: waiting for it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

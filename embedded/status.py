@@ -1,17 +1,18 @@
-"""What `make status` says of the processes: who answers, what is started again and why, and which command to run."""
+"""The text of `make status`: the state of each component, why a process restarts, and which command to run next."""
 
 import shlex
 from datetime import UTC, datetime
 
-from embedded import health, remembered, supervisor
+from embedded import health, saved_settings
 from embedded.health import AIRFLOW_API, Component, State
-from embedded.run_state import ProcessState
 from embedded.settings import StackSettings
+from embedded.supervision import supervisor
+from embedded.supervision.process_states import ProcessState
 
 
-def lines(settings: StackSettings) -> list[str]:
-    """One line for each component, then what to do where one is down."""
-    components, states = health.look(settings), supervisor.states(settings)
+def status_lines(settings: StackSettings) -> list[str]:
+    """A title, a line for each component, and then what to do about each that is down."""
+    components, states = health.check_components(settings), supervisor.states(settings)
     now = datetime.now(UTC)
     text = [f"Roll-out {settings.rollout!r}, in {settings.var}"]
     unknown = _unknown(components, states)
@@ -22,7 +23,7 @@ def lines(settings: StackSettings) -> list[str]:
         for each in components
     ]
     text += _advice(settings, [each for each in components if each not in unknown], states)
-    if others := remembered.other_models_line(settings):
+    if others := saved_settings.other_models_line(settings):
         text.append(others)
     return text
 
@@ -64,7 +65,7 @@ def _advice(settings: StackSettings, components: list[Component], states: dict[s
 
 
 def _unknown(components: list[Component], states: dict[str, ProcessState]) -> list[Component]:
-    """Airflow's other processes, as far as they run, when its API server is down: only that knows whether they work."""
+    """Airflow's other running processes if its API server is down: only that server knows whether they are healthy."""
     if any(each.log == AIRFLOW_API and each.state is State.UP for each in components):
         return []
     running = {name for name, state in states.items() if state.pid is not None}

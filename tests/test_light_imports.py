@@ -52,7 +52,7 @@ def run(code: str) -> str:
         "pipeline.verbs.unfreeze",
         "pipeline.spec",
         "embedded.__main__",
-        "embedded.demo",
+        "embedded.demo.scenario",
     ],
 )
 def test_importing_loads_nothing_heavy(module: str) -> None:

@@ -24,8 +24,8 @@ from PIL import ImageDraw
 
 from embedded import examples, prepare
 from embedded.environment import stack_environment
-from embedded.procfile import REPLICA, entries
 from embedded.settings import PROJECT, StackSettings
+from embedded.supervision.procfile import REPLICA, entries
 from pipeline import layout
 from serving.model_server.flags import parse_flags
 from serving.server_flags import BasePathSource, ConfigSource, required_flags
@@ -134,8 +134,8 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     settings = StackSettings(
         var=folder / "var", model="pets", models=folder / "models", rollout="pinned", serving_ports=ports
     )
-    prepare.folders(settings)
-    prepare.first_config(settings)
+    prepare.create_folders(settings)
+    prepare.write_first_config(settings)
     environment = stack_environment(settings) | {"UNDERSTUDY_MLFLOW_URL": url, "UNDERSTUDY_LOAD_SECONDS": "40"}
     environment |= installed(folder / "bin")
     replicas = [

@@ -26,6 +26,7 @@ def _what_is_known(context: RunContext) -> str:
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
     answers = ", ".join(f"{address} {answer(context.replicas, address)}" for address in context.replicas.addresses())
     return (
-        f"Known to be written by this roll-back: {entries or 'nothing'}. Users are answered now: {answers}. When that "
-        f"is mended, give the same command with --run {context.run_key}{context.rollout.placement.without_bucket}"
+        f"Written by this roll-back, as far as is known: {entries or 'nothing'}. Users get answers from: {answers}. "
+        f"When the bucket works again, run the same command with --run {context.run_key}"
+        f"{context.rollout.placement.without_bucket}"
     )

@@ -86,7 +86,7 @@ class BasePathPlacement:
         try:
             there = [version for version in needed if self._put(version, history, found=version in found)]
         except StorageError as error:
-            problem = f"v{wanted[-1]} should answer, and servers cannot find it"
+            problem = f"v{wanted[-1]} should answer, but servers cannot find it"
             self._complain(problem, error)
             return StorageError(f"{problem}: {error}")
         if wanted and wanted[-1] not in there:
@@ -105,20 +105,24 @@ class BasePathPlacement:
             try:
                 manifest = self._manifests.read(version, history)
             except (DamagedError, MissingError) as error:
-                sentences.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
+                sentences.append(f"v{version} should be below the base path, but its files are unknown: {error}")
                 continue
             folder = layout.version(self._model, version)
             if version not in found:
-                sentences.append(f"{folder} is missing, and servers look there: run `reconcile`")
+                sentences.append(
+                    f"{folder} is missing, but servers look there. Run `understudy reconcile --model <model>`"
+                )
             elif not self._is_complete(folder, manifest):
                 sentences.append(
-                    f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
-                    f"version, and back to it, which puts the approved files there"
+                    f"{folder} is not what was approved, and a replica that restarts loads it. Roll back to another "
+                    f"version and then back to this one: that copies the approved files there again"
                     if version in (history.state.serving, history.state.candidate)
-                    else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
+                    else f"{folder} is not what was approved. Run `understudy reconcile --model <model>`: it copies "
+                    f"the approved files there again"
                 )
         return sentences + [
-            f"{layout.version(self._model, version)} should be gone, and servers take the highest: run `reconcile`"
+            f"{layout.version(self._model, version)} should not exist, because servers take the highest number. Run "
+            f"`understudy reconcile --model <model>`"
             for version in sorted(found.difference(wanted))
             if version < history.state.next_version
         ]
@@ -139,7 +143,8 @@ class BasePathPlacement:
             if unknown:
                 raise StorageError(
                     f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; "
-                    f"the journal knows no such number: restore its lost entries, or remove what a hand has put there. "
+                    f"the journal does not know that number. Restore its lost entries, or remove what was created by "
+                    f"hand. "
                     f"Until then no verb moves anything"
                 )
         return found
@@ -156,7 +161,7 @@ class BasePathPlacement:
         try:
             manifest = self._manifests.read(version, history)
         except (DamagedError, MissingError) as error:
-            self._complain(f"nobody knows what the files of v{version} should be", error)
+            self._complain(f"the approved files of v{version} are unknown", error)
             return found and MARK in self._bucket.names(target)
         try:
             there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
@@ -167,7 +172,7 @@ class BasePathPlacement:
             )
         except (DamagedError, MissingError) as error:
             # Not raised: a damaged version must not prevent a move to another one.
-            self._complain(f"v{version} cannot be put where servers look", error)
+            self._complain(f"v{version} cannot be copied to where servers look", error)
             return False
         if there:
             self._seen_complete.add(version)
@@ -181,10 +186,12 @@ class BasePathPlacement:
                     layout.version(self._model, version),
                     still=lambda: newest(self._journal.read().state) != version,
                 )
-                log.warning("v%d, the way back, was damaged where servers look, and is put there anew", version)
+                log.warning(
+                    "v%d, the previous version, was damaged where servers look, and is copied there again", version
+                )
             self._put(version, history, found=found)
         except StorageError as error:
-            self._complain(f"v{version}, the way back, cannot be put where servers look", error)
+            self._complain(f"v{version}, the previous version, cannot be copied to where servers look", error)
 
     def _can_be_repaired(self, version: int, history: History) -> bool:
         """Whether the copy is damaged and its source is intact."""
@@ -214,4 +221,4 @@ class BasePathPlacement:
             still=lambda: version not in below_base_path(self._journal.read().state),
         )
         if gone:
-            log.info("v%d is taken from below the base path", version)
+            log.info("v%d is removed from below the base path", version)

@@ -81,7 +81,7 @@ class Latest:
 
         Raises:
             CouldNotTellError: not every replica answers from it.
-            DeclinedError: another decision was taken meanwhile.
+            DeclinedError: another decision was made meanwhile.
             FailedError: it answers with a label at another index than the candidate's list says.
         """
         kept = records.find(BaselineRecord)
@@ -165,19 +165,19 @@ class Latest:
         if result.overtaken or not stuck:
             return None
         problem = "; ".join(f"{state.address}: {state.message}" for state in stuck)
-        reason = f"not followed by {problem}; a new number every server takes up"
+        reason = f"not followed by {problem}. Every server loads a new number"
         history = self._journal.decide(partial(run_rules.reissue, version=version, reason=reason))
         self._rollout.settle()
         new = history.state.serving
         if new is None or new == version or not history.is_same_model(new, version):
             return None
-        log.warning("v%d is v%d under a new number, because of %s", new, version, problem)
+        log.warning("v%d is now v%d, because of %s", new, version, problem)
         return new
 
     def move_without_bucket(self, to: str) -> NoReturn:  # noqa: ARG002
         raise BadInputError(
-            "servers of the roll-out 'latest' have one version in memory, so without the bucket there is nothing to go "
-            "back to; leave --without-bucket out"
+            "servers of the roll-out 'latest' have one version in memory, so without the bucket they cannot go back. "
+            "Leave --without-bucket out"
         )
 
 

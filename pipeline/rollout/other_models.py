@@ -60,6 +60,6 @@ class OtherModels:
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:
     """A message: the replica belongs to another model's fleet, and which setting to correct."""
     return (
-        f"{address} serves {served}, so it is not a replica of {model} and is sent no config: correct "
+        f"{address} serves {served}, so it is not a replica of {model}, and it was sent no config. Correct "
         f"UNDERSTUDY_REPLICAS, which must list the replicas of {model}"
     )

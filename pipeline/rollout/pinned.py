@@ -70,7 +70,7 @@ class Pinned:
             if crashes.reasons(self._replicas.addresses()):
                 break
             if other and not other.complete:
-                reason = f"v{serving}, to compare with, is not loaded everywhere: {other}"
+                reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
             reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
             result = self._wait.loaded(version, crashes=crashes)
@@ -118,12 +118,12 @@ class Pinned:
         """Wait until a replica has loaded the target; False if no replica answers: they load it when they start again.
 
         Raises:
-            DeclinedError: another decision was taken meanwhile.
+            DeclinedError: another decision was made meanwhile.
             FailedError: replicas answer, and none can load it. The target is released.
         """
         result = self._wait.loaded(target, best_effort=True)
         if result.overtaken:
-            raise DeclinedError(f"another decision was taken meanwhile: {self._journal.read().state}")
+            raise DeclinedError(f"another decision was made meanwhile: {self._journal.read().state}")
         if result.ready:
             return True  # the others are repaired, or named, when the label has moved
         if all(state.silent for state in result.pending):

@@ -141,7 +141,9 @@ class Questioning:
 
     def _ask_one(self, address: str, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
         if crashes and crashes.reasons(self._replicas.addresses()):
-            return ReplicaReport(address, questions.version, problem="was not asked any more", unreachable=True)
+            return ReplicaReport(
+                address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
+            )
         with self._replicas.connect(address) as replica:
             report = question(replica, questions)
         if crashes and report.lost:

@@ -71,14 +71,14 @@ class Rollout:
             self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)
         except StorageError as error:
             written = f"journal entry {seq} is written, and it" if seq else "it"
-            raise StorageError(f"{written} is not known whether the config follows the journal: {error}") from error
+            raise StorageError(f"{written} is unknown whether the config follows the journal: {error}") from error
 
     def _require_this_rollout(self, found: str | None) -> None:
         other = config.rollout_of(found or "")
         if other not in (None, self.placement.name):
             raise BadInputError(
                 f"the fleet of {self._bucket.uri()} is served by the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
-                f"{self.placement.name!r}: correct that; to change a fleet's roll-out begin with a new bucket"
+                f"{self.placement.name!r}: correct that. To change the roll-out of a fleet, use a new bucket"
             )
 
     def config(self) -> str | None:
@@ -102,6 +102,8 @@ def _require_whole(history: History, found: str | None) -> None:
     seq = config.rendered_entry(found or "")
     if seq is not None and seq > history.seq:
         raise StorageError(
-            f"the config renders journal entry {seq}, and the journal ends at {history.seq}: entries are lost, or this "
-            f"is another bucket than that of the servers. Restore them; until then no verb moves anything"
+            f"the config was written from journal entry {seq}, but the journal ends at {history.seq}: entries are "
+            f"lost, or this "
+            f"is not the bucket of the servers. Restore the entries, or correct UNDERSTUDY_ROOT. Until then no "
+            f"command changes anything"
         )

@@ -58,7 +58,7 @@ class WaitResult:
     def verdict(self) -> Verdict:
         """PASS if all are ready; FAIL if a pending replica answered; else UNKNOWN. UNKNOWN too if overtaken."""
         if self.overtaken:
-            return Verdict(decision=Decision.UNKNOWN, reasons=("the journal has moved on",))
+            return Verdict(decision=Decision.UNKNOWN, reasons=("another decision was made meanwhile",))
         if not self.pending:
             return Verdict(decision=Decision.PASS, reasons=self.ready)
         decision = Decision.UNKNOWN if all(state.silent for state in self.pending) else Decision.FAIL
@@ -182,7 +182,7 @@ class _Wait:
             try:
                 self._goal.heal(self._replicas[state.address])
             except ServingError as error:
-                log.warning("could not heal %s", error)
+                log.warning("could not repair %s", error)
 
 
 def _result_of(states: Sequence[ReplicaState], expected: int) -> WaitResult:

@@ -212,7 +212,8 @@ class Waits:
         newest = max((each.version for each in replica.statuses(self._model) if each.available), default=0)
         if newest >= state.next_version and newest >= self._journal.read().state.next_version:
             raise BadInputError(
-                f"{replica.address} serves {self._model} v{newest}, and the journal in {self._replicas.bucket} knows "
-                f"no such number: this is not the bucket of that server; see UNDERSTUDY_ROOT, UNDERSTUDY_ROLLOUT and "
-                f"UNDERSTUDY_REPLICAS"
+                f"{replica.address} serves {self._model} v{newest}, and the journal in {self._replicas.bucket} does "
+                f"not know that number: this is not the bucket of that server. Check UNDERSTUDY_ROOT, "
+                f"UNDERSTUDY_ROLLOUT "
+                f"and UNDERSTUDY_REPLICAS"
             )

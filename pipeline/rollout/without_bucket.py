@@ -30,7 +30,9 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
             later.
     """
     if to == "previous":
-        raise BadInputError("without the bucket nobody knows which version is the previous one; give --to a number")
+        raise BadInputError(
+            "without the bucket it is unknown which version is the previous one. Give a number with --to"
+        )
     version = int(to)
     addresses = replicas.addresses()
     others = replicas.others.without_bucket()
@@ -40,8 +42,10 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
     clock.sleep(settings.polled_seconds)
     answers = [f"{address} {problems[address] or answer(replicas, address)}" for address in addresses]
     raise CouldNotTellError(
-        f"asked to answer from v{version}, the replicas say: {', '.join(answers)}. Nothing of this is recorded, and a "
-        f"replica that can read its config has gone back to it: roll back --to {version} when the bucket can be read"
+        f"the replicas were told to answer from v{version}. Now: {', '.join(answers)}. This is not recorded, and a "
+        f"replica "
+        f"that can read its config returns to it. When the bucket can be read, run `understudy rollback --model "
+        f"{others.model} --to {version} --reason why`"
     )
 
 
@@ -60,15 +64,13 @@ def _hand_over(replicas: Replicas, others: OtherModels, address: str, *, version
         try:
             served = others.served_by(replica)
             if served:
-                return f"also serves {served}, which a config of {model} would unload: not moved"
+                return f"not changed: it also serves {served}, which a config of {model} would unload"
             loaded = {each.version for each in replica.statuses(model) if each.available}
             behind = replica.version_behind(model, STABLE)
             if behind is not None and version > behind:
-                return f"answers v{behind}, and v{version} is newer and perhaps unproven: not moved"
+                return f"not changed: it answers v{behind}, and v{version} is newer and perhaps unproven"
             if version not in loaded:
-                return (
-                    f"has v{version} not in memory, only {sorted(loaded)}; nothing older to go back to without a bucket"
-                )
+                return f"not changed: it has {sorted(loaded)} in memory and not v{version}"
             replica.reload(handed_config(model, base_path, versions=loaded, label=version))
         except ServingError as error:
             return error.message

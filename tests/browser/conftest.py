@@ -24,7 +24,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome")
 def stack() -> StackSettings:
     """The one that is up, with nothing missing; skips the test where there is none."""
     for settings in load_all_settings():
-        if all(component.state is health.State.UP for component in health.look(settings)):
+        if all(component.state is health.State.UP for component in health.check_components(settings)):
             return settings
     pytest.skip("needs the stack of the demo: run `make demo`, or `make demo ROLLOUT=latest`, then `make look`")
 

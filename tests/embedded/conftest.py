@@ -9,24 +9,24 @@ from typing import Protocol
 import pytest
 
 from embedded import prepare
-from embedded.environment import MARK
+from embedded.environment import STACK_VARIABLE
 from embedded.settings import StackSettings
 from tests.releases import eventually
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
-    """A stack of its own, whatever this machine's environment says; its folders exist."""
+    """The settings of a stack in a temporary folder, without variables of the environment; its folders exist."""
     for name in ("VAR", "MODEL", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     made = StackSettings(var=tmp_path / "a var")
-    prepare.folders(made)
+    prepare.create_folders(made)
     return made
 
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port on which somebody listens."""
+    """A port on which a socket listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -34,25 +34,25 @@ def taken_port() -> Iterator[int]:
 
 
 def soon(check: Callable[[], bool]) -> bool:
-    """Whether `check` holds within the time that real processes take on a busy machine."""
+    """Whether `check` is true within 30 s: real processes on a busy machine are slow."""
     return eventually(check, seconds=30)
 
 
 class Start(Protocol):
     def __call__(
-        self, code: str, var: Path | None, words: tuple[str, ...] = (), **more: str
+        self, code: str, var: Path | None, arguments: tuple[str, ...] = (), **more: str
     ) -> "subprocess.Popen[str]": ...
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a program that says `ready` as a process of the stack in `var`, or of none, with more words if given."""
+    """Start a program that prints `ready`, as a process of the stack in `var` or of none, with these arguments."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(code: str, var: Path | None, words: tuple[str, ...] = (), **more: str) -> "subprocess.Popen[str]":
-        environment = {**os.environ, **({MARK: str(var)} if var else {}), **more}
+    def begin(code: str, var: Path | None, arguments: tuple[str, ...] = (), **more: str) -> "subprocess.Popen[str]":
+        environment = {**os.environ, **({STACK_VARIABLE: str(var)} if var else {}), **more}
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *words],
+            [sys.executable, "-c", code, *arguments],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -89,7 +89,7 @@ def test_trigger_sends_the_form_and_the_note(fake: FakeAirflow, api: AirflowApi)
     assert sent == fake.requests[-1][1]
 
 
-def test_wait_tells_every_change_and_ends_with_the_run(fake: FakeAirflow, api: AirflowApi) -> None:
+def test_wait_reports_every_change_and_ends_with_the_run(fake: FakeAirflow, api: AirflowApi) -> None:
     fake.answers[f"GET {PATH}"] = [(200, {"state": "running"}), (200, {"state": "running"}), (200, {"state": "failed"})]
     tasks = [[{"task_id": "train", "state": state}] for state in (None, None, "failed")]
     fake.answers[f"GET {PATH}/taskInstances"] = [(200, {"task_instances": each}) for each in tasks]
@@ -101,7 +101,7 @@ def test_wait_tells_every_change_and_ends_with_the_run(fake: FakeAirflow, api: A
     assert seen == [{"train": None}, {"train": "failed"}]
 
 
-def test_wait_gives_up_and_says_how_far_it_came(fake: FakeAirflow, api: AirflowApi) -> None:
+def test_wait_stops_after_its_time_with_the_states_of_the_tasks(fake: FakeAirflow, api: AirflowApi) -> None:
     fake.answers[f"GET {PATH}"] = [(200, {"state": "running"})]
     fake.answers[f"GET {PATH}/taskInstances"] = [(200, {"task_instances": [{"task_id": "train", "state": "queued"}]})]
 
@@ -116,7 +116,7 @@ def test_a_log_is_lines_of_text(fake: FakeAirflow, api: AirflowApi) -> None:
     assert api.log("retrain_digits", RUN, "gate") == "one\ntwo"
 
 
-def test_a_refusal_carries_airflows_own_words(fake: FakeAirflow, api: AirflowApi) -> None:
+def test_a_refusal_has_airflows_own_message(fake: FakeAirflow, api: AirflowApi) -> None:
     words = {"detail": "Invalid input for param reason: No value passed"}
     fake.answers["POST /api/v2/dags/rollback/dagRuns"] = [(400, words)]
 
@@ -124,7 +124,7 @@ def test_a_refusal_carries_airflows_own_words(fake: FakeAirflow, api: AirflowApi
         api.trigger("rollback", {})
 
 
-def test_no_dag_is_told_with_the_import_errors(fake: FakeAirflow, api: AirflowApi) -> None:
+def test_a_missing_dag_is_reported_with_the_import_errors(fake: FakeAirflow, api: AirflowApi) -> None:
     errors = {"import_errors": [{"stack_trace": "models/digits.yaml: training.epochs: must be 1 or more"}]}
     fake.answers["GET /api/v2/importErrors"] = [(200, errors)]
 
@@ -133,18 +133,18 @@ def test_no_dag_is_told_with_the_import_errors(fake: FakeAirflow, api: AirflowAp
 
 
 @pytest.mark.parametrize(
-    ("there", "expected"),
+    ("found", "expected"),
     [
         ((404, {}), ["GET", "POST"]),
         ((200, {"slots": 1, "description": "d", "include_deferred": False}), ["GET", "PATCH"]),
         ((200, {"slots": 2, "description": "d", "include_deferred": False, "open_slots": 2}), ["GET"]),
     ],
 )
-def test_a_pool_is_made_or_changed_or_left(
-    fake: FakeAirflow, api: AirflowApi, there: tuple[int, Any], expected: list[str]
+def test_a_pool_is_created_or_changed_or_left_unchanged(
+    fake: FakeAirflow, api: AirflowApi, found: tuple[int, Any], expected: list[str]
 ) -> None:
-    """Left alone where it is right already: a write at every start would wait for the scheduler's."""
-    fake.answers["GET /api/v2/pools/retrain"] = [there]
+    """A pool that is right is not written: a write at every start would wait for those of the scheduler."""
+    fake.answers["GET /api/v2/pools/retrain"] = [found]
     fake.answers["PATCH /api/v2/pools/retrain"] = fake.answers["POST /api/v2/pools"] = [(200, {})]
 
     api.set_pool("retrain", slots=2, description="d")
@@ -152,7 +152,7 @@ def test_a_pool_is_made_or_changed_or_left(
     assert expected == [request.split()[0] for request, _, _ in fake.requests[1:]]
 
 
-def test_nobody_there_is_an_error_that_says_how_to_look(settings: StackSettings) -> None:
+def test_an_airflow_that_does_not_answer_is_an_error_with_the_next_command(settings: StackSettings) -> None:
     with AirflowApi("http://127.0.0.1:1", "admin", "x") as api, pytest.raises(AirflowError, match="make status"):
         api.run_state("retrain_digits", RUN)
     with pytest.raises(AirflowError, match="make up"):

@@ -1,4 +1,4 @@
-"""What every process of the stack is told."""
+"""The variables of every process of the stack."""
 
 import pytest
 
@@ -7,22 +7,24 @@ from embedded.settings import StackSettings
 
 
 @pytest.mark.parametrize("rollout", ["pinned", "latest"])
-def test_verbs_are_told_of_the_roll_out_of_the_servers(settings: StackSettings, rollout: str) -> None:
-    """What the servers are told is in test_procfile.py."""
-    told = stack_environment(settings.model_copy(update={"rollout": rollout}))
+def test_verbs_have_the_roll_out_of_the_servers(settings: StackSettings, rollout: str) -> None:
+    """The flags of the servers are tested in supervision/test_procfile.py."""
+    environment = stack_environment(settings.model_copy(update={"rollout": rollout}))
 
-    assert rollout == told["UNDERSTUDY_ROLLOUT"]
+    assert rollout == environment["UNDERSTUDY_ROLLOUT"]
 
 
-def test_no_proxy_is_asked_for_a_process_next_door(settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used_for_processes_on_this_machine(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("no_proxy", "example.org")
-    told = stack_environment(settings)
+    environment = stack_environment(settings)
 
-    assert ["example.org", "127.0.0.1", "localhost"] == told["no_proxy"].split(",")
-    assert told["no_proxy"] == told["NO_PROXY"]
+    assert ["example.org", "127.0.0.1", "localhost"] == environment["no_proxy"].split(",")
+    assert environment["no_proxy"] == environment["NO_PROXY"]
 
 
-def test_the_key_that_airflow_signs_with_is_made_once_and_for_this_user_alone(settings: StackSettings) -> None:
+def test_the_signing_key_of_airflow_is_created_once_and_readable_by_this_user_only(settings: StackSettings) -> None:
     first, again = (stack_environment(settings)["AIRFLOW__API_AUTH__JWT_SECRET"] for _ in range(2))
 
     assert first == again

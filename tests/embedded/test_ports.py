@@ -4,34 +4,35 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from embedded import ports, processes
+from embedded import ports
 from embedded.__main__ import app
 from embedded.errors import PortTakenError
 from embedded.settings import StackSettings
+from embedded.supervision import processes
 from tests.embedded.conftest import Start
 from tests.ports import free_port
 
 
 def test_free_ports_pass() -> None:
-    ports.check([ports.Use(free_port(), "a server", "A_PORT")])
+    ports.require_free([ports.PortUse(free_port(), "a server", "A_PORT")])
 
 
 def test_a_taken_port_is_named_with_its_purpose_and_the_variable_that_moves_it(taken_port: int) -> None:
     with pytest.raises(PortTakenError) as refused:
-        ports.check([ports.Use(taken_port, "MLflow's web UI and API", "UNDERSTUDY_MLFLOW_PORT")])
+        ports.require_free([ports.PortUse(taken_port, "MLflow's web UI and API", "UNDERSTUDY_MLFLOW_PORT")])
 
     assert f"port {taken_port} for MLflow's web UI and API is taken" in str(refused.value)
     assert "set UNDERSTUDY_MLFLOW_PORT" in str(refused.value)
 
 
-def test_a_port_that_another_stack_of_ours_has_is_told_with_how_to_end_that(start: Start, tmp_path: Path) -> None:
+def test_a_port_of_another_stack_is_reported_with_the_command_that_ends_it(start: Start, tmp_path: Path) -> None:
     listen = "import socket, time; server = socket.create_server(('127.0.0.1', 0))"
     other = start(f"{listen}; print('ready'); print(server.getsockname()[1], flush=True); time.sleep(60)", tmp_path)
     assert other.stdout is not None
     port = int(other.stdout.readline())
 
     with pytest.raises(PortTakenError) as refused:
-        ports.check([ports.Use(port, "gRPC of replica 1", "UNDERSTUDY_SERVING_PORTS")])
+        ports.require_free([ports.PortUse(port, "gRPC of replica 1", "UNDERSTUDY_SERVING_PORTS")])
 
     assert f"the stack in {tmp_path} is up and has the ports {port} (gRPC of replica 1)" in str(refused.value)
     assert f"UNDERSTUDY_VAR={tmp_path} make down" in str(refused.value)
@@ -39,14 +40,14 @@ def test_a_port_that_another_stack_of_ours_has_is_told_with_how_to_end_that(star
 
 
 def test_one_port_for_two_purposes_is_refused() -> None:
-    use = ports.Use(free_port(), "one", "A_PORT")
+    use = ports.PortUse(free_port(), "one", "A_PORT")
 
     with pytest.raises(PortTakenError, match="meant for one and for two; change B_PORT"):
-        ports.check([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
+        ports.require_free([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
-def test_the_rest_port_of_each_replica_is_one_that_must_be_free(settings: StackSettings) -> None:
-    found = [(use.port, use.purpose) for use in ports.uses(settings) if "replica" in use.purpose]
+def test_the_rest_port_of_each_replica_must_be_free_too(settings: StackSettings) -> None:
+    found = [(use.port, use.purpose) for use in ports.of_stack(settings) if "replica" in use.purpose]
 
     assert [
         (8500, "gRPC of replica 1"),
@@ -56,12 +57,12 @@ def test_the_rest_port_of_each_replica_is_one_that_must_be_free(settings: StackS
     ] == found
 
 
-def test_two_replicas_whose_ports_leave_none_for_rest_are_refused(settings: StackSettings) -> None:
+def test_a_grpc_port_next_to_another_is_refused_because_rest_needs_it(settings: StackSettings) -> None:
     close = settings.model_copy(update={"serving_ports": (free_port(),)})
     close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.rest_ports[0])})
 
     with pytest.raises(PortTakenError, match=r"is configured for gRPC of replica 2 and for REST of replica 1\. Change"):
-        ports.check(ports.uses(close))
+        ports.require_free(ports.of_stack(close))
 
 
 def test_up_starts_nothing_when_a_port_is_taken(settings: StackSettings, taken_port: int) -> None:

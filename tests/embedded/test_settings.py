@@ -7,8 +7,8 @@ import pytest
 
 from embedded.environment import jwt_secret, stack_environment
 from embedded.errors import StackError
-from embedded.procfile import entries
 from embedded.settings import StackSettings, load_all_settings, load_settings
+from embedded.supervision.procfile import entries
 from serving.model_server.flags import parse_flags
 
 VARIABLES = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_VAR")
@@ -85,7 +85,7 @@ def test_the_signing_key_is_made_once_long_and_private(settings: StackSettings) 
     assert stat.S_IMODE((settings.run / "jwt-secret").stat().st_mode) == 0o600
 
 
-def test_of_several_who_make_the_signing_key_at_once_all_get_the_same(settings: StackSettings) -> None:
+def test_threads_that_create_the_signing_key_at_once_get_the_same_key(settings: StackSettings) -> None:
     with ThreadPoolExecutor(8) as pool:
         keys = set(pool.map(lambda _: jwt_secret(settings), range(32)))
 
@@ -93,7 +93,7 @@ def test_of_several_who_make_the_signing_key_at_once_all_get_the_same(settings: 
     assert [settings.run / "jwt-secret"] == list(settings.run.iterdir())
 
 
-def test_everything_is_told_the_addresses_of_this_stack(settings: StackSettings) -> None:
+def test_every_process_has_the_addresses_of_this_stack(settings: StackSettings) -> None:
     moved = settings.model_copy(update={"airflow_port": 18080, "mlflow_port": 15000, "serving_ports": (18500,)})
 
     environment = stack_environment(moved)
@@ -105,15 +105,15 @@ def test_everything_is_told_the_addresses_of_this_stack(settings: StackSettings)
     assert environment["UNDERSTUDY_ROOT"] == str(settings.var / "bucket")
 
 
-def test_verbs_and_servers_are_told_the_same_roll_out(settings: StackSettings) -> None:
-    """The verbs of one and the servers of the other would wait for each other."""
+def test_verbs_and_servers_have_the_same_roll_out(settings: StackSettings) -> None:
+    """Otherwise the verbs would wait for something that the servers never do."""
     bucket = settings.bucket
     latest = settings.model_copy(update={"rollout": "latest"})
 
-    def told(stack: StackSettings) -> tuple[str, str, str]:
+    def rollouts(stack: StackSettings) -> tuple[str, str, str]:
         (replica, *_) = (entry for entry in entries(stack) if entry.extra)
         flags = parse_flags(shlex.split(replica.extra["REPLICA_FLAGS"]))
         return stack_environment(stack)["UNDERSTUDY_ROLLOUT"], flags.model_config_file, flags.model_base_path
 
-    assert ("pinned", f"{bucket}/serve/digits.config", "") == told(settings)
-    assert ("latest", "", f"{bucket}/serve/digits") == told(latest)
+    assert ("pinned", f"{bucket}/serve/digits.config", "") == rollouts(settings)
+    assert ("latest", "", f"{bucket}/serve/digits") == rollouts(latest)

@@ -1,4 +1,4 @@
-"""Up and down where something is wrong: what is said, and that nothing is started or changed."""
+"""Errors of `up` and `down`: the messages, and that nothing is started or changed."""
 
 import socket
 import subprocess
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from embedded import processes, stack, supervisor
+from embedded import stack
 from embedded.environment import stack_environment
 from embedded.errors import NotHealthyError, StackError
 from embedded.settings import StackSettings
+from embedded.supervision import processes, supervisor
 from pipeline import layout
 from tests.embedded.conftest import Start, soon
 from tests.ports import free_port
@@ -21,10 +22,10 @@ from tests.ports import free_port
 SUPERVISE = """
 import sys
 from pathlib import Path
-from embedded.child import Backoff
-from embedded.procfile import entries
 from embedded.settings import load_settings
-from embedded.supervisor import supervise
+from embedded.supervision.child_process import Backoff
+from embedded.supervision.procfile import entries
+from embedded.supervision.supervisor import supervise
 
 settings = load_settings()
 supervise(settings, entries(settings, Path(sys.argv[1])), Backoff(first=0.1, longest=0.2))
@@ -34,7 +35,7 @@ IDLE = "print('ready', flush=True); import time; time.sleep(60)"
 
 @pytest.fixture
 def quiet(settings: StackSettings) -> StackSettings:
-    """A stack on ports where nobody answers."""
+    """A stack on free ports."""
     ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
     return settings.model_copy(update=ports)
 
@@ -58,11 +59,11 @@ def broken(quiet: StackSettings, tmp_path: Path) -> "Iterator[subprocess.Popen[b
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_start_fails_after_a_few_tries_and_shows_why(quiet: StackSettings) -> None:
+def test_up_fails_when_a_process_keeps_ending_and_shows_its_log(quiet: StackSettings) -> None:
     said: list[str] = []
 
     with pytest.raises(NotHealthyError) as failed:
-        stack._wait(quiet, said.append, began=time.monotonic())
+        stack._wait_until_up(quiet, said.append, began=time.monotonic())
 
     text = str(failed.value)
     assert [] == said
@@ -72,43 +73,43 @@ def test_a_start_fails_after_a_few_tries_and_shows_why(quiet: StackSettings) -> 
     assert "100" in text.splitlines()
 
 
-def test_of_a_log_the_last_start_or_the_one_before_is_shown(tmp_path: Path) -> None:
+def test_log_tail_begins_with_the_last_start_that_has_output(tmp_path: Path) -> None:
     log = tmp_path / "mlflow.log"
     log.write_text("--- start of it\nold\n--- start of it\nthe reason\n--- start of it\n", encoding="utf-8")
 
-    assert [f"--- from {log}", "--- start of it", "the reason"] == stack.tail(log).splitlines()[:3]
-    assert "old" == stack.tail(log, start=-2).splitlines()[2]
-    assert "old" == stack.tail(log, start=-4).splitlines()[2]
-    assert f"--- from {tmp_path / 'none.log'}" == stack.tail(tmp_path / "none.log")
+    assert [f"--- from {log}", "--- start of it", "the reason"] == stack.log_tail(log).splitlines()[:3]
+    assert "old" == stack.log_tail(log, start=-2).splitlines()[2]
+    assert "old" == stack.log_tail(log, start=-4).splitlines()[2]
+    assert f"--- from {tmp_path / 'none.log'}" == stack.log_tail(tmp_path / "none.log")
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_process_that_failed_before_is_given_another_try(quiet: StackSettings) -> None:
-    """`make up` on a stack that is half up: what was tried before may have been put right since."""
+def test_up_waits_for_a_process_that_failed_earlier(quiet: StackSettings) -> None:
+    """`make up` on a stack that is partly up: the reason of earlier failures may be fixed."""
     assert soon(lambda: "mlflow" in supervisor.states(quiet) and supervisor.states(quiet)["mlflow"].ends >= 4)
     before = supervisor.states(quiet)["mlflow"].ends
 
     with pytest.raises(NotHealthyError):
-        stack._wait(quiet, lambda _: None, began=time.monotonic())
+        stack._wait_until_up(quiet, lambda _: None, began=time.monotonic())
 
     assert supervisor.states(quiet)["mlflow"].ends > before
 
 
-def test_a_start_fails_when_the_supervisor_ends(quiet: StackSettings) -> None:
+def test_up_fails_when_the_supervisor_ends(quiet: StackSettings) -> None:
     (quiet.logs / "supervisor.log").write_text("no memory\n", encoding="utf-8")
 
     with pytest.raises(NotHealthyError, match="the supervisor has ended") as failed:
-        stack._wait(quiet, lambda _: None, began=time.monotonic())
+        stack._wait_until_up(quiet, lambda _: None, began=time.monotonic())
 
     assert "no memory" in str(failed.value)
 
 
-def test_a_start_that_takes_too_long_names_who_does_not_answer(quiet: StackSettings, start: Start) -> None:
+def test_up_that_takes_too_long_names_the_components_that_do_not_answer(quiet: StackSettings, start: Start) -> None:
     start(IDLE, quiet.var, ("embedded", "supervise"))
     short = quiet.model_copy(update={"boot_seconds": 0.1})
 
     with pytest.raises(NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Replica 1 after"):
-        stack._wait(short, lambda _: None, began=time.monotonic() - 1)
+        stack._wait_until_up(short, lambda _: None, began=time.monotonic() - 1)
 
 
 @pytest.mark.usefixtures("broken")
@@ -141,24 +142,24 @@ def test_up_of_an_unknown_model_is_refused_with_the_known_ones(quiet: StackSetti
     assert not (quiet.bucket / layout.config("petz")).exists()
 
 
-def test_two_at_once_take_turns_and_the_second_says_that_it_waits(quiet: StackSettings) -> None:
+def test_a_second_command_reports_that_it_waits_for_the_lock(quiet: StackSettings) -> None:
     said: list[str] = []
 
     def second() -> None:
-        with stack._alone(quiet, said.append):
-            said.append("its turn")
+        with stack._locked(quiet, said.append):
+            said.append("locked")
 
     thread = threading.Thread(target=second)
-    with stack._alone(quiet, said.append):
+    with stack._locked(quiet, said.append):
         thread.start()
         assert soon(lambda: len(said) == 1)
     thread.join(timeout=5)
 
-    assert ["another `make up` or `make down` of this stack is under way: waiting for it", "its turn"] == said
+    assert ["another `make up` or `make down` of this stack is under way: waiting for it", "locked"] == said
 
 
 @pytest.mark.usefixtures("broken")
-def test_what_was_started_for_nothing_is_ended_again(quiet: StackSettings) -> None:
+def test_after_a_failed_start_all_processes_are_ended(quiet: StackSettings) -> None:
     assert soon(lambda: len(processes.members(quiet.var)) >= 3)
 
     text = stack._after_failure(quiet, started=True)

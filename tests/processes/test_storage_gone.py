@@ -73,11 +73,11 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
     away.rename(world.bucket)
 
     assert (ExitCode.FAILED, [2, 2]) == (failed.code, answering)
-    assert f"journal entry {before + 1} is written, and it is not known whether the config follows" in failed.reason
-    assert f"Known to be written by this roll-back: entry {before + 1} (v1 rolled back)" in failed.reason
+    assert f"journal entry {before + 1} is written, and it is unknown whether the config follows" in failed.reason
+    assert f"Written by this roll-back, as far as is known: entry {before + 1} (v1 rolled back)" in failed.reason
     answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
-    assert f"Users are answered now: {answers}. When that is repaired" in failed.reason
-    assert f"give the same command with --run {verb[-1]}" in failed.reason
+    assert f"Users get answers from: {answers}. When the bucket works again" in failed.reason
+    assert f"run the same command with --run {verb[-1]}" in failed.reason
     assert [(Event.ROLLED_BACK, 1)] == world.events(before)
     invariants.hold()
     assert ExitCode.DONE == act(world, *verb).code
@@ -96,9 +96,9 @@ def test_a_roll_back_while_google_does_not_answer(world: World, invariants: Inva
         failed = actor.end()
 
     assert (ExitCode.FAILED, []) == (failed.code, failed.effects)
-    assert "Known to be written by this roll-back: nothing" in failed.reason
+    assert "Written by this roll-back, as far as is known: nothing" in failed.reason
     answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
-    assert f"Users are answered now: {answers}" in failed.reason
+    assert f"Users get answers from: {answers}" in failed.reason
     assert [] == world.events(before)
     invariants.hold_at_rest()
 

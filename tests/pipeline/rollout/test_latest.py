@@ -323,7 +323,9 @@ def test_status_says_what_lies_below_the_base_path_and_should_not(world: World) 
     differences = status(world.context("look-1")).differences
     reconcile(world.context("reconcile-1"))
 
-    assert "serve/digits/2 should be gone, and servers take the highest: run `reconcile`" in differences
+    assert any(
+        each.startswith("serve/digits/2 should not exist, because servers take the highest") for each in differences
+    )
     assert ["1"] == found(world)
 
 
@@ -360,7 +362,9 @@ def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: W
     elsewhere.release("retrain-2")
     elsewhere.stop()
     elsewhere.replicas = world.replicas
-    with pytest.raises(BadInputError, match=r"serves digits v3, and the journal in .*elsewhere.* knows no such number"):
+    with pytest.raises(
+        BadInputError, match=r"serves digits v3, and the journal in .*elsewhere.* does not know that number"
+    ):
         elsewhere.roll_back("1")
 
     assert [3, 3] == world.answering()

@@ -128,7 +128,7 @@ class TestNoRoomForTheWayBack:
         assert ["2"] == found(full)
         assert [2, 2] == full.answering()
         assert 1 == caplog.text.count(
-            "v1, the way back, cannot be put where servers look: cannot copy to serve/digits/1"
+            "v1, the previous version, cannot be copied to where servers look: cannot copy to serve/digits/1"
         )
         assert full.history().is_confirmed(2)
 
@@ -156,7 +156,7 @@ class TestNoRoomForWhatShouldAnswer:
 
     def test_the_way_to_a_version_that_is_there_stays_open(self, full: World) -> None:
         with limited(full.bucket):
-            with pytest.raises(StorageError, match="v1 should answer, and servers cannot find it: cannot copy"):
+            with pytest.raises(StorageError, match="v1 should answer, but servers cannot find it: cannot copy"):
                 full.roll_back("1")
             assert [3, 3] == full.answering()
             assert 2 == full.roll_back("2").version
@@ -179,7 +179,7 @@ class TestNoRoomForWhatShouldAnswer:
         world.graph = "x" * 2 * ROOM
         world.publish("retrain-3")
         with limited(world.bucket):
-            with pytest.raises(StorageError, match="v3 should answer, and servers cannot find it: cannot copy"):
+            with pytest.raises(StorageError, match="v3 should answer, but servers cannot find it: cannot copy"):
                 world.run("canary", "retrain-3")
             assert "done" == world.run("withdraw", "retrain-3").outcome
 

@@ -32,7 +32,9 @@ def test_a_journal_that_has_lost_its_end_moves_nothing(world: World) -> None:
     lost.unlink()
     before = world.config.read_text()
     for first in (False, True):
-        with pytest.raises(StorageError, match=f"renders journal entry {seq}, and the journal ends at {seq - 1}"):
+        with pytest.raises(
+            StorageError, match=f"was written from journal entry {seq}, but the journal ends at {seq - 1}"
+        ):
             world.context("init-0").rollout.settle(first=first)
     assert before == world.config.read_text()
     lost.write_bytes(content)
@@ -54,7 +56,9 @@ def test_no_word_of_a_person_takes_the_number_of_a_lost_entry(world: World) -> N
         lambda: pin(world.context("rollback-1"), request_for(context, to="2", reason="an incident", asked_at=None)),
     ]
     for word in words:
-        with pytest.raises(StorageError, match=f"renders journal entry {seq}, and the journal ends at {seq - 1}"):
+        with pytest.raises(
+            StorageError, match=f"was written from journal entry {seq}, but the journal ends at {seq - 1}"
+        ):
             word()
 
     assert seq - 1 == world.history().seq
@@ -108,7 +112,7 @@ def test_without_the_bucket_no_unproven_version_gets_traffic(world: World) -> No
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
-    with pytest.raises(CouldNotTellError, match="answers v1, and v2 is newer and perhaps unproven: not moved"):
+    with pytest.raises(CouldNotTellError, match="not changed: it answers v1, and v2 is newer and perhaps unproven"):
         world.context("rollback-1").strategy.move_without_bucket("2")
 
     assert [1, 1] == world.answering()

@@ -13,20 +13,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded import processes, run_state, supervisor
-from embedded.child import Backoff, describe
 from embedded.environment import stack_environment
-from embedded.run_state import ProcessState, RunState
 from embedded.settings import PROJECT, StackSettings
+from embedded.supervision import process_states, processes, supervisor
+from embedded.supervision.process_states import ProcessState, SupervisorState
 from tests.embedded.conftest import soon
 
-# The arguments are the commands of the processes; the last words are how a supervisor is found.
+# The arguments are the commands of the processes; the last two are those by which a supervisor is found.
 SUPERVISE = """
 import logging, sys
-from embedded.child import Backoff
-from embedded.procfile import Entry
 from embedded.settings import load_settings
-from embedded.supervisor import supervise
+from embedded.supervision.child_process import Backoff
+from embedded.supervision.procfile import Entry
+from embedded.supervision.supervisor import supervise
 
 logging.basicConfig(level=logging.INFO)
 named = [each.split("=", 1) for each in sys.argv[1:-2]]
@@ -45,9 +44,11 @@ def supervise(settings: StackSettings) -> Iterator[Supervise]:
 
     def begin(**commands: str) -> "subprocess.Popen[bytes]":
         environment = stack_environment(settings) | {"PYTHONPATH": str(PROJECT)}
-        words = [f"{name}={command}" for name, command in commands.items()]
+        commands_as_arguments = [f"{name}={command}" for name, command in commands.items()]
         started.append(
-            subprocess.Popen([sys.executable, "-c", SUPERVISE, *words, "embedded", "supervise"], env=environment)
+            subprocess.Popen(
+                [sys.executable, "-c", SUPERVISE, *commands_as_arguments, "embedded", "supervise"], env=environment
+            )
         )
         return started[-1]
 
@@ -63,12 +64,12 @@ def state(settings: StackSettings, name: str) -> ProcessState:
 
 
 def pid(settings: StackSettings, name: str, *, other_than: int | None = None) -> int:
-    """That of the running process, once there is one."""
+    """The process id, once the process runs."""
     assert soon(lambda: state(settings, name).pid not in (None, other_than))
     return state(settings, name).pid or 0
 
 
-def test_a_process_that_is_killed_is_started_again_and_the_others_are_left_alone(
+def test_a_process_that_is_killed_is_restarted_and_the_others_keep_running(
     settings: StackSettings, supervise: Supervise
 ) -> None:
     supervise(mlflow=FOREVER, replica=FOREVER)
@@ -99,11 +100,6 @@ def test_a_process_that_keeps_ending_is_started_after_ever_longer_pauses(
     assert state(settings, "broken").failures == state(settings, "broken").ends
 
 
-def test_the_pause_doubles_up_to_a_limit_however_often_a_process_ends() -> None:
-    assert [1, 2, 4, 8, 16, 30, 30] == [Backoff().pause(failures) for failures in range(1, 8)]
-    assert 30 == Backoff().pause(100_000)
-
-
 def test_each_process_has_its_own_variables_and_its_own_log(settings: StackSettings, supervise: Supervise) -> None:
     supervise(first=f'echo "port $PORT"; {FOREVER}', second=f"echo second >&2; {FOREVER}")
 
@@ -121,7 +117,7 @@ def test_a_signal_ends_all_of_them_and_what_they_started_in_sessions_of_their_ow
     process = supervise(scheduler=f"setsid sleep 60 & {FOREVER}", broken="exit 1")
     pid(settings, "scheduler")
     assert soon(lambda: state(settings, "broken").ends > 0)
-    assert soon(lambda: len(processes.of_part(settings.var, "scheduler")) == 2)
+    assert soon(lambda: len(processes.started_by(settings.var, "scheduler")) == 2)
 
     process.send_signal(number)
 
@@ -129,23 +125,23 @@ def test_a_signal_ends_all_of_them_and_what_they_started_in_sessions_of_their_ow
     assert [] == processes.members(settings.var)
 
 
-def test_what_a_killed_process_has_left_behind_ends_before_it_is_started_again(
+def test_the_children_of_a_killed_process_end_before_it_is_restarted(
     settings: StackSettings, supervise: Supervise
 ) -> None:
     """An orphan of the API server would keep its port, one of the scheduler would do its work twice."""
     supervise(api=f"trap '' TERM; setsid sleep 60 & trap - TERM; {FOREVER}")
     killed = pid(settings, "api")
-    assert soon(lambda: len(processes.of_part(settings.var, "api")) == 2)
-    (orphan,) = (each.pid for each in processes.of_part(settings.var, "api") if each.pid != killed)
+    assert soon(lambda: len(processes.started_by(settings.var, "api")) == 2)
+    (orphan,) = (each.pid for each in processes.started_by(settings.var, "api") if each.pid != killed)
 
     os.kill(killed, signal.SIGKILL)
 
     pid(settings, "api", other_than=killed)
-    assert soon(lambda: len(processes.of_part(settings.var, "api")) == 2)
-    assert orphan not in {each.pid for each in processes.of_part(settings.var, "api")}
+    assert soon(lambda: len(processes.started_by(settings.var, "api")) == 2)
+    assert orphan not in {each.pid for each in processes.started_by(settings.var, "api")}
 
 
-def test_the_processes_live_on_without_their_supervisor(settings: StackSettings, supervise: Supervise) -> None:
+def test_the_processes_keep_running_without_their_supervisor(settings: StackSettings, supervise: Supervise) -> None:
     process = supervise(replica=f"while sleep 0.1; do echo alive; done; {FOREVER}")
     replica, log = pid(settings, "replica"), settings.logs / "replica.log"
 
@@ -161,15 +157,15 @@ def test_the_processes_live_on_without_their_supervisor(settings: StackSettings,
 
 def test_a_full_disk_stops_nothing(settings: StackSettings, supervise: Supervise) -> None:
     """Neither the state nor a log can be written, by a limit on the size of files that all of them inherit."""
-    marks = settings.var / "marks"
-    marks.mkdir()
-    process = supervise(replica=f": > {str(marks)!r}/$$; {FOREVER}")
+    started = settings.var / "started"
+    started.mkdir()
+    process = supervise(replica=f": > {str(started)!r}/$$; {FOREVER}")
     assert process.pid
     (settings.logs / "replica.log").unlink(missing_ok=True)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
     def alive() -> list[int]:
-        return [int(path.name) for path in marks.iterdir() if psutil.pid_exists(int(path.name))]
+        return [int(path.name) for path in started.iterdir() if psutil.pid_exists(int(path.name))]
 
     assert soon(lambda: len(alive()) == 1)
     (killed,) = alive()
@@ -181,17 +177,17 @@ def test_a_full_disk_stops_nothing(settings: StackSettings, supervise: Supervise
 
 def test_a_log_and_a_state_that_cannot_be_opened_stop_nothing(settings: StackSettings, supervise: Supervise) -> None:
     (settings.logs / "replica.log").mkdir()
-    run_state.state_file(settings).mkdir()
+    process_states.state_file(settings).mkdir()
     supervise(replica=FOREVER)
 
-    assert soon(lambda: len(processes.of_part(settings.var, "replica")) == 1)
+    assert soon(lambda: len(processes.started_by(settings.var, "replica")) == 1)
 
-    run_state.state_file(settings).rmdir()
+    process_states.state_file(settings).rmdir()
 
     assert pid(settings, "replica")  # written later, when it can be
 
 
-def test_ending_a_stack_ends_a_process_that_waits_to_be_started_again(
+def test_ending_a_stack_ends_a_process_that_waits_for_its_restart(
     settings: StackSettings, supervise: Supervise
 ) -> None:
     supervise(broken="exit 1", replica=FOREVER)
@@ -202,35 +198,24 @@ def test_ending_a_stack_ends_a_process_that_waits_to_be_started_again(
 
     assert 0 == killed
     assert [] == processes.members(settings.var)
-    assert not run_state.state_file(settings).exists()
+    assert not process_states.state_file(settings).exists()
     time.sleep(1)  # longer than the pause before its next start
     assert [] == processes.members(settings.var)
 
 
-def test_the_state_of_an_earlier_supervisor_says_nothing(settings: StackSettings, supervise: Supervise) -> None:
-    """Its process id may be anybody's after a reboot."""
-    run_state.write(settings, RunState(supervisor=os.getpid(), processes=(ProcessState(name="replica", pid=1),)))
+def test_the_state_of_an_earlier_supervisor_is_ignored(settings: StackSettings, supervise: Supervise) -> None:
+    """After a reboot another process may have its process id."""
+    process_states.write(
+        settings, SupervisorState(supervisor=os.getpid(), processes=(ProcessState(name="replica", pid=1),))
+    )
     assert {} == supervisor.states(settings)
-    assert {} == run_state.read(settings, os.getpid() + 1)
-    assert ["replica"] == list(run_state.read(settings, os.getpid()))
+    assert {} == process_states.read(settings, os.getpid() + 1)
+    assert ["replica"] == list(process_states.read(settings, os.getpid()))
 
     supervise(other=FOREVER)
 
     assert pid(settings, "other")
     assert ["other"] == list(supervisor.states(settings))
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"supervisor": 1, "processes": [{"pid": "x"}]}', "\0\xff"])
-def test_a_damaged_state_says_nothing(settings: StackSettings, content: str) -> None:
-    run_state.state_file(settings).write_text(content, encoding="utf-8")
-
-    assert {} == run_state.read(settings, 1)
-
-
-def test_an_end_is_described_by_its_exit_code() -> None:
-    assert ["exit code 0", "exit code 255", "exit code -9 (SIGKILL)", "exit code -99"] == [
-        describe(code) for code in (0, 255, -9, -99)
-    ]
 
 
 def test_a_program_of_another_stack_is_not_this_supervisor(

@@ -1,4 +1,4 @@
-"""One process of the Procfile: started, and started again each time it has ended, after a pause."""
+"""One supervised process: started, and restarted after a pause each time it has ended."""
 
 import logging
 import os
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from embedded import processes
-from embedded.environment import PART
-from embedded.procfile import Entry
-from embedded.run_state import ProcessState
+from embedded.environment import PROCESS_VARIABLE
 from embedded.settings import PROJECT, StackSettings
+from embedded.supervision import processes
+from embedded.supervision.process_states import ProcessState
+from embedded.supervision.procfile import Entry
 
-# Begins a line in a log before each start of its process.
-STARTED = "--- start of"
+# How the line begins that is written to the log before each start.
+START_LINE = "--- start of"
 
 logger = logging.getLogger("supervisor")
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long to wait before a start: `first` seconds, twice as long after each failure in a row, up to `longest`.
+    """The pause before a restart, in seconds: `first`, then twice as long after each failure, at most `longest`.
 
-    An end after `stable` seconds is the first failure of a new row.
+    A process that has run for `stable` seconds before it ended begins again with `first`.
     """
 
     first: float = 1.0
@@ -34,17 +34,21 @@ class Backoff:
     stable: float = 60.0
 
     def pause(self, failures: int) -> float:
+        """The seconds to wait after so many failures in a row, at least one."""
         return float(min(self.first * 2 ** min(failures - 1, 30), self.longest))
 
 
-class Child:
-    """What `state` says is always true; `step` must be called often, and never waits."""
+class ChildProcess:
+    """A command of the Procfile that must keep running.
+
+    The caller calls `step` several times a second; it never blocks. After each call `state` is up to date.
+    """
 
     def __init__(self, entry: Entry, settings: StackSettings, environment: dict[str, str], backoff: Backoff) -> None:
         self._entry = entry
         self._var = settings.var
         self._log = settings.logs / f"{entry.name}.log"
-        self._environment = environment | entry.extra | {PART: entry.name}
+        self._environment = environment | entry.extra | {PROCESS_VARIABLE: entry.name}
         self._backoff = backoff
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
@@ -52,11 +56,11 @@ class Child:
         self.state = ProcessState(name=entry.name)
 
     def step(self) -> bool:
-        """Notice that the process has ended, or start it when its time has come; whether `state` has changed."""
+        """Check whether the process has ended, or start it if its pause is over; whether `state` has changed."""
         if self._process is not None:
             code = self._process.poll()
             if code is not None:
-                self._ended(describe(code))
+                self._ended(describe_exit(code))
             return code is not None
         if time.monotonic() < self._start_at:
             return False
@@ -65,8 +69,8 @@ class Child:
 
     def _start(self) -> None:
         if self.state.ends:
-            # They were asked to end when the process did. What is still there would hold its port or do its work twice.
-            processes.signal_all(processes.of_part(self._var, self._entry.name), signal.SIGKILL)
+            # Its own children got SIGTERM when it ended. One that still runs would keep the port or do the work twice.
+            processes.signal_all(processes.started_by(self._var, self._entry.name), signal.SIGKILL)
         self._began = time.monotonic()
         try:
             self._process = self._popen()
@@ -80,8 +84,8 @@ class Child:
     def _popen(self) -> "subprocess.Popen[bytes]":
         log = _open_log(self._log)
         try:
-            with suppress(OSError):  # a full disk
-                os.write(log, f"{STARTED} {self._entry.name} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
+            with suppress(OSError):  # the disk may be full
+                os.write(log, f"{START_LINE} {self._entry.name} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
             return subprocess.Popen(
                 ["/bin/sh", "-c", self._entry.command],
                 cwd=PROJECT,
@@ -95,8 +99,8 @@ class Child:
             os.close(log)
 
     def _ended(self, how: str) -> None:
-        lived = time.monotonic() - self._began
-        failures = 1 if lived >= self._backoff.stable else self.state.failures + 1
+        ran_for = time.monotonic() - self._began
+        failures = 1 if ran_for >= self._backoff.stable else self.state.failures + 1
         pause = self._backoff.pause(failures)
         now = datetime.now(UTC)
         self._process = None
@@ -110,13 +114,13 @@ class Child:
             ended=now,
         )
         logger.warning(
-            "%s has ended after %.0f s: %s; it is started again in %.0f s", self._entry.name, lived, how, pause
+            "%s has ended after %.0f s: %s; it is started again in %.0f s", self._entry.name, ran_for, how, pause
         )
-        processes.signal_all(processes.of_part(self._var, self._entry.name), signal.SIGTERM)
+        processes.signal_all(processes.started_by(self._var, self._entry.name), signal.SIGTERM)
 
 
-def describe(code: int) -> str:
-    """How a process ended, for a person."""
+def describe_exit(code: int) -> str:
+    """The exit code as text; if a signal ended the process, with the name of the signal."""
     if code >= 0:
         return f"exit code {code}"
     with suppress(ValueError):
@@ -125,7 +129,7 @@ def describe(code: int) -> str:
 
 
 def _open_log(path: Path) -> int:
-    """The log to append to; without it, for example on a full disk, what the process says is lost and it runs."""
+    """Open the log for appending. If that fails, for example on a full disk, the output goes to /dev/null."""
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

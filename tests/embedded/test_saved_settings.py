@@ -1,4 +1,4 @@
-"""What one `make up` leaves for the commands after it."""
+"""The settings that `make up` saves for later commands."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded import remembered
+from embedded import saved_settings
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings, load_settings
@@ -22,21 +22,21 @@ IDLE = "print('ready', flush=True); import time; time.sleep(60)"
 
 @pytest.fixture
 def pets(settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
-    """A stack of pets with ports of its own, written down; the environment names no more than its folder."""
+    """A stack of the model pets with its own ports, saved; the environment has only its folder."""
     for name in ("ROOT", "MODELS", "REPLICAS", "MLFLOW_URL"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     monkeypatch.setenv("UNDERSTUDY_VAR", str(settings.var))
     ports = {"airflow_port": 18080, "mlflow_port": 15000, "serving_ports": (18500,)}
     made = settings.model_copy(update={"model": "pets", "models": settings.var / "my models", **ports})
-    assert [] == remembered.keep(made)
+    assert [] == saved_settings.save(made)
     return made
 
 
-def test_a_command_without_variables_means_what_was_served_before(pets: StackSettings) -> None:
+def test_a_command_without_variables_uses_the_saved_settings(pets: StackSettings) -> None:
     assert pets == load_settings()
 
 
-def test_a_variable_wins_over_what_is_remembered(pets: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_overrides_a_saved_setting(pets: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_MODEL", "digits")
     monkeypatch.setenv("UNDERSTUDY_SERVING_PORTS", "18501,18502")
 
@@ -46,21 +46,21 @@ def test_a_variable_wins_over_what_is_remembered(pets: StackSettings, monkeypatc
     assert (pets.airflow_port, pets.models) == (found.airflow_port, found.models)
 
 
-def test_what_changes_is_said_once_and_remembered(pets: StackSettings) -> None:
+def test_a_change_is_reported_once_and_saved(pets: StackSettings) -> None:
     changed = pets.model_copy(update={"model": "digits", "serving_ports": (1, 2)})
 
     assert [
         "model digits instead of pets, which this stack served until now",
         "ports of the replicas 1,2 instead of 18500, which this stack had until now",
-    ] == remembered.keep(changed)
-    assert [] == remembered.keep(changed)
+    ] == saved_settings.save(changed)
+    assert [] == saved_settings.save(changed)
     assert changed == load_settings()
 
 
 @pytest.mark.parametrize(
     "content", ["", "{", "[1]", "\0", '{"airflow_port": 99999}', '{"serving_ports": "x"}', '{"model": "../x"}']
 )
-def test_a_damaged_file_is_reported_and_leaves_the_defaults(
+def test_a_damaged_file_is_reported_and_defaults_are_used(
     pets: StackSettings, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = pets.var / stack_file.NAME
@@ -79,23 +79,23 @@ def test_a_damaged_file_is_kept_when_it_is_written_again(pets: StackSettings) ->
     path = pets.var / stack_file.NAME
     path.write_text('{"model": "pe', encoding="utf-8")
 
-    assert [] == remembered.keep(pets)
+    assert [] == saved_settings.save(pets)
 
     assert pets == load_settings()
     assert '{"model": "pe' == path.with_suffix(".json.damaged").read_text(encoding="utf-8")
 
 
-def test_a_file_that_cannot_be_written_is_said(settings: StackSettings) -> None:
+def test_a_file_that_cannot_be_written_is_reported(settings: StackSettings) -> None:
     (settings.var / "stack.json.new").mkdir()
 
-    (line,) = remembered.keep(settings)
+    (line,) = saved_settings.save(settings)
 
     assert "could not be saved" in line
 
 
-def test_unknown_settings_of_another_version_are_passed_over(pets: StackSettings) -> None:
+def test_unknown_settings_of_another_version_are_ignored(pets: StackSettings) -> None:
     path = pets.var / stack_file.NAME
-    path.write_text(json.dumps({**remembered.values(pets), "later": 1}), encoding="utf-8")
+    path.write_text(json.dumps({**saved_settings.file_content(pets), "later": 1}), encoding="utf-8")
 
     assert pets == load_settings()
 
@@ -124,10 +124,10 @@ def test_verbs_of_the_other_roll_out_find_its_folder(monkeypatch: pytest.MonkeyP
     assert str(PROJECT / "var" / "latest" / "bucket") == load_pipeline_settings().root
 
 
-def test_verbs_without_a_roll_out_mean_the_stack_that_was_started_last(
+def test_verbs_without_a_roll_out_use_the_stack_that_was_started_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both listen on the same ports, and the other one's journal would lead these replicas astray."""
+    """Both listen on the same ports, and the other one's journal does not describe these replicas."""
     monkeypatch.setattr(stack_file, "PROJECT", tmp_path)
     for name in ("VAR", "ROOT", "ROLLOUT"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
@@ -141,9 +141,9 @@ def test_verbs_without_a_roll_out_mean_the_stack_that_was_started_last(
         assert (rollout, str(folder / "bucket")) == (found.rollout, found.root)
 
 
-def test_the_roll_out_of_a_folder_that_is_named_is_remembered(pets: StackSettings) -> None:
+def test_the_roll_out_is_saved_with_the_folder(pets: StackSettings) -> None:
     latest = pets.model_copy(update={"rollout": "latest"})
-    remembered.keep(latest)
+    saved_settings.save(latest)
 
     assert latest == load_settings()
     assert "latest" == load_pipeline_settings().rollout
@@ -175,14 +175,14 @@ def test_models_of_the_bucket_that_are_not_served_are_named_with_the_command(set
         (journal / "00000001.json").touch()
     (settings.bucket / layout.journal("empty")).mkdir()
 
-    assert ["pets"] == remembered.other_models(settings)
-    line = remembered.other_models_line(settings)
+    assert ["pets"] == saved_settings.other_models(settings)
+    line = saved_settings.other_models_line(settings)
     assert line is not None
     assert f"UNDERSTUDY_MODEL=pets UNDERSTUDY_VAR='{settings.var}' make up" in line
 
 
 def test_a_bucket_without_other_models_needs_no_line(settings: StackSettings) -> None:
-    assert remembered.other_models_line(settings) is None
+    assert saved_settings.other_models_line(settings) is None
 
 
 def test_a_stack_that_is_up_with_other_settings_is_refused_and_named(pets: StackSettings, start: Start) -> None:
@@ -190,18 +190,18 @@ def test_a_stack_that_is_up_with_other_settings_is_refused_and_named(pets: Stack
     asked = pets.model_copy(update={"model": "digits", "mlflow_port": 5000})
 
     with pytest.raises(StackError, match="model pets, not digits; MLflow port 15000, not 5000") as refused:
-        remembered.require_same(asked)
+        saved_settings.require_unchanged(asked)
 
     assert "UNDERSTUDY_MODEL=digits UNDERSTUDY_MLFLOW_PORT=5000" in str(refused.value)
 
 
-def test_what_a_stack_was_started_with_counts_and_not_its_file(pets: StackSettings, start: Start) -> None:
+def test_a_running_stack_is_compared_by_its_environment_and_not_by_its_file(pets: StackSettings, start: Start) -> None:
     start_supervisor(start, pets)
     (pets.var / stack_file.NAME).unlink()
 
-    remembered.require_same(pets)
+    saved_settings.require_unchanged(pets)
 
 
 def start_supervisor(start: Start, settings: StackSettings) -> None:
-    """A process with the mark and the variables of a supervisor of this stack."""
+    """A process with the arguments and the variables of a supervisor of this stack."""
     start(IDLE, settings.var, ("embedded", "supervise"), **stack_environment(settings))

@@ -16,14 +16,14 @@ def test_they_use_an_image_of_the_bucket(settings: StackSettings) -> None:
     assert f"\nIMAGE={shlex.quote(str(folder / 'abc.png'))}\n" in examples.text(settings)
 
 
-def test_before_the_first_release_they_say_that_there_is_nothing_to_ask(settings: StackSettings) -> None:
+def test_before_the_first_release_they_have_a_placeholder_for_the_image(settings: StackSettings) -> None:
     text = examples.text(settings)
 
     assert text.startswith("To ask what serves, after the first release, with curl and in Python:\n")
     assert "\nIMAGE=path/to/an/image.png\n" in text
 
 
-def test_a_fleet_that_takes_the_highest_version_is_asked_without_a_label(tmp_path: Path) -> None:
+def test_requests_in_the_latest_roll_out_have_no_label(tmp_path: Path) -> None:
     latest = StackSettings(var=tmp_path, rollout="latest", model="pets", serving_ports=(9000, 9010))
 
     assert "http://127.0.0.1:9001/v1/models/pets:predict" in examples.curl(latest)

@@ -1,15 +1,15 @@
-"""The damage that the demo's canary is to find: real, and only where it is meant to be."""
+"""The damage for the demo: in the output layer only, and only in the target folder."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from embedded.damage import damage
+from embedded.demo.damage import damage
 from pipeline.storage.sums import sums_of
 
 
-def test_the_copy_that_servers_see_is_damaged_and_the_archive_stays_good(tmp_path: Path) -> None:
+def test_the_target_is_damaged_and_the_source_is_unchanged(tmp_path: Path) -> None:
     import tensorflow as tf
 
     archive, served = tmp_path / "published" / "digits" / "5", tmp_path / "serve" / "digits" / "5"
@@ -26,7 +26,7 @@ def test_the_copy_that_servers_see_is_damaged_and_the_archive_stays_good(tmp_pat
     shutil.copytree(archive, served)
     before = sums_of(archive)
 
-    changed = damage(archive, where=served, when=served / "assets" / "labels.txt")
+    changed = damage(archive, target=served, trigger=served / "assets" / "labels.txt")
 
     reader = tf.train.load_checkpoint(str(served / "variables" / "variables"))
     assert ["head"] == changed

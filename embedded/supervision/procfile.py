@@ -1,4 +1,4 @@
-"""The Procfile as the list of processes to start."""
+"""Read the Procfile: the list of processes to start, with one entry for each replica."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 @dataclass(frozen=True)
 class Entry:
-    """One process: a shell command, and what its environment has beyond the stack's."""
+    """One process: a shell command, and its variables beyond those of the stack."""
 
     name: str
     command: str
@@ -25,7 +25,11 @@ class Entry:
 
 
 def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
-    """Every process of the Procfile; the `replica` line once per serving port, as replica-1, replica-2 and so on."""
+    """Every process of the Procfile; the `replica` line once for each serving port, as replica-1, replica-2 and so on.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     lines = map(_LINE.fullmatch, procfile.read_text(encoding="utf-8").splitlines())
     expanded = []
     for name, command in (line.groups() for line in lines if line):
@@ -42,7 +46,7 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
 
 
 def _flags(settings: StackSettings, port: int, rest_port: int) -> list[str]:
-    """One thread within an operation: the replicas share the cores of one machine."""
+    # One thread for an operation: the replicas share the cores of one machine.
     return replica_flags(_source(settings), port=port, rest_port=rest_port, threads=1)
 
 

@@ -1,16 +1,16 @@
-"""What this stack serves and where it listens, from one `make up` to the next, and what has changed between them."""
+"""The settings that `make up` saves in `stack.json` for later commands, and what has changed since the last start."""
 
 from typing import Any
 
 import psutil
 
-from embedded import supervisor
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.settings import StackSettings
+from embedded.supervision import supervisor
 from pipeline import layout, stack_file
 
-# What may not change while the stack is up, by the names of variables and for people.
+# The settings that cannot change while the stack is up: by variable, with the name for messages.
 _FIXED = {
     "MODEL": "model",
     "ROLLOUT": "roll-out",
@@ -21,15 +21,15 @@ _FIXED = {
 }
 
 
-def values(settings: StackSettings) -> dict[str, Any]:
-    """What the file holds: the settings of the stack, and what the verbs must know of it."""
+def file_content(settings: StackSettings) -> dict[str, Any]:
+    """What is saved: the settings of the stack, and the addresses that the verbs need."""
     stack = settings.model_dump(mode="json", exclude={"var", "boot_seconds"})
     return stack | {"replicas": ",".join(settings.replicas), "mlflow_url": settings.mlflow_url}
 
 
-def keep(settings: StackSettings) -> list[str]:
-    """Write the file; a line for each setting that is another one than before, and one if it could not be written."""
-    now = values(settings)
+def save(settings: StackSettings) -> list[str]:
+    """Write the file. Returns a message for each setting that has changed, or one if it could not be written."""
+    now = file_content(settings)
     try:
         before = stack_file.write(settings.var, now)
     except OSError as error:
@@ -38,34 +38,34 @@ def keep(settings: StackSettings) -> list[str]:
     return [_changed(name, now[name], before[name]) for name in names if before.get(name, now[name]) != now[name]]
 
 
-def require_same(settings: StackSettings) -> None:
-    """Ask whether the stack, which is up, was started with these settings.
+def require_unchanged(settings: StackSettings) -> None:
+    """Check that the stack, which is up, was started with these settings.
 
     Raises:
-        StackError: names each that differs; nothing was changed.
+        StackError: the message names each setting that differs; nothing was changed.
     """
-    asked = {name: stack_environment(settings)[f"UNDERSTUDY_{name}"] for name in _FIXED}
-    found = asked | _of_running(settings)
-    differ = [name for name in _FIXED if found[name] != asked[name]]
+    wanted = {name: stack_environment(settings)[f"UNDERSTUDY_{name}"] for name in _FIXED}
+    found = wanted | _of_supervisor(settings)
+    differ = [name for name in _FIXED if found[name] != wanted[name]]
     if not differ:
         return
-    listed = "; ".join(f"{_FIXED[name]} {found[name]}, not {asked[name]}" for name in differ)
-    again = {name: asked[name] for name in differ if name != "ROLLOUT"}
+    listed = "; ".join(f"{_FIXED[name]} {found[name]}, not {wanted[name]}" for name in differ)
+    variables = {name: wanted[name] for name in differ if name != "ROLLOUT"}
     raise StackError(
         f"the stack in {settings.var} is up with other settings: {listed}. Nothing was changed. To start it with the "
-        f"new ones: `{settings.command('down')}`, then `{settings.command('up', **again)}`"
+        f"new ones: `{settings.command('down')}`, then `{settings.command('up', **variables)}`"
     )
 
 
 def other_models(settings: StackSettings) -> list[str]:
-    """Models with releases in the bucket of this stack, other than the one it serves."""
+    """The models with releases in the bucket of this stack, without the one it serves; sorted."""
     folder = settings.bucket / layout.JOURNALS
     found = {path.parent.name for path in folder.glob("*/*.json")}
     return sorted(name for name in found if layout.is_model(name) and name != settings.model)
 
 
 def other_models_line(settings: StackSettings) -> str | None:
-    """For a person: which other models the bucket has, and how to serve one; None where there are none."""
+    """A message that names the other models in the bucket, with the command to serve one; None if there are none."""
     others = other_models(settings)
     if not others:
         return None
@@ -84,8 +84,8 @@ def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _of_running(settings: StackSettings) -> dict[str, str]:
-    """The variables that the supervisor was started with; the file may be damaged, or written by hand."""
+def _of_supervisor(settings: StackSettings) -> dict[str, str]:
+    """The variables that the supervisor was started with. Not from the file: it may be damaged, or edited by hand."""
     found = supervisor.find(settings)
     try:
         environment = found.environ() if found else {}

@@ -1,4 +1,4 @@
-"""A client that asks the fleet all the time and remembers every answer: who suffers from a release, and when."""
+"""A client that sends requests to the fleet at a constant rate, in a thread, and records every answer and failure."""
 
 import threading
 import time
@@ -16,8 +16,8 @@ from serving.signature import inputs_of, labels_of
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One answer: when it came, from which version, and what that saw in the image of which number."""
+class RecordedAnswer:
+    """When an answer came, from which version, for which image (its index), and which label it gave."""
 
     at: datetime
     version: int
@@ -27,15 +27,15 @@ class Answered:
 
 @dataclass
 class Traffic:
-    """Requests about `rate` times a second, from when the block is entered until it is left."""
+    """Send about `rate` requests a second while the `with` block runs; a failed request is recorded, not raised."""
 
     fleet: Fleet
     model: str
     images: Sequence[bytes]
-    # What to ask for; None where servers know no labels.
+    # The version label of the requests; None where the servers have no labels.
     label: str | None
     rate: float = 40.0
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[RecordedAnswer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,19 +54,21 @@ class Traffic:
 
     @property
     def sent(self) -> int:
+        """How many requests have ended so far, with an answer or a failure."""
         return len(self.answers) + len(self.failures)
 
-    def versions(self) -> dict[int, int]:
+    def answers_by_version(self) -> dict[int, int]:
         """How many answers came from each version."""
         return dict(sorted(Counter(answer.version for answer in self.answers).items()))
 
-    def of(self, version: int) -> list[Answered]:
+    def answers_of(self, version: int) -> list[RecordedAnswer]:
+        """The answers of one version, oldest first."""
         return [answer for answer in self.answers if answer.version == version]
 
-    def differing(self, version: int, other: int) -> int:
-        """How many answers of a version are others than another version gave for the same image."""
-        usual = {answer.image: answer.label for answer in self.of(other)}
-        return sum(answer.label != usual.get(answer.image, answer.label) for answer in self.of(version))
+    def differing_answers(self, version: int, other: int) -> int:
+        """How many answers of a version have another label than a second version gave for the same image."""
+        labels = {answer.image: answer.label for answer in self.answers_of(other)}
+        return sum(answer.label != labels.get(answer.image, answer.label) for answer in self.answers_of(version))
 
     def _run(self) -> None:
         with Client(self.fleet, label=self.label) as client:
@@ -78,5 +80,5 @@ class Traffic:
                     self.failures.append(str(error))
                 else:
                     label = labels_of(answer.outputs)[0]
-                    self.answers.append(Answered(datetime.now(UTC), answer.version, number, label))
+                    self.answers.append(RecordedAnswer(datetime.now(UTC), answer.version, number, label))
                 time.sleep(1 / self.rate)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from embedded.environment import stack_environment
-from embedded.procfile import PROCFILE, Entry, entries
 from embedded.settings import StackSettings
+from embedded.supervision.procfile import PROCFILE, Entry, entries
 from serving.model_server.flags import Flags, parse_flags
 
 
@@ -32,19 +32,21 @@ def ports(entry: Entry) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("rollout", "polled"), [("pinned", ("{}/digits.config", "")), ("latest", ("", "{}/digits"))])
-def test_servers_poll_what_the_roll_out_has(settings: StackSettings, rollout: str, polled: tuple[str, str]) -> None:
-    """...once a second, which is what the verbs are told too."""
+def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
+    settings: StackSettings, rollout: str, polled: tuple[str, str]
+) -> None:
+    """...with the period that the verbs have in their environment."""
     found = [flags(each) for each in entries(settings.model_copy(update={"rollout": rollout})) if each.extra]
-    told = stack_environment(settings)["UNDERSTUDY_CONFIG_POLL_SECONDS"]
+    period = stack_environment(settings)["UNDERSTUDY_CONFIG_POLL_SECONDS"]
 
     expected = tuple(each.format(settings.bucket / "serve") for each in polled)
     assert [expected] * 2 == [(each.model_config_file, each.model_base_path) for each in found]
     for each in found:
         poll = each.model_config_file_poll_wait_seconds if rollout == "pinned" else each.file_system_poll_wait_seconds
-        assert told == str(poll)
+        assert period == str(poll)
 
 
-def test_a_folder_with_a_space_stays_one_word(settings: StackSettings, tmp_path: Path) -> None:
+def test_a_folder_with_a_space_stays_one_argument(settings: StackSettings, tmp_path: Path) -> None:
     """...through the shell that the line is given to."""
     spaced = settings.model_copy(update={"var": tmp_path / "my stack"})
     (line, *_) = (entry for entry in entries(spaced) if entry.extra)
@@ -55,7 +57,7 @@ def test_a_folder_with_a_space_stays_one_word(settings: StackSettings, tmp_path:
 
 
 def test_every_variable_of_the_procfile_is_set_and_quoted(settings: StackSettings) -> None:
-    """An unset one would become an empty word, an unquoted one would fall apart at a space in the folder's name."""
+    """An unset one would be an empty argument; an unquoted one would be split at a space in the folder's name."""
     environment = stack_environment(settings)
     for entry in entries(settings):
         for name in re.findall(r"\$([A-Z_]+)", entry.command):
@@ -64,7 +66,7 @@ def test_every_variable_of_the_procfile_is_set_and_quoted(settings: StackSetting
         assert re.findall(r"\$[A-Z_]+", entry.command) == re.findall(r"\$[A-Z_]+", quoted), entry.name
 
 
-def test_nothing_is_told_to_listen_on_other_addresses() -> None:
+def test_nothing_listens_on_other_addresses() -> None:
     content = PROCFILE.read_text(encoding="utf-8")
 
     assert "0.0.0.0" not in content  # noqa: S104 - that is the point

@@ -1,4 +1,4 @@
-"""What the supervisor writes down about its processes, for `up` and `status`: `run/processes.json`."""
+"""The file `run/processes.json`, in which the supervisor writes the state of its processes for `up` and `status`."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from embedded.settings import StackSettings
 
 
 class ProcessState(BaseModel):
-    """One process of the Procfile. It runs as `pid` since `since`, or is started again at `next_start`."""
+    """One process of the Procfile. Either it runs, with `pid` and `since`, or it is restarted at `next_start`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,16 +17,16 @@ class ProcessState(BaseModel):
     pid: int | None = None
     since: datetime | None = None
     next_start: datetime | None = None
-    # How often it has ended since `make up`, and how often in a row without having run for long.
+    # How often it has ended since `make up`, and how often in a row after a short time (`Backoff.stable`).
     ends: int = 0
     failures: int = 0
-    # How and when it ended last.
+    # How it ended the last time, and when.
     last_end: str | None = None
     ended: datetime | None = None
 
 
-class RunState(BaseModel):
-    """All of them, as the supervisor with this process id has written it."""
+class SupervisorState(BaseModel):
+    """All processes of the supervisor with this process id."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,11 +34,11 @@ class RunState(BaseModel):
     processes: tuple[ProcessState, ...]
 
 
-def write(settings: StackSettings, state: RunState) -> None:
-    """Replace the file in one step.
+def write(settings: StackSettings, state: SupervisorState) -> None:
+    """Replace the file atomically.
 
     Raises:
-        OSError: it could not be written; the file that was there is unchanged.
+        OSError: it could not be written; an earlier file is unchanged.
     """
     path = state_file(settings)
     prepared = path.with_suffix(".new")
@@ -47,12 +47,12 @@ def write(settings: StackSettings, state: RunState) -> None:
 
 
 def read(settings: StackSettings, supervisor: int | None) -> dict[str, ProcessState]:
-    """The processes by name, as the running supervisor has written it; none where it has not written yet. Never raises.
+    """The processes by name, if the file is from the supervisor with this process id; otherwise empty. Never raises.
 
-    A file that another supervisor has left, before a crash or a reboot, says nothing about what runs now.
+    A file of an earlier supervisor, from before a crash or a reboot, does not describe the processes that run now.
     """
     try:
-        state = RunState.model_validate_json(state_file(settings).read_text(encoding="utf-8"))
+        state = SupervisorState.model_validate_json(state_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError, ValidationError):
         return {}
     return {each.name: each for each in state.processes} if state.supervisor == supervisor else {}

@@ -1,4 +1,4 @@
-"""What one look says of a replica, with the real server where there is nothing to serve."""
+"""The state of a replica, with the real server before there is a version to serve."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from embedded.environment import MARK, stack_environment
-from embedded.health import SERVER, State, look
-from embedded.procfile import entries
+from embedded.environment import STACK_VARIABLE, stack_environment
+from embedded.health import SERVER, State, check_components
 from embedded.settings import StackSettings
+from embedded.supervision.procfile import entries
 from pipeline import layout
 from tests.ports import free_port
 from tests.releases import eventually
@@ -20,7 +20,7 @@ from tests.releases import eventually
 
 @pytest.fixture
 def latest(settings: StackSettings) -> StackSettings:
-    """A stack whose one replica looks for versions; nothing else of it is there."""
+    """A stack of the latest roll-out with one replica, on free ports."""
     ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
     made = settings.model_copy(update={"rollout": "latest", **ports})
     (made.bucket / layout.versions(made.model)).mkdir(parents=True)
@@ -32,19 +32,19 @@ def server(latest: StackSettings) -> "Iterator[subprocess.Popen[bytes]]":
     (port,) = latest.serving_ports
     base_path = latest.bucket / layout.versions(latest.model)
     command = [sys.executable, "-m", SERVER, f"--port={port}", "--model_name=digits", f"--model_base_path={base_path}"]
-    process = subprocess.Popen(command, env={**os.environ, MARK: str(latest.var)}, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env={**os.environ, STACK_VARIABLE: str(latest.var)}, stderr=subprocess.DEVNULL)
     yield process
     process.kill()
     process.wait()
 
 
 def replica(settings: StackSettings) -> State:
-    (found,) = (component.state for component in look(settings) if component.name == "Replica 1")
+    (found,) = (component.state for component in check_components(settings) if component.name == "Replica 1")
     return found
 
 
-def test_nobody_is_up_where_nothing_runs(latest: StackSettings) -> None:
-    assert {State.DOWN} == {component.state for component in look(latest)}
+def test_all_components_of_a_stack_that_does_not_run_are_down(latest: StackSettings) -> None:
+    assert {State.DOWN} == {component.state for component in check_components(latest)}
 
 
 def test_a_server_without_a_version_waits(latest: StackSettings, server: "subprocess.Popen[bytes]") -> None:
@@ -64,8 +64,8 @@ def test_a_server_that_has_a_version_and_does_not_answer_is_down(latest: StackSe
 
 
 @pytest.mark.usefixtures("server")
-def test_no_server_waits_where_servers_poll_a_config(latest: StackSettings) -> None:
-    """That is there from the start, and even an empty one opens the port."""
+def test_no_replica_waits_in_the_pinned_roll_out(latest: StackSettings) -> None:
+    """The config exists from the start, and a server opens its port even if the config has no version."""
     assert eventually(lambda: replica(latest) is State.WAITS)
 
     assert State.DOWN is replica(latest.model_copy(update={"rollout": "pinned"}))
