@@ -82,7 +82,7 @@ def visible(text: str) -> str:
 
 
 def _lines(*texts: str | None) -> Text:
-    """One line each, none twice."""
+    """The texts, one on each line, without repetitions."""
     lines = [visible(text) for text in dict.fromkeys(texts) if text]
     return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 

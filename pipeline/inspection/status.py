@@ -141,7 +141,7 @@ def _entries(status: Status) -> str:
 
 
 def _what_serves(status: Status) -> list[str]:
-    """Since when, by whom and why; and what is being proven."""
+    """Lines on the serving version (since when, by whom, why) and on the version that is being proven."""
     serving, proving = status.serving, status.found.proving
     lines = []
     if serving:

@@ -163,5 +163,5 @@ class Questioning:
 
 
 def by_address(reports: Iterable[ReplicaReport]) -> dict[str, ReplicaReport]:
-    """The reports by the addresses of their replicas."""
+    """The reports by address."""
     return {report.address: report for report in reports}

@@ -145,7 +145,7 @@ class Replicas:
         return status is not None and status.available
 
     def _ask_each(self, question: Callable[[Replica], T]) -> dict[str, T]:
-        """The answer of every replica that gives one; several are asked at once."""
+        """The answers by address, of the replicas that give one. Several are asked at once."""
 
         def ask(address: str) -> dict[str, T]:
             with self.connect(address) as replica, suppress(ServingError):

@@ -71,7 +71,7 @@ def _versions_with(history: History, digest: str) -> list[int]:
 
 
 def _last_word(history: History, versions: list[int]) -> Entry | None:
-    """The newest entry that says whether a model may serve, about any of its versions."""
+    """The newest entry, about any of these versions, that decides whether their model may serve."""
     words = [entry for version in versions if (entry := history.of_model(version, *_WORDS))]
     return max(words, key=lambda entry: entry.seq, default=None)
 

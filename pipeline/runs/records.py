@@ -40,8 +40,8 @@ class Example(Stored):
     """One image of a data set, identified by its content.
 
     Attributes:
-        sha256: of the encoded image, in hexadecimal.
-        suffix: of its file, with the dot.
+        sha256: the SHA-256 of the encoded image, in hexadecimal.
+        suffix: the suffix of its file, with the dot.
         label: what it shows.
         split: depends on the content alone, see `pipeline.data.images.split_of`.
     """

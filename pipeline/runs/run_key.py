@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class RunKey(str):
-    """`<kind>-<moment>`, for example `retrain-20260101120000000000`. The whole key names a run; it is a folder name.
+    """The name of a run: `<kind>-<moment>`, for example `retrain-20260101120000000000`. It is also a folder name.
 
     Raises:
         BadInputError: the text does not have that form.

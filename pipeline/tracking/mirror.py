@@ -141,7 +141,7 @@ def wanted_aliases(history: History) -> dict[str, int]:
 
 
 class _Mirror:
-    """The registered model as one bucket may change it."""
+    """The registered model, with the changes that one bucket may make."""
 
     def __init__(self, mlflow: Mlflow, registry: Registry, owner: Owner) -> None:
         self._mlflow = mlflow
@@ -233,7 +233,7 @@ class _Mirror:
 def _collision(
     found: Iterable[Registered], ours: Collection[str], aliases: Mapping[str, str], mlflow: Mlflow, owner: Owner
 ) -> str:
-    """Which aliases point to versions that are not of this bucket, and what to do; empty where none does."""
+    """A sentence on aliases that point to versions of other buckets, and what to do; empty if none does."""
     taken = {alias: number for alias, number in sorted(aliases.items()) if number not in ours}
     if not taken:
         return ""

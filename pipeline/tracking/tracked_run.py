@@ -252,7 +252,10 @@ def _existing_run(experiment: str, spec: RunSpec, *, bucket: Identity, run_id: s
 
 
 def _experiment(name: str) -> str:
-    """The id of the experiment of a model, which shows useful columns."""
+    """The id of the experiment of a model.
+
+    It is created if it does not exist, with the view that shows useful columns.
+    """
     import mlflow
 
     experiment = mlflow.set_experiment(name)

@@ -13,7 +13,10 @@ from serving.gcs.time_limits import call_options
 
 
 class Connection:
-    """Safe to use from many threads. Nothing is connected before the first call."""
+    """One bucket, with a prefix for all keys.
+
+    Safe to use from many threads. Nothing is connected before the first call.
+    """
 
     def __init__(self, bucket: str, prefix: str, patience: Patience) -> None:
         self.address = f"gs://{bucket}/{prefix}".rstrip("/")

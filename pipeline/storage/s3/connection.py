@@ -16,7 +16,10 @@ Result = TypeVar("Result")
 
 
 class Connection:
-    """Safe to use from many threads. Nothing is connected before the first call."""
+    """One bucket, with a prefix for all keys.
+
+    Safe to use from many threads. Nothing is connected before the first call.
+    """
 
     def __init__(self, bucket: str, prefix: str, patience: Patience) -> None:
         self.address = f"s3://{bucket}/{prefix}".rstrip("/")
