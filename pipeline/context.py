@@ -187,7 +187,15 @@ def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Por
         )
     )
     return RunContext(
-        **{**vars(seen), "journal": journal},
+        settings=settings,
+        model=model,
+        bucket=ports.bucket,
+        mlflow=ports.mlflow,
+        clock=ports.clock,
+        journal=journal,
+        manifests=seen.manifests,
+        rollout=seen.rollout,
+        replicas=seen.replicas,
         run_key=key,
         records=RunRecords(ports.bucket, model, key),
         wait=wait,

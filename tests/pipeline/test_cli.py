@@ -59,7 +59,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("told", "words", "environment"),
     [
-        ("is not of the form kind-digits", ["snapshot", "--run", "../../etc"], {}),
+        ("does not have the form kind-digits", ["snapshot", "--run", "../../etc"], {}),
         ("force overrules the gate and needs a note", ["snapshot", "--run", "retrain-1"], FORCED),
         ("UNDERSTUDY_PARAMS: Invalid JSON", ["snapshot", "--run", "retrain-1"], {"UNDERSTUDY_PARAMS": "{"}),
         ("UNDERSTUDY_RPC_SECONDS", ["status"], {"UNDERSTUDY_RPC_SECONDS": "soon"}),

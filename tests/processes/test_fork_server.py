@@ -49,7 +49,7 @@ def test_an_error_ends_both_with_the_same_code_and_message(world: World) -> None
 
     assert (ExitCode.FAILED, ExitCode.FAILED) == (fresh.code, forked.code)
     for each in (fresh, forked):
-        assert "run key 'no key' is not of the form kind-digits" in each.log
+        assert "run key 'no key' does not have the form kind-digits" in each.log
 
 
 def test_an_unknown_option_ends_both_with_two(world: World) -> None:

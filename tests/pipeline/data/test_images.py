@@ -103,7 +103,7 @@ def test_one_image_under_two_labels_is_refused(bucket: LocalBucket, folder: Path
     ("told", "images"),
     [
         ("/nowhere/at/all is not a folder", "/nowhere/at/all"),
-        ("there is builtin:digits", "builtin:letters"),
+        ("the only one is builtin:digits", "builtin:letters"),
         ("gs://pets/images is not a folder of this machine", "gs://pets/images"),
     ],
 )
