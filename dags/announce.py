@@ -26,7 +26,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["announce"],
-    default_args={"owner": "understudy", "retries": 0},
+    default_args={"owner": "understudy"},
 ) as dag:
     for name in MODELS:
-        announcement(name, models=[name], task_id=name, grace=timedelta(minutes=1))
+        announcement(name, models=[name], task_id=name, grace=timedelta(minutes=1), retries=0)

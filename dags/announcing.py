@@ -3,18 +3,20 @@
 The extra of an event says which: `entry` is the number of the journal entry, `version` what serves since then (null
 where nothing does), `at`, `event`, `run_key` and `by` are what the entry says.
 
-A DAG that has moved traffic announces it in its last task, and the DAG `announce` what came another way. Each finds in
-the asset's own events what was announced already. Two that look at the very same moment may both announce a change; the
-number of the entry is the same then.
+A DAG that has moved traffic announces it in its last task, and the DAG `announce` what came another way. Each hands the
+asset's own events to the verb `announce`, which says what is missing. Two that look at the very same moment may both
+announce a change; the number of the entry is the same then.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias, task
+from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.exceptions import AirflowException
 
-from pipeline.settings import load_settings
+from dags.steps import VerbOperator, step
 
 # Outlets by this name, so that a task may emit no event, or several, and for the model that a form says.
 CHANGES = AssetAlias("changes of what serves")
@@ -28,9 +30,38 @@ def production(model: str) -> Asset:
     return Asset(name=f"{model}/production", group="model")
 
 
+class AnnounceOperator(VerbOperator):
+    """The verb `announce`: it is given what was announced already, and each change that it lists becomes an event.
+
+    The note of a DAG run says nothing of it: `dags/plugins/run_notes.py` looks for tasks of the class above only.
+    """
+
+    template_fields: Sequence[str] = (*VerbOperator.template_fields, "model")
+
+    def __init__(self, *, model: str, grace: timedelta, **task: Any) -> None:
+        super().__init__(**task)
+        self.model = model
+        self.grace = grace
+
+    def get_env(self, context: Any) -> dict[str, str]:
+        events = context["inlet_events"][production(self.model)].ascending(False).limit(_LOOKED_AT)
+        form = {"announced": [event.extra or {} for event in events], "grace_seconds": self.grace.total_seconds()}
+        return super().get_env(context) | {"UNDERSTUDY_MODEL": self.model, "UNDERSTUDY_PARAMS": json.dumps(form)}
+
+    def execute(self, context: Any) -> None:
+        super().execute(context)
+        if "changes" not in self.result:
+            raise AirflowException("`announce` has ended well and has left no result; is the temporary folder full?")
+        for change in self.result["changes"]:
+            context["outlet_events"][CHANGES].add(production(self.model), extra=change)
+
+    def _keep_outcome(self, context: Any) -> None:
+        """Nothing was decided, and the DAG `announce` would keep a value every two minutes that nobody reads."""
+
+
 def announcement(
     model: str, *, models: Sequence[str], task_id: str = "announce", grace: timedelta = timedelta(0), **more: Any
-) -> Any:
+) -> VerbOperator:
     """The task that announces what has changed and was not announced yet.
 
     Args:
@@ -40,24 +71,16 @@ def announcement(
         grace: how old a change must be. The DAG that made it is given this time to announce it.
         more: what else Airflow is to know of the task.
     """
-
-    @task(  # type: ignore[untyped-decorator]  # Airflow is untyped for us (pyproject.toml)
+    return step(
+        "announce",
+        key=None,
+        form="{}",  # the operator fills it in
+        operator=AnnounceOperator,
+        model=model,
+        grace=grace,
         task_id=task_id,
         inlets=[production(each) for each in models],
         outlets=[CHANGES],
         doc_md="Emits an asset event when another version serves. The event has the journal entry and the version.",
         **{"execution_timeout": timedelta(minutes=5), **more},
     )
-    def announce(model: str, *, inlet_events: Any, outlet_events: Any) -> None:
-        # Inside, because reading a DAG file needs none of it.
-        from pipeline.context import make_run_context  # noqa: PLC0415
-        from pipeline.journal.announcements import extra_of, unannounced  # noqa: PLC0415
-
-        context = make_run_context(load_settings(), model=model, run_key="announce-0")
-        asset = production(model)
-        events = inlet_events[asset].ascending(False).limit(_LOOKED_AT)
-        announced = [event.extra for event in events]
-        for change in unannounced(context.journal.read(), announced, until=context.clock.now() - grace):
-            outlet_events[CHANGES].add(asset, extra=extra_of(change))
-
-    return announce(model)

@@ -1,14 +1,16 @@
 """The last lines of a task's log: what happened, what serves now, and what to do next."""
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _FAILED = "Correct the cause, then clear this task: the run continues from here."
 _DECLINED = "Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the reason is gone."
 _UNTOLD = "Repair what did not answer, then clear this task: the run continues from here."
 _AS_SAID = "Do what the reason above says."
 _TAKEN_BACK = "The task `withdraw` removes the candidate. Correct the cause, then trigger a new run."
+_ANNOUNCED_LATER = (
+    "Correct the cause. The DAG `announce` then announces what is missing; this task need not be cleared."
+)
 # Where what is to be done depends on the verb.
 _OF_VERBS = {
     "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
@@ -23,6 +25,7 @@ _OF_VERBS = {
         "failed": f"{_AS_SAID} The log of the task `plan` lists the versions that you can choose.",
         "could not tell": _AS_SAID,
     },
+    "announce": {"failed": _ANNOUNCED_LATER, "could not tell": _ANNOUNCED_LATER},
     # It only reads what was measured: asked again, it says the same.
     "gate": {"could not tell": _AS_SAID},
     "publish": {"failed": _AS_SAID},
@@ -35,17 +38,15 @@ _OF_VERBS = {
 _BY_OUTCOME = {"failed": _FAILED, "declined": _DECLINED, "could not tell": _UNTOLD}
 
 
-def last_lines(verb: str, result: Path, *, ended: str) -> Sequence[str]:
+def last_lines(verb: str, found: Mapping[str, Any], *, ended: str) -> Sequence[str]:
     """What a person should read last.
 
     Args:
         verb: what was run.
-        result: the file that it may have left, see `pipeline.result`.
+        found: the result that it has left, see `pipeline.result`; empty where there is none.
         ended: how the process ended, in words, for where there is none.
     """
-    try:
-        found = json.loads(result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not found:
         return (
             f"What happened: `{verb}` ended without an answer ({ended}). The lines above show how far it got.",
             f"What to do: {_FAILED}",

@@ -41,7 +41,7 @@ def _unusable(dag_id: str, path: Path, problem: str) -> DAG:
 
 ### What you see, and what to do
 
-Correct the file. Airflow reads it within a minute, and this DAG is then the usual one again. The serving version
+Correct the file. Airflow reads it within a minute, and then this DAG has its usual tasks again. The serving version
 keeps serving, and `rollback` and the other DAGs that people trigger work as always. `understudy check --model
 {path.stem}` lists everything that is wrong with the file.
 """,
@@ -52,7 +52,7 @@ keeps serving, and `rollback` and the other DAGs that people trigger work as alw
         default_args={"owner": "understudy", "retries": 0, "execution_timeout": timedelta(minutes=5)},
     ) as dag:
 
-        @task(task_id="model_file", doc_md="Fails with what is wrong with the model file.")  # type: ignore[untyped-decorator]
+        @task(task_id="model_file", doc_md="Fails, and shows what is wrong with the model file.")  # type: ignore[untyped-decorator]
         def model_file() -> None:
             raise AirflowFailException(problem)
 

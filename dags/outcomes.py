@@ -1,7 +1,6 @@
 """One sentence of how a task has ended, for the note of its DAG run."""
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 # Of the XCom that the plugin `dags/plugins/run_notes.py` reads.
@@ -12,7 +11,7 @@ _LONGEST = 1000
 _SAYS_MOST = ("verdict", "reason", "state")
 
 
-def outcome(task_id: str, result: Path) -> dict[str, Any]:
+def outcome(task_id: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """What a verb has decided, for people; less where there is less to say.
 
     `line` says what and why, `short` what in two or three words, `serves` what served then; `done` is false where the
@@ -20,11 +19,9 @@ def outcome(task_id: str, result: Path) -> dict[str, Any]:
 
     Args:
         task_id: the task's name.
-        result: the file that its verb may have left, see `pipeline.result`.
+        found: the result that its verb has left, see `pipeline.result`; empty where there is none.
     """
-    try:
-        found = json.loads(result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if not found:
         return {}
     said: dict[str, Any] = {}
     if "serving" in found and "model" in found:

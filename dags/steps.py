@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dags.endings import last_lines
 from dags.outcomes import KEY, outcome
-from pipeline.result import VARIABLE as RESULT_FILE
+from pipeline import result
 
 log = logging.getLogger(__name__)
 
@@ -46,35 +46,45 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
     def __init__(self, *, verb: str, **task: Any) -> None:
         super().__init__(**task)
         self.verb = verb
-        self._result = ""
+        self._result_file = Path()
+        # What the verb has left, see `pipeline.result`; empty where it has left nothing.
+        self.result: Mapping[str, Any] = {}
         self.last_lines: Sequence[str] = ()
 
     def get_env(self, context: Any) -> dict[str, str]:
-        return {**super().get_env(context), RESULT_FILE: self._result, "UNDERSTUDY_RUN_URL": run_url(context)}
+        env: dict[str, str] = super().get_env(context)
+        return env | {result.VARIABLE: str(self._result_file), "UNDERSTUDY_RUN_URL": run_url(context)}
 
     def execute(self, context: Any) -> Any:
-        with TemporaryDirectory() as folder:
-            self._result = str(Path(folder) / "result.json")
-            try:
-                answer = super().execute(context)
-                self._keep_outcome(context)
-                return answer
-            except AirflowSkipException:
-                self._keep_last_lines()
-                self._keep_outcome(context)
+        try:
+            answer = self._run(context)
+        except AirflowSkipException:
+            self._keep_last_lines()
+            self._keep_outcome(context)
+            raise
+        except AirflowException:
+            self._keep_last_lines()
+            self._keep_outcome(context)
+            process = self.subprocess_hook.sub_process
+            if process is not None and process.returncode < 0:  # ended by a signal
                 raise
-            except AirflowException:
-                self._keep_last_lines()
-                self._keep_outcome(context)
-                process = self.subprocess_hook.sub_process
-                if process is not None and process.returncode < 0:  # ended by a signal
-                    raise
-                raise AirflowFailException(self.last_lines[0]) from None
+            raise AirflowFailException(self.last_lines[0]) from None
+        self._keep_outcome(context)
+        return answer
+
+    def _run(self, context: Any) -> Any:
+        """Run the verb, and read what it leaves, however it ends."""
+        with TemporaryDirectory() as folder:
+            self._result_file = Path(folder) / "result.json"
+            try:
+                return super().execute(context)
+            finally:
+                self.result = result.read(self._result_file)
 
     def _keep_last_lines(self) -> None:
         process = self.subprocess_hook.sub_process
         ended = f"exit code {process.returncode}" if process is not None else "it did not start"
-        self.last_lines = last_lines(self.verb, Path(self._result), ended=ended)
+        self.last_lines = last_lines(self.verb, self.result, ended=ended)
 
     def _keep_outcome(self, context: Any) -> None:
         """For the note of the DAG run, see `dags/plugins/run_notes.py`; without it the task ends as it would."""
@@ -82,7 +92,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
         if ti is None:
             return
         try:
-            ti.xcom_push(key=KEY, value=outcome(self.task_id, Path(self._result)) | {"task": str(ti.id)})
+            ti.xcom_push(key=KEY, value=outcome(self.task_id, self.result) | {"task": str(ti.id)})
         except Exception as error:  # noqa: BLE001 - whatever it is, the verb has answered
             log.warning("the note of this run will not say how `%s` ended: %r", self.task_id, error)
 
@@ -112,15 +122,24 @@ def cron(schedule: str | None) -> CronTriggerTimetable | None:
     return CronTriggerTimetable(schedule, timezone="UTC") if schedule else None
 
 
-def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: Any) -> VerbOperator:
+def step(
+    verb: str,
+    *,
+    key: str | None,
+    form: str,
+    words: Sequence[str] = (),
+    operator: type[VerbOperator] = VerbOperator,
+    **task: Any,
+) -> VerbOperator:
     """The task that runs `python -m pipeline VERB --run KEY WORDS`.
 
     Args:
         verb: what to run; also the task's id unless `task_id` says otherwise.
-        key: the run key, from `run_key`.
+        key: the run key, from `run_key`; None for a verb that is not part of a run.
         form: a template that becomes the run's form as one JSON object. It may hold anything a person typed, so it
             travels in the environment and is in no command.
         words: more words of the command line; never a template of something that a person typed.
+        operator: the class of the task.
         task: what else Airflow is to know.
     """
     environment = {
@@ -129,9 +148,10 @@ def step(verb: str, *, key: str, form: str, words: Sequence[str] = (), **task: A
         "UNDERSTUDY_SCHEDULED": "{{ 'false' if dag_run.triggering_user_name else 'true' }}",
         **task.pop("env", {}),
     }
-    return VerbOperator(
+    run = () if key is None else ("--run", key)
+    return operator(
         verb=verb,
-        bash_command=shlex.join([StepSettings().python, "-m", "pipeline", verb, "--run", key, *words]),
+        bash_command=shlex.join([StepSettings().python, "-m", "pipeline", verb, *run, *words]),
         env=environment,
         append_env=True,
         cwd=str(PROJECT),

@@ -48,7 +48,7 @@ def require_free(wanted: list[PortUse]) -> None:
     for use in wanted:
         if other := seen.get(use.port):
             problems.append(
-                f"port {use.port} is meant for {other.purpose} and for {use.purpose}; change {use.variable}"
+                f"port {use.port} is configured for {other.purpose} and for {use.purpose}. Change {use.variable}"
             )
         elif _taken(use.port):
             taken.append(use)

@@ -1,4 +1,4 @@
-"""What a verb works with: one model, perhaps one run of it, and the ways to the bucket and to the replicas."""
+"""The parts that a verb works with, wired together: one model, perhaps one run, the bucket, the replicas and MLflow."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ from serving.fleet import Fleet, parse_fleet
 
 @dataclass(frozen=True)
 class Ports:
-    """Every way by which a verb sees the world and changes it; whoever checks the verbs may put others here."""
+    """The four ways to the world outside. Tests may replace each of them."""
 
     bucket: Bucket
     fleet: Fleet
@@ -64,7 +64,7 @@ class ModelContext:
     replicas: Replicas
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
-        """The records of the run a version came from."""
+        """The records of the run that a version came from; None if the journal does not know it."""
         claimed = history.of_version(history.original(version), Event.CLAIMED)
         return RunRecords(self.bucket, self.model, claimed.run_key) if claimed else None
 
@@ -81,13 +81,16 @@ class RunContext(ModelContext):
     observers: Observers
 
     def decline_candidate(self, version: int, *, reason: str) -> None:
-        """Give up this run's own candidate because another decision was taken; not a version that has ever served."""
+        """Record that this run gives up its candidate because of another decision.
+
+        A version that has ever served is not touched.
+        """
         rule = partial(run_rules.decline_candidate, version=version, run_key=self.run_key, reason=reason)
         self.journal.decide(rule)
         self.rollout.settle()
 
     def tag_run(self, tags: Mapping[str, str]) -> None:
-        """Let MLflow know of a run that has no version, or none yet; whatever comes of it, the verb goes on."""
+        """Tag this run in MLflow, if it has no version or none yet. Never raises for MLflow's sake."""
         trained = self.records.find(TrainRecord)
         if trained is not None:
             tag_run(self.mlflow, run=trained.mlflow_run, tags=tags, bucket=lambda: make_identity(self.bucket))
@@ -95,9 +98,11 @@ class RunContext(ModelContext):
 
 @contextmanager
 def observed(context: RunContext) -> Iterator[None]:
-    """A verb is carried out inside. When it has ended, also without success, observers of the journal are told once.
+    """Carry out a verb inside the block.
 
-    Not where the bucket does not answer, which they need as well: the next verb makes up for it.
+    When it ends, also with an error, the observers of the journal are called once.
+
+    They are not called if the bucket does not answer, which they need too; the next verb calls them.
     """
     try:
         yield
@@ -110,7 +115,7 @@ def observed(context: RunContext) -> Iterator[None]:
 
 
 def open_ports(settings: Settings) -> Ports:
-    """The real ones; nothing is read or connected yet.
+    """The real ports. Nothing is read or connected yet.
 
     Raises:
         BadInputError: the address of the bucket or the list of replicas is malformed.
@@ -125,7 +130,12 @@ def open_ports(settings: Settings) -> Ports:
 
 
 def make_model_context(settings: Settings, *, model: str, ports: Ports | None = None) -> ModelContext:
-    """Wire the parts together that look at a model; nothing is read or connected yet.
+    """Wire the parts together that look at a model. Nothing is read or connected yet.
+
+    Args:
+        settings: of this process.
+        model: the name of the model.
+        ports: None for the real ones.
 
     Raises:
         BadInputError: the name of the model is malformed, or an address in the settings is.
@@ -136,7 +146,13 @@ def make_model_context(settings: Settings, *, model: str, ports: Ports | None = 
 
 
 def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> RunContext:
-    """The same with the parts that a run writes with; nothing is read or connected yet.
+    """Wire the parts together that a run works and writes with. Nothing is read or connected yet.
+
+    Args:
+        settings: of this process.
+        model: the name of the model.
+        run_key: as text, see `RunKey`.
+        ports: None for the real ones.
 
     Raises:
         BadInputError: the name of the model or the run key is malformed, or an address in the settings is.

@@ -1,4 +1,4 @@
-"""Every way a verb can end other than well, and the exit code that says so.
+"""The errors of a verb, and the exit code of each.
 
     UnderstudyError
     ├── BadInputError       what a person wrote or left out cannot work
@@ -9,9 +9,9 @@
     ├── DeclinedError       a rule says no; nothing is broken
     └── CouldNotTellError   no answer before the deadline: neither good nor bad
 
-A state that a transition does not start from (`release.state.Refused`) is a FailedError; back-ends of the storage have
-leaves of their own, which they keep to themselves.
-A message says what is wrong, which value, and the way out.
+A transition that is not possible in a state (`pipeline.journal.state.Refused`) is a FailedError. Object stores have
+leaves of their own (`pipeline.storage.objects`), which other rooms treat as a StorageError. A message says what is
+wrong, which value, and what to do.
 """
 
 from enum import IntEnum

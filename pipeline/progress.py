@@ -12,12 +12,12 @@ _SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-def told(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+def logged(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
     """The items, with a log line at most every five seconds on how many have gone by."""
     of_all = f" of {total}" if total is not None else ""
-    tell_at = time.monotonic() + _SECONDS
+    log_at = time.monotonic() + _SECONDS
     for number, item in enumerate(items, start=1):
         yield item
-        if time.monotonic() >= tell_at:
+        if time.monotonic() >= log_at:
             log.info("%s: %d%s", what, number, of_all)
-            tell_at = time.monotonic() + _SECONDS
+            log_at = time.monotonic() + _SECONDS

@@ -21,3 +21,12 @@ def leave(result: dict[str, Any], *, unless_there: bool = False) -> None:
         Path(path).write_text(json.dumps(result, default=str), encoding="utf-8")
     except OSError:
         return  # the log and the exit code say it all the same
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a verb has left there; empty where it has left nothing that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

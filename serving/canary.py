@@ -1,4 +1,4 @@
-"""Questions to one replica about one version, and what it answered. Verdicts are not made here."""
+"""Questions to one replica about one version, and its answers. No verdict is made here."""
 
 import statistics
 import time
@@ -13,14 +13,14 @@ from serving.signature import indices_of, inputs_of, labels_of, probabilities_of
 
 
 def question(replica: Replica, questions: Questions) -> ReplicaReport:
-    """Ask one replica everything. Errors of the replica become part of the report."""
+    """Ask one replica all questions. Never raises `ServingError`; that becomes `ReplicaReport.problem`."""
     try:
         return _ask(replica, questions)
     except ServingError as error:
         return ReplicaReport(
             address=replica.address,
             version=questions.version,
-            problem=error.told,
+            problem=error.message,
             unreachable=isinstance(error, UnreachableError),
             lost=isinstance(error, ConnectionLostError),
         )
@@ -61,7 +61,7 @@ def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
 
 
 def label_problems(answers: Sequence[Answer], labels: Sequence[str]) -> list[str]:
-    """Where answers do not agree with a list of labels in the order of their indices; each difference once."""
+    """Where answers disagree with a list of labels in the order of their indices; each difference once."""
     widths = {probabilities_of(answer.outputs).shape[-1] for answer in answers} - {len(labels)}
     found = [f"answers {width} probabilities for {len(labels)} labels" for width in sorted(widths)]
     pairs = {
@@ -71,7 +71,7 @@ def label_problems(answers: Sequence[Answer], labels: Sequence[str]) -> list[str
 
 
 def index_problems(answers: Iterable[tuple[int, str]], labels: Sequence[str]) -> list[str]:
-    """Answers, as class index and label, that do not agree with a list of labels; each difference once."""
+    """Where answers, as class index and label, disagree with a list of labels; each difference once."""
     approved = dict(enumerate(labels))
     return [
         f"answers {label!r} at index {index}, where {repr(approved[index]) if index in approved else 'no label'} was "
@@ -82,7 +82,7 @@ def index_problems(answers: Iterable[tuple[int, str]], labels: Sequence[str]) ->
 
 
 def _error(answer: Answer, golden: Golden) -> float:
-    """The largest difference of a probability; infinite where the shape is another or a number is none."""
+    """The largest difference of a probability; infinite if the shape differs or a value is not finite."""
     given = probabilities_of(answer.outputs)[0]
     expected = np.asarray(golden.probabilities)
     if given.shape != expected.shape or not np.isfinite(given).all():
@@ -95,7 +95,7 @@ def _right(answer: Answer, fresh: Sequence[Labelled]) -> int:
 
 
 def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:
-    """Medians for the version and for the one that serves, asked in turn so that both meet the same weather."""
+    """Medians in ms for the version and for the serving one, asked alternately under the same conditions."""
     versions = [questions.version] if questions.serving is None else [questions.version, questions.serving]
     images = [each.image for each in questions.golden] + [each.image for each in questions.fresh]
     taken: dict[int, list[float]] = {version: [] for version in versions}

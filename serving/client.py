@@ -1,4 +1,4 @@
-"""The client an application uses: asks the replicas of a fleet in turn, for whatever serves."""
+"""The client of an application: asks the replicas of a fleet in turn for the serving version."""
 
 import itertools
 import threading
@@ -13,11 +13,13 @@ from serving.wire import Array
 
 
 class Client:
-    """A round-robin client. May be used from several threads.
+    """A round-robin client.
+
+    Safe to use from several threads; use it as a context manager, which closes its connections.
 
     Args:
-        fleet: whom to ask.
-        label: what serves; None where servers know no labels, and answer from the newest version they have.
+        fleet: the replicas to ask.
+        label: the label of the serving version; None if servers have no labels, and answer from the newest version.
         timeout: of one request, in seconds.
     """
 
@@ -39,9 +41,9 @@ class Client:
             replica.close()
 
     def predict(self, model: str, inputs: Mapping[str, Array]) -> Answer:
-        """Outputs of the version that serves.
+        """The outputs of the serving version, for a batch of inputs by name.
 
-        A replica may be up before the labelled version is, or be gone: the next one is asked, once.
+        A replica may be down, or may not have loaded the version yet. Then the next one is asked, once.
 
         Raises:
             ServingError: two replicas could not answer, or one refused the request itself.

@@ -1,18 +1,16 @@
-"""Every way a question to a model server can go wrong.
+"""Every way a request to a model server can fail.
 
-ServingError
-├── UnreachableError    no answer: the replica is down, away, or slower than the deadline
-│   └── ConnectionLostError    nobody listens there, or the connection broke
-├── NotServedError      the replica is well and does not have that model, version or label (now)
-├── RefusedError        the request or the configuration is not acceptable to the server
-└── ServerFaultError    the server tried and failed
+ServingError ├── UnreachableError    no answer: the replica is down, cannot be reached, or is slower than the time limit
+│   └── ConnectionLostError    no process listens there, or the connection broke ├── NotServedError      the replica
+works, and does not have that model, version or label (now) ├── RefusedError        the server does not accept the
+request or the configuration └── ServerFaultError    the server failed
 
 try:
     answer = replica.predict(...)
 except ServingError as error:
-    ...  # error.address and the server's own words are in the message
+    ...  # error.address and the server's message are in its text
 
-gRPC's statuses become these errors here and nowhere else.
+Only this module translates gRPC's statuses.
 """
 
 from collections.abc import Iterator
@@ -22,10 +20,12 @@ import grpc
 
 
 class ServingError(Exception):
-    def __init__(self, address: str, told: str) -> None:
-        super().__init__(f"{address}: {told}")
+    """A request to a model server failed. `address` is the replica; `message` is the reason without the address."""
+
+    def __init__(self, address: str, message: str) -> None:
+        super().__init__(f"{address}: {message}")
         self.address = address
-        self.told = told
+        self.message = message
 
 
 class UnreachableError(ServingError):
@@ -49,7 +49,7 @@ class ServerFaultError(ServingError):
 
 
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-# How the end of a process looks from outside. Unavailable is also a server that hangs, or a name without an address.
+# gRPC's texts after a process has ended. A server that hangs, or a name without an address, is UNAVAILABLE too.
 _ENDED = ("Connection refused", "Connection reset", "Socket closed")
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -65,7 +65,7 @@ _REFUSED = {
 
 @contextmanager
 def translated(address: str) -> Iterator[None]:
-    """Turn gRPC's errors into ours; the server's own words stay in the message."""
+    """Translate gRPC's errors of the block; the server's message is kept."""
     try:
         yield
     except grpc.RpcError as error:
@@ -75,15 +75,15 @@ def translated(address: str) -> Iterator[None]:
 def _translate(address: str, error: grpc.RpcError) -> ServingError:
     code, details = error.code(), error.details() or "no details"
     if "failed to connect to all addresses" in details:
-        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC says the address three times over
-    told = f"{code.name}: {details}"
+        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC repeats the address three times
+    message = f"{code.name}: {details}"
     if code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED):
-        return ConnectionLostError(address, told)
+        return ConnectionLostError(address, message)
     if code in _UNREACHABLE:
-        return UnreachableError(address, told)
-    # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND: the same thing to someone who asks again.
+        return UnreachableError(address, message)
+    # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND. A caller may retry both.
     if code is grpc.StatusCode.NOT_FOUND or "Unrecognized servable version label" in details:
-        return NotServedError(address, told)
+        return NotServedError(address, message)
     if code in _REFUSED:
-        return RefusedError(address, told)
-    return ServerFaultError(address, told)
+        return RefusedError(address, message)
+    return ServerFaultError(address, message)

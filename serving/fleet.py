@@ -12,20 +12,22 @@ _ADDRESS = re.compile(r"[A-Za-z0-9.\-]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}"
 
 
 class Fleet(Protocol):
+    """The replicas that serve one model."""
+
     @property
     def expected(self) -> int:
         """How many replicas there should be at least."""
 
     def addresses(self) -> Sequence[str]:
-        """The replicas that exist now, as `host:port`; asked again whenever it matters."""
+        """The replicas that exist now, as `host:port`. They may change, so do not keep the answer."""
 
     def connect(self, address: str, *, timeout: float) -> Replica:
-        """A connection to one of them, none of whose calls outlives `timeout` seconds."""
+        """A connection to one replica. No call on it takes longer than `timeout` seconds."""
 
 
 @dataclass(frozen=True)
 class StaticFleet:
-    """A fixed list."""
+    """A fixed list of replicas."""
 
     members: tuple[str, ...]
     expected: int
@@ -42,10 +44,10 @@ def parse_fleet(text: str, *, expected: int | None = None) -> StaticFleet:
 
     Args:
         text: the list.
-        expected: how many replicas there should be; as many as listed unless said otherwise.
+        expected: how many replicas there should be at least; None for as many as listed.
 
     Raises:
-        ValueError: an address is not `host:port`, stands twice, or there is none.
+        ValueError: an address is not `host:port`, is listed twice, or the list is empty.
     """
     members = tuple(part.strip() for part in text.split(",") if part.strip())
     if not members:

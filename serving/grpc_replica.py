@@ -1,4 +1,4 @@
-"""A replica over gRPC: a new connection, never one that was made for somebody else."""
+"""A replica over gRPC. Each object has a new connection, never one that was made before."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -23,20 +23,20 @@ from serving.replica import Answer, VersionStatus
 from serving.wire import Array, from_proto, to_proto
 
 _States = get_model_status_pb2.ModelVersionStatus.State
-# Channels to one address share connections inside a process unless told not to; a canary's question must reach the
-# replica that listens now, not ride on a connection from before it was replaced.
-# And a proxy from the environment would answer for whichever replica it likes.
+# By default, channels to one address share connections in a process. A canary's question must reach the process that
+# listens now, so it must not use an older connection.
+# A proxy from the environment might send a request to another replica.
 _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
-    # A wait keeps its connections: who was away for a minute must be found back within a second, not two minutes.
+    # A wait keeps its connections. A replica that was down must be reached within a second, not after two minutes.
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", -1),
 )
 
 
 class GrpcReplica:
-    """See `serving.replica.Replica`; no call outlives `timeout` seconds."""
+    """One replica over gRPC; see `serving.replica.Replica`. No call takes longer than `timeout` seconds."""
 
     def __init__(self, address: str, *, timeout: float) -> None:
         self.address = address
@@ -90,7 +90,7 @@ class GrpcReplica:
     ) -> Answer:
         request = predict_pb2.PredictRequest(
             model_spec=_spec(model, version=version, label=label),
-            # Raw bytes for numbers: they decode 65 times faster than a field per value. Strings have no such form.
+            # Numbers as raw bytes decode 65 times faster than in a typed field. Strings have no raw form.
             inputs={name: to_proto(array, as_content=array.dtype != object) for name, array in inputs.items()},
         )
         with translated(self.address):

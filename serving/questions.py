@@ -1,4 +1,4 @@
-"""What a replica is asked about one version, and what it answered: shapes only, for whoever judges the answers."""
+"""The questions to a replica about one version, and its answers: shapes only, for the code that judges them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Golden:
-    """An encoded image and the answer that was recorded when the model was exported."""
+    """An encoded image, and the answer that was recorded when the model was evaluated."""
 
     image: bytes
     label: str
@@ -15,7 +15,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Labelled:
-    """An encoded image and what it shows."""
+    """An encoded image and its true label."""
 
     image: bytes
     label: str
@@ -23,11 +23,20 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Questions:
-    """What one replica is asked. `serving` is the version to compare with, where one serves.
+    """The questions to one replica.
 
-    `labels` are those that the version was approved with, in the order of their indices, and `serving_labels` those
-    that answers of `serving` must agree with. Where `serving_knows_fresh` is false it cannot know what the fresh images
-    show, and is not asked about them.
+    Attributes:
+        model: the name of the model.
+        version: the version in question.
+        serving: the version to compare with; None for none.
+        golden: images with recorded answers.
+        fresh: images with true labels.
+        labels: those that the version was approved with, in the order of their indices.
+        tolerance: the largest difference of a probability that counts as the same answer.
+        latency_rounds: how many single-image requests are measured per version.
+        serving_labels: those that answers of `serving` must agree with.
+        serving_knows_fresh: False if `serving` knows none of the labels of the fresh images; then it is not asked about
+            them.
     """
 
     model: str
@@ -44,9 +53,24 @@ class Questions:
 
 @dataclass(frozen=True)
 class ReplicaReport:
-    """What one replica answered. Latencies are medians of single-image requests, interleaved, in milliseconds.
+    """The answers of one replica.
 
-    `label_problems` says where an answer does not agree with the approved labels and their order.
+    Attributes:
+        address: `host:port`.
+        version: the version in question.
+        answered_by: the versions that the answers came from.
+        label_problems: where answers disagree with the approved labels and their order.
+        golden_asked: how many golden images were asked.
+        golden_wrong: how many answers differed.
+        golden_error: the largest difference of a probability; infinite if the shape differs.
+        fresh_asked: how many labelled images were asked.
+        fresh_right: how many were recognised.
+        fresh_right_serving: how many the serving version recognised; None if it was not asked.
+        latency_ms: the median of single-image requests, in milliseconds.
+        latency_ms_serving: that of the serving version, asked alternately; None if it was not asked.
+        problem: why the replica gave no answer; empty if it answered.
+        unreachable: whether that was an `UnreachableError`.
+        lost: whether that was a `ConnectionLostError`, so its process seems to have ended.
     """
 
     address: str
@@ -63,5 +87,5 @@ class ReplicaReport:
     latency_ms_serving: float | None = None
     problem: str = ""
     unreachable: bool = False
-    # Of those that are unreachable: whether the process seems to have ended.
+    # Only if unreachable: whether the process seems to have ended.
     lost: bool = False

@@ -1,4 +1,4 @@
-"""One model server, asked directly: status, answers and configuration, each with a deadline."""
+"""One model server, asked directly: status, answers and configuration, each with a time limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,13 @@ STABLE = "stable"
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What a replica says of one version. `error` holds the server's words where loading or serving ended badly."""
+    """The state of one version on a replica.
+
+    Attributes:
+        version: its number.
+        state: as in ModelVersionStatus.State of tensorflow_serving/apis/get_model_status.proto, for example `LOADING`.
+        error: the server's message if loading or serving failed; otherwise empty.
+    """
 
     version: int
     state: str
@@ -22,27 +28,33 @@ class VersionStatus:
 
     @property
     def available(self) -> bool:
+        """Whether it is loaded and answers."""
         return self.state == "AVAILABLE"
 
     @property
     def ended(self) -> bool:
+        """Whether it was unloaded, or failed to load."""
         return self.state == "END"
 
     @property
     def failed(self) -> bool:
+        """Whether it failed to load or to serve. The server does not try again by itself."""
         return self.ended and bool(self.error)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Outputs by name, and the version that really computed them."""
+    """Outputs by name, and the version that computed them."""
 
     outputs: Mapping[str, Array]
     version: int
 
 
 class Replica(Protocol):
-    """A connection to one replica. All methods raise `ServingError`s, and none takes longer than was agreed."""
+    """A connection to one replica.
+
+    All methods raise `ServingError`, and none takes longer than the connection's time limit.
+    """
 
     @property
     def address(self) -> str: ...
@@ -56,21 +68,21 @@ class Replica(Protocol):
     def close(self) -> None: ...
 
     def status(self, model: str, version: int) -> VersionStatus | None:
-        """The state of exactly this version; None where the replica has never seen it."""
+        """The state of exactly this version; None if the replica has not seen it since it started."""
 
     def statuses(self, model: str) -> list[VersionStatus]:
-        """All versions the replica has seen since it started, newest number first; also those that ended."""
+        """All versions that the replica has seen since it started, the highest first, also those that were unloaded."""
 
     def version_behind(self, model: str, label: str | None) -> int | None:
-        """The version that answers requests for `label`, or, without one, those that name neither label nor version.
+        """The version that answers requests for `label`, or without one, requests that name neither label nor version.
 
-        None where nothing answers them.
+        None if no version answers them.
         """
 
     def predict(
         self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None
     ) -> Answer:
-        """Outputs for a batch, by an exact version, by whatever a label points at, or by the newest version loaded."""
+        """The outputs for a batch, by an exact version, by the version behind a label, or by the newest one."""
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
-        """Hand the replica a complete new configuration; it holds until the next one, also a polled one."""
+        """Send the replica a complete new configuration. It holds until the next one, also one that is polled."""

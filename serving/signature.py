@@ -1,4 +1,4 @@
-"""What an image classifier of Understudy takes and gives. Everything that knows it takes it from here.
+"""The inputs and outputs of an image classifier of Understudy. All other code takes their names from here.
 
     image_bytes    in   string   (batch,)           PNG or JPEG files, as they are on a disk
     probabilities  out  float32  (batch, classes)   of each class, in the order of the labels
@@ -17,7 +17,7 @@ import numpy as np
 from serving.apis import model_pb2, predict_pb2, types_pb2
 from serving.wire import Array, to_proto
 
-# The name of the signature: the one that a server answers with where a request names none.
+# The name of the signature. A server uses it if a request names none.
 NAME = "serving_default"
 
 INPUT = "image_bytes"
@@ -26,14 +26,14 @@ CLASS_INDEX = "class_index"
 LABEL = "label"
 OUTPUTS = (PROBABILITIES, CLASS_INDEX, LABEL)
 
-# The size of a dimension that may be any, as a TensorShapeProto has it.
+# In a TensorShapeProto: a dimension of any size.
 _ANY = -1
 
 
 def inputs_of(images: Sequence[bytes]) -> dict[str, Array]:
     """The inputs of a request for encoded images: one array of strings, of shape (batch,).
 
-    `np.array(images)` would be another thing: strings of one width, which lose the zeros at their ends.
+    `np.array(images)` would not do: it makes strings of one width, which lose the zeros at their ends.
     """
     batch = np.empty(len(images), dtype=np.object_)
     batch[:] = images
@@ -41,37 +41,54 @@ def inputs_of(images: Sequence[bytes]) -> dict[str, Array]:
 
 
 def predict_request(model: str, images: Sequence[bytes]) -> Any:
-    """The PredictRequest for encoded images, without a version or a label of one."""
+    """The PredictRequest for encoded images, without a version or a version label."""
     inputs = {name: to_proto(array) for name, array in inputs_of(images).items()}
     return predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name=model, signature_name=NAME), inputs=inputs)
 
 
 def probabilities_of(outputs: Mapping[str, Array]) -> Array:
-    """Shape (batch, classes), float32, of an answer's outputs by name; KeyError where there are none."""
+    """The probabilities in an answer's outputs by name: float32, shape (batch, classes).
+
+    Raises:
+        KeyError: there is no such output.
+    """
     return outputs[PROBABILITIES]
 
 
 def indices_of(outputs: Mapping[str, Array]) -> list[int]:
-    """The class of each image, of an answer's outputs by name; KeyError where there are none."""
+    """The class number of each image in an answer's outputs by name.
+
+    Raises:
+        KeyError: there is no such output.
+    """
     return [int(value) for value in outputs[CLASS_INDEX].tolist()]
 
 
 def labels_of(outputs: Mapping[str, Array]) -> list[str]:
-    """The label of each image, of an answer's outputs by name; KeyError where there are none."""
+    """The label of each image in an answer's outputs by name.
+
+    Raises:
+        KeyError: there is no such output.
+    """
     return [value.decode() for value in outputs[LABEL].tolist()]
 
 
 def feeds_and_fetches(definition: Any, images: Sequence[bytes]) -> tuple[dict[str, Array], list[str]]:
-    """What to feed and fetch to run a loaded model on encoded images, by names in its graph.
+    """The feeds and fetches to run a loaded model on encoded images, by names in its graph.
 
-    `definition` is its SignatureDef of the name NAME. The values of the fetches come in the order of OUTPUTS.
+    Args:
+        definition: its SignatureDef of the name NAME.
+        images: encoded images.
+
+    Returns:
+        The feeds by name, and the names of the fetches in the order of OUTPUTS.
     """
     feeds = {definition.inputs[name].name: array for name, array in inputs_of(images).items()}
     return feeds, [definition.outputs[name].name for name in OUTPUTS]
 
 
 def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
-    """Where these SignatureDefs, by name, break the contract of this module; empty where they keep it.
+    """Where SignatureDefs, by name, break the contract of this module, as sentences; empty if they keep it.
 
     `labels` are those of the model, in their order: `probabilities` must have as many columns.
     """
@@ -101,6 +118,6 @@ def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple
         given = found[name]
         given_shape = [dim.size for dim in given.tensor_shape.dim]
         if given.dtype != dtype or given_shape != shape:
-            told = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
-            problems.append(f"{what} {name!r} is {told}, not {promise}")
+            given_as = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
+            problems.append(f"{what} {name!r} is {given_as}, not {promise}")
     return problems

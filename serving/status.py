@@ -1,4 +1,4 @@
-"""What a model server raises: a gRPC status code and a message, as TensorFlow's `absl::Status` has them.
+"""The errors of a model server: a gRPC status code and a message, as in TensorFlow's `absl::Status`.
 
     StatusError
     ├── InvalidArgumentError    ├── FailedPreconditionError    ├── CancelledError
@@ -6,8 +6,8 @@
     ├── DataLossError           ├── ResourceExhaustedError     └── UnknownError
     └── DeadlineExceededError   └── UnavailableError
 
-TensorFlow's C library and the model server raise these; what a client of a server meets is in `serving/errors.py`.
-A client decides by the code whether to retry, so every error has one, and whoever catches an exception of another
+TensorFlow's C library and the model server raise these; the errors of a server's client are in `serving/errors.py`. A
+client decides by the code whether to retry. So every error has one, and code that catches an exception of another
 library raises one of these instead.
 """
 
@@ -19,7 +19,10 @@ CODE_BY_NUMBER = {code.value[0]: code for code in StatusCode}
 
 
 class StatusError(Exception):
-    """Reads as TensorFlow Serving prints a status: `NOT_FOUND: Could not find version 3 of model digits`."""
+    """An error with a status code.
+
+    Its text is TensorFlow Serving's: `NOT_FOUND: Could not find version 3 of model digits`.
+    """
 
     default: ClassVar[StatusCode] = StatusCode.UNKNOWN
 
@@ -33,6 +36,7 @@ class StatusError(Exception):
 
     @property
     def number(self) -> int:
+        """The number of the code, as in google.rpc.Code."""
         number: int = self.code.value[0]
         return number
 

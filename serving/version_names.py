@@ -1,4 +1,4 @@
-"""Which names of directories below a base path TensorFlow Serving reads as version numbers."""
+"""Which directory names below a base path TensorFlow Serving reads as version numbers."""
 
 import re
 
@@ -8,7 +8,10 @@ _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 
 
 def parse_version(name: str) -> int | None:
-    """The version a directory name stands for, such as 7 for `007`; None for one that is not a signed 64-bit number."""
+    """The version that a directory name stands for, for example 7 for `007`.
+
+    None if it is not a signed 64-bit number.
+    """
     match = _NUMBER.fullmatch(name)
     if match is None:
         return None

@@ -1,4 +1,7 @@
-"""NumPy arrays and TensorProtos, with TensorFlow's own leniency and strictness; strings are object arrays of bytes."""
+"""NumPy arrays and TensorProtos, as lenient and as strict as TensorFlow; strings are object arrays of bytes.
+
+Upstream: tensorflow/core/framework/tensor.proto and tensor.cc.
+"""
 
 from dataclasses import dataclass
 from math import prod
@@ -10,12 +13,12 @@ from numpy.typing import NDArray
 
 from serving.apis import tensor_pb2, types_pb2
 
-# A value repeated to fill its shape costs the sender nothing and the server everything.
+# The limit for repeated values: a small request must not fill the server's memory.
 MAX_EXPANDED_BYTES = 2**28
-# What an empty string takes on its way in and out, in NumPy, protobuf and TensorFlow together.
+# The memory that an empty string takes in NumPy, protobuf and TensorFlow together.
 STRING_BYTES = 128
 
-# How a packed field is marked on the wire.
+# The wire type of a packed field in protobuf.
 LENGTH_DELIMITED = 2
 
 Array = NDArray[Any]
@@ -23,13 +26,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """How a data type travels: its NumPy type, its value field, and the type of the entries of that field."""
+    """How a data type is sent: its NumPy type, its value field in TensorProto, and the type of that field's entries."""
 
     dtype: np.dtype[Any]
     field: str
     entry: np.dtype[Any]
 
     def read(self, values: Any) -> Array:
+        """The array of the values in the field; one dimension."""
         entries = np.array(values, self.entry)
         if self.field == "half_val":
             return entries.astype(np.uint16).view(self.dtype)
@@ -38,6 +42,7 @@ class Kind:
         return entries.astype(self.dtype, copy=False)
 
     def write(self, array: Array) -> list[Any]:
+        """The values for the field, from an array of one dimension."""
         if self.field == "half_val":
             array = array.view(np.uint16)
         values: list[Any] = array.tolist()
@@ -70,7 +75,15 @@ ENUMS = {kind.dtype: enum for enum, kind in KINDS.items()}
 
 
 def from_proto(proto: Any) -> Array:
-    """The array a TensorProto stands for; raises ValueError when its parts do not agree."""
+    """The array that a TensorProto stands for.
+
+    If it has fewer values than its shape, the last one is repeated; if it has none, they are zeros. Surplus ones are
+    ignored.
+
+    Raises:
+        ValueError: its type, shape and values do not fit together, or the repeated values would take more than
+            MAX_EXPANDED_BYTES.
+    """
     kind = KINDS.get(proto.dtype)
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if kind is None or proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
@@ -86,7 +99,14 @@ def from_proto(proto: Any) -> Array:
 
 
 def to_proto(array: Array, *, as_content: bool = False) -> Any:
-    """Values field by field as tensorflow_model_server answers by default, or as raw bytes."""
+    """The TensorProto of an array.
+
+    By default its values are in the typed field, as `tensorflow_model_server` answers; with `as_content` they are raw
+    bytes in `tensor_content`.
+
+    Raises:
+        KeyError: the array's type is none of KINDS.
+    """
     enum = ENUMS[array.dtype]
     proto = tensor_pb2.TensorProto(dtype=enum)
     for size in array.shape:
@@ -102,9 +122,9 @@ def to_proto(array: Array, *, as_content: bool = False) -> Any:
 
 
 def _add_values(proto: Any, kind: Kind, flat: Array) -> None:
-    """Fractions lie on the wire as they lie in memory; as Python's numbers they would take ten times as much of it.
+    """Add floating-point values as bytes: on the wire they are the same as in memory.
 
-    And as much longer, with no other thread getting a turn meanwhile.
+    As Python numbers they would take ten times the memory and the time, and no other thread could run meanwhile.
     """
     if kind.entry.kind != "f":
         getattr(proto, kind.field).extend(kind.write(flat))
@@ -115,7 +135,7 @@ def _add_values(proto: Any, kind: Kind, flat: Array) -> None:
 
 
 def _filled(kind: Kind, values: Any, size: int) -> Array:
-    """As many values as the shape wants: surplus ones dropped, the last one repeated, none at all means zeros."""
+    """As many values as the shape needs: surplus ones dropped, the last one repeated, zeros if there is none."""
     given = _strings(list(values[:size])) if kind.dtype == np.object_ else kind.read(values)[:size]
     missing = size - len(given)
     if missing == 0:

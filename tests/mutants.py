@@ -150,7 +150,7 @@ MUTANTS = (
     ),
     Mutant(
         "ends of servers are not counted",
-        "pipeline/rollout/witness.py",
+        "pipeline/rollout/crash_detector.py",
         "        if self._seen.pop(address, None) is not None:\n",
         "        if False:\n",
         ("tests/processes/test_killed_servers.py", "tests/protocol/test_fleet_faults.py"),
@@ -344,7 +344,7 @@ MUTANTS = (
     ),
     Mutant(
         "a model may write files",
-        "pipeline/safety/kinds.py",
+        "pipeline/safety/operation_effects.py",
         "SnapshotDataset SnapshotDatasetV2 WriteFile ",
         "SnapshotDataset SnapshotDatasetV2 ",
         ("tests/pipeline/safety",),

@@ -51,7 +51,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class WaitResult:
+class Arrival:
     """A paced request: when it was due on the monotonic clock, how long after that it was answered, and whether."""
 
     due: float
@@ -142,13 +142,13 @@ class Clients:
 class Pacing:
     """Paced requests under way."""
 
-    def __init__(self, futures: "list[Future[list[WaitResult]]]") -> None:
+    def __init__(self, futures: "list[Future[list[Arrival]]]") -> None:
         self._futures = futures
 
     def done(self) -> bool:
         return all(future.done() for future in self._futures)
 
-    def result(self) -> list[WaitResult]:
+    def result(self) -> list[Arrival]:
         return [arrival for future in self._futures for arrival in future.result()]
 
 
@@ -181,7 +181,7 @@ def _closed_loop(target: Target, seconds: float) -> Window:
         return Window(now - begin, latencies, failures)
 
 
-def _paced(target: Target, begin: float, seconds: float, interval: float) -> list[WaitResult]:
+def _paced(target: Target, begin: float, seconds: float, interval: float) -> list[Arrival]:
     """Latency counts from when a request was due, so that a stalled server is charged for all it kept waiting."""
     arrivals = []
     with connected(target) as ask:
@@ -194,5 +194,5 @@ def _paced(target: Target, begin: float, seconds: float, interval: float) -> lis
                 answered = True
             except OSError:
                 answered = False
-            arrivals.append(WaitResult(due, time.monotonic() - due, answered))
+            arrivals.append(Arrival(due, time.monotonic() - due, answered))
     return arrivals

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from bench.serving.load import Clients, WaitResult
+from bench.serving.load import Arrival, Clients
 from bench.serving.plain_server import LOAD_METHOD
 from bench.serving.processes import BenchError
 from bench.serving.report import Row
@@ -94,7 +94,7 @@ def _round(served: Served, load: LoadOnce, clients: Clients, seconds: float) -> 
     )
 
 
-def p99(arrivals: Sequence[WaitResult]) -> float:
+def p99(arrivals: Sequence[Arrival]) -> float:
     """In seconds; raises BenchError when there are too few to say."""
     if len(arrivals) < 2:
         raise BenchError("no request was due while the model loaded: --seconds is too short")

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 KEY = "understudy_outcome"
 # Of the column and of Airflow's API.
 _LONGEST = 1000
-# The class of the tasks that run verbs, as Airflow stores it.
+# The class of the tasks that run verbs, as Airflow stores it; `announce`, which decides nothing, has another one.
 _OPERATOR = "VerbOperator"
 # How often a note is read again that a person changes at this very moment.
 _ATTEMPTS = 3

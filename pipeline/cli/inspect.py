@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import AsJson, Model, model_context
+from pipeline import result
+from pipeline.cli.options import AsJson, Model, model_context, read_form
 from pipeline.cli.output import whole_lines
 
 GROUP = "Inspect: change nothing"
@@ -62,6 +63,34 @@ def history_command(
         typer.echo(nothing_released(context))
     else:
         whole_lines().print(shown.tables(model, history, last=last or _SHOWN))
+
+
+@commands.command("announce", rich_help_panel=GROUP)
+def announce_command(
+    *,
+    model: Model,
+    grace_seconds: Annotated[
+        float | None, typer.Option("--grace-seconds", help="how old a change must be; else it may be of just now")
+    ] = None,
+) -> None:
+    """List the changes of what serves that were not announced yet, one JSON object per line, the oldest first.
+
+    UNDERSTUDY_PARAMS='{"announced": [...]}' says which were announced: objects that this verb printed before. Without
+    it only the newest change is listed.
+    """
+    from datetime import timedelta
+
+    from pipeline.runs.forms import AnnounceForm
+    from pipeline.verbs.announce import announce
+
+    form = read_form(AnnounceForm, "the announcement", grace_seconds=grace_seconds)
+    context = model_context(model)
+    changes = announce(context, announced=form.announced, grace=timedelta(seconds=form.grace_seconds))
+    for change in changes:
+        typer.echo(json.dumps(change))
+    if not changes:
+        typer.echo(f"{model}: nothing to announce", err=True)  # standard output has only JSON
+    result.leave({"verb": "announce", "model": model, "outcome": "done", "changes": changes})
 
 
 @commands.command("check", rich_help_panel=GROUP)

@@ -150,6 +150,6 @@ def reconcile_command(model: Model, run: OptionalRun = None) -> None:
 
     context = run_context(model, run, kind=Kind.RECONCILE)
     with canonical_line("reconcile", context) as line:
-        mending = reconcile(context)
-        line.update(mending.summary())
-        mending.require_complete()
+        repairs = reconcile(context)
+        line.update(repairs.summary())
+        repairs.require_complete()

@@ -1,4 +1,4 @@
-"""Whether an image file can be decoded, found out before anything is trained on it."""
+"""Check whether an image file can be decoded, before a model is trained on it."""
 
 import io
 
@@ -9,10 +9,14 @@ _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def decoding_problem(content: bytes, *, channels: int) -> str | None:
-    """Why the graph that is served could not decode an image; None where it can.
+    """Why the graph that is served could not decode an image, as the end of a sentence; None if it can.
 
-    Pillow decodes all of it. TensorFlow, which the graph uses, takes seconds to load, and fails for the same files:
-    `tests/pipeline/data/test_decoding.py` compares the two.
+    Pillow decodes the whole image. TensorFlow, which the graph uses, takes seconds to load and fails for the same
+    files: `tests/pipeline/data/test_decoding.py` compares the two.
+
+    Args:
+        content: the file.
+        channels: 1 for grey, 3 for colour.
     """
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
 
@@ -32,7 +36,7 @@ def decoding_problem(content: bytes, *, channels: int) -> str | None:
 
 
 def _decoded_mode(content: bytes) -> str:
-    """Decode all of an image; Pillow's name for its colours. Raises whatever Pillow raises where it cannot."""
+    """Decode the whole image; Pillow's name for its colours. Raises whatever Pillow raises if it cannot."""
     from PIL import Image  # noqa: PLC0415 - see above
 
     with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:

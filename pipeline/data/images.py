@@ -1,4 +1,4 @@
-"""The labelled images of a model: how they are checked and frozen, and which split each one is in."""
+"""The labelled images of a model: how they are checked and stored, and which split each one is in."""
 
 import hashlib
 import itertools
@@ -14,7 +14,7 @@ from pipeline.data.image_files import decoding_problem
 from pipeline.data.sources import Found, find_images
 from pipeline.errors import BadInputError, FailedError
 from pipeline.problems import Problems
-from pipeline.progress import told
+from pipeline.progress import logged
 from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.bucket import Bucket
@@ -25,7 +25,7 @@ _AT_ONCE = 16
 
 
 def import_images(bucket: Bucket, spec: ModelSpec) -> SnapshotRecord:
-    """Bring every image of the model into the bucket, once per content, and list them.
+    """Store every image of the model in the bucket, once per content, and list them.
 
     Only images that the bucket does not have yet are decoded. After the first problem no more images are stored.
 
@@ -59,13 +59,13 @@ def examine(
     store: Callable[[Example, bytes], None] | None = None,
     is_stored: Callable[[Example], bool] = lambda _: False,
 ) -> tuple[Example, ...]:
-    """Read every image of the source; those that can be used, sorted by their content.
+    """Read every image of the source; the usable ones, sorted by their content.
 
     Args:
         data: where the images are, and how they are split.
-        channels: what they are decoded into.
-        problems: gets every file that cannot be used, every image with two labels, and every label without an image in
-            a split that needs one.
+        channels: the channels they are decoded into, 1 or 3.
+        problems: collects every unusable file, every image with two labels, and every label without an image in a split
+            that needs one.
         store: called for each new image that can be decoded, from several threads at once.
         is_stored: whether an image was decoded and stored before.
 
@@ -83,9 +83,9 @@ def examine(
         return _Checked(example, found.path, problem)
 
     known: dict[str, _Checked] = {}
-    # A few at a time: in a bucket each costs a journey, and all of them at once would not fit into memory.
+    # A few at a time: each needs a request to the bucket, and all of them together do not fit into memory.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for batch in _batches(told(find_images(data.images, problems.add), "images read")):
+        for batch in _batches(logged(find_images(data.images, problems.add), "images read")):
             for checked in pool.map(check, batch):
                 _take(checked, known, problems)
     examples = tuple(known[digest].example for digest in sorted(known))
@@ -95,7 +95,7 @@ def examine(
 
 @dataclass(frozen=True)
 class _Checked:
-    """An image, where a person finds it, and why it cannot be decoded."""
+    """An image, its path for people, and why it cannot be decoded."""
 
     example: Example
     path: str
@@ -103,7 +103,7 @@ class _Checked:
 
 
 def _take(checked: _Checked, known: dict[str, _Checked], problems: Problems) -> None:
-    """Take an image into the known ones, or add why not to the problems."""
+    """Add an image to the known ones, or add a problem."""
     if checked.problem is not None:
         problems.add(f"{checked.path} {checked.problem}")
         return
@@ -116,7 +116,12 @@ def _take(checked: _Checked, known: dict[str, _Checked], problems: Problems) -> 
 
 
 def split_of(digest: str, data: Data) -> Literal["train", "validation", "holdout"]:
-    """The split of an image, by its content alone: it keeps it for ever, however much data comes."""
+    """The split of an image. It depends on the content alone, so it never changes when images are added.
+
+    Args:
+        digest: the SHA-256 of the file, in hexadecimal. Its first 48 bits, as a share of 2**48, decide.
+        data: the shares of the splits.
+    """
     position = int(digest[:12], 16) / 16**12
     if position < data.holdout:
         return "holdout"
@@ -127,8 +132,8 @@ def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list
     """The encoded images, in the order of the examples.
 
     Raises:
-        MissingError: one is gone from the bucket.
-        FailedError: the content of one is not what the snapshot saw.
+        MissingError: the bucket does not have one any more.
+        FailedError: the content of one differs from the snapshot.
     """
     keys = [layout.image(model, example.sha256, example.suffix) for example in examples]
     contents = bucket.read_all(keys)
@@ -161,7 +166,7 @@ def _check_splits(examples: tuple[Example, ...], data: Data, problems: Problems)
 
 
 def summary(examples: tuple[Example, ...]) -> str:
-    """How many images there are, of how many labels, and in which splits."""
+    """A sentence: how many images and labels there are, and how many images in each split."""
     splits = ", ".join(f"{count} {split}" for split, count in sorted(Counter(e.split for e in examples).items()))
     return f"{len(examples)} images of {len({e.label for e in examples})} labels: {splits}"
 

@@ -1,6 +1,6 @@
-"""Where the images of a model come from: a folder with one folder of images per label, or a data set that is built in.
+"""Where the images of a model come from: a folder with one folder of images per label, or a built-in data set.
 
-A source yields every image and reports every file that cannot be one, so that all of them can be named at once.
+A source yields every image and reports every file that is unusable, so that all of them can be named at once.
 """
 
 import io
@@ -15,10 +15,10 @@ from pipeline.errors import BadInputError
 
 log = logging.getLogger(__name__)
 
-# What the graph that is served can decode into any number of channels; TensorFlow's BMP and GIF cannot do grey.
+# The served graph can decode these into any number of channels. TensorFlow cannot decode BMP and GIF into grey.
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _BUILTIN = "builtin:"
-# What systems and tools leave beside images, beside everything whose name begins with a dot.
+# Files that systems and tools leave beside images. Names that begin with a dot are ignored as well.
 _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
 _IGNORED_FOLDERS = frozenset({"__macosx", "@eadir"})
 
@@ -27,7 +27,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Found:
-    """An encoded image. `path` is where a person finds it."""
+    """An encoded image. `path` is for people; `suffix` is that of the file, in lower case and with the dot."""
 
     label: str
     suffix: str
@@ -36,7 +36,7 @@ class Found:
 
 
 def find_images(images: str, report: Report) -> Iterator[Found]:
-    """Yield every image of the source, and report a sentence about every file or folder that cannot be used.
+    """Yield every image of the source, and report a sentence about every file or folder that is unusable.
 
     Args:
         images: `data.images` of a model file.
@@ -68,10 +68,12 @@ def _folder(folder: Path, report: Report) -> Iterator[Found]:
 
 
 def _label_folders(folder: Path) -> list[Path]:
-    """Folders whose names are labels, those that are not text first: before any image is read.
+    """The folders whose names are labels.
+
+    Those whose names are not text come first, so they are reported before any work.
 
     Raises:
-        BadInputError: there is no such folder, it cannot be read, or holds files where folders should be.
+        BadInputError: there is no such folder, it cannot be read, or it holds files instead of folders.
     """
     if not folder.is_dir():
         raise BadInputError(
@@ -138,7 +140,7 @@ def _is_ignored(path: Path, names: frozenset[str]) -> bool:
 
 
 def _is_text(folder: Path) -> bool:
-    """On Linux the name of a folder may be any bytes; a label is text."""
+    """Whether a folder's name is UTF-8. On Linux it may be any bytes; a label must be text."""
     try:
         folder.name.encode()
     except UnicodeEncodeError:
@@ -147,7 +149,7 @@ def _is_text(folder: Path) -> bool:
 
 
 def _shown(path: Path) -> str:
-    """The path as text that can be printed, also where a name in it is no UTF-8."""
+    """The path as printable text, also if a name in it is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 

@@ -24,13 +24,13 @@ def differences(found: Found) -> list[str]:
 
 
 def _differences(found: Found) -> list[str]:
-    told = _of_fleet(found)
+    sentences = _of_fleet(found)
     if found.bucket is None:
         return [
             f"the bucket cannot be read ({found.bucket_problem}). Only the replicas say what is served. Repair the "
             f"bucket{found.placement.without_bucket}",
             *_of_other_fleets(found),
-            *told,
+            *sentences,
         ]
     bucket = found.bucket
     wrong_bucket = _of_another_bucket(found, bucket)
@@ -42,17 +42,17 @@ def _differences(found: Found) -> list[str]:
             f"the servers of this bucket use the roll-out {other!r}, and UNDERSTUDY_ROLLOUT is "
             f"{found.placement.name!r}. Nothing else was compared. Set UNDERSTUDY_ROLLOUT={other}"
         ]
-    told = [
+    sentences = [
         *_of_other_fleets(found),
         *of_config(bucket, found.model, settling=found.settling),
         *_of_journal(bucket.history, found),
         *_of_files(bucket),
         *bucket.misplaced,
-        *told,
+        *sentences,
     ]
     for replica in found.replicas:
-        told += of_replica(replica, found.states, found.placement)
-    return told + _of_mlflow(found, bucket.history)
+        sentences += of_replica(replica, found.states, found.placement)
+    return sentences + _of_mlflow(found, bucket.history)
 
 
 def under_way(found: Found) -> list[str]:
@@ -96,8 +96,8 @@ def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
 def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
     if bucket.config is not None:
-        told = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
-        return [told] if told else []
+        sentences = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
+        return [sentences] if sentences else []
     if not bucket.history.entries:
         return [
             f"nothing was released yet for {model!r}, and the config that servers read does not exist. Run "
@@ -153,10 +153,10 @@ def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placem
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
-    told = []
+    sentences = []
     expected = placement.answering(states[0])
     if replica.serving not in {placement.answering(state) for state in states}:
-        told.append(
+        sentences.append(
             f"{replica.address} answers from {_name(replica.serving)}, and the journal says {_name(expected)}. Wait "
             f"one poll. If the replica still differs, run `understudy reconcile --model <model>`"
         )
@@ -164,22 +164,22 @@ def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placem
     wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
-    told += [
+    sentences += [
         f"{replica.address} could not load v{version} ({error}). {_way_out_of_failure(version, states[1])}"
         for version, error in sorted(failed.items())
     ]
     lacking = in_memory[0].intersection(*in_memory) - present - set(failed)
     if lacking:
-        told.append(
+        sentences.append(
             f"{replica.address} has not loaded {_names(lacking)}. Wait one poll. If it still has not, read the log of "
             f"the replica"
         )
     if present - wanted:
-        told.append(
+        sentences.append(
             f"{replica.address} still has {_names(present - wanted)} in memory, which it should have unloaded. Wait "
             f"one poll. If it still has, read the log of the replica"
         )
-    return told
+    return sentences
 
 
 def _way_out_of_failure(version: int, resident: State) -> str:
@@ -216,29 +216,29 @@ def roles(versions: Mapping[str, int]) -> str:
 
 
 def _of_fleet(found: Found) -> list[str]:
-    told = []
+    sentences = []
     if len(found.replicas) < found.expected:
-        told.append(
+        sentences.append(
             f"{len(found.replicas)} of {found.expected} replicas are listed. Nothing is promoted until all are. Start "
             f"the others, or correct UNDERSTUDY_REPLICAS"
         )
     if found.bucket is None:
-        told += [_unreachable(replica) for replica in found.replicas if replica.problem]
-    return told
+        sentences += [_unreachable(replica) for replica in found.replicas if replica.problem]
+    return sentences
 
 
 def _of_journal(history: History, found: Found) -> list[str]:
     """What was begun and not finished."""
     deadline = found.deadline
-    told = _of_moves(history) if found.moving is None else []
+    sentences = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.being_proven(history)
     if proving and deadline.has_passed(proving):
-        told.append(
+        sentences.append(
             f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "
             f"its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile --model "
             f"<model>`, which withdraws the candidate unless its canary has passed"
         )
-    return told + [
+    return sentences + [
         f"v{claim.version} was claimed by {claim.run_key} and never published. This does no harm. To publish it, run "
         f"`understudy publish --model <model> --run {claim.run_key}`; or leave the number unused"
         for claim in reconcile_rules.never_published(history, deadline=deadline)
@@ -253,19 +253,19 @@ def _of_moves(history: History) -> list[str]:
 
 def _of_files(bucket: BucketFound) -> list[str]:
     serving = bucket.history.state.serving
-    told = []
+    sentences = []
     for version, problem in bucket.damaged.items():
         if version == serving:
-            told.append(
+            sentences.append(
                 f"v{version} serves, and its files are damaged ({problem}). A replica that restarts cannot load it. "
                 f"Restore the files, or run `understudy rollback --model <model> --to previous --reason damaged`"
             )
         else:
-            told.append(
+            sentences.append(
                 f"v{version}, the version to roll back to, has damaged files ({problem}). A roll-back to `previous` "
                 f"skips it. Restore the files"
             )
-    return told + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
+    return sentences + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
 
 
 def _of_name(name: str, history: History) -> str | None:

@@ -59,7 +59,7 @@ def _decisions(entries: Sequence[Entry]) -> Table:
     for entry in entries:
         view.add_row(
             str(entry.seq),
-            _lines(entry.told, f"{entry.at:{MOMENT}}"),
+            _lines(entry.description, f"{entry.at:{MOMENT}}"),
             _lines(entry.actor, entry.run_key),
             _lines(entry.reason, _verdict(entry), str(entry.state)),
         )

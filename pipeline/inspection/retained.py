@@ -61,12 +61,12 @@ def table(model: str, found: Retained) -> Group:
         view.add_column(column, no_wrap=column != "why")
     for lines in _alike(found.lines):
         first = lines[0]
-        view.add_row(_numbers(lines), first.told, first.fate, Text("; ".join(first.why)))
+        view.add_row(_numbers(lines), first.description, first.fate, Text("; ".join(first.why)))
     return Group(view, "", *(Text(line) for line in _beside(found)))
 
 
 def _alike(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    for _, group in groupby(lines, key=lambda line: (line.told, line.fate, line.why)):
+    for _, group in groupby(lines, key=lambda line: (line.description, line.fate, line.why)):
         yield list(group)
 
 

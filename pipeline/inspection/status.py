@@ -93,7 +93,7 @@ def table(found: Status) -> Group:
         replicas.add_row(replica.address, serving, Text(holds), agrees)
     lines = [
         *_what_serves(found),
-        f"{_entries(found)}MLflow: {_told(found.found.mlflow)}",
+        f"{_entries(found)}MLflow: {_mlflow_roles(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
         *([how_to_lift(found.found.model)] if found.holds else []),
         *found.under_way,
@@ -120,8 +120,8 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, found: Found) -> str:
     if found.bucket is None:
         return "?"
-    told = of_replica(replica, found.states, found.placement)
-    return "no" if replica.others or told else "yes"
+    sentences = of_replica(replica, found.states, found.placement)
+    return "no" if replica.others or sentences else "yes"
 
 
 def _roles(status: Status) -> str:
@@ -155,5 +155,5 @@ def _what_serves(status: Status) -> list[str]:
     return lines
 
 
-def _told(mlflow: MlflowFound | None) -> str:
+def _mlflow_roles(mlflow: MlflowFound | None) -> str:
     return "no answer" if mlflow is None else roles(mlflow.aliases)

@@ -39,7 +39,8 @@ def unannounced(history: History, announced: Sequence[Mapping[str, Any]], *, unt
         until: later changes are left out.
     """
     changes = moves(history)
-    known = {(extra.get("entry"), extra.get("at")) for extra in announced}
+    # No set: what others have put into an extra may be of any type.
+    known = [(extra.get("entry"), extra.get("at")) for extra in announced]
     newest = max((n for n, each in enumerate(changes) if (each.seq, each.at.isoformat()) in known), default=None)
     waiting = changes[-1:] if newest is None else changes[newest + 1 :]
     return [each for each in waiting if each.at <= until]

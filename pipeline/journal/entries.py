@@ -100,7 +100,7 @@ class Entry(BaseModel):
         return self.versions or (self.version,)
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What happened, as text for people, for example `v3 promoted`."""
         if self.version == NO_VERSION:
             return f"promotions {self.event}"

@@ -94,8 +94,8 @@ class JournalWriter(Journal):
         try:
             return self._bucket.create(layout.entry(self._model, entry.seq), content)
         except StorageError as error:
-            told = f"journal entry {entry.seq} ({entry.told})"
-            raise StorageError(f"whether {told} was written is not known: {error}") from error
+            which = f"journal entry {entry.seq} ({entry.description})"
+            raise StorageError(f"whether {which} was written is not known: {error}") from error
 
     def _entry(self, history: History, change: Change) -> Entry:
         # A clock that is slow, or was set back, must not date an entry before the one it follows.

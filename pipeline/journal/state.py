@@ -43,12 +43,12 @@ class State(BaseModel):
 
     def __str__(self) -> str:
         roles = ("serving", "previous", "candidate", "leaving", "pinned")
-        told = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
+        parts = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
         if self.frozen_until is not None:
-            told.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
+            parts.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
         if self.held_until is not None:
-            told.append(f"promotions held until {until_text(self.held_until)}")
-        return ", ".join(told) or "nothing served yet"
+            parts.append(f"promotions held until {until_text(self.held_until)}")
+        return ", ".join(parts) or "nothing served yet"
 
 
 def resident(state: State) -> tuple[int, ...]:

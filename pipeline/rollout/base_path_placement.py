@@ -100,24 +100,24 @@ class BasePathPlacement:
 
     def problems(self, history: History) -> list[str]:
         wanted, found = below_base_path(history.state), self._numbers()
-        told = []
+        sentences = []
         for version in wanted:
             try:
                 manifest = self._manifests.read(version, history)
             except (DamagedError, MissingError) as error:
-                told.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
+                sentences.append(f"v{version} should be below the base path, and nobody knows its files: {error}")
                 continue
             folder = layout.version(self._model, version)
             if version not in found:
-                told.append(f"{folder} is missing, and servers look there: run `reconcile`")
+                sentences.append(f"{folder} is missing, and servers look there: run `reconcile`")
             elif not self._is_complete(folder, manifest):
-                told.append(
+                sentences.append(
                     f"{folder} is not what was approved, and a replica that starts loads it: roll back to another "
                     f"version, and back to it, which puts the approved files there"
                     if version in (history.state.serving, history.state.candidate)
                     else f"{folder} is not what was approved: run `reconcile`, which puts the approved files there"
                 )
-        return told + [
+        return sentences + [
             f"{layout.version(self._model, version)} should be gone, and servers take the highest: run `reconcile`"
             for version in sorted(found.difference(wanted))
             if version < history.state.next_version
@@ -176,7 +176,7 @@ class BasePathPlacement:
     def _put_way_back(self, version: int, history: History, *, found: bool) -> None:
         """Copy `previous`. No server answers from it, so a damaged copy is replaced by the approved files."""
         try:
-            if found and version not in self._seen_complete and self._can_be_mended(version, history):
+            if found and version not in self._seen_complete and self._can_be_repaired(version, history):
                 self._bucket.remove(
                     layout.version(self._model, version),
                     still=lambda: newest(self._journal.read().state) != version,
@@ -186,7 +186,7 @@ class BasePathPlacement:
         except StorageError as error:
             self._complain(f"v{version}, the way back, cannot be put where servers look", error)
 
-    def _can_be_mended(self, version: int, history: History) -> bool:
+    def _can_be_repaired(self, version: int, history: History) -> bool:
         """Whether the copy is damaged and its source is intact."""
         manifest = self._manifests.read(version, history)
         if self._is_complete(layout.version(self._model, version), manifest):

@@ -31,8 +31,8 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
     behind = replica.version_behind(model, STABLE)
     versions = {serving} if behind is None else {serving, behind}
     replica.reload(handed_config(model, base_path, versions=versions, label=behind))
-    told, given = ("nothing", "it") if behind is None else (f"v{behind}", "both versions")
-    return f"{replica.address} had not loaded v{serving} (its label answers {told}); was handed {given}"
+    answers, given = ("nothing", "it") if behind is None else (f"v{behind}", "both versions")
+    return f"{replica.address} had not loaded v{serving} (its label answers {answers}); was handed {given}"
 
 
 def handed_config(

@@ -11,12 +11,12 @@ from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, Decl
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
 from pipeline.rollout.waits import Waits
-from pipeline.rollout.witness import Witness
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
 from pipeline.rules.rollback import RollbackRequest
@@ -58,10 +58,10 @@ class Latest:
         if serving is not None and history.state.candidate != version:
             self._require_way_back(serving)
         baseline = self._baseline(questioning, serving, records) if serving is not None else None
-        witness = self._replicas.witness()
+        crashes = self._replicas.watch_for_crashes()
         self._journal.decide(expose)
         self._rollout.settle()
-        return self._judge(questioning, baseline, witness)
+        return self._judge(questioning, baseline, crashes)
 
     def _require_way_back(self, serving: int) -> None:
         """Refuse to expose a candidate when the serving version could not be restored.
@@ -112,7 +112,7 @@ class Latest:
             )
         )
 
-    def _judge(self, questioning: Questioning, baseline: BaselineRecord | None, witness: Witness) -> Judged:
+    def _judge(self, questioning: Questioning, baseline: BaselineRecord | None, crashes: CrashDetector) -> Judged:
         """Question each replica as soon as it has loaded the version.
 
         Users see the version, so the first bad answer ends the questions.
@@ -122,20 +122,20 @@ class Latest:
         asking = load_seconds = 0.0
         reports: dict[str, ReplicaReport] = {}
         while True:
-            result = self._wait.loaded(version, beyond=reports.keys(), witness=witness)
+            result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes)
             late = [address for address in result.ready if address not in reports]
             if not late or any(state.failed for state in result.pending):
                 break
-            if witness.reasons(self._replicas.addresses()):
+            if crashes.reasons(self._replicas.addresses()):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking
-            asked = questioning.ask(late, version=version, witness=witness)
+            asked = questioning.ask(late, version=version, crashes=crashes)
             asking += clock.monotonic() - began
             reports |= by_address(_compared(report, baseline) for report in asked)
             if questioning.verdict(reports.values()).decision is Decision.FAIL:
                 break
-        return questioning.conclude(result, reports, witness=witness, load_seconds=load_seconds)
+        return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:
         """Do nothing: no config is ever sent to a server, so none can be harmed."""

@@ -8,13 +8,13 @@ from pipeline.journal.entries import Event
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.observers import Observers
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
 from pipeline.rollout.waits import Waits
 from pipeline.rollout.without_bucket import move_label
-from pipeline.rollout.witness import Witness
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
@@ -44,19 +44,19 @@ class Pinned:
         self._settings = settings
 
     def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:  # noqa: ARG002
-        witness = self._replicas.witness()
+        crashes = self._replicas.watch_for_crashes()
         self._journal.decide(expose)
         self._rollout.settle()
-        return self._judge(questioning, witness)
+        return self._judge(questioning, crashes)
 
-    def _judge(self, questioning: Questioning, witness: Witness) -> Judged:
+    def _judge(self, questioning: Questioning, crashes: CrashDetector) -> Judged:
         """Question every replica once all have loaded the version, beside the serving one.
 
         Replicas that are added meanwhile are questioned too. All of them must still have it loaded at the end.
         """
         version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
         start = self._wait.clock.monotonic()
-        result = self._wait.loaded(version, witness=witness)
+        result = self._wait.loaded(version, crashes=crashes)
         load_seconds = self._wait.clock.monotonic() - start
         if result.complete:
             # Questions take long; observers need not wait for the verdict.
@@ -66,15 +66,15 @@ class Pinned:
             late = [address for address in result.ready if address not in reports]
             if not late:
                 break
-            other = self._wait.loaded(serving, witness=witness) if serving is not None else None
-            if witness.reasons(self._replicas.addresses()):
+            other = self._wait.loaded(serving, crashes=crashes) if serving is not None else None
+            if crashes.reasons(self._replicas.addresses()):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, to compare with, is not loaded everywhere: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
-            reports |= by_address(questioning.ask(late, version=version, beside=serving, witness=witness))
-            result = self._wait.loaded(version, witness=witness)
-        return questioning.conclude(result, reports, witness=witness, load_seconds=load_seconds)
+            reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
+            result = self._wait.loaded(version, crashes=crashes)
+        return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:
         self._replicas.require_own_fleet(any_is_enough=True)

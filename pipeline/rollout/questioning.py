@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.waiting import WaitResult
-from pipeline.rollout.witness import Witness
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.labels import ApprovedLabels
@@ -75,7 +75,7 @@ class Questioning:
         *,
         version: int,
         beside: int | None = None,
-        witness: Witness | None = None,
+        crashes: CrashDetector | None = None,
     ) -> list[ReplicaReport]:
         """Question replicas, several at once; one report for each, in the order of the addresses.
 
@@ -86,7 +86,7 @@ class Questioning:
             addresses: the replicas to ask.
             version: the version to ask about.
             beside: the serving version, if it is in memory too, to compare with.
-            witness: notified of broken connections. Once it has a reason against the version, no further replica is
+            crashes: notified of broken connections. Once it has a reason against the version, no further replica is
                 asked.
         """
         probes = self.probes
@@ -103,7 +103,7 @@ class Questioning:
             serving_labels=probes.labels.of(beside) if beside is not None else (),
             serving_knows_fresh=bool(known),
         )
-        return self._replicas.in_parallel(partial(self._ask_one, questions=questions, witness=witness), addresses)
+        return self._replicas.in_parallel(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
@@ -115,7 +115,7 @@ class Questioning:
         )
 
     def conclude(
-        self, result: WaitResult, reports: dict[str, ReplicaReport], *, witness: Witness, load_seconds: float
+        self, result: WaitResult, reports: dict[str, ReplicaReport], *, crashes: CrashDetector, load_seconds: float
     ) -> Judged:
         """The result of the canary, after a wait has ended and these replicas have been asked.
 
@@ -124,10 +124,10 @@ class Questioning:
         Args:
             result: how the last wait ended.
             reports: the answers so far, by address.
-            witness: knows which servers have ended.
+            crashes: knows which servers have ended.
             load_seconds: as in `Judged`.
         """
-        ends = witness.reasons(self._replicas.addresses())
+        ends = crashes.reasons(self._replicas.addresses())
         if ends:
             return Judged(Verdict(decision=Decision.FAIL, reasons=ends), load_seconds, deadly=True)
         return Judged(self._conclude(result, reports), load_seconds)
@@ -139,13 +139,13 @@ class Questioning:
         # A wrong answer counts, even if its replica was removed after it.
         return answered if reports and answered.decision is Decision.FAIL else result.verdict()
 
-    def _ask_one(self, address: str, *, questions: Questions, witness: Witness | None) -> ReplicaReport:
-        if witness and witness.reasons(self._replicas.addresses()):
+    def _ask_one(self, address: str, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
+        if crashes and crashes.reasons(self._replicas.addresses()):
             return ReplicaReport(address, questions.version, problem="was not asked any more", unreachable=True)
         with self._replicas.connect(address) as replica:
             report = question(replica, questions)
-        if witness and report.lost:
-            witness.lost(address)
+        if crashes and report.lost:
+            crashes.lost(address)
         log.info(
             "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
             address,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.errors import BadInputError
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.other_models import OtherModels, not_of_this_fleet
 from pipeline.rollout.placement import Placement
-from pipeline.rollout.witness import Witness
 from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
 from serving.replica import Replica, VersionStatus
@@ -86,7 +86,7 @@ class Replicas:
                 serving = replica.version_behind(self._model, self._placement.label) if versions else None
                 served = others.served_by(replica) if others else None
         except ServingError as error:
-            return ReplicaFound(address, problem=error.told)
+            return ReplicaFound(address, problem=error.message)
         return ReplicaFound(address, serving, versions, others=served)
 
     def connect(self, address: str) -> Replica:
@@ -103,9 +103,9 @@ class Replicas:
         answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
         return None if all(answer is None for answer in answers) else any(answers)
 
-    def witness(self) -> Witness:
-        """A new witness for the replicas that answer now; call this right before a candidate is exposed."""
-        return Witness(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
+    def watch_for_crashes(self) -> CrashDetector:
+        """A new detector for the replicas that answer now; call this right before a candidate is exposed."""
+        return CrashDetector(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
 
     def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
         """Check, before anything is changed, that no replica that answers serves another model.

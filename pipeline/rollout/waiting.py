@@ -154,9 +154,9 @@ class _Wait:
             state = self._goal.look(self._replicas[address])
         except UnreachableError as error:
             self._silent_since.setdefault(address, self._clock.monotonic())
-            return ReplicaState(address, ready=False, message=error.told, silent=True)
+            return ReplicaState(address, ready=False, message=error.message, silent=True)
         except ServingError as error:
-            state = ReplicaState(address, ready=False, message=error.told)
+            state = ReplicaState(address, ready=False, message=error.message)
         self._silent_since.pop(address, None)
         return state
 

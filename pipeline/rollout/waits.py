@@ -8,10 +8,10 @@ from pipeline.errors import BadInputError
 from pipeline.journal.journal import Journal
 from pipeline.journal.observers import Observers
 from pipeline.journal.state import State
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
-from pipeline.rollout.witness import Witness
 from pipeline.settings import Settings
 from serving.errors import ConnectionLostError, UnreachableError
 from serving.replica import Replica, VersionStatus
@@ -52,7 +52,7 @@ class Waits:
         *,
         best_effort: bool = False,
         beyond: Collection[str] | None = None,
-        witness: Witness | None = None,
+        crashes: CrashDetector | None = None,
     ) -> WaitResult:
         """Wait until every replica has loaded `version`. Returns early if a replica says that it cannot load it.
 
@@ -60,7 +60,7 @@ class Waits:
             version: the version; the wait ends when the journal does not want it in memory any more.
             best_effort: do not wait for replicas that fail to load it or give no answer.
             beyond: return as soon as a replica that is not among these addresses has loaded it.
-            witness: notified of every look; the wait ends once it has a reason against the version.
+            crashes: notified of every look; the wait ends once it has a reason against the version.
 
         Raises:
             BadInputError: a replica belongs to another fleet.
@@ -68,7 +68,7 @@ class Waits:
         """
 
         def look(replica: Replica) -> ReplicaState:
-            status = self._status(replica, version, witness)
+            status = self._status(replica, version, crashes)
             if status is None:
                 return ReplicaState(replica.address, ready=False, message=f"v{version} not seen yet")
             return ReplicaState(
@@ -83,7 +83,7 @@ class Waits:
             best_effort=best_effort,
             enough=lambda ready: (
                 (beyond is not None and not set(ready) <= set(beyond))
-                or bool(witness and witness.reasons(self._replicas.addresses()))
+                or bool(crashes and crashes.reasons(self._replicas.addresses()))
             ),
         )
 
@@ -108,8 +108,8 @@ class Waits:
                 if not self._placement.may_not_listen(self._journal.known.state):
                     raise
                 return ReplicaState(replica.address, ready=True, message="has nothing to serve")
-            told = f"v{version} " + (status.state if status else "not there")
-            return ReplicaState(replica.address, ready=status is None or status.ended, message=told)
+            message = f"v{version} " + (status.state if status else "not there")
+            return ReplicaState(replica.address, ready=status is None or status.ended, message=message)
 
         # A replica of another fleet never had the version: it must not count as one that has unloaded it.
         foreign = self._replicas.foreign()
@@ -193,18 +193,18 @@ class Waits:
         foreign[replica.address] = why
         return None
 
-    def _status(self, replica: Replica, version: int, witness: Witness | None) -> VersionStatus | None:
-        if witness is None:
+    def _status(self, replica: Replica, version: int, crashes: CrashDetector | None) -> VersionStatus | None:
+        if crashes is None:
             return replica.status(self._model, version)
         try:
             seen = {status.version: status for status in replica.statuses(self._model)}
         except ConnectionLostError:
-            witness.lost(replica.address)
+            crashes.lost(replica.address)
             raise
         except UnreachableError:
-            witness.silent(replica.address)
+            crashes.silent(replica.address)
             raise
-        witness.answered(replica.address, seen)
+        crashes.answered(replica.address, seen)
         return seen.get(version)
 
     def _require_ours(self, replica: Replica, state: State) -> None:

@@ -71,5 +71,5 @@ def _hand_over(replicas: Replicas, others: OtherModels, address: str, *, version
                 )
             replica.reload(handed_config(model, base_path, versions=loaded, label=version))
         except ServingError as error:
-            return error.told
+            return error.message
     return ""

@@ -89,8 +89,8 @@ def require_none(history: History, *, now: datetime, model: str) -> None:
     """
     holds = in_force(history, now=now)
     if holds:
-        told = "; ".join(str(hold) for hold in holds)
-        raise DeclinedError(f"{told}. {how_to_lift(model)}. Then trigger a new run")
+        described = "; ".join(str(hold) for hold in holds)
+        raise DeclinedError(f"{described}. {how_to_lift(model)}. Then trigger a new run")
 
 
 def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:

@@ -43,8 +43,8 @@ def finish_move(history: History, *, move: Entry) -> Change | None:
     """
     if unconfirmed_move(history) != move:
         return None
-    let_go = rollback_rules.let_go(history, target=move.version, reason=move.reason)
-    return let_go or run_rules.confirm(history, version=move.version)
+    remove_leaving = rollback_rules.remove_leaving(history, target=move.version, reason=move.reason)
+    return remove_leaving or run_rules.confirm(history, version=move.version)
 
 
 def stopped_promotion(history: History) -> str | None:
@@ -66,13 +66,13 @@ def stopped_promotion(history: History) -> str | None:
 
 def given_to_roll_back(history: History) -> Entry | None:
     """The entry by which a roll-back made its target the candidate, in order to load it; None if there is none."""
-    exposed = _seated(history)
+    exposed = _exposure(history)
     return exposed if exposed and is_rollback(exposed.run_key) else None
 
 
 def being_proven(history: History) -> Entry | None:
     """The entry by which a run made its version the candidate; None if there is none."""
-    exposed = _seated(history)
+    exposed = _exposure(history)
     return exposed if exposed and not is_rollback(exposed.run_key) else None
 
 
@@ -108,8 +108,8 @@ def withdraw_unproven(
         return None
     if proven and verdict is None:
         return None
-    told = str(verdict) if verdict else "no verdict"
-    reason = f"{told}; {exposed.run_key}, which exposed it at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
+    outcome = str(verdict) if verdict else "no verdict"
+    reason = f"{outcome}; {exposed.run_key}, which exposed it at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
     return run_rules.withdraw(history, version=version, run_key=exposed.run_key, reason=reason, verdict=verdict)
 
 
@@ -126,6 +126,6 @@ def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
     ]
 
 
-def _seated(history: History) -> Entry | None:
+def _exposure(history: History) -> Entry | None:
     candidate = history.state.candidate
     return history.of_version(candidate, Event.EXPOSED) if candidate is not None else None

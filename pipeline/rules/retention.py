@@ -39,13 +39,13 @@ class Line:
 
     Attributes:
         version: its number.
-        told: what it is, as text, for example `good`.
+        description: what it is, as text, for example `good`.
         fate: what happens to it.
         why: every reason to keep it, or the reason to delete it.
     """
 
     version: int
-    told: str
+    description: str
     fate: Fate
     why: tuple[str, ...]
 
@@ -179,19 +179,19 @@ def _keep_models(kept: dict[int, list[str]], history: History) -> None:
 
 
 def _line(version: int, history: History, found: Found, terms: Terms, *, why: list[str] | None) -> Line | None:
-    told = _told(version, history)
+    description = _described(version, history)
     if why:
-        return Line(version, told, Fate.KEEP, tuple(why))
+        return Line(version, description, Fate.KEEP, tuple(why))
     retired = history.retirement(version)
     if retired is None:
         silent = f"not used for {terms.policy.days:g} days, and nothing needs it"
-        return Line(version, told, Fate.RETIRE, (silent,))
+        return Line(version, description, Fate.RETIRE, (silent,))
     if version in found.served or version in found.published:
-        return Line(version, told, Fate.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",))
+        return Line(version, description, Fate.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",))
     return None
 
 
-def _told(version: int, history: History) -> str:
+def _described(version: int, history: History) -> str:
     original = history.original(version)
     if history.retirement(version) is not None:
         return "retired"

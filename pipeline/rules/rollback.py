@@ -130,7 +130,7 @@ def next_step(
     _require_files(history, target)
     at_hand = (loaded and target in resident(state)) or not dark
     if state.leaving is not None and not (at_hand and state.leaving == target):
-        return _let_go(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
+        return _remove_leaving(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
     if at_hand:
         after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=request.hold)
         return Change(Event.ROLLED_BACK, target, request.reason, after)
@@ -171,7 +171,7 @@ def give_up(history: History, *, target: int, reason: str) -> Change | None:
     return Change(Event.RELEASED, target, reason, transitions.release(history.state))
 
 
-def let_go(history: History, *, target: int, reason: str) -> Change | None:
+def remove_leaving(history: History, *, target: int, reason: str) -> Change | None:
     """Remove the leaving version, after every replica has answered from the target.
 
     Raises:
@@ -182,10 +182,10 @@ def let_go(history: History, *, target: int, reason: str) -> Change | None:
         raise DeclinedError(f"this roll-back made v{target} serve. {_last_move(history)}")
     if leaving is None:
         return None
-    return _let_go(history, leaving, reason=reason)
+    return _remove_leaving(history, leaving, reason=reason)
 
 
-def _let_go(history: History, leaving: int, *, reason: str) -> Change:
+def _remove_leaving(history: History, leaving: int, *, reason: str) -> Change:
     """Withdraw the leaving version.
 
     It is only released if the serving one is newer: that undoes an earlier roll-back.

@@ -106,12 +106,12 @@ def promote(history: History, *, version: int, compared_with: int | None, verdic
     if state.serving == version:
         return None
     _still_serving(state, compared_with)
-    require_seat(state, version)
+    require_candidate(state, version)
     readmission.require_admitted(history, readmission.digest_of(history, version))
     return Change(Event.PROMOTED, version, "proven on every replica", transitions.promote(state), verdict)
 
 
-def require_seat(state: State, version: int) -> None:
+def require_candidate(state: State, version: int) -> None:
     """Check that a version is still the candidate, or serves already.
 
     Raises:

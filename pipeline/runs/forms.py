@@ -3,7 +3,7 @@
 Every form is a pydantic model; a wrong field raises its `ValidationError`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -84,3 +84,10 @@ class RetainForm(_Form):
     dry_run: bool = False
     keep: int | None = Field(default=None, ge=0)
     days: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class AnnounceForm(_Form):
+    """Of an announcement: what was announced already, see `pipeline.verbs.announce`, and how old a change must be."""
+
+    announced: list[dict[str, Any]] = []
+    grace_seconds: float = Field(default=0, ge=0, le=86_400)

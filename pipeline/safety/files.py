@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from pipeline.errors import FailedError
-from pipeline.safety.words import quoted, some
+from pipeline.safety.quoting import quoted, some
 from serving.apis import saved_model_pb2
 
 DESCRIPTION = "saved_model.pb"

@@ -4,9 +4,9 @@ from collections import defaultdict
 from typing import Any
 
 from pipeline.safety.graph import MAIN, Graph
-from pipeline.safety.kinds import SAVER, TABLES, effect
+from pipeline.safety.operation_effects import SAVER, TABLES, effect
 from pipeline.safety.origins import Origins
-from pipeline.safety.words import quoted, some
+from pipeline.safety.quoting import quoted, some
 from serving.tensorflow.op_defs import op_defs, tensorflow_version
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.safety import files, operations, versions, weights
-from pipeline.safety.words import some
+from pipeline.safety.quoting import some
 from serving.apis import types_pb2
 from serving.signature import contract_problems
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from pipeline.errors import BadInputError
-from pipeline.safety.words import quoted
+from pipeline.safety.quoting import quoted
 
 
 def problems(meta_graph: Any, *, server_tensorflow: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import FailedError
-from pipeline.safety.words import quoted, some
+from pipeline.safety.quoting import quoted, some
 from serving.apis import types_pb2
 from serving.status import StatusError
 from serving.tensorflow.checkpoint import Checkpoint

@@ -1,6 +1,6 @@
 """The key that signs and the keys that are believed: PEM files, EC on the curve P-256.
 
-What is in a file is never told, neither in a message nor in a traceback.
+What is in a file never appears in a message or in a traceback.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What every bucket promises, whatever it is made of."""
+"""The interface of every bucket."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -8,143 +8,148 @@ from typing import Protocol
 
 from pipeline.storage.sums import FileSum
 
-# Whether what was decided holds yet: asked at the last moment, so it may read the bucket, but neither copy nor remove.
+# Whether a copy or a removal is still wanted. It may read the bucket, but neither copy nor remove.
 Still = Callable[[], bool]
 
 
 class Bucket(Protocol):
     """Objects by key (see `pipeline.layout`), and folders: all objects whose keys begin with the folder's.
 
-    Safe to use from many threads and by many processes. Every method raises `StorageError` where the storage refused
-    or gave no answer, after having tried again for as long as it makes sense. Where a write's result is not known the
-    object is read again and compared before anything is said.
+    Safe to use from many threads and by many processes. Every method raises `StorageError` if the storage refused or
+    gave no answer, after it has retried transient errors. If the result of a write is not known, the object is read
+    again and compared first.
     """
 
     def uri(self, key: str = "") -> str:
         """The address under which another process (TensorFlow, a model server) finds `key`."""
 
     def create(self, key: str, content: bytes) -> bool:
-        """Store `content` under `key` unless something else is there; whether `content` is what is there now.
+        """Store `content` under `key` unless the key exists; whether the key holds `content` now.
 
-        A reader sees all of it or nothing. So whoever repeats a call that was cut off gets the answer of the first.
+        A reader sees all of it or nothing. A call that is repeated because its answer was lost returns what the first
+        would have.
 
         Raises:
-            StorageError: whether the content is there is not known.
+            StorageError: it is not known whether the content was stored.
         """
 
     def replace(self, key: str, content: bytes, *, instead_of: bytes | None) -> bool:
-        """Store `content` under `key` if what is there still is `instead_of` (None: nothing); whether it was.
+        """Store `content` under `key` if the key still holds `instead_of` (None: if it does not exist).
 
-        No cache between us and a reader keeps what was there before.
+        Whether it was stored.
+
+        No cache returns the old content to a reader afterwards.
 
         Raises:
-            StorageError: what was there, or `content`, is there now; which of them is not known.
+            StorageError: the key holds either the old content or `content`; which of them is not known.
         """
 
     def read(self, key: str) -> bytes:
         """The content under `key`.
 
         Raises:
-            MissingError: there is none.
+            MissingError: the key does not exist.
         """
 
     def read_all(self, keys: Sequence[str]) -> list[bytes]:
         """The contents under all `keys`, in their order.
 
         Raises:
-            MissingError: one of them is not there.
+            MissingError: one of them does not exist.
         """
 
     def names(self, key: str) -> list[str]:
-        """The names directly under the folder `key`, sorted; none where there is nothing."""
+        """The names directly under the folder `key`, sorted; empty if there is no such folder."""
 
     def upload(self, source: Path, key: str) -> None:
-        """Store a folder of this machine under `key`. A file that is there already is left as it is.
+        """Store a folder of this machine under `key`. A file that exists there already is not changed.
 
-        Stopped half-way and repeated, it completes what is missing; `saved_model.pb` comes last.
+        If it was interrupted, a repeated call adds what is missing. `saved_model.pb` comes last.
 
         Raises:
-            StorageError: not everything is under `key`.
+            StorageError: not every file is under `key`.
         """
 
     def local_copy(self, key: str) -> AbstractContextManager[Path]:
         """The folder `key` on the disk of this machine, to be read inside the block.
 
-        A bucket on a disk gives the folder itself. Any other downloads it to a temporary folder, which is deleted when
-        the block ends, and compares the checksum of every file.
+        A bucket on a disk gives the folder itself. Any other one downloads it to a temporary folder, which is deleted
+        when the block ends, and compares the checksum of every file.
 
         Raises:
             MissingError: there is no such folder.
-            StorageError: not everything arrived as it is stored, or this machine has no room for it.
+            StorageError: a file did not arrive as it is stored, or this machine has no room for it.
         """
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         """Make the folder `source` of this bucket appear under `key`, complete and as `expected`.
 
-        Until then no `saved_model.pb` is there, and so nothing a model server would load. What is under `key` already
-        is kept, completed where this storage can have left it incomplete, and held to the same expectation. Every byte
-        is read: of the copy on a disk, before it appears; of the original in an object store, which copies by itself
-        and takes the CRC32C of what it has made.
+        Until it is complete, `key` has no `saved_model.pb`, so a model server loads nothing. Files that exist under
+        `key` are kept, and compared with `expected` too. Every byte is read: on a disk, of the copy, before it appears;
+        in an object store, of the original. The store makes the copy, and the CRC32C that it computes for it is
+        compared.
 
         Args:
-            source: the folder that is copied.
-            key: the folder that appears.
-            expected: the sums of every file in it.
-            still: asked as late as possible before the folder appears, and not where it is there already. On a disk
-                nobody copies to, or removes, a folder beside it between the answer and the appearing; elsewhere
-                somebody may.
+            source: the folder to copy.
+            key: the folder to create.
+            expected: the sums of every file, by its path in the folder.
+            still: whether the copy is still wanted; called as late as possible before the folder appears, and not if it
+                exists already. On a disk no other process can copy or remove a folder beside it between this call and
+                the appearance; in an object store it can.
 
         Returns:
-            True where the folder is there; False where `still` said no. Then a disk has nothing under `key`; an object
-            store may have files without `saved_model.pb`, which the next copy uses and `remove` removes.
+            True if the folder is complete; False if `still` returned False. Then a disk has nothing under `key`; an
+            object store may have files without `saved_model.pb`, which the next `copy` uses and `remove` removes.
 
         Raises:
-            DamagedError: a file is not what is expected; names each. Nothing is under `key` that was not there before,
-                or no `saved_model.pb` is.
+            DamagedError: names each file that is not as expected. `key` has nothing new, or no `saved_model.pb`.
             MissingError: there is no folder `source`.
         """
 
     def remove(self, key: str, *, still: Still | None = None) -> bool:
-        """Make the folder `key` go, `saved_model.pb` first: a model server finds all of it or nothing to load.
+        """Remove the folder `key`, `saved_model.pb` first: a model server finds either all files or nothing to load.
 
-        Stopped half-way and repeated, it finishes. On a disk the folder goes at once. An object store has no such
-        step: there what somebody has written since this call looked stays. Whoever may copy to `key` at the same time
-        must ask afterwards, or by `still`, what the remover has written down before: the copy may use files that are
-        about to go.
+        If it was interrupted, a repeated call finishes it. On a disk the whole folder disappears at once. In an object
+        store it does not: what is written after this call has listed the folder stays. A process that may copy to `key`
+        at the same time must check afterwards, or by `still`, what the remover has recorded before, because its copy
+        may use files that are about to be removed.
 
         Args:
             key: the folder.
-            still: asked before anything goes, and not where there is nothing. On a disk nobody copies to, or removes,
-                a folder beside it between the answer and the going; elsewhere somebody may.
+            still: whether the removal is still wanted; called before anything is removed, and not if there is nothing.
+                On a disk no other process can copy or remove a folder beside it between this call and the removal; in
+                an object store it can.
 
         Returns:
-            True where the folder is gone, also where there was none. False where `still` said no, or where something
-            of it is there again: repeat it where that must go as well.
+            True if the folder does not exist any more. False if `still` returned False, or if some of it was written
+            again; repeat the call to remove that too.
         """
 
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
-        """Remove what dead processes have left that is no object of ours.
+        """Remove what processes that died have left, and that is not an object of the layout.
 
-        Safe beside writers at work: a call that began before `older_than` and has not ended may fail, and nothing of
-        it is visible then.
+        Safe while others write. A call that began before `older_than` and has not ended may fail; nothing of it is
+        visible then.
 
         Args:
-            older_than: what was touched since then stays; with a time zone.
+            older_than: what was changed after this moment stays; with a time zone.
             dry_run: remove nothing.
 
         Returns:
-            What was removed, or would be, each for a person to read: name, size and age where they are known.
+            What was removed, or would be, each as text for people: name, size and age if they are known.
         """
 
     def sums(self, key: str) -> dict[str, FileSum]:
-        """Of every file below the folder `key`, by its path in that folder: every byte of it is read back.
+        """The sums of every file below the folder `key`, by its path in that folder. Every byte is read.
 
         Raises:
             MissingError: there is no such folder.
         """
 
     def checksums(self, key: str) -> dict[str, str]:
-        """The CRC32C of every file below the folder `key`, as `FileSum` has it: in the cheapest way the storage has.
+        """The CRC32C of every file below the folder `key`, as in `FileSum`.
+
+        An object store is asked for them, without reading the files.
 
         Raises:
             MissingError: there is no such folder.

@@ -1,6 +1,6 @@
 """The identity of a bucket: a random id in an object at its root.
 
-MLflow is often shared by several buckets. Runs and registered versions carry this id, so that no bucket changes what
+Several buckets often share an MLflow. Runs and registered versions carry this id, so that no bucket changes what
 belongs to another one. The address would not do: a bucket may be moved, or mounted under another path.
 """
 
@@ -16,7 +16,7 @@ from pipeline.storage.bucket import Bucket
 
 @dataclass(frozen=True)
 class Identity:
-    """`id` is empty for a bucket that has none yet; `address` is where the bucket is now, for people."""
+    """The identity of a bucket. `id` is empty if it has none yet; `address` is where the bucket is now, for people."""
 
     id: str
     address: str
@@ -32,10 +32,10 @@ class _Stored(BaseModel):
 
 
 def find_identity(bucket: Bucket) -> Identity:
-    """The identity of the bucket; the id is empty where none was written yet.
+    """The identity of the bucket; its id is empty if none was written yet.
 
     Raises:
-        DamagedError: the object that holds the id cannot be read as one.
+        DamagedError: the object exists and holds no id.
         StorageError: the bucket gives no answer.
     """
     try:
@@ -52,10 +52,12 @@ def find_identity(bucket: Bucket) -> Identity:
 
 
 def make_identity(bucket: Bucket) -> Identity:
-    """The identity of the bucket, created where there is none. All who create it at once get the same id.
+    """The identity of the bucket, which is created if there is none.
+
+    All processes that create it at once get the same id.
 
     Raises:
-        DamagedError: the object that holds the id cannot be read as one.
+        DamagedError: the object exists and holds no id.
         StorageError: the bucket refused, or gives no answer.
     """
     found = find_identity(bucket)

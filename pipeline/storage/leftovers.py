@@ -1,4 +1,4 @@
-"""What dead processes have left: found by its age, told to a person, removed."""
+"""What processes that died have left on a disk: found by its age, described for people, removed."""
 
 import os
 import shutil
@@ -12,9 +12,11 @@ _DAY = 24 * 60 * 60
 
 
 def tidy_folder(folder: Path, *, older_than: datetime, dry_run: bool) -> list[str]:
-    """Remove what lies in `folder` and was touched last before `older_than`, but for locks; what that is, or would be.
+    """Remove everything in `folder` that was last changed before `older_than`, except locks.
 
-    Whoever still works on it finds it gone, and never a part of it.
+    Descriptions of what that is.
+
+    A process that still works on it finds all of it missing, never a part of it. With `dry_run` nothing is removed.
     """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -23,12 +25,12 @@ def tidy_folder(folder: Path, *, older_than: datetime, dry_run: bool) -> list[st
             continue
         size, touched = seen
         if dry_run or _removed(path):
-            found.append(told(f"{folder.name}/{path.name}", size=size, since=touched))
+            found.append(described(f"{folder.name}/{path.name}", size=size, since=touched))
     return found
 
 
-def told(name: str, *, since: datetime, size: int | None = None) -> str:
-    """One leftover in words; `size` is in bytes."""
+def described(name: str, *, since: datetime, size: int | None = None) -> str:
+    """The description of one leftover, for people; `size` is in bytes."""
     parts = [name, f"{size / 1e6:.1f} MB" if size is not None else "", f"{_age(since)} old"]
     return ", ".join(part for part in parts if part)
 
@@ -43,9 +45,9 @@ def _age(since: datetime) -> str:
 
 
 def _seen(path: Path) -> tuple[int, datetime] | None:
-    """The size in bytes, and when anything of it changed last; None where it is gone.
+    """The size in bytes, and when anything of it changed last; None if it is gone.
 
-    By the time of the inode: a copied file has the modification time of its original.
+    The time is that of the inode: a copied file has the modification time of its original.
     """
     below = (Path(folder, name) for folder, folders, files in os.walk(path) for name in (*folders, *files))
     statuses = [status for each in (path, *below) if (status := _status(each))]
@@ -59,12 +61,15 @@ def _status(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
     except FileNotFoundError:
-        # Its owner is alive, or somebody else tidies.
+        # Its owner is alive and has moved it, or another process tidies too.
         return None
 
 
 def _removed(path: Path) -> bool:
-    """Take it out of its owner's reach at once, and delete it then: a half of it must not be renamed into place."""
+    """Rename it, so that its owner cannot reach it any more, then delete it.
+
+    Otherwise a half of it might be renamed into place.
+    """
     doomed = path.with_name(uuid.uuid4().hex)
     try:
         path.rename(doomed)

@@ -1,4 +1,4 @@
-"""The bucket on a local disk: what is prepared aside and then linked or renamed into place appears whole or not."""
+"""The bucket on a local disk: files are written aside, then linked or renamed, so they appear complete or not."""
 
 import fcntl
 import hashlib
@@ -16,12 +16,12 @@ from pipeline.storage.bucket import Still
 from pipeline.storage.leftovers import tidy_folder
 from pipeline.storage.sums import FileSum, checksums_of, require_equal, sums_of
 
-# Everything is prepared here; what a process that died has left is a file nobody reads.
+# Everything is prepared here. If a process dies, what it leaves here is not read by anybody.
 _ASIDE = ".tmp"
 
 
 class LocalBucket:
-    """See `pipeline.storage.bucket.Bucket`."""
+    """The bucket on a disk. For its methods see `pipeline.storage.bucket.Bucket`. It needs hard links and `flock`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -137,7 +137,7 @@ class LocalBucket:
 
     @contextmanager
     def _aside(self) -> Iterator[Path]:
-        """A place to prepare a folder; what is still there at the end goes."""
+        """A path to prepare a folder at; whatever is left there at the end is deleted."""
         aside = self._beside(uuid.uuid4().hex)
         try:
             yield aside
@@ -157,12 +157,12 @@ class LocalBucket:
             aside.unlink(missing_ok=True)
 
     def _beside_locked(self, key: str) -> AbstractContextManager[None]:
-        """No folder beside `key` appears or goes meanwhile."""
+        """While the block runs, no folder beside `key` appears or disappears."""
         return self._locked(f"{PurePosixPath(key).parent}/")
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
-        """One process at a time; the system gives the lock of one that died to the next."""
+        """One process at a time. If a process dies, the system releases its lock."""
         path = self._beside(f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock")
         with path.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -170,13 +170,13 @@ class LocalBucket:
 
 
 def _settle(source: Path, target: Path) -> bool:
-    """Give a finished folder its place; False where there is one already, which stays as it is."""
+    """Rename a finished folder to its final path; False if that exists already, which is not changed."""
     if target.exists():
         return False
     try:
         source.rename(target)
     except OSError:
-        # Two at once: a rename onto a folder that has content fails, whatever the platform calls it.
+        # Another process was first: a rename onto a folder with content fails with a platform's error.
         if target.exists() and source.exists():
             return False
         raise
@@ -186,7 +186,7 @@ def _settle(source: Path, target: Path) -> bool:
 
 @contextmanager
 def _translated(action: str, key: str) -> Iterator[None]:
-    """The one border between the operating system's errors and ours."""
+    """Translate the operating system's errors; nothing else does."""
     try:
         yield
     except FileNotFoundError as error:
@@ -196,7 +196,7 @@ def _translated(action: str, key: str) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    """Make a file's content durable, or a folder's names."""
+    """Make a file's content durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A bucket in memory, for checking the protocol against thousands of histories: fast, and gone with the process."""
+"""A bucket in memory, to check the protocol with thousands of histories: fast, and lost when the process ends."""
 
 import tempfile
 import threading
@@ -13,7 +13,7 @@ from pipeline.errors import MissingError
 from pipeline.storage.bucket import Still
 from pipeline.storage.sums import MARK, FileSum, checksums_of, mark_first, mark_last, require_equal, sum_of
 
-# Gets the key and the write itself, and returns what the write returns.
+# Gets the key and the function that writes, and returns what that returns.
 Effect = Callable[[str, Callable[[], bool]], bool]
 
 
@@ -23,17 +23,17 @@ def _happens(key: str, write: Callable[[], bool]) -> bool:  # noqa: ARG001 - one
 
 @dataclass(frozen=True, eq=False)
 class _Object:
-    """Made anew by every write: so two are the same only where nobody has written in between."""
+    """Created by every write. So two are identical only if nothing was written in between."""
 
     content: bytes
 
 
 class MemoryBucket:
-    """See `pipeline.storage.bucket.Bucket`. Like an object store it has no folders and no rename.
+    """The bucket in memory. For its methods see `pipeline.storage.bucket.Bucket`. It has no folders and no rename.
 
     Args:
-        effect: every write and every deletion of an object goes through it. So whoever checks a protocol may end an
-            actor before one or after it, let another act in between, or lose an answer.
+        effect: every write and every deletion of an object goes through it. So a test may stop a process before or
+            after one, let another process act in between, or lose an answer.
     """
 
     def __init__(self, effect: Effect = _happens) -> None:
@@ -97,7 +97,7 @@ class MemoryBucket:
         for name in mark_first(listed):
             gone = self._effect(f"{key}/{name}", partial(self._remove, f"{key}/{name}", listed[name]))
             if name == MARK and not gone:
-                # It needs the files that are still there.
+                # It was written again, and needs the other files.
                 return False
         return not self._below(key)
 
@@ -123,7 +123,7 @@ class MemoryBucket:
             return True
 
     def _remove(self, key: str, listed: _Object) -> bool:
-        """Whether it is gone: what somebody has written since it was listed stays."""
+        """Whether it is gone; what was written since it was listed stays."""
         with self._lock:
             if self._objects.get(key) is listed:
                 del self._objects[key]

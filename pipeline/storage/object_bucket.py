@@ -1,4 +1,4 @@
-"""The bucket in an object store: a write names what it replaces, so of many writers one succeeds."""
+"""The bucket in an object store: a write names what it replaces, so that of many writers one succeeds."""
 
 import tempfile
 import uuid
@@ -16,11 +16,11 @@ from pipeline.storage.sums import FileSum, checksums_of
 
 
 class ObjectBucket:
-    """See `pipeline.storage.bucket.Bucket`.
+    """The bucket in an object store. For its methods see `pipeline.storage.bucket.Bucket`.
 
     Args:
         objects: the store.
-        pace: what keeps writes of the same object apart.
+        pace: keeps writes of the same object apart.
     """
 
     def __init__(self, objects: Objects, pace: Pace) -> None:
@@ -46,14 +46,14 @@ class ObjectBucket:
             if (found.content if found else None) != instead_of:
                 return False
             generation = found.generation if found else ABSENT
-            # Content alone would not tell two writers apart who write the same.
+            # Two writers may write the same content, so the content does not say which of them succeeded.
             writer = uuid.uuid4().hex
             try:
                 self._objects.write(key, content, generation=generation, writer=writer)
             except (ChangedError, UnansweredError) as error:
                 now = self._look_again(key, error)
                 if isinstance(error, UnansweredError) and (now.generation if now else ABSENT) == generation:
-                    # The write may still be on its way.
+                    # The write may still arrive.
                     raise
                 return now is not None and now.writer == writer
             return True
@@ -95,7 +95,7 @@ class ObjectBucket:
         return checksums_of(object_folders.folder(self._objects, key))
 
     def _look_again(self, key: str, error: StorageError) -> Found | None:
-        """What is there after a write whose outcome is not known."""
+        """What the store holds after a write whose outcome is not known."""
         try:
             return self._objects.find(key)
         except StorageError as unread:

@@ -1,4 +1,4 @@
-"""Folders in an object store: there is no rename, so `saved_model.pb` is the last to come and the first to go."""
+"""Folders in an object store. There is no rename, so `saved_model.pb` is written last and removed first."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from pipeline.storage.sums import MARK, FileSum, checksums_of, require_equal, su
 
 
 def upload(objects: Objects, source: Path, key: str) -> None:
+    """Store a folder of this machine; see `Bucket.upload`."""
     files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
     for names in _stages(files):
         failures = objects.upload({f"{key}/{name}": files[name] for name in names})
@@ -19,11 +20,11 @@ def upload(objects: Objects, source: Path, key: str) -> None:
 
 
 def download(objects: Objects, key: str, target: Path) -> None:
-    """Every file below the folder `key`, into an empty folder of this machine.
+    """Write every file below the folder `key` into an empty folder of this machine.
 
     Raises:
         MissingError: there is no such folder.
-        StorageError: not everything arrived as it is stored, or this machine has no room for it.
+        StorageError: a file did not arrive as it is stored, or this machine has no room for it.
     """
     stored = folder(objects, key)
     strange = [name for name in stored if {"", ".", ".."} & set(name.split("/"))]
@@ -44,15 +45,16 @@ def download(objects: Objects, key: str, target: Path) -> None:
 def copy(
     objects: Objects, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None
 ) -> bool:
+    """Copy a folder inside the store; see `Bucket.copy`."""
     originals = folder(objects, source)
     wanted = checksums_of(expected)
-    # What the store knows of both folders shows most damage before a byte is read.
+    # The checksums in the store show most damage before a byte is read.
     require_equal(checksums_of(originals), wanted, folder=source)
     there = objects.listed(key)
-    # What does not belong there is found here: once the rest is copied it would be loaded with it.
+    # Files that do not belong to the version are found here: a server would load them with the rest.
     require_equal(checksums_of(there), only(wanted, wanted.keys() & there.keys()), folder=key)
-    # All reading comes before all writing: servers try to load a folder that is half there, so it is that for as long
-    # as the store copies and no longer.
+    # Everything is read before anything is written: servers try to load an incomplete folder, so it must be incomplete
+    # only while the store copies.
     require_equal(sums(objects, source, originals), expected, folder=source)
     require_equal(sums(objects, key, there), only(expected, there), folder=key)
     for names in _stages(expected):
@@ -65,27 +67,32 @@ def copy(
         there = objects.listed(key)
         if any(name not in there for name in names):
             raise next(filter(None, failures), StorageError(f"{key} is incomplete; copy it again"))
-        # A copy that the store makes of one generation is proven by the checksum that the store itself takes of it.
+        # The store copies one generation, and the checksum that it computes for the copy proves it.
         require_equal(only(checksums_of(there), names), only(wanted, names), folder=key)
     require_equal(checksums_of(there), wanted, folder=key)
     return True
 
 
 def remove(objects: Objects, key: str, *, still: Still | None = None) -> bool:
-    # What is written from here on is not in the list, and stays.
+    """Remove a folder; see `Bucket.remove`."""
+    # What is written after this is not in the list, and stays.
     listed = objects.generations(key)
     if still and listed and not still():
         return False
     for names in reversed(list(_stages(listed))):
         gone = in_parallel(lambda name: _removed(objects, f"{key}/{name}", listed[name]), names)
         if not all(gone):
-            # Above all where it was the first stage: a `saved_model.pb` that is there again needs the rest.
+            # If `saved_model.pb` was written again, it needs the other files.
             return False
     return not objects.generations(key)
 
 
 def folder(objects: Objects, key: str) -> dict[str, Listed]:
-    """What is below `key`, of which there must be something."""
+    """Every file below the folder `key`, by its path in it.
+
+    Raises:
+        MissingError: there is none.
+    """
     found = objects.listed(key)
     if not found:
         raise MissingError(f"no folder {key} in the bucket {objects.address}")
@@ -93,6 +100,7 @@ def folder(objects: Objects, key: str) -> dict[str, Listed]:
 
 
 def sums(objects: Objects, key: str, files: Mapping[str, Listed]) -> dict[str, FileSum]:
+    """The sums of `files` in the folder `key`. Every byte is read."""
     found = in_parallel(lambda name: objects.sum(f"{key}/{name}", files[name]), files)
     return dict(zip(files, found, strict=True))
 
@@ -102,7 +110,7 @@ def only(of: Mapping[str, Item], names: Iterable[str]) -> dict[str, Item]:
 
 
 def _stages(names: Iterable[str]) -> list[list[str]]:
-    """All files but one, and then that one."""
+    """All names but `saved_model.pb`, then that one."""
     ordered = sorted(names)
     stages = [[name for name in ordered if name != MARK], [name for name in ordered if name == MARK]]
     return [stage for stage in stages if stage]
@@ -116,7 +124,7 @@ def _require_uploaded(path: Path, there: Listed | None, *, failure: StorageError
 
 
 def _copied(objects: Objects, source: str, original: Listed, key: str) -> StorageError | None:
-    """The failure after which only a look at the folder tells whether the copy is there."""
+    """Copy one object; a failure is returned if only a listing can tell whether the copy exists."""
     try:
         objects.rewrite(source, original, key)
     except (ChangedError, UnansweredError) as error:
@@ -125,7 +133,7 @@ def _copied(objects: Objects, source: str, original: Listed, key: str) -> Storag
 
 
 def _removed(objects: Objects, key: str, generation: Generation) -> bool:
-    """Whether it is gone: what somebody has written since it was listed stays."""
+    """Whether it is gone; what was written since it was listed stays."""
     try:
         objects.remove(key, generation)
     except MissingError:

@@ -1,4 +1,4 @@
-"""What an object store is to a bucket: objects by their keys, each written, copied and removed on a condition."""
+"""What a bucket needs of an object store: objects by key, each written, copied and removed on a condition."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +11,18 @@ from pipeline.errors import StorageError
 from pipeline.storage.sums import FileSum
 from serving.gcs.time_limits import TimeLimits
 
-# No more than the connections that the libraries' pools keep.
+# No more than the connections in the pools of the libraries.
 THREADS = 8
-# What is read back passes through memory in pieces of this many bytes, one for each thread.
+# Large objects are read in pieces of this many bytes; each thread has one in memory.
 PIECE = 16 << 20
-# How often what was there a moment ago, and is gone, is looked for again: generous, for each time someone has written.
+# How many times an object is looked up again that was replaced between two requests; each time there was a writer.
 LOOKS = 20
 
-# What a store calls the state an object is in: Google a number that grows, Amazon the ETag.
+# How a store names one content of an object: Google by a number that grows, Amazon by the ETag.
 Generation = int | str
-# Of an object that is not there.
+# The generation of an object that does not exist.
 ABSENT = 0
-# Under this name an object says who wrote it.
+# The name of the metadata that says who wrote an object.
 WRITER = "understudy-writer"
 
 Item = TypeVar("Item")
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class ChangedError(StorageError):
-    """The object is not, or no longer, in the generation that was asked for."""
+    """The object is not in the expected generation, or not any more."""
 
 
 class UnansweredError(StorageError):
@@ -39,7 +39,7 @@ class UnansweredError(StorageError):
 
 @dataclass(frozen=True, kw_only=True)
 class Patience(TimeLimits):
-    """The limits of one call, the same for every object store, and what keeps two writes apart. In seconds."""
+    """The time limits of one call, the same for every object store, and the pause between writes. In seconds."""
 
     # Between two writes of the same object.
     between_writes: float = 1.0
@@ -47,7 +47,7 @@ class Patience(TimeLimits):
 
 @dataclass(frozen=True)
 class Found:
-    """An object that was read: `writer` is what its writer called itself."""
+    """An object that was read. `writer` is the name that its writer gave itself; empty for none."""
 
     content: bytes
     generation: Generation
@@ -56,7 +56,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object that was listed."""
+    """An object that was listed. `size` is in bytes, `crc32c` as in `FileSum`."""
 
     generation: Generation
     size: int
@@ -64,21 +64,24 @@ class Listed:
 
 
 class Objects(Protocol):
-    """By their keys. Safe to use from many threads."""
+    """Objects by key.
+
+    Safe to use from many threads. Every method raises `StorageError` if the store refused or is silent.
+    """
 
     @property
     def address(self) -> str:
-        """Of the bucket, with the prefix below which all keys are."""
+        """The address of the bucket, with the prefix that all keys have."""
 
     def find(self, key: str) -> Found | None:
-        """What is there now, and no cache's idea of it."""
+        """The current object, never one from a cache; None if it does not exist."""
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:
-        """Store `content` where the object still is in `generation`.
+        """Store `content` if the object is still in `generation` (`ABSENT`: if it does not exist).
 
         Raises:
-            ChangedError: it is in another one now, maybe because of this very write, whose answer was lost.
-            UnansweredError: whether it was written is not known.
+            ChangedError: it is in another generation now, perhaps because of this very write, whose answer was lost.
+            UnansweredError: it is not known whether it was written.
         """
 
     def names(self, key: str) -> list[str]:
@@ -88,10 +91,10 @@ class Objects(Protocol):
         """Every file below the folder `key`, by its path in that folder."""
 
     def generations(self, key: str) -> dict[str, Generation]:
-        """As `listed`, where nothing but the generations is wanted."""
+        """The generation of every file below the folder `key`. It may be cheaper than `listed`."""
 
     def sum(self, key: str, listed: Listed) -> FileSum:
-        """Of every byte of the object, in what generation it may be by now."""
+        """The sum of every byte of the object, also if it is in another generation by now."""
 
     def download(self, key: str, listed: Listed, path: Path) -> None:
         """Write the content of the object, in the generation that was listed, to a file of this machine.
@@ -102,22 +105,22 @@ class Objects(Protocol):
         """
 
     def upload(self, files: Mapping[str, Path]) -> dict[str, StorageError]:
-        """Store each file under its key unless something is there; what went wrong, by key."""
+        """Store each file under its key unless the key exists; the errors by key."""
 
     def rewrite(self, source: str, original: Listed, key: str) -> None:
-        """Copy an object inside the store, unless something is there.
+        """Copy an object inside the store to `key`, unless that exists.
 
         Raises:
-            ChangedError: something is, or the original is in another generation now.
-            UnansweredError: whether it was copied is not known.
+            ChangedError: it exists, or the original is in another generation now.
+            UnansweredError: it is not known whether it was copied.
         """
 
     def remove(self, key: str, generation: Generation) -> None:
-        """Remove the object where it still is in `generation`.
+        """Remove the object if it is still in `generation`.
 
         Raises:
             ChangedError: it is in another one now.
-            MissingError: it is not there, maybe because of this very call.
+            MissingError: it does not exist, perhaps because of this very call.
         """
 
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
@@ -125,11 +128,11 @@ class Objects(Protocol):
 
 
 def never_at_rest(key: str) -> StorageError:
-    """What is said after `LOOKS` looks at an object that was another one each time."""
+    """The error for an object that had another generation in each of `LOOKS` reads."""
     return StorageError(f"cannot read {key}: it changed {LOOKS} times meanwhile; try again")
 
 
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in order. After a failure nothing more is begun."""
+    """Call `function` for every item in `THREADS` threads; the results in order. The first exception is raised."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(function, items))

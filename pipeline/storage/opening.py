@@ -1,4 +1,4 @@
-"""Which bucket an address stands for."""
+"""Open the bucket at an address."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def make_bucket(root: str) -> None:
-    """Make the folder of a bucket on this machine; one in a cloud is made with the cloud's own tools."""
+    """Create the folder of a bucket on this machine. A bucket in a cloud is created with the cloud's own tools."""
     if "://" not in root:
         Path(root).mkdir(parents=True, exist_ok=True)
 
@@ -24,19 +24,19 @@ def open_bucket(root: str, *, seconds: float) -> "Bucket":
 
     Args:
         root: the address.
-        seconds: for how long a call that failed and may pass is tried again.
+        seconds: for how long a call that failed with a transient error is retried.
 
     Raises:
-        BadInputError: no bucket can be there.
+        BadInputError: the address is malformed.
     """
     scheme, separator, rest = root.partition("://")
     if not separator:
         return LocalBucket(Path(root).absolute())
     if scheme == "gs" and rest.strip("/"):
-        # Only who needs them waits for Google's libraries.
-        from pipeline.storage.gcs.bucket import CloudBucket  # noqa: PLC0415
+        # Google's libraries take long to import, so only buckets in gs:// do.
+        from pipeline.storage.gcs.bucket import GcsBucket  # noqa: PLC0415
 
-        return CloudBucket(root, patience=Patience(retries=seconds))
+        return GcsBucket(root, patience=Patience(retries=seconds))
     if scheme == "s3" and rest.strip("/"):
         from pipeline.storage.s3.bucket import S3Bucket  # noqa: PLC0415
 

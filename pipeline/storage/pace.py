@@ -1,4 +1,7 @@
-"""Google lets an object be written once a second; a faster writer gets an error, and so does every other one."""
+"""Keep writes of one object apart.
+
+Google Cloud Storage allows one per second; a faster writer gets an error, and so does every other one.
+"""
 
 import threading
 import time
@@ -7,7 +10,7 @@ from contextlib import contextmanager
 
 
 class Pace:
-    """Turns at the same key come one at a time, `seconds` apart. Knows this process only."""
+    """Blocks for the same key run one at a time, at least `seconds` apart. Within this process only."""
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class Pace:
 
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
+        """Wait for the turn of `key`; it ends with the block."""
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

@@ -1,4 +1,4 @@
-"""What a file is known by: its size, SHA-256 against tampering, and CRC32C, which object stores keep themselves."""
+"""What identifies a file: its size, SHA-256 against tampering, and CRC32C, which object stores compute themselves."""
 
 import base64
 import hashlib
@@ -12,10 +12,10 @@ import google_crc32c
 
 from pipeline.errors import DamagedError
 
-# The one file without which a model server loads nothing; so it is the last to appear.
+# Without this file a model server loads nothing, so it is written last.
 MARK = "saved_model.pb"
 
-# TensorFlow writes a new random number into it. Of two exports of one network, by two processes, nothing else differs.
+# TensorFlow writes a new random number into it. Nothing else differs between two exports of one network.
 _RANDOM = frozenset({"fingerprint.pb"})
 
 _PIECE = 1 << 20
@@ -24,7 +24,7 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class FileSum:
-    """`size` in bytes, `sha256` in hexadecimal, `crc32c` in base64 of its big-endian bytes, as Google shows it."""
+    """`size` in bytes, `sha256` in hexadecimal, `crc32c` as Google shows it: base64 of its big-endian bytes."""
 
     size: int
     sha256: str
@@ -39,7 +39,7 @@ class Checked(Protocol):
 
 
 class Summing:
-    """A sum that grows with every piece; also a writable stream, for libraries that want to write somewhere."""
+    """A sum that grows with every piece. It is a writable stream, for libraries that write to one."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -47,17 +47,19 @@ class Summing:
         self._crc32c = 0
 
     def write(self, piece: bytes | memoryview) -> int:
+        """Add a piece; its length."""
         self._size += len(piece)
         self._sha256.update(piece)
         self._crc32c = google_crc32c.extend(self._crc32c, bytes(piece))
         return len(piece)
 
     def result(self) -> FileSum:
+        """The sum of all pieces so far."""
         return FileSum(self._size, self._sha256.hexdigest(), _shown(self._crc32c))
 
 
 def crc32c_of(content: bytes) -> str:
-    """As `FileSum` has it."""
+    """The CRC32C of `content`, as in `FileSum`."""
     return _shown(google_crc32c.value(content))
 
 
@@ -71,7 +73,7 @@ def _shown(crc32c: int) -> str:
 
 
 def sums_of(folder: Path) -> dict[str, FileSum]:
-    """Of every file below a folder of this machine, by its path in it."""
+    """The sums of every file below a folder of this machine, by its path in it."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     with ThreadPoolExecutor(_THREADS) as pool:
         sums = pool.map(sum_of_file, files)
@@ -92,34 +94,34 @@ def sum_of(pieces: Iterable[bytes]) -> FileSum:
 
 
 def require_equal(found: Mapping[str, object], expected: Mapping[str, object], *, folder: str) -> None:
-    """Hold what lies in a folder against what should: sums or checksums by name.
+    """Compare what a folder holds with what it should hold: sums or checksums by name.
 
     Raises:
-        DamagedError: names every file that differs, is missing, or is one too many.
+        DamagedError: names every file that differs, is missing, or does not belong there.
     """
     if dict(found) == dict(expected):
         return
-    told = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    told += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
-    told += [f"{name} differs" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
-    raise DamagedError(f"{folder} is not what was approved: {', '.join(told)}")
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    problems += [f"{name} does not belong there" for name in sorted(found.keys() - expected.keys())]
+    problems += [f"{name} differs" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]]
+    raise DamagedError(f"{folder} is not what was approved: {', '.join(problems)}")
 
 
 def mark_last(names: Iterable[str]) -> list[str]:
-    """The order in which files are written where a folder cannot appear at once."""
+    """The names in the order in which files are written if a folder cannot appear at once: `saved_model.pb` last."""
     return sorted(names, key=lambda name: (name == MARK, name))
 
 
 def mark_first(names: Iterable[str]) -> list[str]:
-    """The order in which files are removed where a folder cannot go at once."""
+    """The names in the order in which files are removed if a folder cannot disappear at once: the mark first."""
     return mark_last(names)[::-1]
 
 
 def folder_digest(files: Mapping[str, FileSum]) -> str:
-    """One SHA-256 for a folder of files, from that of each."""
+    """One SHA-256 for a folder, in hexadecimal, from that of each file and its name."""
     return hashlib.sha256("\n".join(f"{files[name].sha256} {name}" for name in sorted(files)).encode()).hexdigest()
 
 
 def content_digest(files: Mapping[str, FileSum]) -> str:
-    """The same for an exported model, of what decides its answers: two exports of one network have one content."""
+    """One SHA-256 for what decides the answers of an exported model. Two exports of one network have the same."""
     return folder_digest({name: each for name, each in files.items() if name not in _RANDOM})

@@ -8,17 +8,20 @@ import hashlib
 import re
 import unicodedata
 
-# Some databases behind MLflow take 250 characters, prefix included.
+# Some databases of MLflow allow 250 characters, prefix included.
 _LONGEST = 100
 # Letters and digits of all scripts are fine. A label that begins or ends with a blank looks like one without.
 _PLAIN = re.compile(r"[\w.-]([\w. -]*[\w.-])?")
 _OTHER = re.compile(r"[^\w. -]+")
-# What `metric_name` appends; a label that ends like this by itself is changed as well, so no two labels share a name.
+# The suffix that `metric_name` adds. A label that ends like this gets one too, so no two labels share a name.
 _SUFFIX = re.compile(r".*-[0-9a-f]{10}", re.DOTALL)
 
 
 def metric_name(label: str) -> str:
-    """The label itself where MLflow takes it; otherwise what it takes of the label, and a digest of the whole label."""
+    """The label itself if MLflow allows it; otherwise its allowed characters, and a digest of the whole label.
+
+    Different labels have different names, also after the replacement of characters.
+    """
     if _PLAIN.fullmatch(label) and len(label) <= _LONGEST and not _SUFFIX.fullmatch(label):
         return label
     readable = _OTHER.sub("_", unicodedata.normalize("NFC", label)).strip()[:_LONGEST]

@@ -1,12 +1,12 @@
-"""MLflow follows the journal: a registered version for each published model, its fate, and the aliases of the roles.
+"""MLflow follows the journal: a registered version for each published model, its state, and the aliases of the roles.
 
-MLflow is never asked what is in production: a failure here is reported and changes nothing, and the next release verb
-mirrors the whole state again.
+No verb asks MLflow what is in production. A failure here is reported and changes nothing; the next release verb mirrors
+the whole state again.
 
-Several buckets may share an MLflow, and a name of a model. A run or a registered version belongs to the bucket whose id
-is in its tags. One without an id, of an earlier release, belongs to this bucket only if the records of this bucket name
-its run. Nothing else is changed. The three aliases of a registered model belong to one bucket: while one of them points
-to a version that does not belong to this bucket, this bucket changes none of them.
+Several buckets may share an MLflow and a model name. A run or a registered version belongs to the bucket whose id is in
+its tags. One without an id was written by an earlier release: it belongs to this bucket only if the records of this
+bucket name its run. Nothing else is changed. The three aliases of a registered model belong to one bucket: while one of
+them points to a version of another bucket, this bucket changes none of them.
 """
 
 import logging
@@ -36,15 +36,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Owner:
-    """A bucket that MLflow is asked about. `trained`: where MLflow keeps a version of it, None where it has no record.
+    """A bucket whose runs and versions are looked up in MLflow. Only a bucket with an id may change MLflow.
 
-    Only a bucket with an id may change MLflow.
+    Attributes:
+        bucket: its identity.
+        trained: where MLflow keeps the model of a version, given its number; None if the bucket has no record of it.
     """
 
     bucket: Identity
     trained: Callable[[int], Trained | None]
 
     def owns(self, version: Registered) -> bool:
+        """Whether a registered version belongs to this bucket."""
         if version.served is None:
             return False
         if version.bucket:
@@ -55,9 +58,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class MlflowFound:
-    """The served version behind each alias that points to a version of this bucket.
+    """The state of MLflow's aliases.
 
-    `collision` says which aliases point to other versions, and what to do; empty where none does.
+    Attributes:
+        aliases: the served version behind each alias that points to a version of this bucket.
+        collision: which aliases point to other versions, and what to do; empty if none does.
     """
 
     aliases: Mapping[str, int]
@@ -65,16 +70,18 @@ class MlflowFound:
 
 
 def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], Owner]) -> str | None:
-    """Make MLflow's registered versions, what it says of them, and the aliases agree with the journal.
+    """Make MLflow's registered versions, their tags and descriptions, and the aliases agree with the journal.
+
+    Never raises.
 
     Args:
         mlflow: where it is.
         model: the name of the registered model.
         history: the journal.
-        owner: whose journal it is; asked first, and it may fail.
+        owner: the bucket of that journal; called first, and it may fail.
 
     Returns:
-        Why it could not be done, and what to do; None where it was.
+        Why it could not be done, and what to do; None if it was done.
     """
     try:
         with _opened(mlflow, model, owner()) as mirrored:
@@ -93,7 +100,10 @@ def mirror(mlflow: Mlflow, *, model: str, history: History, owner: Callable[[], 
 
 
 def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callable[[], Identity]) -> None:
-    """Say in MLflow what became of a run that has no version; a failure is reported and changes nothing."""
+    """Tag a run that has no version with what was decided about it.
+
+    Never raises: a failure is logged and changes nothing.
+    """
     try:
         with open_registry(mlflow, "") as registry:
             _tag_run(registry, bucket(), run, tags)
@@ -103,13 +113,13 @@ def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callab
 
 
 def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
-    """What MLflow's aliases say, for comparison with the journal; None where MLflow does not answer.
+    """Read MLflow's aliases, for comparison with the journal; None if MLflow does not answer. Never raises.
 
-    Without an owner, because its bucket gives no answer, the versions of all buckets count.
+    Without an owner, because its bucket does not answer, the versions of all buckets count.
     """
     try:
         with open_registry(mlflow, model) as registry:
-            aliases = registry.aliases()  # before the versions, so that none of them points to a later one
+            aliases = registry.aliases()  # before the versions, so that no alias points to a version that was not read
             found = registry.versions()
             ours = {each.number: each.served for each in found if owner is None or owner.owns(each)}
             versions = {alias: ours.get(number) for alias, number in aliases.items()}
@@ -120,7 +130,10 @@ def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound |
 
 
 def wanted_aliases(history: History) -> dict[str, int]:
-    """The alias of each role that is taken; MLflow knows a reissued version by the number it was trained for."""
+    """The version behind each alias, as the journal wants it.
+
+    MLflow knows a reissued version by its original number.
+    """
     state = history.state
     roles = dict(zip(ALIASES, (state.serving, state.previous, state.candidate), strict=True))
     return {alias: history.original(version) for alias, version in roles.items() if version is not None}
@@ -139,7 +152,7 @@ class _Mirror:
         self._ours: dict[int, Registered] = {}
 
     def register_published(self, history: History) -> list[str]:
-        """Register every published version once; why not, for each that has a role and could not be."""
+        """Register every published version once; a sentence for each that has a role and could not be registered."""
         self._look()
         problems, needed = [], set(wanted_aliases(history).values())
         published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
@@ -156,7 +169,7 @@ class _Mirror:
                     f"model was deleted there, restore it and run `understudy reconcile --model <model>`. "
                     f"Serving does not depend on it"
                 )
-                # An MLflow that was replaced by an empty one knows no earlier run.
+                # If MLflow was replaced by an empty one, it knows no earlier run.
                 if version in needed:
                     problems.append(problem)
                 else:
@@ -173,26 +186,26 @@ class _Mirror:
         if found is not None:
             self._registry.tag_run(trained.run, tags | self._tags)
         run_key = {"run_key": _run_key(history, version)}
-        # Without what became of it: so whoever dies before it is described leaves a version that is described later.
+        # Without the tags of `describe`: if this process dies before that, the next one describes the version.
         description = status_of(history, version)
         self._registry.create_version(trained, tags | run_key | self._tags, description=description)
 
     def describe(self, history: History) -> None:
-        """Say of each version, and of its run, what became of it, and whose it is; only where that has changed."""
+        """Update the tags and the description of each version and of its run, if they have changed."""
         for version, each in self._ours.items():
             wanted = version_tags(history, version) | (self._tags if not each.bucket else {})
             changed = {key: value for key, value in wanted.items() if each.tags.get(key) != value}
             if not changed:
                 continue
             _tag_run(self._registry, self._owner.bucket, each.run, run_tags(history, version) | wanted)
-            # What a person has written there stays. Earlier releases wrote the last of these.
+            # A description that a person wrote stays. Earlier releases wrote the last of these texts.
             if each.description in ("", each.tags.get("status"), wanted["status"], f"served as version {version}"):
                 self._registry.describe_version(each.number, wanted["status"])
-            # At last: whoever dies before this does all of it again.
+            # Last: if this process dies before it, the next one does all of this again.
             self._registry.tag_version(each.number, changed)
 
     def point(self, history: History) -> list[str]:
-        """Set the alias of every taken role and remove those of free ones; why not, where another bucket has them."""
+        """Set the alias of every taken role and delete the others; a sentence if another bucket has them."""
         roles = wanted_aliases(history).items()
         wanted = {alias: self._ours[version].number for alias, version in roles if version in self._ours}
         found = self._registry.aliases()
@@ -210,7 +223,7 @@ class _Mirror:
         return []
 
     def _look(self) -> None:
-        """Read all versions. Two verbs that mirror at once may register one twice; all agree on the first of them."""
+        """Read all versions. Two verbs that mirror at once may register one twice; then the first of them counts."""
         self._found = self._registry.versions()
         ours = [each for each in reversed(self._found) if self._owner.owns(each)]
         self._ours = {each.served: each for each in ours if each.served is not None}
@@ -233,7 +246,10 @@ def _collision(
 
 
 def _tag_run(registry: Registry, bucket: Identity, run: str, tags: Mapping[str, str]) -> None:
-    """Tag a run that the records of this bucket name. One that was deleted, or that another bucket claims, stays."""
+    """Tag a run that the records of this bucket name.
+
+    One that was deleted, or belongs to another bucket, is left alone.
+    """
     found = registry.run_tags(run)
     if found is not None and _owns_run(bucket, found):
         if changed := with_note(found, tags):

@@ -1,4 +1,4 @@
-"""A bucket as the owner of runs and versions in MLflow, and as what MLflow follows."""
+"""A bucket as the owner of runs and versions in MLflow, and MLflow as an observer of its journal."""
 
 from functools import cache
 
@@ -14,11 +14,11 @@ from pipeline.tracking.registry import Mlflow, Trained
 
 
 def make_owner(bucket: Bucket, model: str, identity: Identity, history: History) -> Owner:
-    """The owner of what this bucket's journal of a model has registered."""
+    """The owner of the runs and versions that belong to this bucket's journal of a model."""
 
-    @cache  # a version from before there were identities is asked about again and again
+    @cache  # versions from before there were identities are looked up many times
     def trained(version: int) -> Trained | None:
-        # The records of a retired version may be gone, and nothing is changed in MLflow about it any more.
+        # The records of a retired version may be deleted, and nothing about it changes in MLflow any more.
         claimed = history.of_version(history.original(version), Event.CLAIMED)
         if claimed is None or history.retirement(version) is not None:
             return None
@@ -29,11 +29,11 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
 
 
 def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
-    """Lets MLflow follow the journal of a model; whatever comes of it, the verb goes on."""
+    """An observer that makes MLflow follow the journal of a model. It never raises; see `mirror`."""
 
     def follow(history: History) -> str | None:
         def owner() -> Owner:
-            # A bucket that has never released anything owns nothing in MLflow, and gets no identity for that.
+            # A bucket without a release owns nothing in MLflow, so no identity is created for it.
             find = make_identity if history.entries else find_identity
             return make_owner(bucket, model, find(bucket), history)
 

@@ -1,6 +1,7 @@
 """The calls of MLflow's REST API that the mirror needs, on one registered model.
 
-Plain REST with a short timeout, so that a roll-back imports no MLflow and waits for none.
+Plain REST with a short time limit, so a roll-back neither imports MLflow nor waits for it. Paths and fields are those
+of https://mlflow.org/docs/latest/rest-api.html.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ _ADDRESS_TAG = "understudy.bucket_address"
 
 @dataclass(frozen=True)
 class Mlflow:
-    """Where MLflow is, and how it is spoken to where that is not plain HTTP."""
+    """Where MLflow is. Tests may replace the `transport`."""
 
     url: str
     transport: httpx.BaseTransport | None = None
@@ -29,7 +30,7 @@ class Mlflow:
 
 @dataclass(frozen=True)
 class Trained:
-    """Where MLflow keeps a model: its run, and the logged model of that run."""
+    """Where MLflow keeps a model: the id of its run, and the id of the logged model."""
 
     run: str
     model: str
@@ -37,7 +38,14 @@ class Trained:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version of the registered model: MLflow's own number of it, the run it came from, and its tags."""
+    """A version of the registered model.
+
+    Attributes:
+        number: MLflow's own number of it.
+        run: the id of the run it came from.
+        tags: by name.
+        description: as people see it.
+    """
 
     number: str
     run: str
@@ -46,38 +54,43 @@ class Registered:
 
     @property
     def served(self) -> int | None:
-        """The number it is served under; None where no bucket has registered it."""
+        """The number it is served under; None if no bucket has registered it."""
         return layout.version_number(self.tags.get("served_version", ""))
 
     @property
     def bucket(self) -> str:
-        """The id of its bucket; empty where the release that has registered it wrote none."""
+        """The id of its bucket; empty if an earlier release registered it without one."""
         return self.tags.get(BUCKET_TAG, "")
 
     @property
     def owner(self) -> str:
-        """The same for people."""
+        """The bucket as text for people."""
         if self.bucket:
             return f"the bucket {self.tags.get(_ADDRESS_TAG, 'of unknown address')}, id {self.bucket}"
         return "a bucket of an earlier release" if self.served is not None else "somebody else"
 
 
 class RefusedError(Exception):
-    """MLflow answered that it does not do what was asked; the message says why."""
+    """MLflow refused a call; the message has its reason."""
 
 
 def bucket_tags(bucket: Identity) -> dict[str, str]:
-    """What a run and a registered version say of the bucket they belong to."""
+    """The tags that say which bucket a run or a registered version belongs to."""
     return {BUCKET_TAG: bucket.id, _ADDRESS_TAG: bucket.address}
 
 
 class Registry:
+    """One registered model in MLflow.
+
+    Every method raises `RefusedError` if MLflow refuses, and an error of httpx if it does not answer within 3 s.
+    """
+
     def __init__(self, client: httpx.Client, model: str) -> None:
         self._client = client
         self.model = model
 
     def versions(self) -> list[Registered]:
-        """All versions of the registered model, of whichever bucket, the first registered one first."""
+        """All versions of the registered model, of all buckets, the first registered one first."""
         return sorted(self._pages(), key=lambda each: int(each.number))
 
     def create_model(self) -> None:
@@ -85,6 +98,7 @@ class Registry:
         self._call("POST", "registered-models/create", {"name": self.model}, accept=("RESOURCE_ALREADY_EXISTS",))
 
     def create_version(self, trained: Trained, tags: Mapping[str, str], *, description: str) -> None:
+        """Register a logged model as a new version. MLflow allows that more than once."""
         body = {
             "name": self.model,
             "source": f"models:/{trained.model}",
@@ -105,7 +119,7 @@ class Registry:
         self._call("PATCH", "model-versions/update", values)
 
     def run_tags(self, run: str) -> dict[str, str] | None:
-        """The tags of a run; None where it does not exist, or a person has deleted it."""
+        """The tags of a run; None if it does not exist, or a person has deleted it."""
         reply = self._call("GET", "runs/get", {"run_id": run}, accept=("RESOURCE_DOES_NOT_EXIST",))
         found = reply.get("run", {})
         if not found or found.get("info", {}).get("lifecycle_stage") == "deleted":
@@ -117,7 +131,7 @@ class Registry:
         self._call("POST", "runs/log-batch", {"run_id": run, "tags": listed})
 
     def aliases(self) -> dict[str, str]:
-        """MLflow's own number behind each of our aliases."""
+        """MLflow's own number behind each of `ALIASES` that is set."""
         reply = self._call("GET", "registered-models/get", {"name": self.model}, accept=("RESOURCE_DOES_NOT_EXIST",))
         listed = reply.get("registered_model", {}).get("aliases", [])
         return {each["alias"]: str(each["version"]) for each in listed if each["alias"] in ALIASES}
@@ -158,8 +172,9 @@ class Registry:
 
 @contextmanager
 def open_registry(mlflow: Mlflow, model: str) -> Iterator[Registry]:
+    """A client for one registered model, inside the block. Nothing is sent before the first call."""
     address = f"{mlflow.url.rstrip('/')}/api/2.0/mlflow/"
-    # Certificates are read from the disk for every client, tens of milliseconds; plain HTTP has no use for them.
+    # Reading the certificates takes tens of milliseconds per client; plain HTTP does not need them.
     secure = address.startswith("https:")
     with httpx.Client(base_url=address, timeout=_SECONDS, transport=mlflow.transport, verify=secure) as client:
         yield Registry(client, model)

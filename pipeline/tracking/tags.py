@@ -1,12 +1,12 @@
-"""What MLflow says of a run and of a version: tags, and the description that is made of them. Pure.
+"""What MLflow says about a run and about a version: tags, and the description that is made from them. Pure.
 
 | tag | of | meaning |
 |---|---|---|
-| `decision` | both | what became of it, in a few words to filter and group by |
+| `decision` | both | what was decided, in a few words to filter and group by |
 | `status` | both | the same as sentences, with dates and the reason |
-| `gate`, `gate_reasons` | run | the verdict of the gate: passed, declined, undecided or overruled; its sentences |
-| `canary`, `canary_reasons` | run | what the replicas showed: passed, failed or could not tell; its sentences |
-| `airflow_run` | run | the address of the DAG run, where Airflow has started it |
+| `gate`, `gate_reasons` | run | the verdict of the gate: passed, declined, undecided or overruled; its reasons |
+| `canary`, `canary_reasons` | run | the verdict of the canary: passed, failed or could not tell; its reasons |
+| `airflow_run` | run | the address of the DAG run, if Airflow has started it |
 """
 
 import re
@@ -28,36 +28,39 @@ _CANARY = {Decision.PASS: "passed", Decision.FAIL: "failed", Decision.UNKNOWN: "
 
 
 def text(content: str, *, longest: int = _LONGEST_TEXT, rest: str = "") -> str:
-    """Free text as MLflow and its database can keep it: without control characters, and not too long."""
+    """Free text that MLflow and its database can store: without control characters, and cut to `longest` characters.
+
+    `rest` is appended to the note that it was cut.
+    """
     clean = "".join(each if each.isprintable() or each == "\n" else " " for each in content)
     return clean if len(clean) <= longest else f"{clean[:longest]} ... ({len(clean)} characters{rest})"
 
 
 def gate_tags(verdict: Verdict, *, overruled: bool = False) -> dict[str, str]:
-    """The verdict of the gate; `overruled` where a person has published all the same."""
+    """The tags for the verdict of the gate; `overruled` if a person published in spite of it."""
     return {"gate": "overruled" if overruled else _GATE[verdict.decision], "gate_reasons": _reasons(verdict)}
 
 
 def refusal_tags(decision: str, reason: str) -> dict[str, str]:
-    """Of a run that ends without a version."""
+    """The tags of a run that ends without a version."""
     status = f"{decision[0].upper()}{decision[1:]}, and nothing was published: {reason}"
     return {"decision": decision, "status": text(status, longest=_LONGEST_REASONS)}
 
 
 def decision_about(history: History, version: int) -> str:
-    """What became of a version, in one word to filter and group runs by."""
+    """What was decided about a version, in one word: withdrawn, promoted or published."""
     if history.withdrawal(version):
         return "withdrawn"
     return "promoted" if history.of_version(version, Event.PROMOTED) else "published"
 
 
 def version_tags(history: History, version: int) -> dict[str, str]:
-    """Of a registered version, which MLflow knows by the number it was trained for."""
+    """The tags of a registered version. `version` is the number it was trained for."""
     return {"decision": decision_about(history, version), "status": status_of(history, version)}
 
 
 def run_tags(history: History, version: int) -> dict[str, str]:
-    """Of the run that a version came from: the same, and both verdicts."""
+    """The tags of the run that a version came from: the same, and both verdicts."""
     tags = version_tags(history, version) | {"served_version": str(version)}
     claimed = history.of_version(version, Event.CLAIMED)
     if claimed and claimed.verdict:
@@ -76,9 +79,9 @@ def status_of(history: History, version: int) -> str:
 
 
 def with_note(found: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """What to set so that a run has the tags `new`: those that differ, and the description.
+    """The tags to set so that a run has the tags `new`: those that differ, and the description.
 
-    A description that is not the one made of the tags in `found` was written by a person, and stays.
+    A description that was not made from the tags in `found` was written by a person, and stays.
     """
     after = {**found, **new}
     wanted = {**new, NOTE: describe(after)} if found.get(NOTE, "") in ("", describe(found)) else new
@@ -86,9 +89,9 @@ def with_note(found: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str
 
 
 def describe(tags: Mapping[str, str]) -> str:
-    """The description of a run, in Markdown: what became of it, why, who asked for it, and where Airflow shows it."""
+    """The description of a run, in Markdown: what was decided, why, who asked for the run, and the link to Airflow."""
     asked = f"Requested by {_plain(tags['requested_by'])}." if tags.get("requested_by") else ""
-    # MLflow folds what is long, and the list of runs shows the beginning as it is written here, without Markdown.
+    # MLflow folds long texts, and its list of runs shows the beginning without Markdown.
     parts = [
         _plain(tags.get("status", "")),
         f"[The DAG run in Airflow]({tags[AIRFLOW_RUN]})" if tags.get(AIRFLOW_RUN) else "",
@@ -131,5 +134,5 @@ def _moment(at: datetime) -> str:
 
 
 def _plain(content: str) -> str:
-    """As it is written, whatever MLflow's Markdown would make of it. A `<` that begins no tag does no harm."""
+    """Text with everything escaped that Markdown would interpret. A `<` that begins no tag is harmless."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"([\\`*_\[\]#|~])", r"\\\1", content))

@@ -1,9 +1,9 @@
 """One MLflow run per training: parameters, metrics per epoch, the data as an input, the evaluation, a picture.
 
 Metric names are the same in every run, and their prefixes become the sections of MLflow's comparison charts. A run
-carries the identity of its bucket; the run of another bucket is never used, also where the run key is the same.
+carries the identity of its bucket. A run of another bucket is never used, even if its run key is the same.
 
-Every call of MLflow's client is inside `_asking`, which turns whatever it raises into a `CouldNotTellError`.
+Every call of MLflow's client is inside `_asking`, which turns any exception into a `CouldNotTellError`.
 """
 
 import csv
@@ -42,7 +42,9 @@ _LONGEST_ERROR = 300
 class TrackedRun:
     """An MLflow run that is active.
 
-    `kept` says what is not lost when MLflow fails from now on, as a sentence; the message of every error has it.
+    Attributes:
+        id: its id in MLflow.
+        kept: a sentence on what is not lost when MLflow fails from now on; every error message contains it.
     """
 
     def __init__(self, url: str, run_id: str, *, kept: str) -> None:
@@ -52,7 +54,7 @@ class TrackedRun:
         self._is_live = True
 
     def log_training_input(self, spec: RunSpec, data: SnapshotRecord, *, seed: int, source: str) -> None:
-        """Parameters, and the data set by its digest. Repeating it with the same values changes nothing.
+        """Log the parameters, and the data set by its digest. Repeating it with the same values changes nothing.
 
         Raises:
             CouldNotTellError: MLflow failed.
@@ -81,7 +83,10 @@ class TrackedRun:
             mlflow.log_input(dataset, context="training")
 
     def show_epoch(self, number: int, epoch: Epoch) -> None:
-        """Let people follow a training. No training ends because MLflow fails: `log_epochs` logs all of it later."""
+        """Log one epoch while the training runs.
+
+        Never raises: after a failure nothing more is sent until `log_epochs`.
+        """
         if not self._is_live:
             return
         try:
@@ -95,7 +100,7 @@ class TrackedRun:
             )
 
     def log_epochs(self, epochs: Sequence[Epoch]) -> None:
-        """The metrics of every epoch. MLflow keeps one of several with the same time, step and value.
+        """Log the metrics of every epoch. MLflow keeps one of several with the same time, step and value.
 
         Raises:
             CouldNotTellError: MLflow failed.
@@ -105,7 +110,9 @@ class TrackedRun:
                 _log_epoch(number, epoch)
 
     def log_model(self, name: str, *, digest: str, address: str) -> str:
-        """Tell MLflow of the exported model, which stays in the bucket; its id there.
+        """Register the exported model, which stays in the bucket, as a logged model; its id in MLflow.
+
+        A model with this digest that the run has logged before is used again.
 
         Raises:
             CouldNotTellError: MLflow failed.
@@ -115,7 +122,7 @@ class TrackedRun:
         with self._asking("register the model of this run"):
             query = f"tags.digest = '{digest}' AND source_run_id = '{self.id}'"
             found = mlflow.search_logged_models(filter_string=query, output_format="list")
-            # One that is not ready was cut off, and cannot be registered as a version.
+            # One that is not ready was interrupted, and cannot be registered as a version.
             ready = [each.model_id for each in found if each.status == "READY"]
             if ready:
                 return str(ready[0])
@@ -125,7 +132,14 @@ class TrackedRun:
     def log_evaluation(
         self, evaluation: Evaluation, truth: Sequence[str], given: Sequence[str], *, labels: Sequence[str], model: str
     ) -> None:
-        """The candidate's figures, those of the version that served on the same images, and the confusion matrix.
+        """Log the figures of the candidate and of the serving version, the tables, and the confusion matrix.
+
+        Args:
+            evaluation: the figures.
+            truth: the true label of each held-out image.
+            given: the candidate's answer to each.
+            labels: in the order of their indices.
+            model: the id of the logged model.
 
         Raises:
             CouldNotTellError: MLflow failed.
@@ -150,7 +164,7 @@ class TrackedRun:
                 mlflow.log_artifacts(folder)
 
     def end(self, status: str) -> None:
-        """Say how the run ended.
+        """End the run. `status` is one of MLflow's, such as FINISHED or FAILED.
 
         Raises:
             CouldNotTellError: MLflow failed.
@@ -170,18 +184,18 @@ class TrackedRun:
 def tracked_run(
     url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id: str = "", started_by: str = ""
 ) -> Iterator[TrackedRun]:
-    """The MLflow run of this run key in this bucket, active inside the block: the one that exists, or a new one.
+    """The MLflow run of this run key in this bucket, active inside the block. It is created if it does not exist.
 
     Args:
         url: where MLflow is.
-        spec: what was asked for.
-        bucket: whose run it is.
-        kept: what is not lost if MLflow fails, as a sentence.
-        run_id: the run that the records of this run name; needed for runs of releases that wrote no identity.
-        started_by: the address of the DAG run; empty where Airflow has not started it.
+        spec: the settings of the run.
+        bucket: the bucket that the run belongs to.
+        kept: a sentence on what is not lost if MLflow fails.
+        run_id: the id in the records of this run; needed for runs of releases that wrote no identity.
+        started_by: the address of the DAG run; empty if Airflow has not started it.
 
     Raises:
-        CouldNotTellError: MLflow failed. Training without a record of it would be lost work.
+        CouldNotTellError: MLflow failed. A training without a record of it would be lost work.
     """
     import mlflow
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES, MLFLOW_HTTP_REQUEST_TIMEOUT
@@ -193,7 +207,7 @@ def tracked_run(
         experiment = _experiment(spec.model.name)
         found = _existing_run(experiment, spec, bucket=bucket, run_id=run_id)
         active = mlflow.start_run(run_id=found) if found else mlflow.start_run(run_name=_name(spec.run_key))
-        # A run of an earlier release has not all of them.
+        # A run of an earlier release does not have all of them.
         mlflow.set_tags(with_note(active.data.tags, _tags(spec, bucket, started_by)))
     log.info("This run in MLflow: %s", run_page(url, experiment, active.info.run_id))
     run = TrackedRun(url, active.info.run_id, kept=kept)
@@ -208,12 +222,12 @@ def tracked_run(
 
 @contextmanager
 def _asking(url: str, what: str, *, kept: str) -> Iterator[None]:
-    """The border to MLflow's client. It raises exceptions of its own, of its HTTP client and of the system."""
+    """Translate the exceptions of MLflow's client: its own, those of its HTTP client, and those of the system."""
     try:
         yield
     except Exception as error:
         raise CouldNotTellError(
-            f"MLflow at {url} could not {what} ({_reason(error)}). {kept} What serves is not affected. Start or repair "
+            f"MLflow at {url} could not {what} ({_reason(error)}). {kept} Serving is not affected. Start or repair "
             f"MLflow, then repeat this step (in Airflow: clear the task)."
         ) from error
 
@@ -224,7 +238,7 @@ def _reason(error: Exception) -> str:
 
 
 def _existing_run(experiment: str, spec: RunSpec, *, bucket: Identity, run_id: str) -> str | None:
-    """The run of this run key in this bucket; None where there is none, or a person has deleted it."""
+    """The run of this run key in this bucket; None if there is none, or a person has deleted it."""
     import mlflow
 
     queries = [f"tags.`{_RUN_KEY_TAG}` = '{spec.run_key}' AND tags.`{BUCKET_TAG}` = '{bucket.id}'"]
@@ -263,7 +277,7 @@ def _text(content: str) -> str:
 
 
 def _name(run_key: str) -> str:
-    """When a run was asked for, as a person says it; the key itself where it does not begin with a time."""
+    """When a run was asked for, as text for people; the key itself if it has no moment."""
     moment = RunKey(run_key).moment
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else run_key
 
@@ -289,7 +303,7 @@ def _metrics(performance: Performance, prefix: str) -> dict[str, float]:
 
 
 def _table(evaluation: Evaluation, truth: Sequence[str], labels: Sequence[str]) -> str:
-    """A row per label: its class number, the label as it is, the name it has in metrics, and its figures."""
+    """CSV with a row per label: its class number, the label, its name in metrics, and its figures."""
     stream = io.StringIO()
     rows = csv.writer(stream)
     rows.writerow(["class", "label", "metric", "images", "recall", "recall_of_serving"])

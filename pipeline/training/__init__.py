@@ -1,1 +1,1 @@
-"""From images to a SavedModel, and what a SavedModel is worth on images."""
+"""From images to a SavedModel, and the figures of a SavedModel on images."""

@@ -1,4 +1,4 @@
-"""What was taken for what: a picture that can be read and a table, for any labels and any number of them.
+"""Which label was taken for which: a picture that can be read, and a table, for any labels and any number of them.
 
 Time and memory grow with the number of examples, not with the square of the number of labels.
 """
@@ -23,8 +23,13 @@ _NOT_DRAWABLE = "□"
 def draw_confusion(truth: Sequence[str], given: Sequence[str], *, labels: Sequence[str], table: str) -> bytes:
     """A PNG file with a row and a column per label, in the order of `labels`; of many labels, those confused most.
 
-    Labels that cannot be drawn, or not in full, show their class number. `table` is the name of the file that lists the
-    labels by that number.
+    Labels that cannot be drawn, or not completely, show their class number.
+
+    Args:
+        truth: the true label of each image.
+        given: the answer to each.
+        labels: in the order of their indices.
+        table: the name of the file that lists the labels by number, for the picture's caption.
     """
     import matplotlib.figure
 
@@ -51,7 +56,7 @@ def draw_confusion(truth: Sequence[str], given: Sequence[str], *, labels: Sequen
 
 
 def confusion_table(truth: Sequence[str], given: Sequence[str]) -> str:
-    """A CSV row for each pair of labels that were confused, the most frequent first; at most 1,000 rows."""
+    """CSV with a row for each pair of labels that were confused, the most frequent first; at most 1,000 rows."""
     stream = io.StringIO()
     rows = csv.writer(stream)
     rows.writerow(["true label", "given label", "images"])
@@ -61,7 +66,7 @@ def confusion_table(truth: Sequence[str], given: Sequence[str]) -> str:
 
 
 def drawn_classes(truth: Sequence[str], given: Sequence[str], *, labels: Sequence[str]) -> list[int]:
-    """The class numbers in the picture, in ascending order: all of a few labels, of many those confused most."""
+    """The class numbers in the picture, in ascending order: all of up to 40, otherwise the 20 confused most."""
     if len(labels) <= _READABLE:
         return list(range(len(labels)))
     number_of = {label: number for number, label in enumerate(labels)}
@@ -70,19 +75,19 @@ def drawn_classes(truth: Sequence[str], given: Sequence[str], *, labels: Sequenc
         chosen.update(dict.fromkeys(number_of[label] for label in pair))
         if len(chosen) >= _MOST_CONFUSED:
             break
-    # Where fewer labels were confused, the first ones fill the picture.
+    # If fewer labels were confused, the first labels fill the picture.
     chosen.update(dict.fromkeys(range(_MOST_CONFUSED - len(chosen))))
     return sorted(list(chosen)[:_MOST_CONFUSED])
 
 
 def _confusions(truth: Sequence[str], given: Sequence[str]) -> list[tuple[tuple[str, str], int]]:
-    """How often each true label was given another one, the most frequent first."""
+    """Pairs of true and given label that differ, with their counts, the most frequent first."""
     counts = Counter((true, answer) for true, answer in zip(truth, given, strict=True) if true != answer)
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _cells(truth: Sequence[str], given: Sequence[str], labels: Sequence[str]) -> Any:
-    """The matrix of the counts of these labels alone."""
+    """The matrix of the counts, for these labels alone."""
     position = {label: index for index, label in enumerate(labels)}
     cells = np.zeros((len(labels), len(labels)), dtype=int)
     for (true, answer), count in Counter(zip(truth, given, strict=True)).items():
@@ -100,7 +105,7 @@ def _draw_cells(axes: Any, cells: Any) -> None:
 
 
 def shown(labels: Sequence[str]) -> list[str]:
-    """What the picture shows of each label: the label, or what can be drawn of it and its class number."""
+    """What the picture shows of each label: the label, or its drawable characters and its class number."""
     drawable = _drawable()
     return [_shown(label, number, drawable) for number, label in enumerate(labels)]
 
@@ -113,7 +118,7 @@ def _shown(label: str, number: int, drawable: Callable[[str], bool]) -> str:
 
 
 def _drawable() -> Callable[[str], bool]:
-    """Whether the font has a picture of a character; matplotlib warns of those it lacks."""
+    """Whether the font has a glyph for a character. Matplotlib warns of those it lacks."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font: Any = get_font(findfont(FontProperties()))

@@ -1,6 +1,6 @@
 """The SavedModel that servers load: encoded images in; probabilities, class number and label out.
 
-Everything a client or a server must know about the model travels inside: decoding, resizing and scaling in the
+It holds everything that a client or a server must know about the model: decoding, resizing and scaling in the
 signature, the labels as an asset, and warm-up requests, which a server runs before it calls the version available.
 """
 
@@ -16,23 +16,31 @@ from serving.apis import prediction_log_pb2
 from serving.signature import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
-# Control characters, and what else some programs take for the end of a line.
+# Control characters, and other characters that some programs read as the end of a line.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def export(
     network: Any, folder: Path, *, name: str, image: Image, labels: Sequence[str], warmup: Sequence[bytes]
 ) -> None:
-    """Write the SavedModel to `folder`, which does not exist yet.
+    """Write the SavedModel to a folder. Its signature is that of `serving.signature`.
 
-    The serving function is traced here with a fixed input name: the name that `keras.Model.export` gives depends on
-    what the process did before, and clients would break from version to version.
+    The serving function is traced here with a fixed input name. The name that `keras.Model.export` gives depends on
+    what the process did before, so it would change from version to version and break clients.
+
+    Args:
+        network: the trained Keras model of `pipeline.training.network.build`.
+        folder: where to write; it must not exist, and its parent must.
+        name: the name of the model, for the warm-up requests.
+        image: the size and the channels of the network's input.
+        labels: in the order of the network's outputs.
+        warmup: encoded images for the warm-up requests; at least one.
     """
     import tensorflow as tf
 
     module = tf.Module()
-    # Not the network itself: Keras lets its variables be found only through the optimiser's, and a server that loads
-    # the graph without Python would restore those and leave the layers' uninitialised (and ship the optimiser).
+    # The variables one by one, not the network: Keras saves the network's variables as those of the optimiser. A server
+    # that loads the graph without Python would leave the layers' variables uninitialised.
     module.weights = [variable.value for variable in network.variables]
     module.labels_file = tf.saved_model.Asset(_labels_file(folder.parent, labels))
     module.labels = tf.constant(list(labels))
@@ -53,7 +61,7 @@ def export(
 
 
 def _labels_file(folder: Path, labels: Sequence[str]) -> str:
-    """One line per class, in the order of the classes: what would end a line is written as an escape sequence."""
+    """One line per class, in the order of the classes. Characters that end a line are written as escape sequences."""
     path = folder / "labels.txt"
     lines = "".join(_CONTROL.sub(_escaped, label) + "\n" for label in labels)
     path.write_text(lines, encoding="utf-8")
@@ -65,7 +73,7 @@ def _escaped(character: re.Match[str]) -> str:
 
 
 def _write_warmup(path: Path, name: str, images: Sequence[bytes]) -> None:
-    """A request with one image and one with all of them: the shapes a server meets first."""
+    """A request with one image and one with all of them: the shapes that a server meets first."""
     import tensorflow as tf
 
     path.parent.mkdir(parents=True)

@@ -30,7 +30,16 @@ def build(network: Network, image: Image, *, classes: int) -> Any:
 
 
 def dataset(images: Images, image: Image, *, batch_size: int, shuffle_seed: int | None = None) -> Any:
-    """Encoded images with class numbers as batches of pixels, decoded once by the very code that will be served."""
+    """A tf.data.Dataset of batches: pixels (batch, height, width, channels) in [0, 1], class numbers (batch,).
+
+    Each image is decoded once, by the code that is also served.
+
+    Args:
+        images: encoded images with their class numbers; at least one.
+        image: the size and the channels to decode to.
+        batch_size: images per batch; the last batch may be smaller.
+        shuffle_seed: the seed of the order, which changes in each epoch; None for the given order.
+    """
     import tensorflow as tf
 
     encoded, classes = zip(*images, strict=True)
@@ -52,9 +61,17 @@ def train(
     validation_images: Images,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> Any:
-    """Train a new network; `on_epoch(number, metrics)` is called after each epoch, the first being 1.
+    """Train a new network; returns the Keras model after the last epoch.
 
-    Metrics are named `train/loss`, `train/accuracy`, `validation/loss` and `validation/accuracy`.
+    Args:
+        training: epochs, batch size, learning rate and layers.
+        image: the size and the channels of the input.
+        classes: the number of outputs.
+        seed: of the weights, of dropout and of the order of the images.
+        train_images: encoded images with their class numbers.
+        validation_images: likewise; may be empty.
+        on_epoch: called after each epoch with its number, from 1, and its metrics: `train/loss`, `train/accuracy`,
+            `validation/loss` and `validation/accuracy`.
     """
     import keras
 
@@ -72,7 +89,7 @@ def train(
         else None,
         epochs=training.epochs,
         verbose=0,
-        shuffle=False,  # the data set shuffles itself
+        shuffle=False,  # the data set is shuffled in `dataset`
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, _named(logs)))],
     )
     return model

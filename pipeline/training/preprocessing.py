@@ -1,4 +1,4 @@
-"""From an encoded image to what the network sees: one TensorFlow function, in training and inside the SavedModel."""
+"""From an encoded image to the input of the network: one TensorFlow function, in training and inside the SavedModel."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pipeline.spec import Image
 
 
 def decoded(content: Any, image: Image) -> Any:
-    """Pixels in [0, 1], shape (height, width, channels), of one encoded PNG or JPEG."""
+    """Pixels in [0, 1], float32 of shape (height, width, channels), of one encoded PNG or JPEG."""
     import tensorflow as tf
 
     pixels = tf.io.decode_image(content, channels=image.channels, expand_animations=False)

@@ -1,4 +1,4 @@
-"""Judge an exported SavedModel on encoded images: the same bytes and the same signature that a client will use."""
+"""Measure an exported SavedModel on encoded images: the bytes and the signature are those of a client."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.progress import told
+from pipeline.progress import logged
 from pipeline.verdicts.measurements import Performance
 from serving import signature
 from serving.inference.local_model import load_local_model
@@ -24,7 +24,14 @@ _CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers in the order of the images: probabilities (images, classes), and class index and label of each."""
+    """The answers in the order of the images.
+
+    Attributes:
+        probabilities: of shape (images, classes).
+        indices: the class number of each image.
+        labels: the label of each image.
+        latency_ms: the median of single-image calls, in milliseconds.
+    """
 
     probabilities: NDArray[np.float32]
     indices: list[int]
@@ -33,9 +40,9 @@ class Predictions:
 
 
 class ExportedModel:
-    """A SavedModel in memory, loaded as the model server loads it: what is judged here is what would be served.
+    """A SavedModel in memory, loaded as the model server loads it, so that the figures are those of the served model.
 
-    `tf.saved_model.load` would not do: it finds variables through Python objects that a server never sees.
+    `tf.saved_model.load` finds variables through Python objects, which a server never sees.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,12 +55,13 @@ class ExportedModel:
 
     @property
     def signatures(self) -> Mapping[str, Any]:
+        """The SignatureDefs by name."""
         return self._model.signatures
 
     def predict(self, images: Sequence[bytes]) -> Predictions:
-        """Answers for all images; latency is the median of single-image calls, after warming up."""
+        """The answers for all images, and the latency after a warm-up."""
         batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        answers = [self._ask(batch) for batch in told(batches, f"batches of {_BATCH} answered", total=len(batches))]
+        answers = [self._ask(batch) for batch in logged(batches, f"batches of {_BATCH} answered", total=len(batches))]
         taken = []
         for position in range(_LATENCY_CALLS):
             one = images[position % len(images)]
@@ -75,7 +83,15 @@ class ExportedModel:
 def performance(
     predictions: Predictions, truth: Sequence[str], *, model_digest: str, data_digest: str, size_mb: float
 ) -> Performance:
-    """The figures the gate judges."""
+    """The figures for the gate.
+
+    Args:
+        predictions: the answers.
+        truth: the true label of each image, in the same order.
+        model_digest: identifies the model.
+        data_digest: identifies the images.
+        size_mb: the size of the exported folder in 10^6 bytes.
+    """
     right = np.array([given == true for given, true in zip(predictions.labels, truth, strict=True)])
     return Performance(
         model_digest=model_digest,
@@ -92,17 +108,24 @@ def performance(
 
 
 def _class_recall(truth: Sequence[str], right: NDArray[np.bool_]) -> dict[str, float]:
-    """The share of right answers of each label, by label; one pass, because there may be thousands of labels."""
+    """The share of right answers of each label, by label. One pass, because there may be thousands of labels."""
     examples = Counter(truth)
     recognised = Counter(label for label, each in zip(truth, right.tolist(), strict=True) if each)
     return {label: recognised[label] / examples[label] for label in sorted(examples)}
 
 
 def calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
-    """The expected calibration error with ten equal bins: how far confidence is from being right, on average.
+    """The expected calibration error, 0 to 1, with ten equal bins: the mean distance between confidence and accuracy.
 
-    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
-    AAAI 2015. NaN where a confidence is no number.
+    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI
+    2015.
+
+    Args:
+        confidence: the highest probability of each answer, shape (images,).
+        right: whether each answer is right, shape (images,).
+
+    Returns:
+        NaN if a confidence is not finite.
     """
     if not np.isfinite(confidence).all():
         return math.nan

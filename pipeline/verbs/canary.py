@@ -44,7 +44,7 @@ def canary(context: RunContext) -> CanaryRecord:
     try:
         judged = _prove(context, approved)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
-        run_rules.require_seat(context.journal.read().state, version)
+        run_rules.require_candidate(context.journal.read().state, version)
     except DeclinedError as declined:
         context.decline_candidate(version, reason=str(declined))
         return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)

@@ -29,13 +29,13 @@ def gate(context: RunContext) -> GateRecord:
         return GateRecord(verdict=verdict, serving_version=compared_with, serving_labels=evaluation.serving_labels)
     if spec.force and not soundness(evaluation) and all(check.decision is Decision.PASS for check in labels):
         context.tag_run(gate_tags(verdict, overruled=True) | {"decision": "approved by a person"})
-        told = f"forced by {spec.requested_by}: {spec.note}"
+        reason = f"forced by {spec.requested_by}: {spec.note}"
         return GateRecord(
             verdict=verdict,
             serving_version=compared_with,
             serving_labels=evaluation.serving_labels,
             forced_by=spec.requested_by,
-            reason=told,
+            reason=reason,
         )
     if verdict.decision is Decision.UNKNOWN:
         context.tag_run(seen | refusal_tags("undecided by the gate", str(verdict)))

@@ -27,14 +27,14 @@ def promote(context: RunContext) -> PromoteRecord:
         return PromoteRecord(version=version)
     try:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)
-        arrival = context.wait.followed(version)
-        _require(context, arrival, f"not every replica answers from v{version}")
+        result = context.wait.followed(version)
+        _require(context, result, f"not every replica answers from v{version}")
         context.journal.decide(lambda history: run_rules.confirm(history, version=version))
     except DeclinedError as declined:
         context.decline_candidate(version, reason=str(declined))
         return PromoteRecord(outcome="declined", reason=str(declined), version=version)
     context.rollout.settle()
-    return PromoteRecord(version=version, replicas=arrival.ready)
+    return PromoteRecord(version=version, replicas=result.ready)
 
 
 def _move(context: RunContext, version: int, *, compared_with: int | None, verdict: Verdict) -> None:
@@ -46,11 +46,11 @@ def _move(context: RunContext, version: int, *, compared_with: int | None, verdi
     context.rollout.settle()
 
 
-def _require(context: RunContext, arrival: WaitResult, problem: str) -> None:
-    if arrival.complete:
+def _require(context: RunContext, result: WaitResult, problem: str) -> None:
+    if result.complete:
         return
-    if arrival.overtaken:
+    if result.overtaken:
         raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
-    verdict = arrival.verdict()
+    verdict = result.verdict()
     context.records.note_attempt("promote", verdict)
-    raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {arrival}")
+    raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {result}")

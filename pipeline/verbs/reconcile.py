@@ -41,18 +41,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Mending:
+class Repairs:
     """What was done, what was left to those who are at work on it, and what could not be mended; a line for each."""
 
-    mended: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        return {"mended": self.mended, "left": self.left}
+        return {"repaired": self.repaired, "left": self.left}
 
     def require_complete(self) -> None:
-        """Ask whether everything is mended now.
+        """Ask whether everything is repaired now.
 
         Raises:
             CouldNotTellError: names what is not.
@@ -61,7 +61,7 @@ class Mending:
             raise CouldNotTellError("; ".join(self.problems))
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def continuing(self) -> Iterator[None]:
         """Whatever becomes of one step, the others are taken."""
         try:
             yield
@@ -71,48 +71,50 @@ class Mending:
             self.problems.append(str(error))
 
 
-def reconcile(context: RunContext) -> Mending:
+def reconcile(context: RunContext) -> Repairs:
     """Repair what can be repaired; a second run finds nothing to do.
 
     Raises:
         BadInputError: there is no such model, or a replica serves another one; nothing was changed.
         StorageError: the bucket does not answer; what is in the journal by then is done by the next verb.
     """
-    mending = Mending()
+    repairs = Repairs()
     before = context.journal.read()
     if not before.entries:
         require_known(context)
-        mending.left.append(nothing_released(context))
+        repairs.left.append(nothing_released(context))
     else:
         context.replicas.require_own_fleet()
-        _settle(context, mending)
+        _settle(context, repairs)
         for step in (_release_target, _withdraw_unproven, _follow):
-            with mending.going_on():
-                step(context, mending)
-        mending.mended += [_told(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key]
-        _mirror(context, mending)
-    for line in (*mending.mended, *mending.left) or ("nothing to repair",):
+            with repairs.continuing():
+                step(context, repairs)
+        repairs.repaired += [
+            _described(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key
+        ]
+        _mirror(context, repairs)
+    for line in (*repairs.repaired, *repairs.left) or ("nothing to repair",):
         log.info("%s", line)
-    return mending
+    return repairs
 
 
-def _settle(context: RunContext, mending: Mending) -> None:
+def _settle(context: RunContext, repairs: Repairs) -> None:
     before = context.rollout.config()
     history = context.rollout.settle()
     if before != context.rollout.config():
-        mending.mended.append(f"the config was written from journal entry {history.seq}")
+        repairs.repaired.append(f"the config was written from journal entry {history.seq}")
 
 
-def _release_target(context: RunContext, mending: Mending) -> None:
+def _release_target(context: RunContext, repairs: Repairs) -> None:
     """A roll-back that never moved the label keeps its target no longer."""
     rule = partial(reconcile_rules.release_target, deadline=_deadline(context))
     entry = reconcile_rules.given_to_roll_back(context.journal.decide(rule))
     context.rollout.settle()
     if entry:
-        mending.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
+        repairs.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
 
 
-def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
+def _withdraw_unproven(context: RunContext, repairs: Repairs) -> None:
     """Withdraw a candidate whose run has stopped."""
     exposed = reconcile_rules.being_proven(context.journal.read())
     if exposed is None:
@@ -131,14 +133,14 @@ def _withdraw_unproven(context: RunContext, mending: Mending) -> None:
     context.rollout.settle()
     if history.state.candidate == exposed.version:
         done = "has tested" if proven else "is testing"
-        mending.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
+        repairs.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
         return
     gone = context.wait.gone(exposed.version)
     if gone.pending:
         raise CouldNotTellError(f"v{exposed.version} is not the candidate any more. Not confirmed by {gone}")
 
 
-def _follow(context: RunContext, mending: Mending) -> None:
+def _follow(context: RunContext, repairs: Repairs) -> None:
     """Every replica answers from what serves, and the journal says so; else a promotion that stopped is taken back."""
     history = context.rollout.settle()
     serving = history.state.serving
@@ -146,17 +148,17 @@ def _follow(context: RunContext, mending: Mending) -> None:
         return  # nothing to follow, or a candidate that is being proven has the traffic meanwhile
     late = {each for each in context.replicas.addresses() if context.replicas.look(each).serving != serving}
     _require_files(context, serving, history)
-    serving, arrival = context.strategy.follow(serving)
+    serving, result = context.strategy.follow(serving)
     history = context.journal.read()
-    if arrival.overtaken:
+    if result.overtaken:
         raise DeclinedError(str(context.journal.read().state))
-    mending.mended += [f"{address} answers from v{serving} now" for address in arrival.ready if address in late]
+    repairs.repaired += [f"{address} answers from v{serving} now" for address in result.ready if address in late]
     move, stopped = reconcile_rules.unconfirmed_move(history), reconcile_rules.stopped_promotion(history)
     if move and stopped:
-        _end_promotion(context, mending, move, stopped, arrival)
-    elif not arrival.complete:
+        _end_promotion(context, repairs, move, stopped, result)
+    elif not result.complete:
         raise CouldNotTellError(
-            f"v{serving} should serve on every replica. Not followed: {arrival}. Check these replicas, then run "
+            f"v{serving} should serve on every replica. Not followed: {result}. Check these replicas, then run "
             f"`understudy reconcile --model {context.model}` again"
         )
     elif move:
@@ -174,14 +176,14 @@ def _require_files(context: RunContext, serving: int, history: History) -> None:
         ) from error
 
 
-def _end_promotion(context: RunContext, mending: Mending, move: Entry, run_key: str, arrival: WaitResult) -> None:
+def _end_promotion(context: RunContext, repairs: Repairs, move: Entry, run_key: str, result: WaitResult) -> None:
     """Confirm it where every replica has followed; take it back where that was begun, or where its run is gone."""
-    if arrival.complete and move.event is Event.PROMOTED:
+    if result.complete and move.event is Event.PROMOTED:
         _confirm(context, move)
-    elif arrival.complete or _deadline(context).has_passed(move):
+    elif result.complete or _deadline(context).has_passed(move):
         withdraw_run(context, run_key)
     else:
-        mending.left.append(f"{run_key} is promoting since {move.at:%H:%M:%S} UTC. Not followed: {arrival}")
+        repairs.left.append(f"{run_key} is promoting since {move.at:%H:%M:%S} UTC. Not followed: {result}")
 
 
 def _confirm(context: RunContext, move: Entry) -> None:
@@ -191,24 +193,24 @@ def _confirm(context: RunContext, move: Entry) -> None:
     context.rollout.settle()
 
 
-def _mirror(context: RunContext, mending: Mending) -> None:
+def _mirror(context: RunContext, repairs: Repairs) -> None:
     """Repair MLflow. Unlike in the verbs of a release, a failure counts."""
     history = context.rollout.settle()
     try:
         before, wanted = _aliases(context, history), wanted_aliases(history)
     except StorageError as error:
-        mending.problems.append(f"the MLflow aliases of this bucket cannot be checked: {error}")
+        repairs.problems.append(f"the MLflow aliases of this bucket cannot be checked: {error}")
         return
     problems = context.observers.tell(history, again=True)
     now = _aliases(context, history)
     if problems:
-        mending.problems += problems
+        repairs.problems += problems
     elif now != wanted:
-        mending.problems.append(
+        repairs.problems.append(
             f"MLflow's aliases say {roles(now or {})}, and the journal says {roles(wanted)}. Read the log of MLflow"
         )
     elif before != now:
-        mending.mended.append(f"MLflow's aliases say {roles(now or {})} now")
+        repairs.repaired.append(f"MLflow's aliases say {roles(now or {})} now")
 
 
 def _aliases(context: RunContext, history: History) -> Mapping[str, int] | None:
@@ -221,5 +223,5 @@ def _deadline(context: RunContext) -> Deadline:
     return Deadline(context.clock.now(), context.settings.abandoned_seconds)
 
 
-def _told(entry: Entry) -> str:
-    return f"journal entry {entry.seq}: {entry.told}: {entry.reason}"
+def _described(entry: Entry) -> str:
+    return f"journal entry {entry.seq}: {entry.description}: {entry.reason}"

@@ -19,7 +19,7 @@ from pipeline.inspection.known_models import nothing_released
 from pipeline.inspection.retained import Retained
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
-from pipeline.progress import told
+from pipeline.progress import logged
 from pipeline.rollout import config
 from pipeline.rules import retention
 from pipeline.rules.retention import Fate, Found, Line, Terms
@@ -146,7 +146,7 @@ def _unknown(context: RunContext, history: History) -> list[str]:
 
 def _delete(context: RunContext, folders: Sequence[str]) -> tuple[str, ...]:
     """Every folder goes; those that are back."""
-    gone = told(_in_threads(context.bucket.remove, folders), "deleted", total=len(folders))
+    gone = logged(_in_threads(context.bucket.remove, folders), "deleted", total=len(folders))
     return tuple(folder for folder, is_gone in zip(folders, gone, strict=True) if not is_gone)
 
 

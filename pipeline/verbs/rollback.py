@@ -74,23 +74,25 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     left = context.rollout.placement.answering(context.rollout.settle().state)
     context.strategy.go_back(request, target)
     history = context.journal.decide(partial(rollback_rules.hold_promotions, request=request, target=target))
-    target, arrival = context.strategy.follow(history.state.serving or target)
+    target, result = context.strategy.follow(history.state.serving or target)
     seconds = context.clock.monotonic() - start
-    if arrival.overtaken:
+    if result.overtaken:
         raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
-    if not arrival.complete:
-        if all(state.silent for state in arrival.pending) and not arrival.ready:
+    if not result.complete:
+        if all(state.silent for state in result.pending) and not result.ready:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
-            context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=request.reason))
+            context.journal.decide(
+                lambda history: rollback_rules.remove_leaving(history, target=target, reason=request.reason)
+            )
             context.rollout.settle()
         raise CouldNotTellError(
-            f"v{target} was set to serve {seconds:.1f} s ago. Not followed: {arrival}. Check these replicas, then run "
+            f"v{target} was set to serve {seconds:.1f} s ago. Not followed: {result}. Check these replicas, then run "
             f"`understudy rollback --model {context.model} --to {target} --reason why` (in Airflow: clear the "
             f"task) to confirm. To leave v{target} too, use another number"
         )
-    context.journal.decide(lambda history: rollback_rules.let_go(history, target=target, reason=request.reason))
+    context.journal.decide(lambda history: rollback_rules.remove_leaving(history, target=target, reason=request.reason))
     context.journal.decide(lambda history: run_rules.confirm(history, version=target))
     context.rollout.settle()
     return context.records.finish(
-        RollbackRecord(version=target, left=left, seconds=round(seconds, 2), replicas=arrival.ready)
+        RollbackRecord(version=target, left=left, seconds=round(seconds, 2), replicas=result.ready)
     )

@@ -81,9 +81,9 @@ def _wait_for_traffic(context: RunContext, history: History) -> None:
     """Nobody loses the answer: the version stays until traffic has left it on every replica that speaks."""
     context.rollout.settle()
     assert history.state.serving is not None, "a version leaves only for another that serves"
-    arrival = context.wait.followed(history.state.serving, best_effort=True)
-    if arrival.pending:
-        log.warning("not every replica answers from the earlier version again: %s", arrival)
+    result = context.wait.followed(history.state.serving, best_effort=True)
+    if result.pending:
+        log.warning("not every replica answers from the earlier version again: %s", result)
 
 
 def _confirm_traffic(context: RunContext) -> None:

@@ -1,4 +1,4 @@
-"""May traffic reach this candidate? Judged from what every replica answered while it was dark."""
+"""Decide whether a candidate may get traffic, from the answers of every replica. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_most, conclude
 from serving.questions import ReplicaReport
 
-# Labels of a model whose order is wrong are all wrong; a few say it.
+# If the order of labels is wrong, all of them are; a message shows a few.
 _SHOWN = 5
 
 
@@ -14,9 +14,9 @@ def judge(reports: Sequence[ReplicaReport], *, expected: int, min_accuracy: floa
     """The canary's verdict over all replicas; each must pass on its own.
 
     Args:
-        reports: one per replica that is known to exist.
+        reports: one per existing replica.
         expected: how many replicas there should be.
-        min_accuracy: the floor for fresh examples where nothing serves yet to compare with.
+        min_accuracy: the lowest share of right answers, 0 to 1, on labelled images, if nothing serves to compare with.
         policy: the model's own limits.
     """
     checks = [_presence(len(reports), expected)]
@@ -26,7 +26,7 @@ def judge(reports: Sequence[ReplicaReport], *, expected: int, min_accuracy: floa
 
 
 def label_failures(reports: Sequence[ReplicaReport]) -> list[Check]:
-    """The replicas whose answers do not agree with the approved labels."""
+    """A failed check for each replica whose answers do not agree with the approved labels."""
     return [check for check in map(_labels, reports) if check.decision is Decision.FAIL]
 
 
@@ -52,9 +52,9 @@ def _one_replica(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPo
 
 
 def _version(report: ReplicaReport) -> Check:
-    told = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
+    measured = f"{report.address}: asked for version {report.version}, answered by {report.answered_by}"
     right = report.answered_by == {report.version}
-    return Check(decision=Decision.PASS if right else Decision.FAIL, reason=told)
+    return Check(decision=Decision.PASS if right else Decision.FAIL, reason=measured)
 
 
 def _labels(report: ReplicaReport) -> Check:
@@ -66,12 +66,12 @@ def _labels(report: ReplicaReport) -> Check:
 
 
 def _golden(report: ReplicaReport) -> Check:
-    told = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
+    measured = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
     if report.golden_asked == 0:
-        return Check(decision=Decision.FAIL, reason=f"{told}: no evidence")
+        return Check(decision=Decision.FAIL, reason=f"{measured}: no evidence")
     if report.golden_wrong:
-        return Check(decision=Decision.FAIL, reason=f"{told} (largest error {report.golden_error:.3g})")
-    return Check(decision=Decision.PASS, reason=told)
+        return Check(decision=Decision.FAIL, reason=f"{measured} (largest error {report.golden_error:.3g})")
+    return Check(decision=Decision.PASS, reason=measured)
 
 
 def _fresh(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) -> Check:

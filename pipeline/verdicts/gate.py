@@ -1,4 +1,4 @@
-"""May this candidate be published at all? Judged before anything leaves the run."""
+"""Decide whether a candidate may be published. Pure; nothing has left the run yet."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,12 @@ from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_mos
 
 
 def judge(evaluation: Evaluation, policy: GatePolicy, *, labels: Sequence[Check] = ()) -> Verdict:
-    """Soundness and absolute limits always; not worse than what serves where something serves.
+    """The gate's verdict: soundness and absolute limits, and if a version serves, that the candidate is not worse.
 
-    `labels` are the checks of the candidate's labels against those of what serves.
+    Args:
+        evaluation: the figures of both.
+        policy: the model's own limits.
+        labels: the checks of the candidate's labels against those of the serving version.
     """
     checks = [*soundness(evaluation), *labels, *limits(evaluation.candidate, policy)]
     if evaluation.serving_version is not None:
@@ -20,7 +23,7 @@ def judge(evaluation: Evaluation, policy: GatePolicy, *, labels: Sequence[Check]
 
 
 def soundness(evaluation: Evaluation) -> list[Check]:
-    """What no person may overrule: answers that are no numbers, or no answers at all."""
+    """The failures that no person may overrule: answers that are not finite, or no answers at all."""
     candidate = evaluation.candidate
     checks = []
     if not candidate.finite:
@@ -31,7 +34,7 @@ def soundness(evaluation: Evaluation) -> list[Check]:
 
 
 def limits(candidate: Performance, policy: GatePolicy) -> list[Check]:
-    """The absolute limits of the model's YAML."""
+    """The checks against the absolute limits of the model file."""
     worst = min(candidate.class_recall, key=candidate.class_recall.__getitem__, default=None)
     recall = candidate.class_recall[worst] if worst is not None else 0.0
     return [
@@ -62,21 +65,21 @@ def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
         return Check(decision=Decision.UNKNOWN, reason=f"{reason}; to publish all the same, trigger a run with force")
     pairs = _pair(evaluation)
     bound = lower_bound(pairs, confidence=policy.confidence)
-    told = (
+    measured = (
         f"accuracy {accuracies[0]:.4f} against {accuracies[1]:.4f} of version {version}: "
         f"difference at least {bound:+.4f} at {policy.confidence:.0%} on {pairs.total} examples"
         f"{_left_out(evaluation)}"
     )
     if bound > -policy.margin:
-        return Check(decision=Decision.PASS, reason=f"{told} > -{policy.margin}")
+        return Check(decision=Decision.PASS, reason=f"{measured} > -{policy.margin}")
     needed = examples_needed(pairs, margin=policy.margin, confidence=policy.confidence)
     if needed is None:
         return Check(
-            decision=Decision.FAIL, reason=f"{told}; {pairs.difference:+.4f} <= -{policy.margin} (gate.margin)"
+            decision=Decision.FAIL, reason=f"{measured}; {pairs.difference:+.4f} <= -{policy.margin} (gate.margin)"
         )
     return Check(
         decision=Decision.UNKNOWN,
-        reason=f"{told} <= -{policy.margin} (gate.margin); too few examples to decide, about {needed} would do",
+        reason=f"{measured} <= -{policy.margin} (gate.margin); too few examples to decide, about {needed} would do",
     )
 
 

@@ -1,8 +1,8 @@
 """The label list is part of the contract with clients: which labels a model knows, and the index of each.
 
-A client may use the index of a class instead of its name, and what it has stored under a name must keep its meaning.
-So a label of the serving version keeps its index, also while no image shows it, and new labels come after it. Only the
-removal of a label that a person has accepted moves other labels.
+A client may use the index of a class instead of its name, and what it has stored under a name must keep its meaning. So
+a label of the serving version keeps its index, even if no image shows it, and new labels come after it. Labels move
+only if the removal of a label was accepted.
 """
 
 import json
@@ -17,13 +17,18 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class LabelChanges:
-    """`missing`: labels of the serving version that no image shows. `new`: labels of images it does not know."""
+    """How the labels of the images differ from those of the serving version.
+
+    Attributes:
+        missing: labels of the serving version that no image shows.
+        new: labels of images that the serving version does not know.
+    """
 
     missing: tuple[str, ...]
     new: tuple[str, ...]
 
     def without(self, accepted: Collection[str]) -> "LabelChanges":
-        """The changes that nobody has accepted."""
+        """The changes that were not accepted."""
         return LabelChanges(
             tuple(label for label in self.missing if label not in accepted),
             tuple(label for label in self.new if label not in accepted),
@@ -33,7 +38,7 @@ class LabelChanges:
         return bool(self.missing or self.new)
 
     def describe(self, version: int) -> str:
-        """Such as: label 'dog' of v1 is missing from the images, and 'owl' is new."""
+        """The changes as text, such as: label 'dog' of v1 is missing from the images, and 'owl' is new."""
         if not self.missing:
             return f"{_subject(self.new)} new"
         missing = f"{_subject(self.missing, of=f' of v{version}')} missing from the images"
@@ -55,7 +60,7 @@ def arrange(present: Collection[str], *, serving: Sequence[str], accepted: Colle
 
     Args:
         present: the labels of the images.
-        serving: the labels of the serving version, in their order; none where nothing serves.
+        serving: the labels of the serving version, in their order; empty if nothing serves.
         accepted: the labels that may be added or removed. Only an accepted label that is missing is left out.
     """
     found = changes(present, serving)
@@ -67,7 +72,11 @@ def arrange(present: Collection[str], *, serving: Sequence[str], accepted: Colle
 class ApprovedLabels:
     """The labels that a candidate was approved with, and those of the version it is compared with.
 
-    Where nothing serves, `serving` is None and `serving_labels` is empty.
+    Attributes:
+        version: the candidate.
+        labels: its labels, in the order of their indices.
+        serving: the serving version; None if nothing serves.
+        serving_labels: its labels, likewise; empty if nothing serves.
     """
 
     version: int
@@ -78,8 +87,8 @@ class ApprovedLabels:
     def of(self, version: int) -> tuple[str, ...]:
         """The list that answers of one of the two versions must agree with.
 
-        Those of the serving version must agree with the candidate's list, because clients keep their indices. After an
-        accepted removal they need not, and are held to the serving version's own list.
+        Answers of the serving version must agree with the candidate's list, because clients keep their indices. After
+        an accepted removal they are compared with the serving version's own list.
         """
         if version == self.version:
             return self.labels
@@ -97,15 +106,17 @@ def judge_labels(
     serving: Sequence[str] | None,
     arranged_for: int | None,
 ) -> list[Check]:
-    """Check the candidate's labels against those of the version it was compared with. `force` does not change them.
+    """Check the candidate's labels against those of the version it was compared with.
+
+    `force` does not change the checks.
 
     Args:
         labels: the candidate's, in the order of their indices.
-        present: those that images show.
-        accepted: those that a person allowed to be added or removed.
+        present: the labels that images show.
+        accepted: the labels that a person allowed to be added or removed.
         serving_version: the version that the candidate was compared with.
-        serving: the labels of that version; None where they were not recorded.
-        arranged_for: the version whose labels the snapshot has kept in their order.
+        serving: the labels of that version; None if they were not recorded.
+        arranged_for: the version whose order the snapshot has kept.
     """
     if serving is None:
         reason = f"the labels of v{serving_version} were not recorded by `evaluate`; trigger a new run"
@@ -126,7 +137,10 @@ def judge_labels(
 
 
 def advice(found: LabelChanges) -> str:
-    """How to accept all changes, also those that this run has accepted: the next run has a form of its own."""
+    """A sentence on how to accept all changes.
+
+    It names those that this run accepts too: the next run has its own form.
+    """
     names = [*found.missing, *found.new]
     listed = json.dumps(names[:_SHOWN], ensure_ascii=False)
     if len(names) > _SHOWN:
@@ -138,14 +152,17 @@ def advice(found: LabelChanges) -> str:
 
 
 def quoted(labels: Sequence[str]) -> str:
-    """Names for a message: the first ten, and how many more there are."""
+    """Labels for a message: the first ten, and how many more there are."""
     names = ", ".join(_quoted(label) for label in labels[:_SHOWN])
     more = len(labels) - _SHOWN
     return f"{names} and {more} more" if more > 0 else names
 
 
 def _quoted(label: str) -> str:
-    """Two names can look the same and differ in their code points, so an unusual one also shows these."""
+    """A label for a message.
+
+    Two labels can look the same and differ in their code points, so an unusual one shows these too.
+    """
     return repr(label) if unicodedata.is_normalized("NFC", label) else f"{label!r} (that is {label!a})"
 
 

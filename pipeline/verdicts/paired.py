@@ -1,9 +1,8 @@
 """Whether the candidate is not worse than the serving model, judged on the same examples.
 
-The score interval for a difference of paired proportions of T. Tango, "Equivalence test and confidence interval
-for the difference in proportions for the paired-sample design", Statistics in Medicine 17 (1998), 891-908.
-Unlike the textbook (Wald) interval it stays honest where the two models hardly ever disagree: with no
-disagreement at all in five examples it does not claim certainty.
+The score interval for a difference of paired proportions of T. Tango, "Equivalence test and confidence interval for the
+difference in proportions for the paired-sample design", Statistics in Medicine 17 (1998), 891-908. The textbook (Wald)
+interval has width 0 if the models never disagree, however few examples there are; this one does not.
 """
 
 import math
@@ -13,7 +12,7 @@ from statistics import NormalDist
 
 @dataclass(frozen=True)
 class Pairs:
-    """How often the two models differ over `total` examples both have answered."""
+    """How often two models differ over the `total` examples that both have answered. `total` is at least 1."""
 
     total: int
     only_candidate_right: int
@@ -21,12 +20,12 @@ class Pairs:
 
     @property
     def difference(self) -> float:
-        """Accuracy of the candidate minus accuracy of the serving model."""
+        """The accuracy of the candidate minus that of the serving model, -1 to 1."""
         return (self.only_candidate_right - self.only_serving_right) / self.total
 
 
 def lower_bound(pairs: Pairs, *, confidence: float) -> float:
-    """The one-sided lower confidence bound of `pairs.difference`."""
+    """The one-sided lower confidence bound of `pairs.difference`. `confidence` is below 1, for example 0.95."""
     z = NormalDist().inv_cdf(confidence)
     low, high = -1.0, pairs.difference
     for _ in range(60):  # bisection: the score falls as the supposed difference grows
@@ -39,9 +38,10 @@ def lower_bound(pairs: Pairs, *, confidence: float) -> float:
 
 
 def examples_needed(pairs: Pairs, *, margin: float, confidence: float) -> int | None:
-    """How many examples would show non-inferiority if the models kept differing at this rate.
+    """About how many examples would show that the candidate is not worse, if the models kept differing at this rate.
 
-    None where no number would: the observed difference is itself at or below `-margin`.
+    Returns:
+        None if no number would: the observed difference is at or below `-margin`.
     """
     if pairs.difference <= -margin:
         return None

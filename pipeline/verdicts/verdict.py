@@ -1,4 +1,4 @@
-"""What the gate and the canary say, and why."""
+"""The answer of the gate and of the canary, and the reasons for it."""
 
 from enum import StrEnum
 
@@ -6,13 +6,15 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Decision(StrEnum):
+    """`pass`; `fail`: measured, and bad; `unknown`: could not be measured, or there are too few examples."""
+
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
     UNKNOWN = "unknown"
 
 
 class Verdict(BaseModel):
-    """A decision and its reasons, each with the numbers it rests on."""
+    """A decision and its reasons, each with the numbers it is based on."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +26,7 @@ class Verdict(BaseModel):
 
 
 class Check(BaseModel):
-    """One rule applied: what it found, and the sentence that says so."""
+    """The result of one rule, and a sentence that says it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +35,7 @@ class Check(BaseModel):
 
 
 def conclude(checks: list[Check]) -> Verdict:
-    """The verdict of all checks: one failure fails; else one unknown leaves it unknown; no evidence is not success."""
+    """The verdict of all checks: FAIL if one fails, else UNKNOWN if one is unknown. Without any check it is FAIL."""
     if not checks:
         return Verdict(decision=Decision.FAIL, reasons=("nothing was measured",))
     for decision in (Decision.FAIL, Decision.UNKNOWN):
@@ -44,14 +46,17 @@ def conclude(checks: list[Check]) -> Verdict:
 
 
 def at_least(name: str, value: float, floor: float, *, key: str) -> Check:
-    """`key` is the limit in the model's YAML; a failure names it, so that nobody has to search for it."""
+    """Check that `value` is at least `floor`; NaN fails.
+
+    `key` names the limit in the model file, and a failure contains it.
+    """
     if value >= floor:  # false for NaN, which must fail
         return Check(decision=Decision.PASS, reason=f"{name} {value:.4g} >= {floor:.4g}")
     return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} < {floor:.4g} ({key})")
 
 
 def at_most(name: str, value: float, ceiling: float, *, key: str) -> Check:
-    """Likewise."""
+    """Check that `value` is at most `ceiling`; NaN fails. `key` is as in `at_least`."""
     if value <= ceiling:
         return Check(decision=Decision.PASS, reason=f"{name} {value:.4g} <= {ceiling:.4g}")
     return Check(decision=Decision.FAIL, reason=f"{name} {value:.4g} > {ceiling:.4g} ({key})")

@@ -124,6 +124,15 @@ for number, (dag_id, form) in enumerate(FORMS.items(), 120):
     asked = form | {"model": "letters", "reason": NASTY}
     results[f"nasty {dag_id}"] = play(bag.dags[dag_id], f"nasty {dag_id}", {}, number=number, form=asked)
 results["reconcile"] = play(bag.dags["reconcile"], "reconcile", {}, number=130, form={"model": "letters"})
+results["announce fails"] = play(
+    bag.dags["rollback"], "announce fails", {"announce": 75}, number=132, form={"model": "digits", "reason": "why"}
+)
+results["announce leaves nothing"] = play(
+    bag.dags["reconcile"], "announce leaves nothing", {}, number=133, form={"model": "digits"}
+)
+results["announced after all"] = play(
+    bag.dags["reconcile"], "announced after all", {}, number=134, form={"model": "digits"}
+)
 results["announce at last"] = play(announce, "announce at last", {}, number=131, form={})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}

@@ -1,8 +1,6 @@
 """The note of a DAG run says what was decided, why and what serves; what a person has typed there stays."""
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,15 +103,12 @@ def test_only_a_sentence_that_is_too_long_is_cut(played: Any) -> None:
         ({"outcome": "done", "accuracy": 0.9}, None),
     ],
 )
-def test_one_line_says_how_a_verb_has_ended(tmp_path: Path, result: dict[str, Any], line: str | None) -> None:
-    file = tmp_path / "result.json"
-    file.write_text(json.dumps(result), encoding="utf-8")
-
-    assert line == said("gate", file).get("line")
+def test_one_line_says_how_a_verb_has_ended(result: dict[str, Any], line: str | None) -> None:
+    assert line == said("gate", result).get("line")
 
 
-def test_a_verb_that_has_left_nothing_says_nothing(tmp_path: Path) -> None:
-    assert {} == said("gate", tmp_path / "missing.json")
+def test_a_verb_that_has_left_nothing_says_nothing() -> None:
+    assert {} == said("gate", {})
 
 
 def test_a_run_that_ends_again_has_one_outcome_without_what_was_cleared(played: Any) -> None:
@@ -130,5 +125,5 @@ def test_a_database_that_takes_no_note_changes_nothing_of_the_run(played: Any) -
     assert "skipped" == result["tasks"]["gate"]
 
 
-def test_runs_that_carry_out_no_verb_get_no_note(played: Any) -> None:
+def test_runs_in_which_nothing_is_decided_get_no_note(played: Any) -> None:
     assert played["results"]["announce"]["note"] is None

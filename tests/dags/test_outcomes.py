@@ -119,14 +119,17 @@ def test_the_last_lines_of_a_log_say_what_happened_what_serves_and_what_to_do(
 
 
 def test_every_verb_of_a_run_gets_the_same_key(played: Any) -> None:
-    words = {tuple(call["words"]) for call in played["calls"] if call["case"] == "all good"}
+    """All but `announce`, which is not part of a run: what came before it is announced as well."""
+    calls = [call for call in played["calls"] if call["case"] == "all good"]
+    words = {tuple(call["words"]) for call in calls if call["verb"] != "announce"}
 
     assert words == {("--run", "retrain-20260102030405000001", "--model", "digits")}
 
 
 def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> None:
-    retrain = [call for call in played["calls"] if call["case"] == "nasty retrain"]
-    rollback = [call for call in played["calls"] if call["case"] == "nasty rollback"]
+    calls = [call for call in played["calls"] if call["verb"] != "announce"]
+    retrain = [call for call in calls if call["case"] == "nasty retrain"]
+    rollback = [call for call in calls if call["case"] == "nasty rollback"]
 
     nasty = played["nasty"]
     form = {"epochs": 3, "seed": 5, "learning_rate": 0.002, "note": nasty, "force": True}
@@ -152,7 +155,7 @@ def test_free_text_reaches_the_verb_unchanged_and_no_command(played: Any) -> Non
 def test_what_a_person_decides_reaches_its_verb_unchanged(
     played: Any, dag_id: str, kind: str, form: dict[str, str]
 ) -> None:
-    (call,) = (call for call in played["calls"] if call["case"] == f"nasty {dag_id}")
+    (call,) = (call for call in played["calls"] if call["case"] == f"nasty {dag_id}" and call["verb"] != "announce")
 
     assert "success" == played["results"][f"nasty {dag_id}"]["run"]
     assert (dag_id, "letters") == (call["verb"], call["model"])
@@ -186,8 +189,42 @@ def test_each_change_of_what_serves_is_announced_once_with_its_journal_entry(pla
         ("letters/production", "announce", 4, 4),
         ("letters/production", "rollback", 5, 5),
         ("letters/production", "rollback", 6, 6),
+        ("digits/production", "reconcile", 3, 3),
     ] == announced
     assert {"ann"} == {each["extra"]["by"] for each in played["announced"]}
+
+
+def test_announce_is_told_what_was_announced(played: Any) -> None:
+    """And nothing else: no words, and nothing of what a person has typed into a form."""
+    extras = [each["extra"] for each in played["announced"] if each["asset"] == "letters/production"]
+    calls = [call for call in played["calls"] if (call["verb"], call["model"]) == ("announce", "letters")]
+    told = {call["case"]: call["params"]["announced"] for call in calls}
+    grace = {call["case"]: call["params"]["grace_seconds"] for call in calls}
+
+    assert [] == told["announce"]
+    assert extras[:1] == told["announce two"]
+    assert extras[0] == told["nasty rollback"][-1], "the newest come first"
+    assert extras[:3] == sorted(told["nasty rollback"], key=lambda extra: extra["entry"])
+    assert (60, 0) == (grace["announce"], grace["nasty rollback"])
+    assert all({"announced", "grace_seconds"} == set(call["params"]) and not call["words"] for call in calls)
+
+
+def test_an_announcement_that_fails_is_red_says_why_and_is_made_up_for(played: Any) -> None:
+    """The roll-back itself went well, and so its note says."""
+    result = played["results"]["announce fails"]
+
+    assert {"plan": "success", "roll_back": "success", "announce": "failed"} == result["tasks"]
+    assert [
+        "What happened: `announce` could not tell: the reason of announce",
+        "What serves digits: v3",
+        "What to do: Correct the cause. The DAG `announce` then announces what is missing; this task need not be "
+        "cleared.",
+    ] == [each for each in result["said"] if each != "::endgroup::"]
+    assert "announce" not in result["note"]
+
+
+def test_an_announcement_without_a_result_is_red(played: Any) -> None:
+    assert "failed" == played["results"]["announce leaves nothing"]["tasks"]["announce"]
 
 
 def test_a_retention_is_told_its_model_and_what_the_form_says(played: Any) -> None:

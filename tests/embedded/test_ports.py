@@ -42,7 +42,7 @@ def test_a_port_of_another_stack_is_reported_with_the_command_that_ends_it(start
 def test_one_port_for_two_purposes_is_refused() -> None:
     use = ports.PortUse(free_port(), "one", "A_PORT")
 
-    with pytest.raises(PortTakenError, match="meant for one and for two; change B_PORT"):
+    with pytest.raises(PortTakenError, match=r"configured for one and for two\. Change B_PORT"):
         ports.require_free([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
@@ -61,7 +61,7 @@ def test_a_grpc_port_next_to_another_is_refused_because_rest_needs_it(settings: 
     close = settings.model_copy(update={"serving_ports": (free_port(),)})
     close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.rest_ports[0])})
 
-    with pytest.raises(PortTakenError, match="is meant for gRPC of replica 2 and for REST of replica 1; change UNDERS"):
+    with pytest.raises(PortTakenError, match=r"is configured for gRPC of replica 2 and for REST of replica 1\. Change"):
         ports.require_free(ports.of_stack(close))
 
 

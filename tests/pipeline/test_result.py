@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from pipeline.result import read
 from tests.pipeline.test_cli import pipeline
 from tests.releases import World
 
@@ -44,3 +47,12 @@ def test_a_result_that_cannot_be_written_changes_no_outcome(tmp_path: Path) -> N
     done = pipeline(tmp_path, "init", UNDERSTUDY_RESULT_FILE=str(tmp_path / "missing" / "result.json"))
 
     assert 0 == done.returncode
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", None])
+def test_a_result_that_cannot_be_read_is_empty(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "result.json"
+    if content is not None:
+        file.write_text(content)
+
+    assert {} == read(file)

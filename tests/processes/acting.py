@@ -98,7 +98,7 @@ class Actor:
             assert line, f"ended before it was {word}: {self._output_lines} {self._written()}"
             self._output_lines.append(line.strip())
 
-    def let_go(self) -> None:
+    def remove_leaving(self) -> None:
         os.write(self._stdin, b"\n")
 
     def kill(self) -> None:

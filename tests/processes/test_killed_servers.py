@@ -65,7 +65,7 @@ def processes(tmp_path: Path) -> Iterator[World]:
 def all_answer(world: World) -> bool:
     """Whether every server has opened its port."""
     context = world.context("look-0")
-    return len(context.replicas.witness().known) == len(world.replicas)
+    return len(context.replicas.watch_for_crashes().known) == len(world.replicas)
 
 
 def test_servers_that_a_candidate_kills_answer_again_before_any_deadline(processes: World) -> None:

@@ -66,7 +66,7 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
         actor.wait_until("held")
         world.bucket.rename(away)
         world.bucket.write_text("a file, where there should be a folder")
-        actor.let_go()
+        actor.remove_leaving()
         failed = actor.end()
     answering = world.answering()
     world.bucket.unlink()
@@ -76,7 +76,7 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
     assert f"journal entry {before + 1} is written, and it is not known whether the config follows" in failed.reason
     assert f"Known to be written by this roll-back: entry {before + 1} (v1 rolled back)" in failed.reason
     answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
-    assert f"Users are answered now: {answers}. When that is mended" in failed.reason
+    assert f"Users are answered now: {answers}. When that is repaired" in failed.reason
     assert f"give the same command with --run {verb[-1]}" in failed.reason
     assert [(Event.ROLLED_BACK, 1)] == world.events(before)
     invariants.hold()

@@ -54,7 +54,7 @@ def test_a_zombie_that_comes_late_changes_nothing(effect: int, world: World, inv
         retry, other = act(world, *PUBLISH), act(world, *OTHER_PUBLISH)
         written = world.events(before)
         invariants.hold()
-        zombie.let_go()
+        zombie.remove_leaving()
         late = zombie.end()
 
     assert [(ExitCode.DONE, 3), (ExitCode.DONE, 4), (ExitCode.DONE, 3)] == [
@@ -102,7 +102,7 @@ def test_a_roll_back_that_is_held_up_is_finished_by_another(effect: str, world: 
         slow.wait_until("held")
         quick = act(world, *rollback_to(1))
         invariants.hold_at_rest()
-        slow.let_go()
+        slow.remove_leaving()
         late = slow.end()
 
     assert [(ExitCode.DONE, 1)] * 2 == [(each.code, each.line["version"]) for each in (quick, late)]
@@ -142,7 +142,7 @@ def test_a_roll_back_applies_to_what_served_when_it_was_asked_for(world: World, 
     with Actor(world, *rollback_to("previous"), stop=f"{HOLD}:1") as back:
         back.wait_until("held")
         promotion = act(world, *PROMOTE)
-        back.let_go()
+        back.remove_leaving()
         late = back.end()
 
     assert (ExitCode.DONE, ExitCode.DECLINED) == (promotion.code, late.code)
@@ -157,7 +157,7 @@ def test_a_promotion_that_comes_after_a_roll_back_declines(world: World, invaria
     with Actor(world, *PROMOTE, stop=f"{HOLD}:1") as promotion:
         promotion.wait_until("held")
         back = act(world, *rollback_to("previous"))
-        promotion.let_go()
+        promotion.remove_leaving()
         late = promotion.end()
 
     assert (ExitCode.DONE, ExitCode.DECLINED) == (back.code, late.code)
@@ -174,7 +174,7 @@ def test_a_slow_promotion_never_undoes_a_roll_back(effect: int, world: World, in
         back = act(world, *rollback_to("previous"))
         written = world.events()
         invariants.hold_at_rest()
-        promotion.let_go()
+        promotion.remove_leaving()
         late = promotion.end()
 
     assert ExitCode.DONE == back.code, back.log
@@ -218,5 +218,5 @@ def together(world: World, one: Words, other: Words, *, effect: str) -> list[End
         for actor in (first, second):
             actor.wait_until("held")
         for actor in (first, second):
-            actor.let_go()
+            actor.remove_leaving()
         return [first.end(), second.end()]

@@ -93,7 +93,7 @@ def test_reconcile_heals_it_also_when_nothing_else_is_wrong(world: World) -> Non
     world.clock.sleep(SEVERAL_POLLS)
     user.leave()
     assert [] == found.problems
-    assert f"{world.replicas[1].address} answers from v2 now" in found.mended
+    assert f"{world.replicas[1].address} answers from v2 now" in found.repaired
     assert dict.fromkeys(world.fleet.addresses(), 2) == world.answering()
     assert {1, 2} == user.answers
     assert before == world.history().seq

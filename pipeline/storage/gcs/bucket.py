@@ -4,7 +4,7 @@ import re
 
 from pipeline.errors import BadInputError
 from pipeline.storage.gcs.connection import Connection
-from pipeline.storage.gcs.objects import CloudObjects
+from pipeline.storage.gcs.objects import GcsObjects
 from pipeline.storage.object_bucket import ObjectBucket
 from pipeline.storage.objects import Patience
 from pipeline.storage.pace import Pace
@@ -12,13 +12,18 @@ from pipeline.storage.pace import Pace
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
-class CloudBucket(ObjectBucket):
-    """See `pipeline.storage.bucket.Bucket`. STORAGE_EMULATOR_HOST points it at an emulator, without credentials.
+class GcsBucket(ObjectBucket):
+    """The bucket in Google Cloud Storage; see `pipeline.storage.bucket.Bucket`.
+
+    STORAGE_EMULATOR_HOST makes it use an emulator, without credentials. Nothing is connected before the first call.
 
     Args:
-        root: gs://bucket or gs://bucket/prefix. Nothing is connected before the first call.
-        patience: how long every call may last.
-        pace: what keeps writes of the same object apart; as `patience` says where there is none.
+        root: gs://bucket or gs://bucket/prefix.
+        patience: the time limits of every call.
+        pace: keeps writes of the same object apart; None for the pause in `patience`.
+
+    Raises:
+        BadInputError: the name of the bucket is malformed.
     """
 
     def __init__(self, root: str, *, patience: Patience | None = None, pace: Pace | None = None) -> None:
@@ -26,5 +31,5 @@ class CloudBucket(ObjectBucket):
         if not _BUCKET.fullmatch(name):
             raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use gs://bucket or gs://bucket/prefix")
         patience = patience or Patience()
-        objects = CloudObjects(Connection(name, f"{prefix}/" if prefix else "", patience))
+        objects = GcsObjects(Connection(name, f"{prefix}/" if prefix else "", patience))
         super().__init__(objects, pace or Pace(patience.between_writes))

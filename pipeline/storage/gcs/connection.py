@@ -1,4 +1,4 @@
-"""The way to one bucket in Google Cloud Storage: every call bounded in time, every error one of ours."""
+"""The connection to one bucket in Google Cloud Storage: every call has a time limit, every error is translated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +24,30 @@ class Connection:
 
     @cached_property
     def client(self) -> Any:
+        """The client of Google's library; made at the first use."""
         return make_client()
 
     @cached_property
     def bounds(self) -> dict[str, Any]:
+        """The time limits and retries, as keyword arguments of the library's methods."""
         return call_options(self._patience)
 
     def blob(self, key: str, **options: Any) -> Any:
+        """The library's handle of one object; nothing is sent."""
         return self.client.bucket(self.bucket_name).blob(f"{self.prefix}{key}", **options)
 
     @contextmanager
     def asked(self, action: str, key: str, *, since: float | None = None) -> Iterator[None]:
-        """Not there is an answer only where the bucket is there."""
+        """Translate the errors of the block. `MissingError` means a missing object: the bucket itself exists.
+
+        Args:
+            action: what the block does, as a verb.
+            key: the object or folder it does it to.
+            since: when it began by `time.monotonic`, if that was before the block.
+
+        Raises:
+            StorageError: the bucket does not exist, or as `storage_errors`.
+        """
         try:
             with storage_errors(action, key, bucket=self.address, since=since):
                 yield

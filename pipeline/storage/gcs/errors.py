@@ -1,4 +1,4 @@
-"""The one border between what the Google libraries raise and our errors."""
+"""The errors of Google's libraries, translated to those of `pipeline.errors`. Nothing else translates them."""
 
 import time
 from collections.abc import Iterator
@@ -14,13 +14,16 @@ _SAID = 300
 
 @contextmanager
 def storage_errors(action: str, key: str, *, bucket: str, since: float | None = None) -> Iterator[None]:
-    """Let nothing of the libraries out of this block.
+    """Translate every error of the libraries in the block.
 
     Args:
         action: what the block does, as a verb.
         key: the object or folder it does it to.
         bucket: the address of the bucket.
-        since: when it began by `time.monotonic`, where that was before the block.
+        since: when it began by `time.monotonic`, if that was before the block.
+
+    Raises:
+        StorageError: the message says what to do. `ChangedError`, `MissingError` and `UnansweredError` are its leaves.
     """
     started = time.monotonic() if since is None else since
     what = f"cannot {action} {key} in {bucket}"

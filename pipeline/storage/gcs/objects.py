@@ -1,4 +1,4 @@
-"""Single objects in Google Cloud Storage: what one request, or one file, needs."""
+"""Single objects in Google Cloud Storage: the requests for one object or file."""
 
 import time
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ from pipeline.storage.objects import (
 from pipeline.storage.sums import FileSum, Summing, sum_of
 
 
-class CloudObjects:
-    """See `pipeline.storage.objects.Objects`."""
+class GcsObjects:
+    """The objects of one bucket; see `pipeline.storage.objects.Objects`."""
 
     def __init__(self, at: Connection) -> None:
         self._at = at
@@ -35,13 +35,16 @@ class CloudObjects:
         return self._at.address
 
     def find(self, key: str) -> Found | None:
-        """Ask for the generation first: without one, an object that is public comes out of a cache of Google's."""
+        """Read the current object, after its generation.
+
+        Without one, a public object may come from a cache of Google's.
+        """
         for _ in range(LOOKS):
             try:
                 seen = self._seen(key)
             except MissingError:
                 return None
-            # Replaced or removed since the look at it.
+            # Replaced or removed since its generation was read: look again.
             with suppress(MissingError):
                 content = self._pinned(key, seen.generation)
                 return Found(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
@@ -78,7 +81,7 @@ class CloudObjects:
                 fields="items(name,generation,size,crc32c),nextPageToken",
                 **self._at.bounds,
             )
-            # A name that ends with a slash is a folder someone made by hand.
+            # A name that ends with a slash is a folder that was made by hand.
             blobs = [blob for blob in pages if not blob.name.endswith("/")]
         return {blob.name.removeprefix(prefix): Listed(blob.generation, blob.size, blob.crc32c) for blob in blobs}
 
@@ -86,7 +89,7 @@ class CloudObjects:
         return {name: each.generation for name, each in self.listed(key).items()}
 
     def sum(self, key: str, listed: Listed) -> FileSum:
-        """A large one is read in pieces, each tried again by itself."""
+        """Read the object; a large one in pieces, each of which is retried alone."""
         for _ in range(LOOKS):
             try:
                 if listed.size <= PIECE:
@@ -137,7 +140,7 @@ class CloudObjects:
         return []
 
     def _seen(self, key: str) -> Any:
-        """What Google knows of the object as it is now."""
+        """What Google knows of the current object."""
         with self._at.asked("read", key):
             blob = self._at.blob(key)
             blob.reload(**self._at.bounds)
@@ -162,7 +165,7 @@ class CloudObjects:
                     if result is not None:
                         raise result
             except ChangedError:
-                # It was there already.
+                # The key existed already.
                 continue
             except StorageError as error:
                 failures[key] = error

@@ -13,15 +13,20 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class S3Bucket(ObjectBucket):
-    """See `pipeline.storage.bucket.Bucket`. AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 points it at another store.
+    """The bucket in S3; see `pipeline.storage.bucket.Bucket`.
 
-    An object's generation is its ETag, which Amazon makes of the content. So what was replaced by the same content, or
-    by another and then by the same again, is taken for unchanged: such a replacement succeeds, and `remove` takes away
-    what somebody put there again meanwhile where it is the same file.
+    AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 selects another store.
+
+    The generation of an object is its ETag, which Amazon computes from the content. So an object that was replaced by
+    the same content, also by way of another one, counts as unchanged: `replace` succeeds, and `remove` removes it
+    although somebody has written the same file again.
 
     Args:
         root: s3://bucket or s3://bucket/prefix. Nothing is connected before the first call.
-        patience: how long every call may last.
+        patience: the time limits of every call.
+
+    Raises:
+        BadInputError: the name of the bucket is malformed.
     """
 
     def __init__(self, root: str, *, patience: Patience | None = None) -> None:
@@ -29,5 +34,5 @@ class S3Bucket(ObjectBucket):
         if not _BUCKET.fullmatch(name):
             raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use s3://bucket or s3://bucket/prefix")
         objects = S3Objects(Connection(name, f"{prefix}/" if prefix else "", patience or Patience()))
-        # Amazon asks for no pause between two writes of the same object.
+        # Amazon needs no pause between two writes of the same object.
         super().__init__(objects, Pace(0))

@@ -1,4 +1,4 @@
-"""The way to one bucket in S3: every call bounded in time, every error one of ours."""
+"""The connection to one bucket in S3: every call has a time limit, every error is translated."""
 
 import random
 import time
@@ -26,24 +26,34 @@ class Connection:
 
     @cached_property
     def client(self) -> Any:
+        """The client of boto3; made at the first use."""
         import boto3
 
         session = boto3.session.Session()
         client = session.client("s3", config=self._config())
         if _AMAZON in str(urlsplit(client.meta.endpoint_url).hostname):
             return client
-        # Few other stores have a name in DNS for every bucket.
+        # Few other stores have a DNS name for every bucket.
         return session.client("s3", config=self._config(addressing_style="path"))
 
     def place(self, key: str) -> dict[str, str]:
-        """How a request names an object."""
+        """The arguments by which a request names an object."""
         return {"Bucket": self.bucket_name, "Key": f"{self.prefix}{key}"}
 
     def ask(self, action: str, key: str, request: Callable[[Any], Result]) -> Result:
-        """What `request`, given the client, returns; transient errors are retried.
+        """Call `request` with the client, and again while it fails with a transient error.
 
-        Here and not in botocore, which bounds the number of tries and not their time, and does not try again what
-        breaks off in the middle of an answer.
+        The retries are here and not in botocore: that limits the number of attempts and not their time, and does not
+        retry an answer that breaks off in the middle.
+
+        Args:
+            action: what the request does, as a verb, for messages.
+            key: the object or folder it does it to.
+            request: gets the client.
+
+        Raises:
+            UnansweredError: it failed for as long as `Patience.retries`.
+            StorageError: the store refused.
         """
         started = time.monotonic()
         pause = min(1.0, self._patience.pause)
@@ -65,7 +75,7 @@ class Connection:
             connect_timeout=self._patience.connect,
             read_timeout=self._patience.answer,
             retries={"total_max_attempts": 1, "mode": "standard"},
-            # We send CRC32C with every upload; stores that are not Amazon's may not know those botocore would add.
+            # Every upload has a CRC32C. Other stores than Amazon's may not know the checksums that botocore would add.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             s3=options,

@@ -1,4 +1,4 @@
-"""The one border between what botocore raises and our errors."""
+"""The errors of botocore, translated to those of `pipeline.errors`. Nothing else translates them."""
 
 import time
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ import urllib3
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.objects import ChangedError, UnansweredError
 
-# Transient errors, which are retried. Whether a write happened is not known. 409: two at the same object.
+# Transient errors, which are retried; a write may have happened. 409: two writers at the same object.
 MAY_PASS = (408, 409, 429, 500, 502, 503, 504)
-# The same, under a status that otherwise means something else.
+# Transient too, with a status that otherwise means something else.
 _MAY_PASS_CODES = ("RequestTimeout", "InternalError")
 _UNKNOWN_CALLER = (
     "ExpiredToken",
@@ -23,8 +23,8 @@ _UNKNOWN_CALLER = (
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 )
-# What the policy must allow, by the operation that was refused: a condition and a copy read as well, and without
-# s3:ListBucket what is not there is refused.
+# The rights that the policy must grant, by the refused operation. Conditions and copies need the right to read. Without
+# s3:ListBucket a request for a missing object is refused.
 _RIGHTS = {
     "AbortMultipartUpload": ["s3:AbortMultipartUpload"],
     "CopyObject": ["s3:GetObject", "s3:PutObject"],
@@ -40,13 +40,16 @@ _SAID = 300
 
 @contextmanager
 def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Iterator[None]:
-    """Let nothing of the libraries out of this block.
+    """Translate every error of the libraries in the block.
 
     Args:
         action: what the block does, as a verb.
         key: the object or folder it does it to.
         bucket: the address of the bucket.
         since: when it was first tried, by `time.monotonic`.
+
+    Raises:
+        StorageError: the message says what to do. `ChangedError`, `MissingError` and `UnansweredError` are its leaves.
     """
     from botocore import exceptions as boto
 
@@ -60,9 +63,9 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Itera
     except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
         raise _unanswered(what, _short(error), since=since) from error
     except boto.BotoCoreError as error:
-        # No credentials, half of them, or a provider of some that failed.
+        # No credentials, incomplete ones, or a provider of credentials that failed.
         raise _unknown_caller(what, _short(error)) from error
-    # The local disk that an upload is read from.
+    # An error of the local disk that an upload is read from.
     except OSError as error:
         raise StorageError(f"{what}: {_short(error)}") from error
 
@@ -80,7 +83,7 @@ def _answered(response: dict[str, Any], operation: str, what: str, *, bucket: st
     if code == "NoSuchBucket":
         name = bucket.removeprefix("s3://").partition("/")[0]
         return StorageError(f"{what}: the bucket s3://{name} does not exist; create it, or correct UNDERSTUDY_ROOT")
-    # Denied by another service than S3: the role that the caller should have is not for it.
+    # Denied by another service than S3: the caller may not assume its role.
     no_role = status == HTTPStatus.FORBIDDEN and operation not in _RIGHTS
     if status == HTTPStatus.UNAUTHORIZED or code in _UNKNOWN_CALLER or no_role:
         return _unknown_caller(what, said)

@@ -1,4 +1,4 @@
-"""Single objects in S3: what one request, or one file, needs."""
+"""Single objects in S3: the requests for one object or file."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MissingError, StorageError
-from pipeline.storage.leftovers import told
+from pipeline.storage.leftovers import described
 from pipeline.storage.objects import (
     ABSENT,
     LOOKS,
@@ -25,15 +25,16 @@ from pipeline.storage.objects import (
 from pipeline.storage.s3.connection import Connection
 from pipeline.storage.sums import FileSum, crc32c_of, sum_of, sum_of_file
 
-# One request of Amazon's writes or copies no more.
+# The most bytes that one request to Amazon writes or copies.
 LARGEST = 5 << 30
 
 
 class S3Objects:
-    """See `pipeline.storage.objects.Objects`. Every object carries its CRC32C; of one that does not, all is read.
+    """The objects of one bucket; see `pipeline.storage.objects.Objects`.
 
-    Some stores know no conditions for a copy (MinIO, by October 2025): there two who copy to the same key at once both
-    write. And some know none for a removal (MinIO again): there what was written since it was listed goes too.
+    Every object carries its CRC32C. If one does not, all of it is read to compute it. Some stores have no conditions
+    for a copy (MinIO, as of October 2025): two processes that copy to the same key at once both write. Some have none
+    for a removal (MinIO again): what was written since it was listed is removed too.
     """
 
     def __init__(self, at: Connection) -> None:
@@ -72,7 +73,7 @@ class S3Objects:
                 ),
             )
         except MissingError as error:
-            # What was to be replaced is gone.
+            # The object to be replaced was removed.
             raise ChangedError(str(error)) from error
 
     def names(self, key: str) -> list[str]:
@@ -91,7 +92,7 @@ class S3Objects:
         prefix = f"{self._at.prefix}{key}/"
         pages = self._at.ask("list", key, lambda client: list(self._pages(client, prefix)))
         objects = [each for page in pages for each in page.get("Contents", [])]
-        # A name that ends with a slash is a folder someone made by hand.
+        # A name that ends with a slash is a folder that was made by hand.
         return {each["Key"].removeprefix(prefix): each["ETag"] for each in objects if not each["Key"].endswith("/")}
 
     def sum(self, key: str, listed: Listed) -> FileSum:
@@ -128,7 +129,9 @@ class S3Objects:
         self._at.ask("remove", key, lambda client: client.delete_object(**self._at.place(key), IfMatch=generation))
 
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
-        """Uploads in parts that nobody has finished: other tools' and not ours, but whoever owns the bucket pays them.
+        """End multipart uploads that nobody has finished.
+
+        Understudy makes none, but the owner of the bucket pays for them.
 
         MinIO lists none and removes them by itself.
         """
@@ -138,14 +141,14 @@ class S3Objects:
                 continue
             if not dry_run:
                 self._abort(upload)
-            found.append(told(f"{upload['Key']}, an unfinished upload", since=upload["Initiated"]))
+            found.append(described(f"{upload['Key']}, an unfinished upload", since=upload["Initiated"]))
         return found
 
     def _uploaded(self, key: str, path: Path) -> StorageError | None:
         try:
             self._at.ask("upload", key, lambda client: self._put_file(client, key, path))
         except ChangedError:
-            # It was there already.
+            # The key existed already.
             return None
         except StorageError as error:
             return error
@@ -165,7 +168,7 @@ class S3Objects:
             return None
 
     def _seen(self, key: str) -> Listed:
-        """What S3 knows of the object as it is now; a listing has no checksums."""
+        """What S3 knows of the current object; a listing has no checksums."""
         for _ in range(LOOKS):
             answer = self._at.ask(
                 "look at", key, lambda client: client.head_object(**self._at.place(key), ChecksumMode="ENABLED")
@@ -178,7 +181,7 @@ class S3Objects:
         raise never_at_rest(key)
 
     def _pieces(self, key: str, listed: Listed) -> Iterator[bytes]:
-        """All of the object in this generation; each piece is tried again by itself."""
+        """The content of the object in this generation, in pieces; each is retried alone."""
         for start in range(0, listed.size, PIECE):
             pinned = {"IfMatch": listed.generation, "Range": f"bytes={start}-{start + PIECE - 1}"}
             _, piece = self._at.ask("read", key, partial(_get, place=self._at.place(key), options=pinned))
@@ -208,19 +211,19 @@ class S3Objects:
 
 
 def _get(client: Any, *, place: Mapping[str, str], options: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The answer and its content: what breaks off half-way is asked for again with it."""
+    """The answer and its content. They are read together, so that a content that breaks off is requested again."""
     answer = client.get_object(**place, **options)
     with answer["Body"] as body:
         return answer, body.read()
 
 
 def _carried(crc32c: str) -> dict[str, str]:
-    """What Amazon checks an upload against, and keeps."""
+    """The checksum that Amazon compares an upload with, and stores."""
     return {"ChecksumAlgorithm": "CRC32C", "ChecksumCRC32C": crc32c}
 
 
 def _crc32c(answer: Mapping[str, Any]) -> str:
-    """Of the whole content; one made of those of parts, which ends with their number, says nothing."""
+    """The CRC32C of the whole content; empty for a checksum of parts, which ends with the number of parts."""
     found = str(answer.get("ChecksumCRC32C", ""))
     return "" if "-" in found or answer.get("ChecksumType") == "COMPOSITE" else found
 

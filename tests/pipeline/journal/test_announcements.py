@@ -65,6 +65,13 @@ def test_events_of_another_journal_and_older_ones_without_an_entry_do_not_count(
     assert [all_changes(releases)[-1]] == announced(releases, other, same_number, old, {})
 
 
+def test_an_event_of_somebody_else_does_not_count_whatever_its_extra_is(releases: Releases) -> None:
+    """Anybody may make one in Airflow's page."""
+    second, third = all_changes(releases)[1:]
+
+    assert [third] == announced(releases, {"entry": [2], "at": {"any": 1}}, second)
+
+
 def test_a_change_that_is_too_young_waits(releases: Releases) -> None:
     third = all_changes(releases)[-1]
     at = datetime.fromisoformat(third["at"])

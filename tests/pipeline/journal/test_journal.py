@@ -16,7 +16,7 @@ from pipeline.journal.state import State, claim, resident
 from pipeline.moments import Until
 from pipeline.rules import readmission
 from pipeline.rules import run as run_rules
-from pipeline.rules.rollback import RollbackRequest, hold_promotions, let_go, next_step, targets_of, unfinished
+from pipeline.rules.rollback import RollbackRequest, hold_promotions, next_step, remove_leaving, targets_of, unfinished
 from pipeline.storage.local import LocalBucket
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -77,7 +77,7 @@ class Releases:
             loaded = target in resident(history.state)
             history = journal.decide(lambda h, loaded=loaded: next_step(h, request=asked, target=target, loaded=loaded))  # type: ignore[misc]
         journal.decide(lambda h: hold_promotions(h, request=asked, target=target))
-        journal.decide(lambda h: let_go(h, target=target, reason="bad"))
+        journal.decide(lambda h: remove_leaving(h, target=target, reason="bad"))
         return journal.decide(lambda h: run_rules.confirm(h, version=target))
 
 
@@ -472,7 +472,7 @@ def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Rele
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
     with pytest.raises(DeclinedError, match=r"this roll-back made v2 serve\. v1 serves since"):
-        let_go(history, target=2, reason="bad")
+        remove_leaving(history, target=2, reason="bad")
 
 
 class TestPrevious:

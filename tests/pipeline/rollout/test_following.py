@@ -25,7 +25,7 @@ def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     restart_on_an_older_config(world, world.replicas[1], without=2)
-    with pytest.raises(FailedError, match="v2 is not loaded everywhere"):
+    with pytest.raises(FailedError, match="not every replica has loaded v2"):
         world.run("promote", "retrain-2")
 
     assert [1, 1] == world.answering()

@@ -20,7 +20,7 @@ from pipeline.storage.bucket import Still
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.sums import MARK, FileSum
 from pipeline.verbs.pin import pin
-from pipeline.verbs.reconcile import Mending, reconcile
+from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verbs.retain import retain
 from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verbs.status import status
@@ -137,16 +137,16 @@ class TestNoRoomForTheWayBack:
     ) -> None:
         with limited(full.bucket):
             full.roll_back("previous")
-            mending = reconcile(coming(full, mlflow=mlflow))
+            repairs = reconcile(coming(full, mlflow=mlflow))
             retained = retain(coming(full, "retain-1", hours=HOURS), EVERYTHING, dry_run=False)
         assert ["2"] == found(full)
         assert "serve/digits/1 is missing, and servers look there: run `reconcile`" in differences(full, mlflow)
         again = reconcile(coming(full, "reconcile-2", mlflow=mlflow))
 
-        assert [] == mending.problems
+        assert [] == repairs.problems
         assert [3] == [version for entry in full.history().entries for version in entry.versions]
         assert () == retained.back
-        assert Mending() == again
+        assert Repairs() == again
         assert ["1", "2"] == found(full)
         assert [] == lasting_differences(full, mlflow)
 
@@ -393,7 +393,7 @@ class TestReissued:
         again = reconcile(coming(stuck, "reconcile-2", hours=HOURS, mlflow=mlflow))
 
         assert [(Event.REISSUED, 3), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 3)] == stuck.events(before)
-        assert Mending() == again
+        assert Repairs() == again
         assert [3, 3] == stuck.answering()
         assert 4 == stuck.release("retrain-4")
 

@@ -67,12 +67,12 @@ class TestRules:
         history = pinned(releases, 2)
 
         assert State(serving=2, previous=1, pinned=2, next_version=3) == history.state
-        assert "v2 pinned" == history.entries[-1].told
+        assert "v2 pinned" == history.entries[-1].description
         assert history.seq == pinned(releases, 2).seq
 
     def test_what_does_not_serve_is_not_pinned(self, releases: Releases) -> None:
         """Another promotion may have been faster."""
-        with pytest.raises(DeclinedError, match=r"v1 does not serve any more .*pin again"):
+        with pytest.raises(DeclinedError, match=r"v1 does not serve any more .*To pin it: `understudy pin "):
             pinned(releases, 1)
         assert releases.history().state.pinned is None
 
@@ -106,7 +106,7 @@ class TestRules:
     def test_a_freeze_is_about_no_version(self, releases: Releases) -> None:
         history = frozen(releases)
 
-        assert (0, "promotions frozen") == (history.entries[-1].version, history.entries[-1].told)
+        assert (0, "promotions frozen") == (history.entries[-1].version, history.entries[-1].description)
         assert "serving v2, previous v1, frozen until 2026-12-24 00:00 UTC" == str(history.state)
 
     def test_the_same_freeze_again_is_no_other_and_a_later_one_takes_its_place(self, releases: Releases) -> None:
@@ -131,7 +131,7 @@ class TestRules:
         history, again = unfrozen(releases), unfrozen(releases)
 
         assert State(serving=2, previous=1, next_version=3) == history.state
-        assert "promotions unfrozen" == history.entries[-1].told
+        assert "promotions unfrozen" == history.entries[-1].description
         assert history.seq == again.seq
 
     def test_a_run_is_told_who_holds_promotions_why_until_when_and_what_to_do(self, releases: Releases) -> None:

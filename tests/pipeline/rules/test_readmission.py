@@ -133,7 +133,7 @@ class TestReadmitted:
             history.entries[-1].version,
             history.entries[-1].reason,
         )
-        assert "v2 readmitted" == history.entries[-1].told
+        assert "v2 readmitted" == history.entries[-1].description
         assert 3 == releases.publish("retrain-3", WRONG)
         assert not releases.history().was_good(2)
 

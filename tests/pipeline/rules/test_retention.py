@@ -113,7 +113,7 @@ def test_bad_ones_are_no_ways_back_and_do_not_count(past: Dated) -> None:
     past.days(7)
 
     assert [1, 2, 5] == past.staying(keep=2, days=0)
-    assert ("withdrawn", Fate.RETIRE) == (past.plan(days=0)[4].told, past.plan(days=0)[4].fate)
+    assert ("withdrawn", Fate.RETIRE) == (past.plan(days=0)[4].description, past.plan(days=0)[4].fate)
 
 
 def test_every_reason_is_told(past: Dated) -> None:
@@ -195,7 +195,7 @@ def test_a_run_may_be_at_work_for_as_long_as_a_verb_may_be_silent(
     version = past.history().state.next_version - 1
     past.clock.sleep(hours * HOUR)
 
-    assert last == past.plan(days=0)[version].told
+    assert last == past.plan(days=0)[version].description
     assert stays == (version in past.staying(days=0))
     assert version in past.staying(days=1)
 
@@ -230,7 +230,7 @@ def test_the_numbers_of_one_model_stay_and_go_together(past: Dated) -> None:
     going = {version for version, line in past.plan(keep=0, days=14).items() if line.fate is Fate.RETIRE}
 
     assert (2, {1, 2, 3}) == (copy, going)
-    assert "v1 again" == past.plan()[2].told
+    assert "v1 again" == past.plan()[2].description
 
 
 def test_the_base_path_is_never_emptied(past: Dated) -> None:

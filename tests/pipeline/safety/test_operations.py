@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.safety.kinds import effect
+from pipeline.safety.operation_effects import effect
 from serving.apis import meta_graph_pb2, types_pb2
 from serving.signature import NAME
 from serving.tensorflow.op_defs import op_defs

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.gcs.bucket import CloudBucket
+from pipeline.storage.gcs.bucket import GcsBucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.objects import Patience
@@ -43,7 +43,7 @@ def memory() -> Kind:
 
 
 def cloud(root: str) -> Kind:
-    return Kind(lambda: CloudBucket(root, patience=SHORT), leaves_parts=True)
+    return Kind(lambda: GcsBucket(root, patience=SHORT), leaves_parts=True)
 
 
 def s3(root: str) -> Kind:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from pipeline.errors import DamagedError, MissingError, StorageError
-from pipeline.storage.gcs.bucket import CloudBucket
+from pipeline.storage.gcs.bucket import GcsBucket
 from pipeline.storage.sums import MARK
 from tests.object_storage import VARIABLE, bucket, store
 from tests.object_storage import Bucket as GoogleBucket
@@ -43,15 +43,15 @@ Result = TypeVar("Result")
 
 
 @pytest.fixture
-def cloud(bucket: GoogleBucket, proxy: FaultProxy) -> CloudBucket:
+def cloud(bucket: GoogleBucket, proxy: FaultProxy) -> GcsBucket:
     """Ours, with the proxy in its way; `bucket` is the same one, straight to the store."""
-    return CloudBucket(bucket.uri(), patience=SHORT)
+    return GcsBucket(bucket.uri(), patience=SHORT)
 
 
 @pytest.fixture
-def hasty(bucket: GoogleBucket, proxy: FaultProxy) -> CloudBucket:
+def hasty(bucket: GoogleBucket, proxy: FaultProxy) -> GcsBucket:
     """One that gives up soon."""
-    return CloudBucket(bucket.uri(), patience=replace(SHORT, retries=0.5, pause=0.1))
+    return GcsBucket(bucket.uri(), patience=replace(SHORT, retries=0.5, pause=0.1))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_too_many_requests_pass(cloud: CloudBucket, proxy: FaultProxy, status: int) -> None:
+def test_too_many_requests_pass(cloud: GcsBucket, proxy: FaultProxy, status: int) -> None:
     """F33: what may pass is tried again, and the store hears of it once."""
     proxy.inject(refused(status), request=WRITE, times=2)
 
@@ -86,7 +86,7 @@ def test_too_many_requests_pass(cloud: CloudBucket, proxy: FaultProxy, status: i
     assert 1 == len([each for each in proxy.passed_on if each.startswith(WRITE)])
 
 
-def test_the_config_meets_too_many_requests(cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_the_config_meets_too_many_requests(cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F33: so it is with a replacement, and with looking at what is there."""
     cloud.create(CONFIG, b"old")
     proxy.inject(refused(429), times=2)
@@ -96,7 +96,7 @@ def test_the_config_meets_too_many_requests(cloud: CloudBucket, proxy: FaultProx
     assert b"new" == cloud.read(CONFIG)
 
 
-def test_too_many_requests_for_too_long_are_told(hasty: CloudBucket, proxy: FaultProxy) -> None:
+def test_too_many_requests_for_too_long_are_told(hasty: GcsBucket, proxy: FaultProxy) -> None:
     """F33: nothing is waited for endlessly."""
     proxy.inject(refused(429, "slow down"))
 
@@ -104,7 +104,7 @@ def test_too_many_requests_for_too_long_are_told(hasty: CloudBucket, proxy: Faul
         hasty.read(ENTRY)
 
 
-def test_an_answer_that_was_lost_is_looked_up(cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_an_answer_that_was_lost_is_looked_up(cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F34: written, not answered, written again, refused: it is ours that is there."""
     proxy.inject(lost_after, request=WRITE, times=1)
 
@@ -112,14 +112,14 @@ def test_an_answer_that_was_lost_is_looked_up(cloud: CloudBucket, proxy: FaultPr
     assert 2 == len([each for each in proxy.passed_on if each.startswith(WRITE)])
 
 
-def test_all_answers_may_be_lost(hasty: CloudBucket, proxy: FaultProxy) -> None:
+def test_all_answers_may_be_lost(hasty: GcsBucket, proxy: FaultProxy) -> None:
     """F34: the store never says anything about the write, so it is read."""
     proxy.inject(lost_after, request=WRITE)
 
     assert hasty.create(ENTRY, b"mine")
 
 
-def test_a_loser_whose_answer_was_lost_has_lost(cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy) -> None:
+def test_a_loser_whose_answer_was_lost_has_lost(cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy) -> None:
     """F34: somebody else's is there."""
     bucket.write(ENTRY, "theirs")
     proxy.inject(lost_after, request=WRITE, times=1)
@@ -127,7 +127,7 @@ def test_a_loser_whose_answer_was_lost_has_lost(cloud: CloudBucket, bucket: Goog
     assert not cloud.create(ENTRY, b"mine")
 
 
-def test_a_write_that_never_arrives_is_not_said_to_be_there(hasty: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_write_that_never_arrives_is_not_said_to_be_there(hasty: GcsBucket, proxy: FaultProxy) -> None:
     """F34: where nothing is found afterwards the write may still be on its way, so nobody knows."""
     proxy.inject(lost_before, request=WRITE)
 
@@ -135,14 +135,14 @@ def test_a_write_that_never_arrives_is_not_said_to_be_there(hasty: CloudBucket, 
         hasty.create(ENTRY, b"mine")
 
 
-def test_a_request_that_was_lost_is_sent_again(cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_request_that_was_lost_is_sent_again(cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F34: the store has not heard of the first."""
     proxy.inject(lost_before, times=1)
 
     assert cloud.create(ENTRY, b"mine")
 
 
-def test_a_replacement_whose_answer_was_lost_is_looked_up(cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_replacement_whose_answer_was_lost_is_looked_up(cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F34: the new content is there, and it is this writer's."""
     cloud.create(CONFIG, b"old")
     proxy.inject(lost_after, request=WRITE, times=1)
@@ -151,7 +151,7 @@ def test_a_replacement_whose_answer_was_lost_is_looked_up(cloud: CloudBucket, pr
     assert b"new" == cloud.read(CONFIG)
 
 
-def test_a_replacement_none_of_whose_answers_arrive_is_looked_up(hasty: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_replacement_none_of_whose_answers_arrive_is_looked_up(hasty: GcsBucket, proxy: FaultProxy) -> None:
     """F34: the store never says anything about the write, so it is read."""
     hasty.create(CONFIG, b"old")
     proxy.inject(lost_after, request=WRITE)
@@ -159,7 +159,7 @@ def test_a_replacement_none_of_whose_answers_arrive_is_looked_up(hasty: CloudBuc
     assert hasty.replace(CONFIG, b"new", instead_of=b"old")
 
 
-def test_a_replacement_that_never_arrives_is_not_decided(hasty: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_replacement_that_never_arrives_is_not_decided(hasty: GcsBucket, proxy: FaultProxy) -> None:
     """F34: the old content is there, and the write may still be on its way."""
     hasty.create(CONFIG, b"old")
     proxy.inject(lost_before, request=WRITE)
@@ -172,7 +172,7 @@ def test_a_replacement_that_never_arrives_is_not_decided(hasty: CloudBucket, pro
 
 @pytest.mark.parametrize("theirs", ["something else", "new"])
 def test_of_two_replacements_the_later_is_refused(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, theirs: str
+    cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, theirs: str
 ) -> None:
     """F34 and F35: also where the winner wrote the very same, and the loser's answer was lost."""
     cloud.create(CONFIG, b"old")
@@ -189,7 +189,7 @@ def test_of_two_replacements_the_later_is_refused(
 
 @pytest.mark.parametrize(("theirs", "there"), [("theirs", False), ("mine", True)])
 def test_someone_else_may_be_faster(
-    *, cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, theirs: str, there: bool
+    *, cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, theirs: str, there: bool
 ) -> None:
     """F35: a failed precondition means that someone did it; the object tells what."""
     held = Held()
@@ -202,7 +202,7 @@ def test_someone_else_may_be_faster(
     assert theirs.encode() == cloud.read(ENTRY)
 
 
-def test_what_was_listed_may_be_gone(cloud: CloudBucket, bucket: GoogleBucket) -> None:
+def test_what_was_listed_may_be_gone(cloud: GcsBucket, bucket: GoogleBucket) -> None:
     """F36: a listing is of the past."""
     cloud.create(ENTRY, b"entry")
     names = cloud.names("journal/digits")
@@ -214,7 +214,7 @@ def test_what_was_listed_may_be_gone(cloud: CloudBucket, bucket: GoogleBucket) -
 
 
 def test_a_folder_may_go_while_it_is_read(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, model: Path
+    cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor, model: Path
 ) -> None:
     """F36: its sums are those of nothing, which is said."""
     cloud.upload(model, STAGED)
@@ -229,7 +229,7 @@ def test_a_folder_may_go_while_it_is_read(
 
 
 def test_what_is_replaced_while_it_is_read_is_read_anew(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor
+    cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, pool: ThreadPoolExecutor
 ) -> None:
     """F36: the generation that was seen is gone, another is there."""
     cloud.create(CONFIG, b"old")
@@ -242,11 +242,11 @@ def test_what_is_replaced_while_it_is_read_is_read_anew(
     assert b"new" == reading.result()
 
 
-def test_a_store_that_never_answers_is_given_up(bucket: GoogleBucket, cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_store_that_never_answers_is_given_up(bucket: GoogleBucket, cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F37: a rollback learns of it in time to go round the bucket."""
     cloud.create(CONFIG, b"old")
     proxy.inject(proxy.swallowed)
-    hasty = CloudBucket(bucket.uri(), patience=replace(SHORT, answer=0.2, retries=0.5, pause=0.1))
+    hasty = GcsBucket(bucket.uri(), patience=replace(SHORT, answer=0.2, retries=0.5, pause=0.1))
 
     for ask in (
         lambda: hasty.read(CONFIG),
@@ -263,7 +263,7 @@ def test_a_store_that_never_answers_is_given_up(bucket: GoogleBucket, cloud: Clo
 
 def test_a_store_that_cannot_be_reached_is_given_up(bucket: GoogleBucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """F37: nobody listens at all."""
-    cloud = CloudBucket(bucket.uri(), patience=replace(SHORT, retries=0.5))
+    cloud = GcsBucket(bucket.uri(), patience=replace(SHORT, retries=0.5))
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{deaf.getsockname()[1]}")
@@ -273,7 +273,7 @@ def test_a_store_that_cannot_be_reached_is_given_up(bucket: GoogleBucket, monkey
 
 
 def test_permissions_that_are_gone_are_told_at_once(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, model: Path
+    cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, model: Path
 ) -> None:
     """F38: no second try, and the way out."""
     cloud.upload(model, STAGED)
@@ -299,7 +299,7 @@ def test_permissions_that_are_gone_are_told_at_once(
     assert [] == cloud.names(SERVED)
 
 
-def test_a_caller_whom_google_does_not_know_is_told_how_to_become_known(cloud: CloudBucket, proxy: FaultProxy) -> None:
+def test_a_caller_whom_google_does_not_know_is_told_how_to_become_known(cloud: GcsBucket, proxy: FaultProxy) -> None:
     """F38: no role would help."""
     proxy.inject(refused(401))
 
@@ -308,7 +308,7 @@ def test_a_caller_whom_google_does_not_know_is_told_how_to_become_known(cloud: C
 
 
 @pytest.mark.parametrize("fault", [refused(503), lost_before, lost_after], ids=["503", "lost before", "lost after"])
-def test_a_copy_goes_on_after_what_may_pass(cloud: CloudBucket, proxy: FaultProxy, model: Path, fault: Fault) -> None:
+def test_a_copy_goes_on_after_what_may_pass(cloud: GcsBucket, proxy: FaultProxy, model: Path, fault: Fault) -> None:
     """F34: complete, and read back."""
     cloud.upload(model, STAGED)
     proxy.inject(fault, request=COPY, times=2)
@@ -318,9 +318,7 @@ def test_a_copy_goes_on_after_what_may_pass(cloud: CloudBucket, proxy: FaultProx
 
 
 @pytest.mark.parametrize("fault", [refused(503), lost_before, lost_after], ids=["503", "lost before", "lost after"])
-def test_an_upload_goes_on_after_what_may_pass(
-    cloud: CloudBucket, proxy: FaultProxy, model: Path, fault: Fault
-) -> None:
+def test_an_upload_goes_on_after_what_may_pass(cloud: GcsBucket, proxy: FaultProxy, model: Path, fault: Fault) -> None:
     """F34: complete."""
     proxy.inject(fault, request=WRITE, times=2)
     cloud.upload(model, STAGED)
@@ -329,7 +327,7 @@ def test_an_upload_goes_on_after_what_may_pass(
 
 
 def test_transfers_all_of_whose_answers_are_lost_are_looked_up(
-    hasty: CloudBucket, proxy: FaultProxy, model: Path
+    hasty: GcsBucket, proxy: FaultProxy, model: Path
 ) -> None:
     """F34: every file is there, though nobody said so."""
     proxy.inject(lost_after, request=WRITE)
@@ -340,7 +338,7 @@ def test_transfers_all_of_whose_answers_are_lost_are_looked_up(
     assert sums(MODEL) == hasty.sums(SERVED)
 
 
-def test_a_copy_that_cannot_be_finished_shows_no_model(hasty: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+def test_a_copy_that_cannot_be_finished_shows_no_model(hasty: GcsBucket, proxy: FaultProxy, model: Path) -> None:
     """F5 and F34: the rest comes with the next try."""
     hasty.upload(model, STAGED)
     proxy.inject(refused(503), request="variables.index/rewriteTo/")
@@ -354,7 +352,7 @@ def test_a_copy_that_cannot_be_finished_shows_no_model(hasty: CloudBucket, proxy
     assert sums(MODEL) == hasty.sums(SERVED)
 
 
-def test_an_upload_that_cannot_be_finished_says_so(hasty: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+def test_an_upload_that_cannot_be_finished_says_so(hasty: GcsBucket, proxy: FaultProxy, model: Path) -> None:
     """F34: no `saved_model.pb` is there before all the rest."""
     proxy.inject(lost_before, request=WRITE)
 
@@ -364,7 +362,7 @@ def test_an_upload_that_cannot_be_finished_says_so(hasty: CloudBucket, proxy: Fa
 
 
 def test_what_changes_once_it_is_copied_is_found_before_the_mark(
-    cloud: CloudBucket, bucket: GoogleBucket, proxy: FaultProxy, model: Path
+    cloud: GcsBucket, bucket: GoogleBucket, proxy: FaultProxy, model: Path
 ) -> None:
     cloud.upload(model, STAGED)
 
@@ -380,7 +378,7 @@ def test_what_changes_once_it_is_copied_is_found_before_the_mark(
     assert MARK not in cloud.names(SERVED)
 
 
-def test_every_byte_is_read_before_anything_is_written(cloud: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+def test_every_byte_is_read_before_anything_is_written(cloud: GcsBucket, proxy: FaultProxy, model: Path) -> None:
     """Servers try to load a folder that is half there, so it is that for as long as the store copies and no longer."""
     cloud.upload(model, STAGED)
     before = len(proxy.seen)
@@ -390,7 +388,7 @@ def test_every_byte_is_read_before_anything_is_written(cloud: CloudBucket, proxy
     assert [READ] * len(MODEL) + [COPY] * len(MODEL) == done
 
 
-def test_a_removal_meets_a_model_that_is_there_again(cloud: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+def test_a_removal_meets_a_model_that_is_there_again(cloud: GcsBucket, proxy: FaultProxy, model: Path) -> None:
     """F35: a failed precondition means that somebody has written since; that model keeps its files."""
     cloud.upload(model, SERVED)
     proxy.inject(refused(412), request=REMOVE)
@@ -401,9 +399,7 @@ def test_a_removal_meets_a_model_that_is_there_again(cloud: CloudBucket, proxy: 
 
 
 @pytest.mark.parametrize("fault", [refused(503), lost_before, lost_after], ids=["503", "lost before", "lost after"])
-def test_a_removal_goes_on_after_what_may_pass(
-    cloud: CloudBucket, proxy: FaultProxy, model: Path, fault: Fault
-) -> None:
+def test_a_removal_goes_on_after_what_may_pass(cloud: GcsBucket, proxy: FaultProxy, model: Path, fault: Fault) -> None:
     """F34: gone already is gone."""
     cloud.upload(model, SERVED)
     proxy.inject(fault, request=REMOVE, times=2)
@@ -412,7 +408,7 @@ def test_a_removal_goes_on_after_what_may_pass(
     assert [] == cloud.names(SERVED)
 
 
-def test_a_removal_that_cannot_be_finished_shows_no_model(hasty: CloudBucket, proxy: FaultProxy, model: Path) -> None:
+def test_a_removal_that_cannot_be_finished_shows_no_model(hasty: GcsBucket, proxy: FaultProxy, model: Path) -> None:
     """F34: the rest goes with the next try."""
     hasty.upload(model, SERVED)
     proxy.inject(refused(503), request="variables.index?")

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from pipeline.errors import BadInputError, MissingError, StorageError
-from pipeline.storage.gcs.bucket import CloudBucket
+from pipeline.storage.gcs.bucket import GcsBucket
 from pipeline.storage.objects import PIECE
 from pipeline.storage.opening import open_bucket
 from pipeline.storage.pace import Pace
@@ -25,8 +25,8 @@ CONFIG = "serve/digits.config"
 
 
 @pytest.fixture
-def cloud(bucket: GoogleBucket) -> CloudBucket:
-    return CloudBucket(bucket.uri(), patience=SHORT)
+def cloud(bucket: GoogleBucket) -> GcsBucket:
+    return GcsBucket(bucket.uri(), patience=SHORT)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def google(bucket: GoogleBucket) -> Iterator[Any]:
     client.close()
 
 
-def test_no_cache_keeps_the_config(cloud: CloudBucket, google: Any) -> None:
+def test_no_cache_keeps_the_config(cloud: GcsBucket, google: Any) -> None:
     """A replica would otherwise read an old one for up to an hour where the bucket is public."""
     cloud.replace(CONFIG, b"first", instead_of=None)
     first = google.get_blob(CONFIG)
@@ -56,7 +56,7 @@ def test_no_cache_keeps_the_config(cloud: CloudBucket, google: Any) -> None:
 def test_the_config_is_written_once_a_second(bucket: GoogleBucket) -> None:
     """F33: Google answers 429 to whoever is faster."""
     slept: list[float] = []
-    cloud = CloudBucket(bucket.uri(), patience=SHORT, pace=Pace(1, clock=lambda: 5.0, sleep=slept.append))
+    cloud = GcsBucket(bucket.uri(), patience=SHORT, pace=Pace(1, clock=lambda: 5.0, sleep=slept.append))
     for number in range(3):
         assert cloud.replace(CONFIG, bytes([number + 1]), instead_of=bytes([number]) if number else None)
     cloud.replace("serve/other.config", b"", instead_of=None)
@@ -82,7 +82,7 @@ def test_opening_a_bucket_connects_nothing() -> None:
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_one(bucket: GoogleBucket, tmp_path: Path) -> None:
     """Else its journal would seem to hold nothing yet."""
-    cloud = CloudBucket("gs://nobody-has-made-this", patience=SHORT)
+    cloud = GcsBucket("gs://nobody-has-made-this", patience=SHORT)
     for ask in (
         lambda: cloud.names("journal/digits"),
         lambda: cloud.read("a"),
@@ -105,13 +105,13 @@ def test_without_credentials_it_says_how_to_get_some(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
 
     with pytest.raises(StorageError, match="no valid Google credentials; run `gcloud auth application-default login`"):
-        CloudBucket("gs://some-bucket", patience=SHORT).read("a")
+        GcsBucket("gs://some-bucket", patience=SHORT).read("a")
 
 
 def test_a_large_file_is_read_back_in_pieces(bucket: GoogleBucket, proxy: FaultProxy, tmp_path: Path) -> None:
     """Whatever its size, no more than a piece of it is in memory."""
     model = written(tmp_path / "model", {"variables": os.urandom(2 * PIECE + 1)})
-    cloud = CloudBucket(bucket.uri(), patience=SHORT)
+    cloud = GcsBucket(bucket.uri(), patience=SHORT)
     cloud.upload(model, "runs/model")
 
     assert sums_of(model) == cloud.sums("runs/model")
@@ -122,7 +122,7 @@ def test_every_write_names_the_generation_it_replaces(
     bucket: GoogleBucket, google: Any, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     """The store of these tests would not mind if a copy did not; Google does what is asked."""
-    cloud = CloudBucket(bucket.uri(), patience=SHORT)
+    cloud = GcsBucket(bucket.uri(), patience=SHORT)
     cloud.create(CONFIG, b"first")
     first = google.get_blob(CONFIG).generation
     cloud.replace(CONFIG, b"second", instead_of=b"first")
@@ -136,10 +136,10 @@ def test_every_write_names_the_generation_it_replaces(
 
 
 def test_every_removal_names_the_generation_that_was_seen(
-    cloud: CloudBucket, bucket: GoogleBucket, google: Any, proxy: FaultProxy, tmp_path: Path
+    cloud: GcsBucket, bucket: GoogleBucket, google: Any, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     """`saved_model.pb` first; the store of these tests would not mind if it did not, Google does what is asked."""
-    straight = CloudBucket(bucket.uri(), patience=SHORT)
+    straight = GcsBucket(bucket.uri(), patience=SHORT)
     straight.upload(written(tmp_path / "model", MODEL), "serve/1")
     seen = {name: str(google.get_blob(f"serve/1/{name}").generation) for name in MODEL}
     assert straight.remove("serve/1")

@@ -58,13 +58,13 @@ def test_an_id_that_cannot_be_read_is_not_replaced(tmp_path: Path, content: str)
 
 
 def test_an_id_that_cannot_be_read_hides_nothing_but_mlflow(world: World) -> None:
-    """Only MLflow needs it: the state, the replicas and what reconcile has mended are said all the same."""
+    """Only MLflow needs it: the state, the replicas and what reconcile has repaired are said all the same."""
     world.release("retrain-1")
     (world.bucket / layout.IDENTITY).write_text("{}")
     found = status(world.context("look-1"))
-    mending = reconcile(coming(world))
+    repairs = reconcile(coming(world))
 
     assert found.state is not None
     assert (1, [1, 1]) == (found.state.serving, [each.serving for each in found.found.replicas])
     assert any("does not hold the id of this bucket" in each for each in found.differences)
-    assert ["does not hold the id of this bucket" in each for each in mending.problems] == [True]
+    assert ["does not hold the id of this bucket" in each for each in repairs.problems] == [True]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DamagedError, StorageError
-from pipeline.storage.leftovers import told
+from pipeline.storage.leftovers import described
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.storage.kinds import MODEL, sums, written
 
@@ -76,7 +76,7 @@ def test_the_age_is_told_in_days_and_hours() -> None:
         (timedelta(hours=25), "1 day old"),
         (timedelta(days=3), "3 days old"),
     ):
-        assert f"x, {said}" == told("x", since=datetime.now(UTC) - age)
+        assert f"x, {said}" == described("x", since=datetime.now(UTC) - age)
 
 
 def test_a_copy_that_is_tidied_away_under_way_fails_and_shows_nothing(tmp_path: Path) -> None:

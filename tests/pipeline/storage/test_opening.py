@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInputError
-from pipeline.storage.gcs.bucket import CloudBucket
+from pipeline.storage.gcs.bucket import GcsBucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.opening import open_bucket
 from pipeline.storage.s3.bucket import S3Bucket
@@ -13,7 +13,7 @@ from pipeline.storage.s3.bucket import S3Bucket
 
 def test_the_scheme_decides(tmp_path: Path) -> None:
     assert LocalBucket is type(open_bucket(str(tmp_path), seconds=1.0))
-    assert CloudBucket is type(open_bucket("gs://some-bucket/prefix", seconds=1.0))
+    assert GcsBucket is type(open_bucket("gs://some-bucket/prefix", seconds=1.0))
     assert S3Bucket is type(open_bucket("s3://some-bucket/prefix", seconds=1.0))
 
 

@@ -19,7 +19,7 @@ from pipeline.tracking.mirror import Owner, look_at, mirror, tag_run
 from pipeline.tracking.owner import make_owner
 from pipeline.tracking.registry import Mlflow, Trained
 from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
-from pipeline.verbs.reconcile import Mending, reconcile
+from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verbs.status import status
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.mlflow_registry import MlflowRegistry
@@ -490,7 +490,7 @@ def connected(world: World, server: Server, run_key: str) -> RunContext:
     return make_run_context(settings, model=MODEL, run_key=run_key, ports=ports)
 
 
-def reconciled(world: World, server: Server, run_key: str) -> Mending:
+def reconciled(world: World, server: Server, run_key: str) -> Repairs:
     found = reconcile(connected(world, server, run_key))
     found.require_complete()
     return found
@@ -515,10 +515,10 @@ def test_reconcile_makes_releases_appear_that_were_made_while_mlflow_was_down(se
 
     server.call("registered-models/alias", name=MODEL, alias="production", version="1")
     assert {"production": 1, "previous": 1} == seen(world, server)
-    (line,) = reconciled(world, server, "reconcile-4").mended
+    (line,) = reconciled(world, server, "reconcile-4").repaired
     assert line.startswith("MLflow's aliases say ")
     assert {"production": 2, "previous": 1} == seen(world, server)
-    assert Mending() == reconciled(world, server, "reconcile-5")
+    assert Repairs() == reconciled(world, server, "reconcile-5")
 
 
 def test_reconcile_and_status_report_the_aliases_of_another_bucket(server: Server, world: World) -> None:

@@ -12,7 +12,7 @@ from pipeline.journal.entries import Event
 from pipeline.journal.state import State
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord
-from pipeline.verbs.reconcile import Mending, reconcile
+from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
@@ -25,7 +25,7 @@ def mlflow() -> MlflowRegistry:
     return registry()
 
 
-def second_run(world: World, mlflow: MlflowRegistry, *, hours: float = 0) -> tuple[Mending, int]:
+def second_run(world: World, mlflow: MlflowRegistry, *, hours: float = 0) -> tuple[Repairs, int]:
     """What another run finds, and how many entries it writes."""
     before = world.history().seq
     found = reconcile(coming(world, "reconcile-2", hours=hours, mlflow=mlflow))
@@ -38,8 +38,8 @@ def test_after_a_release_there_is_nothing_to_mend(world: World, mlflow: MlflowRe
     first = reconcile(coming(world, mlflow=mlflow))
     again, written = second_run(world, mlflow)
 
-    assert ["MLflow's aliases say production v1 now"] == first.mended
-    assert (Mending(), 0) == (again, written)
+    assert ["MLflow's aliases say production v1 now"] == first.repaired
+    assert (Repairs(), 0) == (again, written)
     assert before == world.history().seq
 
 
@@ -59,7 +59,7 @@ def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRe
     assert eventually(lambda: world.answering() == [1, 1])
     found = reconcile(coming(world, mlflow=mlflow))
 
-    assert f"the config was written from journal entry {world.history().seq}" in found.mended
+    assert f"the config was written from journal entry {world.history().seq}" in found.repaired
     assert [2, 2] == world.answering()
 
 
@@ -73,7 +73,7 @@ def test_a_roll_back_that_was_written_and_not_carried_out_is_finished(world: Wor
     assert [1, 1] == world.answering()
     assert [(Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == world.events(before)
     assert "it is bad" == world.history().entries[-2].reason
-    assert (Mending(), 0) == second_run(world, mlflow)
+    assert (Repairs(), 0) == second_run(world, mlflow)
 
 
 def test_a_roll_back_to_what_was_never_confirmed_is_confirmed(world: World, mlflow: MlflowRegistry) -> None:
@@ -93,7 +93,7 @@ def test_a_roll_back_to_what_was_never_confirmed_is_confirmed(world: World, mlfl
 
     assert [2, 2] == world.answering()
     assert [(Event.CONFIRMED, 2)] == world.events(before)
-    assert (Mending(), 0) == second_run(world, mlflow)
+    assert (Repairs(), 0) == second_run(world, mlflow)
 
 
 def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
@@ -158,7 +158,7 @@ class TestStoppedPromotion:
         assert [1, 1] == stopped.answering()
         assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == stopped.events(before)
         assert State(serving=1, next_version=3) == stopped.history().state
-        assert (Mending(), 0) == second_run(stopped, mlflow, hours=HOURS)
+        assert (Repairs(), 0) == second_run(stopped, mlflow, hours=HOURS)
         assert "done" == stopped.run("withdraw", "retrain-2").outcome
         with pytest.raises(FailedError, match="v2 was withdrawn"):
             stopped.run("promote", "retrain-2")
@@ -178,7 +178,7 @@ class TestStoppedPromotion:
         assert [1, 1] == stopped.answering()
         assert [(Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == stopped.events(before)
         assert verdict == stopped.history().entries[-2].verdict
-        assert (Mending(), 0) == second_run(stopped, mlflow)
+        assert (Repairs(), 0) == second_run(stopped, mlflow)
 
 
 def test_a_first_release_that_stopped_is_taken_back_to_nothing(world: World, mlflow: MlflowRegistry) -> None:
@@ -210,7 +210,7 @@ class TestCandidate:
         found = reconcile(coming(exposed, mlflow=mlflow))
 
         assert before == exposed.history().seq
-        assert re.match(r"retrain-2 is proving v2, exposed at ", found.left[0])
+        assert re.match(r"retrain-2 is testing v2, exposed at ", found.left[0])
 
     def test_later_it_is_withdrawn_with_the_verdict_of_its_canary(self, exposed: World, mlflow: MlflowRegistry) -> None:
         reconcile(coming(exposed, hours=HOURS, mlflow=mlflow)).require_complete()
@@ -221,7 +221,7 @@ class TestCandidate:
         assert "12 of 12 golden answers differ" in entry.verdict.reasons[0]
         assert re.match(r"fail: .*; retrain-2, which exposed it at 20.* UTC, has stopped", entry.reason)
         assert State(serving=1, next_version=3) == exposed.history().state
-        assert (Mending(), 0) == second_run(exposed, mlflow, hours=HOURS)
+        assert (Repairs(), 0) == second_run(exposed, mlflow, hours=HOURS)
 
     def test_no_verdict_by_the_deadline_is_a_bad_one(self, world: World, mlflow: MlflowRegistry) -> None:
         """F52: nobody was left to ask the replicas."""
@@ -242,7 +242,7 @@ class TestCandidate:
         found = reconcile(coming(world, hours=HOURS, mlflow=mlflow))
 
         assert before == world.history().seq
-        assert "retrain-2 has proven v2" in found.left[0]
+        assert "retrain-2 has tested v2" in found.left[0]
         assert "done" == world.run("promote", "retrain-2").outcome
 
     def test_what_went_wrong_after_it_passed_counts(self, world: World, mlflow: MlflowRegistry) -> None:
@@ -251,7 +251,7 @@ class TestCandidate:
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
         restart_on_an_older_config(world, world.replicas[1], without=2)
-        with pytest.raises(FailedError, match="v2 is not loaded everywhere"):
+        with pytest.raises(FailedError, match="not every replica has loaded v2"):
             world.run("promote", "retrain-2")
         reconcile(coming(world, hours=HOURS, mlflow=mlflow))
 
@@ -302,7 +302,7 @@ def test_four_at_once_have_the_effect_of_one(world: World, mlflow: MlflowRegistr
     begin_roll_back(world, 1, loaded=True)
     before = world.history().seq
     barrier = threading.Barrier(4)
-    found: list[Mending] = []
+    found: list[Repairs] = []
 
     def compete(number: int) -> None:
         barrier.wait()
@@ -328,8 +328,8 @@ def test_a_release_and_a_roll_back_beside_it_end_as_they_would_alone(world: Worl
                 return
             reconcile(coming(world, f"reconcile-{number}", mlflow=mlflow))
 
-    mending = threading.Thread(target=mend)
-    mending.start()
+    repairs = threading.Thread(target=mend)
+    repairs.start()
     try:
         world.release("retrain-1")
         world.release("retrain-2")
@@ -340,7 +340,7 @@ def test_a_release_and_a_roll_back_beside_it_end_as_they_would_alone(world: Worl
         world.roll_back("previous")
     finally:
         stop.set()
-        mending.join()
+        repairs.join()
 
     assert [1, 1] == world.answering()
     assert State(serving=1, next_version=4) == world.history().state
@@ -361,7 +361,7 @@ def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_t
         r"MLflow was not updated: \S+: .*\. Check MLflow at http://\S+, then run `understudy reconcile --model digits`",
         str(line(done)["reason"]),
     )
-    assert "v2 withdrawn: it is bad" in json.dumps(line(done)["mended"])
+    assert "v2 withdrawn: it is bad" in json.dumps(line(done)["repaired"])
     assert [1, 1] == world.answering()
 
 
@@ -376,7 +376,7 @@ def test_mlflow_is_made_to_agree(world: World, mlflow: MlflowRegistry) -> None:
     found = reconcile(coming(world, mlflow=mlflow))
     found.require_complete()
 
-    assert ["MLflow's aliases say previous v1, production v2 now"] == found.mended
+    assert ["MLflow's aliases say previous v1, production v2 now"] == found.repaired
 
 
 def test_a_candidate_of_a_canary_record_that_declined_is_not_proven(world: World, mlflow: MlflowRegistry) -> None:

@@ -275,7 +275,7 @@ def test_a_roll_back_that_comes_second_is_refused(releases: Releases) -> None:
     """It had chosen its target, and the entry that lets it go was written first."""
     request = releases.request("rollback-1", "1")
     releases.before("journal/", releases.retain)
-    with pytest.raises(BadInputError, match=r"v1 was retired on .*; versions that have served: v4$"):
+    with pytest.raises(BadInputError, match=r"v1 was retired on .*\. Other versions that have served: v4$"):
         releases.journal("rollback-1").decide(lambda h: next_step(h, request=request, target=1, loaded=False))
 
     assert State(serving=5, previous=4, next_version=6) == releases.history().state
@@ -511,7 +511,7 @@ def test_the_table_and_the_line(tmp_path: Path) -> None:
     done = pipeline(tmp_path, "retain", "--keep", "0", "--run", "retain-5")
 
     assert (0, 0) == (dry.returncode, done.returncode), dry.stderr + done.stderr
-    assert "What would be done with digits: keep 0, 14 days" in dry.stdout
+    assert "Retention of digits, what would be done: keep 0, 14 days" in dry.stdout
     assert [["v1", "good", "retire"], ["v2", "good", "keep"], ["v3", "good", "keep"]] == [
         [cell.strip() for cell in row.split("│")][:3]
         for row in done.stdout.splitlines()

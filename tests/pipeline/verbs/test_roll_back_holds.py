@@ -100,7 +100,7 @@ class TestRules:
         releases.roll_back(2, "rollback-5", hold=None)
         history = releases.roll_back(2, "rollback-6", hold="lifted")
 
-        assert (Event.HELD, "promotions held") == (history.entries[-1].event, history.entries[-1].told)
+        assert (Event.HELD, "promotions held") == (history.entries[-1].event, history.entries[-1].description)
         assert "lifted" == history.state.held_until
         assert history.seq == releases.roll_back(2, "rollback-7", hold="lifted").seq
 
@@ -202,7 +202,7 @@ class TestRuns:
 
     @over_both
     def test_after_unfreeze_runs_go_on(self, held: World) -> None:
-        unfreeze(held.context("unfreeze-4"), reason="mended")
+        unfreeze(held.context("unfreeze-4"), reason="repaired")
         held.approve("retrain-4")
         for verb in ("publish", "canary", "promote"):
             held.run(verb, "retrain-4")
@@ -273,7 +273,7 @@ def test_by_hand_a_roll_back_holds_unless_it_is_told_otherwise(world: World) -> 
     assert 0 == done.returncode, done.stderr
     assert "done" == line(done)["outcome"]
     assert "lifted" == world.history().state.held_until
-    done = pipeline(world.folder, "unfreeze", "--reason", "mended", **environment)
+    done = pipeline(world.folder, "unfreeze", "--reason", "repaired", **environment)
     assert None is world.history().state.held_until
     done = pipeline(world.folder, "rollback", "--to", "2", "--hold", "none", "--reason", "it was good", **environment)
     assert (0, None) == (done.returncode, world.history().state.held_until)

@@ -27,7 +27,7 @@ def test_a_failed_version_stays_failed_while_aspired_and_the_old_one_serves(worl
     world.turn()
     world.add(2, broken=True)
     world.turn()
-    (world.base / "2" / "factor").write_text("mended too late")
+    (world.base / "2" / "factor").write_text("repaired too late")
     world.turn()
 
     assert world.states() == {2: "END NOT_FOUND", 1: "AVAILABLE"}

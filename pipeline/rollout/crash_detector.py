@@ -13,7 +13,7 @@ _ENOUGH = 2
 _TIMES = {1: "once", 2: "twice"}
 
 
-class Witness:
+class CrashDetector:
     """Counts the processes that end while a candidate is exposed. Notify it of every look at a replica.
 
     Attributes:

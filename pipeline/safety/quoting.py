@@ -1,4 +1,4 @@
-"""Names out of an untrusted file, told so that a person can read them: quoted, shortened, and not five hundred."""
+"""Names out of an untrusted file, as a person can read them: quoted, shortened, and a few of many."""
 
 from collections.abc import Sequence
 
@@ -12,5 +12,5 @@ def quoted(name: str) -> str:
 
 def some(things: Sequence[str], *, shown: int = _SHOWN) -> str:
     """The first of them, and how many more there are."""
-    told = ", ".join(things[:shown])
-    return told if len(things) <= shown else f"{told} and {len(things) - shown} more"
+    shown_things = ", ".join(things[:shown])
+    return shown_things if len(things) <= shown else f"{shown_things} and {len(things) - shown} more"

@@ -1,16 +1,16 @@
 """Which ends of servers are evidence against a candidate, from what was seen of them."""
 
-from pipeline.rollout.witness import Witness
+from pipeline.rollout.crash_detector import CrashDetector
 
 FLEET = ("a:1", "b:1", "c:1")
 
 
-def witness() -> Witness:
-    return Witness({"a:1": [1, 2], "b:1": [2], "c:1": []})
+def crashes() -> CrashDetector:
+    return CrashDetector({"a:1": [1, 2], "b:1": [2], "c:1": []})
 
 
 def test_the_second_end_in_the_fleet_is_enough() -> None:
-    seen = witness()
+    seen = crashes()
     seen.lost("a:1")
     assert () == seen.reasons(FLEET)
     seen.lost("b:1")
@@ -19,7 +19,7 @@ def test_the_second_end_in_the_fleet_is_enough() -> None:
 
 
 def test_a_server_that_is_away_has_ended_once_however_often_it_is_looked_for() -> None:
-    seen = witness()
+    seen = crashes()
     for _ in range(5):
         seen.lost("a:1")
 
@@ -27,7 +27,7 @@ def test_a_server_that_is_away_has_ended_once_however_often_it_is_looked_for() -
 
 
 def test_the_second_end_may_be_that_of_the_same_replica() -> None:
-    seen = witness()
+    seen = crashes()
     seen.lost("a:1")
     seen.answered("a:1", [])
     seen.lost("a:1")
@@ -37,14 +37,14 @@ def test_the_second_end_may_be_that_of_the_same_replica() -> None:
 
 
 def test_the_first_end_is_enough_where_no_replica_answers() -> None:
-    seen = Witness({"a:1": [1]})
+    seen = CrashDetector({"a:1": [1]})
     seen.lost("a:1")
 
     assert seen.reasons(["a:1"])
 
 
 def test_the_first_end_is_enough_where_the_others_give_no_answer() -> None:
-    seen = witness()
+    seen = crashes()
     seen.lost("a:1")
     for address in ("b:1", "c:1"):
         assert () == seen.reasons(FLEET)
@@ -54,7 +54,7 @@ def test_the_first_end_is_enough_where_the_others_give_no_answer() -> None:
 
 
 def test_silence_alone_is_no_evidence() -> None:
-    seen = witness()
+    seen = crashes()
     for address in FLEET:
         seen.silent(address)
 
@@ -63,7 +63,7 @@ def test_silence_alone_is_no_evidence() -> None:
 
 def test_replicas_that_came_after_the_exposure_answer_for_the_fleet() -> None:
     """They are no evidence themselves, and as long as they answer one end is not enough."""
-    seen = Witness({"a:1": [1]})
+    seen = CrashDetector({"a:1": [1]})
     for address in ("b:1", "c:1"):
         seen.answered(address, [1])
     seen.lost("a:1")
@@ -73,7 +73,7 @@ def test_replicas_that_came_after_the_exposure_answer_for_the_fleet() -> None:
 
 def test_a_process_that_has_forgotten_a_version_is_a_new_one() -> None:
     """It ended and began again between two looks."""
-    seen = witness()
+    seen = crashes()
     seen.answered("a:1", [2, 3])
     seen.answered("b:1", [3])
 
@@ -81,7 +81,7 @@ def test_a_process_that_has_forgotten_a_version_is_a_new_one() -> None:
 
 
 def test_one_that_has_seen_more_is_the_same_process() -> None:
-    seen = witness()
+    seen = crashes()
     seen.answered("a:1", [1, 2, 3])
     seen.answered("b:1", [2, 3])
     seen.answered("c:1", [3])
@@ -90,7 +90,7 @@ def test_one_that_has_seen_more_is_the_same_process() -> None:
 
 
 def test_an_address_that_is_not_listed_any_more_proves_nothing() -> None:
-    seen = witness()
+    seen = crashes()
     seen.lost("a:1")
     seen.lost("b:1")
 
@@ -98,7 +98,7 @@ def test_an_address_that_is_not_listed_any_more_proves_nothing() -> None:
 
 
 def test_a_replica_that_did_not_answer_before_the_exposure_proves_nothing() -> None:
-    seen = witness()
+    seen = crashes()
     for _ in range(2):
         seen.answered("d:1", [1, 2])
         seen.lost("d:1")
