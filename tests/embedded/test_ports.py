@@ -42,7 +42,7 @@ def test_a_port_of_another_stack_is_reported_with_the_command_that_ends_it(start
 def test_one_port_for_two_purposes_is_refused() -> None:
     use = ports.PortUse(free_port(), "one", "A_PORT")
 
-    with pytest.raises(PortTakenError, match="meant for one and for two; change B_PORT"):
+    with pytest.raises(PortTakenError, match=r"configured for one and for two\. Change B_PORT"):
         ports.require_free([use, dataclasses.replace(use, purpose="two", variable="B_PORT")])
 
 
