@@ -23,6 +23,9 @@ from pipeline.tracking.owner import make_owner
 
 log = logging.getLogger(__name__)
 
+# How often the bucket and the replicas are asked again because a verb has written meanwhile.
+_ATTEMPTS = 3
+
 
 @dataclass(frozen=True)
 class BucketFound:
@@ -107,17 +110,11 @@ def look(context: ModelContext) -> Found:
         BadInputError: there is no such model.
     """
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, problem, others = None, "", context.replicas.others
-    try:
-        bucket = _look_into_bucket(context)
-        if not bucket.history.entries:
-            require_known(context)
-        _ = others.names  # read once, before the threads need it
-    except StorageError as error:
-        bucket, problem, others = None, str(error), others.without_bucket()
-    addresses = context.replicas.addresses()
-    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        replicas = tuple(pool.map(partial(context.replicas.look, others=others), addresses))
+    bucket, problem, replicas = _look_at_bucket_and_replicas(context)
+    for _ in range(_ATTEMPTS - 1):
+        if bucket is None or not _has_new_entries(context, bucket):
+            break
+        bucket, problem, replicas = _look_at_bucket_and_replicas(context)
     now = context.clock.now()
     return Found(
         model=context.model,
@@ -131,6 +128,29 @@ def look(context: ModelContext) -> Found:
         move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
         poll_deadline=Deadline(now, context.settings.polled_seconds),
     )
+
+
+def _look_at_bucket_and_replicas(context: ModelContext) -> tuple[BucketFound | None, str, tuple[ReplicaFound, ...]]:
+    """Both at about the same moment. Where the bucket gives no answer, the text says why."""
+    bucket, problem, others = None, "", context.replicas.others
+    try:
+        bucket = _look_into_bucket(context)
+        if not bucket.history.entries:
+            require_known(context)
+        _ = others.names  # read once, before the threads need it
+    except StorageError as error:
+        bucket, problem, others = None, str(error), others.without_bucket()
+    addresses = context.replicas.addresses()
+    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
+        return bucket, problem, tuple(pool.map(partial(context.replicas.look, others=others), addresses))
+
+
+def _has_new_entries(context: ModelContext, bucket: BucketFound) -> bool:
+    """Whether a verb has written meanwhile, so that replicas may follow an entry that this history does not have."""
+    try:
+        return context.journal.read().seq != bucket.history.seq
+    except StorageError:
+        return False  # what was read is the newest that can be had
 
 
 def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> MlflowFound | None:

@@ -67,7 +67,7 @@ KEYS = [
     (of_the_wrong_kind, r"key in \S+rsa\.(pub\.)?pem is not an EC key on the curve P-256"),
     (on_another_curve, r"key in \S+curve\.(pub\.)?pem is not an EC key on the curve P-256"),
     (swapped, r"swapped(\.pub\.pem holds no private key|\.pem holds a private key, which only)"),
-    (spoilt, r"spoilt\.(pub\.)?pem holds (no private|something that is not a public) key"),
+    (spoilt, r"spoilt\.(pub\.)?pem (holds no private|contains something that is not a public) key"),
 ]
 
 
