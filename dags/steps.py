@@ -16,8 +16,8 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from dags.endings import last_lines
 from dags.outcomes import KEY, outcome
+from dags.task_messages import last_lines
 from pipeline import result
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
             log.warning("the note of this run will not say how `%s` ended: %r", self.task_id, error)
 
 
-def say_last(context: Any) -> None:
+def log_last_lines(context: Any) -> None:
     """Airflow logs the exception of a task that failed; this comes after it.
 
     Airflow's page folds away what is logged after a task, so that group is closed first.
@@ -156,7 +156,7 @@ def step(
         append_env=True,
         cwd=str(PROJECT),
         do_xcom_push=False,  # it would be the last line of the log
-        on_failure_callback=say_last,
-        on_skipped_callback=say_last,
+        on_failure_callback=log_last_lines,
+        on_skipped_callback=log_last_lines,
         **{"task_id": verb, "execution_timeout": timedelta(minutes=30), **RETRY, **task},
     )

@@ -34,7 +34,7 @@ def main() -> int:
 
 def _failed(message: str, *, code: ExitCode = ExitCode.FAILED, outcome: str = "failed") -> int:
     log.error("%s", message)
-    result.leave({"outcome": outcome, "reason": message}, unless_there=True)
+    result.write({"outcome": outcome, "reason": message}, unless_there=True)
     return code
 
 

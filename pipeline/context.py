@@ -109,9 +109,9 @@ def observed(context: RunContext) -> Iterator[None]:
     except StorageError:
         raise
     except UnderstudyError:
-        context.observers.tell(context.journal.known)
+        context.observers.notify(context.journal.known)
         raise
-    context.observers.tell(context.journal.known)
+    context.observers.notify(context.journal.known)
 
 
 def open_ports(settings: Settings) -> Ports:

@@ -12,7 +12,7 @@ from typing import Any
 VARIABLE = "UNDERSTUDY_RESULT_FILE"
 
 
-def leave(result: dict[str, Any], *, unless_there: bool = False) -> None:
+def write(result: dict[str, Any], *, unless_there: bool = False) -> None:
     """Write it where it is asked for; nothing where it is not. A result that cannot be written changes no outcome."""
     path = os.environ.get(VARIABLE)
     if not path or (unless_there and Path(path).exists()):

@@ -46,7 +46,7 @@ def coming(
 def begin_promotion(world: World, run_key: str) -> None:
     """The entry of a promotion, and a process that ends there."""
     context = world.context(run_key)
-    verdict = context.records.need(CanaryRecord).verdict
+    verdict = context.records.require(CanaryRecord).verdict
     serving = world.history().state.serving
     version = world.history().version_of(run_key)
     assert verdict is not None

@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant(
         "a roll-back trusts its target unseen",
         "pipeline/inspection/rollback_plan.py",
-        "            context.manifests.look_over(target, history)\n        except",
+        "            context.manifests.verify_checksums(target, history)\n        except",
         "            pass\n        except",
         ("tests/pipeline/verbs/test_rollbacks.py", "tests/pipeline/verbs/test_what_is_lost.py"),
     ),

@@ -108,7 +108,7 @@ class RunningStack:
         Raises:
             StackError: no run has claimed this version.
         """
-        return self._records(version).need(EvaluateRecord).evaluation.candidate.accuracy
+        return self._records(version).require(EvaluateRecord).evaluation.candidate.accuracy
 
     def probes(self, version: int | None) -> ProbeSet:
         """The images, with expected answers, that the canary of a version used.
@@ -116,7 +116,7 @@ class RunningStack:
         Raises:
             StackError: no run has claimed this version.
         """
-        return self._records(version).need(ProbeSet)
+        return self._records(version).require(ProbeSet)
 
     def newest_retrain(self) -> RunRecords:
         """The records of the latest retrain: its key is the largest, because a key begins with the time."""

@@ -12,7 +12,7 @@ from embedded.demo.traffic import Traffic
 from embedded.settings import StackSettings
 from pipeline.journal.entries import Entry, Event
 from pipeline.model_files import load_spec
-from pipeline.rules.holds import in_force
+from pipeline.rules.holds import active_holds
 from pipeline.runs.records import GateRecord
 
 SEED = 7
@@ -53,7 +53,7 @@ def run(settings: StackSettings) -> int:
 
 def _reset(stack: RunningStack) -> None:
     """After an earlier demo: lift every hold, and roll back to the first version. On a new stack nothing is done."""
-    if in_force(stack.history(), now=stack.context.clock.now()):
+    if active_holds(stack.history(), now=stack.context.clock.now()):
         stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: start again"})
     serving, first = stack.history().state.serving, stack.first_version()
     if serving not in (None, first):
@@ -154,7 +154,7 @@ def _roll_back(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, 
 
 def _lift_hold(stack: RunningStack) -> StepResult:
     """Without this, the next retrain would end skipped instead of undoing the roll-back."""
-    holds = in_force(stack.history(), now=stack.context.clock.now())
+    holds = active_holds(stack.history(), now=stack.context.clock.now())
     done = stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: the cause is repaired"})
     return StepResult(
         "the roll-backs hold promotions until a person lifts the hold",

@@ -90,7 +90,7 @@ def announce_command(
         typer.echo(json.dumps(change))
     if not changes:
         typer.echo(f"{model}: nothing to announce", err=True)  # standard output has only JSON
-    result.leave({"verb": "announce", "model": model, "outcome": "done", "changes": changes})
+    result.write({"verb": "announce", "model": model, "outcome": "done", "changes": changes})
 
 
 @commands.command("check", rich_help_panel=GROUP)

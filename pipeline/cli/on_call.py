@@ -12,7 +12,7 @@ from pipeline.cli.options import (
     read_form,
     run_context,
 )
-from pipeline.cli.output import canonical_line, left_result, whole_lines
+from pipeline.cli.output import canonical_line, whole_lines, written_result
 
 GROUP = "On call: change what serves"
 
@@ -52,7 +52,7 @@ def rollback_command(
         raise BadInputError("--plan needs the bucket. Leave --without-bucket out")
     if plan_only:
         # A person reads the plan, so its sentence stays the last line.
-        with left_result("rollback", context):
+        with written_result("rollback", context):
             request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
             history = context.journal.read()
             require_released(context, history)

@@ -25,7 +25,7 @@ def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
     """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
     line: dict[str, Any] = {}
     try:
-        with left_result(verb, context) as line:
+        with written_result(verb, context) as line:
             yield line
     finally:
         if sys.stdout.isatty():
@@ -35,7 +35,7 @@ def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
 
 
 @contextmanager
-def left_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
+def written_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
     """What is left for the program that has started the verb, however it ends; observers are told before that."""
     from pipeline.context import observed
 
@@ -57,7 +57,7 @@ def left_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)
         known = context.journal.known
-        result.leave(line | {"serving": known.state.serving} if known.entries else line)
+        result.write(line | {"serving": known.state.serving} if known.entries else line)
 
 
 def whole_lines() -> "Console":

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pipeline import layout
 from pipeline.data.image_files import decoding_problem
-from pipeline.data.sources import Found, find_images
+from pipeline.data.sources import ImageFile, find_images
 from pipeline.errors import BadInputError, FailedError
 from pipeline.problems import Problems
 from pipeline.progress import logged
@@ -73,7 +73,7 @@ def examine(
         BadInputError: the source as a whole cannot be read.
     """
 
-    def check(found: Found) -> _Checked:
+    def check(found: ImageFile) -> _Checked:
         example = _example(found, data)
         if is_stored(example):
             return _Checked(example, found.path, None)
@@ -143,12 +143,12 @@ def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list
     return contents
 
 
-def _example(found: Found, data: Data) -> Example:
+def _example(found: ImageFile, data: Data) -> Example:
     digest = hashlib.sha256(found.content).hexdigest()
     return Example(sha256=digest, suffix=found.suffix, label=found.label, split=split_of(digest, data))
 
 
-def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
+def _batches(found: Iterable[ImageFile]) -> Iterator[list[ImageFile]]:
     rest = iter(found)
     while batch := list(itertools.islice(rest, _AT_ONCE)):
         yield batch

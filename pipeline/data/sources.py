@@ -26,7 +26,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageFile:
     """An encoded image. `path` is for people; `suffix` is that of the file, in lower case and with the dot."""
 
     label: str
@@ -35,7 +35,7 @@ class Found:
     content: bytes
 
 
-def find_images(images: str, report: Report) -> Iterator[Found]:
+def find_images(images: str, report: Report) -> Iterator[ImageFile]:
     """Yield every image of the source, and report a sentence about every file or folder that is unusable.
 
     Args:
@@ -56,7 +56,7 @@ def find_images(images: str, report: Report) -> Iterator[Found]:
     return _folder(Path(images).absolute(), report)
 
 
-def _folder(folder: Path, report: Report) -> Iterator[Found]:
+def _folder(folder: Path, report: Report) -> Iterator[ImageFile]:
     for label in _label_folders(folder):
         if not _is_text(label):
             report(
@@ -97,7 +97,7 @@ def _label_folders(folder: Path) -> list[Path]:
     return sorted(labels, key=lambda path: (_is_text(path), path))
 
 
-def _images_of(label: Path, report: Report) -> Iterator[Found]:
+def _images_of(label: Path, report: Report) -> Iterator[ImageFile]:
     try:
         entries = [path for path in sorted(label.iterdir()) if not _is_ignored(path, _IGNORED_FILES)]
     except OSError as error:
@@ -113,7 +113,7 @@ def _images_of(label: Path, report: Report) -> Iterator[Found]:
     for path in entries:
         content = _content(path, report)
         if content is not None:
-            yield Found(label.name, path.suffix.lower(), _shown(path), content)
+            yield ImageFile(label.name, path.suffix.lower(), _shown(path), content)
     if not entries:
         log.warning("%s holds no image, so nothing is learned about the label %r", label, label.name)
 
@@ -153,7 +153,7 @@ def _shown(path: Path) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _digits() -> Iterator[Found]:
+def _digits() -> Iterator[ImageFile]:
     """The handwritten digits of the UCI machine learning repository that come with scikit-learn, as 8x8 PNG files."""
     from PIL import Image  # noqa: PLC0415 - only this source draws
     from sklearn.datasets import load_digits
@@ -162,4 +162,4 @@ def _digits() -> Iterator[Found]:
     for number, (pixels, target) in enumerate(zip(digits.images, digits.target, strict=True)):
         stream = io.BytesIO()
         Image.fromarray((pixels * (255 / 16)).astype("uint8")).save(stream, format="PNG")
-        yield Found(str(target), ".png", f"image {number} of {_BUILTIN}digits", stream.getvalue())
+        yield ImageFile(str(target), ".png", f"image {number} of {_BUILTIN}digits", stream.getvalue())

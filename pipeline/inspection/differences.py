@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline import layout
 from pipeline.commands import with_model
-from pipeline.inspection.findings import BucketFound, Found
+from pipeline.inspection.findings import BucketFound, Findings
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
@@ -18,12 +18,12 @@ from pipeline.tracking.mirror import wanted_aliases
 from serving.version_names import parse_version
 
 
-def differences(found: Found) -> list[str]:
+def differences(found: Findings) -> list[str]:
     """Every difference that no running verb explains; none where everything agrees."""
     return [with_model(each, found.model) for each in _differences(found)]
 
 
-def _differences(found: Found) -> list[str]:
+def _differences(found: Findings) -> list[str]:
     sentences = _of_fleet(found)
     if found.bucket is None:
         return [
@@ -55,7 +55,7 @@ def _differences(found: Found) -> list[str]:
     return sentences + _of_mlflow(found, bucket.history)
 
 
-def under_way(found: Found) -> list[str]:
+def under_way(found: Findings) -> list[str]:
     """The promotion or the roll-back that a verb may be carrying out at this moment, with what to do if it is not."""
     move = found.moving
     if move is None or found.bucket is None:
@@ -74,11 +74,11 @@ def under_way(found: Found) -> list[str]:
     ]
 
 
-def _of_other_fleets(found: Found) -> list[str]:
+def _of_other_fleets(found: Findings) -> list[str]:
     return [not_of_this_fleet(each.address, each.others, model=found.model) for each in found.replicas if each.others]
 
 
-def _of_another_bucket(found: Found, bucket: BucketFound) -> str | None:
+def _of_another_bucket(found: Findings, bucket: BucketFound) -> str | None:
     """A sentence if the replicas serve versions that this bucket does not know; otherwise None."""
     served = {replica.serving for replica in found.replicas if replica.serving is not None}
     unknown = {version for version in served if version >= bucket.history.state.next_version}
@@ -146,7 +146,7 @@ def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placem
     Args:
         replica: what it says.
         states: what it may agree with: the state that the journal says first, then those that it may be on its way
-            from, see `Found.states`.
+            from, see `Findings.states`.
         placement: the roll-out.
     """
     if replica.problem:
@@ -188,7 +188,7 @@ def _way_out_of_failure(version: int, resident: State) -> str:
     return "The run that is testing it will withdraw it"
 
 
-def _of_mlflow(every: Found, history: History) -> list[str]:
+def _of_mlflow(every: Findings, history: History) -> list[str]:
     """What MLflow's aliases say otherwise.
 
     While a run is proving a candidate, MLflow need not know of it; a verb that moves traffic tells MLflow at its end.
@@ -215,7 +215,7 @@ def roles(versions: Mapping[str, int]) -> str:
     return ", ".join(f"{role} v{version}" for role, version in sorted(versions.items())) or "nothing"
 
 
-def _of_fleet(found: Found) -> list[str]:
+def _of_fleet(found: Findings) -> list[str]:
     sentences = []
     if len(found.replicas) < found.expected:
         sentences.append(
@@ -227,11 +227,11 @@ def _of_fleet(found: Found) -> list[str]:
     return sentences
 
 
-def _of_journal(history: History, found: Found) -> list[str]:
+def _of_journal(history: History, found: Findings) -> list[str]:
     """What was begun and not finished."""
     deadline = found.deadline
     sentences = _of_moves(history) if found.moving is None else []
-    proving = reconcile_rules.being_proven(history)
+    proving = reconcile_rules.candidate_of_run(history)
     if proving and deadline.has_passed(proving):
         sentences.append(
             f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "

@@ -18,7 +18,7 @@ from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.storage.identity import find_identity
-from pipeline.tracking.mirror import MlflowFound, Owner, look_at
+from pipeline.tracking.mirror import MlflowFound, Owner, read_aliases
 from pipeline.tracking.owner import make_owner
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class BucketFound:
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """What bucket, replicas and MLflow say.
 
     A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
@@ -73,7 +73,7 @@ class Found:
     @property
     def proving(self) -> Entry | None:
         """The entry by which an active run has exposed its candidate; None if there is none."""
-        return reconcile_rules.at_work(self.bucket.history, deadline=self.deadline) if self.bucket else None
+        return reconcile_rules.active_candidate(self.bucket.history, deadline=self.deadline) if self.bucket else None
 
     @property
     def moving(self) -> Entry | None:
@@ -81,7 +81,7 @@ class Found:
         if self.bucket is None:
             return None
         history = self.bucket.history
-        entry = reconcile_rules.unconfirmed_move(history) or reconcile_rules.given_to_roll_back(history)
+        entry = reconcile_rules.unconfirmed_move(history) or reconcile_rules.candidate_of_rollback(history)
         return entry if entry and not self.move_deadline.has_passed(entry) else None
 
     @property
@@ -103,7 +103,7 @@ class Found:
         return (last, before, *older, *(entry.state for entry in recent))
 
 
-def look(context: ModelContext) -> Found:
+def look(context: ModelContext) -> Findings:
     """Ask the bucket, each replica and MLflow; one that does not answer is a finding as well.
 
     Raises:
@@ -116,7 +116,7 @@ def look(context: ModelContext) -> Found:
             break
         bucket, problem, replicas = _look_at_bucket_and_replicas(context)
     now = context.clock.now()
-    return Found(
+    return Findings(
         model=context.model,
         placement=context.rollout.placement,
         bucket=bucket,
@@ -157,7 +157,7 @@ def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> Mlflow
     """Ask MLflow. The identity of the bucket is needed for this alone, so a failure to read it changes nothing else."""
     try:
         owner = _owner(context, bucket.history) if bucket else None
-        return look_at(context.mlflow, model=context.model, owner=owner)
+        return read_aliases(context.mlflow, model=context.model, owner=owner)
     except StorageError as error:
         return MlflowFound({}, collision=f"the MLflow aliases of this bucket cannot be checked: {error}")
 
@@ -186,7 +186,7 @@ def _damaged(context: ModelContext, history: History, versions: set[int]) -> dic
     found = {}
     for version in sorted(versions):
         try:
-            context.manifests.look_over(version, history)
+            context.manifests.verify_checksums(version, history)
         except (DamagedError, MissingError) as error:
             found[version] = str(error)
     return found

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.rules.retention import Fate, Line
+from pipeline.rules.retention import RetentionDecision, VersionDecision
 from pipeline.spec import RetentionPolicy
 
 _FIRST_FEW = 5
@@ -32,7 +32,7 @@ class Retained:
 
     policy: RetentionPolicy
     dry_run: bool
-    lines: tuple[Line, ...] = ()
+    lines: tuple[VersionDecision, ...] = ()
     runs: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -41,12 +41,12 @@ class Retained:
 
     def summary(self) -> dict[str, Any]:
         """The counts for the verb's log line."""
-        fates = [line.fate for line in self.lines]
+        decisions = [line.decision for line in self.lines]
         return {
             "dry_run": self.dry_run,
-            "kept": fates.count(Fate.KEEP),
-            "retired": fates.count(Fate.RETIRE),
-            "retired_before": fates.count(Fate.DELETE),
+            "kept": decisions.count(RetentionDecision.KEEP),
+            "retired": decisions.count(RetentionDecision.RETIRE),
+            "retired_before": decisions.count(RetentionDecision.DELETE),
             "runs": len(self.runs),
             "leftovers": len(self.leftovers),
             "left_alone": len(self.undated) + len(self.unknown) + len(self.back),
@@ -61,16 +61,16 @@ def table(model: str, found: Retained) -> Group:
         view.add_column(column, no_wrap=column != "why")
     for lines in _alike(found.lines):
         first = lines[0]
-        view.add_row(_numbers(lines), first.description, first.fate, Text("; ".join(first.why)))
+        view.add_row(_numbers(lines), first.description, first.decision, Text("; ".join(first.why)))
     return Group(view, "", *(Text(line) for line in _beside(found)))
 
 
-def _alike(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    for _, group in groupby(lines, key=lambda line: (line.description, line.fate, line.why)):
+def _alike(lines: Sequence[VersionDecision]) -> Iterator[list[VersionDecision]]:
+    for _, group in groupby(lines, key=lambda line: (line.description, line.decision, line.why)):
         yield list(group)
 
 
-def _numbers(lines: Sequence[Line]) -> str:
+def _numbers(lines: Sequence[VersionDecision]) -> str:
     first, last = lines[0].version, lines[-1].version
     return f"v{first}" if first == last else f"v{first} to v{last} ({len(lines)})"
 

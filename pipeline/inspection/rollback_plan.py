@@ -57,7 +57,7 @@ def _promotions_afterwards(context: RunContext, request: RollbackRequest, target
     unpinned = state.pinned is not None and not history.is_same_model(state.pinned, target)
     until = longest(state.held_until, request.hold, "lifted" if unpinned else None)
     if until is None or (isinstance(until, datetime) and until <= now):
-        held_otherwise = holds.in_force(history, now=now)
+        held_otherwise = holds.active_holds(history, now=now)
         return "" if held_otherwise else ". Promotions are not held afterwards: the next retrain may replace it"
     ends = f". The pin of v{state.pinned} ends" if unpinned else ""
     return f"{ends}. Promotions are then held until {until_text(until)}. {holds.how_to_lift(context.model)}"
@@ -86,7 +86,7 @@ def trusted_target(context: RunContext, history: History, request: RollbackReque
         if history.is_same_model(target, history.state.serving):
             return target
         try:
-            context.manifests.look_over(target, history)
+            context.manifests.verify_checksums(target, history)
         except (DamagedError, MissingError) as error:
             log.warning("v%d cannot be used, its files are damaged: %s", target, error)
             problems.append(f"v{target}: {error}")

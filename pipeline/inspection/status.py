@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.inspection.differences import of_replica, roles
-from pipeline.inspection.findings import Found
+from pipeline.inspection.findings import Findings
 from pipeline.inspection.history import MOMENT, visible
 from pipeline.journal.periods import Period, served
 from pipeline.journal.state import State
 from pipeline.rollout import config
 from pipeline.rollout.replicas import ReplicaFound
-from pipeline.rules.holds import Hold, how_to_lift, in_force
+from pipeline.rules.holds import Hold, active_holds, how_to_lift
 from pipeline.tracking.mirror import MlflowFound
 from serving.replica import VersionStatus
 
@@ -26,7 +26,7 @@ class Status:
     `under_way` is what a verb may be doing at this moment, which is not a difference.
     """
 
-    found: Found
+    found: Findings
     differences: list[str]
     under_way: list[str]
 
@@ -38,7 +38,7 @@ class Status:
     @property
     def holds(self) -> list[Hold]:
         """Every hold in force now; empty also if the bucket gave no answer."""
-        return in_force(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
+        return active_holds(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
 
     @property
     def serving(self) -> Period | None:
@@ -117,7 +117,7 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
     return sorted((each for each in replica.versions if not each.ended), key=lambda each: each.version)
 
 
-def _agrees(replica: ReplicaFound, found: Found) -> str:
+def _agrees(replica: ReplicaFound, found: Findings) -> str:
     if found.bucket is None:
         return "?"
     sentences = of_replica(replica, found.states, found.placement)

@@ -86,7 +86,7 @@ class History:
         taken_back = self.withdrawal(version) is not None or self.is_same_model(version, self.state.leaving)
         return served and not taken_back and self.retirement(version) is None
 
-    def ways_back(self, version: int | None) -> Iterator[int]:
+    def rollback_candidates(self, version: int | None) -> Iterator[int]:
         """Every good version of another model that has served, the one that served last first.
 
         Each model comes once, under the number that it served with last. Versions with the same content, which a
@@ -108,7 +108,7 @@ class History:
         serving = self.state.serving
         newer = serving is not None and not self.is_older(serving, target)
         withdrawn = self._content(serving) if serving is not None and newer else None
-        return next((v for v in self.ways_back(target) if self._content(v) != withdrawn), None)
+        return next((v for v in self.rollback_candidates(target) if self._content(v) != withdrawn), None)
 
     def _content(self, version: int) -> str:
         """What identifies the content of a model: the digest of its claim, or its number if the claim has none."""

@@ -189,7 +189,7 @@ class Manifests:
         require_equal(self._bucket.sums(folder), manifest.files, folder=folder)
         return manifest
 
-    def look_over(self, version: int, history: History) -> None:
+    def verify_checksums(self, version: int, history: History) -> None:
         """Compare the stored checksums of a version with its manifest, as `require_intact` does.
 
         Raises:

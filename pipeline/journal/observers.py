@@ -17,13 +17,13 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
-        self._expected = False
+        self._scheduled = False
 
-    def expect(self) -> None:
+    def schedule(self) -> None:
         """Note that entries were written, or that replicas have followed some: the next `tell` calls the observers."""
-        self._expected = True
+        self._scheduled = True
 
-    def tell(self, history: History, *, again: bool = False) -> list[str]:
+    def notify(self, history: History, *, again: bool = False) -> list[str]:
         """Call the observers if `expect` was called since the last time.
 
         Args:
@@ -33,7 +33,7 @@ class Observers:
         Returns:
             A sentence for each observer that could not follow.
         """
-        if not self._expected and not again:
+        if not self._scheduled and not again:
             return []
-        self._expected = False
+        self._scheduled = False
         return [problem for observer in self._observers if (problem := observer(history)) is not None]

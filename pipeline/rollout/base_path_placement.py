@@ -198,7 +198,7 @@ class BasePathPlacement:
         manifest = self._manifests.read(version, history)
         if self._is_complete(layout.version(self._model, version), manifest):
             return False
-        self._manifests.look_over(version, history)
+        self._manifests.verify_checksums(version, history)
         return True
 
     def _complain(self, problem: str, error: StorageError) -> None:

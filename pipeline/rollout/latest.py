@@ -70,7 +70,7 @@ class Latest:
             CouldNotTellError: the files of the serving version are missing, or are not what was approved.
         """
         try:
-            self._manifests.look_over(serving, self._journal.read())
+            self._manifests.verify_checksums(serving, self._journal.read())
         except (DamagedError, MissingError) as error:
             raise CouldNotTellError(
                 f"v{serving} serves, and could not be restored if the candidate is bad, so nothing was exposed: {error}"

@@ -60,7 +60,7 @@ class Pinned:
         load_seconds = self._wait.clock.monotonic() - start
         if result.complete:
             # Questions take long; observers need not wait for the verdict.
-            self._observers.tell(self._journal.read())
+            self._observers.notify(self._journal.read())
         reports: dict[str, ReplicaReport] = {}
         while result.complete:
             late = [address for address in result.ready if address not in reports]

@@ -171,7 +171,7 @@ class Waits:
         )
         result = wait_for(goal, fleet=self._replicas.fleet, rpc_seconds=self._settings.rpc_seconds, clock=self.clock)
         if result.complete:
-            self._observers.expect()
+            self._observers.schedule()
         return result
 
     def _heal(self, replica: Replica, state: State, foreign: dict[str, str], *, best_effort: bool) -> str | None:

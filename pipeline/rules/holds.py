@@ -59,7 +59,7 @@ class Hold:
         }
 
 
-def in_force(history: History, *, now: datetime) -> list[Hold]:
+def active_holds(history: History, *, now: datetime) -> list[Hold]:
     """Every hold that is in force now."""
     state = history.state
     holds = []
@@ -81,20 +81,20 @@ def how_to_lift(model: str) -> str:
     return f'To lift every hold: the DAG `unfreeze`, or `understudy unfreeze --model {model} --reason "why it is over"`'
 
 
-def require_none(history: History, *, now: datetime, model: str) -> None:
+def require_no_hold(history: History, *, now: datetime, model: str) -> None:
     """Check that promotions are not held.
 
     Raises:
         DeclinedError: they are held; says by whom, why, until when, and how to lift that.
     """
-    holds = in_force(history, now=now)
+    holds = active_holds(history, now=now)
     if holds:
         described = "; ".join(str(hold) for hold in holds)
         raise DeclinedError(f"{described}. {how_to_lift(model)}. Then trigger a new run")
 
 
-def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
-    """`rule` for a run that releases a version: if promotions are held it declines, as `require_none` does.
+def declined_if_held(rule: Rule, *, now: datetime, model: str) -> Rule:
+    """`rule` for a run that releases a version: if promotions are held it declines, as `require_no_hold` does.
 
     It does not decline if nothing is left to write: a run that was promoted before may still confirm that.
     """
@@ -103,10 +103,10 @@ def unless_held(rule: Rule, *, now: datetime, model: str) -> Rule:
         try:
             change = rule(history)
         except DeclinedError:
-            require_none(history, now=now, model=model)  # this message says more than the rule's own
+            require_no_hold(history, now=now, model=model)  # this message says more than the rule's own
             raise
         if change is not None:
-            require_none(history, now=now, model=model)
+            require_no_hold(history, now=now, model=model)
         return change
 
     return held

@@ -64,27 +64,27 @@ def stopped_promotion(history: History) -> str | None:
     return promoted.run_key if promoted else None
 
 
-def given_to_roll_back(history: History) -> Entry | None:
+def candidate_of_rollback(history: History) -> Entry | None:
     """The entry by which a roll-back made its target the candidate, in order to load it; None if there is none."""
     exposed = _exposure(history)
     return exposed if exposed and is_rollback(exposed.run_key) else None
 
 
-def being_proven(history: History) -> Entry | None:
+def candidate_of_run(history: History) -> Entry | None:
     """The entry by which a run made its version the candidate; None if there is none."""
     exposed = _exposure(history)
     return exposed if exposed and not is_rollback(exposed.run_key) else None
 
 
-def at_work(history: History, *, deadline: Deadline) -> Entry | None:
+def active_candidate(history: History, *, deadline: Deadline) -> Entry | None:
     """The same, but None once the deadline has passed."""
-    exposed = being_proven(history)
+    exposed = candidate_of_run(history)
     return exposed if exposed and not deadline.has_passed(exposed) else None
 
 
 def release_target(history: History, *, deadline: Deadline) -> Change | None:
     """Release the target of a roll-back that has stopped before it moved the label."""
-    exposed = given_to_roll_back(history)
+    exposed = candidate_of_rollback(history)
     if exposed is None or not deadline.has_passed(exposed):
         return None
     reason = f"the roll-back of {exposed.actor}, begun at {exposed.at:%Y-%m-%d %H:%M:%S} UTC, has stopped"
@@ -103,7 +103,7 @@ def withdraw_unproven(
         verdict: the newest verdict that did not pass, if it came after that.
         deadline: until when its run may be active.
     """
-    exposed = being_proven(history)
+    exposed = candidate_of_run(history)
     if exposed is None or exposed.version != version or not deadline.has_passed(exposed):
         return None
     if proven and verdict is None:

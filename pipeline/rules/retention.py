@@ -22,7 +22,7 @@ _UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED)
 _DECIDED = (Event.WITHDRAWN, Event.DECLINED, Event.PROMOTED)
 
 
-class Fate(StrEnum):
+class RetentionDecision(StrEnum):
     """What happens to a version.
 
     `retire`: to be recorded as retired, then deleted. `delete`: recorded, some files are left.
@@ -34,24 +34,24 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class VersionDecision:
     """The decision about one version.
 
     Attributes:
         version: its number.
         description: what it is, as text, for example `good`.
-        fate: what happens to it.
+        decision: what happens to it.
         why: every reason to keep it, or the reason to delete it.
     """
 
     version: int
     description: str
-    fate: Fate
+    decision: RetentionDecision
     why: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredVersions:
     """What the bucket holds.
 
     Attributes:
@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Terms:
+class RetentionLimits:
     """The limits, and the time now. A run that has written nothing for `abandoned_seconds` counts as ended."""
 
     policy: RetentionPolicy
@@ -78,7 +78,7 @@ class Terms:
         return (self.now - moment).total_seconds()
 
 
-def plan(history: History, found: Found, terms: Terms) -> tuple[Line, ...]:
+def plan(history: History, found: StoredVersions, terms: RetentionLimits) -> tuple[VersionDecision, ...]:
     """A line for every version of the journal, in ascending order.
 
     Without those that are retired and have no files left.
@@ -88,15 +88,17 @@ def plan(history: History, found: Found, terms: Terms) -> tuple[Line, ...]:
     return tuple(line for line in lines if line is not None)
 
 
-def retire(history: History, found: Found, terms: Terms) -> Change | None:
+def retire(history: History, found: StoredVersions, terms: RetentionLimits) -> Change | None:
     """Retire every version without a reason to keep it, in one entry; None if there is none."""
-    going = tuple(line.version for line in plan(history, found, terms) if line.fate is Fate.RETIRE)
+    going = tuple(line.version for line in plan(history, found, terms) if line.decision is RetentionDecision.RETIRE)
     if not going:
         return None
     return Change(Event.RETIRED, going[-1], f"retention: {terms.policy}", history.state, versions=going)
 
 
-def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Line], terms: Terms) -> list[str]:
+def old_runs(
+    history: History, dated: Mapping[str, datetime], lines: Iterable[VersionDecision], terms: RetentionLimits
+) -> list[str]:
     """The runs whose records may be deleted: old ones from which no kept version came.
 
     Args:
@@ -105,7 +107,7 @@ def old_runs(history: History, dated: Mapping[str, datetime], lines: Iterable[Li
         lines: the plan for the versions.
         terms: the limits.
     """
-    kept = {line.version for line in lines if line.fate is Fate.KEEP}
+    kept = {line.version for line in lines if line.decision is RetentionDecision.KEEP}
     return [
         key
         for key, moment in dated.items()
@@ -117,12 +119,12 @@ def _versions(history: History) -> range:
     return range(1, history.state.next_version)
 
 
-def _kept(history: History, found: Found, terms: Terms) -> dict[int, list[str]]:
+def _kept(history: History, found: StoredVersions, terms: RetentionLimits) -> dict[int, list[str]]:
     """Every reason to keep a version, for those that have one."""
     kept: dict[int, list[str]] = {}
     reasons = chain(
         _roles(history.state),
-        _ways_back(history, terms.policy.keep),
+        _rollback_candidates(history, terms.policy.keep),
         ((version, "named by the config") for version in sorted(found.configured)),
         _young(history, terms),
     )
@@ -145,7 +147,7 @@ def _roles(state: State) -> Iterator[tuple[int, str]]:
             yield version, role
 
 
-def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
+def _rollback_candidates(history: History, keep: int) -> Iterator[tuple[int, str]]:
     """The good versions before the serving one; after a roll-back, also those that are newer than it."""
     for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
         yield version, f"number {place} of the last {keep} good ones"
@@ -153,7 +155,7 @@ def _ways_back(history: History, keep: int) -> Iterator[tuple[int, str]]:
         yield version, "good, and newer than the serving version"
 
 
-def _young(history: History, terms: Terms) -> Iterator[tuple[int, str]]:
+def _young(history: History, terms: RetentionLimits) -> Iterator[tuple[int, str]]:
     """Versions that changed recently. A clock that is slow makes everything young, so nothing is deleted."""
     days = terms.policy.days
     for version in _versions(history):
@@ -178,16 +180,20 @@ def _keep_models(kept: dict[int, list[str]], history: History) -> None:
             kept[version] = [f"the same model as v{same}"]
 
 
-def _line(version: int, history: History, found: Found, terms: Terms, *, why: list[str] | None) -> Line | None:
+def _line(
+    version: int, history: History, found: StoredVersions, terms: RetentionLimits, *, why: list[str] | None
+) -> VersionDecision | None:
     description = _described(version, history)
     if why:
-        return Line(version, description, Fate.KEEP, tuple(why))
+        return VersionDecision(version, description, RetentionDecision.KEEP, tuple(why))
     retired = history.retirement(version)
     if retired is None:
         silent = f"not used for {terms.policy.days:g} days, and nothing needs it"
-        return Line(version, description, Fate.RETIRE, (silent,))
+        return VersionDecision(version, description, RetentionDecision.RETIRE, (silent,))
     if version in found.served or version in found.published:
-        return Line(version, description, Fate.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",))
+        return VersionDecision(
+            version, description, RetentionDecision.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",)
+        )
     return None
 
 

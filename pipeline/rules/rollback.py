@@ -225,10 +225,14 @@ def _previous(history: History, seen: int) -> list[int]:
     then = history.until(seen)
     if then.state.leaving is not None and then.state.serving is not None:
         return [then.state.serving]
-    target = then.state.previous if then.state.previous is not None else next(then.ways_back(then.state.serving), None)
+    target = (
+        then.state.previous
+        if then.state.previous is not None
+        else next(then.rollback_candidates(then.state.serving), None)
+    )
     if target is None:
         raise BadInputError(f"there is no previous good version ({then.state}). {_choices(history)}")
-    others = (version for version in then.ways_back(then.state.serving) if history.was_good(version))
+    others = (version for version in then.rollback_candidates(then.state.serving) if history.was_good(version))
     targets = [target, *(version for version in others if not history.is_same_model(version, target))]
     now = history.state.serving
     if now is not None and any(history.is_same_model(now, target) for target in targets):

@@ -47,7 +47,7 @@ class RunRecords:
         except ValidationError as error:
             raise DamagedError(f"{key} is not a record of {NAMES[kind]}: {problems(error)}. Restore it") from error
 
-    def need(self, kind: type[R]) -> R:
+    def require(self, kind: type[R]) -> R:
         """The record of an earlier verb.
 
         Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage import object_folders
 from pipeline.storage.bucket import Still
-from pipeline.storage.objects import ABSENT, ChangedError, Found, Objects, UnansweredError, in_parallel
+from pipeline.storage.objects import ABSENT, ChangedError, Objects, StoredObject, UnansweredError, in_parallel
 from pipeline.storage.pace import Pace
 from pipeline.storage.sums import FileSum, checksums_of
 
@@ -94,7 +94,7 @@ class ObjectBucket:
     def checksums(self, key: str) -> dict[str, str]:
         return checksums_of(object_folders.folder(self._objects, key))
 
-    def _look_again(self, key: str, error: StorageError) -> Found | None:
+    def _look_again(self, key: str, error: StorageError) -> StoredObject | None:
         """What the store holds after a write whose outcome is not known."""
         try:
             return self._objects.find(key)

@@ -38,7 +38,7 @@ class UnansweredError(StorageError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience(TimeLimits):
+class CallLimits(TimeLimits):
     """The time limits of one call, the same for every object store, and the pause between writes. In seconds."""
 
     # Between two writes of the same object.
@@ -46,7 +46,7 @@ class Patience(TimeLimits):
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """An object that was read. `writer` is the name that its writer gave itself; empty for none."""
 
     content: bytes
@@ -73,7 +73,7 @@ class Objects(Protocol):
     def address(self) -> str:
         """The address of the bucket, with the prefix that all keys have."""
 
-    def find(self, key: str) -> Found | None:
+    def find(self, key: str) -> StoredObject | None:
         """The current object, never one from a cache; None if it does not exist."""
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:

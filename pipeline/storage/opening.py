@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInputError
 from pipeline.storage.local import LocalBucket
-from pipeline.storage.objects import Patience
+from pipeline.storage.objects import CallLimits
 
 if TYPE_CHECKING:
     from pipeline.storage.bucket import Bucket
@@ -36,9 +36,9 @@ def open_bucket(root: str, *, seconds: float) -> "Bucket":
         # Google's libraries take long to import, so only buckets in gs:// do.
         from pipeline.storage.gcs.bucket import GcsBucket  # noqa: PLC0415
 
-        return GcsBucket(root, patience=Patience(retries=seconds))
+        return GcsBucket(root, patience=CallLimits(retries=seconds))
     if scheme == "s3" and rest.strip("/"):
         from pipeline.storage.s3.bucket import S3Bucket  # noqa: PLC0415
 
-        return S3Bucket(root, patience=Patience(retries=seconds))
+        return S3Bucket(root, patience=CallLimits(retries=seconds))
     raise BadInputError(f"UNDERSTUDY_ROOT: {root!r} is neither a path nor gs://bucket/prefix or s3://bucket/prefix")

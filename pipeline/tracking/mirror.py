@@ -112,7 +112,7 @@ def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callab
         log.warning("the decision %r was not written to MLflow: %s: %s", decision, type(error).__name__, error)
 
 
-def look_at(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
+def read_aliases(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
     """Read MLflow's aliases, for comparison with the journal; None if MLflow does not answer. Never raises.
 
     Without an owner, because its bucket does not answer, the versions of all buckets count.

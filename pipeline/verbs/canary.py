@@ -37,7 +37,7 @@ def canary(context: RunContext) -> CanaryRecord:
         CouldNotTellError: a replica gave no answer before the deadline, or the labels of the version that serves cannot
             be read, and nothing was exposed by this call.
     """
-    version = context.records.need(PublishRecord).version
+    version = context.records.require(PublishRecord).version
     _require_approved(context, version)
     approved = _labels(context, version)
     context.replicas.require_own_fleet()
@@ -72,12 +72,12 @@ def _has_traffic(context: RunContext, version: int) -> bool:
 def _require_approved(context: RunContext, version: int) -> None:
     """What is about to be loaded, and what it will be asked, is what was approved under this number."""
     manifest = context.manifests.verify(version, context.journal.read())
-    if golden_digest(context.records.need(ProbeSet)) != manifest.golden_digest:
+    if golden_digest(context.records.require(ProbeSet)) != manifest.golden_digest:
         raise DamagedError(f"the golden answers of run {context.run_key} are not those v{version} was approved with")
 
 
 def _labels(context: RunContext, version: int) -> ApprovedLabels:
-    gate = context.records.need(GateRecord)
+    gate = context.records.require(GateRecord)
     labels = context.manifests.labels(version, context.journal.read())
     # What the gate has read is believed: the manifest of what serves may be lost while users meet a bad candidate.
     serving_labels = gate.serving_labels
@@ -90,15 +90,15 @@ def _prove(context: RunContext, approved: ApprovedLabels) -> Judged:
     exposing = partial(run_rules.expose, version=approved.version, compared_with=approved.serving)
     return context.strategy.prove(
         Questioning(context.model, _probes(context, approved), context.replicas),
-        expose=holds.unless_held(exposing, now=context.clock.now(), model=context.model),
+        expose=holds.declined_if_held(exposing, now=context.clock.now(), model=context.model),
         records=context.records,
     )
 
 
 def _probes(context: RunContext, approved: ApprovedLabels) -> Probes:
     """What `evaluate` has recorded, and the limits of this run."""
-    spec = context.records.need(SpecRecord).spec.model
-    recorded = context.records.need(ProbeSet)
+    spec = context.records.require(SpecRecord).spec.model
+    recorded = context.records.require(ProbeSet)
     return Probes(
         golden=[Golden(base64.b64decode(g.image), g.label, g.probabilities) for g in recorded.golden],
         fresh=[Labelled(base64.b64decode(f.image), f.label) for f in recorded.fresh],

@@ -46,9 +46,9 @@ def evaluate(context: RunContext) -> EvaluateRecord:
             than its inputs, has weights that are no numbers, breaks its clients, has its labels in another order than
             the snapshot, or is newer than the servers.
     """
-    spec = context.records.need(SpecRecord).spec
-    data = context.records.need(SnapshotRecord)
-    trained = context.records.need(TrainRecord)
+    spec = context.records.require(SpecRecord).spec
+    data = context.records.require(SnapshotRecord)
+    trained = context.records.require(TrainRecord)
     held_out = data.split("holdout")
     contents = read_images(context.bucket, context.model, held_out)
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
@@ -92,7 +92,7 @@ def _log(
     given: Sequence[str],
     labels: Sequence[str],
 ) -> None:
-    spec = context.records.need(SpecRecord).spec
+    spec = context.records.require(SpecRecord).spec
     bucket = make_identity(context.bucket)
     kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
     url, run_id, started_by = context.settings.mlflow_url, trained.mlflow_run, context.settings.run_url

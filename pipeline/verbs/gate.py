@@ -18,9 +18,9 @@ def gate(context: RunContext) -> GateRecord:
         CouldNotTellError: the serving model could not be measured, or there are too few examples to decide, or the
             labels of the serving model are not known.
     """
-    spec = context.records.need(SpecRecord).spec
-    evaluation = context.records.need(EvaluateRecord).evaluation
-    labels = _judge_labels(evaluation, spec, context.records.need(SnapshotRecord))
+    spec = context.records.require(SpecRecord).spec
+    evaluation = context.records.require(EvaluateRecord).evaluation
+    labels = _judge_labels(evaluation, spec, context.records.require(SnapshotRecord))
     verdict = judge(evaluation, spec.model.gate, labels=labels)
     compared_with = evaluation.serving_version
     seen = gate_tags(verdict)

@@ -19,8 +19,8 @@ def promote(context: RunContext) -> PromoteRecord:
         FailedError: a replica answers, but not from the new version; `withdraw` takes the label back.
         CouldNotTellError: a replica gave no answer before the deadline; likewise.
     """
-    proven = context.records.need(CanaryRecord)
-    compared_with = context.records.need(GateRecord).serving_version
+    proven = context.records.require(CanaryRecord)
+    compared_with = context.records.require(GateRecord).serving_version
     assert proven.verdict is not None, "a canary that is done has passed"
     version = proven.version
     if context.journal.read().of_version(version, Event.CONFIRMED):
@@ -42,7 +42,7 @@ def _move(context: RunContext, version: int, *, compared_with: int | None, verdi
     if context.journal.read().state.candidate == version:
         _require(context, context.wait.loaded(version), f"not every replica has loaded v{version}")
     rule = partial(run_rules.promote, version=version, compared_with=compared_with, verdict=verdict)
-    context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
+    context.journal.decide(holds.declined_if_held(rule, now=context.clock.now(), model=context.model))
     context.rollout.settle()
 
 

@@ -29,18 +29,18 @@ def publish(context: RunContext) -> PublishRecord:
         StorageError: the bucket refused; running the verb again resumes.
     """
     context.manifests.signatures.require_ready()
-    approval = context.records.need(GateRecord)
-    trained = context.records.need(TrainRecord)
+    approval = context.records.require(GateRecord)
+    trained = context.records.require(TrainRecord)
     try:
         rule = partial(
             run_rules.claim,
             run_key=context.run_key,
             compared_with=approval.serving_version,
-            reason=_reason(approval, context.records.need(SpecRecord).spec),
+            reason=_reason(approval, context.records.require(SpecRecord).spec),
             verdict=approval.verdict,
             digest=content_digest(trained.files),
         )
-        history = context.journal.decide(holds.unless_held(rule, now=context.clock.now(), model=context.model))
+        history = context.journal.decide(holds.declined_if_held(rule, now=context.clock.now(), model=context.model))
     except DeclinedError as declined:
         context.tag_run(refusal_tags("declined by publish", str(declined)))
         return PublishRecord(outcome="declined", reason=str(declined), version=0)
@@ -64,12 +64,12 @@ def _reason(approval: GateRecord, run: RunSpec) -> str:
 
 
 def _manifest(context: RunContext, version: int) -> Manifest:
-    need = context.records.need
+    require = context.records.require
     return make_manifest(
         version,
-        spec=need(SpecRecord),
-        data=need(SnapshotRecord),
-        trained=need(TrainRecord),
-        probes=need(ProbeSet),
-        gate=need(GateRecord),
+        spec=require(SpecRecord),
+        data=require(SnapshotRecord),
+        trained=require(TrainRecord),
+        probes=require(ProbeSet),
+        gate=require(GateRecord),
     )

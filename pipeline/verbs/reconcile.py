@@ -33,7 +33,7 @@ from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.identity import find_identity
-from pipeline.tracking.mirror import look_at, wanted_aliases
+from pipeline.tracking.mirror import read_aliases, wanted_aliases
 from pipeline.tracking.owner import make_owner
 from pipeline.verbs.withdraw import withdraw_run
 
@@ -108,7 +108,7 @@ def _settle(context: RunContext, repairs: Repairs) -> None:
 def _release_target(context: RunContext, repairs: Repairs) -> None:
     """A roll-back that never moved the label keeps its target no longer."""
     rule = partial(reconcile_rules.release_target, deadline=_deadline(context))
-    entry = reconcile_rules.given_to_roll_back(context.journal.decide(rule))
+    entry = reconcile_rules.candidate_of_rollback(context.journal.decide(rule))
     context.rollout.settle()
     if entry:
         repairs.left.append(f"{entry.actor} is rolling back to v{entry.version} since {entry.at:%H:%M:%S} UTC")
@@ -116,7 +116,7 @@ def _release_target(context: RunContext, repairs: Repairs) -> None:
 
 def _withdraw_unproven(context: RunContext, repairs: Repairs) -> None:
     """Withdraw a candidate whose run has stopped."""
-    exposed = reconcile_rules.being_proven(context.journal.read())
+    exposed = reconcile_rules.candidate_of_run(context.journal.read())
     if exposed is None:
         return
     records = RunRecords(context.bucket, context.model, exposed.run_key)
@@ -168,7 +168,7 @@ def _follow(context: RunContext, repairs: Repairs) -> None:
 def _require_files(context: RunContext, serving: int, history: History) -> None:
     """No replica can be healed towards a version that is not there."""
     try:
-        context.manifests.look_over(serving, history)
+        context.manifests.verify_checksums(serving, history)
     except (DamagedError, MissingError) as error:
         raise FailedError(
             f"v{serving} serves, and its files are damaged: {error}. A replica that restarts cannot load it. Restore "
@@ -201,7 +201,7 @@ def _mirror(context: RunContext, repairs: Repairs) -> None:
     except StorageError as error:
         repairs.problems.append(f"the MLflow aliases of this bucket cannot be checked: {error}")
         return
-    problems = context.observers.tell(history, again=True)
+    problems = context.observers.notify(history, again=True)
     now = _aliases(context, history)
     if problems:
         repairs.problems += problems
@@ -215,7 +215,7 @@ def _mirror(context: RunContext, repairs: Repairs) -> None:
 
 def _aliases(context: RunContext, history: History) -> Mapping[str, int] | None:
     owner = make_owner(context.bucket, context.model, find_identity(context.bucket), history)
-    found = look_at(context.mlflow, model=context.model, owner=owner)
+    found = read_aliases(context.mlflow, model=context.model, owner=owner)
     return found.aliases if found else None
 
 

@@ -22,7 +22,7 @@ from pipeline.journal.history import History
 from pipeline.progress import logged
 from pipeline.rollout import config
 from pipeline.rules import retention
-from pipeline.rules.retention import Fate, Found, Line, Terms
+from pipeline.rules.retention import RetentionDecision, RetentionLimits, StoredVersions, VersionDecision
 from pipeline.runs.records import NAMES
 from pipeline.runs.run_key import Kind, is_run_key
 from pipeline.runs.run_records import RunRecords
@@ -53,7 +53,7 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     if not history.entries:
         log.info("%s. Nothing is deleted", nothing_released(context))
         return Retained(policy, dry_run)
-    terms = Terms(policy, context.clock.now(), context.settings.abandoned_seconds)
+    terms = RetentionLimits(policy, context.clock.now(), context.settings.abandoned_seconds)
     found = _look(context)
     if dry_run:
         lines = retention.plan(history, found, terms)
@@ -74,7 +74,9 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     )
 
 
-def _retire(context: RunContext, found: Found, terms: Terms) -> tuple[History, tuple[Line, ...]]:
+def _retire(
+    context: RunContext, found: StoredVersions, terms: RetentionLimits
+) -> tuple[History, tuple[VersionDecision, ...]]:
     """Write down what goes; the history since then, and the plan it was written from."""
     context.rollout.settle()  # it notices a journal that has lost its end
     history = context.journal.decide(lambda history: retention.retire(history, found, terms))
@@ -86,18 +88,18 @@ def _retire(context: RunContext, found: Found, terms: Terms) -> tuple[History, t
     return history, retention.plan(history.until(history.seq - 1) if is_ours else history, found, terms)
 
 
-def _look(context: RunContext) -> Found:
+def _look(context: RunContext) -> StoredVersions:
     model = context.model
     names = context.bucket.names
-    return Found(
+    return StoredVersions(
         served=layout.version_numbers(names(layout.versions(model))),
         published=layout.version_numbers(names(layout.all_published(model))),
         configured=config.named_versions(context.rollout.config() or ""),
     )
 
 
-def _folders(context: RunContext, lines: Iterable[Line], found: Found) -> list[str]:
-    going = [line.version for line in lines if line.fate is not Fate.KEEP]
+def _folders(context: RunContext, lines: Iterable[VersionDecision], found: StoredVersions) -> list[str]:
+    going = [line.version for line in lines if line.decision is not RetentionDecision.KEEP]
     return [
         *(layout.version(context.model, version) for version in going if version in found.served),
         *(layout.published(context.model, version) for version in going if version in found.published),
@@ -105,7 +107,7 @@ def _folders(context: RunContext, lines: Iterable[Line], found: Found) -> list[s
 
 
 def _old_runs(
-    context: RunContext, history: History, lines: Sequence[Line], terms: Terms
+    context: RunContext, history: History, lines: Sequence[VersionDecision], terms: RetentionLimits
 ) -> tuple[list[str], list[str]]:
     """The runs that may be deleted, and those of unknown age."""
     keys = [name for name in context.bucket.names(layout.runs(context.model)) if is_run_key(name)]

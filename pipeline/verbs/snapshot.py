@@ -84,4 +84,4 @@ def decline_if_held(context: RunContext) -> None:
         DeclinedError: promotions are held; says by whom and how to lift that.
     """
     if context.settings.scheduled:
-        holds.require_none(context.journal.read(), now=context.clock.now(), model=context.model)
+        holds.require_no_hold(context.journal.read(), now=context.clock.now(), model=context.model)

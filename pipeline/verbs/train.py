@@ -34,8 +34,8 @@ def train(context: RunContext) -> TrainRecord:
         CouldNotTellError: MLflow failed before the training, and nothing was trained; or after it, and nothing is lost.
         FailedError: an image is not what the snapshot saw.
     """
-    spec = context.records.need(SpecRecord).spec
-    data = context.records.need(SnapshotRecord)
+    spec = context.records.require(SpecRecord).spec
+    data = context.records.require(SnapshotRecord)
     decline_if_held(context)
     context.replicas.require_own_fleet()
     seed = _seed(spec)

@@ -9,8 +9,6 @@ import runpy
 import sys
 from pathlib import Path
 
-from pipeline.result import leave
-
 _, _, module, verb, *words = sys.argv
 options = dict(zip(words[::2], words[1::2], strict=False))
 codes = json.loads(os.environ["FAKE_EXIT_CODES"])
@@ -41,7 +39,7 @@ code = codes.get(verb, 0)
 if code and os.environ["FAKE_CASE"] != "train fails":  # that one dies without a word
     outcome = {1: "failed", 75: "could not tell", 99: "declined"}[code]
     reason = f"the reason of {verb}" + (" and so on" * 200 if os.environ["FAKE_CASE"] == "promote fails" else "")
-    leave({"verb": verb, "model": call["model"], "outcome": outcome, "reason": reason, "serving": 3})
+    write({"verb": verb, "model": call["model"], "outcome": outcome, "reason": reason, "serving": 3})
 # What the verbs say that are done, as in `pipeline.runs.records`.
 done: dict[str, dict[str, object]] = {
     "train": {"accuracy": 0.9},
@@ -53,5 +51,5 @@ done: dict[str, dict[str, object]] = {
     "rollback": {"version": 3, "left": 4, "reason": "confuses\n3 and 8", "serving": 3},
 }
 if not code and "--plan" not in words:
-    leave({"verb": verb, "model": call["model"], "outcome": "done", **done.get(verb, {})})
+    write({"verb": verb, "model": call["model"], "outcome": "done", **done.get(verb, {})})
 sys.exit(code)

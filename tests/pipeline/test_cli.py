@@ -51,9 +51,9 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr
     assert ("snapshot", "done", 1797) == (line(done)["verb"], line(done)["outcome"], line(done)["images"])
     records = World(tmp_path).context("retrain-1").records
-    spec = records.need(SpecRecord).spec
+    spec = records.require(SpecRecord).spec
     assert (3, "ann", 'quotes " and $(touch x)') == (spec.model.training.epochs, spec.requested_by, spec.note)
-    assert 1797 == len(records.need(SnapshotRecord).examples)
+    assert 1797 == len(records.require(SnapshotRecord).examples)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ class TestGate:
         present: tuple[str, ...] = LABELS,
     ) -> GateRecord:
         context = world.approve("retrain-0")
-        spec = context.records.need(SpecRecord).spec.model_copy(
+        spec = context.records.require(SpecRecord).spec.model_copy(
             update={"run_key": "retrain-1", "force": force, "note": "we need it", "requested_by": "ann"}
         )
         run = world.context("retrain-1")
@@ -128,7 +128,7 @@ class TestGate:
         examples = tuple(Example(sha256=label * 64, suffix=".png", label=label, split="holdout") for label in present)
         run.records.finish(SpecRecord(spec=spec))
         run.records.finish(SnapshotRecord(digest="d" * 64, labels=LABELS, examples=examples, serving_version=7))
-        run.records.finish(context.records.need(TrainRecord))
+        run.records.finish(context.records.require(TrainRecord))
         run.records.finish(EvaluateRecord(evaluation=evaluation))
         return gate(run)
 

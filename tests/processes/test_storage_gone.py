@@ -106,7 +106,7 @@ def test_a_roll_back_while_google_does_not_answer(world: World, invariants: Inva
 def _approve_a_large_one(world: World) -> None:
     """A run whose model is a megabyte: larger than all the verb writes besides."""
     context = world.approve(RUN)
-    trained = context.records.need(TrainRecord)
+    trained = context.records.require(TrainRecord)
     exported = world.bucket / trained.model_key
     (exported / "weights").write_bytes(bytes(WEIGHTS))
     files = sums_of(exported)

@@ -92,7 +92,7 @@ class Watch:
             claim = before.of_version(version, Event.CLAIMED)
             assert claim is not None
             records = RunRecords(self._bucket, self._model, claim.run_key)
-            compared_with = records.need(GateRecord).serving_version
+            compared_with = records.require(GateRecord).serving_version
             assert compared_with == before.state.serving, f"v{version} was compared with v{compared_with}"
             assert self.is_right(version), f"v{version} answers wrongly, and is promoted"
         if entry.event in (Event.PROMOTED, Event.ROLLED_BACK):

@@ -78,7 +78,7 @@ def test_a_promotion_heals_it_and_its_users_are_answered_all_the_while(world: Wo
     assert "done" == world.verb("promote", "retrain-2")
     world.clock.sleep(SEVERAL_POLLS)
     user.leave()
-    assert world.fleet.addresses() == world.context("retrain-2").records.need(PromoteRecord).replicas
+    assert world.fleet.addresses() == world.context("retrain-2").records.require(PromoteRecord).replicas
     assert dict.fromkeys(world.fleet.addresses(), 2) == world.answering()
     assert {1, 2} == user.answers
 

@@ -256,7 +256,7 @@ class World:
         carried_out = self.context(run_key).records.find(RollbackRecord)
         ended = self._act(run_key, lambda context: rollback(context, request), interruption)
         if ended == "done" and carried_out is None:
-            done = self.context(run_key).records.need(RollbackRecord)
+            done = self.context(run_key).records.require(RollbackRecord)
             self.watch.after_roll_back(run_key, version=done.version, seen=seen)
         return ended
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import MissingError, StorageError
 from pipeline.storage.gcs.errors import storage_errors
-from pipeline.storage.objects import Patience
+from pipeline.storage.objects import CallLimits
 from serving.gcs.client import make_client
 from serving.gcs.time_limits import call_options
 
@@ -18,7 +18,7 @@ class Connection:
     Safe to use from many threads. Nothing is connected before the first call.
     """
 
-    def __init__(self, bucket: str, prefix: str, patience: Patience) -> None:
+    def __init__(self, bucket: str, prefix: str, patience: CallLimits) -> None:
         self.address = f"gs://{bucket}/{prefix}".rstrip("/")
         self.bucket_name = bucket
         self.prefix = prefix

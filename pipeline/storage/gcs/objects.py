@@ -16,9 +16,9 @@ from pipeline.storage.objects import (
     THREADS,
     WRITER,
     ChangedError,
-    Found,
     Generation,
     Listed,
+    StoredObject,
     never_at_rest,
 )
 from pipeline.storage.sums import FileSum, Summing, sum_of
@@ -34,7 +34,7 @@ class GcsObjects:
     def address(self) -> str:
         return self._at.address
 
-    def find(self, key: str) -> Found | None:
+    def find(self, key: str) -> StoredObject | None:
         """Read the current object, after its generation.
 
         Without one, a public object may come from a cache of Google's.
@@ -47,7 +47,7 @@ class GcsObjects:
             # Replaced or removed since its generation was read: look again.
             with suppress(MissingError):
                 content = self._pinned(key, seen.generation)
-                return Found(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
+                return StoredObject(content, seen.generation, (seen.metadata or {}).get(WRITER, ""))
         raise never_at_rest(key)
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:

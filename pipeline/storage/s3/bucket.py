@@ -4,7 +4,7 @@ import re
 
 from pipeline.errors import BadInputError
 from pipeline.storage.object_bucket import ObjectBucket
-from pipeline.storage.objects import Patience
+from pipeline.storage.objects import CallLimits
 from pipeline.storage.pace import Pace
 from pipeline.storage.s3.connection import Connection
 from pipeline.storage.s3.objects import S3Objects
@@ -29,10 +29,10 @@ class S3Bucket(ObjectBucket):
         BadInputError: the name of the bucket is malformed.
     """
 
-    def __init__(self, root: str, *, patience: Patience | None = None) -> None:
+    def __init__(self, root: str, *, patience: CallLimits | None = None) -> None:
         name, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
         if not _BUCKET.fullmatch(name):
             raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use s3://bucket or s3://bucket/prefix")
-        objects = S3Objects(Connection(name, f"{prefix}/" if prefix else "", patience or Patience()))
+        objects = S3Objects(Connection(name, f"{prefix}/" if prefix else "", patience or CallLimits()))
         # Amazon needs no pause between two writes of the same object.
         super().__init__(objects, Pace(0))

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pipeline.storage.objects import Patience, UnansweredError
+from pipeline.storage.objects import CallLimits, UnansweredError
 from pipeline.storage.s3.errors import storage_errors
 
 _AMAZON = "amazonaws.com"
@@ -21,7 +21,7 @@ class Connection:
     Safe to use from many threads. Nothing is connected before the first call.
     """
 
-    def __init__(self, bucket: str, prefix: str, patience: Patience) -> None:
+    def __init__(self, bucket: str, prefix: str, patience: CallLimits) -> None:
         self.address = f"s3://{bucket}/{prefix}".rstrip("/")
         self.bucket_name = bucket
         self.prefix = prefix
@@ -55,7 +55,7 @@ class Connection:
             request: gets the client.
 
         Raises:
-            UnansweredError: it failed for as long as `Patience.retries`.
+            UnansweredError: it failed for as long as `CallLimits.retries`.
             StorageError: the store refused.
         """
         started = time.monotonic()

@@ -16,9 +16,9 @@ from pipeline.storage.objects import (
     PIECE,
     WRITER,
     ChangedError,
-    Found,
     Generation,
     Listed,
+    StoredObject,
     in_parallel,
     never_at_rest,
 )
@@ -44,7 +44,7 @@ class S3Objects:
     def address(self) -> str:
         return self._at.address
 
-    def find(self, key: str) -> Found | None:
+    def find(self, key: str) -> StoredObject | None:
         try:
             answer, content = self._at.ask(
                 "read", key, partial(_get, place=self._at.place(key), options={"ChecksumMode": "ENABLED"})
@@ -54,7 +54,7 @@ class S3Objects:
         stored = _crc32c(answer)
         if stored and stored != crc32c_of(content):
             raise StorageError(f"cannot read {key} in {self.address}: the data arrived damaged; try again")
-        return Found(content, answer["ETag"], answer["Metadata"].get(WRITER, ""))
+        return StoredObject(content, answer["ETag"], answer["Metadata"].get(WRITER, ""))
 
     def write(self, key: str, content: bytes, *, generation: Generation, writer: str = "") -> None:
         condition = {"IfNoneMatch": "*"} if generation == ABSENT else {"IfMatch": generation}

@@ -49,7 +49,7 @@ def released(world: World, mlflow: MlflowRegistry) -> World:
     """v2 serves and v1 is the way back, and everybody knows."""
     world.release("retrain-1")
     world.release("retrain-2")
-    coming(world, mlflow=mlflow).observers.tell(world.history(), again=True)
+    coming(world, mlflow=mlflow).observers.notify(world.history(), again=True)
     return world
 
 
@@ -208,7 +208,7 @@ class TestHalfWay:
 
         assert [] == look().differences
         assert any("MLflow's aliases say" in each for each in look(HOURS).differences)
-        coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
+        coming(released, mlflow=mlflow).observers.notify(released.history(), again=True)
         assert re.match(
             r"v3 of retrain-3 is the candidate since .* UTC, and its run has stopped\. In Airflow, clear",
             only(look(HOURS)),
@@ -227,7 +227,7 @@ class TestHalfWay:
             in only(look(HOURS))
         )
         released.release("retrain-4")
-        coming(released, mlflow=mlflow).observers.tell(released.history(), again=True)
+        coming(released, mlflow=mlflow).observers.notify(released.history(), again=True)
         assert [] == look(HOURS).differences
 
 
@@ -441,7 +441,7 @@ def test_status_ends_with_0_where_everything_agrees_and_with_3_where_not(
     monkeypatch.setenv("UNDERSTUDY_ROOT", str(released.bucket))
     monkeypatch.setenv("UNDERSTUDY_MODELS", str(released.folder))
     monkeypatch.setenv("UNDERSTUDY_REPLICAS", ",".join(replica.address for replica in released.replicas))
-    monkeypatch.setattr("pipeline.inspection.findings.look_at", lambda *_, **__: MlflowFound({"production": 2}))
+    monkeypatch.setattr("pipeline.inspection.findings.read_aliases", lambda *_, **__: MlflowFound({"production": 2}))
     monkeypatch.setattr("pipeline.inspection.differences.wanted_aliases", lambda _: {"production": 2})
     command = ["status", "--model", MODEL, *words]
     agreeing = CliRunner().invoke(app, command)

@@ -521,13 +521,13 @@ class TestPrevious:
         history = four.history()
 
         assert 5 == history.state.serving, "a number of its own is given once"
-        assert [3, 2, 1] == list(history.ways_back(5)) == list(history.ways_back(4))
+        assert [3, 2, 1] == list(history.rollback_candidates(5)) == list(history.rollback_candidates(4))
 
     def test_a_model_comes_under_the_number_that_it_served_with_last(self, four: Releases) -> None:
         four.journal("reconcile-5").decide(lambda h: run_rules.reissue(h, version=4, reason="a replica is stuck"))
         four.release("retrain-6")
 
-        assert [5, 3, 2, 1] == list(four.history().ways_back(6))
+        assert [5, 3, 2, 1] == list(four.history().rollback_candidates(6))
 
     def test_a_half_way_promotion_that_is_undone_goes_back_to_what_served(self, four: Releases) -> None:
         four.roll_back(1, "rollback-5")
@@ -547,9 +547,9 @@ class TestPrevious:
         """v1 and v3 have one content, as a fixed seed and the same data give."""
         for number, digest in ((1, "a"), (2, "b"), (3, "a")):
             releases.release(f"retrain-{number}", digest)
-        assert [2] == list(releases.history().ways_back(3))
+        assert [2] == list(releases.history().rollback_candidates(3))
 
         history = releases.roll_back(2, "rollback-4")
         assert (2, None) == (history.state.serving, history.state.previous)
         releases.journal("readmit-5").decide(lambda h: readmission.readmit(h, version=3, reason="it was the camera"))
-        assert [1] == list(releases.history().ways_back(2)), "a person has said that the model may come back"
+        assert [1] == list(releases.history().rollback_candidates(2)), "a person has said that the model may come back"

@@ -13,7 +13,7 @@ from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FailedError, StorageError
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
-from pipeline.rules.retention import Fate
+from pipeline.rules.retention import RetentionDecision
 from pipeline.runs.records import BaselineRecord, RollbackRecord
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.bucket import Still
@@ -170,7 +170,7 @@ class TestNoRoomForWhatShouldAnswer:
                 full.roll_back("1")
             retained = retain(coming(full, "retain-1", hours=HOURS), EVERYTHING, dry_run=False)
 
-        assert [2] == [line.version for line in retained.lines if line.fate is Fate.RETIRE]
+        assert [2] == [line.version for line in retained.lines if line.decision is RetentionDecision.RETIRE]
         assert 1 == full.roll_back("1").version
 
     def test_a_candidate_can_be_withdrawn(self, world: World) -> None:

@@ -86,7 +86,7 @@ class TestRules:
         history = releases.journal("reconcile-8").decide(
             lambda h: run_rules.reissue(h, version=2, reason="a replica is stuck")
         )
-        (hold,) = holds.in_force(history, now=NOW)
+        (hold,) = holds.active_holds(history, now=NOW)
 
         assert (3, "an incident") == (hold.version, hold.reason)
         assert history.seq == pinned(releases, 2).seq
@@ -113,7 +113,7 @@ class TestRules:
         first, again, later = frozen(releases), frozen(releases), frozen(releases, CHRISTMAS + timedelta(days=2))
 
         assert (first.seq, first.seq + 1) == (again.seq, later.seq)
-        assert [CHRISTMAS + timedelta(days=2)] == [hold.until for hold in holds.in_force(later, now=NOW)]
+        assert [CHRISTMAS + timedelta(days=2)] == [hold.until for hold in holds.active_holds(later, now=NOW)]
 
     def test_a_freeze_until_a_moment_that_has_passed_is_refused(self, releases: Releases) -> None:
         with pytest.raises(BadInputError, match=r"2026-12-24 00:00 UTC has passed: it is 2026-12-24 00:00 UTC\. Give"):
@@ -122,8 +122,8 @@ class TestRules:
     def test_a_freeze_that_is_over_holds_nothing(self, releases: Releases) -> None:
         history = frozen(releases)
 
-        assert 1 == len(holds.in_force(history, now=CHRISTMAS - timedelta(seconds=1)))
-        assert [] == holds.in_force(history, now=CHRISTMAS)
+        assert 1 == len(holds.active_holds(history, now=CHRISTMAS - timedelta(seconds=1)))
+        assert [] == holds.active_holds(history, now=CHRISTMAS)
 
     def test_unfreeze_ends_pin_and_freeze_and_twice_is_once(self, releases: Releases) -> None:
         pinned(releases, 2)
@@ -137,7 +137,7 @@ class TestRules:
     def test_a_run_is_told_who_holds_promotions_why_until_when_and_what_to_do(self, releases: Releases) -> None:
         pinned(releases, 2)
         frozen(releases)
-        rule = unless_held(claim("retrain-3", serving=2))
+        rule = declined_if_held(claim("retrain-3", serving=2))
         told = (
             r"v2 is pinned, by ann since 20.* UTC: an incident; promotions are frozen until 2026-12-24 00:00 UTC, "
             r"by ann since 20.* UTC: Christmas. To lift every hold: the DAG `unfreeze`, or `understudy "
@@ -153,19 +153,19 @@ class TestRules:
         pinned(releases, 1)
 
         with pytest.raises(DeclinedError, match="v1 is pinned, by ann"):
-            releases.journal("retrain-3").decide(unless_held(claim("retrain-3", serving=2)))
+            releases.journal("retrain-3").decide(declined_if_held(claim("retrain-3", serving=2)))
 
     def test_a_run_that_declines_for_another_reason_says_so(self, releases: Releases) -> None:
         with pytest.raises(DeclinedError, match="v2 serves now, and this candidate was compared with v1"):
             releases.journal("retrain-3").decide(
-                holds.unless_held(claim("retrain-3", serving=1), now=NOW, model="digits")
+                holds.declined_if_held(claim("retrain-3", serving=1), now=NOW, model="digits")
             )
 
     def test_a_claim_that_was_made_before_a_freeze_stands(self, releases: Releases) -> None:
         releases.publish("retrain-3")
         history = frozen(releases)
 
-        assert history == releases.journal("retrain-3").decide(unless_held(claim("retrain-3", serving=2)))
+        assert history == releases.journal("retrain-3").decide(declined_if_held(claim("retrain-3", serving=2)))
 
     def test_a_freeze_that_comes_between_reading_and_writing_wins(self, releases: Releases) -> None:
         def rule(history: History) -> Change | None:
@@ -173,12 +173,12 @@ class TestRules:
             return claim("retrain-3", serving=2)(history)
 
         with pytest.raises(DeclinedError, match="frozen until"):
-            releases.journal("retrain-3").decide(unless_held(rule))
+            releases.journal("retrain-3").decide(declined_if_held(rule))
         assert Event.FROZEN is releases.history().entries[-1].event
 
 
-def unless_held(rule: Rule) -> Rule:
-    return holds.unless_held(rule, now=NOW, model="digits")
+def declined_if_held(rule: Rule) -> Rule:
+    return holds.declined_if_held(rule, now=NOW, model="digits")
 
 
 def claim(run_key: str, *, serving: int) -> Rule:

@@ -137,7 +137,7 @@ def test_the_seat_is_a_roll_back_s_or_a_run_s(releases: Releases) -> None:
     history = releases.journal("rollback-4").decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     released = reconcile_rules.release_target(history, deadline=after(history, 9999))
 
-    assert reconcile_rules.being_proven(history) is None
+    assert reconcile_rules.candidate_of_run(history) is None
     assert reconcile_rules.release_target(history, deadline=after(history, 0)) is None
     assert released is not None
     assert (Event.RELEASED, 1) == (released.event, released.version)

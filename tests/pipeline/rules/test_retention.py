@@ -20,7 +20,7 @@ from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import retention
 from pipeline.rules import run as run_rules
 from pipeline.rules.reconcile import Deadline
-from pipeline.rules.retention import Fate, Found, Line, Terms, old_runs
+from pipeline.rules.retention import RetentionDecision, RetentionLimits, StoredVersions, VersionDecision, old_runs
 from pipeline.rules.rollback import give_up, next_step, targets_of
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
@@ -29,7 +29,7 @@ from tests.protocol.clock import VirtualClock
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-NOTHING = Found(frozenset(), frozenset(), frozenset())
+NOTHING = StoredVersions(frozenset(), frozenset(), frozenset())
 
 
 class Dated(Releases):
@@ -61,17 +61,21 @@ class Dated(Releases):
     def write(self, change: Change) -> History:
         return self.journal("rollback-99").decide(lambda _: change)
 
-    def terms(self, *, keep: int = 3, days: float = 14) -> Terms:
-        return Terms(RetentionPolicy(keep=keep, days=days), self.clock.now(), HOUR)
+    def terms(self, *, keep: int = 3, days: float = 14) -> RetentionLimits:
+        return RetentionLimits(RetentionPolicy(keep=keep, days=days), self.clock.now(), HOUR)
 
-    def plan(self, found: Found = NOTHING, *, keep: int = 3, days: float = 14) -> dict[int, Line]:
+    def plan(self, found: StoredVersions = NOTHING, *, keep: int = 3, days: float = 14) -> dict[int, VersionDecision]:
         lines = retention.plan(self.history(), found, self.terms(keep=keep, days=days))
         return {line.version: line for line in lines}
 
-    def staying(self, found: Found = NOTHING, *, keep: int = 3, days: float = 14) -> list[int]:
-        return [v for v, line in self.plan(found, keep=keep, days=days).items() if line.fate is Fate.KEEP]
+    def staying(self, found: StoredVersions = NOTHING, *, keep: int = 3, days: float = 14) -> list[int]:
+        return [
+            v for v, line in self.plan(found, keep=keep, days=days).items() if line.decision is RetentionDecision.KEEP
+        ]
 
-    def retire(self, found: Found = NOTHING, *, keep: int = 3, days: float = 14, run_key: str = "retain-1") -> History:
+    def retire(
+        self, found: StoredVersions = NOTHING, *, keep: int = 3, days: float = 14, run_key: str = "retain-1"
+    ) -> History:
         terms = self.terms(keep=keep, days=days)
         return self.journal(run_key).decide(lambda h: retention.retire(h, found, terms))
 
@@ -81,8 +85,8 @@ def past(tmp_path: Path) -> Dated:
     return Dated(tmp_path)
 
 
-def served(*versions: int) -> Found:
-    return Found(frozenset(versions), frozenset(), frozenset())
+def served(*versions: int) -> StoredVersions:
+    return StoredVersions(frozenset(versions), frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -113,14 +117,14 @@ def test_bad_ones_are_no_ways_back_and_do_not_count(past: Dated) -> None:
     past.days(7)
 
     assert [1, 2, 5] == past.staying(keep=2, days=0)
-    assert ("withdrawn", Fate.RETIRE) == (past.plan(days=0)[4].description, past.plan(days=0)[4].fate)
+    assert ("withdrawn", RetentionDecision.RETIRE) == (past.plan(days=0)[4].description, past.plan(days=0)[4].decision)
 
 
 def test_every_reason_is_told(past: Dated) -> None:
     past.release("retrain-1")
     past.release("retrain-2")
     past.days(1)
-    found = Found(frozenset({1, 2}), frozenset(), frozenset({1, 2}))
+    found = StoredVersions(frozenset({1, 2}), frozenset(), frozenset({1, 2}))
 
     assert (
         "previous",
@@ -145,7 +149,7 @@ def test_what_was_last_heard_of_more_recently_stays(past: Dated, days: float, st
 
 def test_a_clock_that_is_behind_lets_nothing_go(past: Dated) -> None:
     past.release_weekly(6)
-    before = Terms(RetentionPolicy(keep=0, days=0), past.clock.now() - timedelta(days=365), HOUR)
+    before = RetentionLimits(RetentionPolicy(keep=0, days=0), past.clock.now() - timedelta(days=365), HOUR)
 
     assert retention.retire(past.history(), NOTHING, before) is None
 
@@ -175,7 +179,7 @@ def test_the_candidate_stays_and_so_does_what_a_roll_back_takes_away(past: Dated
 
 def test_what_a_config_names_stays_also_when_it_is_older_than_the_journal(past: Dated) -> None:
     past.release_weekly(5)
-    found = Found(frozenset({1, 2, 3, 4, 5}), frozenset(), frozenset({1, 2}))
+    found = StoredVersions(frozenset({1, 2, 3, 4, 5}), frozenset(), frozenset({1, 2}))
 
     assert [1, 2, 4, 5] == past.staying(found, keep=0, days=0)
 
@@ -227,7 +231,9 @@ def test_the_numbers_of_one_model_stay_and_go_together(past: Dated) -> None:
     past.release("retrain-4")
     past.release("retrain-5")
     past.days(30)
-    going = {version for version, line in past.plan(keep=0, days=14).items() if line.fate is Fate.RETIRE}
+    going = {
+        version for version, line in past.plan(keep=0, days=14).items() if line.decision is RetentionDecision.RETIRE
+    }
 
     assert (2, {1, 2, 3}) == (copy, going)
     assert "v1 again" == past.plan()[2].description
@@ -269,13 +275,16 @@ def test_of_all_that_is_left_below_the_base_path_the_newest_good_one_stays(past:
 def test_files_of_a_retired_version_are_deleted_as_long_as_there_are_any(past: Dated) -> None:
     past.release_weekly(4)
     past.retire(keep=0, days=0)
-    there = Found(frozenset({1, 3, 4}), frozenset({2}), frozenset())
+    there = StoredVersions(frozenset({1, 3, 4}), frozenset({2}), frozenset())
 
-    assert {1: Fate.DELETE, 2: Fate.DELETE, 3: Fate.KEEP, 4: Fate.KEEP} == {
-        version: line.fate for version, line in past.plan(there, days=99).items()
-    }
+    assert {
+        1: RetentionDecision.DELETE,
+        2: RetentionDecision.DELETE,
+        3: RetentionDecision.KEEP,
+        4: RetentionDecision.KEEP,
+    } == {version: line.decision for version, line in past.plan(there, days=99).items()}
     assert [3, 4] == list(past.plan(served(3, 4)))
-    assert [1, 3, 4] == past.staying(Found(there.served, there.published, frozenset({1})), keep=0, days=0)
+    assert [1, 3, 4] == past.staying(StoredVersions(there.served, there.published, frozenset({1})), keep=0, days=0)
 
 
 def test_what_goes_goes_in_one_entry_and_changes_no_role(past: Dated) -> None:
@@ -441,7 +450,7 @@ def test_whatever_has_happened_nothing_that_is_needed_goes(
     for number, step in enumerate(case.steps, start=1):
         STEPS[step](past, f"retrain-{number}")
     before = past.history()
-    found = Found(frozenset(case.below), frozenset(), frozenset(case.named))
+    found = StoredVersions(frozenset(case.below), frozenset(), frozenset(case.named))
     after = past.retire(found, keep=case.keep, days=case.days, run_key="retain-99")
 
     state = after.state

@@ -82,8 +82,8 @@ def test_snapshot_records_it_for_its_run(tmp_path: Path) -> None:
     records = World(tmp_path).context("retrain-1").records
 
     assert 0 == done.returncode, done.stderr
-    assert "v1.2.3" == records.need(SpecRecord).spec.code_version
-    assert "v1.2.3" == records.need(SnapshotRecord).code_version
+    assert "v1.2.3" == records.require(SpecRecord).spec.code_version
+    assert "v1.2.3" == records.require(SnapshotRecord).code_version
 
 
 class TestRun:
@@ -106,8 +106,8 @@ class TestRun:
         records = world.context("retrain-1").records
 
         assert "`snapshot` ran version test, and `publish` runs version v2" in told
-        assert "test" == records.need(SpecRecord).spec.code_version
-        assert "v2" == records.need(PublishRecord).code_version
+        assert "test" == records.require(SpecRecord).spec.code_version
+        assert "v2" == records.require(PublishRecord).code_version
 
     @pytest.mark.parametrize("version", ["test", "unknown"])
     def test_that_may_be_the_same_says_nothing(

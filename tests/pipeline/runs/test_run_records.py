@@ -15,6 +15,6 @@ def test_metrics_of_a_training_that_diverged_can_be_read_again(tmp_path: Path) -
         TrainRecord(model_key="k", files={}, model_digest="d", mlflow_run="", mlflow_model="", metrics=metrics)
     )
 
-    found = records.need(TrainRecord).metrics
+    found = records.require(TrainRecord).metrics
     assert math.isnan(found["train/loss"])
     assert math.inf == found["validation/loss"]

@@ -8,12 +8,12 @@ from pipeline.storage.bucket import Bucket
 from pipeline.storage.gcs.bucket import GcsBucket
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.memory import MemoryBucket
-from pipeline.storage.objects import Patience
+from pipeline.storage.objects import CallLimits
 from pipeline.storage.s3.bucket import S3Bucket
 from pipeline.storage.sums import FileSum, sum_of
 
 # Long enough for a loaded machine, short enough to wait for in a test.
-SHORT = Patience(connect=2, answer=2, retries=3, pause=0.2, between_writes=0)
+SHORT = CallLimits(connect=2, answer=2, retries=3, pause=0.2, between_writes=0)
 
 MODEL = {
     "fingerprint.pb": b"",

@@ -15,7 +15,7 @@ from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.journal.history import History
 from pipeline.rules import run as run_rules
 from pipeline.storage.identity import Identity, find_identity
-from pipeline.tracking.mirror import Owner, look_at, mirror, tag_run
+from pipeline.tracking.mirror import Owner, mirror, read_aliases, tag_run
 from pipeline.tracking.owner import make_owner
 from pipeline.tracking.registry import Mlflow, Trained
 from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
@@ -106,7 +106,7 @@ def unknown() -> Owner:
 
 
 def aliases(mlflow: Mlflow, *, model: str) -> Mapping[str, int] | None:
-    found = look_at(mlflow, model=model, owner=unknown())
+    found = read_aliases(mlflow, model=model, owner=unknown())
     return found.aliases if found else None
 
 
@@ -115,7 +115,7 @@ def follow(
 ) -> Mapping[str, int] | None:
     owner = Owner(bucket, new.get)
     assert mirror(server.mlflow, model=name, history=history, owner=lambda: owner) is None
-    found = look_at(server.mlflow, model=name, owner=owner)
+    found = read_aliases(server.mlflow, model=name, owner=owner)
     return found.aliases if found else None
 
 
@@ -204,7 +204,7 @@ def try_to_follow(server: Server, name: str, history: History, new: dict[int, Tr
     """Mirror where that is not expected to go well; what the person is told."""
     owner = Owner(bucket, new.get)
     problem = mirror(server.mlflow, model=name, history=history, owner=lambda: owner)
-    found = look_at(server.mlflow, model=name, owner=owner)
+    found = read_aliases(server.mlflow, model=name, owner=owner)
     assert found is not None
     assert (found.collision or None) == problem
     return found.collision
@@ -499,7 +499,7 @@ def reconciled(world: World, server: Server, run_key: str) -> Repairs:
 def seen(world: World, server: Server) -> Mapping[str, int]:
     context = connected(world, server, "look-0")
     owner = make_owner(context.bucket, MODEL, find_identity(context.bucket), context.journal.read())
-    found = look_at(server.mlflow, model=MODEL, owner=owner)
+    found = read_aliases(server.mlflow, model=MODEL, owner=owner)
     assert found is not None
     return found.aliases
 

@@ -130,7 +130,7 @@ def kept(context: RunContext) -> dict[str, Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(context.settings.mlflow_url)
-    record = context.records.need(TrainRecord)
+    record = context.records.require(TrainRecord)
     found = client.get_run(record.mlflow_run)
     return {
         "run": record.mlflow_run,
@@ -148,7 +148,7 @@ def odd_labels(folder: Path, url: str) -> dict[str, Any]:
     """A run over labels that no MLflow metric may be named after."""
     context = Place(folder, LABELS).prepare().context(url, "retrain-1")
     ended = run(context, "snapshot", "train", "evaluate", "gate", "publish")
-    record = context.records.need(TrainRecord)
+    record = context.records.require(TrainRecord)
     asset = context.bucket.read(f"{record.model_key}/assets/labels.txt").decode()
     return {"ended": ended, "asset": asset, "kept": kept(context), "table": _table(context)}
 
@@ -156,7 +156,7 @@ def odd_labels(folder: Path, url: str) -> dict[str, Any]:
 def _table(context: RunContext) -> str:
     import mlflow
 
-    record = context.records.need(TrainRecord)
+    record = context.records.require(TrainRecord)
     return str(mlflow.artifacts.load_text(f"runs:/{record.mlflow_run}/classes.csv"))
 
 
@@ -207,7 +207,7 @@ def failures(place: Place, proxy: FaultProxy) -> dict[str, Any]:
         "kept": known,
         "evaluating": evaluating,
         "rest": rest,
-        "version": context.records.need(PublishRecord).version,
+        "version": context.records.require(PublishRecord).version,
     }
 
 
@@ -217,7 +217,7 @@ def deleted_while_training(place: Place, proxy: FaultProxy) -> dict[str, Any]:
 
     context = place.context(proxy.endpoint, "retrain-3")
     run(context, "snapshot")
-    context.records.finish(place.context(proxy.endpoint, "retrain-2").records.need(ExportRecord))
+    context.records.finish(place.context(proxy.endpoint, "retrain-2").records.require(ExportRecord))
 
     def deletes(forward: Callable[[], Answer]) -> Answer:
         answer = forward()
@@ -238,7 +238,7 @@ def many_labels(place: Place, url: str) -> dict[str, Any]:
 
     context = place.context(url, "retrain-4")
     run(context, "snapshot")
-    spec = context.records.need(SpecRecord).spec
+    spec = context.records.require(SpecRecord).spec
     labels = [f"label {number}, odd" for number in range(MANY)]
     performance = Performance(
         model_digest="m",

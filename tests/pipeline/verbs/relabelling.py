@@ -63,7 +63,7 @@ def run(world: World, key: str, verbs: tuple[str, ...], accept: tuple[str, ...] 
 
 
 def recorded(context: RunContext) -> dict[str, Any]:
-    data = context.records.need(SnapshotRecord)
+    data = context.records.require(SnapshotRecord)
     evaluated, gate = context.records.find(EvaluateRecord), context.records.find(GateRecord)
     return {
         "labels": data.labels,

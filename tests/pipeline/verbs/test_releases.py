@@ -273,7 +273,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
     world.run("canary", "retrain-2")
     world.replicas[1].stop()
     journal = world.context("retrain-2").journal
-    verdict = world.context("retrain-2").records.need(CanaryRecord).verdict
+    verdict = world.context("retrain-2").records.require(CanaryRecord).verdict
     assert verdict is not None
     journal.decide(lambda h: run_rules.promote(h, version=2, compared_with=1, verdict=verdict))
     with pytest.raises(CouldNotTellError, match="v2 is withdrawn"):

@@ -17,7 +17,7 @@ from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.rules import run as run_rules
-from pipeline.rules.retention import Fate
+from pipeline.rules.retention import RetentionDecision
 from pipeline.rules.rollback import next_step
 from pipeline.runs.records import GateRecord
 from pipeline.runs.run_records import RunRecords
@@ -150,7 +150,7 @@ def test_what_nothing_needs_goes_and_its_manifest_stays(releases: Releases) -> N
     assert [(1, 2, 3)] == releases.retirements()
     assert [4, 5] == releases.served()
     assert ["1.json", "2.json", "3.json", "4.json", "5.json"] == releases.below("manifests/digits")
-    assert [Fate.RETIRE] * 3 + [Fate.KEEP] * 2 == [each.fate for each in done.lines]
+    assert [RetentionDecision.RETIRE] * 3 + [RetentionDecision.KEEP] * 2 == [each.decision for each in done.lines]
     assert {"kept": 2, "retired": 3, "retired_before": 0} == {
         name: done.summary()[name] for name in ("kept", "retired", "retired_before")
     }
@@ -389,7 +389,7 @@ def test_a_dry_run_changes_nothing_and_says_what_the_real_one_does(world: World)
     assert before == everything(world.bucket)
     done = retain(in_months(world), POLICY, dry_run=False)
     assert (told.lines, told.runs, len(told.leftovers)) == (done.lines, done.runs, len(done.leftovers))
-    assert [1, 2] == [each.version for each in done.lines if each.fate is Fate.RETIRE]
+    assert [1, 2] == [each.version for each in done.lines if each.decision is RetentionDecision.RETIRE]
     assert ("retrain-1", "retrain-2") == done.runs
 
 

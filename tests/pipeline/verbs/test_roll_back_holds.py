@@ -54,18 +54,18 @@ class TestRules:
 
         moved = history.entries[before]
         assert (Event.ROLLED_BACK, "lifted") == (moved.event, moved.state.held_until)
-        (hold,) = holds.in_force(history, now=NOW)
+        (hold,) = holds.active_holds(history, now=NOW)
         assert "promotions are held until lifted after a roll-back to v2, by ann since" in str(hold)
         assert str(history.state).endswith("promotions held until lifted")
 
     def test_a_hold_for_a_time_is_over_then(self, releases: Releases) -> None:
         history = releases.roll_back(2, "rollback-5", hold=LATER)
 
-        assert 1 == len(holds.in_force(history, now=LATER - timedelta(seconds=1)))
-        assert [] == holds.in_force(history, now=LATER)
+        assert 1 == len(holds.active_holds(history, now=LATER - timedelta(seconds=1)))
+        assert [] == holds.active_holds(history, now=LATER)
 
     def test_without_a_hold_promotions_go_on(self, releases: Releases) -> None:
-        assert [] == holds.in_force(releases.roll_back(2, "rollback-5", hold=None), now=NOW)
+        assert [] == holds.active_holds(releases.roll_back(2, "rollback-5", hold=None), now=NOW)
 
     def test_a_later_roll_back_never_shortens_a_hold(self, releases: Releases) -> None:
         releases.roll_back(2, "rollback-5", hold="lifted")
@@ -93,7 +93,7 @@ class TestRules:
         history = releases.roll_back(2, "rollback-5", hold=NOW + timedelta(hours=1))
 
         assert LATER == history.state.frozen_until
-        assert ["freeze", "roll-back"] == [hold.kind for hold in holds.in_force(history, now=NOW)]
+        assert ["freeze", "roll-back"] == [hold.kind for hold in holds.active_holds(history, now=NOW)]
 
     def test_a_target_that_serves_already_is_held_all_the_same(self, releases: Releases) -> None:
         """A colleague was faster, and held nothing."""
