@@ -9,6 +9,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from pipeline.result import write
+
 _, _, module, verb, *words = sys.argv
 options = dict(zip(words[::2], words[1::2], strict=False))
 codes = json.loads(os.environ["FAKE_EXIT_CODES"])
