@@ -24,6 +24,7 @@ from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.strategy import Strategy
 from pipeline.rollout.waits import Waits
+from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import TrainRecord
 from pipeline.runs.run_key import RunKey
@@ -100,18 +101,25 @@ class RunContext(ModelContext):
 def observed(context: RunContext) -> Iterator[None]:
     """Carry out a verb inside the block.
 
-    When it ends, also with an error, the observers of the journal are called once.
-
-    They are not called if the bucket does not answer, which they need too; the next verb calls them.
+    When it ends, also with an error, the observers of the journal are called once, and only if they have something to
+    see. They are not called while a promotion is neither confirmed nor undone, nor if the bucket does not answer, which
+    they need too: a later verb calls them.
     """
     try:
         yield
     except StorageError:
         raise
     except UnderstudyError:
-        context.observers.notify(context.journal.known)
+        # Where a promotion has failed, `withdraw` must not wait for observers, and nothing is confirmed.
+        if not _is_half_promoted(context.journal.known):
+            context.observers.notify(context.journal.known)
         raise
     context.observers.notify(context.journal.known)
+
+
+def _is_half_promoted(history: History) -> bool:
+    move = reconcile_rules.unconfirmed_move(history)
+    return move is not None and move.event is Event.PROMOTED
 
 
 def open_ports(settings: Settings) -> Ports:

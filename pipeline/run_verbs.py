@@ -53,7 +53,11 @@ def run_once(verb: RunVerb, context: RunContext) -> records.Record:
     if context.run_key.kind == Kind.ROLLBACK:
         raise BadInputError(f"{context.run_key} is the key of a roll-back, not of a retraining")
     context.rollout.settle()
-    record = context.records.find(verb.record) or context.records.finish(_answer(verb, context))
+    record = context.records.find(verb.record)
+    if record is None:
+        record = context.records.finish(_answer(verb, context))
+    elif context.journal.known.version_of(context.run_key) is not None:
+        context.observers.schedule()  # the process that answered may have ended before it called them
     if record.outcome == "declined":
         raise DeclinedError(record.reason)
     return record

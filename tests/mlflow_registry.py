@@ -17,10 +17,11 @@ def _happens(change: Callable[[], bool]) -> bool:
 
 
 class MlflowRegistry:
-    """`down`: nothing answers. `transport`: what an `httpx.Client` speaks to it through."""
+    """`down`: nothing answers. `transport`: what an `httpx.Client` speaks to it through. `calls`: what it was asked."""
 
     def __init__(self, effect: Call = _happens) -> None:
         self.down = False
+        self.calls: list[str] = []
         self.transport = httpx.MockTransport(self._handle)
         self.runs: dict[str, dict[str, str]] = {}
         self._deleted: set[str] = set()
@@ -36,6 +37,7 @@ class MlflowRegistry:
     def _handle(self, request: httpx.Request) -> httpx.Response:
         if self.down:
             raise httpx.ConnectError("Connection refused", request=request)
+        self.calls.append(f"{request.method} {request.url.path}")
         name = f"{request.method} {request.url.path.partition('/mlflow/')[2]}"
         handler = _HANDLERS[name]
         if request.method == "GET":

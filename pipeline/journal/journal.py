@@ -85,7 +85,7 @@ class JournalWriter(Journal):
                 return history
             entry = self._entry(history, change)
             if self._append(entry):
-                self._observers.schedule()
+                self._observers.schedule(entry.event)
                 self._known = History((*history.entries, entry))
                 return self._known
 

@@ -23,7 +23,7 @@ class Waits:
     """Waits for the replicas of one model. Meanwhile it reads the journal and repairs replicas that are stuck.
 
     A wait ends when another decision makes it pointless; `WaitResult.overtaken` says so. When all replicas have
-    followed, the observers of the journal are scheduled (`Observers.expect`).
+    followed, the observers of the journal are scheduled (`Observers.schedule`).
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """A bucket as the owner of runs and versions in MLflow, and MLflow as an observer of its journal."""
 
+from collections.abc import Collection
 from functools import cache
 
 from pipeline.journal.entries import Event
@@ -11,6 +12,11 @@ from pipeline.storage.bucket import Bucket
 from pipeline.storage.identity import Identity, find_identity, make_identity
 from pipeline.tracking.mirror import Owner, mirror
 from pipeline.tracking.registry import Mlflow, Trained
+
+# These change neither the role of a version nor what MLflow says of it.
+_NOTHING_TO_MIRROR = frozenset(
+    {Event.PINNED, Event.FROZEN, Event.UNFROZEN, Event.HELD, Event.READMITTED, Event.RETIRED}
+)
 
 
 def make_owner(bucket: Bucket, model: str, identity: Identity, history: History) -> Owner:
@@ -31,7 +37,10 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
 def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
     """An observer that makes MLflow follow the journal of a model. It never raises; see `mirror`."""
 
-    def follow(history: History) -> str | None:
+    def follow(history: History, events: Collection[Event]) -> str | None:
+        if events and _NOTHING_TO_MIRROR.issuperset(events):
+            return None
+
         def owner() -> Owner:
             # A bucket without a release owns nothing in MLflow, so no identity is created for it.
             find = make_identity if history.entries else find_identity

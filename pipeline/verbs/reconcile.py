@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Repairs:
-    """What was done, what was left to those who are at work on it, and what could not be mended; a line for each."""
+    """What was done, what was left to those who are at work on it, and what could not be repaired; a line for each."""
 
     repaired: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)

@@ -64,7 +64,11 @@ def rollback(context: RunContext, request: RollbackRequest) -> RollbackRecord:
         raise BadInputError(f"{context.run_key!r} is not the key of a roll-back ({Kind.ROLLBACK}-...). Leave --run out")
     require_reason(request.reason, of="a roll-back")
     with explained(context):
-        return context.records.find(RollbackRecord) or _roll_back(context, request)
+        carried_out = context.records.find(RollbackRecord)
+        if carried_out is None:
+            return _roll_back(context, request)
+        context.observers.schedule()  # the process that did it may have ended before it called them
+        return carried_out
 
 
 def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
