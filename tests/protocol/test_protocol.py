@@ -18,8 +18,8 @@ from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, resident
-from pipeline.rollout import config, latest, questioning
-from pipeline.rollout.latest import Latest
+from pipeline.rollout import base_path_placement, config, questioning
+from pipeline.rollout.base_path_placement import BasePathPlacement
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
@@ -178,7 +178,7 @@ def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypa
 
 def test_it_notices_a_withdrawn_version_that_stays_below_the_base_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers take the highest number, whatever the journal says of it."""
-    monkeypatch.setattr(Latest, "_take_away", lambda *_: None)
+    monkeypatch.setattr(BasePathPlacement, "_take_away", lambda *_: None)
 
     with pytest.raises(AssertionError, match=r"nobody could mend|I3: "):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
@@ -193,7 +193,7 @@ def test_it_notices_a_candidate_left_behind_below_the_base_path(
         top = state.candidate if state.candidate is not None else state.serving
         return tuple(range(1, top + 1)) if top is not None else ()
 
-    monkeypatch.setattr(latest, "below_base_path", every_number)
+    monkeypatch.setattr(base_path_placement, "below_base_path", every_number)
 
     with pytest.raises(AssertionError, match=r"I3: servers find"):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)

@@ -92,7 +92,7 @@ def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
     settings = world.context("rollback-1").settings
     with pytest.raises(BadInputError, match=r"the model 'digit' does not exist: .* Known models: none"):
         rollback(make_run_context(settings, model="digit", run_key="rollback-1"), request)
-    with pytest.raises(BadInputError, match="is no name of a model"):
+    with pytest.raises(BadInputError, match="is not a model name"):
         make_run_context(settings, model="../../x", run_key="rollback-1")
 
     assert ["digits"] == sorted({path.stem.partition("-")[0] for path in (world.bucket / "serve").iterdir()})

@@ -140,7 +140,8 @@ class TestNoRoomForTheWayBack:
             repairs = reconcile(coming(full, mlflow=mlflow))
             retained = retain(coming(full, "retain-1", hours=HOURS), EVERYTHING, dry_run=False)
         assert ["2"] == found(full)
-        assert "serve/digits/1 is missing, and servers look there: run `reconcile`" in differences(full, mlflow)
+        missing = "serve/digits/1 is missing, but servers look there. Run `understudy reconcile --model digits`"
+        assert missing in differences(full, mlflow)
         again = reconcile(coming(full, "reconcile-2", mlflow=mlflow))
 
         assert [] == repairs.problems
@@ -282,7 +283,8 @@ def test_a_way_back_that_is_damaged_where_servers_look_is_mended_before_it_is_ne
     (told,) = [each for each in lasting_differences(world, mlflow) if "serve/digits/2" in each]
     world.roll_back("previous")
 
-    assert "serve/digits/2 is not what was approved: run `reconcile`, which puts the approved files there" == told
+    way_out = "Run `understudy reconcile --model digits`: it copies the approved files there again"
+    assert f"serve/digits/2 is not what was approved. {way_out}" == told
     assert [2, 2] == world.answering()
     assert Event.REISSUED not in [event for event, _ in world.events()]
 

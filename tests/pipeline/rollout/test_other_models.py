@@ -23,7 +23,7 @@ from tests.fleet import RunningReplica, write_classifier
 from tests.half_way import coming
 from tests.releases import MODEL, World, eventually
 
-NOT_OURS = "serves pets v1, so it is not a replica of digits and is sent no config: correct UNDERSTUDY_REPLICAS"
+NOT_OURS = "serves pets v1, so it is not a replica of digits, and it was sent no config. Correct UNDERSTUDY_REPLICAS"
 
 
 @pytest.fixture(params=["a model file", "a journal"])
