@@ -184,6 +184,13 @@ MUTANTS = (
         ("tests/pipeline/verbs/test_releases.py",),
     ),
     Mutant(
+        "MLflow is shown a promotion that has failed",
+        "pipeline/context.py",
+        "        if not _is_half_promoted(context.journal.known):\n",
+        "        if context:\n",
+        ("tests/pipeline/journal/test_observers.py",),
+    ),
+    Mutant(
         "a roll-back waits for no replica",
         "pipeline/rollout/pinned.py",
         "        return version, self._wait.followed(version, best_effort=True)\n",

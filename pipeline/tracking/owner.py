@@ -19,6 +19,11 @@ _NOTHING_TO_MIRROR = frozenset(
 )
 
 
+def find_owner(bucket: Bucket, model: str, history: History) -> Owner:
+    """The same for a bucket that is only looked at: one without an identity gets none."""
+    return make_owner(bucket, model, find_identity(bucket), history)
+
+
 def make_owner(bucket: Bucket, model: str, identity: Identity, history: History) -> Owner:
     """The owner of the runs and versions that belong to this bucket's journal of a model."""
 

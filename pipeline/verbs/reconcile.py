@@ -32,9 +32,8 @@ from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_records import RunRecords
-from pipeline.storage.identity import find_identity
 from pipeline.tracking.mirror import read_aliases, wanted_aliases
-from pipeline.tracking.owner import make_owner
+from pipeline.tracking.owner import find_owner
 from pipeline.verbs.withdraw import withdraw_run
 
 log = logging.getLogger(__name__)
@@ -214,7 +213,7 @@ def _mirror(context: RunContext, repairs: Repairs) -> None:
 
 
 def _aliases(context: RunContext, history: History) -> Mapping[str, int] | None:
-    owner = make_owner(context.bucket, context.model, find_identity(context.bucket), history)
+    owner = find_owner(context.bucket, context.model, history)
     found = read_aliases(context.mlflow, model=context.model, owner=owner)
     return found.aliases if found else None
 
