@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,10 @@ from embedded.settings import StackSettings
 
 FINISHED = frozenset({"success", "failed"})
 Tasks = dict[str, str | None]
+# Airflow writes its audit log in the event loop of the API server. On SQLite that write can wait for a transaction that
+# needs the same loop to end, until SQLite gives up after 30 s: then the answer is 500, and nothing was done. Every request
+# of this client may be repeated.
+_ATTEMPTS = 3
 
 
 @dataclass
@@ -58,12 +63,18 @@ class AirflowApi:
             time.sleep(1)
 
     def unpause(self, dag_id: str) -> None:
-        self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        """Switch a DAG on. One that is on is not written again."""
+        if self._call("GET", f"/api/v2/dags/{dag_id}")["is_paused"]:
+            self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any], *, note: str | None = None) -> str:
         """Start a run with these values of its form; return the id of the run."""
-        body = {"logical_date": None, "conf": conf, "note": note}
-        return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf, "note": note}
+        answer = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+        if answer.status_code != httpx.codes.CONFLICT:  # a first attempt that answered with an error has created it
+            _checked(answer)
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._call("GET", _run(dag_id, run_id))["state"])
@@ -144,9 +155,13 @@ class AirflowApi:
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
-            return self._http.request(method, path, json=body, headers=headers)
+            for _ in range(_ATTEMPTS):
+                answer = self._http.request(method, path, json=body, headers=headers)
+                if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                    break
         except httpx.HTTPError as error:
             raise AirflowError(f"{method} {self.url}{path}: {error!r}; is the stack up (make status)?") from error
+        return answer
 
 
 def _run(dag_id: str, run_id: str) -> str:

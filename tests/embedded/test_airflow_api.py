@@ -80,13 +80,44 @@ def test_it_asks_for_one_token_and_uses_it(fake: FakeAirflow, api: AirflowApi) -
 
 
 def test_trigger_sends_the_form_and_the_note(fake: FakeAirflow, api: AirflowApi) -> None:
-    fake.answers["POST /api/v2/dags/rollback/dagRuns"] = [(200, {"dag_run_id": RUN})]
+    fake.answers["POST /api/v2/dags/rollback/dagRuns"] = [(200, {})]
 
     run_id = api.trigger("rollback", {"model": "digits", "reason": "slow"}, note="by the demo")
 
-    assert run_id == RUN
-    sent = {"logical_date": None, "conf": {"model": "digits", "reason": "slow"}, "note": "by the demo"}
+    assert run_id.startswith("manual__20")
+    conf = {"model": "digits", "reason": "slow"}
+    sent = {"dag_run_id": run_id, "logical_date": None, "conf": conf, "note": "by the demo"}
     assert sent == fake.requests[-1][1]
+
+
+def test_a_run_whose_first_answer_was_lost_in_a_database_error_is_triggered_once(
+    fake: FakeAirflow, api: AirflowApi
+) -> None:
+    """Airflow's audit log can wait for SQLite in the API server's own event loop until SQLite gives up."""
+    fake.answers["POST /api/v2/dags/rollback/dagRuns"] = [(500, {"detail": "Database error"}), (409, {})]
+
+    run_id = api.trigger("rollback", {})
+
+    assert [run_id, run_id] == [body["dag_run_id"] for _, body, _ in fake.requests[-2:]]
+
+
+def test_a_server_that_goes_on_with_errors_is_reported(fake: FakeAirflow, api: AirflowApi) -> None:
+    fake.answers["POST /api/v2/dags/rollback/dagRuns"] = [(500, {"detail": "Database error"})]
+
+    with pytest.raises(AirflowError, match="500"):
+        api.trigger("rollback", {})
+
+
+@pytest.mark.parametrize(("paused", "expected"), [(True, ["GET", "PATCH"]), (False, ["GET"])])
+def test_only_a_dag_that_is_off_is_switched_on(
+    fake: FakeAirflow, api: AirflowApi, paused: bool, expected: list[str]
+) -> None:
+    fake.answers["GET /api/v2/dags/rollback"] = [(200, {"is_paused": paused})]
+    fake.answers["PATCH /api/v2/dags/rollback"] = [(200, {})]
+
+    api.unpause("rollback")
+
+    assert expected == [request.partition(" ")[0] for request, _, _ in fake.requests if "auth" not in request]
 
 
 def test_wait_reports_every_change_and_ends_with_the_run(fake: FakeAirflow, api: AirflowApi) -> None:
