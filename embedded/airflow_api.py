@@ -16,8 +16,8 @@ from embedded.settings import StackSettings
 FINISHED = frozenset({"success", "failed"})
 Tasks = dict[str, str | None]
 # Airflow writes its audit log in the event loop of the API server. On SQLite that write can wait for a transaction that
-# needs the same loop to end, until SQLite gives up after 30 s: then the answer is 500, and nothing was done. Every request
-# of this client may be repeated.
+# needs the same loop to end, until SQLite gives up after 30 s: then the answer is 500, and nothing was done. So every
+# request of this client may be repeated.
 _ATTEMPTS = 3
 
 
