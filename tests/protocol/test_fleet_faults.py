@@ -128,7 +128,7 @@ def test_a_replica_that_goes_for_good_leaves_too_few(world: World) -> None:
     world.on_question = goes
 
     assert "COULD_NOT_TELL" == canary(world)
-    assert "2 of 3 replicas known" in reasons(world)
+    assert "only 2 of 3 replicas are listed" in reasons(world)
     world.fleet.replicas[gone.address] = gone
 
 
