@@ -103,8 +103,8 @@ def _swap(connection: Any, dag_run: Any) -> bool:
     note = with_outcome(typed or "", lines, headline=headline, ended=ended)
     if note is None:
         log.warning(
-            "the outcome was not added to the note of DAG run %s of %s: the note is too long. The logs of the tasks have "
-            "it",
+            "the outcome was not added to the note of DAG run %s of %s: the note is too long. The logs of the tasks "
+            "have it",
             dag_run.run_id,
             dag_run.dag_id,
         )

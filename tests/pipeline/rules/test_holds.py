@@ -117,8 +117,8 @@ class TestRules:
 
     def test_a_freeze_until_a_moment_that_has_passed_is_refused(self, releases: Releases) -> None:
         told = re.escape(
-            "2026-12-24 00:00 UTC has passed: it is 2026-12-24 00:00 UTC. Nothing was changed. Give a later moment. To end "
-            "a freeze: `understudy unfreeze --model <model> --reason why`"
+            "2026-12-24 00:00 UTC has passed: it is 2026-12-24 00:00 UTC. Nothing was changed. Give a later moment. To "
+            "end a freeze: `understudy unfreeze --model <model> --reason why`"
         )
         with pytest.raises(BadInputError, match=told):
             frozen(releases, now=CHRISTMAS)
