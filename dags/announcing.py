@@ -51,7 +51,10 @@ class AnnounceOperator(VerbOperator):
     def execute(self, context: Any) -> None:
         super().execute(context)
         if "changes" not in self.result:
-            raise AirflowException("`announce` has ended well and has left no result; is the temporary folder full?")
+            raise AirflowException(
+                "`announce` succeeded, but its result could not be read, so no event was emitted. Check for free space "
+                "in the temporary folder. The next run of the DAG `announce` emits the event"
+            )
         for change in self.result["changes"]:
             context["outlet_events"][CHANGES].add(production(self.model), extra=change)
 

@@ -1,7 +1,7 @@
 """Keep one version serving: make it serve if it does not, and promote nothing else.
 
 For a version that must stay: a customer has approved it, or an incident is being examined. Retrains end skipped until
-somebody triggers `unfreeze`. A roll-back to another version ends the pin; promotions stay held.
+the DAG `unfreeze` is triggered. A roll-back to another version ends the pin; promotions stay held.
 
 ### What you see, and what to do
 
@@ -9,8 +9,8 @@ somebody triggers `unfreeze`. A roll-back to another version ends the pin; promo
 - **`pin` red, *has never served* in its log**: only a version that has served can be pinned. The log lists them.
 - **`pin` red, *Not followed* in its log**: the version is pinned and serves, except on the replicas that the log names.
   Run `understudy status --model <model>`. When the replicas are up again, clear the task.
-- **`pin` skipped**: another decision was made at the same time. Nothing is pinned. Check which version serves, then
-  trigger again.
+- **`pin` skipped**: another command changed this model at the same time. Nothing is pinned. Check which version
+  serves, then trigger again.
 """
 
 from datetime import timedelta
@@ -29,7 +29,7 @@ with manual_dag(
             type="string",
             pattern=rf"^{VERSION}$",
             title="Version",
-            description="Its number, for example 6. understudy history --model <model> lists them.",
+            description="Its number, for example 6. `understudy history` lists the versions of a model.",
         ),
         "reason": reason("Why must this version stay?"),
     },

@@ -138,7 +138,8 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             minimum=0,
             maximum=2**31 - 1,
             title="Seed",
-            description="Empty: drawn from the run's name. The same seed and data give the same split and start.",
+            description="Leave empty to derive it from the name of the run. The same seed and data give the same data "
+            "split and the same initial weights.",
             section="Training",
         ),
         # Airflow's form asks for every field that may not be null.

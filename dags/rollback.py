@@ -4,8 +4,9 @@
    number. The log of the task `plan` lists the versions that have served, with date, accuracy and time served;
    `understudy rollback --model <model> --plan --reason why` lists them as well.
 2. Give a reason in one sentence. The history keeps it with your name.
-3. Choose under *Hold promotions* when a retrain may replace your version. `until lifted`: not before somebody triggers
-   `unfreeze`; scheduled retrains end skipped before they train. `24h`: not for 24 hours. `none`: the next retrain may.
+3. Choose under *Hold promotions* when a retrain may replace your version. `until lifted`: not until the DAG `unfreeze`
+   is triggered; scheduled retrains end skipped before they train. `24h`: not for 24 hours. `none`: the next retrain
+   may.
 4. Trigger. `plan` shows what will happen and how long it takes. `roll_back` does it, and is green when **every**
    replica answers from the target.
 

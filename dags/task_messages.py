@@ -4,19 +4,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FAILED = "Correct the cause, then clear this task: the run continues from here."
-_DECLINED = "Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the reason is gone."
+_DECLINED = (
+    "Nothing is broken. The later tasks of this run are skipped. When the reason above no longer applies, trigger a "
+    "new run."
+)
 _UNTOLD = "Repair what did not answer, then clear this task: the run continues from here."
 _AS_SAID = "Do what the reason above says."
-_TAKEN_BACK = "The task `withdraw` removes the candidate. Correct the cause, then trigger a new run."
+_TAKEN_BACK = (
+    "If the reason above says to clear this task, do that. Otherwise the task `withdraw` removes the candidate: "
+    "correct the cause, then trigger a new run."
+)
 _ANNOUNCED_LATER = (
     "Correct the cause. The DAG `announce` then announces what is missing; this task need not be cleared."
 )
+
+
+def _form_is_wrong(dag_id: str) -> str:
+    """For the usual cause, a wrong value of the form: cleared, the task would fail with it again."""
+    return (
+        f"If a value of the form is wrong, trigger `{dag_id}` again with the correct one. Otherwise correct the cause, "
+        f"then clear this task."
+    )
+
+
 # Where what is to be done depends on the verb.
 _OF_VERBS = {
     "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "promote": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "withdraw": {
-        "declined": _AS_SAID,
+        "declined": "If the reason above names a command, run it. Otherwise there is nothing to do.",
         "failed": "Check the replicas that the reason names, then clear this task; or trigger `rollback`.",
         "could not tell": "Check the replicas that the reason names, then clear this task; or trigger `rollback`.",
     },
@@ -34,6 +50,8 @@ _OF_VERBS = {
         "failed": _AS_SAID,
         "could not tell": _AS_SAID,
     },
+    "freeze": {"failed": _form_is_wrong("freeze")},
+    "readmit": {"failed": _form_is_wrong("readmit")},
 }
 _BY_OUTCOME = {"failed": _FAILED, "declined": _DECLINED, "could not tell": _UNTOLD}
 

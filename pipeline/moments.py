@@ -30,8 +30,8 @@ def moment(text: str, *, now: datetime) -> datetime:
         return (written if written.tzinfo else written.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadInputError(
-            f"{text!r} is not a moment. Give one like 2026-12-24, 2026-12-24T08:00, 2026-12-24T08:00+01:00, 90m, 12h "
-            f"or 3d"
+            f"{text!r} is not a date, a time or a duration. Examples: 2026-12-24, 2026-12-24T08:00, "
+            f"2026-12-24T08:00+01:00, 90m, 12h, 3d"
         ) from error
 
 

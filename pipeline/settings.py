@@ -86,8 +86,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _patient(self) -> "Settings":
-        if self.abandoned_seconds <= self.load_seconds + self.follow_seconds:
-            raise ValueError("abandoned_seconds must be longer than a verb may wait: load_seconds + follow_seconds")
+        wait = self.load_seconds + self.follow_seconds
+        if self.abandoned_seconds <= wait:
+            raise ValueError(
+                f"UNDERSTUDY_ABANDONED_SECONDS ({self.abandoned_seconds:g}) must be greater than "
+                f"UNDERSTUDY_LOAD_SECONDS + UNDERSTUDY_FOLLOW_SECONDS ({wait:g})"
+            )
         return self
 
     @field_validator("models")

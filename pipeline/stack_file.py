@@ -92,7 +92,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _report(path: Path, reason: str) -> None:
     logger.warning(
-        "%s cannot be used: %s. Defaults are used for what the environment does not say. "
+        "%s cannot be used: %s. Defaults are used for settings that are not in the environment. "
         "Set the variables that differ, for example UNDERSTUDY_MODEL, and run `make up`: it writes the file again.",
         path,
         reason,

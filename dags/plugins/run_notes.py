@@ -80,7 +80,12 @@ def _write(connection: Any, dag_run: Any) -> None:
                     return
         except IntegrityError:
             continue  # somebody has added a note since it was read
-    log.warning("the note of DAG run %s of %s is being changed; it stays", dag_run.run_id, dag_run.dag_id)
+    log.warning(
+        "the outcome was not added to the note of DAG run %s of %s: a person is editing the note. The logs of the "
+        "tasks have it",
+        dag_run.run_id,
+        dag_run.dag_id,
+    )
 
 
 def _swap(connection: Any, dag_run: Any) -> bool:
@@ -97,7 +102,12 @@ def _swap(connection: Any, dag_run: Any) -> bool:
     ended = dag_run.end_date or datetime.now(UTC)
     note = with_outcome(typed or "", lines, headline=headline, ended=ended)
     if note is None:
-        log.warning("the note of DAG run %s of %s has no room for its outcome", dag_run.run_id, dag_run.dag_id)
+        log.warning(
+            "the outcome was not added to the note of DAG run %s of %s: the note is too long. The logs of the tasks "
+            "have it",
+            dag_run.run_id,
+            dag_run.dag_id,
+        )
         return True
     if found is None:
         connection.execute(insert(DagRunNote).values(dag_run_id=dag_run.id, content=note))
@@ -134,7 +144,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         said = task.value if isinstance(task.value, dict) and task.value.get("task") == str(task.id) else {}
         serves = said.get("serves") or serves
         if not said.get("line") and task.state == "failed":
-            line = f"`{task.task_id}` ended without an answer; its log says how far it came"
+            line = f"`{task.task_id}` ended without a result. Its log shows what was done"
             said = {"line": line, "short": f"{task.task_id} failed", "done": False}
         if not said.get("line"):
             continue

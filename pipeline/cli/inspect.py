@@ -70,7 +70,8 @@ def announce_command(
     *,
     model: Model,
     grace_seconds: Annotated[
-        float | None, typer.Option("--grace-seconds", help="how old a change must be; else it may be of just now")
+        float | None,
+        typer.Option("--grace-seconds", help="list only changes that are at least this many seconds old (default 0)"),
     ] = None,
 ) -> None:
     """List the changes of what serves that were not announced yet, one JSON object per line, the oldest first.

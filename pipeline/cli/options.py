@@ -30,7 +30,7 @@ Model = Annotated[
     typer.Option("--model", envvar="UNDERSTUDY_MODEL", help="name of a file in models/", autocompletion=_model_names),
 ]
 Run = Annotated[str, typer.Option("--run", help="key of the run, for example retrain-20260101120000000000")]
-OptionalRun = Annotated[str | None, typer.Option("--run", help="key of the run; made up when left out")]
+OptionalRun = Annotated[str | None, typer.Option("--run", help="run key; generated if not given")]
 OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept in the history")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 

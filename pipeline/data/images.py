@@ -139,7 +139,10 @@ def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list
     contents = bucket.read_all(keys)
     for key, example, content in zip(keys, examples, contents, strict=True):
         if hashlib.sha256(content).hexdigest() != example.sha256:
-            raise FailedError(f"{key} has changed since it was stored; remove it and take the snapshot again")
+            raise FailedError(
+                f"the stored image {key} has changed, so this run cannot use it. Remove it from the bucket, then "
+                f"trigger a new run, which stores it again"
+            )
     return contents
 
 

@@ -115,7 +115,11 @@ def _images_of(label: Path, report: Report) -> Iterator[ImageFile]:
         if content is not None:
             yield ImageFile(label.name, path.suffix.lower(), _shown(path), content)
     if not entries:
-        log.warning("%s holds no image, so nothing is learned about the label %r", label, label.name)
+        log.warning(
+            "%s holds no image, so nothing is learned about the label %r. Add images or remove the folder",
+            label,
+            label.name,
+        )
 
 
 def _content(path: Path, report: Report) -> bytes | None:

@@ -62,7 +62,7 @@ def table(model: str, found: Retained) -> Group:
     for lines in _alike(found.lines):
         first = lines[0]
         view.add_row(_numbers(lines), first.description, first.decision, Text("; ".join(first.why)))
-    return Group(view, "", *(Text(line) for line in _beside(found)))
+    return Group(view, "", *(Text(line) for line in _beside(model, found)))
 
 
 def _alike(lines: Sequence[VersionDecision]) -> Iterator[list[VersionDecision]]:
@@ -75,14 +75,15 @@ def _numbers(lines: Sequence[VersionDecision]) -> str:
     return f"v{first}" if first == last else f"v{first} to v{last} ({len(lines)})"
 
 
-def _beside(found: Retained) -> Iterator[str]:
+def _beside(model: str, found: Retained) -> Iterator[str]:
     goes = "that would be deleted" if found.dry_run else "that were deleted"
     yield f"runs older than {found.policy.run_days:g} days {goes}: {_few(found.runs)}"
     yield f"leftovers of crashed processes {goes}: {_few(found.leftovers)}"
+    again = f"run `understudy retain --model {model}` again"
     for what, names in (
         ("runs of unknown age, not deleted", found.undated),
         ("names that Understudy did not create, not deleted", found.unknown),
-        ("written to during the deletion, not deleted completely; run `understudy retain` again", found.back),
+        (f"another process wrote to these during the deletion, so some files remain; {again}", found.back),
     ):
         if names:
             yield f"{what}: {_few([repr(name) for name in names])}"

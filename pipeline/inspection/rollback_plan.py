@@ -41,7 +41,7 @@ def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
         words = f"{words} ({left})" if left else words
         return target, with_model(f"{words}{_promotions_afterwards(context, request, target, history)}", context.model)
     left = f"v{candidate}, a candidate under test," if candidate is not None else served_by(history.state)
-    words = f"{left} -> v{target}"
+    words = f"{left} will be replaced by v{target}"
     if request.to == "previous":
         words = f"`previous` is v{target}: {words}"
     taken_back = history.withdrawal(target)
@@ -92,8 +92,11 @@ def trusted_target(context: RunContext, history: History, request: RollbackReque
             problems.append(f"v{target}: {error}")
         else:
             return target
-    way_out = "" if request.to == "previous" else ". Restore its files, or use --to previous"
-    raise FailedError(f"damaged files: {'; '.join(problems)}. {served_by(history.state)} still serves{way_out}")
+    way_out = "choose a version with --to NUMBER" if request.to == "previous" else "use --to previous"
+    raise FailedError(
+        f"no version to roll back to can be used, because files are damaged: {'; '.join(problems)}. "
+        f"{served_by(history.state)} still serves. Restore the files, or {way_out}"
+    )
 
 
 def _load_seconds(context: RunContext, target: int, history: History) -> float:

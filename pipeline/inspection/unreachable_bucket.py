@@ -24,9 +24,10 @@ def explained(context: RunContext) -> Iterator[None]:
 def _what_is_known(context: RunContext) -> str:
     written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
-    answers = ", ".join(f"{address} {answer(context.replicas, address)}" for address in context.replicas.addresses())
+    answers = ", ".join(f"{address}: {answer(context.replicas, address)}" for address in context.replicas.addresses())
     return (
-        f"Written by this roll-back, as far as is known: {entries or 'nothing'}. Users get answers from: {answers}. "
+        f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. Each replica "
+        f"answers now: {answers}. "
         f"When the bucket works again, run the same command with --run {context.run_key}"
         f"{context.rollout.placement.without_bucket}"
     )

@@ -86,7 +86,8 @@ class BasePathPlacement:
         try:
             there = [version for version in needed if self._put(version, history, found=version in found)]
         except StorageError as error:
-            problem = f"v{wanted[-1]} should answer, but servers cannot find it"
+            missing = "its files are not in the folder that they read"
+            problem = f"v{wanted[-1]} should serve, but servers cannot load it: {missing}"
             self._complain(problem, error)
             return StorageError(f"{problem}: {error}")
         if wanted and wanted[-1] not in there:
@@ -105,7 +106,7 @@ class BasePathPlacement:
             try:
                 manifest = self._manifests.read(version, history)
             except (DamagedError, MissingError) as error:
-                sentences.append(f"v{version} should be below the base path, but its files are unknown: {error}")
+                sentences.append(f"the manifest of v{version} cannot be read, so its files cannot be checked: {error}")
                 continue
             folder = layout.version(self._model, version)
             if version not in found:
@@ -139,13 +140,13 @@ class BasePathPlacement:
         found = self._numbers()
         if any(number >= history.state.next_version for number in found):
             # Another writer may have claimed a number since the history was read.
-            unknown = sorted(number for number in found if number >= self._journal.read().state.next_version)
+            known = self._journal.read().state.next_version
+            unknown = ", ".join(f"v{number}" for number in sorted(found) if number >= known)
             if unknown:
                 raise StorageError(
-                    f"{self._bucket.uri(layout.versions(self._model))} holds {unknown}, and servers take the highest; "
-                    f"the journal does not know that number. Restore its lost entries, or remove what was created by "
-                    f"hand. "
-                    f"Until then no verb moves anything"
+                    f"{self._bucket.uri(layout.versions(self._model))} contains the versions {unknown}, which are not "
+                    f"in the journal, and servers serve the highest number. Restore the lost journal entries, or "
+                    f"remove what was created by hand. Until then no command changes what serves"
                 )
         return found
 
@@ -161,7 +162,7 @@ class BasePathPlacement:
         try:
             manifest = self._manifests.read(version, history)
         except (DamagedError, MissingError) as error:
-            self._complain(f"the approved files of v{version} are unknown", error)
+            self._complain(f"the manifest of v{version} cannot be read, so its files cannot be checked", error)
             return found and MARK in self._bucket.names(target)
         try:
             there = (found and self._is_complete(target, manifest)) or self._bucket.copy(
@@ -172,7 +173,11 @@ class BasePathPlacement:
             )
         except (DamagedError, MissingError) as error:
             # Not raised: a damaged version must not prevent a move to another one.
-            self._complain(f"v{version} cannot be copied to where servers look", error)
+            self._complain(
+                f"v{version} cannot be copied to the folder that servers read, so servers cannot load it. Restore its "
+                f"files, or roll back to another version",
+                error,
+            )
             return False
         if there:
             self._seen_complete.add(version)
@@ -187,11 +192,17 @@ class BasePathPlacement:
                     still=lambda: newest(self._journal.read().state) != version,
                 )
                 log.warning(
-                    "v%d, the previous version, was damaged where servers look, and is copied there again", version
+                    "the copy of v%d, the version to roll back to, was damaged in the folder that servers read, and is "
+                    "replaced by the approved files",
+                    version,
                 )
             self._put(version, history, found=found)
         except StorageError as error:
-            self._complain(f"v{version}, the previous version, cannot be copied to where servers look", error)
+            self._complain(
+                f"v{version}, the version to roll back to, cannot be copied to the folder that servers read. Serving "
+                f"is not affected. Restore its files",
+                error,
+            )
 
     def _can_be_repaired(self, version: int, history: History) -> bool:
         """Whether the copy is damaged and its source is intact."""

@@ -17,7 +17,7 @@ class ConfigPlacement:
     label = STABLE
     without_bucket = (
         ". If the replicas cannot read it either, this moves the label: `understudy rollback --model <model> "
-        "--without-bucket --to NUMBER`"
+        "--without-bucket --to NUMBER`. It always ends with exit code 75, because the move is not recorded"
     )
 
     def __init__(self, model: str, base_path: str) -> None:

@@ -57,7 +57,7 @@ class CrashDetector:
         if sum(ends.values()) < (_ENOUGH if self._answering & set(listed) else 1):
             return ()
         return tuple(
-            f"{address}: its server has ended {_TIMES.get(count, f'{count} times')} since the version was exposed "
-            f"(did it run out of memory?)"
+            f"{address}: its server process has stopped {_TIMES.get(count, f'{count} times')} since servers began to "
+            f"load the candidate. A likely cause is too little memory; read the log of the server"
             for address, count in ends.items()
         )

@@ -31,9 +31,10 @@ def heal_if_stuck(replica: Replica, *, model: str, base_path: str, serving: int)
     behind = replica.version_behind(model, STABLE)
     versions = {serving} if behind is None else {serving, behind}
     replica.reload(handed_config(model, base_path, versions=versions, label=behind))
-    answers, given = ("nothing", "that version") if behind is None else (f"v{behind}", "both versions")
+    answers, given = ("nothing", "that version") if behind is None else (f"from v{behind}", "both versions")
     return (
-        f"{replica.address} had not loaded v{serving} (its label answers {answers}). It was sent a config with {given}"
+        f"{replica.address} could not switch to v{serving} by itself, because it had not loaded it (it answers "
+        f"{answers}). Repaired: it was sent a config with {given}. No action is needed"
     )
 
 

@@ -15,7 +15,7 @@ from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waiting import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
@@ -73,7 +73,8 @@ class Latest:
             self._manifests.verify_checksums(serving, self._journal.read())
         except (DamagedError, MissingError) as error:
             raise CouldNotTellError(
-                f"v{serving} serves, and could not be restored if the candidate is bad, so nothing was exposed: {error}"
+                f"v{serving} serves, and its files are damaged, so it could not be restored after a bad candidate. The "
+                f"candidate was not loaded. Restore the files: {error}"
             ) from error
 
     def _baseline(self, questioning: Questioning, serving: int, records: RunRecords) -> BaselineRecord:
@@ -81,7 +82,7 @@ class Latest:
 
         Raises:
             CouldNotTellError: not every replica answers from it.
-            DeclinedError: another decision was made meanwhile.
+            DeclinedError: another command changed this model meanwhile.
             FailedError: it answers with a label at another index than the candidate's list says.
         """
         kept = records.find(BaselineRecord)
@@ -89,12 +90,12 @@ class Latest:
             return kept
         result = self._wait.followed(serving)
         if result.overtaken:
-            raise DeclinedError(f"another decision was made meanwhile: {self._journal.read().state}")
+            raise DeclinedError(overtaken(self._journal.read().state))
         if not result.complete:
             records.note_attempt("canary", result.verdict())
             raise CouldNotTellError(
-                f"not every replica answers from v{serving}, so there is nothing to compare with and nothing was "
-                f"exposed: {result}"
+                f"not every replica answers from v{serving}, so there is nothing to compare with. The candidate was "
+                f"not loaded, and v{serving} still serves: {result}"
             )
         reports = questioning.ask(result.ready, version=serving)
         _require_answers(reports, serving)
@@ -102,7 +103,7 @@ class Latest:
         if failures:
             verdict = conclude(failures)
             records.note_attempt("canary", verdict)
-            raise FailedError(f"nothing was exposed, and v{serving} still serves: {verdict}")
+            raise FailedError(f"the candidate was not loaded, and v{serving} still serves: {verdict}")
         comparable = bool(questioning.probes.comparable)
         return records.finish(
             BaselineRecord(
@@ -165,13 +166,21 @@ class Latest:
         if result.overtaken or not stuck:
             return None
         problem = "; ".join(f"{state.address}: {state.message}" for state in stuck)
-        reason = f"not followed by {problem}. Every server loads a new number"
+        reason = (
+            f"these replicas did not load v{version}: {problem}. So the same model gets a new number, which every "
+            f"server loads"
+        )
         history = self._journal.decide(partial(run_rules.reissue, version=version, reason=reason))
         self._rollout.settle()
         new = history.state.serving
         if new is None or new == version or not history.is_same_model(new, version):
             return None
-        log.warning("v%d is now v%d, because of %s", new, version, problem)
+        log.warning(
+            "v%d gets the new number v%d (same model), because these replicas did not load it: %s",
+            version,
+            new,
+            problem,
+        )
         return new
 
     def move_without_bucket(self, to: str) -> NoReturn:  # noqa: ARG002
@@ -185,8 +194,8 @@ def _require_answers(reports: Sequence[ReplicaReport], serving: int) -> None:
     problems = [f"{report.address}: {report.problem}" for report in reports if report.problem]
     if problems:
         raise CouldNotTellError(
-            f"v{serving} could not be measured, so there is nothing to compare with and nothing was exposed: "
-            f"{'; '.join(problems)}"
+            f"v{serving} could not be measured, so there is nothing to compare with. The candidate was not loaded, "
+            f"and v{serving} still serves: {'; '.join(problems)}"
         )
 
 

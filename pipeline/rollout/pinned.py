@@ -12,7 +12,7 @@ from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waiting import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
 from pipeline.rollout.without_bucket import move_label
 from pipeline.rules import rollback as rollback_rules
@@ -118,12 +118,12 @@ class Pinned:
         """Wait until a replica has loaded the target; False if no replica answers: they load it when they start again.
 
         Raises:
-            DeclinedError: another decision was made meanwhile.
+            DeclinedError: another command changed this model meanwhile.
             FailedError: replicas answer, and none can load it. The target is released.
         """
         result = self._wait.loaded(target, best_effort=True)
         if result.overtaken:
-            raise DeclinedError(f"another decision was made meanwhile: {self._journal.read().state}")
+            raise DeclinedError(overtaken(self._journal.read().state))
         if result.ready:
             return True  # the others are repaired, or named, when the label has moved
         if all(state.silent for state in result.pending):
@@ -137,10 +137,11 @@ class Pinned:
         poll = self._settings.config_poll_seconds
         loaded = self._replicas.is_loaded_somewhere(target)
         if loaded is None:
-            return "no replica answers now; each follows when it is up again"
+            return f"no replica answers now. Each one serves v{target} when it runs again"
         if loaded:
-            return f"it is in memory: the replicas follow within one poll of their config, {poll:g} s"
-        return f"it is not in memory and must be loaded first: about {load_seconds:.0f} s, then one poll, {poll:g} s"
+            return f"v{target} is in memory. The replicas use it within one poll of their config, {poll:g} s"
+        loading = f"about {load_seconds:.0f} s"
+        return f"v{target} is not in memory and must be loaded first: {loading}, then one poll, {poll:g} s"
 
     def follow(self, version: int) -> tuple[int, WaitResult]:
         return version, self._wait.followed(version, best_effort=True)

@@ -70,8 +70,12 @@ class Rollout:
         try:
             self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)
         except StorageError as error:
-            written = f"journal entry {seq} is written, and it" if seq else "it"
-            raise StorageError(f"{written} is unknown whether the config follows the journal: {error}") from error
+            if not seq:
+                raise StorageError(f"writing the config may have failed. Repeat this command: {error}") from error
+            raise StorageError(
+                f"journal entry {seq} is written, but writing the config may have failed, so replicas may not change. "
+                f"Run `understudy reconcile --model {self._model}`: {error}"
+            ) from error
 
     def _require_this_rollout(self, found: str | None) -> None:
         other = config.rollout_of(found or "")

@@ -44,7 +44,7 @@ class Strategy(Protocol):
 
         Raises:
             BadInputError: the target was retired after it was chosen.
-            DeclinedError: another decision was made meanwhile.
+            DeclinedError: another command changed this model meanwhile.
             FailedError: no replica can load the target. The version that served still serves.
         """
 

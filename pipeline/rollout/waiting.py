@@ -6,12 +6,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from pipeline.clock import Clock
+from pipeline.journal.state import State
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import ServingError, UnreachableError
 from serving.fleet import Fleet
 from serving.replica import Replica, VersionStatus
 
 log = logging.getLogger(__name__)
+
+OVERTAKEN = "another command changed this model meanwhile, so this one stopped"
 
 _ROUND_SECONDS = 0.05
 _LOG_SECONDS = 5.0
@@ -58,7 +61,7 @@ class WaitResult:
     def verdict(self) -> Verdict:
         """PASS if all are ready; FAIL if a pending replica answered; else UNKNOWN. UNKNOWN too if overtaken."""
         if self.overtaken:
-            return Verdict(decision=Decision.UNKNOWN, reasons=("another decision was made meanwhile",))
+            return Verdict(decision=Decision.UNKNOWN, reasons=(OVERTAKEN,))
         if not self.pending:
             return Verdict(decision=Decision.PASS, reasons=self.ready)
         decision = Decision.UNKNOWN if all(state.silent for state in self.pending) else Decision.FAIL
@@ -189,10 +192,17 @@ def _result_of(states: Sequence[ReplicaState], expected: int) -> WaitResult:
     ready = tuple(state.address for state in states if state.ready)
     pending = tuple(state for state in states if not state.ready)
     if len(states) < expected:
-        message = f"{len(states)} of {expected} replicas known"
+        message = (
+            f"only {len(states)} of {expected} replicas are listed; correct UNDERSTUDY_REPLICAS or start the others"
+        )
         unknown = ReplicaState("the fleet", ready=False, message=message, silent=True)
         pending = (*pending, unknown)
     return WaitResult(ready=ready, pending=pending)
+
+
+def overtaken(state: State) -> str:
+    """A message for a command whose goal the journal does not want any more."""
+    return f"{OVERTAKEN}. State now: {state}. Check `understudy status --model <model>`"
 
 
 def described(version: int, status: VersionStatus) -> str:

@@ -213,7 +213,6 @@ class Waits:
         if newest >= state.next_version and newest >= self._journal.read().state.next_version:
             raise BadInputError(
                 f"{replica.address} serves {self._model} v{newest}, and the journal in {self._replicas.bucket} does "
-                f"not know that number: this is not the bucket of that server. Check UNDERSTUDY_ROOT, "
-                f"UNDERSTUDY_ROLLOUT "
-                f"and UNDERSTUDY_REPLICAS"
+                f"not contain that version, so this server uses another bucket. Nothing was changed on it. Correct "
+                f"UNDERSTUDY_ROOT, UNDERSTUDY_ROLLOUT or UNDERSTUDY_REPLICAS"
             )

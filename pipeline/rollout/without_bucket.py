@@ -40,20 +40,19 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
         address: _hand_over(replicas, others, address, version=version, base_path=base_path) for address in addresses
     }
     clock.sleep(settings.polled_seconds)
-    answers = [f"{address} {problems[address] or answer(replicas, address)}" for address in addresses]
+    answers = [f"{address}: {problems[address] or answer(replicas, address)}" for address in addresses]
     raise CouldNotTellError(
-        f"the replicas were told to answer from v{version}. Now: {', '.join(answers)}. This is not recorded, and a "
-        f"replica "
-        f"that can read its config returns to it. When the bucket can be read, run `understudy rollback --model "
-        f"{others.model} --to {version} --reason why`"
+        f"the label of each replica was requested to point at v{version}. Each replica answers now: "
+        f"{', '.join(answers)}. This is not recorded: a replica that can read its config again uses the version in the "
+        f"config. When the bucket works, run `understudy rollback --model {others.model} --to {version} --reason why`"
     )
 
 
 def answer(replicas: Replicas, address: str) -> str:
-    """What users get from a replica now, as text for a person."""
+    """The version that users get from a replica now, as text for a person."""
     found = replicas.look(address)
     if found.problem:
-        return f"gives no answer ({found.problem})"
+        return f"no answer ({found.problem})"
     return f"v{found.serving}" if found.serving is not None else "nothing"
 
 
@@ -64,13 +63,13 @@ def _hand_over(replicas: Replicas, others: OtherModels, address: str, *, version
         try:
             served = others.served_by(replica)
             if served:
-                return f"not changed: it also serves {served}, which a config of {model} would unload"
+                return f"not changed, because it also serves {served}, which a config of {model} would unload"
             loaded = {each.version for each in replica.statuses(model) if each.available}
             behind = replica.version_behind(model, STABLE)
             if behind is not None and version > behind:
-                return f"not changed: it answers v{behind}, and v{version} is newer and perhaps unproven"
+                return f"not changed, because it answers v{behind}, and v{version} is newer and perhaps unproven"
             if version not in loaded:
-                return f"not changed: it has {sorted(loaded)} in memory and not v{version}"
+                return f"not changed, because it has {sorted(loaded)} in memory and not v{version}"
             replica.reload(handed_config(model, base_path, versions=loaded, label=version))
         except ServingError as error:
             return error.message

@@ -137,8 +137,8 @@ def freeze(history: History, *, until: datetime, reason: str, now: datetime) -> 
     """
     if until <= now:
         raise BadInputError(
-            f"{until:{_MOMENT}} has passed: it is {now:{_MOMENT}}. Give a later moment, or run `understudy unfreeze "
-            f"--model <model>`"
+            f"{until:{_MOMENT}} has passed: it is {now:{_MOMENT}}. Nothing was changed. Give a later moment. To end a "
+            f"freeze: `understudy unfreeze --model <model> --reason why`"
         )
     if history.state.frozen_until == until:
         return None

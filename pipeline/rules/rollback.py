@@ -123,14 +123,14 @@ def next_step(
     state = history.state
     if history.is_same_model(state.serving, target):
         return _free_the_seat(history, request) if dark else _take_back_unproven(history, request)
-    done = history.of_run(request.run_key, Event.ROLLED_BACK)
-    if done:
-        raise DeclinedError(f"this roll-back made v{target} serve at {done.at:%H:%M:%S} UTC. {_last_move(history)}")
+    if history.of_run(request.run_key, Event.ROLLED_BACK):
+        raise DeclinedError(_overtaken(history, target))
     _require_not_overtaken(history, request)
     _require_files(history, target)
     at_hand = (loaded and target in resident(state)) or not dark
     if state.leaving is not None and not (at_hand and state.leaving == target):
-        return _remove_leaving(history, state.leaving, reason=f"a newer roll-back, to v{target}, does not wait for it")
+        newer = f"removed before all replicas had left it, because a newer roll-back, to v{target}, began"
+        return _remove_leaving(history, state.leaving, reason=newer)
     if at_hand:
         after = transitions.roll_back(state, target, previous=history.previous_after(target), hold=request.hold)
         return Change(Event.ROLLED_BACK, target, request.reason, after)
@@ -179,7 +179,7 @@ def remove_leaving(history: History, *, target: int, reason: str) -> Change | No
     """
     leaving = history.state.leaving
     if history.state.serving != target:
-        raise DeclinedError(f"this roll-back made v{target} serve. {_last_move(history)}")
+        raise DeclinedError(_overtaken(history, target))
     if leaving is None:
         return None
     return _remove_leaving(history, leaving, reason=reason)
@@ -207,9 +207,9 @@ def unfinished(history: History) -> str | None:
         )
     if is_half_promoted(history):
         return (
-            f"the promotion of v{state.serving} is neither confirmed nor undone. In Airflow, clear `promote` or "
-            f"`withdraw` of its run; or confirm it with `understudy rollback --model <model> --to {state.serving} "
-            f"--reason why`"
+            f"the promotion of v{state.serving} is not finished: not every replica has confirmed it. In Airflow, clear "
+            f"`promote` or `withdraw` of its run; or confirm it with `understudy rollback --model <model> --to "
+            f"{state.serving} --reason why`"
         )
     entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
     if entry and is_rollback(entry.run_key):
@@ -255,7 +255,10 @@ def _require_not_overtaken(history: History, request: RollbackRequest) -> None:
     since = begun.seq if begun else request.seen
     newer = (Event.PROMOTED, Event.ROLLED_BACK) if begun or request.to == "previous" else (Event.PROMOTED,)
     if any(e.event in newer and e.seq > since and e.run_key != request.run_key for e in history.entries):
-        raise DeclinedError(f"another version was made to serve after this was asked for: {_last_move(history)}")
+        raise DeclinedError(
+            f"this roll-back was not done: another command changed the serving version after you asked. "
+            f"{_last_move(history)}. If that version is bad, roll back again"
+        )
 
 
 def _require_files(history: History, version: int) -> None:
@@ -291,6 +294,13 @@ def _choices(history: History) -> str:
         if v != history.state.serving and history.retirement(v) is None
     ]
     return "Other versions that have served: " + (", ".join(others) or "none")
+
+
+def _overtaken(history: History, target: int) -> str:
+    return (
+        f"this roll-back moved traffic to v{target}, and then another command moved it again. {_last_move(history)}. "
+        f"If that version is bad, roll back again"
+    )
 
 
 def _last_move(history: History) -> str:

@@ -85,10 +85,11 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
         )
     if is_half_promoted(history):
         raise CouldNotTellError(
-            f"the promotion of v{state.serving} is neither confirmed nor undone. When `understudy status --model "
-            f"<model>` shows that it is, repeat this step (in Airflow: clear the task)"
+            f"the promotion of v{state.serving} is not finished: not every replica has confirmed it. When `understudy "
+            f"status --model <model>` shows that it is confirmed or undone, repeat this step (in Airflow: clear the "
+            f"task)"
         )
-    reason = "to be proven"
+    reason = "to be tested"
     if state.candidate is not None:
         reason = _displace(history, state.candidate, by=version)
     return Change(Event.EXPOSED, version, reason, transitions.expose(state, version))
@@ -118,7 +119,10 @@ def require_candidate(state: State, version: int) -> None:
         DeclinedError: another decision has replaced it.
     """
     if version not in (state.candidate, state.serving):
-        raise DeclinedError(f"v{version} is not the candidate any more ({state})")
+        raise DeclinedError(
+            f"v{version} is not the candidate any more, because another command changed that (now: {state}). It gets "
+            f"no traffic. Trigger a new run"
+        )
 
 
 def confirm(history: History, *, version: int) -> Change | None:
@@ -130,7 +134,9 @@ def confirm(history: History, *, version: int) -> Change | None:
     if history.is_confirmed(version):
         return None
     if history.state.serving != version:
-        raise DeclinedError(f"v{version} was made to serve, and then {_how_it_was_left(history)}")
+        raise DeclinedError(
+            f"v{version} does not serve any more, so it is not confirmed. The last change: {_how_it_was_left(history)}"
+        )
     return Change(Event.CONFIRMED, version, "every replica answers from it", history.state)
 
 
@@ -285,10 +291,15 @@ def _displace(history: History, occupant: int, *, by: int) -> str:
             f"--model <model>` shows that it has ended, repeat this step (in Airflow: clear the task)"
         )
     if occupant > by:
-        raise DeclinedError(f"v{occupant}, which is newer, is being tested")
-    return f"to be proven; takes the seat of v{occupant}, which was neither promoted nor withdrawn"
+        raise DeclinedError(
+            f"the newer candidate v{occupant} is being tested, so v{by} is not. Nothing needs to be done"
+        )
+    return f"to be tested; replaces the candidate v{occupant}, whose run stopped before it was promoted or withdrawn"
 
 
 def _how_it_was_left(history: History) -> str:
     entry = next((e for e in reversed(history.entries) if e.event in (*GIVEN_TRAFFIC, Event.WITHDRAWN)), None)
-    return f"v{entry.version} {entry.event} by {entry.actor}: {entry.reason}" if entry else "the journal moved"
+    if entry is None:
+        return "not in the journal"
+    what = f"{entry.event} to v{entry.version}" if entry.event is Event.ROLLED_BACK else entry.description
+    return f"{what} by {entry.actor}: {entry.reason}"

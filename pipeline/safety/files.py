@@ -47,5 +47,5 @@ def _links(folder: Path) -> list[str]:
 def _asset_problem(folder: Path, name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        return f"asset {quoted(name)} lies outside the model"
+        return f"asset {quoted(name)} has a path outside the model folder"
     return "" if (folder / "assets" / path).is_file() else f"asset {quoted(name)} is missing"

@@ -66,7 +66,7 @@ def copy(
         )
         there = objects.listed(key)
         if any(name not in there for name in names):
-            raise next(filter(None, failures), StorageError(f"{key} is incomplete; copy it again"))
+            raise next(filter(None, failures), StorageError(f"{key} is incomplete; repeat this command"))
         # The store copies one generation, and the checksum that it computes for the copy proves it.
         require_equal(only(checksums_of(there), names), only(wanted, names), folder=key)
     require_equal(checksums_of(there), wanted, folder=key)

@@ -3,6 +3,7 @@
 import base64
 from functools import partial
 
+from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError
 from pipeline.inspection.served_labels import served_labels
@@ -46,8 +47,9 @@ def canary(context: RunContext) -> CanaryRecord:
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
         run_rules.require_candidate(context.journal.read().state, version)
     except DeclinedError as declined:
-        context.decline_candidate(version, reason=str(declined))
-        return CanaryRecord(outcome="declined", reason=str(declined), version=version, verdict=None)
+        reason = with_model(str(declined), context.model)
+        context.decline_candidate(version, reason=reason)
+        return CanaryRecord(outcome="declined", reason=reason, version=version, verdict=None)
     except BadInputError:
         # A replica that was silent before turned out to be of another fleet.
         if _has_traffic(context, version):

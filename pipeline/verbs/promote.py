@@ -2,10 +2,11 @@
 
 from functools import partial
 
+from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal.entries import Event
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.waiting import WaitResult, overtaken
 from pipeline.rules import holds
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, GateRecord, PromoteRecord
@@ -31,8 +32,9 @@ def promote(context: RunContext) -> PromoteRecord:
         _require(context, result, f"not every replica answers from v{version}")
         context.journal.decide(lambda history: run_rules.confirm(history, version=version))
     except DeclinedError as declined:
-        context.decline_candidate(version, reason=str(declined))
-        return PromoteRecord(outcome="declined", reason=str(declined), version=version)
+        reason = with_model(str(declined), context.model)
+        context.decline_candidate(version, reason=reason)
+        return PromoteRecord(outcome="declined", reason=reason, version=version)
     context.rollout.settle()
     return PromoteRecord(version=version, replicas=result.ready)
 
@@ -50,7 +52,7 @@ def _require(context: RunContext, result: WaitResult, problem: str) -> None:
     if result.complete:
         return
     if result.overtaken:
-        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
+        raise DeclinedError(overtaken(context.journal.read().state))
     verdict = result.verdict()
     context.records.note_attempt("promote", verdict)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"{problem}: {result}")

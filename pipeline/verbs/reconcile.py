@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pipeline.commands import naming
 from pipeline.context import RunContext
 from pipeline.errors import (
     CouldNotTellError,
@@ -65,7 +66,7 @@ class Repairs:
         try:
             yield
         except DeclinedError as error:
-            self.left.append(f"another decision was made meanwhile: {error}")
+            self.left.append(f"another command changed this model meanwhile, so this step stopped: {error}")
         except (CouldNotTellError, FailedError, DamagedError) as error:
             self.problems.append(str(error))
 
@@ -86,7 +87,7 @@ def reconcile(context: RunContext) -> Repairs:
         context.replicas.require_own_fleet()
         _settle(context, repairs)
         for step in (_release_target, _withdraw_unproven, _follow):
-            with repairs.continuing():
+            with repairs.continuing(), naming(context.model):
                 step(context, repairs)
         repairs.repaired += [
             _described(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key

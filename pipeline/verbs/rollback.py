@@ -10,6 +10,7 @@ from pipeline.inspection.rollback_plan import plan
 from pipeline.inspection.unreachable_bucket import explained
 from pipeline.journal.history import History
 from pipeline.moments import NONE, hold_until
+from pipeline.rollout.waiting import overtaken
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
 from pipeline.rules.rollback import RollbackRequest
@@ -81,7 +82,7 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     target, result = context.strategy.follow(history.state.serving or target)
     seconds = context.clock.monotonic() - start
     if result.overtaken:
-        raise DeclinedError(f"another decision was made meanwhile: {context.journal.read().state}")
+        raise DeclinedError(overtaken(context.journal.read().state))
     if not result.complete:
         if all(state.silent for state in result.pending) and not result.ready:
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.

@@ -32,7 +32,10 @@ def label_failures(reports: Sequence[ReplicaReport]) -> list[Check]:
 
 def _presence(asked: int, expected: int) -> Check:
     if asked == 0:
-        return Check(decision=Decision.FAIL, reason=f"0 of {expected} replicas were asked: no evidence")
+        return Check(
+            decision=Decision.FAIL,
+            reason=f"0 of {expected} replicas were asked, so nothing is known about the candidate",
+        )
     if asked < expected:
         return Check(decision=Decision.UNKNOWN, reason=f"{asked} of {expected} replicas were asked")
     return Check(decision=Decision.PASS, reason=f"{asked} of {expected} replicas were asked")
@@ -68,7 +71,13 @@ def _labels(report: ReplicaReport) -> Check:
 def _golden(report: ReplicaReport) -> Check:
     measured = f"{report.address}: {report.golden_wrong} of {report.golden_asked} golden answers differ"
     if report.golden_asked == 0:
-        return Check(decision=Decision.FAIL, reason=f"{measured}: no evidence")
+        return Check(
+            decision=Decision.FAIL,
+            reason=(
+                f"{report.address}: the canary had no golden answers to compare with, so the candidate is rejected. "
+                f"Trigger a new run"
+            ),
+        )
     if report.golden_wrong:
         return Check(decision=Decision.FAIL, reason=f"{measured} (largest error {report.golden_error:.3g})")
     return Check(decision=Decision.PASS, reason=measured)
@@ -76,7 +85,13 @@ def _golden(report: ReplicaReport) -> Check:
 
 def _fresh(report: ReplicaReport, *, min_accuracy: float, policy: CanaryPolicy) -> Check:
     if report.fresh_asked == 0:
-        return Check(decision=Decision.FAIL, reason=f"{report.address}: no fresh examples were asked: no evidence")
+        return Check(
+            decision=Decision.FAIL,
+            reason=(
+                f"{report.address}: the canary had no fresh images to test with, so the candidate is rejected. Add "
+                f"images, then trigger a new run"
+            ),
+        )
     accuracy = report.fresh_right / report.fresh_asked
     if report.fresh_right_serving is None:
         floor, meaning, key = min_accuracy, f"the floor {min_accuracy:.3f}", "gate.min_accuracy"

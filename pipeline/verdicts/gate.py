@@ -7,6 +7,8 @@ from pipeline.verdicts.measurements import Evaluation, Performance
 from pipeline.verdicts.paired import Pairs, examples_needed, lower_bound
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_least, at_most, conclude
 
+_NO_IMAGES = "there are no held-out images, so the candidate cannot be judged. Add images, then trigger a new run"
+
 
 def judge(evaluation: Evaluation, policy: GatePolicy, *, labels: Sequence[Check] = ()) -> Verdict:
     """The gate's verdict: soundness and absolute limits, and if a version serves, that the candidate is not worse.
@@ -29,7 +31,7 @@ def soundness(evaluation: Evaluation) -> list[Check]:
     if not candidate.finite:
         checks.append(Check(decision=Decision.FAIL, reason="the candidate answers with NaN or infinity"))
     if candidate.examples == 0:
-        checks.append(Check(decision=Decision.FAIL, reason="no held-out examples: 0 were answered"))
+        checks.append(Check(decision=Decision.FAIL, reason=_NO_IMAGES))
     return checks
 
 
@@ -54,10 +56,16 @@ def limits(candidate: Performance, policy: GatePolicy) -> list[Check]:
 def _not_worse(evaluation: Evaluation, policy: GatePolicy) -> Check:
     version = evaluation.serving_version
     if evaluation.serving is None:
-        reason = f"version {version} serves and was not measured"
+        reason = (
+            f"version {version} serves, and `evaluate` did not measure it, so the candidate cannot be compared. "
+            f"Trigger a new run"
+        )
         return Check(decision=Decision.UNKNOWN, reason=reason)
     if not _same_examples(evaluation.candidate, evaluation.serving):
-        reason = f"version {version} was measured on other examples ({evaluation.serving.data_digest[:12]})"
+        reason = (
+            f"version {version} was measured on other images ({evaluation.serving.data_digest[:12]}) than the "
+            f"candidate, so the two cannot be compared. Trigger a new run"
+        )
         return Check(decision=Decision.UNKNOWN, reason=reason)
     accuracies = evaluation.accuracies()
     if accuracies is None:

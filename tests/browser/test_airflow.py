@@ -38,7 +38,7 @@ def test_the_log_of_the_red_canary_says_what_was_wrong(page: Page, stack: StackS
     expect(page.get_by_text("golden answers differ").first).to_be_visible()
     # Not folded away, as what Airflow logs after a task is.
     expect(page.get_by_text(f"What serves {stack.model}: v").first).to_be_visible()
-    expect(page.get_by_text("What to do: The task `withdraw` removes").first).to_be_visible()
+    expect(page.get_by_text("What to do: If the reason above says to clear this task").first).to_be_visible()
 
 
 def test_the_note_of_the_run_that_was_caught_says_what_was_decided_and_what_serves(

@@ -52,7 +52,7 @@ PROVEN = "`gate` done: pass: accuracy 0.9 >= 0.8"
             "train fails",
             outcome(
                 "train failed",
-                "`train` ended without an answer; its log says how far it came",
+                "`train` ended without a result. Its log shows what was done",
             ),
         ),
         (

@@ -84,8 +84,8 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
             [
                 "What happened: `gate` declined: the reason of gate",
                 "What serves digits: v3",
-                "What to do: Nothing is broken. The later tasks of this run are skipped. Trigger a new run when the "
-                "reason is gone.",
+                "What to do: Nothing is broken. The later tasks of this run are skipped. When the reason above no "
+                "longer applies, trigger a new run.",
             ],
         ),
         (
@@ -93,7 +93,8 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
             [
                 "What happened: `canary` failed: the reason of canary",
                 "What serves digits: v3",
-                "What to do: The task `withdraw` removes the candidate. Correct the cause, then trigger a new run.",
+                "What to do: If the reason above says to clear this task, do that. Otherwise the task `withdraw` "
+                "removes the candidate: correct the cause, then trigger a new run.",
             ],
         ),
         (

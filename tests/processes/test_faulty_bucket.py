@@ -96,6 +96,6 @@ def test_a_bucket_that_swallows_everything_is_given_up_and_named(world: World, b
     ended = act(world, *rollback_to("previous"), environment=surroundings)
 
     assert ended.code == ExitCode.FAILED
-    assert "Written by this roll-back, as far as is known: nothing" in ended.reason
+    assert "The bucket contains these entries of this roll-back, as far as is known: none" in ended.reason
     assert seen == world.history().seq
     assert [1, 1] == world.answering()

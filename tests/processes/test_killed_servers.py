@@ -73,7 +73,9 @@ def test_servers_that_a_candidate_kills_answer_again_before_any_deadline(process
     world = processes
     world.publish("retrain-2", kills=1.0)
     begin = time.monotonic()
-    with pytest.raises(FailedError, match="its server has ended once since the version was exposed"):
+    with pytest.raises(
+        FailedError, match="its server process has stopped once since servers began to load the candidate"
+    ):
         world.run("canary", "retrain-2")
     noticed = time.monotonic() - begin
 

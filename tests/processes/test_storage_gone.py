@@ -73,10 +73,11 @@ def test_a_bucket_that_is_lost_during_a_roll_back(world: World, invariants: Inva
     away.rename(world.bucket)
 
     assert (ExitCode.FAILED, [2, 2]) == (failed.code, answering)
-    assert f"journal entry {before + 1} is written, and it is unknown whether the config follows" in failed.reason
-    assert f"Written by this roll-back, as far as is known: entry {before + 1} (v1 rolled back)" in failed.reason
-    answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
-    assert f"Users get answers from: {answers}. When the bucket works again" in failed.reason
+    assert f"journal entry {before + 1} is written, but writing the config may have failed" in failed.reason
+    entries = f"entry {before + 1} (v1 rolled back)"
+    assert f"The bucket contains these entries of this roll-back, as far as is known: {entries}" in failed.reason
+    answers = ", ".join(f"{replica.address}: v2" for replica in world.replicas)
+    assert f"Each replica answers now: {answers}. When the bucket works again" in failed.reason
     assert f"run the same command with --run {verb[-1]}" in failed.reason
     assert [(Event.ROLLED_BACK, 1)] == world.events(before)
     invariants.hold()
@@ -96,9 +97,9 @@ def test_a_roll_back_while_google_does_not_answer(world: World, invariants: Inva
         failed = actor.end()
 
     assert (ExitCode.FAILED, []) == (failed.code, failed.effects)
-    assert "Written by this roll-back, as far as is known: nothing" in failed.reason
-    answers = ", ".join(f"{replica.address} v2" for replica in world.replicas)
-    assert f"Users get answers from: {answers}" in failed.reason
+    assert "The bucket contains these entries of this roll-back, as far as is known: none" in failed.reason
+    answers = ", ".join(f"{replica.address}: v2" for replica in world.replicas)
+    assert f"Each replica answers now: {answers}" in failed.reason
     assert [] == world.events(before)
     invariants.hold_at_rest()
 

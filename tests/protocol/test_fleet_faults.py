@@ -128,7 +128,7 @@ def test_a_replica_that_goes_for_good_leaves_too_few(world: World) -> None:
     world.on_question = goes
 
     assert "COULD_NOT_TELL" == canary(world)
-    assert "2 of 3 replicas known" in reasons(world)
+    assert "only 2 of 3 replicas are listed" in reasons(world)
     world.fleet.replicas[gone.address] = gone
 
 
@@ -153,7 +153,7 @@ def test_a_candidate_that_ends_the_servers_that_load_it_is_taken_back_at_once(ro
 
     assert "FAILED" == canary(world)
     assert world.clock.monotonic() - before < 3.0
-    assert "its server has ended once since the version was exposed" in reasons(world)
+    assert "its server process has stopped once since servers began to load the candidate" in reasons(world)
     assert world.history().withdrawal(2) is not None
     world.clock.sleep(5.0)
     assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()

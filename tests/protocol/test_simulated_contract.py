@@ -90,7 +90,7 @@ def test_healing_lets_a_stuck_replica_follow(serving_two: Side) -> None:
     told = side.heal(serving=3)
 
     assert told is not None
-    assert "its label answers v2" in told
+    assert "it answers from v2" in told
     assert side.eventually(lambda: side.behind() == 3)
     assert side.eventually(lambda: side.states() == [(3, "AVAILABLE"), (2, "AVAILABLE"), (1, "END")])
 

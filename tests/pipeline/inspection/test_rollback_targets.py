@@ -86,4 +86,4 @@ def test_the_plan_lists_them_and_says_which_one_previous_is(three: World) -> Non
     lines = done.stdout.splitlines()
     assert "Versions of digits that have served, newest first" in lines[0]
     assert any("v2" in each and "0.9200" in each and "serving" in each for each in lines)
-    assert lines[-1].startswith("`previous` is v1: v2 -> v1; it is in memory: ")
+    assert lines[-1].startswith("`previous` is v1: v2 will be replaced by v1; v1 is in memory. ")

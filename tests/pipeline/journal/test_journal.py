@@ -184,7 +184,7 @@ def test_a_newer_candidate_takes_the_seat_of_one_left_behind(releases: Releases)
     history = releases.expose("retrain-3", newer)
 
     assert (1, 3) == resident(history.state)
-    assert "takes the seat of v2" in history.entries[-1].reason
+    assert "replaces the candidate v2, whose run stopped before" in history.entries[-1].reason
     with pytest.raises(DeclinedError, match="not the candidate any more"):
         releases.promote("retrain-2", left)
 
@@ -194,7 +194,7 @@ def test_an_older_candidate_yields_to_a_newer_one(releases: Releases) -> None:
     older, newer = releases.publish("retrain-2"), releases.publish("retrain-3")
     releases.expose("retrain-3", newer)
 
-    with pytest.raises(DeclinedError, match="v3, which is newer, is being tested"):
+    with pytest.raises(DeclinedError, match="the newer candidate v3 is being tested, so v2 is not"):
         releases.expose("retrain-2", older)
 
 
@@ -343,7 +343,9 @@ def test_nothing_is_exposed_while_a_promotion_is_half_done(releases: Releases) -
     half = half_promoted(releases, "retrain-2")
     version = releases.publish("retrain-3")
 
-    with pytest.raises(CouldNotTellError, match="the promotion of v2 is neither confirmed nor undone"):
+    with pytest.raises(
+        CouldNotTellError, match="the promotion of v2 is not finished: not every replica has confirmed it"
+    ):
         releases.expose("retrain-3", version)
     assert "confirm it with `understudy rollback --model <model> --to 2 --reason why`" in (
         unfinished(releases.history()) or ""
@@ -471,7 +473,9 @@ def test_what_leaves_is_let_go_only_by_the_decision_it_belongs_to(releases: Rele
     )
 
     assert (1, 2) == (history.state.serving, history.state.leaving)
-    with pytest.raises(DeclinedError, match=r"this roll-back made v2 serve\. v1 serves since"):
+    with pytest.raises(
+        DeclinedError, match=r"moved traffic to v2, and then another command moved it again\. v1 serves"
+    ):
         remove_leaving(history, target=2, reason="bad")
 
 

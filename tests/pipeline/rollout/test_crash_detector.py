@@ -33,7 +33,7 @@ def test_the_second_end_may_be_that_of_the_same_replica() -> None:
     seen.lost("a:1")
 
     (reason,) = seen.reasons(FLEET)
-    assert "its server has ended twice since the version was exposed" in reason
+    assert "its server process has stopped twice since servers began to load the candidate" in reason
 
 
 def test_the_first_end_is_enough_where_no_replica_answers() -> None:

@@ -128,7 +128,8 @@ class TestNoRoomForTheWayBack:
         assert ["2"] == found(full)
         assert [2, 2] == full.answering()
         assert 1 == caplog.text.count(
-            "v1, the previous version, cannot be copied to where servers look: cannot copy to serve/digits/1"
+            "v1, the version to roll back to, cannot be copied to the folder that servers read. Serving is not "
+            "affected. Restore its files: cannot copy to serve/digits/1"
         )
         assert full.history().is_confirmed(2)
 
@@ -157,7 +158,9 @@ class TestNoRoomForWhatShouldAnswer:
 
     def test_the_way_to_a_version_that_is_there_stays_open(self, full: World) -> None:
         with limited(full.bucket):
-            with pytest.raises(StorageError, match="v1 should answer, but servers cannot find it: cannot copy"):
+            with pytest.raises(
+                StorageError, match=r"v1 should serve, but servers cannot load it: .* read: cannot copy"
+            ):
                 full.roll_back("1")
             assert [3, 3] == full.answering()
             assert 2 == full.roll_back("2").version
@@ -180,7 +183,9 @@ class TestNoRoomForWhatShouldAnswer:
         world.graph = "x" * 2 * ROOM
         world.publish("retrain-3")
         with limited(world.bucket):
-            with pytest.raises(StorageError, match="v3 should answer, but servers cannot find it: cannot copy"):
+            with pytest.raises(
+                StorageError, match=r"v3 should serve, but servers cannot load it: .* read: cannot copy"
+            ):
                 world.run("canary", "retrain-3")
             assert "done" == world.run("withdraw", "retrain-3").outcome
 
@@ -217,7 +222,7 @@ class TestLostManifest:
         released.publish("retrain-3")
         before = released.history().seq
         with pytest.raises(
-            CouldNotTellError, match=r"v2 serves, and could not be restored if .*, so nothing was exposed"
+            CouldNotTellError, match=r"v2 serves, and its files are damaged, .* The candidate was not loaded"
         ):
             released.run("canary", "retrain-3")
 
@@ -231,7 +236,7 @@ class TestLostManifest:
         released.publish("retrain-3")
         before = released.history().seq
         with pytest.raises(
-            CouldNotTellError, match=r"v2 .* nothing was exposed: manifests/digits/2\.json is not signed"
+            CouldNotTellError, match=r"v2 .* was not loaded\. Restore the files: manifests/digits/2\.json is not signed"
         ):
             released.run("canary", "retrain-3")
 

@@ -116,7 +116,11 @@ class TestRules:
         assert [CHRISTMAS + timedelta(days=2)] == [hold.until for hold in holds.active_holds(later, now=NOW)]
 
     def test_a_freeze_until_a_moment_that_has_passed_is_refused(self, releases: Releases) -> None:
-        with pytest.raises(BadInputError, match=r"2026-12-24 00:00 UTC has passed: it is 2026-12-24 00:00 UTC\. Give"):
+        told = re.escape(
+            "2026-12-24 00:00 UTC has passed: it is 2026-12-24 00:00 UTC. Nothing was changed. Give a later moment. To "
+            "end a freeze: `understudy unfreeze --model <model> --reason why`"
+        )
+        with pytest.raises(BadInputError, match=told):
             frozen(releases, now=CHRISTMAS)
 
     def test_a_freeze_that_is_over_holds_nothing(self, releases: Releases) -> None:
@@ -206,7 +210,9 @@ class TestMoments:
         "text", ["", "soon", "3", "3w", "-3d", "24.12.2026", "2026-13-01", "9" * 30 + "d", "9999-12-31T23:00-10:00"]
     )
     def test_what_is_no_moment_is_refused_with_what_would_be_one(self, text: str) -> None:
-        with pytest.raises(BadInputError, match=re.escape(f"{text!r} is not a moment. Give one like 2026-12-24")):
+        with pytest.raises(
+            BadInputError, match=re.escape(f"{text!r} is not a date, a time or a duration. Examples: 2026-12-24")
+        ):
             moment(text, now=NOW)
 
 
@@ -379,7 +385,7 @@ class TestByHand:
             ("a pin needs a reason", ["pin", "--to", "2"]),
             ("a freeze needs a reason", ["freeze", "--until", "3d"]),
             ("unfreeze needs a reason", ["unfreeze"]),
-            ("'soon' is not a moment", ["freeze", "--until", "soon", "--reason", "why"]),
+            ("'soon' is not a date, a time or a duration", ["freeze", "--until", "soon", "--reason", "why"]),
             ("2020-01-01 00:00 UTC has passed", ["freeze", "--until", "2020-01-01", "--reason", "why"]),
             ("v9 has never served", ["pin", "--to", "9", "--reason", "why"]),
         ],

@@ -85,7 +85,7 @@ def with_an_asset_less(saved_model: Any) -> None:
         (with_a_type_nobody_knows, ["signature: no TensorFlow knows the types of 'image_bytes'"]),
         (with_another_tag, ["0 graphs are tagged ['serve'], not one"]),
         (with_a_second_graph, ["graph ['gpu', 'serve']: op 'ReadFile' reads files: node 'hidden' of the main graph"]),
-        (with_an_asset_elsewhere, ["asset '../../secret.txt' lies outside the model"]),
+        (with_an_asset_elsewhere, ["asset '../../secret.txt' has a path outside the model folder"]),
         (with_an_asset_less, ["asset 'lost.txt' is missing"]),
     ],
 )

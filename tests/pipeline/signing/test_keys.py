@@ -196,7 +196,7 @@ def test_without_the_extra_signatures_are_verified_all_the_same(world: World, ou
     refused = without_the_extra(world, "rollback", "--to", "1", "--plan")
 
     assert (0, 1) == (believed.returncode, refused.returncode), believed.stderr
-    assert "v2 -> v1" in believed.stdout
+    assert "v2 will be replaced by v1" in believed.stdout
     assert "manifests/digits/1.json is not signed" in refused.stderr
 
 

@@ -72,12 +72,13 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
         with pytest.raises(StorageError) as raised:
             world.roll_back("previous", run_key="rollback-3")
         told = str(raised.value)
-        assert "Written by this roll-back, as far as is known: nothing" in told
-        assert f"Users get answers from: {world.replicas[0].address} v2, {world.replicas[1].address} v2" in told
+        assert "The bucket contains these entries of this roll-back, as far as is known: none" in told
+        assert f"Each replica answers now: {world.replicas[0].address}: v2, {world.replicas[1].address}: v2" in told
         assert "--run rollback-3" in told
 
         with pytest.raises(
-            CouldNotTellError, match=r"were told to answer from v1\. Now: .* v1, .* v1\. This is not recorded"
+            CouldNotTellError,
+            match=r"requested to point at v1\. Each replica answers now: .*: v1, .*: v1\. This is not recorded",
         ):
             world.context("rollback-3").strategy.move_without_bucket("1")
         assert [1, 1] == world.answering()

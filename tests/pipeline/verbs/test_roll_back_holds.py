@@ -225,7 +225,7 @@ class TestRuns:
             context = world.context("rollback-9")
             return plan(context, request_for(context, to="previous", reason="", asked_at=None, hold=hold))[1]
 
-        assert planned("until lifted").startswith("`previous` is v1: v2 -> v1; ")
+        assert planned("until lifted").startswith("`previous` is v1: v2 will be replaced by v1; ")
         assert "Promotions are then held until lifted. To lift every hold: the DAG" in planned("until lifted")
         assert "Promotions are not held afterwards: the next retrain may replace it" in planned("none")
         freeze(world.context("freeze-1"), until="1h", reason="Christmas")

@@ -61,7 +61,7 @@ def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world:
     before = world.history().seq
     shutil.rmtree(world.bucket / layout.version(MODEL, 1))
 
-    with pytest.raises(FailedError, match=r"damaged files: v1: no folder serve/digits/1 .* v2 still serves"):
+    with pytest.raises(FailedError, match=r"files are damaged: v1: no folder serve/digits/1 .* v2 still serves"):
         world.roll_back("previous")
     assert before == world.history().seq
 

@@ -112,7 +112,9 @@ def test_without_the_bucket_no_unproven_version_gets_traffic(world: World) -> No
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
-    with pytest.raises(CouldNotTellError, match="not changed: it answers v1, and v2 is newer and perhaps unproven"):
+    with pytest.raises(
+        CouldNotTellError, match="not changed, because it answers v1, and v2 is newer and perhaps unproven"
+    ):
         world.context("rollback-1").strategy.move_without_bucket("2")
 
     assert [1, 1] == world.answering()

@@ -94,7 +94,10 @@ def test_a_serving_model_that_could_not_be_measured_leaves_it_unknown() -> None:
     verdict = judge(evaluation, POLICY)
 
     assert verdict.decision is Decision.UNKNOWN
-    assert ("version 7 serves and was not measured",) == verdict.reasons
+    reason = (
+        "version 7 serves, and `evaluate` did not measure it, so the candidate cannot be compared. Trigger a new run"
+    )
+    assert (reason,) == verdict.reasons
 
 
 def test_models_measured_on_different_examples_are_not_compared() -> None:
