@@ -202,21 +202,23 @@ def unfinished(history: History) -> str | None:
     if state.leaving is not None:
         return (
             f"not every replica has confirmed the roll-back from v{state.leaving} to v{state.serving}. To confirm it: "
-            f"`understudy rollback --model <model> --to {state.serving} --reason why`; to leave "
+            f"`understudy rollback --model <model> --to {state.serving} --hold none --reason why`; to leave "
             f"v{state.serving} too, use another number"
         )
     if is_half_promoted(history):
         return (
             f"the promotion of v{state.serving} is not finished: not every replica has confirmed it. In Airflow, clear "
             f"`promote` or `withdraw` of its run; or confirm it with `understudy rollback --model <model> --to "
-            f"{state.serving} --reason why`"
+            f"{state.serving} --hold none --reason why`"
         )
     entry = history.of_version(state.candidate, Event.EXPOSED) if state.candidate is not None else None
     if entry and is_rollback(entry.run_key):
+        still = f"v{state.serving} still serves" if state.serving is not None else "nothing serves"
+        cancel = f"; to cancel it: `understudy rollback --model <model> --to {state.serving} --reason why`"
         return (
-            f"the roll-back of {entry.actor} to v{entry.version} has not moved any traffic: v{state.serving} still "
-            f"serves. To finish it: `understudy rollback --model <model> --to {entry.version} --reason why`; to cancel "
-            f"it: `understudy rollback --model <model> --to {state.serving} --reason why`"
+            f"the roll-back of {entry.actor} to v{entry.version} has not moved any traffic: {still}. To finish it: "
+            f"`understudy rollback --model <model> --to {entry.version} --reason why`"
+            f"{cancel if state.serving is not None else ''}"
         )
     return None
 

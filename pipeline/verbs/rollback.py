@@ -92,8 +92,8 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
             context.rollout.settle()
         raise CouldNotTellError(
             f"v{target} was set to serve {seconds:.1f} s ago. Not followed: {result}. Check these replicas, then run "
-            f"`understudy rollback --model {context.model} --to {target} --reason why` (in Airflow: clear the "
-            f"task) to confirm. To leave v{target} too, use another number"
+            f"`understudy rollback --model {context.model} --to {target} --hold none --reason why` (in Airflow: clear "
+            f"the task) to confirm. To leave v{target} too, use another number"
         )
     context.journal.decide(lambda history: rollback_rules.remove_leaving(history, target=target, reason=request.reason))
     context.journal.decide(lambda history: run_rules.confirm(history, version=target))

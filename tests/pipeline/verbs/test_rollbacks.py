@@ -123,7 +123,7 @@ def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) 
 
     assert 2 == world.history().state.serving
     assert any(
-        "`understudy rollback --model digits --to 2 --reason why`" in each
+        "`understudy rollback --model digits --to 2 --hold none --reason why`" in each
         for each in status(world.context("look-1")).under_way
     )
     world.replicas[1].start()
