@@ -1,6 +1,6 @@
 """Where journal, config, files, replicas and MLflow disagree: findings in; sentences out, each with what to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pipeline import layout
 from pipeline.commands import with_model
@@ -10,7 +10,6 @@ from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.rollout import config
 from pipeline.rollout.other_models import not_of_this_fleet
-from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
@@ -45,33 +44,14 @@ def _differences(found: Findings) -> list[str]:
     sentences = [
         *_of_other_fleets(found),
         *of_config(bucket, found.model, settling=found.settling),
-        *_of_journal(bucket.history, found),
+        *_of_journal(bucket, found),
         *_of_files(bucket),
         *bucket.misplaced,
         *sentences,
     ]
     for replica in found.replicas:
-        sentences += of_replica(replica, found.states, found.placement)
+        sentences += of_replica(replica, found)
     return sentences + _of_mlflow(found, bucket.history)
-
-
-def under_way(found: Findings) -> list[str]:
-    """The promotion or the roll-back that a verb may be carrying out at this moment, with what to do if it is not."""
-    move = found.moving
-    if move is None or found.bucket is None:
-        return []
-    since = f"since {move.at:%H:%M:%S} UTC"
-    if move.event is Event.PROMOTED:
-        return [
-            f"{move.run_key} is promoting v{move.version} {since}. Not every replica has confirmed it yet. Wait until "
-            f"the run has ended, at most {found.move_deadline.seconds:g} s"
-        ]
-    left = with_model(rollback_rules.unfinished(found.bucket.history) or "", found.model)
-    way_out = f". If it has stopped: {left}" if left else ""
-    return [
-        f"{move.actor} is rolling back to v{move.version} ({move.run_key}) {since}. Wait until the roll-back has "
-        f"ended, at most {found.move_deadline.seconds:g} s{way_out}"
-    ]
 
 
 def _of_other_fleets(found: Findings) -> list[str]:
@@ -96,8 +76,8 @@ def _of_another_bucket(found: Findings, bucket: BucketFound) -> str | None:
 def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
     if bucket.config is not None:
-        sentences = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
-        return [sentences] if sentences else []
+        sentence = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
+        return [sentence] if sentence else []
     if not bucket.history.entries:
         return [
             f"nothing was released yet for {model!r}, and the config that servers read does not exist. Run "
@@ -140,43 +120,41 @@ def _body(text: str) -> str:
     return text.partition("\n")[2]
 
 
-def of_replica(replica: ReplicaFound, states: Sequence[State], placement: Placement) -> list[str]:
-    """What one replica does otherwise than the journal says.
-
-    Args:
-        replica: what it says.
-        states: what it may agree with: the state that the journal says first, then those that it may be on its way
-            from, see `Findings.states`.
-        placement: the roll-out.
-    """
+def of_replica(replica: ReplicaFound, found: Findings) -> list[str]:
+    """What one replica does otherwise than the journal says, or than it may do on its way there."""
     if replica.problem:
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
+    states, placement = found.states, found.placement
     sentences = []
     expected = placement.answering(states[0])
     if replica.serving not in {placement.answering(state) for state in states}:
         sentences.append(
-            f"{replica.address} answers from {_name(replica.serving)}, and the journal says {_name(expected)}. Wait "
-            f"one poll. If the replica still differs, run `understudy reconcile --model <model>`"
+            f"{replica.address} answers from {version_name(replica.serving)}, and the journal says "
+            f"{version_name(expected)}. Wait one poll. If the replica still differs, run `understudy reconcile "
+            f"--model <model>`"
         )
     in_memory = [set(placement.in_memory(state)) for state in states]
     wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
-    failed = {each.version: each.error for each in replica.versions if each.failed and each.version in wanted}
+    # A server remembers the failed load of a version that was withdrawn since.
+    needed = in_memory[0] | in_memory[1]
+    failed = {each.version: each.error for each in replica.versions if each.failed and each.version in needed}
     sentences += [
         f"{replica.address} could not load v{version} ({error}). {_way_out_of_failure(version, states[1])}"
         for version, error in sorted(failed.items())
     ]
-    lacking = in_memory[0].intersection(*in_memory) - present - set(failed)
+    lacking = in_memory[0].intersection(*in_memory) - present - set(failed) - set(found.loading)
     if lacking:
         sentences.append(
             f"{replica.address} has not loaded {_names(lacking)}. Wait one poll. If it still has not, read the log of "
             f"the replica"
         )
-    if present - wanted:
+    superfluous = present - wanted - found.unloading
+    if superfluous:
         sentences.append(
-            f"{replica.address} still has {_names(present - wanted)} in memory, which it should have unloaded. Wait "
+            f"{replica.address} still has {_names(superfluous)} in memory, which it should have unloaded. Wait "
             f"one poll. If it still has, read the log of the replica"
         )
     return sentences
@@ -191,7 +169,8 @@ def _way_out_of_failure(version: int, resident: State) -> str:
 def _of_mlflow(every: Findings, history: History) -> list[str]:
     """What MLflow's aliases say otherwise.
 
-    While a run is proving a candidate, MLflow need not know of it; a verb that moves traffic tells MLflow at its end.
+    While a run is proving a candidate, MLflow need not know of it; a verb that moves traffic, or that withdraws a
+    version, updates MLflow at its end.
     """
     found, wanted = every.mlflow, wanted_aliases(history)
     if found is None:
@@ -202,7 +181,7 @@ def _of_mlflow(every: Findings, history: History) -> list[str]:
     if found.collision and wanted:
         return [found.collision]
     unlike = {role for role, _ in found.aliases.items() ^ wanted.items()}
-    if not every.settling and unlike - ({"candidate"} if every.proving else set()):
+    if not every.mirroring and unlike - ({"candidate"} if every.proving else set()):
         return [
             f"MLflow's aliases say {roles(found.aliases)}, and the journal says {roles(wanted)}. Serving depends only "
             f"on the journal. Run `understudy reconcile --model <model>`"
@@ -227,22 +206,18 @@ def _of_fleet(found: Findings) -> list[str]:
     return sentences
 
 
-def _of_journal(history: History, found: Findings) -> list[str]:
+def _of_journal(bucket: BucketFound, found: Findings) -> list[str]:
     """What was begun and not finished."""
-    deadline = found.deadline
+    history = bucket.history
     sentences = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.candidate_of_run(history)
-    if proving and deadline.has_passed(proving):
+    if proving and bucket.passed_at is None and found.deadline.has_passed(proving):
         sentences.append(
             f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "
             f"its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile --model "
-            f"<model>`, which withdraws the candidate unless its canary has passed"
+            f"<model>`, which withdraws the candidate"
         )
-    return sentences + [
-        f"v{claim.version} was claimed by {claim.run_key} and never published. This does no harm. To publish it, run "
-        f"`understudy publish --model <model> --run {claim.run_key}`; or leave the number unused"
-        for claim in reconcile_rules.never_published(history, deadline=deadline)
-    ]
+    return sentences
 
 
 def _of_moves(history: History) -> list[str]:
@@ -291,7 +266,8 @@ def _unreachable(replica: ReplicaFound) -> str:
     return f"{replica.address} does not answer ({replica.problem}). Start it, or read its log"
 
 
-def _name(version: int | None) -> str:
+def version_name(version: int | None) -> str:
+    """A version as text: `v3`, or `nothing`."""
     return f"v{version}" if version is not None else "nothing"
 
 

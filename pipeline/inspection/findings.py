@@ -1,22 +1,26 @@
 """What the bucket, each replica and MLflow say at one moment. Reads, and changes nothing."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
+from functools import cached_property, partial
 
 from pipeline import layout
 from pipeline.context import ModelContext
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_known
-from pipeline.journal.entries import Entry
+from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
+from pipeline.runs.records import CanaryRecord
+from pipeline.runs.run_key import is_rollback
+from pipeline.runs.run_records import RunRecords
 from pipeline.storage.identity import find_identity
 from pipeline.tracking.mirror import MlflowFound, Owner, read_aliases
 from pipeline.tracking.owner import make_owner
@@ -39,6 +43,7 @@ class BucketFound:
         damaged: what is wrong with the files of a version that must exist, by its number.
         names: the names below the base path.
         misplaced: sentences on what servers find below the base path and should not, or the other way round.
+        passed_at: when the candidate passed its canary; None if it has not, or if a promotion of it failed since.
     """
 
     address: str
@@ -48,6 +53,7 @@ class BucketFound:
     damaged: Mapping[int, str]
     names: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
+    passed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Findings:
 
     A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
     `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
-    have looked for what it says.
+    have looked for what it says, and until `load_deadline` they may be loading a version that it needs again.
     """
 
     model: str
@@ -69,6 +75,7 @@ class Findings:
     deadline: Deadline
     move_deadline: Deadline
     poll_deadline: Deadline
+    load_deadline: Deadline
 
     @property
     def proving(self) -> Entry | None:
@@ -91,6 +98,57 @@ class Findings:
         return self.moving is not None or any(not self.poll_deadline.has_passed(entry) for entry in last)
 
     @property
+    def mirroring(self) -> bool:
+        """Whether a verb may not have updated MLflow yet: it does so at its end, when the replicas have followed."""
+        if self.settling or self.reloading:
+            return True
+        return self.bucket is not None and any(
+            entry.event is Event.WITHDRAWN
+            and not is_rollback(entry.run_key)  # a roll-back withdraws at its end
+            and not self.move_deadline.has_passed(entry)
+            for entry in self.bucket.history.entries
+        )
+
+    @cached_property
+    def loading(self) -> Mapping[int, Entry]:
+        """The versions that replicas may be loading although no verb waits for it, each with the entry that needs it.
+
+        A candidate is not among them, see `proving` and `moving`.
+        """
+        if self.bucket is None:
+            return {}
+        history = self.bucket.history
+        needed = {version: self._loaded_again(version, history) for version in self.placement.in_memory(history.state)}
+        return {version: entry for version, entry in needed.items() if entry}
+
+    @property
+    def reloading(self) -> Entry | None:
+        """The entry since which the version that should answer is loaded again, in the latest roll-out."""
+        answering = self.placement.answering(self.bucket.history.state) if self.bucket else None
+        return self.loading.get(answering) if answering is not None else None
+
+    @property
+    def unloading(self) -> set[int]:
+        """The versions that a server may keep while it loads those of `loading`: it loads first, and then unloads."""
+        if self.bucket is None:
+            return set()
+        states = [state for entry in self.loading.values() for state in _states_since(self.bucket.history, entry)]
+        return {version for state in states for version in self.placement.in_memory(state)}
+
+    def _loaded_again(self, version: int, history: History) -> Entry | None:
+        """The entry that made a version resident, if replicas may still be loading it."""
+        if version == history.state.candidate:
+            return None
+        needed = _begin(history, lambda state: version in self.placement.in_memory(state))
+        if version != self.placement.answering(history.state):
+            return needed if needed and not self.load_deadline.has_passed(needed) else None
+        moved = _begin(history, lambda state: self.placement.answering(state) == version)
+        confirmed = history.of_version(version, Event.CONFIRMED)
+        if needed is None or needed != moved or self.moving or self.move_deadline.has_passed(needed):
+            return None
+        return None if confirmed and confirmed.seq > needed.seq else needed
+
+    @cached_property
     def states(self) -> tuple[State, ...]:
         """The states of which a replica may have any one: the last one, and those that it may be on its way from."""
         if self.bucket is None:
@@ -98,9 +156,25 @@ class Findings:
         history, last = self.bucket.history, self.bucket.history.state
         before = last.model_copy(update={"candidate": None}) if self.proving else last
         deadline = self.move_deadline if self.moving else self.poll_deadline
-        recent = [entry for entry in history.entries if not deadline.has_passed(entry)]
-        older = [history.until(recent[0].seq - 1).state] if recent else []
-        return (last, before, *older, *(entry.state for entry in recent))
+        begun = [entry for entry in history.entries if not deadline.has_passed(entry)][:1]
+        begun += [self.reloading] if self.reloading else []
+        first = min(begun, key=lambda entry: entry.seq, default=None)
+        return (last, before, *(_states_since(history, first) if first else ()))
+
+
+def _states_since(history: History, entry: Entry) -> tuple[State, ...]:
+    """The state before an entry, and every one since."""
+    return (history.until(entry.seq - 1).state, *(each.state for each in history.entries if each.seq >= entry.seq))
+
+
+def _begin(history: History, holds: Callable[[State], bool]) -> Entry | None:
+    """The entry since which something holds of every state; None if it does not hold of the last one."""
+    begin = None
+    for entry in reversed(history.entries):
+        if not holds(entry.state):
+            break
+        begin = entry
+    return begin
 
 
 def look(context: ModelContext) -> Findings:
@@ -127,6 +201,7 @@ def look(context: ModelContext) -> Findings:
         deadline=Deadline(now, context.settings.abandoned_seconds),
         move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
         poll_deadline=Deadline(now, context.settings.polled_seconds),
+        load_deadline=Deadline(now, context.settings.load_seconds + context.settings.polled_seconds),
     )
 
 
@@ -179,7 +254,22 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
         damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
         names=tuple(context.bucket.names(layout.versions(context.model))),
         misplaced=tuple(context.rollout.placement.problems(history)),
+        passed_at=_passed_at(context, history),
     )
+
+
+def _passed_at(context: ModelContext, history: History) -> datetime | None:
+    exposed = reconcile_rules.candidate_of_run(history)
+    if exposed is None:
+        return None
+    records = RunRecords(context.bucket, context.model, exposed.run_key)
+    try:
+        passed = records.find(CanaryRecord)
+    except DamagedError:
+        return None
+    if passed is None or passed.outcome != "done" or records.last_attempt(of="promote"):
+        return None
+    return passed.at
 
 
 def _damaged(context: ModelContext, history: History, versions: set[int]) -> dict[int, str]:

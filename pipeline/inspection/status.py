@@ -23,12 +23,14 @@ from serving.replica import VersionStatus
 class Status:
     """What was found. `differences` is empty where everything agrees; each says what to do.
 
-    `under_way` is what a verb may be doing at this moment, which is not a difference.
+    `under_way` is what a verb, a replica or a person may be doing at this moment, which is not a difference. `notes`
+    need no action.
     """
 
     found: Findings
     differences: list[str]
     under_way: list[str]
+    notes: list[str]
 
     @property
     def state(self) -> State | None:
@@ -71,6 +73,7 @@ class Status:
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
             "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
             "under_way": self.under_way,
+            "notes": self.notes,
             "differences": self.differences,
         }
 
@@ -97,6 +100,7 @@ def table(found: Status) -> Group:
         *(str(hold) for hold in found.holds),
         *([how_to_lift(found.found.model)] if found.holds else []),
         *found.under_way,
+        *found.notes,
         *(f"! {difference}" for difference in found.differences),
     ]
     return Group(replicas, *(Text(visible(line)) for line in lines))
@@ -120,7 +124,7 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, found: Findings) -> str:
     if found.bucket is None:
         return "?"
-    sentences = of_replica(replica, found.states, found.placement)
+    sentences = of_replica(replica, found)
     return "no" if replica.others or sentences else "yes"
 
 
@@ -141,8 +145,12 @@ def _entries(status: Status) -> str:
 
 
 def _what_serves(status: Status) -> list[str]:
-    """Lines on the serving version (since when, by whom, why) and on the version that is being proven."""
-    serving, proving = status.serving, status.found.proving
+    """Lines on the serving version (since when, by whom, why) and on the version that is being proven.
+
+    One that has passed its canary is not: `under_way` says what it waits for.
+    """
+    serving, bucket = status.serving, status.found.bucket
+    proving = status.found.proving if bucket and bucket.passed_at is None else None
     lines = []
     if serving:
         moved = f"{serving.event} by {serving.actor} ({serving.run_key})"

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,7 @@ from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
 from pipeline.tracking.mirror import MlflowFound
 from pipeline.verbs.status import status
+from pipeline.verdicts.verdict import Decision, Verdict
 from tests.fleet import write_classifier
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
@@ -203,17 +205,50 @@ class TestHalfWay:
     def test_a_candidate_is_a_difference_only_when_nobody_is_at_work_on_it(
         self, released: World, look: Look, mlflow: MlflowRegistry
     ) -> None:
-        """A canary tells MLflow nothing, so while it is at work MLflow need not know the candidate."""
-        released.publish("retrain-3")
-        released.run("canary", "retrain-3")
+        """While a canary is at work MLflow need not know the candidate."""
+        expose(released, "retrain-3")
+        assert eventually(lambda: has_loaded(3, look()))
 
         assert [] == look().differences
         assert any("MLflow's aliases say" in each for each in look(HOURS).differences)
-        coming(released, mlflow=mlflow).observers.notify(released.history(), again=True)
+        mirror(released, mlflow)
         assert re.match(
             r"v3 of retrain-3 is the candidate since .* UTC, and its run has stopped\. In Airflow, clear",
             only(look(HOURS)),
         )
+
+    @over_both
+    def test_a_candidate_that_has_passed_its_canary_may_wait_for_an_approval(
+        self, released: World, look: Look, mlflow: MlflowRegistry
+    ) -> None:
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        mirror(released, mlflow)
+        waits = r"v3 of retrain-3 has passed its canary and waits for its promotion since .* UTC\."
+
+        for hours in (0, HOURS):
+            found = look(hours)
+            (told,) = found.under_way
+            assert re.match(waits, told)
+            assert [] == found.differences
+            assert "is being tested" not in shown(found)
+
+    @pytest.mark.parametrize("damaged", [True, False])
+    def test_a_candidate_whose_promotion_stopped_or_whose_record_is_damaged_does_not_wait_for_an_approval(
+        self, released: World, look: Look, mlflow: MlflowRegistry, damaged: bool
+    ) -> None:
+        """`reconcile` withdraws it as well."""
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        mirror(released, mlflow)
+        if damaged:
+            (released.bucket / layout.record(MODEL, "retrain-3", "canary")).write_text("{")
+        else:
+            unknown = Verdict(decision=Decision.UNKNOWN, reasons=("no answer",))
+            released.context("retrain-3").records.note_attempt("promote", unknown)
+
+        assert "its run has stopped" in only(look(HOURS))
+        assert [] == look(HOURS).under_way
 
     def test_a_number_that_was_never_published_until_a_newer_version_serves(
         self, released: World, look: Look, mlflow: MlflowRegistry
@@ -222,14 +257,160 @@ class TestHalfWay:
         released.approve("retrain-3")
         begin_claim(released, "retrain-3")
 
-        assert [] == look().differences
-        assert (
+        assert [] == look().notes
+        found = look(HOURS)
+        (told,) = found.notes
+        assert [] == found.differences
+        assert told.startswith(
             "v3 was claimed by retrain-3 and never published. This does no harm. To publish it, run `understudy publish"
-            in only(look(HOURS))
         )
+        assert " ".join(told.split()) in " ".join(shown(found).split())
+        assert [told] == found.as_json()["notes"]
         released.release("retrain-4")
-        coming(released, mlflow=mlflow).observers.notify(released.history(), again=True)
+        mirror(released, mlflow)
         assert [] == look(HOURS).differences
+        assert [] == look(HOURS).notes
+
+    def test_a_replica_that_has_not_switched_is_named_while_the_promotion_is_under_way(
+        self, released: World, look: Look
+    ) -> None:
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        late = released.replicas[1]
+        late.sleep()
+        begin_promotion(released, "retrain-3")
+        released.context("retrain-3").rollout.settle()
+        told = f". 1 of 2 replicas has not switched: {late.address} still answers v2. Wait until the run has ended"
+
+        assert eventually(lambda: told in " ".join(look().under_way))
+        assert [] == look().differences
+
+    @pytest.mark.parametrize(
+        ("run_key", "told"),
+        [
+            ("retrain-3", "retrain-3 is taking its promotion back to v2 since "),
+            ("reconcile-1", "reconcile-1 is taking the promotion of retrain-3 back to v2 since "),
+        ],
+    )
+    def test_a_promotion_that_is_taken_back_is_not_called_the_roll_back_of_a_person(
+        self, released: World, look: Look, run_key: str, told: str
+    ) -> None:
+        released.publish("retrain-3")
+        released.run("canary", "retrain-3")
+        begin_promotion(released, "retrain-3")
+        released.context(run_key).journal.decide(
+            lambda h: run_rules.undo_promotion(h, version=3, run_key="retrain-3", reason="late")
+        )
+        (sentence,) = look().under_way
+
+        assert sentence.startswith(told)
+        assert "or run `understudy reconcile --model digits`" in sentence
+        assert "understudy rollback" not in sentence
+
+
+class TestLoadedAgain:
+    """What a candidate or a roll-back took out of memory is loaded again afterwards, when the verb may have ended."""
+
+    def test_previous_after_a_roll_back(self, world: World, look: Look, mlflow: MlflowRegistry) -> None:
+        for number, seconds in ((1, 1.0), (2, 0.0), (3, 0.0)):
+            world.release(f"retrain-{number}", load_seconds=seconds)
+        world.roll_back("2")
+        mirror(world, mlflow)
+        addresses = ", ".join(replica.address for replica in world.replicas)
+        first = look()
+        late = look(hours=0.01)
+
+        assert re.fullmatch(
+            rf"{addresses} are loading v1, the previous version, since .* UTC\. Wait until it is loaded, at most .* s",
+            only_one(first.under_way),
+        )
+        assert any("has not loaded v1" in each for each in late.differences), "longer than a load may take"
+        assert [] == late.under_way
+        assert [] == differences_until(lambda found: has_loaded(1, found), look)
+        assert [] == look().under_way
+        assert [] == look(HOURS).differences
+
+    @over_both
+    def test_what_a_withdrawn_candidate_replaced(self, world: World, look: Look, mlflow: MlflowRegistry) -> None:
+        """MLflow may be old as well: `withdraw` updates it when the candidate is gone."""
+        for number in (1, 2):
+            world.release(f"retrain-{number}", load_seconds=0.7)
+        expose(world, "retrain-3")
+        assert eventually(lambda: has_loaded(3, look()))
+        mirror(world, mlflow)
+        again = 1 if world.rollout == "pinned" else 2
+        told = f"loading v{again}, the {'previous' if again == 1 else 'serving'} version, since"
+        seen: list[str] = []
+
+        def loaded(found: Status) -> bool:
+            seen.extend(found.under_way)
+            return not withdrawing.is_alive() and has_loaded(again, found)
+
+        withdrawing = Thread(target=lambda: world.run("withdraw", "retrain-3"))
+        withdrawing.start()
+        assert [] == differences_until(loaded, look)
+        withdrawing.join()
+        assert any(told in each for each in seen)
+        assert (again == 2) == any("have not switched: " in each and "still answers v3" in each for each in seen)
+        assert "MLflow's aliases say candidate v3" in only(look(HOURS))
+        mirror(world, mlflow)
+        assert [] == look(HOURS).differences
+
+    @over_both
+    def test_a_withdrawn_version_that_could_not_be_loaded_is_no_difference(self, released: World, look: Look) -> None:
+        broken = released.replicas[1]
+        broken.broken = 3
+        expose(released, "retrain-3")
+        assert eventually(lambda: any("could not load v3" in each for each in look().differences))
+        released.context("retrain-3").journal.decide(
+            lambda h: run_rules.withdraw(h, version=3, run_key="retrain-3", reason="late", verdict=None)
+        )
+        released.context("retrain-3").rollout.settle()
+
+        assert [] == differences_until(lambda found: all(each["serving"] == 2 for each in replicas(found)), look)
+
+
+def only_one(sentences: list[str]) -> str:
+    (sentence,) = sentences
+    return sentence
+
+
+def mirror(world: World, mlflow: MlflowRegistry) -> None:
+    """Let MLflow know what the journal says."""
+    coming(world, mlflow=mlflow).observers.notify(world.history(), again=True)
+
+
+def expose(world: World, run_key: str) -> None:
+    """A canary that has exposed its candidate, and a process that ends there."""
+    world.publish(run_key)
+    context = world.context(run_key)
+    version, serving = world.history().version_of(run_key), world.history().state.serving
+    assert version is not None
+    context.journal.decide(lambda h: run_rules.expose(h, version=version, compared_with=serving))
+    context.rollout.settle()
+
+
+def replicas(found: Status) -> list[dict[str, Any]]:
+    shown_replicas: list[dict[str, Any]] = found.as_json()["replicas"]
+    return shown_replicas
+
+
+def has_loaded(version: int, found: Status) -> bool:
+    """Whether every replica has it in memory."""
+    return all(each["versions"].get(version) == "AVAILABLE" for each in replicas(found))
+
+
+def differences_until(done: Callable[[Status], bool], look: Look) -> list[str]:
+    """Every difference that is shown until something is so, which it must be within seconds."""
+    seen: list[str] = []
+
+    def looked() -> bool:
+        found = look()
+        seen.extend(found.differences)
+        return done(found)
+
+    assert eventually(looked), "it takes too long"
+    return seen
 
 
 def begin_claim(world: World, run_key: str) -> None:
