@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import (
     CouldNotTellError,
@@ -50,6 +51,11 @@ class Repairs:
 
     def summary(self) -> dict[str, Any]:
         return {"repaired": self.repaired, "left": self.left}
+
+    def naming(self, model: str) -> "Repairs":
+        """The same with the name of the model in the commands of every line."""
+        named = ([with_model(line, model) for line in lines] for lines in (self.repaired, self.left, self.problems))
+        return Repairs(*named)
 
     def require_complete(self) -> None:
         """Ask whether everything is repaired now.
@@ -93,6 +99,7 @@ def reconcile(context: RunContext) -> Repairs:
             _described(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key
         ]
         _mirror(context, repairs)
+    repairs = repairs.naming(context.model)
     for line in (*repairs.repaired, *repairs.left) or ("nothing to repair",):
         log.info("%s", line)
     return repairs
