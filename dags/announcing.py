@@ -33,8 +33,12 @@ def production(model: str) -> Asset:
 class AnnounceOperator(VerbOperator):
     """The verb `announce`: it is given what was announced already, and each change that it lists becomes an event.
 
-    The note of a DAG run says nothing of it: `dags/plugins/run_notes.py` looks for tasks of the class above only.
+    It may be repeated at any time and nothing waits for it, so a task that has retries tries again after any failure:
+    otherwise a bucket that is away for seconds makes a good release red. The note of a DAG run mentions it only if it
+    failed, see `dags/plugins/run_notes.py`.
     """
+
+    failure = AirflowException
 
     template_fields: Sequence[str] = (*VerbOperator.template_fields, "model")
 
@@ -59,7 +63,9 @@ class AnnounceOperator(VerbOperator):
             context["outlet_events"][CHANGES].add(production(self.model), extra=change)
 
     def _keep_outcome(self, context: Any) -> None:
-        """Nothing was decided, and the DAG `announce` would keep a value every two minutes that nobody reads."""
+        """Only a failure: else the DAG `announce` would keep a value every two minutes that nobody reads."""
+        if self.result.get("outcome") != "done":
+            super()._keep_outcome(context)
 
 
 def announcement(

@@ -43,6 +43,9 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
     killed: those gave no answer.
     """
 
+    # What a verb that failed or could not tell raises; Airflow never retries after this one.
+    failure: type[AirflowException] = AirflowFailException
+
     def __init__(self, *, verb: str, **task: Any) -> None:
         super().__init__(**task)
         self.verb = verb
@@ -68,7 +71,7 @@ class VerbOperator(BashOperator):  # type: ignore[misc]  # Airflow is untyped fo
             process = self.subprocess_hook.sub_process
             if process is not None and process.returncode < 0:  # ended by a signal
                 raise
-            raise AirflowFailException(self.last_lines[0]) from None
+            raise self.failure(self.last_lines[0]) from None
         self._keep_outcome(context)
         return answer
 
@@ -131,7 +134,7 @@ def step(
     operator: type[VerbOperator] = VerbOperator,
     **task: Any,
 ) -> VerbOperator:
-    """The task that runs `python -m pipeline VERB --run KEY WORDS`.
+    """The task that runs `python -m pipeline VERB --run KEY WORDS`, or `VERB WORDS` without a key.
 
     Args:
         verb: what to run; also the task's id unless `task_id` says otherwise.

@@ -16,7 +16,7 @@ def with_model(text: str, model: str) -> str:
 
 @contextmanager
 def naming(model: str) -> Iterator[None]:
-    """Put the name of the model into the commands of an error that passes."""
+    """Put the name of the model into the commands of an error that is raised inside the block."""
     try:
         yield
     except UnderstudyError as error:

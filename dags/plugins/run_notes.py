@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 KEY = "understudy_outcome"
 # Of the column and of Airflow's API.
 _LONGEST = 1000
-# The class of the tasks that run verbs, as Airflow stores it; `announce`, which decides nothing, has another one.
+# The class of the tasks that run verbs, as Airflow stores it.
 _OPERATOR = "VerbOperator"
+# That of the tasks `announce`, which decide nothing: a note mentions only those that failed.
+_ANNOUNCER = "AnnounceOperator"
 # How often a note is read again that a person changes at this very moment.
 _ATTEMPTS = 3
 # What this plugin has written, and nothing that a person may have typed around it.
@@ -120,7 +122,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
     """What each task has said, the first to end first, and all of it in short; nothing for the runs of other DAGs."""
     from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
     from airflow.models.xcom import XComModel  # noqa: PLC0415
-    from sqlalchemy import and_, select  # noqa: PLC0415
+    from sqlalchemy import and_, or_, select  # noqa: PLC0415
 
     same = and_(
         XComModel.dag_run_id == dag_run.id,
@@ -128,17 +130,25 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         XComModel.map_index == TaskInstance.map_index,
         XComModel.key == KEY,
     )
-    columns = TaskInstance.id, TaskInstance.task_id, TaskInstance.state, TaskInstance.end_date, XComModel.value
+    failed_announcer = and_(TaskInstance.operator == _ANNOUNCER, TaskInstance.state == "failed")
+    columns = (
+        TaskInstance.id,
+        TaskInstance.task_id,
+        TaskInstance.operator,
+        TaskInstance.state,
+        TaskInstance.end_date,
+        XComModel.value,
+    )
     tasks = connection.execute(
         select(*columns)
         .outerjoin(XComModel, same)
         .where(
             TaskInstance.dag_id == dag_run.dag_id,
             TaskInstance.run_id == dag_run.run_id,
-            TaskInstance.operator == _OPERATOR,
+            or_(TaskInstance.operator == _OPERATOR, failed_announcer),
         )
     ).all()
-    lines, decided, serves, undecided = [], "", "", True
+    lines, decided, unannounced, serves, undecided = [], "", "", "", True
     for task in sorted(tasks, key=lambda task: (task.end_date is None, task.end_date)):
         # A task that was cleared and has not run again has an outcome of before, under another id.
         said = task.value if isinstance(task.value, dict) and task.value.get("task") == str(task.id) else {}
@@ -149,9 +159,11 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         if not said.get("line"):
             continue
         lines.append(said["line"])
-        if undecided:  # the first that is not done decides; what comes after it only puts things right
+        if task.operator == _ANNOUNCER:
+            unannounced = said["short"]
+        elif undecided:  # the first that is not done decides; what comes after it only puts things right
             decided, undecided = said["short"], said["done"]
-    return lines, "; ".join(filter(None, (decided, serves)))
+    return lines, "; ".join(filter(None, (decided, unannounced, serves)))
 
 
 def with_outcome(typed: str, lines: Sequence[str], *, headline: str, ended: datetime) -> str | None:

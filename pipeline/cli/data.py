@@ -6,6 +6,7 @@ import typer
 
 from pipeline.cli.options import Model, OptionalRun, model_context, read_form, run_context
 from pipeline.cli.output import canonical_line, whole_lines
+from pipeline.commands import naming
 
 GROUP = "Data: the bucket"
 
@@ -18,10 +19,10 @@ def init_command(model: Model) -> None:
     from pipeline.inspection.known_models import require_known
     from pipeline.storage.opening import make_bucket
 
-    context = model_context(model)
-    require_known(context)
-    make_bucket(context.settings.root)
-    history = context.rollout.settle(first=True)
+    with model_context(model) as context:
+        require_known(context)
+        make_bucket(context.settings.root)
+        history = context.rollout.settle(first=True)
     typer.echo(f"{model}: {history.state}")
 
 
@@ -47,7 +48,8 @@ def retain_command(
     form = read_form(RetainForm, "the retention", dry_run=dry_run, keep=keep, days=days)
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
     context = run_context(model, run, kind=Kind.RETAIN)
-    require_known(context)
+    with naming(model):
+        require_known(context)
     policy = load_spec(context.settings.models / f"{model}.yaml").retention.model_copy(update=changed)
     with canonical_line("retain", context) as line:
         retained = retain(context, policy, dry_run=form.dry_run)
@@ -66,8 +68,9 @@ def sync_command(
     """Copy the bucket to the local folder UNDERSTUDY_SERVER_ROOT, for servers that cannot read the bucket."""
     from pipeline.verbs.sync import keep_in_sync, server_folder, sync
 
-    context = model_context(model)
-    root = server_folder(context.settings)
-    if every is not None:
-        keep_in_sync(context.bucket, model, root, seconds=every)
-    typer.echo(f"{root}: {', '.join(sync(context.bucket, model, root)) or 'nothing to change'}")
+    with model_context(model) as context:
+        root = server_folder(context.settings)
+        if every is not None:
+            keep_in_sync(context.bucket, model, root, seconds=every)
+        changed = sync(context.bucket, model, root)
+    typer.echo(f"{root}: {', '.join(changed) or 'nothing to change'}")

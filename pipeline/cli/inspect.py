@@ -8,6 +8,7 @@ import typer
 from pipeline import result
 from pipeline.cli.options import AsJson, Model, model_context, read_form
 from pipeline.cli.output import whole_lines
+from pipeline.commands import naming
 
 GROUP = "Inspect: change nothing"
 
@@ -29,7 +30,8 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
     from pipeline.inspection.status import table
     from pipeline.verbs.status import status
 
-    found = status(model_context(model))
+    with model_context(model) as context:
+        found = status(context)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1))
     else:
@@ -53,10 +55,10 @@ def history_command(
     from pipeline.inspection import history as shown
     from pipeline.inspection.known_models import nothing_released, require_known
 
-    context = model_context(model)
-    history = context.journal.read()
-    if not history.entries:
-        require_known(context)
+    with model_context(model) as context:
+        history = context.journal.read()
+        if not history.entries:
+            require_known(context)
     if as_json:
         typer.echo(json.dumps(shown.as_json(model, history, last=last), indent=1))
     elif not history.entries:
@@ -85,8 +87,8 @@ def announce_command(
     from pipeline.verbs.announce import announce
 
     form = read_form(AnnounceForm, "the announcement", grace_seconds=grace_seconds)
-    context = model_context(model)
-    changes = announce(context, announced=form.announced, grace=timedelta(seconds=form.grace_seconds))
+    with model_context(model) as context:
+        changes = announce(context, announced=form.announced, grace=timedelta(seconds=form.grace_seconds))
     for change in changes:
         typer.echo(json.dumps(change))
     if not changes:
@@ -101,4 +103,6 @@ def check_command(model: Model) -> None:
     from pipeline.verbs.check import check
 
     path = load_settings().models / f"{model}.yaml"
-    typer.echo(f"{path}: no problems found. {check(path)}")
+    with naming(model):
+        checked = check(path)
+    typer.echo(f"{path}: no problems found. {checked}")

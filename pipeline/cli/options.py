@@ -1,9 +1,13 @@
 """What the commands share: their options, Airflow's form, the context, and the run keys that are made up by hand."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from pipeline.commands import naming
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -51,8 +55,9 @@ def run_context(model: str, run_key: str | None, *, kind: "Kind | None" = None) 
     return make_run_context(load_settings(), model=model, run_key=run_key)
 
 
-def model_context(model: str) -> "ModelContext":
-    """What a verb works with that is not part of a run.
+@contextmanager
+def model_context(model: str) -> "Iterator[ModelContext]":
+    """What a verb works with that is not part of a run; an error of it has the name of the model in its commands.
 
     Raises:
         BadInputError: a setting or the name of the model is malformed.
@@ -60,7 +65,8 @@ def model_context(model: str) -> "ModelContext":
     from pipeline.context import make_model_context
     from pipeline.settings import load_settings
 
-    return make_model_context(load_settings(), model=model)
+    with naming(model):
+        yield make_model_context(load_settings(), model=model)
 
 
 def read_form(kind: type[Form], source: str, **options: Any) -> Form:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pipeline.commands import naming
+from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import (
     CouldNotTellError,
@@ -50,6 +50,11 @@ class Repairs:
 
     def summary(self) -> dict[str, Any]:
         return {"repaired": self.repaired, "left": self.left}
+
+    def naming(self, model: str) -> "Repairs":
+        """The same with the name of the model in the commands of every line."""
+        named = ([with_model(line, model) for line in lines] for lines in (self.repaired, self.left, self.problems))
+        return Repairs(*named)
 
     def require_complete(self) -> None:
         """Ask whether everything is repaired now.
@@ -87,12 +92,13 @@ def reconcile(context: RunContext) -> Repairs:
         context.replicas.require_own_fleet()
         _settle(context, repairs)
         for step in (_release_target, _withdraw_unproven, _follow):
-            with repairs.continuing(), naming(context.model):
+            with repairs.continuing():
                 step(context, repairs)
         repairs.repaired += [
             _described(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key
         ]
         _mirror(context, repairs)
+    repairs = repairs.naming(context.model)
     for line in (*repairs.repaired, *repairs.left) or ("nothing to repair",):
         log.info("%s", line)
     return repairs

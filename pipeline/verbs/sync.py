@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import layout
+from pipeline.commands import with_model
 from pipeline.errors import BadInputError, StorageError
 from pipeline.rollout import config
 from pipeline.settings import Settings
@@ -73,9 +74,10 @@ def keep_in_sync(bucket: Bucket, model: str, root: Path, *, seconds: float) -> N
                 log.info("%s: %s", root, ", ".join(changed))
             problem = ""
         except StorageError as error:
-            if str(error) != problem:
-                problem = str(error)
-                log.warning("%s. Servers keep what they have. The next try is in %g s", error, seconds)
+            message = with_model(str(error), model)
+            if message != problem:
+                problem = message
+                log.warning("%s. Servers keep what they have. The next try is in %g s", message, seconds)
         time.sleep(seconds)
 
 
