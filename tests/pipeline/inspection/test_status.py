@@ -312,7 +312,7 @@ class TestLoadedAgain:
     """What a candidate or a roll-back took out of memory is loaded again afterwards, when the verb may have ended."""
 
     def test_previous_after_a_roll_back(self, world: World, look: Look, mlflow: MlflowRegistry) -> None:
-        for number, seconds in ((1, 1.0), (2, 0.0), (3, 0.0)):
+        for number, seconds in ((1, 1.5), (2, 0.0), (3, 0.0)):
             world.release(f"retrain-{number}", load_seconds=seconds)
         world.roll_back("2")
         mirror(world, mlflow)
