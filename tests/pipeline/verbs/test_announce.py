@@ -69,7 +69,7 @@ def test_before_the_first_release_there_is_nothing_to_announce(tmp_path: Path) -
         ("the announcement: grace_seconds: Input should be a valid number", [], {"grace_seconds": "soon"}),
         ("the announcement: grace_seconds: Input should be less than or equal to 86400", [], {"grace_seconds": 1e300}),
         ("the announcement: grace_seconds: Input should be greater", ["--grace-seconds", "-1"], {}),
-        ("there is no model 'digit'", ["--model", "digit"], {}),
+        ("the model 'digit' does not exist", ["--model", "digit"], {}),
     ],
 )
 def test_what_cannot_be_used_is_an_error_of_one_line_and_leaves_a_result(
