@@ -33,9 +33,9 @@ def production(model: str) -> Asset:
 class AnnounceOperator(VerbOperator):
     """The verb `announce`: it is given what was announced already, and each change that it lists becomes an event.
 
-    It may be repeated at any time and nothing waits for it, so a task that has retries tries again after any failure:
-    otherwise a bucket that is away for seconds makes a good release red. The note of a DAG run mentions it only if it
-    failed, see `dags/plugins/run_notes.py`.
+    It may be repeated at any time, so a task that has retries tries again after any failure: otherwise a bucket that
+    is away for seconds makes a good release red. The note of a DAG run mentions it only where it failed, see
+    `dags/plugins/run_notes.py`.
     """
 
     failure = AirflowException

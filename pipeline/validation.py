@@ -12,7 +12,9 @@ def problems(error: ValidationError, *, prefix: str = "") -> str:
 
 
 def problem_of(error: ErrorDetails, *, prefix: str = "") -> str:
-    """The same of one of them."""
+    """The same of one of them. A rule about several fields names them itself."""
+    if error["type"] == "value_error" and not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")
     problem = f"{_name(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
     # What is missing has no value; pydantic gives what it is missing from.
     return problem if error["type"] == "missing" else f"{problem} (got {error['input']!r:.80})"

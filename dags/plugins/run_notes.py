@@ -160,7 +160,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
             continue
         lines.append(said["line"])
         if task.operator == _ANNOUNCER:
-            unannounced = said["short"]
+            unannounced = unannounced or said["short"]
         elif undecided:  # the first that is not done decides; what comes after it only puts things right
             decided, undecided = said["short"], said["done"]
     return lines, "; ".join(filter(None, (decided, unannounced, serves)))

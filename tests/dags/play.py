@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ class Said(logging.Handler):
 NOTES = {"gate declines": "Only to see whether\nit is *any* better. Ann", "promote declines": "x" * 990}
 
 
-def play(dag: Any, case: str, codes: dict[str, int], *, number: int, form: dict[str, Any]) -> dict[str, Any]:
+def play(
+    dag: Any, case: str, codes: Mapping[str, int | list[int]], *, number: int, form: dict[str, Any]
+) -> dict[str, Any]:
     os.environ["FAKE_CASE"] = case
     os.environ["FAKE_EXIT_CODES"] = json.dumps(codes)
     said = Said()
@@ -133,6 +136,12 @@ results["announce leaves nothing"] = play(
 results["announced after all"] = play(
     bag.dags["reconcile"], "announced after all", {}, number=134, form={"model": "digits"}
 )
+# The bucket is away for a moment, and for longer; in a real run there is a minute between two tries.
+retrain.get_task("announce").retry_delay = timedelta(seconds=0)
+AWAY = {"announce succeeds later": [75, 0], "announce fails twice": [1, 75]}
+for number, (case, tries) in enumerate(AWAY.items(), 135):
+    results[case] = play(retrain, case, {"announce": tries}, number=number, form={})
+results["the DAG announce fails"] = play(announce, "the DAG announce fails", {"announce": 75}, number=137, form={})
 results["announce at last"] = play(announce, "announce at last", {}, number=131, form={})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}

@@ -59,6 +59,31 @@ PROVEN = "`gate` done: pass: accuracy 0.9 >= 0.8"
             "nasty rollback",
             outcome("roll_back done; v3 serves letters", "`roll_back` done, v3 instead of v4: confuses 3 and 8"),
         ),
+        (
+            "announce succeeds later",
+            outcome(
+                "promote done; v4 serves digits",
+                PROVEN,
+                "`publish` done, v4",
+                "`canary` done, v4: pass: 2 replicas",
+                "`promote` done, v4",
+            ),
+        ),
+        (
+            "announce fails twice",
+            outcome(
+                "promote done; announce could not tell; v3 serves digits",
+                PROVEN,
+                "`publish` done, v4",
+                "`canary` done, v4: pass: 2 replicas",
+                "`promote` done, v4",
+                "`announce` could not tell: the reason of announce",
+            ),
+        ),
+        (
+            "announce leaves nothing",
+            outcome("announce failed", "`announce` ended without an answer; its log says how far it came"),
+        ),
     ],
 )
 def test_it_says_what_every_verb_has_decided_and_what_serves(played: Any, case: str, expected: str) -> None:
@@ -123,6 +148,13 @@ def test_a_database_that_takes_no_note_changes_nothing_of_the_run(played: Any) -
     assert result["note"] is None
     assert "success" == result["run"]
     assert "skipped" == result["tasks"]["gate"]
+
+
+def test_the_note_of_the_dag_announce_names_each_model_whose_changes_were_not_announced(played: Any) -> None:
+    found = note(played, "the DAG announce fails")
+
+    assert "- `digits` could not tell: the reason of announce" in found
+    assert "- `letters` could not tell: the reason of announce" in found
 
 
 def test_runs_in_which_nothing_is_decided_get_no_note(played: Any) -> None:

@@ -1,5 +1,6 @@
 """The command `understudy`: where it runs, what it says of itself, what it completes; and no traceback."""
 
+import json
 import os
 import re
 import shutil
@@ -88,6 +89,107 @@ def test_without_a_package_it_says_so_in_one_sentence(
     assert f"No module named {missing}. Run `make setup` in the folder of the project" in line
 
 
+BROKEN = "import pipeline.storage.local as local\ndef names(*_):\n    {}\nlocal.LocalBucket.names = names\n"
+
+
+def with_defect(environment: dict[str, str], folder: Path, statement: str) -> dict[str, str]:
+    """The same, where each verb that lists the bucket carries out this statement."""
+    (folder / "broken").mkdir()
+    (folder / "broken" / "sitecustomize.py").write_text(BROKEN.format(statement))
+    return environment | {
+        "PYTHONPATH": f"{folder / 'broken'}:{PROJECT}",
+        "UNDERSTUDY_RESULT_FILE": str(folder / "result.json"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("from pipeline.layout import gone", "ImportError: cannot import name 'gone' from 'pipeline.layout'"),
+        ("import pipeline.gone", "ModuleNotFoundError: No module named 'pipeline.gone'"),
+        ("import serving.gone.too", "ModuleNotFoundError: No module named 'serving.gone'"),
+        ("from json import gone", "ImportError: cannot import name 'gone' from 'json'"),
+    ],
+)
+def test_an_import_error_of_the_project_is_a_defect_and_no_missing_package(
+    environment: dict[str, str], tmp_path: Path, statement: str, error: str
+) -> None:
+    broken = with_defect(environment, tmp_path, statement)
+    done = run("understudy", "history", "--model", "digits", environment=broken)
+
+    assert 1 == done.returncode
+    (line,) = done.stderr.splitlines()
+    assert f"this is a defect of Understudy: {error}" in line
+    assert "make setup" not in line
+    assert statement in Path(line.rpartition(" ")[2]).read_text()
+
+
+def test_a_package_that_only_one_verb_needs_is_missing_there(environment: dict[str, str], tmp_path: Path) -> None:
+    broken = with_defect(environment, tmp_path, "import nosuchpackage.part")
+    done = run("understudy", "history", "--model", "digits", environment=broken)
+
+    (line,) = done.stderr.splitlines()
+    assert "a package is missing: No module named 'nosuchpackage'. Run `make setup`" in line
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "def refuse(*_, **__):\n    raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "import tempfile\ntempfile.NamedTemporaryFile = refuse\n",
+        "import tempfile\ndef full(*_, **__):\n    return open('/dev/full', 'w')\ntempfile.NamedTemporaryFile = full\n",
+    ],
+    ids=["no folder", "full disk"],
+)
+def test_a_defect_whose_traceback_cannot_be_kept_is_still_one_sentence_with_a_result(
+    environment: dict[str, str], tmp_path: Path, refusal: str
+) -> None:
+    broken = with_defect(environment, tmp_path, "1 / 0")
+    with (tmp_path / "broken" / "sitecustomize.py").open("a") as file:
+        file.write(refusal)
+    done = run("understudy", "history", "--model", "digits", environment=broken)
+
+    assert 1 == done.returncode
+    (line,) = done.stderr.splitlines()
+    assert "defect of Understudy: ZeroDivisionError: division by zero. Report it with this line" in line
+    left = json.loads((tmp_path / "result.json").read_text())
+    assert "failed" == left["outcome"]
+    assert "ZeroDivisionError" in left["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [
+        (("history", "--model", "digits"), False),
+        (("announce", "--model", "digits"), False),
+        (("retain", "--model", "digit"), False),
+        (("init", "--model", "digit"), False),
+        (("sync", "--model", "digits"), True),
+    ],
+)
+def test_a_command_in_a_message_has_the_name_of_the_model(
+    environment: dict[str, str], tmp_path: Path, words: tuple[str, ...], there: bool
+) -> None:
+    """...also in what a verb leaves for the program that has started it."""
+    asked = environment | {
+        "UNDERSTUDY_RESULT_FILE": str(tmp_path / "result.json"),
+        "UNDERSTUDY_SERVER_ROOT": str(tmp_path / "servers"),
+    }
+    if there:  # a config that servers poll for the highest number, in a bucket that goes away
+        asked["UNDERSTUDY_ROLLOUT"] = "latest"
+        run("understudy", "init", "--model", "digits", environment=asked)
+        asked = with_defect(asked, tmp_path, "raise local.StorageError('run `understudy init --model <model>`')")
+    else:
+        asked["UNDERSTUDY_ROOT"] = str(tmp_path / "away")
+    done = run("understudy", *words, environment=asked)
+
+    assert 1 == done.returncode
+    command = f"understudy init --model {words[-1]}`"
+    assert command in done.stderr
+    assert command in json.loads((tmp_path / "result.json").read_text())["reason"]
+    assert "<model>" not in done.stderr
+
+
 def test_the_version_is_that_of_the_project_and_of_the_code(environment: dict[str, str]) -> None:
     done = run("understudy", "--version", environment=environment | {"UNDERSTUDY_CODE_VERSION": "abc1234"})
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
@@ -98,6 +200,7 @@ def test_the_version_is_that_of_the_project_and_of_the_code(environment: dict[st
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("canary", "--model", "digits"), "Missing option '--run'"),
         (("nosuch",), "No such command 'nosuch'"),
         (("rollback",), "Missing option '--model'"),
         (("rollback", "--model", "digits", "--no-such"), "No such option: --no-such"),
@@ -105,23 +208,24 @@ def test_the_version_is_that_of_the_project_and_of_the_code(environment: dict[st
     ],
 )
 def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(
-    environment: dict[str, str], words: tuple[str, ...], says: str
+    environment: dict[str, str], tmp_path: Path, words: tuple[str, ...], says: str
 ) -> None:
-    done = run("understudy", *words, environment=environment)
+    """...also to the program that has started it."""
+    file = tmp_path / "result.json"
+    done = run("understudy", *words, environment=environment | {"UNDERSTUDY_RESULT_FILE": str(file)})
 
     assert 2 == done.returncode
     assert says in done.stderr
+    left = json.loads(file.read_text())
+    assert "failed" == left["outcome"]
+    assert says in left["reason"]
     assert "Try 'understudy" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_defect_is_a_sentence_and_its_traceback_is_in_a_file(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "sitecustomize.py").write_text(
-        "import pipeline.storage.local as local\nlocal.LocalBucket.names = lambda *_: 1 / 0\n"
-    )
-    path = f"{tmp_path / 'broken'}:{PROJECT}"
-    done = run("understudy", "reconcile", "--model", "digits", environment=environment | {"PYTHONPATH": path})
+    broken = with_defect(environment, tmp_path, "1 / 0")
+    done = run("understudy", "reconcile", "--model", "digits", environment=broken)
 
     assert 1 == done.returncode
     (line,) = [each for each in done.stderr.splitlines() if "defect" in each]

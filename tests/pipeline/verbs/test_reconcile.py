@@ -3,6 +3,8 @@
 import json
 import re
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord
 from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verdicts.verdict import Decision, Verdict
+from tests.dags.moving import make_serve
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
 from tests.pipeline.test_cli import line, pipeline
@@ -293,6 +296,33 @@ def test_a_claim_without_its_entry_is_for_publish_to_finish(world: World, mlflow
     world.run("publish", "retrain-2")
 
     assert (Event.PUBLISHED, 2) == world.events()[-1]
+
+
+def test_a_command_in_a_line_has_the_name_of_the_model(
+    tmp_path: Path, mlflow: MlflowRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path)
+    monkeypatch.setenv("UNDERSTUDY_ROOT", str(world.bucket))
+    world.start(count=0)
+    make_serve(MODEL, run_key="rollback-1")
+    monkeypatch.setattr(
+        "pipeline.verbs.reconcile._release_target", _raise(DeclinedError("pinned. `x --model <model>`"))
+    )
+    monkeypatch.setattr("pipeline.verbs.reconcile._follow", _raise(FailedError("damaged. `y --model <model>`")))
+    with caplog.at_level("INFO"):
+        found = reconcile(coming(world, mlflow=mlflow))
+
+    assert ["another decision was made meanwhile: pinned. `x --model digits`"] == found.left == found.summary()["left"]
+    assert found.left[0] in caplog.messages
+    assert "damaged. `y --model digits`" in found.problems
+    assert "<model>" not in caplog.text
+
+
+def _raise(error: Exception) -> Callable[..., None]:
+    def step(*_: object) -> None:
+        raise error
+
+    return step
 
 
 def test_four_at_once_have_the_effect_of_one(world: World, mlflow: MlflowRegistry) -> None:
