@@ -9,8 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHEAP = ("latency", "throughput", "appearing")
+from tests.hunts import hunt
 
 
+@hunt
 @pytest.mark.timeout(300)
 def test_every_cheap_figure_has_its_rows(tmp_path: Path) -> None:
     figures = [word for name in CHEAP for word in ("--only", name)]

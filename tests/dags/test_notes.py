@@ -82,7 +82,7 @@ PROVEN = "`gate` done: pass: accuracy 0.9 >= 0.8"
         ),
         (
             "announce leaves nothing",
-            outcome("announce failed", "`announce` ended without an answer; its log says how far it came"),
+            outcome("announce failed", "`announce` ended without a result. Its log shows what was done"),
         ),
     ],
 )

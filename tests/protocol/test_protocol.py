@@ -153,6 +153,7 @@ def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
+@hunt
 def test_it_notices_a_canary_that_passes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questioning, "judge", lambda *_, **__: Verdict(decision=Decision.PASS, reasons=("why not",)))
 

@@ -208,7 +208,7 @@ def test_an_image_that_changed_in_the_bucket_is_not_used(bucket: LocalBucket, fo
     example = data.examples[0]
     (tmp_path / "bucket" / layout.image("digits", example.sha256, example.suffix)).write_bytes(b"something else")
 
-    with pytest.raises(FailedError, match="has changed since it was stored"):
+    with pytest.raises(FailedError, match="has changed, so this run cannot use it"):
         read_images(bucket, "digits", [example])
 
 

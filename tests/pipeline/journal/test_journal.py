@@ -347,7 +347,7 @@ def test_nothing_is_exposed_while_a_promotion_is_half_done(releases: Releases) -
         CouldNotTellError, match="the promotion of v2 is not finished: not every replica has confirmed it"
     ):
         releases.expose("retrain-3", version)
-    assert "confirm it with `understudy rollback --model <model> --to 2 --reason why`" in (
+    assert "confirm it with `understudy rollback --model <model> --to 2 --hold none --reason why`" in (
         unfinished(releases.history()) or ""
     )
     releases.journal("retrain-2").decide(lambda h: run_rules.confirm(h, version=half))

@@ -312,7 +312,8 @@ def test_a_command_in_a_line_has_the_name_of_the_model(
     with caplog.at_level("INFO"):
         found = reconcile(coming(world, mlflow=mlflow))
 
-    assert ["another decision was made meanwhile: pinned. `x --model digits`"] == found.left == found.summary()["left"]
+    line = "another command changed this model meanwhile, so this step stopped: pinned. `x --model digits`"
+    assert [line] == found.left == found.summary()["left"]
     assert found.left[0] in caplog.messages
     assert "damaged. `y --model digits`" in found.problems
     assert "<model>" not in caplog.text

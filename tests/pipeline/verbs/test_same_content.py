@@ -9,6 +9,7 @@ import pytest
 from pipeline.storage.sums import FileSum, content_digest, sums_of
 
 SEEDS = {"one": 3, "again": 3, "other": 4}
+from tests.hunts import hunt
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Fi
     return {name: sums_of(Path(folder) / name / "model") for name in SEEDS}
 
 
+@hunt
 def test_two_exports_of_one_network_differ_in_nothing_but_the_fingerprint(
     exported: dict[str, dict[str, FileSum]],
 ) -> None:
@@ -32,5 +34,6 @@ def test_two_exports_of_one_network_differ_in_nothing_but_the_fingerprint(
     assert content_digest(one) == content_digest(again)
 
 
+@hunt
 def test_another_network_is_another_content(exported: dict[str, dict[str, FileSum]]) -> None:
     assert content_digest(exported["one"]) != content_digest(exported["other"])

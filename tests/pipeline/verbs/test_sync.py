@@ -17,6 +17,7 @@ from tests.releases import MODEL, World
 from tests.synced import SyncedWorld
 
 __all__ = ["s3_bucket", "s3_store"]
+from tests.hunts import hunt
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def synced(s3_bucket: S3TestBucket, tmp_path: Path, request: pytest.FixtureReque
     made.stop()
 
 
+@hunt
 @pytest.mark.parametrize("synced", ["pinned", "latest"], indirect=True)
 def test_releases_a_refusal_and_roll_backs_on_s3_with_servers_that_cannot_read_it(synced: SyncedWorld) -> None:
     synced.release_three()
