@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.hunts import hunt
+
 ROOT = Path(__file__).parents[2]
 CHEAP = ("latency", "throughput", "appearing")
-from tests.hunts import hunt
 
 
 @hunt

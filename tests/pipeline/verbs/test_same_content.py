@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage.sums import FileSum, content_digest, sums_of
+from tests.hunts import hunt
 
 SEEDS = {"one": 3, "again": 3, "other": 4}
-from tests.hunts import hunt
 
 
 @pytest.fixture(scope="module")
