@@ -36,7 +36,7 @@ def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
 
 @contextmanager
 def written_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
-    """What is left for the program that has started the verb, however it ends; observers are told before that."""
+    """Write the result file for the calling program, however the verb ends. Observers are called before that."""
     from pipeline.context import observed
 
     line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}

@@ -21,9 +21,8 @@ from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_key import is_rollback
 from pipeline.runs.run_records import RunRecords
-from pipeline.storage.identity import find_identity
-from pipeline.tracking.mirror import MlflowFound, Owner, read_aliases
-from pipeline.tracking.owner import make_owner
+from pipeline.tracking.mirror import MlflowFound, read_aliases
+from pipeline.tracking.owner import find_owner
 
 log = logging.getLogger(__name__)
 
@@ -231,14 +230,10 @@ def _has_new_entries(context: ModelContext, bucket: BucketFound) -> bool:
 def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> MlflowFound | None:
     """Ask MLflow. The identity of the bucket is needed for this alone, so a failure to read it changes nothing else."""
     try:
-        owner = _owner(context, bucket.history) if bucket else None
+        owner = find_owner(context.bucket, context.model, bucket.history) if bucket else None
         return read_aliases(context.mlflow, model=context.model, owner=owner)
     except StorageError as error:
         return MlflowFound({}, collision=f"the MLflow aliases of this bucket cannot be checked: {error}")
-
-
-def _owner(context: ModelContext, history: History) -> Owner:
-    return make_owner(context.bucket, context.model, find_identity(context.bucket), history)
 
 
 def _look_into_bucket(context: ModelContext) -> BucketFound:
