@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from serving.client import Client
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of, labels_of
 
 image = Path(sys.argv[1]).read_bytes()

@@ -37,7 +37,7 @@ from pipeline.storage.opening import open_bucket
 from pipeline.tracking.mirror import tag_run
 from pipeline.tracking.owner import mlflow_observer
 from pipeline.tracking.registry import Mlflow
-from serving.fleet import Fleet, parse_fleet
+from serving.fleet.fleet import Fleet, parse_fleet
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from serving.errors import NotServedError, UnreachableError
-from serving.fleet import Fleet
+from serving.fleet.fleet import Fleet
 from serving.replica import STABLE, Answer, Replica
 from serving.wire import Array
 

@@ -1,14 +1,17 @@
 """Every way a request to a model server can fail.
 
-ServingError ├── UnreachableError    no answer: the replica is down, cannot be reached, or is slower than the time limit
-│   └── ConnectionLostError    no process listens there, or the connection broke ├── NotServedError      the replica
-works, and does not have that model, version or label (now) ├── RefusedError        the server does not accept the
-request or the configuration └── ServerFaultError    the server failed
+    ServingError
+    ├── UnreachableError            no answer: the replica is down, cannot be reached, or is slower than the time limit
+    │   └── ConnectionLostError     no process listens there, or the connection broke
+    ├── NotServedError              the replica works, and does not have that model, version or label (now)
+    ├── RefusedError                the server does not accept the request or the configuration
+    └── ServerFaultError            the server failed
+    DiscoveryError                  which replicas exist could not be found out
 
-try:
-    answer = replica.predict(...)
-except ServingError as error:
-    ...  # error.address and the server's message are in its text
+    try:
+        answer = replica.predict(...)
+    except ServingError as error:
+        ...  # error.address and the server's message are in its text
 
 Only this module translates gRPC's statuses.
 """
@@ -26,6 +29,13 @@ class ServingError(Exception):
         super().__init__(f"{address}: {message}")
         self.address = address
         self.message = message
+
+
+class DiscoveryError(Exception):
+    """Which replicas exist could not be found out; the message names the source, the reason and what to check.
+
+    It is about no replica, so it is not a `ServingError`.
+    """
 
 
 class UnreachableError(ServingError):

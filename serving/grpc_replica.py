@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-import grpc
-
 from serving import signature
 from serving.apis import (
     error_codes_pb2,
@@ -20,6 +18,7 @@ from serving.apis import (
 )
 from serving.errors import NotServedError, translated
 from serving.replica import Answer, VersionStatus
+from serving.tls import Tls, open_channel
 from serving.wire import Array, from_proto, to_proto
 
 _States = get_model_status_pb2.ModelVersionStatus.State
@@ -36,12 +35,18 @@ _CHANNEL_OPTIONS = (
 
 
 class GrpcReplica:
-    """One replica over gRPC; see `serving.replica.Replica`. No call takes longer than `timeout` seconds."""
+    """One replica over gRPC; see `serving.replica.Replica`. No call takes longer than `timeout` seconds.
 
-    def __init__(self, address: str, *, timeout: float) -> None:
+    Args:
+        address: `host:port`.
+        timeout: of each call, in seconds.
+        tls: how to encrypt the connection; None for plain text.
+    """
+
+    def __init__(self, address: str, *, timeout: float, tls: Tls | None = None) -> None:
         self.address = address
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = open_channel(address, tls=tls, options=_CHANNEL_OPTIONS)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from serving.client import Client
 from serving.errors import ServingError
-from serving.fleet import Fleet
+from serving.fleet.fleet import Fleet
 from serving.signature import inputs_of, labels_of
 
 

@@ -11,7 +11,7 @@ from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.other_models import OtherModels, not_of_this_fleet
 from pipeline.rollout.placement import Placement
 from serving.errors import ServingError, UnreachableError
-from serving.fleet import Fleet
+from serving.fleet.fleet import Fleet
 from serving.replica import Replica, VersionStatus
 
 T = TypeVar("T")

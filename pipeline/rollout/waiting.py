@@ -9,7 +9,7 @@ from pipeline.clock import Clock
 from pipeline.journal.state import State
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import ServingError, UnreachableError
-from serving.fleet import Fleet
+from serving.fleet.fleet import Fleet
 from serving.replica import Replica, VersionStatus
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class _Wait:
         heal_at, log_at = self._start + self._goal.grace, self._start + _LOG_SECONDS
         while True:
             addresses = self._fleet.addresses()
-            result = _result_of([self._look(address) for address in addresses], self._fleet.expected)
+            result = _result_of([self._look(address) for address in addresses], self._fleet.shortfall(addresses))
             if (result.complete and settled == addresses) or (self._goal.enough and self._goal.enough(result.ready)):
                 return result
             settled = addresses if result.complete else None
@@ -188,15 +188,11 @@ class _Wait:
                 log.warning("could not repair %s", error)
 
 
-def _result_of(states: Sequence[ReplicaState], expected: int) -> WaitResult:
+def _result_of(states: Sequence[ReplicaState], shortfall: str) -> WaitResult:
     ready = tuple(state.address for state in states if state.ready)
     pending = tuple(state for state in states if not state.ready)
-    if len(states) < expected:
-        message = (
-            f"only {len(states)} of {expected} replicas are listed; correct UNDERSTUDY_REPLICAS or start the others"
-        )
-        unknown = ReplicaState("the fleet", ready=False, message=message, silent=True)
-        pending = (*pending, unknown)
+    if shortfall:
+        pending = (*pending, ReplicaState("the fleet", ready=False, message=shortfall, silent=True))
     return WaitResult(ready=ready, pending=pending)
 
 

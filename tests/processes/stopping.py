@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.storage.bucket import Bucket, Still
 from pipeline.storage.sums import FileSum
 from serving.apis import model_server_config_pb2
-from serving.fleet import Fleet
+from serving.fleet.fleet import Fleet
 from serving.grpc_replica import GrpcReplica
 
 # How Python calls what makes, renames or removes a file or a folder.
@@ -136,6 +136,12 @@ class StoppingFleet:
 
     def addresses(self) -> Sequence[str]:
         return self._fleet.addresses()
+
+    def fresh_addresses(self) -> Sequence[str]:
+        return self._fleet.fresh_addresses()
+
+    def shortfall(self, addresses: Sequence[str]) -> str:
+        return self._fleet.shortfall(addresses)
 
     def connect(self, address: str, *, timeout: float) -> "StoppingReplica":
         return StoppingReplica(address, timeout=timeout, effects=self._effects)

@@ -133,6 +133,14 @@ class SimulatedFleet:
     def addresses(self) -> Sequence[str]:
         return tuple(self.replicas)
 
+    def fresh_addresses(self) -> Sequence[str]:
+        return self.addresses()
+
+    def shortfall(self, addresses: Sequence[str]) -> str:
+        return (
+            "" if len(addresses) >= self.expected else f"only {len(addresses)} of {self.expected} replicas are listed"
+        )
+
     def connect(self, address: str, *, timeout: float) -> "Connection":
         return Connection(address, self, self._clock, timeout)
 

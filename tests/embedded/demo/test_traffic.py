@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from embedded.demo.traffic import RecordedAnswer, Traffic
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 
 NOW = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 

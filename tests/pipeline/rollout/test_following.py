@@ -13,7 +13,7 @@ from pipeline.storage.local import LocalBucket
 from pipeline.verbs.rollback import rollback
 from serving.client import Client
 from serving.errors import NotServedError
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of
 from tests.releases import IMAGES, MODEL, World, restart_on_an_older_config
 

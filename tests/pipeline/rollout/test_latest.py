@@ -19,7 +19,7 @@ from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.rollback import request_for
 from pipeline.verbs.status import status
 from serving.client import Client
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 from serving.grpc_replica import GrpcReplica
 from serving.signature import inputs_of
 from tests.releases import IMAGES, MODEL, World, eventually

@@ -11,7 +11,7 @@ from pipeline.journal.state import State
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, Record
 from serving.client import Client
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of
 from tests.fleet import write_classifier
 from tests.releases import IMAGES, MODEL, World, eventually, over_both

@@ -26,7 +26,7 @@ from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
 from pipeline.tracking.registry import Mlflow
 from pipeline.verbs.retain import retain
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 from tests.half_way import begin_roll_back, coming
 from tests.pipeline.journal.test_journal import PASS
 from tests.pipeline.rules.test_retention import Dated

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.fleet import parse_fleet
+from serving.fleet.fleet import parse_fleet
 
 
 def test_a_list_of_replicas() -> None:

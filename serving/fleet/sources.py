@@ -1,0 +1,25 @@
+"""Read the address of a source: `static://host:port,host:port`. A list without a scheme is static too."""
+
+from collections.abc import Callable, Mapping
+
+from serving.fleet.source import Source
+from serving.fleet.static import SCHEME as STATIC
+from serving.fleet.static import parse_static
+
+# What follows `scheme://` is parsed by these. A new kind of source is one line here and one module.
+_PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static}
+
+
+def parse_source(text: str) -> Source:
+    """The source that a person has written.
+
+    Raises:
+        ValueError: the scheme is unknown, or what follows it is malformed; says what is expected.
+    """
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        return parse_static(text)
+    if scheme not in _PARSERS:
+        known = ", ".join(f"{name}://" for name in _PARSERS)
+        raise ValueError(f"{scheme}:// is not a known source of replicas. Known: {known}")
+    return _PARSERS[scheme](rest)
