@@ -25,8 +25,8 @@ from pathlib import Path
 
 from embedded.demo import allowed_answers
 from embedded.demo.traffic import RecordedAnswer, Traffic
+from pipeline.deployment import RolloutName
 from pipeline.errors import FailedError
-from pipeline.settings import RolloutName
 from tests.fleet import POLL_SECONDS
 from tests.releases import IMAGES, MODEL, World
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
 from pipeline import stack_file
-from pipeline.settings import RolloutName
+from pipeline.deployment import RolloutName
 from pipeline.stack_file import stack_folder
 from pipeline.validation import problems
 

@@ -1,5 +1,6 @@
 """The parts that a verb works with, wired together: one model, perhaps one run, the bucket, the replicas and MLflow."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BadInputError, StorageError, UnderstudyError
+from pipeline.fleets.fleet_spec import FleetSpec
+from pipeline.fleets.known_fleet import KnownFleet, fleet_of_environment, known_fleet, names_replicas, without_replicas
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.journal import Journal, JournalWriter
@@ -37,25 +40,40 @@ from pipeline.storage.opening import open_bucket
 from pipeline.tracking.mirror import tag_run
 from pipeline.tracking.owner import mlflow_observer
 from pipeline.tracking.registry import Mlflow
-from serving.fleet.fleet import Fleet, parse_fleet
+from serving.fleet.fleet import Fleet
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The four ways to the world outside. Tests may replace each of them."""
+    """The four ways to the world outside. Tests may replace each of them.
+
+    Attributes:
+        bucket: where everything is stored.
+        clock: the time.
+        fleet: the replicas; None for those that the fleet of the model names.
+        mlflow: None for the one that the fleet of the model names.
+    """
 
     bucket: Bucket
-    fleet: Fleet
-    mlflow: Mlflow
     clock: Clock
+    fleet: Fleet | None = None
+    mlflow: Mlflow | None = None
 
 
 @dataclass(frozen=True)
 class ModelContext:
-    """One model, to be looked at. Nothing here writes an entry of the journal."""
+    """One model, to be looked at. Nothing here writes an entry of the journal.
+
+    Attributes:
+        settings: of this process.
+        known: the fleet of the model, and where it comes from.
+    """
 
     settings: Settings
     model: str
+    known: KnownFleet
     bucket: Bucket
     mlflow: Mlflow
     clock: Clock
@@ -63,6 +81,11 @@ class ModelContext:
     manifests: Manifests
     rollout: Rollout
     replicas: Replicas
+
+    @property
+    def fleet(self) -> FleetSpec:
+        """How the model is served: roll-out, groups of replicas, time limits, MLflow's address."""
+        return self.known.fleet
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
         """The records of the run that a version came from; None if the journal does not know it."""
@@ -126,53 +149,64 @@ def open_ports(settings: Settings) -> Ports:
     """The real ports. Nothing is read or connected yet.
 
     Raises:
-        BadInputError: the address of the bucket or the list of replicas is malformed.
+        BadInputError: the address of the bucket is malformed.
     """
-    try:
-        fleet = parse_fleet(settings.replicas, expected=settings.expected_replicas)
-    except ValueError as error:
-        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
-    return Ports(
-        open_bucket(settings.root, seconds=settings.storage_seconds), fleet, Mlflow(settings.mlflow_url), SystemClock()
-    )
+    return Ports(open_bucket(settings.root, seconds=settings.storage_seconds), SystemClock())
 
 
-def make_model_context(settings: Settings, *, model: str, ports: Ports | None = None) -> ModelContext:
-    """Wire the parts together that look at a model. Nothing is read or connected yet.
+def make_model_context(
+    settings: Settings, *, model: str, ports: Ports | None = None, known: KnownFleet | None = None
+) -> ModelContext:
+    """Wire the parts together that look at a model. Only the fleet record is read; nothing is connected yet.
+
+    If the record cannot be read, the fleet is that of the environment, and `ModelContext.known` says why. A verb that
+    only looks still shows what it can.
 
     Args:
         settings: of this process.
         model: the name of the model.
         ports: None for the real ones.
+        known: the fleet; None for the one that the record names.
 
     Raises:
-        BadInputError: the name of the model is malformed, or an address in the settings is.
+        BadInputError: the name of the model is malformed, or a setting is.
     """
     _require_model_name(model)
     ports = ports or open_ports(settings)
-    return _model_context(settings, model, ports, Journal(ports.bucket, model))
+    known = known or _fleet_to_look_at(settings, ports.bucket, model)
+    return _model_context(settings, model, known, ports, Journal(ports.bucket, model))
 
 
-def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Ports | None = None) -> RunContext:
-    """Wire the parts together that a run works and writes with. Nothing is read or connected yet.
+def make_run_context(
+    settings: Settings, *, model: str, run_key: str, ports: Ports | None = None, without_bucket: bool = False
+) -> RunContext:
+    """Wire the parts together that a run works and writes with. Only the fleet record is read; nothing is connected.
 
     Args:
         settings: of this process.
         model: the name of the model.
         run_key: as text, see `RunKey`.
         ports: None for the real ones.
+        without_bucket: if the environment names the replicas, do not read the record.
 
     Raises:
-        BadInputError: the name of the model or the run key is malformed, or an address in the settings is.
+        BadInputError: the name of the model or the run key is malformed, or a setting is.
+        StorageError: the fleet record cannot be read. Nothing may be changed then: the roll-out is not known.
     """
     _require_model_name(model)
     key = RunKey(run_key)
     ports = ports or open_ports(settings)
-    observers = Observers((mlflow_observer(ports.mlflow, ports.bucket, model),))
+    if without_bucket and names_replicas(settings):
+        known = KnownFleet(fleet_of_environment(settings))
+    else:
+        known = known_fleet(settings, ports.bucket, model)
+    mlflow = ports.mlflow or Mlflow(known.fleet.mlflow_url)
+    observers = Observers((mlflow_observer(mlflow, ports.bucket, model),))
     journal = JournalWriter(
         ports.bucket, model, run_key=key, actor=settings.actor, clock=ports.clock, observers=observers
     )
-    seen = _model_context(settings, model, ports, journal)
+    seen = _model_context(settings, model, known, ports, journal)
+    fleet = known.fleet
     wait = Waits(
         model=model,
         rollout=seen.rollout,
@@ -180,25 +214,27 @@ def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Por
         journal=journal,
         observers=observers,
         clock=ports.clock,
-        settings=settings,
+        fleet=fleet,
+        rpc_seconds=settings.rpc_seconds,
     )
     strategy: Strategy = (
         Latest(rollout=seen.rollout, replicas=seen.replicas, wait=wait, journal=journal, manifests=seen.manifests)
-        if settings.rollout == "latest"
+        if fleet.rollout == "latest"
         else Pinned(
             rollout=seen.rollout,
             replicas=seen.replicas,
             wait=wait,
             journal=journal,
             observers=observers,
-            settings=settings,
+            fleet=fleet,
         )
     )
     return RunContext(
         settings=settings,
         model=model,
+        known=known,
         bucket=ports.bucket,
-        mlflow=ports.mlflow,
+        mlflow=mlflow,
         clock=ports.clock,
         journal=journal,
         manifests=seen.manifests,
@@ -212,15 +248,24 @@ def make_run_context(settings: Settings, *, model: str, run_key: str, ports: Por
     )
 
 
-def _model_context(settings: Settings, model: str, ports: Ports, journal: Journal) -> ModelContext:
-    bucket = ports.bucket
+def _fleet_to_look_at(settings: Settings, bucket: Bucket, model: str) -> KnownFleet:
+    try:
+        return known_fleet(settings, bucket, model)
+    except StorageError as error:
+        return KnownFleet(without_replicas(settings), problem=str(error))
+
+
+def _model_context(settings: Settings, model: str, known: KnownFleet, ports: Ports, journal: Journal) -> ModelContext:
+    bucket, fleet = ports.bucket, known.fleet
+    for remark in known.remarks:
+        log.warning("%s", remark)
     signatures = Signatures(bucket, model, signing_key=settings.signing_key, verifying_key=settings.verifying_key)
-    latest = settings.rollout == "latest"
+    latest = fleet.rollout == "latest"
     folder = layout.published if latest else layout.version
     manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
     # Servers that cannot read the bucket read a copy of it in another place.
     versions = layout.versions(model)
-    base_path = f"{settings.server_root.rstrip('/')}/{versions}" if settings.server_root else bucket.uri(versions)
+    base_path = f"{fleet.server_root.rstrip('/')}/{versions}" if fleet.server_root else bucket.uri(versions)
     placement: Placement = (
         BasePathPlacement(model, bucket, journal, manifests, base_path=base_path)
         if latest
@@ -229,8 +274,9 @@ def _model_context(settings: Settings, model: str, ports: Ports, journal: Journa
     return ModelContext(
         settings=settings,
         model=model,
+        known=known,
         bucket=bucket,
-        mlflow=ports.mlflow,
+        mlflow=ports.mlflow or Mlflow(fleet.mlflow_url),
         clock=ports.clock,
         journal=journal,
         manifests=manifests,
@@ -238,7 +284,7 @@ def _model_context(settings: Settings, model: str, ports: Ports, journal: Journa
         replicas=Replicas(
             model=model,
             placement=placement,
-            fleet=ports.fleet,
+            fleet=ports.fleet or fleet.connect_with(settings),
             others=OtherModels(model, folder=Path(settings.models), bucket=bucket),
             bucket=bucket.uri(),
             rpc_seconds=settings.rpc_seconds,

@@ -11,6 +11,7 @@
     published/<model>/<version>/...       every published version, where no server looks (latest roll-out)
     manifests/<model>/<version>.json      what was approved under that number
     manifests/<model>/<version>.json.sig  who stands behind it, where manifests are signed
+    fleets/<model>/<n>.json               which servers there are, and how they are used; the highest number counts
     bucket.json                           the random id of this bucket, see `pipeline.storage.identity`
 
 Keys are POSIX paths relative to the bucket's root.
@@ -69,6 +70,23 @@ def baseline(model: str, model_digest: str, data_digest: str) -> str:
 
 
 IDENTITY = "bucket.json"
+
+# A folder for each model that has a fleet record.
+FLEETS = "fleets"
+
+
+def fleets(model: str) -> str:
+    return f"{FLEETS}/{model}"
+
+
+def fleet(model: str, number: int) -> str:
+    return f"{FLEETS}/{model}/{number}.json"
+
+
+def fleet_number(name: str) -> int | None:
+    """The inverse of `fleet` for a name in the model's folder; None for anything else that lies there."""
+    return version_number(name.removesuffix(".json")) if name.endswith(".json") else None
+
 
 # A folder for each model that was ever released.
 JOURNALS = "journal"

@@ -3,17 +3,15 @@
 import getpass
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, Json, ValidationError, field_validator, model_validator
+from pydantic import Field, Json, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline import stack_file
+from pipeline.deployment import Deployment, bucket_address
 from pipeline.errors import BadInputError
 from pipeline.validation import problems
-
-# How the servers of a fleet learn what to serve; see `pipeline.rollout.placement`.
-RolloutName = Literal["pinned", "latest"]
 
 
 def _user() -> str:
@@ -24,37 +22,38 @@ def _user() -> str:
         return f"user {os.getuid()}"
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, Deployment):
     """The environment of one process. Times are seconds.
 
-    `params` is the form of an Airflow run as one JSON object; free text travels there and never in a command.
+    The fields of `Deployment`, `replicas` and `tls_*` say how a model is served where its bucket has no fleet record.
+    Where it has one, only `replicas` counts, and overrides the replicas of the record. `params` is the form of an
+    Airflow run as one JSON object; free text travels there and never in a command.
     """
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
+    field_name: ClassVar[str] = "UNDERSTUDY_{}"
+
     # The folder of a stack on this machine: read for what the environment does not say, see `pipeline.stack_file`.
     var: Path | None = None
     root: str = str(stack_file.stack_folder("pinned") / "bucket")
-    # Where the servers find the bucket, if that is not `root`: a folder that `sync` keeps, or a mounted bucket.
-    server_root: str | None = None
     models: Path = stack_file.PROJECT / "models"
+
+    # A source of replicas, see `serving.fleet.sources`, and how many there should be at least.
     replicas: str = "127.0.0.1:8500,127.0.0.1:8510"
-    rollout: RolloutName = "pinned"
     expected_replicas: int | None = Field(default=None, ge=1)
-    mlflow_url: str = "http://127.0.0.1:5000"
+    # Encrypted connections to the servers: a PEM file of the authority that signed their certificates, or `system`.
+    tls_ca: str | None = None
+    # The name in their certificates, if it is not the host of their address.
+    tls_server_name: str | None = None
+    # PEM files of this client, for servers that ask for a certificate. These are in no fleet record.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
 
-    # The oldest TensorFlow that any model server of the fleet was built with.
-    server_tensorflow: str = Field(default="2.21", pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
-
-    config_poll_seconds: float = Field(default=1.0, gt=0)
     storage_seconds: float = Field(default=30.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)
     # How many replicas are questioned at once.
     canary_threads: int = Field(default=8, ge=1)
-    load_seconds: float = Field(default=120.0, gt=0)
-    follow_seconds: float = Field(default=60.0, gt=0)
-    # After this long without a word a run that began something is taken to be gone, and `reconcile` ends it.
-    abandoned_seconds: float = Field(default=3600.0, gt=0)
 
     # Files in PEM. The process that publishes needs the first; without the second no signature is required.
     signing_key: Path | None = None
@@ -69,30 +68,10 @@ class Settings(BaseSettings):
     # Images set it. Without it `pipeline.runs.code_version` asks git.
     code_version: str | None = None
 
-    @property
-    def polled_seconds(self) -> float:
-        """Long enough for a server to have looked: the poll that is under way, and one that has begun since."""
-        return 2.5 * self.config_poll_seconds
-
-    @field_validator("root", "server_root")
+    @field_validator("root")
     @classmethod
-    def _address(cls, root: str | None) -> str | None:
-        if root is None:
-            return None
-        if not root.strip() or (":/" in root and "://" not in root):
-            raise ValueError("give a folder, gs://bucket/prefix or s3://bucket/prefix")
-        # A path goes into the servers' config, and a server does not share our working directory.
-        return root if "://" in root else str(Path(root).absolute())
-
-    @model_validator(mode="after")
-    def _patient(self) -> "Settings":
-        wait = self.load_seconds + self.follow_seconds
-        if self.abandoned_seconds <= wait:
-            raise ValueError(
-                f"UNDERSTUDY_ABANDONED_SECONDS ({self.abandoned_seconds:g}) must be greater than "
-                f"UNDERSTUDY_LOAD_SECONDS + UNDERSTUDY_FOLLOW_SECONDS ({wait:g})"
-            )
-        return self
+    def _address(cls, root: str) -> str:
+        return bucket_address(root)
 
     @field_validator("models")
     @classmethod

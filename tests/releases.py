@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.context import RunContext, make_run_context, observed
+from pipeline.deployment import RolloutName
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.run_verbs import RUN_VERBS, run_once
@@ -26,7 +27,7 @@ from pipeline.runs.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.settings import RolloutName, Settings
+from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import MARK, folder_digest, sums_of
 from pipeline.verbs.rollback import request_for, rollback

@@ -50,7 +50,7 @@ class RunningStack:
 
     @property
     def poll_seconds(self) -> float:
-        return self.context.settings.config_poll_seconds
+        return self.context.fleet.config_poll_seconds
 
     def history(self) -> History:
         """The journal as it is now."""

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import Model, OptionalRun, model_context, read_form, run_context
+from pipeline.cli.options import Model, OptionalRun, model_context, read_form
 from pipeline.cli.output import canonical_line, whole_lines
-from pipeline.commands import naming
 
 GROUP = "Data: the bucket"
 
@@ -47,11 +46,9 @@ def retain_command(
 
     form = read_form(RetainForm, "the retention", dry_run=dry_run, keep=keep, days=days)
     changed = form.model_dump(include={"keep", "days"}, exclude_none=True)
-    context = run_context(model, run, kind=Kind.RETAIN)
-    with naming(model):
+    with canonical_line("retain", model, run, kind=Kind.RETAIN) as (context, line):
         require_known(context)
-    policy = load_spec(context.settings.models / f"{model}.yaml").retention.model_copy(update=changed)
-    with canonical_line("retain", context) as line:
+        policy = load_spec(context.settings.models / f"{model}.yaml").retention.model_copy(update=changed)
         retained = retain(context, policy, dry_run=form.dry_run)
         whole_lines().print(table(model, retained))
         line.update(retained.summary())
@@ -65,11 +62,11 @@ def sync_command(
         float | None, typer.Option("--every", min=0.1, help="keep running, and copy again every N seconds")
     ] = None,
 ) -> None:
-    """Copy the bucket to the local folder UNDERSTUDY_SERVER_ROOT, for servers that cannot read the bucket."""
+    """Copy the bucket to the folder of this machine that the fleet names, for servers that cannot read the bucket."""
     from pipeline.verbs.sync import keep_in_sync, server_folder, sync
 
     with model_context(model) as context:
-        root = server_folder(context.settings)
+        root = server_folder(context.fleet)
         if every is not None:
             keep_in_sync(context.bucket, model, root, seconds=every)
         changed = sync(context.bucket, model, root)

@@ -10,7 +10,6 @@ from pipeline.cli.options import (
     OptionalRun,
     asked_at,
     read_form,
-    run_context,
 )
 from pipeline.cli.output import canonical_line, whole_lines, written_result
 
@@ -47,19 +46,18 @@ def rollback_command(
     form = read_form(RollbackForm, "the roll-back", to=to, reason=reason, hold=hold)
     # A run that waited in a queue is about what served when it was asked for; by hand that is now.
     asked = asked_at(run)
-    context = run_context(model, run, kind=Kind.ROLLBACK)
     if plan_only and without_bucket:
         raise BadInputError("--plan needs the bucket. Leave --without-bucket out")
     if plan_only:
         # A person reads the plan, so its sentence stays the last line.
-        with written_result("rollback", context):
+        with written_result("rollback", model, run, kind=Kind.ROLLBACK) as (context, _):
             request = request_for(context, to=form.to, reason=form.reason, asked_at=asked, hold=form.hold)
             history = context.journal.read()
             require_released(context, history)
             whole_lines().print(table(model, targets(context, history)))
             typer.echo(plan(context, request)[1])
         return
-    with canonical_line("rollback", context) as line:
+    with canonical_line("rollback", model, run, kind=Kind.ROLLBACK, without_bucket=without_bucket) as (context, line):
         if without_bucket:
             context.strategy.move_without_bucket(form.to)
         else:
@@ -82,8 +80,7 @@ def pin_command(
     from pipeline.verbs.rollback import request_for
 
     form = read_form(PinForm, "the pin", to=to, reason=reason)
-    context = run_context(model, run, kind=Kind.ROLLBACK)
-    with canonical_line("pin", context) as line:
+    with canonical_line("pin", model, run, kind=Kind.ROLLBACK) as (context, line):
         request = request_for(context, to=str(form.to), reason=form.reason, asked_at=asked_at(run))
         line["state"] = str(pin(context, request).state)
 
@@ -104,8 +101,7 @@ def freeze_command(
     from pipeline.verbs.freeze import freeze
 
     form = read_form(FreezeForm, "the freeze", until=until, reason=reason)
-    context = run_context(model, run, kind=Kind.FREEZE)
-    with canonical_line("freeze", context) as line:
+    with canonical_line("freeze", model, run, kind=Kind.FREEZE) as (context, line):
         line["state"] = str(freeze(context, until=form.until, reason=form.reason, asked_at=asked_at(run)).state)
 
 
@@ -117,8 +113,7 @@ def unfreeze_command(*, model: Model, reason: OptionalReason = None, run: Option
     from pipeline.verbs.unfreeze import unfreeze
 
     form = read_form(ReasonForm, "`unfreeze`", reason=reason)
-    context = run_context(model, run, kind=Kind.UNFREEZE)
-    with canonical_line("unfreeze", context) as line:
+    with canonical_line("unfreeze", model, run, kind=Kind.UNFREEZE) as (context, line):
         line["state"] = str(unfreeze(context, reason=form.reason).state)
 
 
@@ -136,8 +131,7 @@ def readmit_command(
     from pipeline.verbs.readmit import readmit
 
     form = read_form(ReadmitForm, "`readmit`", version=version, reason=reason)
-    context = run_context(model, run, kind=Kind.READMIT)
-    with canonical_line("readmit", context) as line:
+    with canonical_line("readmit", model, run, kind=Kind.READMIT) as (context, line):
         readmit(context, version=form.version, reason=form.reason)
         line["version"] = form.version
 
@@ -148,8 +142,7 @@ def reconcile_command(model: Model, run: OptionalRun = None) -> None:
     from pipeline.runs.run_key import Kind
     from pipeline.verbs.reconcile import reconcile
 
-    context = run_context(model, run, kind=Kind.RECONCILE)
-    with canonical_line("reconcile", context) as line:
+    with canonical_line("reconcile", model, run, kind=Kind.RECONCILE) as (context, line):
         repairs = reconcile(context)
         line.update(repairs.summary())
         repairs.require_complete()

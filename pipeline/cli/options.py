@@ -39,20 +39,33 @@ OptionalReason = Annotated[str | None, typer.Option("--reason", help="why; kept 
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
-def run_context(model: str, run_key: str | None, *, kind: "Kind | None" = None) -> "RunContext":
-    """What a verb of a run works with, by the settings of this process; a run without a key is a new one of `kind`.
+def run_key_of(run: str | None, *, kind: "Kind | None" = None) -> str:
+    """The run key that was given; a new one of `kind` if none was."""
+    from pipeline.runs.run_key import RunKey
+
+    if run is not None:
+        return run
+    assert kind is not None, "a verb that needs no key says what kind of run it is"
+    return RunKey.new(kind)
+
+
+def run_context(model: str, run_key: str, *, without_bucket: bool = False) -> "RunContext":
+    """What a verb of a run works with, by the settings of this process.
 
     Raises:
         BadInputError: a setting, the name of the model or the run key is malformed.
+        StorageError: the fleet record cannot be read; the message says what a person can do.
     """
     from pipeline.context import make_run_context
-    from pipeline.runs.run_key import RunKey
+    from pipeline.errors import StorageError
+    from pipeline.inspection.unreachable_bucket import explained_before
     from pipeline.settings import load_settings
 
-    if run_key is None:
-        assert kind is not None, "a verb that needs no key says what kind of run it is"
-        run_key = RunKey.new(kind)
-    return make_run_context(load_settings(), model=model, run_key=run_key)
+    settings = load_settings()
+    try:
+        return make_run_context(settings, model=model, run_key=run_key, without_bucket=without_bucket)
+    except StorageError as error:
+        raise explained_before(error, settings, model=model, run_key=run_key) from error
 
 
 @contextmanager

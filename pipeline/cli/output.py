@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline import result
+from pipeline.cli.options import run_context, run_key_of
 from pipeline.commands import naming
 from pipeline.errors import UnderstudyError
 
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.context import RunContext
+    from pipeline.runs.run_key import Kind
 
 
 @contextmanager
-def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
-    """One line on standard output when a verb ends, however it ends: for people at a terminal, JSON elsewhere."""
+def canonical_line(
+    verb: str, model: str, run: str | None, *, kind: "Kind | None" = None, without_bucket: bool = False
+) -> "Iterator[tuple[RunContext, dict[str, Any]]]":
+    """What a verb of a run works with, and one line on standard output when it ends, however it ends.
+
+    The line is for people at a terminal, and JSON elsewhere. The arguments are those of `written_result`.
+    """
     line: dict[str, Any] = {}
     try:
-        with written_result(verb, context) as line:
-            yield line
+        with written_result(verb, model, run, kind=kind, without_bucket=without_bucket) as (context, line):
+            yield context, line
     finally:
         if sys.stdout.isatty():
             typer.echo(" ".join(f"{name}={value}" for name, value in line.items()))
@@ -35,15 +42,31 @@ def canonical_line(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
 
 
 @contextmanager
-def written_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]:
-    """Write the result file for the calling program, however the verb ends. Observers are called before that."""
+def written_result(
+    verb: str, model: str, run: str | None, *, kind: "Kind | None" = None, without_bucket: bool = False
+) -> "Iterator[tuple[RunContext, dict[str, Any]]]":
+    """What a verb of a run works with; writes the result file for the calling program, however the verb ends.
+
+    Observers are called before that.
+
+    Args:
+        verb: its name.
+        model: the name of the model.
+        run: the run key; None for a new one of `kind`.
+        kind: of a new run key.
+        without_bucket: see `pipeline.context.make_run_context`.
+    """
     from pipeline.context import observed
 
-    line: dict[str, Any] = {"verb": verb, "model": context.model, "run": context.run_key, "outcome": "crashed"}
+    key = run_key_of(run, kind=kind)
+    line: dict[str, Any] = {"verb": verb, "model": model, "run": key, "outcome": "crashed"}
+    context: RunContext | None = None
     start = time.monotonic()
     try:
-        with naming(context.model), observed(context):
-            yield line
+        with naming(model):
+            context = run_context(model, key, without_bucket=without_bucket)
+            with observed(context):
+                yield context, line
         line["outcome"] = "done"
     except UnderstudyError as error:
         line["outcome"] = error.outcome
@@ -56,8 +79,8 @@ def written_result(verb: str, context: "RunContext") -> Iterator[dict[str, Any]]
         raise
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)
-        known = context.journal.known
-        result.write(line | {"serving": known.state.serving} if known.entries else line)
+        known = context.journal.known if context else None
+        result.write(line | {"serving": known.state.serving} if known and known.entries else line)
 
 
 def whole_lines() -> "Console":

@@ -2,7 +2,7 @@
 
 import typer
 
-from pipeline.cli.options import Model, Run, run_context
+from pipeline.cli.options import Model, Run
 from pipeline.cli.output import canonical_line
 
 GROUP = "Release: the steps of a run, in this order"
@@ -26,8 +26,7 @@ def _add(name: str, description: str) -> None:
         from pipeline.run_verbs import RUN_VERBS, run_once
 
         (verb,) = (each for each in RUN_VERBS if each.name == name)
-        context = run_context(model, run)
-        with canonical_line(name, context) as line:
+        with canonical_line(name, model, run) as (context, line):
             line.update(run_once(verb, context).summary())
 
     commands.command(name, help=description, rich_help_panel=GROUP)(command)

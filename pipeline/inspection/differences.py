@@ -196,10 +196,16 @@ def roles(versions: Mapping[str, int]) -> str:
 
 def _of_fleet(found: Findings) -> list[str]:
     sentences = []
-    if len(found.replicas) < found.expected:
+    if found.fleet_problem:
+        asked = "Only replicas of UNDERSTUDY_REPLICAS were asked" if found.replicas else "No replica was asked"
+        sentences.append(
+            f"the fleet record cannot be read: {found.fleet_problem}. {asked}. To see what replicas answer meanwhile, "
+            f"name them: UNDERSTUDY_REPLICAS=host:port,host:port"
+        )
+    elif len(found.replicas) < found.expected:
         sentences.append(
             f"{len(found.replicas)} of {found.expected} replicas are listed. Nothing is promoted until all are. Start "
-            f"the others, or correct UNDERSTUDY_REPLICAS"
+            f"the others, or correct the fleet (`understudy fleet show --model <model>` shows it)"
         )
     if found.bucket is None:
         sentences += [_unreachable(replica) for replica in found.replicas if replica.problem]

@@ -70,6 +70,7 @@ class Findings:
     bucket_problem: str
     replicas: tuple[ReplicaFound, ...]
     expected: int
+    fleet_problem: str
     mlflow: MlflowFound | None
     deadline: Deadline
     move_deadline: Deadline
@@ -196,11 +197,12 @@ def look(context: ModelContext) -> Findings:
         bucket_problem=problem,
         replicas=replicas,
         expected=context.replicas.expected,
+        fleet_problem=context.known.problem,
         mlflow=_look_at_mlflow(context, bucket),
-        deadline=Deadline(now, context.settings.abandoned_seconds),
-        move_deadline=Deadline(now, context.settings.load_seconds + context.settings.follow_seconds),
-        poll_deadline=Deadline(now, context.settings.polled_seconds),
-        load_deadline=Deadline(now, context.settings.load_seconds + context.settings.polled_seconds),
+        deadline=Deadline(now, context.fleet.abandoned_seconds),
+        move_deadline=Deadline(now, context.fleet.load_seconds + context.fleet.follow_seconds),
+        poll_deadline=Deadline(now, context.fleet.polled_seconds),
+        load_deadline=Deadline(now, context.fleet.load_seconds + context.fleet.polled_seconds),
     )
 
 

@@ -106,4 +106,4 @@ def _load_seconds(context: RunContext, target: int, history: History) -> float:
         proven = records.find(CanaryRecord) if records else None
     except StorageError:
         proven = None  # a forecast is worth no waiting
-    return (proven.load_seconds if proven else None) or context.settings.load_seconds
+    return (proven.load_seconds if proven else None) or context.fleet.load_seconds

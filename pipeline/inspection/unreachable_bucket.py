@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.context import RunContext
+from pipeline.context import ModelContext, RunContext, make_model_context
 from pipeline.errors import StorageError
+from pipeline.fleets.known_fleet import KnownFleet, fleet_of_environment, names_replicas
 from pipeline.rollout.without_bucket import answer
+from pipeline.runs.run_key import is_rollback
+from pipeline.settings import Settings
 
 
 @contextmanager
@@ -21,13 +24,39 @@ def explained(context: RunContext) -> Iterator[None]:
         raise StorageError(f"{error}. {_what_is_known(context)}") from error
 
 
+def explained_before(error: StorageError, settings: Settings, *, model: str, run_key: str) -> StorageError:
+    """The error for a verb that could not read the fleet record, so before it did anything.
+
+    For a roll-back it says what each replica of the environment answers, and what to do next.
+    """
+    if not is_rollback(run_key):
+        return error
+    none_written = "The bucket contains these entries of this roll-back, as far as is known: none"
+    if not names_replicas(settings):
+        return StorageError(
+            f"{error}. {none_written}. Which replicas exist is recorded in the bucket; name them with "
+            f"UNDERSTUDY_REPLICAS=host:port,host:port to see what they answer. When the bucket works again, run the "
+            f"same command with --run {run_key}. Until then, servers of the roll-out pinned can be asked without it: "
+            f"UNDERSTUDY_REPLICAS=host:port,host:port understudy rollback --model {model} --to NUMBER "
+            f"--without-bucket"
+        )
+    context = make_model_context(settings, model=model, known=KnownFleet(fleet_of_environment(settings)))
+    return StorageError(f"{error}. {none_written}. {_next_steps(context, run_key)}")
+
+
 def _what_is_known(context: RunContext) -> str:
     written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
-    answers = ", ".join(f"{address}: {answer(context.replicas, address)}" for address in context.replicas.addresses())
     return (
-        f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. Each replica "
-        f"answers now: {answers}. "
-        f"When the bucket works again, run the same command with --run {context.run_key}"
-        f"{context.rollout.placement.without_bucket}"
+        f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. "
+        f"{_next_steps(context, context.run_key)}"
+    )
+
+
+def _next_steps(context: ModelContext, run_key: str) -> str:
+    addresses = context.replicas.addresses()
+    answers = ", ".join(f"{address}: {answer(context.replicas, address)}" for address in addresses)
+    return (
+        f"Each replica answers now: {answers}. When the bucket works again, run the same command with --run {run_key}"
+        f"{context.rollout.placement.without_bucket(addresses)}"
     )

@@ -5,8 +5,10 @@ version is kept where no server looks. Below the base path are copies, which are
 """
 
 import logging
+from collections.abc import Sequence
 
 from pipeline import layout
+from pipeline.deployment import RolloutName
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.journal.history import History
 from pipeline.journal.journal import Journal
@@ -14,7 +16,6 @@ from pipeline.journal.manifests import Manifest, Manifests
 from pipeline.journal.state import State, below_base_path, newest
 from pipeline.rollout import config
 from pipeline.rollout.waiting import ReplicaState, described
-from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK
 from serving.replica import Replica
@@ -27,7 +28,6 @@ class BasePathPlacement:
 
     name: RolloutName = "latest"
     label = None
-    without_bucket = ""
 
     def __init__(self, model: str, bucket: Bucket, journal: Journal, manifests: Manifests, *, base_path: str) -> None:
         self.base_path = base_path
@@ -37,6 +37,9 @@ class BasePathPlacement:
         self._manifests = manifests
         self._seen_complete: set[int] = set()
         self._complaints: set[str] = set()
+
+    def without_bucket(self, addresses: Sequence[str]) -> str:  # noqa: ARG002 - see the docstring of `Placement`
+        return ""
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         top = newest(state)

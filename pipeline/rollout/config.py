@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from pipeline.deployment import RolloutName
 from pipeline.journal.state import State, resident
-from pipeline.settings import RolloutName
 from serving.replica import STABLE
 
 _HEADER = re.compile(r"# journal entry ([0-9]+)(, roll-out latest)?")

@@ -1,12 +1,14 @@
 """The pinned roll-out for one replica: a config names the versions in memory and puts the label on one of them."""
 
+from collections.abc import Sequence
+
+from pipeline.deployment import RolloutName
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State, resident
 from pipeline.rollout import config
 from pipeline.rollout.healing import heal_if_stuck
 from pipeline.rollout.waiting import ReplicaState
-from pipeline.settings import RolloutName
 from serving.replica import STABLE, Replica
 
 
@@ -15,14 +17,17 @@ class ConfigPlacement:
 
     name: RolloutName = "pinned"
     label = STABLE
-    without_bucket = (
-        ". If the replicas cannot read it either, this moves the label: `understudy rollback --model <model> "
-        "--without-bucket --to NUMBER`. It always ends with exit code 75, because the move is not recorded"
-    )
 
     def __init__(self, model: str, base_path: str) -> None:
         self._model = model
         self.base_path = base_path
+
+    def without_bucket(self, addresses: Sequence[str]) -> str:
+        replicas = f"UNDERSTUDY_REPLICAS={','.join(addresses)} "
+        return (
+            f". If the replicas cannot read it either, this moves the label: `{replicas}understudy rollback --model "
+            f"<model> --without-bucket --to NUMBER`. It always ends with exit code 75, because the move is not recorded"
+        )
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         return resident(state)

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NoReturn
 
+from pipeline.deployment import Deployment
 from pipeline.errors import DeclinedError, FailedError
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History, Rule
@@ -18,7 +19,6 @@ from pipeline.rollout.without_bucket import move_label
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
-from pipeline.settings import Settings
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.questions import ReplicaReport
 
@@ -34,14 +34,14 @@ class Pinned:
         wait: Waits,
         journal: JournalWriter,
         observers: Observers,
-        settings: Settings,
+        fleet: Deployment,
     ) -> None:
         self._rollout = rollout
         self._replicas = replicas
         self._wait = wait
         self._journal = journal
         self._observers = observers
-        self._settings = settings
+        self._fleet = fleet
 
     def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:  # noqa: ARG002
         crashes = self._replicas.watch_for_crashes()
@@ -112,7 +112,7 @@ class Pinned:
         exposed = history.of_version(target, Event.EXPOSED) if history.state.candidate == target else None
         if exposed is None or exposed.run_key == request.run_key:
             return False
-        return (self._wait.clock.now() - exposed.at).total_seconds() > self._settings.load_seconds
+        return (self._wait.clock.now() - exposed.at).total_seconds() > self._fleet.load_seconds
 
     def _load(self, target: int) -> bool:
         """Wait until a replica has loaded the target; False if no replica answers: they load it when they start again.
@@ -134,7 +134,7 @@ class Pinned:
         raise FailedError(f"{problem}. {f'v{serving}' if serving is not None else 'nothing'} still serves")
 
     def forecast(self, target: int, *, load_seconds: float) -> str:
-        poll = self._settings.config_poll_seconds
+        poll = self._fleet.config_poll_seconds
         loaded = self._replicas.is_loaded_somewhere(target)
         if loaded is None:
             return f"no replica answers now. Each one serves v{target} when it runs again"
@@ -155,6 +155,6 @@ class Pinned:
             self._replicas,
             to,
             base_path=self._rollout.placement.base_path,
-            settings=self._settings,
+            fleet=self._fleet,
             clock=self._wait.clock,
         )

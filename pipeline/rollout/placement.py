@@ -4,13 +4,14 @@
 `latest`: servers poll a base path and take the highest number, as TensorFlow Serving does by default.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from pipeline.deployment import RolloutName
 from pipeline.errors import StorageError
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.rollout.waiting import ReplicaState
-from pipeline.settings import RolloutName
 from serving.replica import Replica
 
 
@@ -21,8 +22,6 @@ class Placement(Protocol):
         name: the roll-out, as in UNDERSTUDY_ROLLOUT.
         label: the label that traffic asks for; None if requests name no version.
         base_path: where servers find the versions.
-        without_bucket: what a person can do while neither verbs nor replicas can read the bucket, as the end of a
-            sentence; empty if nothing can be done.
     """
 
     @property
@@ -34,8 +33,11 @@ class Placement(Protocol):
     @property
     def base_path(self) -> str: ...
 
-    @property
-    def without_bucket(self) -> str: ...
+    def without_bucket(self, addresses: Sequence[str]) -> str:
+        """What a person can do while neither verbs nor replicas can read the bucket, as the end of a sentence.
+
+        Empty if nothing can be done. `addresses` are those of the replicas.
+        """
 
     def in_memory(self, state: State) -> tuple[int, ...]:
         """The versions that every replica should hold, in ascending order."""

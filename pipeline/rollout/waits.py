@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 
 from pipeline.clock import Clock
+from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError
 from pipeline.journal.journal import Journal
 from pipeline.journal.observers import Observers
@@ -12,7 +13,6 @@ from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
-from pipeline.settings import Settings
 from serving.errors import ConnectionLostError, UnreachableError
 from serving.replica import Replica, VersionStatus
 
@@ -35,7 +35,8 @@ class Waits:
         journal: Journal,
         observers: Observers,
         clock: Clock,
-        settings: Settings,
+        fleet: Deployment,
+        rpc_seconds: float,
     ) -> None:
         self._model = model
         self._rollout = rollout
@@ -44,7 +45,8 @@ class Waits:
         self._journal = journal
         self._observers = observers
         self.clock = clock
-        self._settings = settings
+        self._fleet = fleet
+        self._rpc_seconds = rpc_seconds
 
     def loaded(
         self,
@@ -78,7 +80,7 @@ class Waits:
         return self._wait(
             f"load v{version}",
             look,
-            deadline=self._settings.load_seconds,
+            deadline=self._fleet.load_seconds,
             wanted=lambda state: version in self._placement.in_memory(state),
             best_effort=best_effort,
             enough=lambda ready: (
@@ -89,11 +91,11 @@ class Waits:
 
     def followed(self, version: int, *, best_effort: bool = False) -> WaitResult:
         """Wait until traffic gets `version` on every replica. `best_effort` and the errors are those of `loaded`."""
-        settings = self._settings
+        fleet = self._fleet
         return self._wait(
             f"answer from v{version}",
             lambda replica: self._placement.followed(replica, version),
-            deadline=self._placement.follow_seconds(follow=settings.follow_seconds, load=settings.load_seconds),
+            deadline=self._placement.follow_seconds(follow=fleet.follow_seconds, load=fleet.load_seconds),
             wanted=lambda state: state.serving == version,
             best_effort=best_effort,
         )
@@ -116,7 +118,7 @@ class Waits:
         return self._wait(
             f"drop v{version}",
             look,
-            deadline=self._settings.follow_seconds,
+            deadline=self._fleet.follow_seconds,
             wanted=lambda state: version not in self._placement.in_memory(state),
             foreign=foreign,
         )
@@ -162,14 +164,14 @@ class Waits:
             action=action,
             look=look_unless_foreign,
             deadline=deadline,
-            grace=self._settings.polled_seconds,  # until then a replica is slow, not stuck
+            grace=self._fleet.polled_seconds,  # until then a replica is slow, not stuck
             wanted=still_wanted,
             heal=heal,
             enough=enough,
             best_effort=best_effort,
-            patience=self._settings.rpc_seconds,
+            patience=self._rpc_seconds,
         )
-        result = wait_for(goal, fleet=self._replicas.fleet, rpc_seconds=self._settings.rpc_seconds, clock=self.clock)
+        result = wait_for(goal, fleet=self._replicas.fleet, rpc_seconds=self._rpc_seconds, clock=self.clock)
         if result.complete:
             self._observers.schedule()
         return result

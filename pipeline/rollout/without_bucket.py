@@ -3,16 +3,16 @@
 from typing import NoReturn
 
 from pipeline.clock import Clock
+from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError, CouldNotTellError
 from pipeline.rollout.healing import handed_config
 from pipeline.rollout.other_models import OtherModels
 from pipeline.rollout.replicas import Replicas
-from pipeline.settings import Settings
 from serving.errors import ServingError
 from serving.replica import STABLE
 
 
-def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Settings, clock: Clock) -> NoReturn:
+def move_label(replicas: Replicas, to: str, *, base_path: str, fleet: Deployment, clock: Clock) -> NoReturn:
     """Point the label at an older version that replicas have in memory, then wait two polls.
 
     A version that is newer than the answering one may be an unproven candidate, so it is refused.
@@ -21,7 +21,7 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
         replicas: the fleet.
         to: a version number, as text.
         base_path: where servers find the versions.
-        settings: how long two polls take.
+        fleet: how long two polls take.
         clock: how to sleep.
 
     Raises:
@@ -39,7 +39,7 @@ def move_label(replicas: Replicas, to: str, *, base_path: str, settings: Setting
     problems = {
         address: _hand_over(replicas, others, address, version=version, base_path=base_path) for address in addresses
     }
-    clock.sleep(settings.polled_seconds)
+    clock.sleep(fleet.polled_seconds)
     answers = [f"{address}: {problems[address] or answer(replicas, address)}" for address in addresses]
     raise CouldNotTellError(
         f"the label of each replica was requested to point at v{version}. Each replica answers now: "

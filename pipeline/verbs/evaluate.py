@@ -95,14 +95,14 @@ def _log(
     spec = context.records.require(SpecRecord).spec
     bucket = make_identity(context.bucket)
     kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
-    url, run_id, started_by = context.settings.mlflow_url, trained.mlflow_run, context.settings.run_url
+    url, run_id, started_by = context.fleet.mlflow_url, trained.mlflow_run, context.settings.run_url
     with tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id, started_by=started_by) as run:
         run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 
 def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -> None:
     """Check it before any of it runs: a model is a program."""
-    problems = scan.problems(folder, labels=labels, server_tensorflow=context.settings.server_tensorflow)
+    problems = scan.problems(folder, labels=labels, server_tensorflow=context.fleet.server_tensorflow)
     if problems:
         raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
 

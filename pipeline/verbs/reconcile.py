@@ -226,7 +226,7 @@ def _aliases(context: RunContext, history: History) -> Mapping[str, int] | None:
 
 
 def _deadline(context: RunContext) -> Deadline:
-    return Deadline(context.clock.now(), context.settings.abandoned_seconds)
+    return Deadline(context.clock.now(), context.fleet.abandoned_seconds)
 
 
 def _described(entry: Entry) -> str:

@@ -53,7 +53,7 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     if not history.entries:
         log.info("%s. Nothing is deleted", nothing_released(context))
         return Retained(policy, dry_run)
-    terms = RetentionLimits(policy, context.clock.now(), context.settings.abandoned_seconds)
+    terms = RetentionLimits(policy, context.clock.now(), context.fleet.abandoned_seconds)
     found = _look(context)
     if dry_run:
         lines = retention.plan(history, found, terms)

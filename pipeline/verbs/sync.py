@@ -12,27 +12,28 @@ from typing import NoReturn
 
 from pipeline import layout
 from pipeline.commands import with_model
+from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError, StorageError
 from pipeline.rollout import config
-from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK
 
 log = logging.getLogger(__name__)
 
 
-def server_folder(settings: Settings) -> Path:
+def server_folder(fleet: Deployment) -> Path:
     """The folder of this machine that servers read.
 
     Raises:
-        BadInputError: the settings name none.
+        BadInputError: the fleet names none.
     """
-    if settings.server_root is None or "://" in settings.server_root:
+    if fleet.server_root is None or "://" in fleet.server_root:
         raise BadInputError(
-            "set UNDERSTUDY_SERVER_ROOT to the folder that the model servers read, for example /srv/understudy, here "
-            "and for every other verb: the config names it"
+            "the fleet has no folder that `sync` could keep. Name the folder that the model servers read: `understudy "
+            "fleet set --model <model> --server-root /srv/understudy --reason why`. Without a fleet record, set "
+            "UNDERSTUDY_SERVER_ROOT, here and for every other verb: the config names it"
         )
-    return Path(settings.server_root)
+    return Path(fleet.server_root)
 
 
 def sync(bucket: Bucket, model: str, root: Path) -> list[str]:

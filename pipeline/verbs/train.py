@@ -42,7 +42,7 @@ def train(context: RunContext) -> TrainRecord:
     bucket = make_identity(context.bucket)
     exported = context.records.find(ExportRecord)
     kept = _kept(exported) if exported else "Nothing was trained yet."
-    url, started_by = context.settings.mlflow_url, context.settings.run_url
+    url, started_by = context.fleet.mlflow_url, context.settings.run_url
     with tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by) as run:
         run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if exported is None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pipeline import context
 from pipeline.__main__ import main
 from pipeline.context import Ports
+from pipeline.fleets.known_fleet import fleet_of_environment
 from pipeline.settings import Settings
 from tests.processes.stopping import Effects, StoppingBucket, StoppingFleet, count_changes_of_the_disk, tell
 
@@ -28,7 +29,8 @@ def open_ports(settings: Settings) -> Ports:
     if "ACTOR_DISK" in os.environ:
         count_changes_of_the_disk(settings.root, effects)
         return ports
-    return replace(ports, bucket=StoppingBucket(ports.bucket, effects), fleet=StoppingFleet(ports.fleet, effects))
+    fleet = fleet_of_environment(settings).connect_with(settings)
+    return replace(ports, bucket=StoppingBucket(ports.bucket, effects), fleet=StoppingFleet(fleet, effects))
 
 
 def act() -> int:

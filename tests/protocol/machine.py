@@ -5,7 +5,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
-from pipeline.settings import RolloutName
+from pipeline.deployment import RolloutName
 from tests.protocol.world import REPLICAS, Fate, Interruption, World
 
 STEPS = ("publish", "canary", "promote", "withdraw")

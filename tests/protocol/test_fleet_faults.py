@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.deployment import RolloutName
 from pipeline.journal.entries import Event
-from pipeline.settings import RolloutName
 from tests.protocol.world import MODEL, World
 
 

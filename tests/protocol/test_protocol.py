@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline import layout
+from pipeline.deployment import RolloutName
 from pipeline.journal import state as transitions
 from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History
@@ -26,7 +27,6 @@ from pipeline.rollout.waiting import WaitResult
 from pipeline.rollout.waits import Waits
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
-from pipeline.settings import RolloutName
 from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.hunts import hunt, hunt_cases

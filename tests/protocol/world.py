@@ -14,6 +14,7 @@ from functools import partial
 
 from pipeline import layout
 from pipeline.context import Ports, RunContext, make_run_context, observed
+from pipeline.deployment import RolloutName
 from pipeline.errors import StorageError, UnderstudyError
 from pipeline.journal.history import History
 from pipeline.rules.rollback import RollbackRequest
@@ -29,7 +30,7 @@ from pipeline.runs.records import (
     SpecRecord,
     TrainRecord,
 )
-from pipeline.settings import RolloutName, Settings
+from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.memory import MemoryBucket
 from pipeline.storage.sums import folder_digest
@@ -195,7 +196,7 @@ class World:
         return done
 
     def context(self, run_key: str) -> RunContext:
-        ports = Ports(self.bucket, self.fleet, Mlflow("http://mlflow", self.mlflow.transport), self.clock)
+        ports = Ports(self.bucket, self.clock, self.fleet, Mlflow("http://mlflow", self.mlflow.transport))
         return make_run_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
 
     def history(self) -> History:

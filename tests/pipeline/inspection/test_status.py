@@ -21,6 +21,7 @@ from pipeline.rules import run as run_rules
 from pipeline.tracking.mirror import MlflowFound
 from pipeline.verbs.status import status
 from pipeline.verdicts.verdict import Decision, Verdict
+from serving.fleet.fleet import parse_fleet
 from tests.fleet import write_classifier
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
@@ -503,7 +504,7 @@ class TestReplica:
 
     def test_that_should_be_there_and_is_not_known(self, released: World, mlflow: MlflowRegistry) -> None:
         context = coming(released, mlflow=mlflow)
-        object.__setattr__(context.replicas.fleet, "expected", 3)
+        context.replicas.fleet = parse_fleet(context.fleet.groups["main"].replicas, expected=3)
 
         assert only(status(context)).startswith(
             "2 of 3 replicas are listed. Nothing is promoted until all are. Start the others"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.deployment import RolloutName
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
 from pipeline.journal.state import State
-from pipeline.settings import RolloutName
 from pipeline.verbs.status import status
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 from tests.releases import MODEL, World, eventually

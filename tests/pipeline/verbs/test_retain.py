@@ -81,7 +81,7 @@ class Releases(Dated):
     def context(self, run_key: str = "retain-1") -> RunContext:
         fleet = parse_fleet(NOBODY, expected=None)
         settings = Settings(replicas=NOBODY, actor="ann")
-        ports = Ports(self.memory, fleet, Mlflow(NO_MLFLOW), self.clock)
+        ports = Ports(self.memory, self.clock, fleet, Mlflow(NO_MLFLOW))
         return make_run_context(settings, model=MODEL, run_key=run_key, ports=ports)
 
     def publish(self, run_key: str, digest: str | None = None) -> int:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
+from pipeline.deployment import RolloutName
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.journal.state import State
-from pipeline.settings import RolloutName, Settings
+from pipeline.settings import Settings
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.sync import server_folder, sync
 from tests.pipeline.storage.s3_store import S3TestBucket, s3_bucket, s3_store
@@ -116,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(made: World, tmp_
 
 @pytest.mark.parametrize("root", [None, "s3://models/understudy"])
 def test_without_a_folder_the_variable_is_named(root: str | None) -> None:
-    with pytest.raises(BadInputError, match="set UNDERSTUDY_SERVER_ROOT to the folder"):
+    with pytest.raises(BadInputError, match="no folder that `sync` could keep"):
         server_folder(Settings(root="s3://models/understudy", server_root=root))
 
 

@@ -1,0 +1,135 @@
+"""Which fleet a verb works with: that of the newest record, or, for a bucket without one, that of the environment."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.deployment import Deployment
+from pipeline.errors import BadInputError
+from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
+from pipeline.fleets.fleet_spec import MAIN, SYSTEM, FleetSpec, ReplicaGroup, TlsSpec
+from pipeline.settings import Settings
+from pipeline.storage.bucket import Bucket
+from pipeline.validation import problems
+from serving.fleet.sources import parse_source
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KnownFleet:
+    """The fleet that a verb works with.
+
+    Attributes:
+        fleet: the fleet.
+        record: the record that it comes from; None if it comes from the environment.
+        remarks: what a person should know about it, as sentences.
+        problem: why the record could not be read; empty if it could.
+    """
+
+    fleet: FleetSpec
+    record: FleetRecord | None = None
+    remarks: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def known_fleet(settings: Settings, bucket: Bucket, model: str) -> KnownFleet:
+    """The fleet of the newest record, with the replicas of the environment if that names any.
+
+    Raises:
+        BadInputError: a setting is malformed.
+        StorageError: the record cannot be read.
+    """
+    record = FleetRecords(bucket, model).newest()
+    if record is None:
+        return KnownFleet(fleet_of_environment(settings))
+    fleet, remarks = record.fleet, list(_ignored(settings, record))
+    if names_replicas(settings):
+        group = _group_of_environment(settings)
+        remarks.append(
+            f"For this call the replicas are {group.replicas} (UNDERSTUDY_REPLICAS), instead of {fleet.replicas} of "
+            f"fleet record {record.number}"
+        )
+        fleet = fleet.model_copy(update={"groups": {MAIN: group}})
+    return KnownFleet(fleet, record, tuple(remarks))
+
+
+def names_replicas(settings: Settings) -> bool:
+    """Whether the environment says which replicas exist."""
+    return "replicas" in settings.model_fields_set
+
+
+def fleet_of_environment(settings: Settings) -> FleetSpec:
+    """The fleet that the environment describes.
+
+    Raises:
+        BadInputError: a setting is malformed.
+    """
+    deployment = {name: getattr(settings, name) for name in Deployment.model_fields}
+    return FleetSpec(**deployment, groups={MAIN: _group_of_environment(settings)}, tls=_tls_of_environment(settings))
+
+
+def without_replicas(settings: Settings) -> FleetSpec:
+    """The fleet that the environment describes; without replicas if it names none.
+
+    For when the record cannot be read: the default addresses could belong to another model's fleet.
+
+    Raises:
+        BadInputError: a setting is malformed.
+    """
+    fleet = fleet_of_environment(settings)
+    return fleet if names_replicas(settings) else fleet.model_copy(update={"groups": {}})
+
+
+def read_authority(ca: str, *, source: str) -> str | None:
+    """The content of a file of certificates; None for `system`.
+
+    Args:
+        ca: the path, or `system`.
+        source: who names it, for messages.
+
+    Raises:
+        BadInputError: the file cannot be read.
+    """
+    if ca == SYSTEM:
+        return None
+    try:
+        return Path(ca).read_text(encoding="ascii")
+    except (OSError, UnicodeError) as error:
+        raise BadInputError(f"{source}: {ca} cannot be read as PEM: {error}") from error
+
+
+def _group_of_environment(settings: Settings) -> ReplicaGroup:
+    try:
+        source = parse_source(settings.replicas)
+    except ValueError as error:
+        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
+    minimum = settings.expected_replicas or source.size
+    if minimum is None:
+        raise BadInputError(
+            f"UNDERSTUDY_REPLICAS: how many replicas {source.uri} should have at least is not known. Set "
+            "UNDERSTUDY_EXPECTED_REPLICAS"
+        )
+    return ReplicaGroup(replicas=source.uri, minimum=minimum)
+
+
+def _tls_of_environment(settings: Settings) -> TlsSpec | None:
+    if settings.tls_ca is None:
+        return None
+    try:
+        ca = read_authority(settings.tls_ca, source="UNDERSTUDY_TLS_CA")
+        return TlsSpec(ca=ca, server_name=settings.tls_server_name)
+    except ValidationError as error:
+        raise BadInputError(f"UNDERSTUDY_TLS_CA: {problems(error)}") from error
+
+
+def _ignored(settings: Settings, record: FleetRecord) -> list[str]:
+    """A sentence for each setting that differs from the record, which counts."""
+    return [
+        f"UNDERSTUDY_{name.upper()}={getattr(settings, name)} is ignored: fleet record {record.number} says "
+        f"{getattr(record.fleet, name)}"
+        for name in Deployment.model_fields
+        if name in settings.model_fields_set and getattr(settings, name) != getattr(record.fleet, name)
+    ]
