@@ -34,6 +34,7 @@ from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
+from serving.replica import STABLE
 from tests.fleet import LABELS, POLL_SECONDS, Classifier, RunningReplica, write_classifier
 
 MODEL = "digits"
@@ -102,7 +103,9 @@ class World:
         for replica in self.replicas:
             replica.stop()
 
-    def context(self, run_key: str) -> RunContext:
+    def context(self, run_key: str, *, without_bucket: bool = False) -> RunContext:
+        if not self.cloud and not self.bucket.exists() and not self.replicas:
+            self.bucket.mkdir(parents=True)
         settings = Settings(
             root=self.cloud or str(self.bucket),
             models=self.folder,
@@ -117,14 +120,14 @@ class World:
             actor="ann",
             **{"code_version": "test"} | self.extra,
         )
-        return make_run_context(settings, model=MODEL, run_key=run_key)
+        return make_run_context(settings, model=MODEL, run_key=run_key, without_bucket=without_bucket)
 
     def history(self) -> History:
         return self.context("look-0").journal.read()
 
     def answering(self) -> list[int | None]:
         """The version that traffic gets, on each replica; None where it gets no answer."""
-        label = self.context("look-0").rollout.placement.label
+        label = STABLE if self.rollout == "pinned" else None
         found: list[int | None] = []
         for each in self.replicas:
             with GrpcReplica(each.address, timeout=2.0) as replica:

@@ -32,7 +32,7 @@ def canonical_line(
     """
     line: dict[str, Any] = {}
     try:
-        with written_result(verb, model, run, kind=kind, without_bucket=without_bucket) as (context, line):
+        with _written(line, verb, model, run, kind=kind, without_bucket=without_bucket) as context:
             yield context, line
     finally:
         if sys.stdout.isatty():
@@ -56,17 +56,26 @@ def written_result(
         kind: of a new run key.
         without_bucket: see `pipeline.context.make_run_context`.
     """
+    line: dict[str, Any] = {}
+    with _written(line, verb, model, run, kind=kind, without_bucket=without_bucket) as context:
+        yield context, line
+
+
+@contextmanager
+def _written(
+    line: dict[str, Any], verb: str, model: str, run: str | None, *, kind: "Kind | None", without_bucket: bool
+) -> "Iterator[RunContext]":
     from pipeline.context import observed
 
     key = run_key_of(run, kind=kind)
-    line: dict[str, Any] = {"verb": verb, "model": model, "run": key, "outcome": "crashed"}
+    line.update({"verb": verb, "model": model, "run": key, "outcome": "crashed"})
     context: RunContext | None = None
     start = time.monotonic()
     try:
         with naming(model):
             context = run_context(model, key, without_bucket=without_bucket)
             with observed(context):
-                yield context, line
+                yield context
         line["outcome"] = "done"
     except UnderstudyError as error:
         line["outcome"] = error.outcome

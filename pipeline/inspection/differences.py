@@ -27,7 +27,7 @@ def _differences(found: Findings) -> list[str]:
     if found.bucket is None:
         return [
             f"the bucket cannot be read ({found.bucket_problem}). Only the replicas say what is served. Repair the "
-            f"bucket{found.placement.without_bucket}",
+            f"bucket{found.placement.without_bucket([each.address for each in found.replicas])}",
             *_of_other_fleets(found),
             *sentences,
         ]

@@ -21,6 +21,7 @@ RUN = "retrain-1"
 
 def trained(models: Path, name: str, bucket: Path, *, labels: tuple[str, ...], images: tuple[bytes, ...]) -> RunContext:
     """A run whose `train` has left this model."""
+    bucket.mkdir(exist_ok=True)
     context = make_run_context(Settings(root=str(bucket)), model="digits", run_key=RUN)
     files = sums_of(models / name)
     digest = folder_digest(files)

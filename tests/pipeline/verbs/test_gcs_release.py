@@ -9,6 +9,7 @@ from pipeline import layout
 from pipeline.deployment import RolloutName
 from pipeline.errors import CouldNotTellError, DamagedError, FailedError, StorageError
 from pipeline.journal.state import State
+from pipeline.verbs.rollback import request_for
 from pipeline.verbs.status import status
 from tests.object_storage import Bucket, ObjectStore, bucket, lasting_store, store
 from tests.releases import MODEL, World, eventually
@@ -68,9 +69,10 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
     try:
         world.release("retrain-1")
         world.release("retrain-2")
+        context = world.context("rollback-3")
         lasting_store.stop()
         with pytest.raises(StorageError) as raised:
-            world.roll_back("previous", run_key="rollback-3")
+            request_for(context, to="previous", reason="it is bad", asked_at=None)
         told = str(raised.value)
         assert "The bucket contains these entries of this roll-back, as far as is known: none" in told
         assert f"Each replica answers now: {world.replicas[0].address}: v2, {world.replicas[1].address}: v2" in told
@@ -80,7 +82,7 @@ def test_a_roll_back_without_the_bucket_says_what_was_done_and_what_was_not(
             CouldNotTellError,
             match=r"requested to point at v1\. Each replica answers now: .*: v1, .*: v1\. This is not recorded",
         ):
-            world.context("rollback-3").strategy.move_without_bucket("1")
+            world.context("rollback-3", without_bucket=True).strategy.move_without_bucket("1")
         assert [1, 1] == world.answering()
 
         lasting_store.start()
