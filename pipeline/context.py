@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +86,10 @@ class ModelContext:
     def fleet(self) -> FleetSpec:
         """How the model is served: roll-out, groups of replicas, time limits, MLflow's address."""
         return self.known.fleet
+
+    def known_as(self, fleet: FleetSpec) -> KnownFleet:
+        """The same knowledge with another fleet, to try that one out."""
+        return replace(self.known, fleet=fleet, remarks=())
 
     def records_of(self, version: int, history: History) -> RunRecords | None:
         """The records of the run that a version came from; None if the journal does not know it."""

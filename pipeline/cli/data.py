@@ -1,4 +1,4 @@
-"""What concerns the bucket: create the first config, delete old versions, copy for servers that cannot read it."""
+"""What concerns the bucket: delete old versions, copy for servers that cannot read it."""
 
 from typing import Annotated
 
@@ -10,19 +10,6 @@ from pipeline.cli.output import canonical_line, whole_lines
 GROUP = "Data: the bucket"
 
 commands = typer.Typer()
-
-
-@commands.command("init", rich_help_panel=GROUP)
-def init_command(model: Model) -> None:
-    """Create the bucket and the config that model servers read. Changes nothing after the first release."""
-    from pipeline.inspection.known_models import require_known
-    from pipeline.storage.opening import make_bucket
-
-    with model_context(model) as context:
-        require_known(context)
-        make_bucket(context.settings.root)
-        history = context.rollout.settle(first=True)
-    typer.echo(f"{model}: {history.state}")
 
 
 @commands.command("retain", rich_help_panel=GROUP)

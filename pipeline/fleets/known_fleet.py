@@ -71,6 +71,20 @@ def fleet_of_environment(settings: Settings) -> FleetSpec:
     return FleetSpec(**deployment, groups={MAIN: _group_of_environment(settings)}, tls=_tls_of_environment(settings))
 
 
+def named_by_environment(settings: Settings, fleet: FleetSpec) -> FleetSpec:
+    """A fleet with every value that the environment names, and that could differ.
+
+    Raises:
+        BadInputError: a setting is malformed.
+    """
+    named = {name: getattr(settings, name) for name in Deployment.model_fields if name in settings.model_fields_set}
+    if names_replicas(settings):
+        named["groups"] = {MAIN: _group_of_environment(settings)}
+    if settings.tls_ca is not None:
+        named["tls"] = _tls_of_environment(settings)
+    return fleet.model_copy(update=named)
+
+
 def without_replicas(settings: Settings) -> FleetSpec:
     """The fleet that the environment describes; without replicas if it names none.
 

@@ -38,8 +38,9 @@ def _differences(found: Findings) -> list[str]:
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
-            f"the servers of this bucket use the roll-out {other!r}, and UNDERSTUDY_ROLLOUT is "
-            f"{found.placement.name!r}. Nothing else was compared. Set UNDERSTUDY_ROLLOUT={other}"
+            f"the servers of this bucket use the roll-out {other!r}, and the fleet record, or "
+            f"UNDERSTUDY_ROLLOUT if there is none, says {found.placement.name!r}. Nothing else was compared. Set the "
+            f"roll-out {other!r}"
         ]
     sentences = [
         *_of_other_fleets(found),

@@ -71,6 +71,8 @@ class Findings:
     replicas: tuple[ReplicaFound, ...]
     expected: int
     fleet_problem: str
+    fleet_record: int | None
+    fleet_remarks: tuple[str, ...]
     mlflow: MlflowFound | None
     deadline: Deadline
     move_deadline: Deadline
@@ -198,6 +200,8 @@ def look(context: ModelContext) -> Findings:
         replicas=replicas,
         expected=context.replicas.expected,
         fleet_problem=context.known.problem,
+        fleet_record=context.known.record.number if context.known.record else None,
+        fleet_remarks=context.known.remarks,
         mlflow=_look_at_mlflow(context, bucket),
         deadline=Deadline(now, context.fleet.abandoned_seconds),
         move_deadline=Deadline(now, context.fleet.load_seconds + context.fleet.follow_seconds),

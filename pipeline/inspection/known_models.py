@@ -21,7 +21,7 @@ def require_known(context: ModelContext) -> None:
         return
     problem = f"no journal in {context.bucket.uri()}"
     try:
-        names.update(context.bucket.names(layout.JOURNALS))
+        names.update(context.bucket.names(layout.JOURNALS), context.bucket.names(layout.FLEETS))
     except StorageError as error:
         problem = str(error)  # the folder of the bucket does not exist; only `init` gets here then
     if context.model in names:

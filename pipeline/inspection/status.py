@@ -63,6 +63,7 @@ class Status:
         return {
             "model": self.found.model,
             "rollout": self.found.placement.name,
+            "fleet_record": self.found.fleet_record,
             "agrees": not self.differences,
             "state": self.state.model_dump(mode="json") if self.state else None,
             "holds": [hold.as_json() for hold in self.holds],
@@ -96,7 +97,7 @@ def table(found: Status) -> Group:
         replicas.add_row(replica.address, serving, Text(holds), agrees)
     lines = [
         *_what_serves(found),
-        f"{_entries(found)}MLflow: {_mlflow_roles(found.found.mlflow)}",
+        f"{_entries(found)}{_record(found)}MLflow: {_mlflow_roles(found.found.mlflow)}",
         *(str(hold) for hold in found.holds),
         *([how_to_lift(found.found.model)] if found.holds else []),
         *found.under_way,
@@ -142,6 +143,11 @@ def _entries(status: Status) -> str:
     if status.entry is None:
         return ""
     return f"journal entry {status.entry}, config from entry {status.config_entry}; "
+
+
+def _record(status: Status) -> str:
+    number = status.found.fleet_record
+    return f"fleet record {number}; " if number is not None else ""
 
 
 def _what_serves(status: Status) -> list[str]:

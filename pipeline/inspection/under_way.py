@@ -29,10 +29,10 @@ def under_way(found: Findings) -> list[str]:
 
 
 def notes(found: Findings) -> list[str]:
-    """Facts that need no action: numbers that were claimed and never published."""
+    """Facts that need no action: where the replicas come from, and numbers that were claimed and never published."""
     if found.bucket is None:
-        return []
-    return [
+        return [*found.fleet_remarks]
+    unused = [
         with_model(
             f"v{claim.version} was claimed by {claim.run_key} and never published. This does no harm. To publish it, "
             f"run `understudy publish --model <model> --run {claim.run_key}`; or leave the number unused",
@@ -40,6 +40,7 @@ def notes(found: Findings) -> list[str]:
         )
         for claim in reconcile_rules.never_published(found.bucket.history, deadline=found.deadline)
     ]
+    return [*found.fleet_remarks, *unused]
 
 
 def _move(move: Entry, history: History, found: Findings) -> str:

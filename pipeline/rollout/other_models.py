@@ -2,7 +2,7 @@
 
 A configuration replaces everything that a server has, so one that names this model alone would unload the other one. A
 server cannot list its models. So it is asked about every model that is known: those with a file, and those with a
-journal.
+journal or a fleet record.
 """
 
 from functools import cached_property
@@ -53,13 +53,13 @@ class OtherModels:
         """
         known = {path.stem for path in self._folder.glob("*.yaml")}
         if self._bucket is not None:
-            known.update(self._bucket.names(layout.JOURNALS))
+            known.update(self._bucket.names(layout.JOURNALS), self._bucket.names(layout.FLEETS))
         return sorted(name for name in known if layout.is_model(name) and name != self.model)
 
 
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:
     """A message: the replica belongs to another model's fleet, and which setting to correct."""
     return (
-        f"{address} serves {served}, so it is not a replica of {model}, and it was sent no config. Correct "
-        f"UNDERSTUDY_REPLICAS, which must list the replicas of {model}"
+        f"{address} serves {served}, so it is not a replica of {model}, and it was sent no config. Correct the replicas "
+        f"of {model}: `understudy fleet show --model {model}` lists them and says where they come from"
     )

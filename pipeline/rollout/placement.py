@@ -19,7 +19,7 @@ class Placement(Protocol):
     """What the servers of one model find in one roll-out, and which versions they load because of it.
 
     Attributes:
-        name: the roll-out, as in UNDERSTUDY_ROLLOUT.
+        name: the roll-out, as in the fleet record.
         label: the label that traffic asks for; None if requests name no version.
         base_path: where servers find the versions.
     """

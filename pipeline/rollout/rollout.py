@@ -33,8 +33,8 @@ class Rollout:
         that should answer has no room, `unplaced` says so; only a wait for that version raises it.
 
         Args:
-            first: write a config although the journal has no entry. Otherwise a mistyped name or bucket leaves no
-                trace.
+            first: write a config although the journal has no entry, also over that of the other roll-out. Otherwise a
+                mistyped name or bucket leaves no trace.
 
         Raises:
             BadInputError: this bucket is used with the other roll-out.
@@ -44,11 +44,12 @@ class Rollout:
             found = self._config()
             history = self._journal.read()
             _require_whole(history, _text(found))
-            self._require_this_rollout(_text(found))
-            if not (history.entries or (first and found is None)):
-                return history
+            if history.entries or not first:
+                self._require_this_rollout(_text(found))
             if history.entries:
                 self.unplaced = self.placement.place(history)
+            elif not first:
+                return history
             wanted = self.rendered(history).encode()
             if found == wanted:
                 return history
@@ -81,8 +82,9 @@ class Rollout:
         other = config.rollout_of(found or "")
         if other not in (None, self.placement.name):
             raise BadInputError(
-                f"the fleet of {self._bucket.uri()} is served by the roll-out {other!r}, and UNDERSTUDY_ROLLOUT says "
-                f"{self.placement.name!r}: correct that. To change the roll-out of a fleet, use a new bucket"
+                f"the fleet of {self._bucket.uri()} is served by the roll-out {other!r}, and its fleet record, or "
+                f"UNDERSTUDY_ROLLOUT if it has none, says {self.placement.name!r}: correct that. To change "
+                f"the roll-out of a fleet, use a new bucket"
             )
 
     def config(self) -> str | None:

@@ -216,5 +216,5 @@ class Waits:
             raise BadInputError(
                 f"{replica.address} serves {self._model} v{newest}, and the journal in {self._replicas.bucket} does "
                 f"not contain that version, so this server uses another bucket. Nothing was changed on it. Correct "
-                f"UNDERSTUDY_ROOT, UNDERSTUDY_ROLLOUT or UNDERSTUDY_REPLICAS"
+                f"UNDERSTUDY_ROOT, or the fleet (`understudy fleet show --model {self._model}`)"
             )

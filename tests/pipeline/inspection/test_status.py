@@ -599,7 +599,8 @@ class TestBucket:
         unread, away = found.differences
 
         assert re.match(
-            r"the bucket cannot be read \(.* has no entry \[3\].*\. Repair the bucket.*`UNDERSTUDY_REPLICAS=.* understudy rollback --model ",
+            r"the bucket cannot be read \(.* has no entry \[3\].*\. Repair the bucket.*"
+            r"`UNDERSTUDY_REPLICAS=.* understudy rollback --model ",
             unread,
         )
         assert released.replicas[1].address in away
