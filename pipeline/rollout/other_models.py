@@ -60,6 +60,6 @@ class OtherModels:
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:
     """A message: the replica belongs to another model's fleet, and which setting to correct."""
     return (
-        f"{address} serves {served}, so it is not a replica of {model}, and it was sent no config. Correct the replicas "
-        f"of {model}: `understudy fleet show --model {model}` lists them and says where they come from"
+        f"{address} serves {served}, so it is not a replica of {model}, and it was sent no config. Correct the "
+        f"replicas of {model}: `understudy fleet show --model {model}` lists them and says where they come from"
     )
