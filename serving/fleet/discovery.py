@@ -41,6 +41,7 @@ class Discovery:
         self._now = now
         self._found: _Found | None = None
         self._failure: _Failure | None = None
+        self._warned_of: _Found | None = None  # one line a list, not one a second
         self._asking = threading.Lock()
         self._state = threading.Lock()
 
@@ -93,5 +94,7 @@ class Discovery:
         age = self._now() - found.asked_at if found else None
         if found is None or age is None or age > _MAX_STALE_SECONDS:
             raise DiscoveryError(failure.message)
-        log.warning("%s. Using the list of %.0f s ago", failure.message, age)
+        if self._warned_of is not found:
+            self._warned_of = found
+            log.warning("%s. Using the list of %.0f s ago, for a minute at most", failure.message, age)
         return found.addresses
