@@ -61,6 +61,25 @@ class ServerFaultError(ServingError):
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 # gRPC's texts after a process has ended. A server that hangs, or a name without an address, is UNAVAILABLE too.
 _ENDED = ("Connection refused", "Connection reset", "Socket closed")
+# gRPC's texts for a handshake that failed, and what to check.
+_EXPLAINED = {
+    "OK": (
+        "the TLS handshake failed: check that the server uses TLS, and that the CA of the fleet has signed its "
+        "certificate"
+    ),
+    "Hostname Verification Check failed.": (
+        "the server's certificate has another name: check that it has the TLS server name of the fleet, or if there "
+        "is none, the host of the address"
+    ),
+    "Failed to create security handshaker.": (
+        "the fleet's TLS files cannot be used: check that the CA, the client certificate and its key are PEM, and that "
+        "the key belongs to the certificate"
+    ),
+    "Socket closed": (
+        "Socket closed: check that the process runs; if it does, check whether it uses TLS, and which client "
+        "certificates it accepts"
+    ),
+}
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -85,7 +104,7 @@ def translated(address: str) -> Iterator[None]:
 def _translate(address: str, error: grpc.RpcError) -> ServingError:
     code, details = error.code(), error.details() or "no details"
     if "failed to connect to all addresses" in details:
-        details = f"no connection ({details.rpartition(': ')[2]})"  # gRPC repeats the address three times
+        details = _why_not_connected(details)
     message = f"{code.name}: {details}"
     if code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED):
         return ConnectionLostError(address, message)
@@ -97,3 +116,8 @@ def _translate(address: str, error: grpc.RpcError) -> ServingError:
     if code in _REFUSED:
         return RefusedError(address, message)
     return ServerFaultError(address, message)
+
+
+def _why_not_connected(details: str) -> str:
+    reason = details.rpartition(": ")[2]  # gRPC repeats the address three times
+    return f"no connection ({_EXPLAINED.get(reason, reason)})"

@@ -10,6 +10,9 @@ import grpc
 class Tls:
     """How a client and a server recognise each other. All contents are PEM.
 
+    Raises:
+        ValueError: a certificate has no key, or a key no certificate.
+
     Attributes:
         ca: the authority that has signed the servers' certificates; None for those that gRPC trusts.
         server_name: the name in the servers' certificates, if it is not the host of their address; None if it is.
@@ -21,6 +24,10 @@ class Tls:
     server_name: str | None = None
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a client certificate and its private key are given together or not at all")
 
     @property
     def credentials(self) -> grpc.ChannelCredentials:

@@ -136,6 +136,8 @@ class RunningReplica:
         load_retries: how often a version that could not be loaded is tried again. Below a base path in an object store
             a version is found before it is complete, so there it takes some.
         restarting: started again whenever it gives up, as a pod is.
+        host: the address it listens on, for replicas that share a port, as pods do.
+        port: the port; None for a free one.
     """
 
     def __init__(
@@ -146,11 +148,14 @@ class RunningReplica:
         default_flags: bool = False,
         load_retries: int = 0,
         restarting: bool = False,
+        host: str = "127.0.0.1",
+        port: int | None = None,
     ) -> None:
         source = base_path if config is None else config
         assert source is not None, "a server needs a config or a base path"
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.port = free_port() if port is None else port
+        self.address = f"{host}:{self.port}"
+        self._host = host
         self._source = source
         self._seen = source
         self._on_base_path = config is None
@@ -165,7 +170,7 @@ class RunningReplica:
         # A version this replica cannot load, though its files are good: out of memory, say.
         self.broken: int | None = None
         if isinstance(source, Path):
-            self._seen = source.with_name(f"{source.stem}-{self.port}{source.suffix}")
+            self._seen = source.with_name(f"{source.stem}-{host}-{self.port}{source.suffix}")
             self._seen.parent.mkdir(parents=True, exist_ok=True)
             self.wake()
 
@@ -241,6 +246,7 @@ class RunningReplica:
         often = cast("int", POLL_SECONDS)
         return replace(
             parse_flags(words),
+            host=self._host,
             model_config_file_poll_wait_seconds=often,
             file_system_poll_wait_seconds=often,
             load_retry_interval_micros=round(RETRY_SECONDS * 1_000_000),

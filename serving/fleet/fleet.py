@@ -1,9 +1,11 @@
 """The replicas that serve one model: which exist now, how many there should be, and connections to them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from serving.fleet.discovery import Discovery
 from serving.fleet.source import Source
 from serving.fleet.sources import parse_source
 from serving.grpc_replica import GrpcReplica
@@ -21,15 +23,26 @@ class Fleet(Protocol):
     def addresses(self) -> Sequence[str]:
         """The replicas that exist, as `host:port`; at most a second old. They may change, so do not keep the answer.
 
+        While a source fails, its list may be up to a minute old: good enough to act on, for example to roll back, but
+        no proof that these are all replicas.
+
+        Raises:
+            DiscoveryError: a source gave no answer, and no such list is known.
+        """
+
+    def fresh_addresses(self) -> Sequence[str]:
+        """The same, asked from every source now. What claims that every replica is ready must ask here.
+
         Raises:
             DiscoveryError: a source gave no answer.
         """
 
-    def fresh_addresses(self) -> Sequence[str]:
-        """The same, asked from every source now."""
-
     def shortfall(self, addresses: Sequence[str]) -> str:
-        """Why these addresses are too few, and what to check, as text for a person; empty if they are enough."""
+        """Why these addresses are too few, and what to check, as text for a person; empty if they are enough.
+
+        Args:
+            addresses: what `addresses` or `fresh_addresses` has just returned.
+        """
 
     def connect(self, address: str, *, timeout: float) -> Replica:
         """A new connection to one replica. No call on it takes longer than `timeout` seconds."""
@@ -50,33 +63,57 @@ class Group:
     minimum: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class GroupedFleet:
-    """Replicas in one or more groups; see `Fleet`."""
+    """Replicas in one or more groups; see `Fleet`. Safe to use from several threads.
+
+    Attributes:
+        groups: they are not changed afterwards.
+        tls: how to encrypt connections; None for plain text.
+        now: a clock, in seconds.
+    """
 
     groups: tuple[Group, ...]
     tls: Tls | None = None
+    now: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._discoveries = [Discovery(group.source, now=self.now) for group in self.groups]
 
     @property
     def expected(self) -> int:
         return sum(group.minimum for group in self.groups)
 
     def addresses(self) -> Sequence[str]:
-        return self.fresh_addresses()
+        return _each_once(discovery.current() for discovery in self._discoveries)
 
     def fresh_addresses(self) -> Sequence[str]:
-        # A replica of two groups is one replica.
-        return tuple(dict.fromkeys(address for group in self.groups for address in group.source.addresses()))
+        return _each_once(discovery.fresh() for discovery in self._discoveries)
 
     def shortfall(self, addresses: Sequence[str]) -> str:
-        if len(addresses) >= self.expected:
-            return ""
-        sources = ", ".join(group.source.uri for group in self.groups)
-        hints = ". ".join(dict.fromkeys(group.source.too_few for group in self.groups))
-        return f"only {len(addresses)} of {self.expected} replicas are listed by {sources}. {hints}"
+        unclaimed = set(addresses)
+        short = []
+        for group, discovery in zip(self.groups, self._discoveries, strict=True):
+            # A replica of two groups counts in the first.
+            own = unclaimed.intersection(discovery.last)
+            unclaimed -= own
+            if len(own) < group.minimum:
+                short.append(self._too_few(group, len(own)))
+        return ". ".join(short)
+
+    def _too_few(self, group: Group, found: int) -> str:
+        name = f" of group {group.name}" if len(self.groups) > 1 else ""
+        return (
+            f"only {found} of {group.minimum} replicas{name} are listed by {group.source.uri}. "
+            f"{group.source.too_few(found)}"
+        )
 
     def connect(self, address: str, *, timeout: float) -> Replica:
         return GrpcReplica(address, timeout=timeout, tls=self.tls)
+
+
+def _each_once(lists: Iterable[Sequence[str]]) -> Sequence[str]:
+    return tuple(dict.fromkeys(address for each in lists for address in each))
 
 
 def parse_fleet(text: str, *, expected: int | None = None, tls: Tls | None = None) -> GroupedFleet:

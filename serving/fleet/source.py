@@ -7,10 +7,13 @@ from typing import Protocol
 class Source(Protocol):
     """A list of replicas, or a service that knows them.
 
+    A new kind is one module with a class and a function that parses what follows `scheme://`, and one line in
+    `serving.fleet.sources`. Ports may differ from replica to replica. An address is all that is known of a replica: a
+    source that knows more, such as how many times a pod was restarted, needs a further method here.
+
     Attributes:
         uri: the source as a person writes it, for example `dns://digits.serving:8500`.
         size: how many addresses it always has; None if that may change.
-        too_few: what to check when it has fewer addresses than replicas, as a sentence.
     """
 
     @property
@@ -19,14 +22,15 @@ class Source(Protocol):
     @property
     def size(self) -> int | None: ...
 
-    @property
-    def too_few(self) -> str: ...
-
     def addresses(self) -> Sequence[str]:
-        """The replicas that exist now, as `host:port`, each once. Asked freshly at every call.
+        """The replicas that exist now, as `host:port`, each once. Asked freshly at every call, within a few seconds.
 
-        No addresses is an answer, not an error.
+        Replicas that are starting or do not answer belong to them. No addresses is an answer, not an error. Called
+        from several threads at once.
 
         Raises:
             DiscoveryError: the service that knows them gave no answer.
         """
+
+    def too_few(self, found: int) -> str:
+        """What to check when it has only `found` addresses, fewer than there are replicas; without a full stop."""

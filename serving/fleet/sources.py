@@ -1,13 +1,19 @@
-"""Read the address of a source: `static://host:port,host:port`. A list without a scheme is static too."""
+"""Read the address of a source.
+
+- `static://host:port,host:port` is a fixed list; a list without a scheme is one too.
+- `dns://name:port` is every address of a DNS name.
+"""
 
 from collections.abc import Callable, Mapping
 
+from serving.fleet.dns import SCHEME as DNS
+from serving.fleet.dns import parse_dns
 from serving.fleet.source import Source
 from serving.fleet.static import SCHEME as STATIC
 from serving.fleet.static import parse_static
 
 # What follows `scheme://` is parsed by these. A new kind of source is one line here and one module.
-_PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static}
+_PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static, DNS: parse_dns}
 
 
 def parse_source(text: str) -> Source:

@@ -22,12 +22,11 @@ class StaticSource:
     def size(self) -> int | None:
         return len(self.members)
 
-    @property
-    def too_few(self) -> str:
-        return "Add the replicas that are missing to the list"
-
     def addresses(self) -> tuple[str, ...]:
         return self.members
+
+    def too_few(self, found: int) -> str:  # noqa: ARG002 - the same advice for any number
+        return "Add the replicas that are missing to the list"
 
 
 def parse_static(text: str) -> StaticSource:

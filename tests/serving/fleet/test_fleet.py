@@ -21,7 +21,7 @@ def test_more_may_be_expected_than_are_listed() -> None:
     [
         ("is empty", " , "),
         ("replica 'a' is not host:port", "a,b:1"),
-        ("http:// is not a known source of replicas. Known: static://", "http://a:1"),
+        ("http:// is not a known source of replicas. Known: static://, dns://", "http://a:1"),
         ("stands twice", "a:1,b:1,a:1"),
     ],
 )

@@ -1,0 +1,100 @@
+"""The replicas of one source, asked about once a second at most."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from serving.errors import DiscoveryError
+from serving.fleet.source import Source
+
+log = logging.getLogger(__name__)
+
+_MAX_AGE_SECONDS = 1.0
+# How long a list is used while its source fails. It is never a proof: a replica may have been added meanwhile.
+_MAX_STALE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Found:
+    addresses: tuple[str, ...]
+    asked_at: float
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+    asked_at: float
+
+
+class Discovery:
+    """The replicas that a source lists. Safe to use from several threads.
+
+    Args:
+        source: where the addresses come from.
+        now: a clock, in seconds.
+    """
+
+    def __init__(self, source: Source, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._now = now
+        self._found: _Found | None = None
+        self._failure: _Failure | None = None
+        self._warned_of: _Found | None = None  # one line a list, not one a second
+        self._asking = threading.Lock()
+        self._state = threading.Lock()
+
+    @property
+    def last(self) -> Sequence[str]:
+        """The newest list that the source has given; empty before the first one."""
+        found = self._found
+        return found.addresses if found else ()
+
+    def current(self) -> Sequence[str]:
+        """The replicas of at most a second ago. While the source fails, those of at most a minute ago.
+
+        Raises:
+            DiscoveryError: the source fails, and has given no list within the last minute.
+        """
+        called_at = self._now()
+        # One thread asks. Those that have called meanwhile wait for its answer, and it is fresh enough for them.
+        with self._asking:
+            found, failure = self._found, self._failure
+            if found and called_at - found.asked_at < _MAX_AGE_SECONDS:
+                return found.addresses
+            if failure and called_at - failure.asked_at < _MAX_AGE_SECONDS:
+                return self._stale(failure)
+            try:
+                return self.fresh()
+            except DiscoveryError as error:
+                return self._stale(_Failure(str(error), called_at))
+
+    def fresh(self) -> Sequence[str]:
+        """The replicas that exist now.
+
+        Raises:
+            DiscoveryError: the source gave no answer.
+        """
+        asked_at = self._now()
+        try:
+            found = _Found(tuple(self._source.addresses()), asked_at)
+        except DiscoveryError as error:
+            with self._state:
+                self._failure = _Failure(str(error), asked_at)
+            raise
+        with self._state:
+            # Threads that asked at the same time may return in any order.
+            if self._found is None or asked_at >= self._found.asked_at:
+                self._found, self._failure = found, None
+        return found.addresses
+
+    def _stale(self, failure: _Failure) -> Sequence[str]:
+        found = self._found
+        age = self._now() - found.asked_at if found else None
+        if found is None or age is None or age > _MAX_STALE_SECONDS:
+            raise DiscoveryError(failure.message)
+        if self._warned_of is not found:
+            self._warned_of = found
+            log.warning("%s. Using the list of %.0f s ago, for a minute at most", failure.message, age)
+        return found.addresses
