@@ -1,6 +1,6 @@
 """The parts that a verb works with, wired together: one model, perhaps one run, the bucket, the replicas and MLflow."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.strategy import Strategy
 from pipeline.rollout.waits import Waits
+from pipeline.rollout.workers import Threads, Workers
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import TrainRecord
@@ -42,12 +43,21 @@ from serving.fleet.fleet import Fleet, parse_fleet
 
 @dataclass(frozen=True)
 class Ports:
-    """The four ways to the world outside. Tests may replace each of them."""
+    """The ways to the world outside. Tests may replace each of them.
+
+    Attributes:
+        bucket: holds everything.
+        fleet: which replicas exist.
+        mlflow: mirrors the journal.
+        clock: the time.
+        workers: makes workers with so many slots, see `pipeline.rollout.workers`. In simulated time they have one.
+    """
 
     bucket: Bucket
     fleet: Fleet
     mlflow: Mlflow
     clock: Clock
+    workers: Callable[[int], Workers] = Threads
 
 
 @dataclass(frozen=True)
@@ -242,7 +252,8 @@ def _model_context(settings: Settings, model: str, ports: Ports, journal: Journa
             others=OtherModels(model, folder=Path(settings.models), bucket=bucket),
             bucket=bucket.uri(),
             rpc_seconds=settings.rpc_seconds,
-            threads=settings.canary_threads,
+            clock=ports.clock,
+            make_workers=partial(ports.workers, settings.canary_threads),
         ),
     )
 

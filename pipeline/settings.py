@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     config_poll_seconds: float = Field(default=1.0, gt=0)
     storage_seconds: float = Field(default=30.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)
-    # How many replicas are questioned at once.
-    canary_threads: int = Field(default=8, ge=1)
+    # How many replicas are looked at, questioned or repaired at once.
+    canary_threads: int = Field(default=16, ge=1)
     load_seconds: float = Field(default=120.0, gt=0)
     follow_seconds: float = Field(default=60.0, gt=0)
     # After this long without a word a run that began something is taken to be gone, and `reconcile` ends it.

@@ -196,7 +196,12 @@ def roles(versions: Mapping[str, int]) -> str:
 
 def _of_fleet(found: Findings) -> list[str]:
     sentences = []
-    if len(found.replicas) < found.expected:
+    if found.fleet_problem:
+        sentences.append(
+            f"which replicas exist is unknown ({found.fleet_problem}). No replica was asked, and nothing is promoted "
+            f"until the replicas are found"
+        )
+    elif len(found.replicas) < found.expected:
         sentences.append(
             f"{len(found.replicas)} of {found.expected} replicas are listed. Nothing is promoted until all are. Start "
             f"the others, or correct UNDERSTUDY_REPLICAS"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.context import RunContext
-from pipeline.errors import StorageError
+from pipeline.errors import CouldNotTellError, StorageError
 from pipeline.rollout.without_bucket import answer
 
 
@@ -24,10 +24,18 @@ def explained(context: RunContext) -> Iterator[None]:
 def _what_is_known(context: RunContext) -> str:
     written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
-    answers = ", ".join(f"{address}: {answer(context.replicas, address)}" for address in context.replicas.addresses())
     return (
-        f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. Each replica "
-        f"answers now: {answers}. "
+        f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. "
+        f"{_what_replicas_answer(context)}. "
         f"When the bucket works again, run the same command with --run {context.run_key}"
         f"{context.rollout.placement.without_bucket}"
     )
+
+
+def _what_replicas_answer(context: RunContext) -> str:
+    try:
+        addresses = context.replicas.addresses()
+    except CouldNotTellError as error:
+        return f"Which replicas exist is unknown ({error})"
+    answers = ", ".join(f"{found.address}: {answer(found)}" for found in context.replicas.look(addresses))
+    return f"Each replica answers now: {answers}"
