@@ -3,6 +3,7 @@
 from pipeline.runs.records import PromoteRecord
 from pipeline.settings import RolloutName
 from serving.errors import DiscoveryError
+from tests.hunts import hunt
 from tests.protocol.world import REPLICAS, World
 
 COUNT = 500
@@ -20,6 +21,7 @@ def world_of(count: int, rollout: RolloutName = "pinned") -> World:
     return world
 
 
+@hunt
 def test_500_replicas_are_proven_promoted_and_rolled_back() -> None:
     """Each of them is asked, though some see the config late, and one restarts while others are asked."""
     world = world_of(COUNT)
