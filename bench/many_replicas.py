@@ -4,7 +4,7 @@
 
 One process listens on as many ports, by real gRPC, and takes `--answer` milliseconds for a prediction. The canary is
 what its strategy does once the servers have loaded the version: wait for all, question each one, wait again. In each
-round all contestants take turns. Memory is what this process has gained, measured after the first wait over one replica.
+round all contestants take turns. Memory is what this process has gained, measured after a first wait over one replica.
 """
 
 import argparse
