@@ -28,7 +28,7 @@ _States = get_model_status_pb2.ModelVersionStatus.State
 _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
-    # A wait keeps its connections. A replica that was down must be reached within a second, not after two minutes.
+    # Where a connection is kept, a replica that was down must be reached within a second, not after two minutes.
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", -1),
 )
@@ -46,7 +46,10 @@ class GrpcReplica:
     def __init__(self, address: str, *, timeout: float, tls: Tls | None = None) -> None:
         self.address = address
         self._timeout = timeout
-        self._channel = open_channel(address, tls=tls, options=_CHANNEL_OPTIONS)
+        # Of a server that accepts connections and says nothing, the connection is closed only after this time, also if
+        # the channel was closed before.
+        connecting = ("grpc.min_reconnect_backoff_ms", round(timeout * 1000))
+        self._channel = open_channel(address, tls=tls, options=[*_CHANNEL_OPTIONS, connecting])
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
