@@ -58,6 +58,7 @@ class AsyncClient:
 
         See `Client.predict` for what is asked again, and for the errors.
         """
+        self._connections.check_open()
         request = predict_request(model, inputs, version=version, label=self._label)
         attempts = Attempts(self._picker, timeout=self._timeout)
         self._start()

@@ -46,6 +46,11 @@ class Connections(Generic[Connection]):
         self._closed = False
         self._lock = threading.Lock()
 
+    def check_open(self) -> None:
+        """Raise a RuntimeError if `close` was called."""
+        if self._closed:
+            raise RuntimeError("the client is closed; make a new one")
+
     def borrow(self, address: str) -> Loan[Connection]:
         """The connection for a request; give it back with `give_back`.
 
@@ -53,8 +58,7 @@ class Connections(Generic[Connection]):
             RuntimeError: `close` was called.
         """
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the client is closed; make a new one")
+            self.check_open()
             loan = self._loans.get(address)
             if loan is None:
                 # The address may have been removed from the list since it was picked.

@@ -64,6 +64,7 @@ class Client:
             DiscoveryError: which replicas exist is not known.
             RuntimeError: the client is closed.
         """
+        self._connections.check_open()
         request = predict_request(model, inputs, version=version, label=self._label)
         attempts = Attempts(self._picker, timeout=self._timeout)
         self._discovery.ready(seconds=attempts.part)

@@ -1,6 +1,8 @@
-"""Small gRPC servers with the faults that a real one has only by chance; as a program, one that can be killed or stopped.
+"""Small gRPC servers with the faults that a real one has only by chance.
 
-python -m tests.serving.client.servers PORT
+As a program it is one that can be killed, and stopped by a signal:
+
+    python -m tests.serving.client.servers PORT
 """
 
 import os

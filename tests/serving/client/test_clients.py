@@ -26,6 +26,7 @@ from serving.fleet.fleet import Group, GroupedFleet, parse_fleet
 from serving.replica import Answer
 from serving.signature import inputs_of
 from tests.fleet import RunningReplica, write_classifier
+from tests.hunts import hunt
 from tests.ports import free_port
 from tests.releases import IMAGES, MODEL
 from tests.serving.client.conftest import AnyClient, MakeClient
@@ -160,6 +161,7 @@ def test_no_request_fails_when_a_replica_is_killed_and_started_again(make_client
             wait_for_answers(answers, 20, one.address)
 
 
+@hunt
 def test_no_request_fails_when_a_replica_hangs_and_only_the_first_touch_it(make_client: MakeClient) -> None:
     """A process that is stopped still accepts connections; it answers when it is continued."""
     with server_processes(2) as (one, other):
@@ -300,7 +302,10 @@ def test_a_list_that_fails_or_is_empty_leaves_the_last_one_in_use(
     assert ["no answer from the source. The last list of replicas stays in use; asking again"] == warnings
 
 
-def test_without_any_list_a_request_raises_why_and_a_later_one_asks_again(make_client: MakeClient) -> None:
+def test_without_any_list_a_request_raises_why_and_a_later_one_asks_again(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "SHORTEST_SECONDS", 0.05)
     with SmallServer() as server:
         source = Listed()
         with make_client(fleet_of(source)) as client:
@@ -368,6 +373,14 @@ def test_closing_waits_for_requests_and_refuses_new_ones(make_client: MakeClient
 
         assert server.address == answer.result().address
         closed.result()
+
+
+def test_a_client_that_was_closed_before_its_first_request_says_so(make_client: MakeClient) -> None:
+    with make_client(parse_fleet("127.0.0.1:9")) as client:
+        client.close()
+        client.close()
+
+        assert _refuses(client)
 
 
 def _refuses(client: AnyClient) -> bool:

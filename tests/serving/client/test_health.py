@@ -86,7 +86,7 @@ def test_a_probe_of_a_port_on_which_nobody_listens_fails() -> None:
 
 
 def test_health_is_asked_for_only_where_a_server_may_have_it() -> None:
-    """gRPC ignores a service config that it cannot read: that this one has an effect is proved above."""
+    """An unreadable service config is ignored by gRPC: that this one has an effect is proved above."""
     assert "healthCheckConfig" in str(dict(channel_options(health_check=True))["grpc.service_config"])
     assert "grpc.service_config" not in dict(channel_options(health_check=False))
 
@@ -110,10 +110,13 @@ def test_a_connection_serves_all_requests(make_client: MakeClient) -> None:
 
 
 def test_a_server_that_went_while_idle_is_noticed(make_client: MakeClient) -> None:
-    with SmallServer() as one, SmallServer() as other:
-        with make_client(parse_fleet(f"{one.address},{other.address}")) as client:
-            eventually(lambda: 2 == len(shares(ask(client, 2))))
-            one.stop()
-            answers = ask(client, 10)
+    with (
+        SmallServer() as one,
+        SmallServer() as other,
+        make_client(parse_fleet(f"{one.address},{other.address}")) as client,
+    ):
+        eventually(lambda: 2 == len(shares(ask(client, 2))))
+        one.stop()
+        answers = ask(client, 10)
 
     assert {other.address: 10} == shares(answers)
