@@ -86,6 +86,7 @@ class _Fleet:
     broken: bool = False
     asked_freshly: int = 0
     on_fresh: Callable[[], None] = field(default=lambda: None)
+    tls: None = None
 
     def addresses(self) -> Sequence[str]:
         if self.broken:

@@ -40,12 +40,14 @@ class Listed:
 
     uri = "test://"
     size = None
-    too_few = "Start more"
 
     def __init__(self, *members: str) -> None:
         self.members: Sequence[str] = members
         self.failure = ""
         self.asked = 0
+
+    def too_few(self, found: int) -> str:
+        return f"Start more than {found}"
 
     def addresses(self) -> Sequence[str]:
         self.asked += 1

@@ -11,10 +11,10 @@ import pytest
 from serving.apis import predict_pb2
 from serving.signature import INPUT
 from serving.wire import from_proto, to_proto
+from tests.certificates import Authority
 from tests.fleet import Classifier, outputs_for
 from tests.releases import IMAGES, World
 from tests.serving.client.servers import SmallServer
-from tests.serving.model_server.grpc.test_tls import Authority
 
 PAGE = (Path(__file__).parents[3] / "docs" / "client.md").read_text(encoding="utf-8")
 SYNC, ASYNC, TLS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -6,10 +6,10 @@ import pytest
 from serving.errors import UnreachableError
 from serving.fleet.fleet import parse_fleet
 from serving.tls import Tls
+from tests.certificates import Authority
 from tests.serving.client.conftest import MakeClient
 from tests.serving.client.servers import SmallServer
 from tests.serving.client.test_clients import X
-from tests.serving.model_server.grpc.test_tls import Authority
 
 
 @pytest.fixture(scope="module")
