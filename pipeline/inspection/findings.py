@@ -1,15 +1,16 @@
 """What the bucket, each replica and MLflow say at one moment. Reads, and changes nothing."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 
 from pipeline import layout
 from pipeline.context import ModelContext
-from pipeline.errors import DamagedError, MissingError, StorageError
+from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
@@ -43,6 +44,7 @@ class BucketFound:
         names: the names below the base path.
         misplaced: sentences on what servers find below the base path and should not, or the other way round.
         passed_at: when the candidate passed its canary; None if it has not, or if a promotion of it failed since.
+        newer: sentences on what a newer version of Understudy wrote, and what is not known because of that.
     """
 
     address: str
@@ -53,6 +55,7 @@ class BucketFound:
     names: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
     passed_at: datetime | None = None
+    newer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Findings:
     model: str
     placement: Placement
     bucket: BucketFound | None
-    bucket_problem: str
+    bucket_problem: StorageError | None
     replicas: tuple[ReplicaFound, ...]
     expected: int
     mlflow: MlflowFound | None
@@ -204,16 +207,18 @@ def look(context: ModelContext) -> Findings:
     )
 
 
-def _look_at_bucket_and_replicas(context: ModelContext) -> tuple[BucketFound | None, str, tuple[ReplicaFound, ...]]:
-    """Both at about the same moment. Where the bucket gives no answer, the text says why."""
-    bucket, problem, others = None, "", context.replicas.others
+def _look_at_bucket_and_replicas(
+    context: ModelContext,
+) -> tuple[BucketFound | None, StorageError | None, tuple[ReplicaFound, ...]]:
+    """Both at about the same moment. Where the bucket gives no answer, the error says why."""
+    bucket, problem, others = None, None, context.replicas.others
     try:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
         _ = others.names  # read once, before the threads need it
     except StorageError as error:
-        bucket, problem, others = None, str(error), others.without_bucket()
+        bucket, problem, others = None, error, others.without_bucket()
     addresses = context.replicas.addresses()
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
         return bucket, problem, tuple(pool.map(partial(context.replicas.look, others=others), addresses))
@@ -241,16 +246,33 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
     text = context.rollout.config()
     history = context.journal.read()
     state = history.state
+    newer: list[str] = []
+    damaged, passed_at = {}, None
+    for version in sorted({v for v in (state.serving, state.previous) if v is not None}):
+        with _noting(newer):
+            damaged.update(_damaged(context, history, version))
+    with _noting(newer):
+        passed_at = _passed_at(context, history)
     return BucketFound(
         address=context.bucket.uri(),
         history=history,
         config=text,
         wanted_config=context.rollout.rendered(history),
-        damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
+        damaged=damaged,
         names=tuple(context.bucket.names(layout.versions(context.model))),
         misplaced=tuple(context.rollout.placement.problems(history)),
-        passed_at=_passed_at(context, history),
+        passed_at=passed_at,
+        newer=tuple(newer),
     )
+
+
+@contextmanager
+def _noting(newer: list[str]) -> Iterator[None]:
+    """Keep the sentence on what a newer version wrote, and look at everything else."""
+    try:
+        yield
+    except NewerVersionError as error:
+        newer.append(str(error))
 
 
 def _passed_at(context: ModelContext, history: History) -> datetime | None:
@@ -267,11 +289,9 @@ def _passed_at(context: ModelContext, history: History) -> datetime | None:
     return passed.at
 
 
-def _damaged(context: ModelContext, history: History, versions: set[int]) -> dict[int, str]:
-    found = {}
-    for version in sorted(versions):
-        try:
-            context.manifests.verify_checksums(version, history)
-        except (DamagedError, MissingError) as error:
-            found[version] = str(error)
-    return found
+def _damaged(context: ModelContext, history: History, version: int) -> dict[int, str]:
+    try:
+        context.manifests.verify_checksums(version, history)
+    except (DamagedError, MissingError) as error:
+        return {version: str(error)}
+    return {}
