@@ -1,7 +1,7 @@
 """The parts that a verb works with, wired together: one model, perhaps one run, the bucket, the replicas and MLflow."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.strategy import Strategy
 from pipeline.rollout.waits import Waits
+from pipeline.rollout.workers import Threads, Workers
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import TrainRecord
@@ -47,19 +48,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ports:
-    """The four ways to the world outside. Tests may replace each of them.
+    """The ways to the world outside. Tests may replace each of them.
 
     Attributes:
         bucket: where everything is stored.
         clock: the time.
         fleet: the replicas; None for those that the fleet of the model names.
         mlflow: None for the one that the fleet of the model names.
+        workers: makes workers with so many slots, see `pipeline.rollout.workers`. In simulated time they have one.
     """
 
     bucket: Bucket
     clock: Clock
     fleet: Fleet | None = None
     mlflow: Mlflow | None = None
+    workers: Callable[[int], Workers] = Threads
 
 
 @dataclass(frozen=True)
@@ -292,7 +295,8 @@ def _model_context(settings: Settings, model: str, known: KnownFleet, ports: Por
             others=OtherModels(model, folder=Path(settings.models), bucket=bucket),
             bucket=bucket.uri(),
             rpc_seconds=settings.rpc_seconds,
-            threads=settings.canary_threads,
+            clock=ports.clock,
+            make_workers=partial(ports.workers, settings.canary_threads),
         ),
     )
 

@@ -52,8 +52,8 @@ class Settings(BaseSettings, Deployment):
 
     storage_seconds: float = Field(default=30.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)
-    # How many replicas are questioned at once.
-    canary_threads: int = Field(default=8, ge=1)
+    # How many replicas are looked at, questioned or repaired at once.
+    canary_threads: int = Field(default=16, ge=1)
 
     # Files in PEM. The process that publishes needs the first; without the second no signature is required.
     signing_key: Path | None = None

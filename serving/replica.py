@@ -44,10 +44,11 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Answer:
-    """Outputs by name, and the version that computed them."""
+    """Outputs by name, the version that computed them, and the replica that answered, as `host:port`."""
 
     outputs: Mapping[str, Array]
     version: int
+    address: str
 
 
 class Replica(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import grpc
+import grpc.aio
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,10 @@ def open_channel(address: str, *, tls: Tls | None, options: Sequence[tuple[str, 
     if tls is None:
         return grpc.insecure_channel(address, options=options)
     return grpc.secure_channel(address, tls.credentials, options=[*options, *tls.options])
+
+
+def open_aio_channel(address: str, *, tls: Tls | None, options: Sequence[tuple[str, object]]) -> grpc.aio.Channel:
+    """The same for asyncio. It belongs to the running event loop."""
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, tls.credentials, options=[*options, *tls.options])

@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant(
         "one round is enough to call a fleet complete",
         "pipeline/rollout/waiting.py",
-        "if (result.complete and settled == addresses) or",
+        "if confirmed or",
         "if result.complete or",
         ("tests/protocol/test_simulated.py",),
     ),

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from serving.client import Client
-from serving.errors import ServingError
+from serving.errors import DiscoveryError, ServingError
 from serving.fleet.fleet import Fleet
 from serving.signature import inputs_of, labels_of
 
@@ -76,7 +76,7 @@ class Traffic:
                 number = self.sent % len(self.images)
                 try:
                     answer = client.predict(self.model, inputs_of([self.images[number]]))
-                except ServingError as error:
+                except (ServingError, DiscoveryError) as error:
                     self.failures.append(str(error))
                 else:
                     label = labels_of(answer.outputs)[0]

@@ -46,8 +46,7 @@ def known_fleet(settings: Settings, bucket: Bucket, model: str) -> KnownFleet:
     if record is None:
         return KnownFleet(fleet_of_environment(settings))
     fleet, remarks = record.fleet, list(_ignored(settings, record))
-    if names_replicas(settings):
-        group = _group_of_environment(settings)
+    if names_replicas(settings) and {MAIN: (group := _group_of_environment(settings))} != fleet.groups:
         remarks.append(
             f"For this call the replicas are {group.replicas} (UNDERSTUDY_REPLICAS), instead of {fleet.replicas} of "
             f"fleet record {record.number}"

@@ -197,11 +197,16 @@ def roles(versions: Mapping[str, int]) -> str:
 
 def _of_fleet(found: Findings) -> list[str]:
     sentences = []
-    if found.fleet_problem:
+    if found.record_problem:
         asked = "Only replicas of UNDERSTUDY_REPLICAS were asked" if found.replicas else "No replica was asked"
         sentences.append(
-            f"the fleet record cannot be read: {found.fleet_problem}. {asked}. To see what replicas answer meanwhile, "
+            f"the fleet record cannot be read: {found.record_problem}. {asked}. To see what replicas answer meanwhile, "
             f"name them: UNDERSTUDY_REPLICAS=host:port,host:port"
+        )
+    elif found.fleet_problem:
+        sentences.append(
+            f"which replicas exist is unknown ({found.fleet_problem}). No replica was asked, and nothing is promoted "
+            f"until the replicas are found"
         )
     elif len(found.replicas) < found.expected:
         sentences.append(

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 
 from pipeline import layout
 from pipeline.context import ModelContext
-from pipeline.errors import DamagedError, MissingError, StorageError
+from pipeline.errors import CouldNotTellError, DamagedError, MissingError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
@@ -62,6 +61,7 @@ class Findings:
     A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
     `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
     have looked for what it says, and until `load_deadline` they may be loading a version that it needs again.
+    `fleet_problem` says why it is unknown which replicas exist; empty if it is known.
     """
 
     model: str
@@ -71,6 +71,7 @@ class Findings:
     replicas: tuple[ReplicaFound, ...]
     expected: int
     fleet_problem: str
+    record_problem: str
     fleet_record: int | None
     fleet_remarks: tuple[str, ...]
     mlflow: MlflowFound | None
@@ -186,23 +187,24 @@ def look(context: ModelContext) -> Findings:
         BadInputError: there is no such model.
     """
     log.info("reading the bucket %s", context.bucket.uri())
-    bucket, problem, replicas = _look_at_bucket_and_replicas(context)
+    seen = _look_at_bucket_and_replicas(context)
     for _ in range(_ATTEMPTS - 1):
-        if bucket is None or not _has_new_entries(context, bucket):
+        if seen.bucket is None or not _has_new_entries(context, seen.bucket):
             break
-        bucket, problem, replicas = _look_at_bucket_and_replicas(context)
+        seen = _look_at_bucket_and_replicas(context)
     now = context.clock.now()
     return Findings(
         model=context.model,
         placement=context.rollout.placement,
-        bucket=bucket,
-        bucket_problem=problem,
-        replicas=replicas,
+        bucket=seen.bucket,
+        bucket_problem=seen.bucket_problem,
+        replicas=seen.replicas,
+        fleet_problem=seen.fleet_problem,
         expected=context.replicas.expected,
-        fleet_problem=context.known.problem,
+        record_problem=context.known.problem,
         fleet_record=context.known.record.number if context.known.record else None,
         fleet_remarks=context.known.remarks,
-        mlflow=_look_at_mlflow(context, bucket),
+        mlflow=_look_at_mlflow(context, seen.bucket),
         deadline=Deadline(now, context.fleet.abandoned_seconds),
         move_deadline=Deadline(now, context.fleet.load_seconds + context.fleet.follow_seconds),
         poll_deadline=Deadline(now, context.fleet.polled_seconds),
@@ -210,8 +212,17 @@ def look(context: ModelContext) -> Findings:
     )
 
 
-def _look_at_bucket_and_replicas(context: ModelContext) -> tuple[BucketFound | None, str, tuple[ReplicaFound, ...]]:
-    """Both at about the same moment. Where the bucket gives no answer, the text says why."""
+@dataclass(frozen=True)
+class _Seen:
+    """The bucket and the replicas at about the same moment. Where one gives no answer, its problem says why."""
+
+    bucket: BucketFound | None
+    bucket_problem: str
+    replicas: tuple[ReplicaFound, ...]
+    fleet_problem: str
+
+
+def _look_at_bucket_and_replicas(context: ModelContext) -> _Seen:
     bucket, problem, others = None, "", context.replicas.others
     try:
         bucket = _look_into_bucket(context)
@@ -220,9 +231,11 @@ def _look_at_bucket_and_replicas(context: ModelContext) -> tuple[BucketFound | N
         _ = others.names  # read once, before the threads need it
     except StorageError as error:
         bucket, problem, others = None, str(error), others.without_bucket()
-    addresses = context.replicas.addresses()
-    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        return bucket, problem, tuple(pool.map(partial(context.replicas.look, others=others), addresses))
+    try:
+        replicas, fleet_problem = tuple(context.replicas.look(context.replicas.addresses(), others=others)), ""
+    except CouldNotTellError as error:
+        replicas, fleet_problem = (), str(error)
+    return _Seen(bucket, problem, replicas, fleet_problem)
 
 
 def _has_new_entries(context: ModelContext, bucket: BucketFound) -> bool:

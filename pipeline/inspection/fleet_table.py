@@ -55,7 +55,7 @@ def _now(group: ReplicaGroup) -> str:
     except DiscoveryError as error:
         return f"no answer: {error}"
     listed = ", ".join(addresses) or "none"
-    return listed if len(addresses) >= group.minimum else f"{listed}. Too few. {group.source.too_few}"
+    return listed if len(addresses) >= group.minimum else f"{listed}. Too few. {group.source.too_few(len(addresses))}"
 
 
 def _pairs(records: list[FleetRecord]) -> list[tuple[FleetRecord | None, FleetRecord]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.context import ModelContext, RunContext, make_model_context
-from pipeline.errors import StorageError
+from pipeline.errors import CouldNotTellError, StorageError
 from pipeline.fleets.known_fleet import KnownFleet, fleet_of_environment, names_replicas
 from pipeline.rollout.without_bucket import answer
 from pipeline.runs.run_key import is_rollback
@@ -54,8 +54,14 @@ def _what_is_known(context: RunContext) -> str:
 
 
 def _next_steps(context: ModelContext, run_key: str) -> str:
-    addresses = context.replicas.addresses()
-    answers = ", ".join(f"{address}: {answer(context.replicas, address)}" for address in addresses)
+    try:
+        addresses = context.replicas.addresses()
+    except CouldNotTellError as error:
+        return (
+            f"Which replicas exist is unknown ({error}). When the bucket works again, run the same command with --run "
+            f"{run_key}"
+        )
+    answers = ", ".join(f"{found.address}: {answer(found)}" for found in context.replicas.look(addresses))
     return (
         f"Each replica answers now: {answers}. When the bucket works again, run the same command with --run {run_key}"
         f"{context.rollout.placement.without_bucket(addresses)}"

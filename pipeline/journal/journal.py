@@ -38,15 +38,18 @@ class Journal:
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
         # An entry never changes, so each is read once.
-        new = [seq for seq in sorted(sequences) if seq > self._known.seq]
+        known = self._known
+        new = [seq for seq in sorted(sequences) if seq > known.seq]
         if not new:
-            return self._known
+            return known
         contents = self._bucket.read_all([layout.entry(self._model, seq) for seq in new])
         entries = tuple(
             _parsed(layout.entry(self._model, seq), seq, each) for seq, each in zip(new, contents, strict=True)
         )
-        self._known = History((*self._known.entries, *entries))
-        return self._known
+        history = History((*known.entries, *entries))
+        if history.seq > self._known.seq:  # another thread may have read more meanwhile
+            self._known = history
+        return history
 
     @property
     def known(self) -> History:

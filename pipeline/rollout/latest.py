@@ -127,7 +127,7 @@ class Latest:
             late = [address for address in result.ready if address not in reports]
             if not late or any(state.failed for state in result.pending):
                 break
-            if crashes.reasons(self._replicas.addresses()):
+            if crashes.reasons(self._replicas.known_addresses()):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking

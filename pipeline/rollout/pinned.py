@@ -1,10 +1,11 @@
 """The pinned roll-out: a version is loaded and proven before any user reaches it, and `previous` stays in memory."""
 
+import logging
 from functools import partial
 from typing import NoReturn
 
 from pipeline.deployment import Deployment
-from pipeline.errors import DeclinedError, FailedError
+from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
@@ -21,6 +22,8 @@ from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.questions import ReplicaReport
+
+log = logging.getLogger(__name__)
 
 
 class Pinned:
@@ -67,7 +70,7 @@ class Pinned:
             if not late:
                 break
             other = self._wait.loaded(serving, crashes=crashes) if serving is not None else None
-            if crashes.reasons(self._replicas.addresses()):
+            if crashes.reasons(self._replicas.known_addresses()):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
@@ -77,7 +80,11 @@ class Pinned:
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:
-        self._replicas.require_own_fleet(any_is_enough=True)
+        try:
+            self._replicas.require_own_fleet(any_is_enough=True)
+        except CouldNotTellError as error:
+            # A roll-back does not wait for discovery: replicas find what it writes by themselves.
+            log.warning("whether the replicas belong to this fleet is unknown: %s", error)
 
     def targets(self, history: History, request: RollbackRequest) -> list[int]:
         return rollback_rules.targets_of(history, request)
@@ -135,6 +142,10 @@ class Pinned:
 
     def forecast(self, target: int, *, load_seconds: float) -> str:
         poll = self._fleet.config_poll_seconds
+        try:
+            self._replicas.addresses()
+        except CouldNotTellError as error:
+            return f"which replicas exist is unknown ({error}). Each one serves v{target} when it has read its config"
         loaded = self._replicas.is_loaded_somewhere(target)
         if loaded is None:
             return f"no replica answers now. Each one serves v{target} when it runs again"

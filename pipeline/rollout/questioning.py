@@ -17,6 +17,7 @@ from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.canary import question
 from serving.questions import Golden, Labelled, Questions, ReplicaReport
+from serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Questioning:
             serving_labels=probes.labels.of(beside) if beside is not None else (),
             serving_knows_fresh=bool(known),
         )
-        return self._replicas.in_parallel(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
+        return self._replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
@@ -127,7 +128,7 @@ class Questioning:
             crashes: knows which servers have ended.
             load_seconds: as in `Judged`.
         """
-        ends = crashes.reasons(self._replicas.addresses())
+        ends = crashes.reasons(self._replicas.known_addresses())
         if ends:
             return Judged(Verdict(decision=Decision.FAIL, reasons=ends), load_seconds, deadly=True)
         return Judged(self._conclude(result, reports), load_seconds)
@@ -139,13 +140,13 @@ class Questioning:
         # A wrong answer counts, even if its replica was removed after it.
         return answered if reports and answered.decision is Decision.FAIL else result.verdict()
 
-    def _ask_one(self, address: str, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
-        if crashes and crashes.reasons(self._replicas.addresses()):
+    def _ask_one(self, replica: Replica, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
+        address = replica.address
+        if crashes and crashes.reasons(self._replicas.known_addresses()):
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
-        with self._replicas.connect(address) as replica:
-            report = question(replica, questions)
+        report = question(replica, questions)
         if crashes and report.lost:
             crashes.lost(address)
         log.info(

@@ -1,20 +1,25 @@
 """The replicas of one model's fleet: what they serve, and whether they belong to this fleet."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline.errors import BadInputError
+from pipeline.clock import Clock
+from pipeline.errors import BadInputError, CouldNotTellError
+from pipeline.rollout.asking import QUICK_SECONDS, Asking, Reply
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.other_models import OtherModels, not_of_this_fleet
 from pipeline.rollout.placement import Placement
-from serving.errors import ServingError, UnreachableError
+from pipeline.rollout.workers import Workers
+from serving.errors import DiscoveryError, ServingError, UnreachableError
 from serving.fleet.fleet import Fleet
 from serving.replica import Replica, VersionStatus
 
 T = TypeVar("T")
+
+# How often a fleet is listed again that has too few replicas: one may be restarting.
+_LIST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,13 @@ class ReplicaFound:
 
 
 class Replicas:
-    """The replicas of one fleet.
+    """The replicas of one fleet. All that are asked at once share the slots of one set of workers.
 
     Attributes:
         fleet: which replicas exist.
         others: the other known models, to recognise a replica of another fleet.
         bucket: the address of the model's bucket, for messages.
+        make_workers: new workers to ask replicas with.
     """
 
     def __init__(
@@ -54,58 +60,114 @@ class Replicas:
         others: OtherModels,
         bucket: str,
         rpc_seconds: float,
-        threads: int,
+        clock: Clock,
+        make_workers: Callable[[], Workers],
     ) -> None:
         self.fleet = fleet
         self.others = others
         self.bucket = bucket
+        self.make_workers = make_workers
         self._model = model
         self._placement = placement
         self._rpc_seconds = rpc_seconds
-        self._threads = threads
+        self._clock = clock
+        self._known: Sequence[str] = ()
 
     def addresses(self) -> Sequence[str]:
-        """The replicas that exist now, as `host:port`."""
-        return self.fleet.addresses()
+        """The replicas that exist now, as `host:port`.
+
+        Raises:
+            CouldNotTellError: that could not be found out.
+        """
+        try:
+            self._known = self.fleet.addresses()
+        except DiscoveryError as error:
+            raise CouldNotTellError(str(error)) from error
+        return self._known
+
+    def known_addresses(self) -> Sequence[str]:
+        """The same; while they cannot be found out, those that were found last."""
+        try:
+            return self.addresses()
+        except CouldNotTellError:
+            return self._known
+
+    def require_enough(self, *, seconds: float) -> None:
+        """Check that as many replicas are listed as there should be at least. They are listed again for a while.
+
+        Args:
+            seconds: for how long.
+
+        Raises:
+            CouldNotTellError: too few are listed, or which ones exist could not be found out; says what to check.
+        """
+        end = self._clock.monotonic() + seconds
+        while problem := self._too_few():
+            if self._clock.monotonic() >= end:
+                raise CouldNotTellError(problem)
+            self._clock.sleep(_LIST_SECONDS)
+
+    def _too_few(self) -> str:
+        try:
+            return self.fleet.shortfall(self.fleet.fresh_addresses())
+        except DiscoveryError as error:
+            return str(error)
 
     @property
     def expected(self) -> int:
         """How many replicas there should be at least."""
         return self.fleet.expected
 
-    def look(self, address: str, *, others: OtherModels | None = None) -> ReplicaFound:
-        """Ask one replica what it serves. Never raises `ServingError`; that becomes `ReplicaFound.problem`.
+    def look(self, addresses: Sequence[str], *, others: OtherModels | None = None) -> list[ReplicaFound]:
+        """Ask replicas what they serve, several at once; in the order of the addresses.
+
+        Never raises `ServingError`; that becomes `ReplicaFound.problem`.
 
         Args:
-            address: the replica.
+            addresses: the replicas.
             others: the models to ask about as well; None for this model alone.
         """
-        try:
-            with self.connect(address) as replica:
+
+        def found(replica: Replica) -> ReplicaFound:
+            try:
                 versions = tuple(replica.statuses(self._model))
                 serving = replica.version_behind(self._model, self._placement.label) if versions else None
                 served = others.served_by(replica) if others else None
-        except ServingError as error:
-            return ReplicaFound(address, problem=error.message)
-        return ReplicaFound(address, serving, versions, others=served)
+            except ServingError as error:
+                return ReplicaFound(replica.address, problem=error.message)
+            return ReplicaFound(replica.address, serving, versions, others=served)
 
-    def connect(self, address: str) -> Replica:
-        """A connection to one replica. No call on it takes longer than UNDERSTUDY_RPC_SECONDS."""
-        return self.fleet.connect(address, timeout=self._rpc_seconds)
+        return self.ask(found, addresses)
 
-    def in_parallel(self, ask: Callable[[str], T], addresses: Sequence[str]) -> list[T]:
-        """Call `ask` for every address, several at once; the results in the order of the addresses."""
-        with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(ask, addresses))
+    def ask(self, question: Callable[[Replica], T], addresses: Sequence[str]) -> list[T]:
+        """The answers of these replicas, in the order of the addresses. Several are asked at once.
+
+        Args:
+            question: what to ask; called in several threads. If it raises, no further replica is asked.
+            addresses: the replicas.
+        """
+        answers = {reply.address: reply.answer for reply in self._replies(question, addresses)}
+        return [answers[address] for address in addresses]
 
     def is_loaded_somewhere(self, version: int) -> bool | None:
-        """Whether any replica has `version` in memory now; None if no replica gives an answer."""
-        answers = [self._has_loaded(address, version) for address in self.fleet.addresses()]
-        return None if all(answer is None for answer in answers) else any(answers)
+        """Whether any replica has `version` in memory now; None if none answers within a second, or none is known."""
+        answers = set()
+        has_loaded = lambda replica: self._has_loaded(replica, version)  # noqa: E731 - the type is inferred
+        with closing(self._replies(has_loaded, self.known_addresses(), seconds=QUICK_SECONDS)) as replies:
+            for reply in replies:
+                answers.add(reply.answer)
+                if reply.answer:
+                    return True
+        return None if answers <= {None} else False
 
     def watch_for_crashes(self) -> CrashDetector:
         """A new detector for the replicas that answer now; call this right before a candidate is exposed."""
-        return CrashDetector(self._ask_each(lambda replica: [each.version for each in replica.statuses(self._model)]))
+        seen = {
+            reply.address: reply.answer
+            for reply in self._replies(self._versions_seen, self.addresses())
+            if not isinstance(reply.error, ServingError)
+        }
+        return CrashDetector(seen)
 
     def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
         """Check, before anything is changed, that no replica that answers serves another model.
@@ -116,14 +178,18 @@ class Replicas:
         Raises:
             BadInputError: names each replica that does, and what it serves.
         """
-        foreign = list(self.foreign().values())
-        if foreign and not (any_is_enough and len(foreign) < len(self.fleet.addresses())):
-            raise BadInputError(f"{'; '.join(foreign)}. Nothing was changed")
-
-    def foreign(self) -> dict[str, str]:
-        """The replicas that serve another model: the reason by address."""
         _ = self.others.names  # read once here, not once by each thread
-        return {address: why for address, why in self._ask_each(self.why_foreign).items() if why}
+        addresses = self.addresses()
+        foreign = {}
+        with closing(self._replies(self.why_foreign, addresses, seconds=QUICK_SECONDS)) as replies:
+            for reply in replies:
+                why = None if isinstance(reply.error, ServingError) else reply.answer
+                if why:
+                    foreign[reply.address] = why
+                elif any_is_enough:
+                    return
+        if foreign:
+            raise BadInputError(f"{'; '.join(foreign[each] for each in sorted(foreign))}. Nothing was changed")
 
     def why_foreign(self, replica: Replica) -> str | None:
         """Why a replica does not belong to this fleet; None if nothing speaks against it.
@@ -134,23 +200,35 @@ class Replicas:
         served = self.others.served_by(replica)
         return not_of_this_fleet(replica.address, served, model=self._model) if served else None
 
-    def _has_loaded(self, address: str, version: int) -> bool | None:
-        with self.connect(address) as replica:
-            try:
-                status = replica.status(self._model, version)
-            except UnreachableError:
-                return None
-            except ServingError:
-                return False
+    def _versions_seen(self, replica: Replica) -> list[int]:
+        return [each.version for each in replica.statuses(self._model)]
+
+    def _has_loaded(self, replica: Replica, version: int) -> bool | None:
+        try:
+            status = replica.status(self._model, version)
+        except UnreachableError:
+            return None
+        except ServingError:
+            return False
         return status is not None and status.available
 
-    def _ask_each(self, question: Callable[[Replica], T]) -> dict[str, T]:
-        """The answers by address, of the replicas that give one. Several are asked at once."""
+    def _replies(
+        self, question: Callable[[Replica], T], addresses: Sequence[str], *, seconds: float | None = None
+    ) -> Generator[Reply[T], None, None]:
+        """The replies as they come. Close this generator to cancel the questions that have none yet.
 
-        def ask(address: str) -> dict[str, T]:
-            with self.connect(address) as replica, suppress(ServingError):
-                return {address: question(replica)}
-            return {}
-
-        answers = self.in_parallel(ask, self.addresses())
-        return {address: answer for found in answers for address, answer in found.items()}
+        Args:
+            question: what to ask; called in several threads.
+            addresses: the replicas.
+            seconds: the longest that one call may take; None for UNDERSTUDY_RPC_SECONDS.
+        """
+        with Asking[T](
+            self.fleet,
+            rpc_seconds=self._rpc_seconds,
+            quick_seconds=self._rpc_seconds if seconds is None else seconds,
+            clock=self._clock,
+            workers=self.make_workers(),
+        ) as asking:
+            for address in addresses:
+                asking.ask(address, question)
+            yield from asking.replies()

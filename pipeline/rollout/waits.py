@@ -1,7 +1,8 @@
 """Wait until every replica of a fleet has loaded a version, answers from it, or has unloaded it."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from pipeline.clock import Clock
 from pipeline.deployment import Deployment
@@ -13,7 +14,7 @@ from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
-from serving.errors import ConnectionLostError, UnreachableError
+from serving.errors import UnreachableError
 from serving.replica import Replica, VersionStatus
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,10 @@ class Waits:
         """
 
         def look(replica: Replica) -> ReplicaState:
-            status = self._status(replica, version, crashes)
-            if status is None:
-                return ReplicaState(replica.address, ready=False, message=f"v{version} not seen yet")
-            return ReplicaState(
-                replica.address, ready=status.available, message=described(version, status), failed=status.failed
-            )
+            if crashes is None:
+                return _loaded(replica, version, replica.status(self._model, version))
+            seen = {status.version: status for status in replica.statuses(self._model)}
+            return replace(_loaded(replica, version, seen.get(version)), seen=frozenset(seen))
 
         return self._wait(
             f"load v{version}",
@@ -85,8 +84,9 @@ class Waits:
             best_effort=best_effort,
             enough=lambda ready: (
                 (beyond is not None and not set(ready) <= set(beyond))
-                or bool(crashes and crashes.reasons(self._replicas.addresses()))
+                or bool(crashes and crashes.reasons(self._replicas.known_addresses()))
             ),
+            crashes=crashes,
         )
 
     def followed(self, version: int, *, best_effort: bool = False) -> WaitResult:
@@ -102,9 +102,15 @@ class Waits:
 
     def gone(self, version: int) -> WaitResult:
         """Wait until no replica has `version` loaded. Replicas of another fleet count as pending."""
+        ours: set[str] = set()
 
         def look(replica: Replica) -> ReplicaState:
             try:
+                # A replica of another fleet never had the version: it must not count as one that has unloaded it.
+                why = self._replicas.why_foreign(replica) if replica.address not in ours else None
+                if why:
+                    return ReplicaState(replica.address, ready=False, message=why, failed=True)
+                ours.add(replica.address)
                 status = replica.status(self._model, version)
             except UnreachableError:
                 if not self._placement.may_not_listen(self._journal.known.state):
@@ -113,14 +119,11 @@ class Waits:
             message = f"v{version} " + (status.state if status else "not there")
             return ReplicaState(replica.address, ready=status is None or status.ended, message=message)
 
-        # A replica of another fleet never had the version: it must not count as one that has unloaded it.
-        foreign = self._replicas.foreign()
         return self._wait(
             f"drop v{version}",
             look,
             deadline=self._fleet.follow_seconds,
             wanted=lambda state: version not in self._placement.in_memory(state),
-            foreign=foreign,
         )
 
     def _wait(
@@ -132,16 +135,15 @@ class Waits:
         wanted: Callable[[State], bool],
         best_effort: bool = False,
         enough: Callable[[Collection[str]], bool] | None = None,
-        foreign: Mapping[str, str] | None = None,
+        crashes: CrashDetector | None = None,
     ) -> WaitResult:
         """Wait, and read the journal meanwhile: it says which version serves, and so how a replica is to be repaired.
 
-        `foreign` has the replicas that are known to belong to another fleet, and why. Others are found before they are
-        repaired.
+        Replicas of another fleet are found before they are repaired.
         """
         now: list[State] = []
         healed: set[str] = set()
-        found_foreign = dict(foreign or {})
+        found_foreign: dict[str, str] = {}
 
         def look_unless_foreign(replica: Replica) -> ReplicaState:
             why = found_foreign.get(replica.address)
@@ -154,7 +156,7 @@ class Waits:
                 raise self._rollout.unplaced
             return still
 
-        def heal(replica: Replica) -> None:
+        def heal(replica: Replica) -> None:  # a message names its replica, and no replica is repaired twice at a time
             done = self._heal(replica, now[0], found_foreign, best_effort=best_effort)
             if done and done not in healed:
                 healed.add(done)
@@ -170,8 +172,15 @@ class Waits:
             enough=enough,
             best_effort=best_effort,
             patience=self._rpc_seconds,
+            crashes=crashes,
         )
-        result = wait_for(goal, fleet=self._replicas.fleet, rpc_seconds=self._rpc_seconds, clock=self.clock)
+        result = wait_for(
+            goal,
+            fleet=self._replicas.fleet,
+            rpc_seconds=self._rpc_seconds,
+            clock=self.clock,
+            workers=self._replicas.make_workers(),
+        )
         if result.complete:
             self._observers.schedule()
         return result
@@ -195,20 +204,6 @@ class Waits:
         foreign[replica.address] = why
         return None
 
-    def _status(self, replica: Replica, version: int, crashes: CrashDetector | None) -> VersionStatus | None:
-        if crashes is None:
-            return replica.status(self._model, version)
-        try:
-            seen = {status.version: status for status in replica.statuses(self._model)}
-        except ConnectionLostError:
-            crashes.lost(replica.address)
-            raise
-        except UnreachableError:
-            crashes.silent(replica.address)
-            raise
-        crashes.answered(replica.address, seen)
-        return seen.get(version)
-
     def _require_ours(self, replica: Replica, state: State) -> None:
         """Refuse a server of another bucket, because repairing it would change what that server serves."""
         newest = max((each.version for each in replica.statuses(self._model) if each.available), default=0)
@@ -218,3 +213,11 @@ class Waits:
                 f"not contain that version, so this server uses another bucket. Nothing was changed on it. Correct "
                 f"UNDERSTUDY_ROOT, or the fleet (`understudy fleet show --model {self._model}`)"
             )
+
+
+def _loaded(replica: Replica, version: int, status: VersionStatus | None) -> ReplicaState:
+    if status is None:
+        return ReplicaState(replica.address, ready=False, message=f"v{version} not seen yet")
+    return ReplicaState(
+        replica.address, ready=status.available, message=described(version, status), failed=status.failed
+    )

@@ -242,8 +242,8 @@ def _collision(
         f"MLflow's aliases {', '.join(taken)} point to versions of {', '.join(sorted(owners)) or 'another bucket'}, so "
         f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
         f"another MLflow (`understudy fleet set --mlflow-url`) or another model name for one of the two. If the other "
-        f"one is not used any more, delete these aliases in MLflow at {mlflow.url} and run `understudy reconcile --model "
-        f"<model>`"
+        f"one is not used any more, delete these aliases in MLflow at {mlflow.url}, and run `understudy reconcile "
+        f"--model <model>`"
     )
 
 

@@ -17,6 +17,9 @@ from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision
 from serving.questions import Golden, Labelled
 
+# A replica that restarts may be missing from the list for a moment.
+_RESTART_SECONDS = 5.0
+
 
 def canary(context: RunContext) -> CanaryRecord:
     """Read the version back, expose it, wait until every replica has loaded it, question every replica, judge.
@@ -35,13 +38,14 @@ def canary(context: RunContext) -> CanaryRecord:
         BadInputError: a replica serves another model; nothing was exposed.
         DamagedError: the files or the questions are not what was approved; nothing was exposed by this call.
         FailedError: a replica cannot load the candidate, answered wrongly, or has ended since it was exposed.
-        CouldNotTellError: a replica gave no answer before the deadline, or the labels of the version that serves cannot
-            be read, and nothing was exposed by this call.
+        CouldNotTellError: a replica gave no answer before the deadline; or nothing was exposed by this call, because
+            fewer replicas are listed than there should be, or the labels of the version that serves cannot be read.
     """
     version = context.records.require(PublishRecord).version
     _require_approved(context, version)
     approved = _labels(context, version)
     context.replicas.require_own_fleet()
+    _require_whole_fleet(context, version)
     try:
         judged = _prove(context, approved)
         # A roll-back may have taken the seat meanwhile; then the answers say nothing about the candidate.
@@ -69,6 +73,24 @@ def _has_traffic(context: RunContext, version: int) -> bool:
     """Whether users get answers from the candidate while it is proven."""
     state = context.journal.read().state
     return state.candidate == version and context.rollout.placement.answering(state) == version
+
+
+def _require_whole_fleet(context: RunContext, version: int) -> None:
+    """Refuse to expose a candidate to fewer replicas than there should be: the others would never be asked.
+
+    A candidate that is exposed already is waited for, and what becomes of it is decided after the wait.
+    """
+    state = context.journal.read().state
+    if state.candidate == version:
+        return
+    try:
+        context.replicas.require_enough(seconds=_RESTART_SECONDS)
+    except CouldNotTellError as error:
+        serves = f", and v{state.serving} still serves" if state.serving is not None else ""
+        raise CouldNotTellError(
+            f"{error}. The candidate was not loaded{serves}. If the minimum or the source of the fleet is wrong, run "
+            f"`understudy fleet set --model {context.model}`; then repeat this step (in Airflow: clear the task)"
+        ) from error
 
 
 def _require_approved(context: RunContext, version: int) -> None:

@@ -27,8 +27,6 @@ def init(context: ModelContext, change: FleetChange) -> tuple[FleetRecord, Histo
     require_known(context)
     settings = context.settings
     wanted = change.applied(fleet_of_environment(settings))
-    # A bucket that is used with the other roll-out is refused before a record says so.
-    make_model_context(settings, model=context.model, known=context.known_as(wanted)).rollout.require_this_rollout()
     make_bucket(settings.root)
     records = FleetRecords(context.bucket, context.model)
     record = records.newest()
@@ -39,6 +37,9 @@ def init(context: ModelContext, change: FleetChange) -> tuple[FleetRecord, Histo
                 f"source. Nothing was recorded"
             )
         require_own_replicas(context, wanted)
+        known = context.known_as(wanted)
+        # A bucket that is used with the other roll-out is refused before a record says so.
+        make_model_context(settings, model=context.model, known=known).rollout.require_this_rollout()
         first = FleetRecord(number=1, at=context.clock.now(), actor=settings.actor, reason=REASON, fleet=wanted)
         record = first if records.create(first) else records.newest()
     assert record is not None, "create returned False, so another process has written one"

@@ -152,7 +152,8 @@ def _follow(context: RunContext, repairs: Repairs) -> None:
     serving = history.state.serving
     if serving is None or context.rollout.placement.answering(history.state) != serving:
         return  # nothing to follow, or a candidate that is being proven has the traffic meanwhile
-    late = {each for each in context.replicas.addresses() if context.replicas.look(each).serving != serving}
+    found = context.replicas.look(context.replicas.addresses())
+    late = {each.address for each in found if each.serving != serving}
     _require_files(context, serving, history)
     serving, result = context.strategy.follow(serving)
     history = context.journal.read()

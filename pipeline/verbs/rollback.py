@@ -84,7 +84,7 @@ def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     if result.overtaken:
         raise DeclinedError(overtaken(context.journal.read().state))
     if not result.complete:
-        if all(state.silent for state in result.pending) and not result.ready:
+        if all(state.silent for state in result.pending) and not (result.ready or result.undiscovered):
             # Nobody is left without an answer, and who comes back must not have to load what may have killed it.
             context.journal.decide(
                 lambda history: rollback_rules.remove_leaving(history, target=target, reason=request.reason)

@@ -20,6 +20,10 @@ class Fleet(Protocol):
     def expected(self) -> int:
         """How many replicas there should be at least."""
 
+    @property
+    def tls(self) -> Tls | None:
+        """How connections are encrypted; None for plain text."""
+
     def addresses(self) -> Sequence[str]:
         """The replicas that exist, as `host:port`; at most a second old. They may change, so do not keep the answer.
 

@@ -131,6 +131,7 @@ class StoppingFleet:
 
     def __init__(self, fleet: Fleet, effects: Effects) -> None:
         self.expected = fleet.expected
+        self.tls = fleet.tls
         self._fleet = fleet
         self._effects = effects
 

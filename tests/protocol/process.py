@@ -142,14 +142,14 @@ class Process:
         version = self._labelled(label) if label is not None else None
         return self._versions.classifier(self._model, version)[0]
 
-    def predict(self, inputs: Mapping[str, Array], *, version: int | None, label: str | None) -> Answer:
+    def predict(self, inputs: Mapping[str, Array], *, version: int | None, label: str | None, address: str) -> Answer:
         if version is None and label is not None:
             version = self._labelled(label)
         number, classifier = self._versions.classifier(self._model, version)
         if set(inputs) != {INPUT}:
             given = ",".join(sorted(inputs))
             raise InvalidArgumentError(f"input size does not match signature: len({{{given}}}) != len({{{INPUT}}}).")
-        return Answer(outputs=answer(classifier, inputs[INPUT].tolist()), version=number)
+        return Answer(outputs=answer(classifier, inputs[INPUT].tolist()), version=number, address=address)
 
     def _start(self) -> None:
         """With a config that cannot be read the process ends."""

@@ -15,6 +15,7 @@ from serving.apis import model_server_config_pb2
 from serving.errors import NotServedError, translated
 from serving.replica import Answer, VersionStatus
 from serving.status import NotFoundError, StatusError, UnavailableError
+from serving.tls import Tls
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import ModelFiles, ReadConfig, config_reader
@@ -127,6 +128,7 @@ class SimulatedFleet:
 
     def __init__(self, replicas: Iterable[SimulatedReplica], *, clock: VirtualClock, expected: int) -> None:
         self.expected = expected
+        self.tls: Tls | None = None
         self._clock = clock
         self.replicas = {replica.address: replica for replica in replicas}
 
@@ -187,7 +189,9 @@ class Connection:
     def predict(
         self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None
     ) -> Answer:
-        return self._ask(model, lambda process: process.predict(inputs, version=version, label=label))
+        return self._ask(
+            model, lambda process: process.predict(inputs, version=version, label=label, address=self.address)
+        )
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Waits as long as agreed for a model of a new name; the config is applied all the same."""

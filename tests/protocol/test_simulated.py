@@ -12,6 +12,7 @@ from serving.errors import UnreachableError
 from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.replica import Replica
 from tests.protocol.clock import VirtualClock
+from tests.protocol.in_turn import InTurn
 from tests.protocol.process import Timing
 from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
 
@@ -288,7 +289,7 @@ def test_the_waits_of_the_pipeline_take_virtual_time(world: World) -> None:
         return ReplicaState(replica.address, ready=replica.version_behind(MODEL, "stable") == 1, message="the label")
 
     goal = Goal(action="answer from v1", look=look, deadline=60.0, grace=2.5, wanted=lambda: True)
-    result = wait_for(goal, fleet=world.fleet, rpc_seconds=5.0, clock=world.clock)
+    result = wait_for(goal, fleet=world.fleet, rpc_seconds=5.0, clock=world.clock, workers=InTurn())
 
     assert ("replica-1:8500", "replica-3:8500") == result.ready
     assert ["replica-2:8500"] == [state.address for state in result.pending]
@@ -305,6 +306,6 @@ def test_a_wait_ends_only_when_the_members_have_held_still_for_two_rounds(world:
         return ReplicaState(replica.address, ready=replica.version_behind(MODEL, "stable") == 1, message="the label")
 
     goal = Goal(action="answer from v1", look=look, deadline=5.0, grace=2.5, wanted=lambda: True)
-    result = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock)
+    result = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock, workers=InTurn())
 
     assert [newcomer.address] == [state.address for state in result.pending]

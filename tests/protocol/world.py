@@ -46,6 +46,7 @@ from tests.fleet import LABELS, Classifier
 from tests.mlflow_registry import MlflowRegistry
 from tests.protocol import invariants
 from tests.protocol.clock import VirtualClock
+from tests.protocol.in_turn import InTurn
 from tests.protocol.process import Timing
 from tests.protocol.simulated import Connection, SimulatedFleet, SimulatedReplica
 
@@ -196,7 +197,8 @@ class World:
         return done
 
     def context(self, run_key: str) -> RunContext:
-        ports = Ports(self.bucket, self.clock, self.fleet, Mlflow("http://mlflow", self.mlflow.transport))
+        mlflow = Mlflow("http://mlflow", self.mlflow.transport)
+        ports = Ports(self.bucket, self.clock, self.fleet, mlflow, InTurn)
         return make_run_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
 
     def history(self) -> History:

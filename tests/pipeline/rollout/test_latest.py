@@ -350,7 +350,7 @@ def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) 
     world.release("retrain-2")
     world.rollout = "pinned"
     context = world.context("rollback-1")
-    with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and UNDERSTUDY_ROLLOUT says 'pinned'"):
+    with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and its fleet record, or"):
         plan(context, request_for(context, to="1", reason="it is bad", asked_at=None))
     (told,) = status(world.context("look-1")).differences
 

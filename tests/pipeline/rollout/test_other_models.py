@@ -23,7 +23,7 @@ from tests.fleet import RunningReplica, write_classifier
 from tests.half_way import coming
 from tests.releases import MODEL, World, eventually
 
-NOT_OURS = "serves pets v1, so it is not a replica of digits, and it was sent no config. Correct UNDERSTUDY_REPLICAS"
+NOT_OURS = "serves pets v1, so it is not a replica of digits, and it was sent no config. Correct the replicas of digits"
 
 
 @pytest.fixture(params=["a model file", "a journal"])
@@ -176,7 +176,7 @@ def test_status_says_first_which_setting_is_wrong(world: World, pets: RunningRep
     with listed(world, pets):
         found = status(world.context("look-1"))
 
-    assert found.differences[0] == f"{pets.address} {NOT_OURS}, which must list the replicas of digits"
+    assert found.differences[0].startswith(f"{pets.address} {NOT_OURS}: `understudy fleet show --model digits`")
     assert [] == [told for told in found.differences if pets.address in told][1:]
 
 

@@ -229,7 +229,7 @@ def test_two_buckets_with_one_model_and_the_same_run_keys_leave_each_other_alone
     assert before == server.everything(name, [each.run for each in models.values()])
     assert "MLflow's aliases previous, production point to versions of the bucket /data/bucket" in told
     assert f"this bucket ({OTHER})" in told
-    assert "another MLflow (UNDERSTUDY_MLFLOW_URL) or another model name" in told
+    assert "another MLflow (`understudy fleet set --mlflow-url`) or another model name" in told
     assert {"withdrawn", "promoted"} == {server.tags(each.run)["decision"] for each in others.values()}
     assert OTHER.id == server.tags(others[1].run)["understudy.bucket"]
 

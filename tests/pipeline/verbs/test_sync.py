@@ -122,8 +122,8 @@ def test_without_a_folder_the_variable_is_named(root: str | None) -> None:
 
 
 def test_the_command_copies_what_init_has_written(tmp_path: Path) -> None:
-    pipeline(tmp_path, "init")
-    done = pipeline(tmp_path, "sync", UNDERSTUDY_SERVER_ROOT=str(tmp_path / "seen"))
+    pipeline(tmp_path, "init", UNDERSTUDY_SERVER_ROOT=str(tmp_path / "seen"))
+    done = pipeline(tmp_path, "sync")
 
     assert 0 == done.returncode, done.stderr
     assert f"{tmp_path}/seen: config written" in done.stdout

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from pipeline.rollout.workers import Threads
 
 from pipeline.clock import SystemClock
 from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, wait_for
+from pipeline.rollout.workers import Threads
 from pipeline.verdicts.verdict import Decision
 from serving.fleet.fleet import parse_fleet
 from serving.replica import Replica

@@ -1,0 +1,217 @@
+"""`init`, `fleet show` and `fleet set`: what is recorded, what is refused, and what a fresh shell needs."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline import layout
+from pipeline.cli import app
+from pipeline.errors import BadInputError, UnderstudyError
+from tests.releases import MODEL, NO_MLFLOW, World, over_both
+
+Shell = Callable[..., Result]
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
+    """A shell that has nothing of Understudy in its environment but the bucket, and the model files."""
+    for name in list(os.environ):
+        if name.startswith("UNDERSTUDY_"):
+            monkeypatch.delenv(name)
+    (tmp_path / "models").mkdir(exist_ok=True)
+    for model in (MODEL, "pets"):
+        (tmp_path / "models" / f"{model}.yaml").touch()
+    monkeypatch.setenv("UNDERSTUDY_ROOT", str(tmp_path / "bucket"))
+    monkeypatch.setenv("UNDERSTUDY_MODELS", str(tmp_path / "models"))
+    return lambda *words, model=MODEL: CliRunner().invoke(app, [*words, "--model", model])
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def shown(shell: Shell) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shell("fleet", "show", "--json").stdout)
+    return found
+
+
+class TestInit:
+    def test_writes_the_first_record_and_the_config(self, shell: Shell, tmp_path: Path) -> None:
+        done = shell("init", "--replicas", "127.0.0.1:9,127.0.0.1:19", "--load-seconds", "30")
+
+        assert 0 == done.exit_code, done.output
+        assert "fleet record 1: static://127.0.0.1:9,127.0.0.1:19 (at least 2)" in done.stdout
+        assert {layout.fleet(MODEL, 1), layout.config(MODEL)} == everything(tmp_path / "bucket").keys()
+        assert 30 == shown(shell)["fleet"]["load_seconds"]
+
+    def test_again_with_the_same_values_changes_nothing(self, shell: Shell, tmp_path: Path) -> None:
+        shell("init", "--replicas", "127.0.0.1:9", "--load-seconds", "30")
+        before = everything(tmp_path / "bucket")
+
+        again = [shell("init", "--replicas", "127.0.0.1:9"), shell("init"), shell("init", "--load-seconds", "30")]
+
+        assert [0, 0, 0] == [each.exit_code for each in again]
+        assert before == everything(tmp_path / "bucket")
+
+    def test_again_with_other_values_changes_nothing_and_fails(self, shell: Shell, tmp_path: Path) -> None:
+        shell("init", "--replicas", "127.0.0.1:9")
+        before = everything(tmp_path / "bucket")
+
+        done = shell("init", "--replicas", "127.0.0.1:19", "--rollout", "latest")
+
+        assert isinstance(done.exception, BadInputError)
+        assert "rollout pinned, not latest" in str(done.exception)
+        assert "replicas static://127.0.0.1:9 (at least 1), not static://127.0.0.1:19" in str(done.exception)
+        assert f"`understudy fleet set --model {MODEL} --reason why`" in str(done.exception)
+        assert before == everything(tmp_path / "bucket")
+
+    def test_the_environment_says_what_no_option_does(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("UNDERSTUDY_REPLICAS", "127.0.0.1:9")
+        monkeypatch.setenv("UNDERSTUDY_FOLLOW_SECONDS", "7")
+        shell("init", "--load-seconds", "8")
+
+        fleet = shown(shell)["fleet"]
+
+        assert (7, 8) == (fleet["follow_seconds"], fleet["load_seconds"])
+
+    def test_without_replicas_it_records_no_guess(self, shell: Shell, tmp_path: Path) -> None:
+        done = shell("init")
+
+        assert "which replicas digits has is not known. Give --replicas" in str(done.exception)
+        assert {} == everything(tmp_path / "bucket")
+
+    def test_refuses_replicas_of_another_model(self, shell: Shell, tmp_path: Path) -> None:
+        shell("init", "--replicas", "127.0.0.1:9,127.0.0.1:19")
+
+        done = shell("init", "--replicas", "127.0.0.1:29,127.0.0.1:19", model="pets")
+
+        assert "127.0.0.1:19 is a replica of digits (fleet record 1)" in str(done.exception)
+        assert not (tmp_path / "bucket" / "fleets" / "pets").exists()
+
+    @over_both
+    def test_a_bucket_from_before_records_gets_one_of_its_own_roll_out(self, world: World, shell: Shell) -> None:
+        world.release("retrain-1")
+        other = "latest" if world.rollout == "pinned" else "pinned"
+        replicas = ",".join(each.address for each in world.replicas)
+
+        refused = shell("init", "--replicas", replicas, "--rollout", other)
+        done = shell("init", "--replicas", replicas, "--rollout", world.rollout)
+
+        assert f"is served by the roll-out {world.rollout!r}" in str(refused.exception)
+        assert 0 == done.exit_code, done.output
+        assert "serving v1" in done.stdout
+
+
+class TestSet:
+    @pytest.fixture(autouse=True)
+    def _initialised(self, shell: Shell) -> None:
+        shell("init", "--replicas", "127.0.0.1:9")
+
+    def test_says_who_when_and_why(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("UNDERSTUDY_ACTOR", "ann")
+
+        done = shell("fleet", "set", "--load-seconds", "30", "--reason", "a small model")
+
+        assert "load seconds: 120 -> 30" in done.stdout
+        assert f"{MODEL}: fleet record 2" in done.stdout
+        record = shown(shell)["records"][-1]
+        assert (2, "ann", "a small model") == (record["number"], record["actor"], record["reason"])
+        table = shell("fleet", "show").stdout
+        assert "UTC by ann: a small model (load seconds: 120 -> 30)" in table
+
+    def test_needs_a_reason(self, shell: Shell) -> None:
+        assert "needs a reason" in str(shell("fleet", "set", "--load-seconds", "30").exception)
+        assert 1 == shown(shell)["record"]
+
+    def test_writes_nothing_where_nothing_changes(self, shell: Shell) -> None:
+        done = shell("fleet", "set", "--load-seconds", "120", "--reason", "why")
+
+        assert "nothing to change in fleet record 1" in done.stdout
+        assert 1 == shown(shell)["record"]
+
+    def test_before_the_first_release_the_roll_out_may_change(self, shell: Shell) -> None:
+        done = shell("fleet", "set", "--rollout", "latest", "--reason", "it was a mistake")
+
+        assert 0 == done.exit_code, done.output
+        status = json.loads(shell("status", "--json").stdout)
+        assert ("latest", 2) == (status["rollout"], status["fleet_record"])
+        assert not any("roll-out" in each for each in status["differences"])
+
+    def test_a_model_without_a_record_is_sent_to_init(self, shell: Shell) -> None:
+        done = shell("fleet", "set", "--load-seconds", "3", "--reason", "why", model="pets")
+
+        assert "pets has no fleet record yet" in str(done.exception)
+        assert "`understudy init --model pets`" in str(done.exception)
+
+
+class TestReleased:
+    @over_both
+    def test_a_fresh_shell_needs_the_bucket_alone(self, world: World, shell: Shell) -> None:
+        """Not one variable but UNDERSTUDY_ROOT: `status`, the plan and the roll-back know the fleet."""
+        _released(world, shell)
+
+        plan = shell("rollback", "--to", "previous", "--plan")
+        done = shell("rollback", "--to", "previous", "--reason", "it is bad", "--hold", "none")
+        status = json.loads(shell("status", "--json").stdout)
+
+        assert 0 == plan.exit_code, plan.output
+        assert "v2 will be replaced by v1" in plan.stdout
+        assert 0 == done.exit_code, done.output
+        assert [1, 1] == world.answering()
+        assert (world.rollout, 1) == (status["rollout"], status["state"]["serving"])
+        assert [each.address for each in world.replicas] == [each["address"] for each in status["replicas"]]
+
+    @over_both
+    def test_another_roll_out_is_refused(self, world: World, shell: Shell) -> None:
+        _released(world, shell)
+        other = "latest" if world.rollout == "pinned" else "pinned"
+
+        done = shell("fleet", "set", "--rollout", other, "--reason", "why")
+
+        assert f"v2 serves by the roll-out {world.rollout!r}" in str(done.exception)
+        assert 1 == shown(shell)["record"]
+
+    def test_replicas_that_serve_another_model_are_refused(self, world: World, shell: Shell) -> None:
+        world.release("retrain-1")
+        shell("init", "--replicas", "127.0.0.1:9", model="pets")
+
+        replicas = ",".join(each.address for each in world.replicas)
+        done = shell("fleet", "set", "--replicas", replicas, "--reason", "why", model="pets")
+
+        assert f"{world.replicas[0].address} serves digits v1" in str(done.exception)
+        assert isinstance(done.exception, UnderstudyError)
+
+    def test_the_environment_names_the_replicas_of_one_call(
+        self, world: World, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _released(world, shell)
+        monkeypatch.setenv("UNDERSTUDY_REPLICAS", world.replicas[0].address)
+
+        status = json.loads(shell("status", "--json").stdout)
+
+        assert [world.replicas[0].address] == [each["address"] for each in status["replicas"]]
+        assert any("UNDERSTUDY_REPLICAS" in note and "of fleet record 1" in note for note in status["notes"])
+
+
+def _released(world: World, shell: Shell) -> None:
+    """Two releases of a fleet that has a record."""
+    world.release("retrain-1")
+    world.release("retrain-2")
+    done = shell(
+        "init",
+        "--replicas",
+        ",".join(each.address for each in world.replicas),
+        "--rollout",
+        world.rollout,
+        "--config-poll-seconds",
+        "0.1",
+        "--mlflow-url",
+        NO_MLFLOW,
+    )
+    assert 0 == done.exit_code, done.output
