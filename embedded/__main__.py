@@ -11,9 +11,10 @@ from pathlib import Path
 
 import typer
 
-from embedded import examples, health, prepare, saved_settings, stack
+from embedded import examples, health, prepare, stack, unserved
 from embedded.environment import stack_environment
 from embedded.errors import StackError
+from embedded.saved_settings import as_it_runs
 from embedded.settings import PROJECT, StackSettings, load_all_settings, load_settings
 from embedded.status import status_lines
 from embedded.supervision import processes, supervisor
@@ -26,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def up() -> None:
     """Start the stack, and wait until every component is up."""
     with _plain_errors():
-        settings = load_settings()
+        settings = as_it_runs(load_settings())
         began = time.monotonic()
         started = stack.up(settings, typer.echo)
         typer.echo(f"Up after {time.monotonic() - began:.0f} s." if started else "Already up.")
@@ -54,7 +55,7 @@ def status() -> None:
     with _plain_errors():
         stacks = load_all_settings()
         for settings in [each for each in stacks if processes.members(each.var)] or stacks[:1]:
-            _status(settings)
+            _status(as_it_runs(settings))
 
 
 @app.command()
@@ -63,7 +64,7 @@ def demo() -> None:
     from embedded.demo.scenario import run  # noqa: PLC0415 - the other commands need none of what it imports
 
     with _plain_errors():
-        settings = load_settings()
+        settings = as_it_runs(load_settings())
         stack.up(settings, typer.echo)
         exit_code = run(settings)
         typer.echo("The stack keeps running: `make status` shows it, `make down` ends it.")
@@ -91,34 +92,40 @@ def wait_for_airflow() -> None:
 def _status(settings: StackSettings) -> None:
     for line in status_lines(settings):
         typer.echo(line)
-    typer.echo("")
     prepare.create_folders(settings)
     environment = stack_environment(settings)
-    command = [sys.executable, "-m", "pipeline", "status", "--model", settings.model]
-    subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
-
-
-# The variables that a verb typed by hand may need.
-_BY_HAND = ("ROOT", "ROLLOUT", "REPLICAS", "MLFLOW_URL")
+    for fleet in settings.fleets:
+        typer.echo("")
+        command = [sys.executable, "-m", "pipeline", "status", "--model", fleet.model]
+        subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, check=False)
 
 
 def _addresses(settings: StackSettings) -> None:
-    environment = stack_environment(settings)
-    variables = [f"UNDERSTUDY_{name}" for name in _BY_HAND]
-    by_hand = " ".join(f"{name}={shlex.quote(environment[name])}" for name in variables)
-    typer.echo(
-        f"Model     {settings.model}, roll-out {settings.rollout}\n"
-        f"Airflow   {settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}\n"
-        f"MLflow    {health.mlflow_page(settings)}\n"
-        f"Replicas  {', '.join(settings.replicas)}   gRPC\n"
-        f"          {', '.join(settings.rest_urls)}   REST\n"
-        f"Logs      {settings.logs}\n"
-        f"Command   {Path(sys.executable).parent / 'understudy'}\n"
-        f"By hand   {by_hand}"
-    )
-    if others := saved_settings.other_models_line(settings):
-        typer.echo(others)
+    models = ", ".join(fleet.model for fleet in settings.fleets)
+    pages = dict.fromkeys(health.mlflow_page(settings, fleet.model) for fleet in settings.fleets)
+    lines = [
+        ("Models" if len(settings.fleets) > 1 else "Model", f"{models}, roll-out {settings.rollout}"),
+        ("Airflow", f"{settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}"),
+        *(("MLflow" if number == 0 else "", page) for number, page in enumerate(pages)),
+        *_replicas(settings),
+        ("Logs", str(settings.logs)),
+        ("Command", str(Path(sys.executable).parent / "understudy")),
+        ("By hand", f"UNDERSTUDY_ROOT={shlex.quote(str(settings.bucket))}"),
+    ]
+    for name, value in lines:
+        typer.echo(f"{name:8}  {value}")
+    for line in unserved.lines(settings):
+        typer.echo(line)
     typer.echo(f"\n{examples.text(settings)}")
+
+
+def _replicas(settings: StackSettings) -> Iterator[tuple[str, str]]:
+    """The addresses of each model, after its name if there are several."""
+    several = len(settings.fleets) > 1
+    for number, fleet in enumerate(settings.fleets):
+        name = "" if number else "Replicas"
+        yield name, f"{', '.join(fleet.addresses)}   gRPC{f' of {fleet.model}' if several else ''}"
+        yield "", f"{', '.join(fleet.rest_urls)}   REST{f' of {fleet.model}' if several else ''}"
 
 
 @contextmanager

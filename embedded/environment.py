@@ -1,5 +1,9 @@
-"""The environment variables of every process of the stack: for the Procfile, Airflow and its tasks, and the verbs."""
+"""The environment variables of every process of the stack: for the Procfile, Airflow and its tasks, and the verbs.
 
+They say nothing about a fleet: the stack has several, and each verb reads the record of its model's fleet.
+"""
+
+import json
 import os
 import secrets
 import sys
@@ -8,6 +12,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from embedded.settings import PROJECT, StackSettings
+from pipeline.deployment import Deployment
 
 # A process belongs to a stack if this variable has the folder of the stack as its value, whatever its session is.
 STACK_VARIABLE = "UNDERSTUDY_STACK"
@@ -21,6 +26,21 @@ RETRAIN_SLOTS = 2
 # How often a model server reads what it should serve.
 POLL_SECONDS = 1
 
+# The variables that describe one fleet or name one model. Whoever starts the stack may have set them for another use.
+_DEPLOYMENT = frozenset(f"UNDERSTUDY_{name.upper()}" for name in Deployment.model_fields)
+_OF_ONE_MODEL = _DEPLOYMENT | {
+    f"UNDERSTUDY_{name}"
+    for name in (
+        "MODEL",
+        "REPLICAS",
+        "EXPECTED_REPLICAS",
+        "TLS_CA",
+        "TLS_SERVER_NAME",
+        "MODELS_SERVED",
+        "REPLICA_PORTS",
+    )
+}
+
 
 def stack_environment(settings: StackSettings) -> dict[str, str]:
     """The caller's environment, with all variables of this stack. Creates Airflow's signing key if there is none.
@@ -30,7 +50,7 @@ def stack_environment(settings: StackSettings) -> dict[str, str]:
     """
     binaries = str(Path(sys.executable).parent)
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _OF_ONE_MODEL},
         "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(PROJECT),
         "PYTHONUNBUFFERED": "1",
@@ -46,6 +66,24 @@ def stack_environment(settings: StackSettings) -> dict[str, str]:
     }
 
 
+def supervisor_environment(settings: StackSettings) -> dict[str, str]:
+    """The variables of the supervisor: those of the stack, and all settings, so that it needs no file.
+
+    Raises:
+        OSError: Airflow's signing key cannot be read or written.
+    """
+    return stack_environment(settings) | {
+        "UNDERSTUDY_ROLLOUT": settings.rollout,
+        "UNDERSTUDY_MODELS_SERVED": json.dumps(settings.models_served or ()),
+        "UNDERSTUDY_REPLICA_PORTS": json.dumps(settings.replica_ports),
+    }
+
+
+def first_record_environment(settings: StackSettings) -> dict[str, str]:
+    """The variables of `understudy init`: those of the stack, and the caller's time limits for the first record."""
+    return {name: value for name, value in os.environ.items() if name in _DEPLOYMENT} | stack_environment(settings)
+
+
 def _no_proxy() -> str:
     current = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     return ",".join([*filter(None, [current]), "127.0.0.1", "localhost"])
@@ -56,14 +94,9 @@ def _understudy(settings: StackSettings) -> dict[str, str]:
         "UNDERSTUDY_VAR": str(settings.var),
         "UNDERSTUDY_ROOT": str(settings.bucket),
         "UNDERSTUDY_MODELS": str(settings.models),
-        "UNDERSTUDY_MODEL": settings.model,
-        "UNDERSTUDY_ROLLOUT": settings.rollout,
         "UNDERSTUDY_AIRFLOW_PORT": str(settings.airflow_port),
         "UNDERSTUDY_SERVING_PORTS": ",".join(str(port) for port in settings.serving_ports),
         "UNDERSTUDY_BOOT_SECONDS": str(settings.boot_seconds),
-        "UNDERSTUDY_REPLICAS": ",".join(settings.replicas),
-        "UNDERSTUDY_CONFIG_POLL_SECONDS": str(POLL_SECONDS),
-        "UNDERSTUDY_MLFLOW_URL": settings.mlflow_url,
         "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }

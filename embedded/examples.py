@@ -1,9 +1,10 @@
-"""Commands that send an image to the serving model, to be copied from the output of `make up`."""
+"""Commands that send an image to a model that serves, to be copied from the output of `make up`."""
 
 import shlex
 import sys
 from pathlib import Path
 
+from embedded.local_fleet import LocalFleet
 from embedded.settings import StackSettings
 from pipeline import layout
 from serving.replica import STABLE
@@ -30,29 +31,41 @@ END"""
 
 
 def text(settings: StackSettings) -> str:
-    """The two commands for a shell, with an image from the bucket if it has any."""
-    image = _an_image(settings)
-    when = "To ask what serves" if image else "To ask what serves, after the first release"
+    """The two commands for a shell, for the first model, with an image from the bucket if it has any."""
+    first, *others = settings.fleets
+    image = _an_image(settings, first.model)
+    what = f"what serves {first.model}" if others else "what serves"
+    when = f"To ask {what}" if image else f"To ask {what}, after the first release"
     given = shlex.quote(str(image)) if image else "path/to/an/image.png"
-    return f"{when}, with curl and in Python:\n\nIMAGE={given}\n{curl(settings)}\n\n{python(settings)}\n"
+    lines = "".join(f"\n{_of_another(settings, fleet)}" for fleet in others)
+    commands = f"IMAGE={given}\n{curl(settings, first)}\n\n{python(settings, first)}\n"
+    return f"{when}, with curl and in Python:\n\n{commands}{lines}"
 
 
-def curl(settings: StackSettings) -> str:
+def curl(settings: StackSettings, fleet: LocalFleet) -> str:
     """The REST request to the first replica, with the image in Base64 and the label `stable` in the pinned roll-out."""
-    label = "" if settings.rollout == "latest" else f"/labels/{STABLE}"
-    return _CURL.format(url=f"{settings.rest_urls[0]}/v1/models/{settings.model}{label}:predict")
+    return _CURL.format(url=_url(settings, fleet))
 
 
-def python(settings: StackSettings) -> str:
+def python(settings: StackSettings, fleet: LocalFleet) -> str:
     """The gRPC request with the client of this project, which uses the replicas in turn."""
     return _PYTHON.format(
         python=shlex.quote(sys.executable),
-        replicas=",".join(settings.replicas),
+        replicas=",".join(fleet.addresses),
         label=", label=None" if settings.rollout == "latest" else "",
-        model=settings.model,
+        model=fleet.model,
     )
 
 
-def _an_image(settings: StackSettings) -> Path | None:
-    folder = settings.bucket / layout.images(settings.model)
+def _url(settings: StackSettings, fleet: LocalFleet) -> str:
+    label = "" if settings.rollout == "latest" else f"/labels/{STABLE}"
+    return f"{fleet.rest_urls[0]}/v1/models/{fleet.model}{label}:predict"
+
+
+def _of_another(settings: StackSettings, fleet: LocalFleet) -> str:
+    return f"The same for {fleet.model}: {_url(settings, fleet)}, and {','.join(fleet.addresses)} in Python."
+
+
+def _an_image(settings: StackSettings, model: str) -> Path | None:
+    folder = settings.bucket / layout.images(model)
     return next((path for path in folder.glob("*") if path.suffix in (".png", ".jpg", ".jpeg")), None)

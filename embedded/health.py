@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from embedded.local_fleet import LocalFleet
 from embedded.settings import StackSettings
 from embedded.supervision import processes, supervisor
 from pipeline import layout
@@ -39,9 +40,9 @@ def airflow_answers(settings: StackSettings) -> bool:
     return bool(_airflow(settings))
 
 
-def mlflow_page(settings: StackSettings) -> str:
-    """The address of the model's training runs in MLflow, or of the list of experiments before the first run."""
-    experiments = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/get-by-name?experiment_name={settings.model}"
+def mlflow_page(settings: StackSettings, model: str) -> str:
+    """The address of a model's training runs in MLflow, or of the list of experiments before the first run."""
+    experiments = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/get-by-name?experiment_name={model}"
     found = _get_json(experiments).get("experiment")
     return (
         experiment_page(settings.mlflow_url, found["experiment_id"]) if found else experiments_page(settings.mlflow_url)
@@ -49,8 +50,11 @@ def mlflow_page(settings: StackSettings) -> str:
 
 
 def replicas_serve(settings: StackSettings) -> bool:
-    """Whether every replica accepts connections, and the bucket has a version to serve."""
-    return bool(_versions(settings)) and all(_listens(address) for address in settings.replicas)
+    """Whether any model is served: the bucket has a version of it, and all its replicas accept connections."""
+    return any(
+        bool(_versions(settings, fleet.model)) and all(_listens(address) for address in fleet.addresses)
+        for fleet in settings.fleets
+    )
 
 
 def check_components(settings: StackSettings) -> list[Component]:
@@ -76,10 +80,7 @@ def _by_answers(settings: StackSettings) -> list[Component]:
             )
         ),
         Component("MLflow", "mlflow", settings.mlflow_url, _up(_answers(f"{settings.mlflow_url}/health"))),
-        *(
-            Component(f"Replica {number}", f"replica-{number}", address, _replica(settings, address))
-            for number, address in enumerate(settings.replicas, start=1)
-        ),
+        *(replica for fleet in settings.fleets for replica in _replicas(settings, fleet)),
     ]
 
 
@@ -91,16 +92,28 @@ def _up(answers: bool) -> State:
     return State.UP if answers else State.DOWN
 
 
-def _replica(settings: StackSettings, address: str) -> State:
+def _replicas(settings: StackSettings, fleet: LocalFleet) -> list[Component]:
+    # With a config, which exists from the start, a server opens its port at once even if it has no version.
+    nothing_to_serve = settings.rollout == "latest" and not _versions(settings, fleet.model)
+    return [
+        Component(
+            f"Replica {number} of {fleet.model}",
+            process,
+            address,
+            _replica(settings, address, nothing_to_serve=nothing_to_serve),
+        )
+        for number, (process, address) in enumerate(zip(fleet.processes, fleet.addresses, strict=True), start=1)
+    ]
+
+
+def _replica(settings: StackSettings, address: str, *, nothing_to_serve: bool) -> State:
     if _listens(address):
         return State.UP
-    # With a config, which exists from the start, a server opens its port at once even if it has no version.
-    nothing_to_serve = settings.rollout == "latest" and not _versions(settings)
     return State.WAITS if nothing_to_serve and _runs(settings, address) else State.DOWN
 
 
-def _versions(settings: StackSettings) -> frozenset[int]:
-    folder = settings.bucket / layout.versions(settings.model)
+def _versions(settings: StackSettings, model: str) -> frozenset[int]:
+    folder = settings.bucket / layout.versions(model)
     return layout.version_numbers([path.name for path in folder.iterdir()] if folder.is_dir() else [])
 
 

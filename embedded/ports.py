@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 
 from embedded.errors import PortTakenError
+from embedded.local_fleet import LocalFleet
 from embedded.settings import StackSettings
 from embedded.supervision import processes
 
@@ -23,15 +24,22 @@ def of_stack(settings: StackSettings) -> list[PortUse]:
     return [
         PortUse(settings.airflow_port, "Airflow's web UI and API", "UNDERSTUDY_AIRFLOW_PORT"),
         PortUse(settings.mlflow_port, "MLflow's web UI and API", "UNDERSTUDY_MLFLOW_PORT"),
+        *(use for fleet in settings.fleets for use in _of_fleet(fleet, settings.serving_ports)),
+    ]
+
+
+def _of_fleet(fleet: LocalFleet, serving_ports: tuple[int, ...]) -> list[PortUse]:
+    # A port of another model than the first cannot be set by itself.
+    derived = "" if fleet.ports == serving_ports else f", from which the ports of {fleet.model} are derived"
+    rest = ". REST has the port after that of gRPC"
+    return [
         *(
-            PortUse(port, f"gRPC of replica {number}", "UNDERSTUDY_SERVING_PORTS")
-            for number, port in enumerate(settings.serving_ports, start=1)
+            PortUse(port, f"gRPC of replica {number} of {fleet.model}", f"UNDERSTUDY_SERVING_PORTS{derived}")
+            for number, port in enumerate(fleet.ports, start=1)
         ),
         *(
-            PortUse(
-                port, f"REST of replica {number}", "UNDERSTUDY_SERVING_PORTS (REST has the port after that of gRPC)"
-            )
-            for number, port in enumerate(settings.rest_ports, start=1)
+            PortUse(port, f"REST of replica {number} of {fleet.model}", f"UNDERSTUDY_SERVING_PORTS{derived}{rest}")
+            for number, port in enumerate(fleet.rest_ports, start=1)
         ),
     ]
 

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings
-from pipeline import layout
 
 
 def create_folders(settings: StackSettings) -> None:
@@ -20,31 +19,17 @@ def create_folders(settings: StackSettings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def require_model(settings: StackSettings) -> None:
-    """Check that the model has a model file, or releases in the bucket.
+def require_models(settings: StackSettings) -> None:
+    """Check that there is a model file.
 
     Raises:
-        StackError: it has neither; the message lists the models that exist.
+        StackError: the folder of model files has none.
     """
-    if (settings.models / f"{settings.model}.yaml").exists() or (
-        settings.bucket / layout.journal(settings.model)
-    ).exists():
-        return
-    known = ", ".join(sorted(path.stem for path in settings.models.glob("*.yaml"))) or "none"
-    raise StackError(
-        f"the model {settings.model} does not exist: no file {settings.models / settings.model}.yaml, and no release "
-        f"in {settings.bucket}. Models in {settings.models}: {known}. Set UNDERSTUDY_MODEL to one of them, or "
-        "UNDERSTUDY_MODELS to the folder that has its file"
-    )
-
-
-def write_first_config(settings: StackSettings) -> None:
-    """Write the config that the servers poll, with no versions before the first release, if there is none yet.
-
-    Raises:
-        StackError: the pipeline could not write it; the message has the end of its output.
-    """
-    _run("pipeline", "init", "--model", settings.model, settings=settings)
+    if not settings.fleets:
+        raise StackError(
+            f"{settings.models} has no model file, for example digits.yaml, so there is nothing to serve. Put one "
+            "there, or set UNDERSTUDY_MODELS to the folder that has model files"
+        )
 
 
 def migrate_airflow_database(settings: StackSettings) -> bool:
@@ -56,7 +41,7 @@ def migrate_airflow_database(settings: StackSettings) -> bool:
     stamp = settings.var / "airflow" / f"migrated-{version('apache-airflow-core')}"
     if stamp.exists():
         return False
-    _run("airflow", "db", "migrate", settings=settings)
+    run("airflow", "db", "migrate", environment=stack_environment(settings))
     stamp.touch()
     return True
 
@@ -71,11 +56,16 @@ def rotate_logs(settings: StackSettings) -> None:
         log.replace(log.with_suffix(".log.old"))
 
 
-def _run(module: str, *arguments: str, settings: StackSettings) -> None:
+def run(module: str, *arguments: str, environment: dict[str, str]) -> str:
+    """Run `python -m MODULE ARGUMENTS`, and return its output.
+
+    Raises:
+        StackError: it failed; the message has the end of its output.
+    """
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=PROJECT,
-        env=stack_environment(settings),
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -85,3 +75,4 @@ def _run(module: str, *arguments: str, settings: StackSettings) -> None:
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-20:])
         raise StackError(f"`{module} {' '.join(arguments)}` ended with {done.returncode}:\n{tail}")
+    return done.stdout

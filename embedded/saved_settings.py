@@ -1,18 +1,18 @@
 """The settings that `make up` saves in `stack.json` for later commands, and what has changed since the last start."""
 
+import json
 from typing import Any
 
 import psutil
 
-from embedded.environment import stack_environment
+from embedded.environment import supervisor_environment
 from embedded.errors import StackError
-from embedded.settings import StackSettings
+from embedded.settings import StackSettings, model_names
 from embedded.supervision import supervisor
-from pipeline import layout, stack_file
+from pipeline import stack_file
 
 # The settings that cannot change while the stack is up: by variable, with the name for messages.
 _FIXED = {
-    "MODEL": "model",
     "ROLLOUT": "roll-out",
     "MODELS": "folder of model files",
     "AIRFLOW_PORT": "Airflow port",
@@ -21,10 +21,27 @@ _FIXED = {
 }
 
 
+def as_it_runs(settings: StackSettings) -> StackSettings:
+    """The settings with the models for which the stack was started; if it is not up, with every model file.
+
+    Raises:
+        StackError: there is no port left for a model.
+    """
+    if not supervisor.running(settings):
+        return settings.with_models(model_names(settings.models))
+    # Not from the file: it may be damaged, or edited by hand.
+    found = _of_supervisor(settings, "MODELS_SERVED", "REPLICA_PORTS")
+    if len(found) < 2:  # it was started by an earlier version, which had one model
+        return settings
+    ports = {model: tuple(each) for model, each in json.loads(found["REPLICA_PORTS"]).items()}
+    return settings.model_copy(
+        update={"models_served": tuple(json.loads(found["MODELS_SERVED"])), "replica_ports": ports}
+    )
+
+
 def file_content(settings: StackSettings) -> dict[str, Any]:
-    """What is saved: the settings of the stack, and the addresses that the verbs need."""
-    stack = settings.model_dump(mode="json", exclude={"var", "boot_seconds"})
-    return stack | {"replicas": ",".join(settings.replicas), "mlflow_url": settings.mlflow_url}
+    """What is saved."""
+    return settings.model_dump(mode="json", exclude={"var", "boot_seconds"})
 
 
 def save(settings: StackSettings) -> list[str]:
@@ -44,8 +61,9 @@ def require_unchanged(settings: StackSettings) -> None:
     Raises:
         StackError: the message names each setting that differs; nothing was changed.
     """
-    wanted = {name: stack_environment(settings)[f"UNDERSTUDY_{name}"] for name in _FIXED}
-    found = wanted | _of_supervisor(settings)
+    environment = supervisor_environment(settings)
+    wanted = {name: environment[f"UNDERSTUDY_{name}"] for name in _FIXED}
+    found = wanted | _of_supervisor(settings, *_FIXED)
     differ = [name for name in _FIXED if found[name] != wanted[name]]
     if not differ:
         return
@@ -57,38 +75,19 @@ def require_unchanged(settings: StackSettings) -> None:
     )
 
 
-def other_models(settings: StackSettings) -> list[str]:
-    """The models with releases in the bucket of this stack, without the one it serves; sorted."""
-    folder = settings.bucket / layout.JOURNALS
-    found = {path.parent.name for path in folder.glob("*/*.json")}
-    return sorted(name for name in found if layout.is_model(name) and name != settings.model)
-
-
-def other_models_line(settings: StackSettings) -> str | None:
-    """A message that names the other models in the bucket, with the command to serve one; None if there are none."""
-    others = other_models(settings)
-    if not others:
-        return None
-    return (
-        f"The bucket also has releases of {', '.join(others)}, not served now. To serve {others[0]} instead of "
-        f"{settings.model}: `{settings.command('down')}`, then `{settings.command('up', MODEL=others[0])}`."
-    )
-
-
 def _changed(name: str, now: object, before: object) -> str:
-    verb = "served" if name == "model" else "had"
-    return f"{_FIXED[name.upper()]} {_text(now)} instead of {_text(before)}, which this stack {verb} until now"
+    return f"{_FIXED[name.upper()]} {_text(now)} instead of {_text(before)}, which this stack had until now"
 
 
 def _text(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _of_supervisor(settings: StackSettings) -> dict[str, str]:
-    """The variables that the supervisor was started with. Not from the file: it may be damaged, or edited by hand."""
+def _of_supervisor(settings: StackSettings, *names: str) -> dict[str, str]:
+    """Those of the variables that the supervisor was started with, without the prefix."""
     found = supervisor.find(settings)
     try:
         environment = found.environ() if found else {}
     except psutil.Error:
         return {}
-    return {name: environment[f"UNDERSTUDY_{name}"] for name in _FIXED if f"UNDERSTUDY_{name}" in environment}
+    return {name: environment[f"UNDERSTUDY_{name}"] for name in names if f"UNDERSTUDY_{name}" in environment}

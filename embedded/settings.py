@@ -1,6 +1,7 @@
-"""The settings of a stack: its folder, ports and model, from the environment, then `stack.json`, then defaults."""
+"""The settings of a stack: its folder, models and ports, from the environment, then `stack.json`, then defaults."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -8,30 +9,42 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
+from embedded.local_fleet import LocalFleet, assign_ports
 from pipeline import stack_file
 from pipeline.deployment import RolloutName
+from pipeline.layout import MODEL_PATTERN, is_model
+from pipeline.model_files import model_files
 from pipeline.stack_file import stack_folder
 from pipeline.validation import problems
 
 PROJECT = stack_file.PROJECT
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Ports = Annotated[tuple[Port, ...], Field(min_length=1)]
+Model = Annotated[str, StringConstraints(pattern=f"^{MODEL_PATTERN}$")]
 
 
 class StackSettings(BaseSettings):
-    """The settings of one stack. Two stacks on one machine need different folders and different ports."""
+    """The settings of one stack. Two stacks on one machine need different folders and different ports.
+
+    `replica_ports` and `models_served` are not for people: `make up` derives them from the others, and saves them.
+    """
 
     model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_", frozen=True)
 
     rollout: RolloutName = "pinned"
     var: Path
-    model: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "digits"
-    # The folder of model files.
+    # The folder of model files. Each model has replicas of its own.
     models: Path = PROJECT / "models"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
-    # The gRPC port of each replica: "8500,8510". The REST port is the next one: 8501 and 8511.
-    serving_ports: Annotated[tuple[Port, ...], NoDecode, Field(min_length=1)] = (8500, 8510)
+    # The gRPC port of each replica of the first model: "8500,8510". The REST port is the next one: 8501 and 8511. Every
+    # other model has as many replicas, at ports that are derived from these.
+    serving_ports: Annotated[Ports, NoDecode] = (8500, 8510)
+    # The gRPC ports of each model that ever had replicas, in the order in which they were assigned.
+    replica_ports: dict[Model, Ports] = Field(default_factory=dict)
+    # The models that have replicas, as the stack was started last; None before the first start.
+    models_served: tuple[Model, ...] | None = None
     # How long `up` waits until every component is up.
     boot_seconds: float = Field(default=300.0, gt=0)
 
@@ -82,17 +95,24 @@ class StackSettings(BaseSettings):
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     @property
-    def replicas(self) -> tuple[str, ...]:
-        return tuple(f"127.0.0.1:{port}" for port in self.serving_ports)
+    def fleets(self) -> tuple[LocalFleet, ...]:
+        """The replicas of each model that is served."""
+        return tuple(LocalFleet(model, self.replica_ports[model]) for model in self.models_served or ())
 
-    @property
-    def rest_ports(self) -> tuple[int, ...]:
-        """The port after the gRPC port of each replica, as in the official image of TensorFlow Serving."""
-        return tuple(port + 1 for port in self.serving_ports)
+    def with_models(self, models: Iterable[str]) -> "StackSettings":
+        """The same settings with a fleet for each of these models. A model that had ports before keeps them.
 
-    @property
-    def rest_urls(self) -> tuple[str, ...]:
-        return tuple(f"http://127.0.0.1:{port}" for port in self.rest_ports)
+        Raises:
+            StackError: there is no port left for a model.
+        """
+        served = tuple(models)
+        ports = assign_ports(
+            served,
+            first=self.serving_ports,
+            kept=self.replica_ports,
+            others=(self.airflow_port, self.mlflow_port),
+        )
+        return self.model_copy(update={"replica_ports": ports, "models_served": served})
 
     @property
     def passwords(self) -> Path:
@@ -111,8 +131,15 @@ class StackSettings(BaseSettings):
         )
 
 
+def model_names(folder: Path) -> list[str]:
+    """The models that have a file in the folder, also those whose file cannot be read."""
+    return [path.stem for path in model_files(folder) if is_model(path.stem)]
+
+
 def load_settings() -> StackSettings:
     """The settings from the environment; for those that it does not set, from the file that `make up` has written.
+
+    The models are those of the last start; before the first start every model file is one.
 
     Raises:
         StackError: names each variable whose value cannot be used.
@@ -142,4 +169,13 @@ def _from_environment() -> StackSettings:
 
 
 def _with_saved(named: StackSettings) -> StackSettings:
-    return stack_file.complete(named, stack_file.read(named.var), folder=named.var)
+    saved = stack_file.complete(named, _of_this_version(stack_file.read(named.var)), folder=named.var)
+    served = saved.models_served
+    return saved.with_models(model_names(saved.models) if served is None else served)
+
+
+def _of_this_version(saved: dict[str, Any]) -> dict[str, Any]:
+    """The content of the file. One of an earlier version has one model, which had all replicas and keeps its ports."""
+    if isinstance(saved.get("model"), str) and "serving_ports" in saved:
+        return {"replica_ports": {saved["model"]: saved["serving_ports"]}, **saved}
+    return saved

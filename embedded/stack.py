@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded import ports, prepare, saved_settings
+from embedded import fleet_records, ports, prepare, saved_settings
 from embedded.airflow_api import AirflowApi
 from embedded.environment import RETRAIN_SLOTS
 from embedded.errors import AirflowError, NotHealthyError, StackError
@@ -28,7 +28,7 @@ def up(settings: StackSettings, output: Output) -> bool:
 
     Raises:
         PortTakenError: nothing was started.
-        StackError: it is up with other settings, or there is no such model; nothing was changed.
+        StackError: it is up with other settings, or there is no model file; nothing was changed.
         NotHealthyError: a component did not come up; the message has the end of its log. What this call started has
             been ended again, except if the replicas serve a version: then all processes that run are left running.
         OSError: the folder of the stack cannot be written.
@@ -98,13 +98,14 @@ def down(settings: StackSettings, output: Output) -> tuple[int, int]:
 
 
 def _start(settings: StackSettings, output: Output) -> None:
-    prepare.require_model(settings)
+    prepare.require_models(settings)
     if leftovers := len(processes.members(settings.var)):
         supervisor.end(settings)
         output(f"ended {leftovers} processes that an earlier stack left behind")
     ports.require_free(ports.of_stack(settings))
     prepare.rotate_logs(settings)
-    prepare.write_first_config(settings)
+    for line in fleet_records.write(settings):
+        output(line)
     began = time.monotonic()
     if prepare.migrate_airflow_database(settings):
         output(f"{time.monotonic() - began:5.0f} s  Airflow's database is made")

@@ -3,7 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 
-from embedded import health, saved_settings
+from embedded import health, unserved
 from embedded.health import AIRFLOW_API, Component, State
 from embedded.settings import StackSettings
 from embedded.supervision import supervisor
@@ -11,27 +11,27 @@ from embedded.supervision.process_states import ProcessState
 
 
 def status_lines(settings: StackSettings) -> list[str]:
-    """A title, a line for each component, and then what to do about each that is down."""
+    """A title, a line for each component, what to do about each that is down, and the models without replicas."""
     components, states = health.check_components(settings), supervisor.states(settings)
     now = datetime.now(UTC)
     text = [f"Roll-out {settings.rollout!r}, in {settings.var}"]
     unknown = _unknown(components, states)
+    width = max(len(each.name) for each in components)
     text += [
-        f"{'?':5}  {each.name:58}  not known while Airflow's API server does not answer"
+        f"{'?':5}  {each.name:{width + 36}}  not known while Airflow's API server does not answer"
         if each in unknown
-        else _line(each, states.get(each.log), now)
+        else _line(each, states.get(each.log), now, width=width)
         for each in components
     ]
     text += _advice(settings, [each for each in components if each not in unknown], states)
-    if others := saved_settings.other_models_line(settings):
-        text.append(others)
-    return text
+    return text + unserved.lines(settings)
 
 
-def _line(component: Component, state: ProcessState | None, now: datetime) -> str:
-    line = f"{component.state:5}  {component.name:22}  {component.address}".rstrip()
+def _line(component: Component, state: ProcessState | None, now: datetime, *, width: int) -> str:
+    """One component; names are filled up to `width`, so that addresses and remarks stand in columns."""
+    line = f"{component.state:5}  {component.name:{width}}  {component.address}".rstrip()
     remark = _remark(component, state, now)
-    return f"{line:65}  {remark}" if remark else line
+    return f"{line:{width + 43}}  {remark}" if remark else line
 
 
 def _remark(component: Component, state: ProcessState | None, now: datetime) -> str:

@@ -1,7 +1,7 @@
 """What a stack on this machine was last started with: `stack.json` in its folder, written by `make up`.
 
 The commands of the stack and the verbs that a person types read it for all that the environment does not say. So they
-find the model, the bucket, the replicas and MLflow, whatever the working directory is.
+find the bucket, whatever the working directory is.
 """
 
 import json
@@ -93,7 +93,8 @@ def _parse(path: Path) -> dict[str, Any]:
 def _report(path: Path, reason: str) -> None:
     logger.warning(
         "%s cannot be used: %s. Defaults are used for settings that are not in the environment. "
-        "Set the variables that differ, for example UNDERSTUDY_MODEL, and run `make up`: it writes the file again.",
+        "Set the variables that differ, for example UNDERSTUDY_SERVING_PORTS, and run `make up`: it writes the file "
+        "again.",
         path,
         reason,
     )

@@ -84,7 +84,7 @@ class PinnedChecks:
 
     def damage_point(self, published: Entry) -> DamagePoint:
         # It is verified before the entry that exposes it is written, and loaded after that.
-        model = self._stack.settings.model
+        model = self._stack.model
         folder = self._stack.path(layout.version(model, published.version))
         return DamagePoint(folder, folder, self._stack.path(layout.entry(model, published.seq + 1)))
 
@@ -101,7 +101,7 @@ class PinnedChecks:
         replicas: int,
     ) -> Check:
         answered = len(traffic.answers_of(withdrawn.version))
-        on_all = replicas == len(self._stack.settings.replicas)
+        on_all = replicas == len(self._stack.fleet.addresses)
         return Check(on_all and answered == 0, f"{answered} of {traffic.sent} answers from it")
 
     def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:
@@ -128,7 +128,7 @@ class LatestChecks:
     def damage_point(self, published: Entry) -> DamagePoint:
         # The copy for the servers is verified before its folder appears, and the servers poll only once a second. The
         # archive that it is copied from stays undamaged.
-        model, version = self._stack.settings.model, published.version
+        model, version = self._stack.model, published.version
         target = self._stack.path(layout.version(model, version))
         return DamagePoint(self._stack.path(layout.published(model, version)), target, target / "saved_model.pb")
 

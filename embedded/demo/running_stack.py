@@ -10,6 +10,7 @@ from typing import Any
 from embedded.airflow_api import AirflowApi, Tasks
 from embedded.demo.report import print_line
 from embedded.errors import StackError
+from embedded.local_fleet import LocalFleet
 from embedded.settings import StackSettings
 from pipeline import layout
 from pipeline.context import RunContext, make_run_context
@@ -19,6 +20,8 @@ from pipeline.runs.records import CanaryRecord, EvaluateRecord, ProbeSet
 from pipeline.runs.run_records import RunRecords
 from pipeline.settings import Settings
 
+# The model of the demo: its images come with the project.
+MODEL = "digits"
 RUN_SECONDS = 600.0
 
 
@@ -41,12 +44,17 @@ class RunningStack:
     """Every method may raise AirflowError, or an error of the pipeline where the bucket cannot be read."""
 
     settings: StackSettings
+    fleet: LocalFleet
     api: AirflowApi
     context: RunContext
 
     @property
+    def model(self) -> str:
+        return self.fleet.model
+
+    @property
     def retrain_dag(self) -> str:
-        return f"retrain_{self.settings.model}"
+        return f"retrain_{self.model}"
 
     @property
     def poll_seconds(self) -> float:
@@ -120,14 +128,14 @@ class RunningStack:
 
     def newest_retrain(self) -> RunRecords:
         """The records of the latest retrain: its key is the largest, because a key begins with the time."""
-        model, bucket = self.settings.model, self.context.bucket
+        model, bucket = self.model, self.context.bucket
         keys = [key for key in bucket.names(layout.runs(model)) if key.startswith("retrain-")]
         return RunRecords(bucket, model, max(keys))
 
     def _records(self, version: int | None) -> RunRecords:
         records = self.context.records_of(version, self.history()) if version is not None else None
         if records is None:
-            raise StackError(f"no run has claimed version {version} of {self.settings.model}")
+            raise StackError(f"no run has claimed version {version} of {self.model}")
         return records
 
 
@@ -135,24 +143,28 @@ def connect(settings: StackSettings) -> RunningStack:
     """Connect to a stack that is up, wait until Airflow has read the DAGs of the demo, and unpause them.
 
     Raises:
+        StackError: the stack has no replicas of the model.
         AirflowError: Airflow does not answer, or has no such DAG.
     """
+    fleet = next((each for each in settings.fleets if each.model == MODEL), None)
+    if fleet is None:
+        raise StackError(
+            f"the demo uses the model {MODEL}, which has no replicas. Put {MODEL}.yaml into {settings.models}, then "
+            f"run `{settings.command('down')}` and `{settings.command('demo')}`"
+        )
     api = AirflowApi.of_stack(settings)
-    pipeline_settings = Settings(
-        root=str(settings.bucket),
-        models=settings.models,
-        replicas=",".join(settings.replicas),
-        rollout=settings.rollout,
-        mlflow_url=settings.mlflow_url,
-        actor="demo",
-    )
     run_key = f"demo-{datetime.now(UTC):%Y%m%d%H%M%S}"
-    context = make_run_context(pipeline_settings, model=settings.model, run_key=run_key)
-    stack = RunningStack(settings, api, context)
+    context = make_run_context(_pipeline_settings(settings), model=MODEL, run_key=run_key)
+    stack = RunningStack(settings, fleet, api, context)
     for dag in (stack.retrain_dag, "rollback", "unfreeze"):
         api.wait_for_dag(dag)
         api.unpause(dag)
     return stack
+
+
+def _pipeline_settings(settings: StackSettings) -> Settings:
+    # Another prefix: variables such as UNDERSTUDY_REPLICAS, set for another use, must not override the fleet record.
+    return Settings(_env_prefix="UNDERSTUDY_DEMO_", root=str(settings.bucket), models=settings.models, actor="demo")
 
 
 def _print_tasks(tasks: Tasks) -> None:

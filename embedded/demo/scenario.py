@@ -36,7 +36,7 @@ def run(settings: StackSettings) -> int:
     report.add(_first_release(stack))
     images = [base64.b64decode(golden.image) for golden in stack.probes(stack.history().state.serving).golden]
     rollout = stack.context.rollout
-    with Traffic(stack.context.replicas.fleet, settings.model, images, label=rollout.placement.label) as traffic:
+    with Traffic(stack.context.replicas.fleet, stack.model, images, label=rollout.placement.label) as traffic:
         for epochs in BETTER:
             report.add(_better_candidate(stack, checks, traffic, epochs))
         report.add(_worse_candidate(stack))
@@ -54,7 +54,7 @@ def run(settings: StackSettings) -> int:
 def _reset(stack: RunningStack) -> None:
     """After an earlier demo: lift every hold, and roll back to the first version. On a new stack nothing is done."""
     if active_holds(stack.history(), now=stack.context.clock.now()):
-        stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: start again"})
+        stack.run("unfreeze", {"model": stack.model, "reason": "demo: start again"})
     serving, first = stack.history().state.serving, stack.first_version()
     if serving not in (None, first):
         print_line(f"v{serving} serves since an earlier demo; rolling back to v{first} to start again")
@@ -69,7 +69,7 @@ def _first_release(stack: RunningStack) -> StepResult:
     questioned = _golden_reasons(promoted)
     return StepResult(
         f"v{promoted.version} is trained, gated, published, canaried and serves",
-        passed=done.state == "success" and len(questioned) == len(stack.settings.replicas),
+        passed=done.state == "success" and len(questioned) == len(stack.fleet.addresses),
         measured=f"accuracy {stack.accuracy(promoted.version):.3f}, {len(questioned)} replicas questioned, "
         f"{done.seconds:.0f} s from trigger to green",
     )
@@ -155,7 +155,7 @@ def _roll_back(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, 
 def _lift_hold(stack: RunningStack) -> StepResult:
     """Without this, the next retrain would end skipped instead of undoing the roll-back."""
     holds = active_holds(stack.history(), now=stack.context.clock.now())
-    done = stack.run("unfreeze", {"model": stack.settings.model, "reason": "demo: the cause is repaired"})
+    done = stack.run("unfreeze", {"model": stack.model, "reason": "demo: the cause is repaired"})
     return StepResult(
         "the roll-backs hold promotions until a person lifts the hold",
         passed=bool(holds) and done.state == "success" and stack.history().state.held_until is None,
@@ -185,11 +185,11 @@ def _golden_reasons(entry: Entry) -> list[str]:
 
 
 def _rollback_form(stack: RunningStack, to: str, reason: str) -> dict[str, object]:
-    return {"model": stack.settings.model, "to": to, "reason": reason}
+    return {"model": stack.model, "to": to, "reason": reason}
 
 
 def _retrain_form(stack: RunningStack, epochs: int, note: str) -> dict[str, object]:
     """A learning rate of its own for each run: a model equal to a withdrawn one would be refused."""
-    rate = load_spec(stack.context.settings.models / f"{stack.settings.model}.yaml").training.learning_rate
+    rate = load_spec(stack.context.settings.models / f"{stack.model}.yaml").training.learning_rate
     rate *= 1 + _RATE_STEP * stack.history().state.next_version
     return {"epochs": epochs, "learning_rate": round(rate, 9), "seed": SEED, "note": f"demo: {note}"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.environment import POLL_SECONDS
+from embedded.local_fleet import LocalFleet
 from embedded.settings import PROJECT, StackSettings
 from pipeline import layout
 from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
@@ -25,7 +26,7 @@ class Entry:
 
 
 def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
-    """Every process of the Procfile; the `replica` line once for each serving port, as replica-1, replica-2 and so on.
+    """Every process of the Procfile; the `replica` line once for each replica of each model, as `replica-digits-1`.
 
     Raises:
         OSError: the file cannot be read.
@@ -34,25 +35,28 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
     expanded = []
     for name, command in (line.groups() for line in lines if line):
         if name == REPLICA:
-            expanded += [
-                Entry(f"{REPLICA}-{number}", command, {"REPLICA_FLAGS": shlex.join(_flags(settings, port, rest_port))})
-                for number, (port, rest_port) in enumerate(
-                    zip(settings.serving_ports, settings.rest_ports, strict=True), start=1
-                )
-            ]
+            expanded += [entry for fleet in settings.fleets for entry in _replicas(settings, fleet, command)]
         else:
             expanded.append(Entry(name, command, {}))
     return expanded
 
 
-def _flags(settings: StackSettings, port: int, rest_port: int) -> list[str]:
-    # One thread for an operation: the replicas share the cores of one machine.
-    return replica_flags(_source(settings), port=port, rest_port=rest_port, threads=1)
+def _replicas(settings: StackSettings, fleet: LocalFleet, command: str) -> list[Entry]:
+    source = _source(settings, fleet.model)
+    return [
+        # One thread for an operation: the replicas share the cores of one machine.
+        Entry(
+            name,
+            command,
+            {"REPLICA_FLAGS": shlex.join(replica_flags(source, port=port, rest_port=rest_port, threads=1))},
+        )
+        for name, port, rest_port in zip(fleet.processes, fleet.ports, fleet.rest_ports, strict=True)
+    ]
 
 
-def _source(settings: StackSettings) -> Source:
-    """What the servers of a roll-out poll."""
+def _source(settings: StackSettings, model: str) -> Source:
+    """What the servers of a model poll."""
     if settings.rollout == "latest":
-        base_path = settings.bucket / layout.versions(settings.model)
-        return BasePathSource(model=settings.model, uri=str(base_path), poll_seconds=POLL_SECONDS)
-    return ConfigSource(uri=str(settings.bucket / layout.config(settings.model)), poll_seconds=POLL_SECONDS)
+        base_path = settings.bucket / layout.versions(model)
+        return BasePathSource(model=model, uri=str(base_path), poll_seconds=POLL_SECONDS)
+    return ConfigSource(uri=str(settings.bucket / layout.config(model)), poll_seconds=POLL_SECONDS)

@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-from embedded.environment import stack_environment
+from embedded.environment import stack_environment, supervisor_environment
 from embedded.settings import PROJECT, StackSettings
 from embedded.supervision import process_states, processes
 from embedded.supervision.child_process import Backoff, ChildProcess
@@ -82,7 +82,7 @@ def launch(settings: StackSettings) -> None:
         subprocess.Popen(
             [sys.executable, "-m", *_COMMAND],
             cwd=PROJECT,
-            env=stack_environment(settings),
+            env=supervisor_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from embedded import health
+from embedded.demo.running_stack import MODEL
 from embedded.settings import StackSettings
 from tests.browser.conftest import PATIENCE_MS
 
@@ -19,7 +20,7 @@ A_RUN = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
 @pytest.fixture
 def experiment(stack: StackSettings) -> str:
     """The page of the model's experiment."""
-    named = {"experiment_name": stack.model}
+    named = {"experiment_name": MODEL}
     answer = httpx.get(f"{stack.mlflow_url}/api/2.0/mlflow/experiments/get-by-name", params=named, trust_env=False)
     return f"{stack.mlflow_url}/#/experiments/{answer.raise_for_status().json()['experiment']['experiment_id']}"
 
@@ -37,7 +38,7 @@ def test_the_link_of_make_up_opens_the_training_runs_with_accuracy_and_decision(
     """For somebody whose browser has never been there: by default MLflow shows an empty view for GenAI."""
     expect.set_options(timeout=PATIENCE_MS)
     page.set_viewport_size({"width": 1900, "height": 800})
-    page.goto(health.mlflow_page(stack))
+    page.goto(health.mlflow_page(stack, MODEL))
 
     expect(page.get_by_role("link", name=A_RUN).nth(5)).to_be_visible()
     for column in ("holdout/accuracy", "decision"):
@@ -52,7 +53,7 @@ def test_a_run_links_to_its_dag_run_in_airflow(page: Page, experiment: str, stac
     link = page.get_by_role("link", name="The DAG run in Airflow").first
 
     expect(link).to_be_visible(timeout=PATIENCE_MS)
-    assert (link.get_attribute("href") or "").startswith(f"{stack.airflow_url}/dags/retrain_{stack.model}/runs/")
+    assert (link.get_attribute("href") or "").startswith(f"{stack.airflow_url}/dags/retrain_{MODEL}/runs/")
 
 
 def test_a_run_shows_its_metrics(page: Page, experiment: str) -> None:

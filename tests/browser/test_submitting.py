@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from embedded.airflow_api import AirflowApi
+from embedded.demo.running_stack import MODEL
 from embedded.settings import StackSettings
 from pipeline.clock import SystemClock
 from pipeline.journal.entries import Entry, Event
@@ -29,7 +30,7 @@ def patient() -> None:
 
 def history(stack: StackSettings) -> History:
     bucket = open_bucket(str(stack.bucket), seconds=5.0)
-    return JournalWriter(bucket, stack.model, run_key="look-0", actor="look", clock=SystemClock()).read()
+    return JournalWriter(bucket, MODEL, run_key="look-0", actor="look", clock=SystemClock()).read()
 
 
 def newest_run(api: AirflowApi, dag: str) -> str | None:
@@ -63,7 +64,7 @@ def submit(page: Page, stack: StackSettings, dag: str, fields: dict[str, str]) -
 def test_a_retrain_is_triggered_with_its_form_as_it_opens(page: Page, stack: StackSettings) -> None:
     before = history(stack).state
     sign_in(page, stack, "admin")
-    entries = submit(page, stack, f"retrain_{stack.model}", {})
+    entries = submit(page, stack, f"retrain_{MODEL}", {})
 
     assert Event.WITHDRAWN not in [entry.event for entry in entries]
     assert before.serving in (history(stack).state.serving, history(stack).state.previous)

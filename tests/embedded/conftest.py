@@ -11,17 +11,24 @@ import pytest
 from embedded import prepare
 from embedded.environment import STACK_VARIABLE
 from embedded.settings import StackSettings
+from tests.ports import free_port
 from tests.releases import eventually
 
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
-    """The settings of a stack in a temporary folder, without variables of the environment; its folders exist."""
-    for name in ("VAR", "MODEL", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
+    """A stack of digits in a temporary folder, without variables of the environment; its folders exist."""
+    for name in ("VAR", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
-    made = StackSettings(var=tmp_path / "a var")
+    made = StackSettings(var=tmp_path / "a var").with_models(["digits"])
     prepare.create_folders(made)
     return made
+
+
+def quiet_ports(settings: StackSettings, **more: object) -> StackSettings:
+    """The same stack on free ports, with one replica for each model."""
+    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
+    return settings.model_copy(update={**ports, **more}).with_models(settings.models_served or ())
 
 
 @pytest.fixture

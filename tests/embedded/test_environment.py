@@ -2,16 +2,32 @@
 
 import pytest
 
-from embedded.environment import stack_environment
-from embedded.settings import StackSettings
+from embedded.environment import stack_environment, supervisor_environment
+from embedded.settings import StackSettings, load_settings
 
 
-@pytest.mark.parametrize("rollout", ["pinned", "latest"])
-def test_verbs_have_the_roll_out_of_the_servers(settings: StackSettings, rollout: str) -> None:
-    """The flags of the servers are tested in supervision/test_procfile.py."""
-    environment = stack_environment(settings.model_copy(update={"rollout": rollout}))
+def test_no_variable_names_a_fleet_or_a_model_also_if_the_caller_has_one(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One list of replicas would send the verbs of every model to the servers of one."""
+    names = ("MODEL", "REPLICAS", "EXPECTED_REPLICAS", "ROLLOUT", "MLFLOW_URL", "CONFIG_POLL_SECONDS", "LOAD_SECONDS")
+    for name in names:
+        monkeypatch.setenv(f"UNDERSTUDY_{name}", "1")
 
-    assert rollout == environment["UNDERSTUDY_ROLLOUT"]
+    environment = stack_environment(settings)
+
+    assert [] == [name for name in names if f"UNDERSTUDY_{name}" in environment]
+    assert str(settings.bucket) == environment["UNDERSTUDY_ROOT"]
+
+
+def test_the_supervisor_has_all_settings_without_a_file(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = settings.model_copy(update={"rollout": "latest"}).with_models(["digits", "pets"])
+    for name, value in supervisor_environment(latest).items():
+        monkeypatch.setenv(name, value)
+
+    assert latest == load_settings()
 
 
 def test_no_proxy_is_used_for_processes_on_this_machine(

@@ -9,7 +9,7 @@ from pipeline import layout
 
 
 def test_they_use_an_image_of_the_bucket(settings: StackSettings) -> None:
-    folder = settings.bucket / layout.images(settings.model)
+    folder = settings.bucket / layout.images("digits")
     folder.mkdir(parents=True)
     (folder / "abc.png").touch()
 
@@ -24,7 +24,19 @@ def test_before_the_first_release_they_have_a_placeholder_for_the_image(settings
 
 
 def test_requests_in_the_latest_roll_out_have_no_label(tmp_path: Path) -> None:
-    latest = StackSettings(var=tmp_path, rollout="latest", model="pets", serving_ports=(9000, 9010))
+    latest = StackSettings(var=tmp_path, rollout="latest", serving_ports=(9000, 9010)).with_models(["pets"])
+    (fleet,) = latest.fleets
 
-    assert "http://127.0.0.1:9001/v1/models/pets:predict" in examples.curl(latest)
-    assert 'parse_fleet("127.0.0.1:9000,127.0.0.1:9010"), label=None)' in examples.python(latest)
+    assert "http://127.0.0.1:9001/v1/models/pets:predict" in examples.curl(latest, fleet)
+    assert 'parse_fleet("127.0.0.1:9000,127.0.0.1:9010"), label=None)' in examples.python(latest, fleet)
+
+
+def test_with_several_models_the_commands_are_for_the_first_and_the_others_have_a_line(settings: StackSettings) -> None:
+    text = examples.text(settings.with_models(["digits", "pets"]))
+
+    assert text.startswith("To ask what serves digits, ")
+    assert "http://127.0.0.1:8501/v1/models/digits/labels/stable:predict" in text
+    assert text.endswith(
+        "\nThe same for pets: http://127.0.0.1:8521/v1/models/pets/labels/stable:predict, and "
+        "127.0.0.1:8520,127.0.0.1:8530 in Python."
+    )

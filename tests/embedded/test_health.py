@@ -14,23 +14,22 @@ from embedded.health import SERVER, State, check_components
 from embedded.settings import StackSettings
 from embedded.supervision.procfile import entries
 from pipeline import layout
-from tests.ports import free_port
+from tests.embedded.conftest import quiet_ports
 from tests.releases import eventually
 
 
 @pytest.fixture
 def latest(settings: StackSettings) -> StackSettings:
     """A stack of the latest roll-out with one replica, on free ports."""
-    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
-    made = settings.model_copy(update={"rollout": "latest", **ports})
-    (made.bucket / layout.versions(made.model)).mkdir(parents=True)
+    made = quiet_ports(settings, rollout="latest")
+    (made.bucket / layout.versions("digits")).mkdir(parents=True)
     return made
 
 
 @pytest.fixture
 def server(latest: StackSettings) -> "Iterator[subprocess.Popen[bytes]]":
     (port,) = latest.serving_ports
-    base_path = latest.bucket / layout.versions(latest.model)
+    base_path = latest.bucket / layout.versions("digits")
     command = [sys.executable, "-m", SERVER, f"--port={port}", "--model_name=digits", f"--model_base_path={base_path}"]
     process = subprocess.Popen(command, env={**os.environ, STACK_VARIABLE: str(latest.var)}, stderr=subprocess.DEVNULL)
     yield process
@@ -39,7 +38,7 @@ def server(latest: StackSettings) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def replica(settings: StackSettings) -> State:
-    (found,) = (component.state for component in check_components(settings) if component.name == "Replica 1")
+    (found,) = (component.state for component in check_components(settings) if component.name == "Replica 1 of digits")
     return found
 
 
@@ -58,7 +57,7 @@ def test_a_server_without_a_version_waits(latest: StackSettings, server: "subpro
 @pytest.mark.usefixtures("server")
 def test_a_server_that_has_a_version_and_does_not_answer_is_down(latest: StackSettings) -> None:
     assert eventually(lambda: replica(latest) is State.WAITS)
-    (latest.bucket / layout.version(latest.model, 1)).mkdir()
+    (latest.bucket / layout.version("digits", 1)).mkdir()
 
     assert State.DOWN is replica(latest)
 

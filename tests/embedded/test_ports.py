@@ -50,19 +50,34 @@ def test_the_rest_port_of_each_replica_must_be_free_too(settings: StackSettings)
     found = [(use.port, use.purpose) for use in ports.of_stack(settings) if "replica" in use.purpose]
 
     assert [
-        (8500, "gRPC of replica 1"),
-        (8510, "gRPC of replica 2"),
-        (8501, "REST of replica 1"),
-        (8511, "REST of replica 2"),
+        (8500, "gRPC of replica 1 of digits"),
+        (8510, "gRPC of replica 2 of digits"),
+        (8501, "REST of replica 1 of digits"),
+        (8511, "REST of replica 2 of digits"),
     ] == found
 
 
 def test_a_grpc_port_next_to_another_is_refused_because_rest_needs_it(settings: StackSettings) -> None:
     close = settings.model_copy(update={"serving_ports": (free_port(),)})
-    close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.rest_ports[0])})
+    close = close.model_copy(update={"serving_ports": (close.serving_ports[0], close.serving_ports[0] + 1)})
+    close = close.with_models(["digits"])
+    purposes = r"is configured for gRPC of replica 2 of digits and for REST of replica 1 of digits\. Change"
 
-    with pytest.raises(PortTakenError, match=r"is configured for gRPC of replica 2 and for REST of replica 1\. Change"):
+    with pytest.raises(PortTakenError, match=purposes):
         ports.require_free(ports.of_stack(close))
+
+
+def test_a_taken_port_of_another_model_is_named_with_the_variable_it_is_derived_from(
+    settings: StackSettings, taken_port: int
+) -> None:
+    two = settings.model_copy(update={"serving_ports": (taken_port - 20,)}).with_models(["digits", "pets"])
+    wanted = [use for use in ports.of_stack(two) if use.port == taken_port]
+
+    with pytest.raises(PortTakenError) as refused:
+        ports.require_free(wanted)
+
+    assert f"port {taken_port} for gRPC of replica 1 of pets is taken by another program" in str(refused.value)
+    assert "set UNDERSTUDY_SERVING_PORTS, from which the ports of pets are derived" in str(refused.value)
 
 
 def test_up_starts_nothing_when_a_port_is_taken(settings: StackSettings, taken_port: int) -> None:

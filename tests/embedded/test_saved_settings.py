@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from embedded import saved_settings
-from embedded.environment import stack_environment
+from embedded.environment import supervisor_environment
 from embedded.errors import StackError
 from embedded.settings import PROJECT, StackSettings, load_settings
-from pipeline import layout, stack_file
+from pipeline import stack_file
+from pipeline.fleets.known_fleet import names_replicas
 from pipeline.settings import load_settings as load_pipeline_settings
 from tests.embedded.conftest import Start
 
@@ -22,14 +23,26 @@ IDLE = "print('ready', flush=True); import time; time.sleep(60)"
 
 @pytest.fixture
 def pets(settings: StackSettings, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
-    """A stack of the model pets with its own ports, saved; the environment has only its folder."""
+    """A stack of the models pets and owls with its own ports, saved; the environment has only its folder."""
     for name in ("ROOT", "MODELS", "REPLICAS", "MLFLOW_URL"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     monkeypatch.setenv("UNDERSTUDY_VAR", str(settings.var))
     ports = {"airflow_port": 18080, "mlflow_port": 15000, "serving_ports": (18500,)}
-    made = settings.model_copy(update={"model": "pets", "models": settings.var / "my models", **ports})
+    plain = settings.model_copy(update={"models": settings.var / "my models", "replica_ports": {}, **ports})
+    made = plain.with_models(["pets", "owls"])
+    add_files(made, "pets", "owls")
     assert [] == saved_settings.save(made)
     return made
+
+
+def add_files(settings: StackSettings, *models: str) -> None:
+    settings.models.mkdir(exist_ok=True)
+    for model in models:
+        (settings.models / f"{model}.yaml").touch()
+
+
+def ports_of(settings: StackSettings) -> dict[str, tuple[int, ...]]:
+    return {fleet.model: fleet.ports for fleet in settings.fleets}
 
 
 def test_a_command_without_variables_uses_the_saved_settings(pets: StackSettings) -> None:
@@ -37,20 +50,70 @@ def test_a_command_without_variables_uses_the_saved_settings(pets: StackSettings
 
 
 def test_a_variable_overrides_a_saved_setting(pets: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNDERSTUDY_MODEL", "digits")
-    monkeypatch.setenv("UNDERSTUDY_SERVING_PORTS", "18501,18502")
+    monkeypatch.setenv("UNDERSTUDY_MLFLOW_PORT", "15001")
 
     found = load_settings()
 
-    assert ("digits", (18501, 18502)) == (found.model, found.serving_ports)
-    assert (pets.airflow_port, pets.models) == (found.airflow_port, found.models)
+    assert pets.model_copy(update={"mlflow_port": 15001}) == found
+
+
+def test_other_serving_ports_move_the_replicas_of_all_models(
+    pets: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """...and the first model stays the first, whatever its name."""
+    assert {"pets": (18500,), "owls": (18520,)} == ports_of(pets)
+    monkeypatch.setenv("UNDERSTUDY_SERVING_PORTS", "18600,18610")
+
+    assert {"pets": (18600, 18610), "owls": (18620, 18630)} == ports_of(load_settings())
+
+
+def test_a_model_keeps_its_ports_when_others_are_added_and_removed(pets: StackSettings) -> None:
+    """...also if their names come before it in the alphabet, and while it has no file itself."""
+    add_files(pets, "cats")
+    (pets.models / "pets.yaml").unlink()
+
+    without = saved_settings.as_it_runs(load_settings())
+    saved_settings.save(without)
+    add_files(pets, "pets", "bats")
+
+    assert {"cats": (18540,), "owls": (18520,)} == ports_of(without)
+    again = saved_settings.as_it_runs(load_settings())
+    assert {"bats": (18560,), "cats": (18540,), "owls": (18520,), "pets": (18500,)} == ports_of(again)
+
+
+def test_a_stack_that_is_up_has_the_models_it_was_started_with(pets: StackSettings, start: Start) -> None:
+    """...whatever files and `stack.json` say now."""
+    start_supervisor(start, pets)
+    add_files(pets, "cats")
+    (pets.models / "pets.yaml").unlink()
+    (pets.var / stack_file.NAME).unlink()
+
+    assert ports_of(pets) == ports_of(saved_settings.as_it_runs(load_settings()))
+
+
+def test_the_model_of_a_file_of_an_earlier_version_keeps_its_ports(pets: StackSettings) -> None:
+    add_files(pets, "cats")
+    earlier = {
+        "rollout": "pinned",
+        "model": "pets",
+        "models": str(pets.models),
+        "airflow_port": 18080,
+        "mlflow_port": 15000,
+        "serving_ports": [18500, 18510],
+        "replicas": "127.0.0.1:18500,127.0.0.1:18510",
+        "mlflow_url": "http://127.0.0.1:15000",
+    }
+    (pets.var / stack_file.NAME).write_text(json.dumps(earlier), encoding="utf-8")
+
+    found = ports_of(load_settings())
+
+    assert {"pets": (18500, 18510), "cats": (18520, 18530), "owls": (18540, 18550)} == found
 
 
 def test_a_change_is_reported_once_and_saved(pets: StackSettings) -> None:
-    changed = pets.model_copy(update={"model": "digits", "serving_ports": (1, 2)})
+    changed = pets.model_copy(update={"serving_ports": (1, 2)}).with_models(pets.models_served or ())
 
     assert [
-        "model digits instead of pets, which this stack served until now",
         "ports of the replicas 1,2 instead of 18500, which this stack had until now",
     ] == saved_settings.save(changed)
     assert [] == saved_settings.save(changed)
@@ -58,18 +121,20 @@ def test_a_change_is_reported_once_and_saved(pets: StackSettings) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[1]", "\0", '{"airflow_port": 99999}', '{"serving_ports": "x"}', '{"model": "../x"}']
+    "content",
+    ["", "{", "[1]", "\0", '{"airflow_port": 99999}', '{"serving_ports": "x"}', '{"replica_ports": {"../x": [1]}}'],
 )
 def test_a_damaged_file_is_reported_and_defaults_are_used(
     pets: StackSettings, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = pets.var / stack_file.NAME
     path.write_text(content, encoding="utf-8")
+    defaults = StackSettings(var=pets.var)
 
     with caplog.at_level(logging.WARNING):
         found = load_settings()
 
-    assert StackSettings(var=pets.var) == found
+    assert defaults.with_models(["digits"]) == found
     (message,) = (record.getMessage() for record in caplog.records)
     assert f"{path} cannot be used: " in message
     assert "`make up`" in message
@@ -77,12 +142,12 @@ def test_a_damaged_file_is_reported_and_defaults_are_used(
 
 def test_a_damaged_file_is_kept_when_it_is_written_again(pets: StackSettings) -> None:
     path = pets.var / stack_file.NAME
-    path.write_text('{"model": "pe', encoding="utf-8")
+    path.write_text('{"models": "pe', encoding="utf-8")
 
     assert [] == saved_settings.save(pets)
 
     assert pets == load_settings()
-    assert '{"model": "pe' == path.with_suffix(".json.damaged").read_text(encoding="utf-8")
+    assert '{"models": "pe' == path.with_suffix(".json.damaged").read_text(encoding="utf-8")
 
 
 def test_a_file_that_cannot_be_written_is_reported(settings: StackSettings) -> None:
@@ -103,8 +168,15 @@ def test_unknown_settings_of_another_version_are_ignored(pets: StackSettings) ->
 def test_verbs_by_hand_find_the_stack(pets: StackSettings) -> None:
     found = load_pipeline_settings()
 
-    assert (str(pets.bucket), "127.0.0.1:18500") == (found.root, found.replicas)
-    assert (pets.mlflow_url, pets.models) == (found.mlflow_url, found.models)
+    assert (str(pets.bucket), pets.models) == (found.root, found.models)
+
+
+def test_verbs_take_the_replicas_from_the_fleet_record_and_not_from_the_file(pets: StackSettings) -> None:
+    """A list in the file would be that of one model."""
+    path = pets.var / stack_file.NAME
+
+    assert {"replicas", "mlflow_url"}.isdisjoint(json.loads(path.read_text(encoding="utf-8")))
+    assert not names_replicas(load_pipeline_settings())
 
 
 def test_verbs_that_are_given_a_bucket_use_nothing_of_the_stack(
@@ -168,31 +240,14 @@ def test_defaults_do_not_depend_on_the_working_directory(module: str, tmp_path: 
     assert 1 == len(found)
 
 
-def test_models_of_the_bucket_that_are_not_served_are_named_with_the_command(settings: StackSettings) -> None:
-    for model in ("pets", settings.model):
-        journal = settings.bucket / layout.journal(model)
-        journal.mkdir(parents=True)
-        (journal / "00000001.json").touch()
-    (settings.bucket / layout.journal("empty")).mkdir()
-
-    assert ["pets"] == saved_settings.other_models(settings)
-    line = saved_settings.other_models_line(settings)
-    assert line is not None
-    assert f"UNDERSTUDY_MODEL=pets UNDERSTUDY_VAR='{settings.var}' make up" in line
-
-
-def test_a_bucket_without_other_models_needs_no_line(settings: StackSettings) -> None:
-    assert saved_settings.other_models_line(settings) is None
-
-
 def test_a_stack_that_is_up_with_other_settings_is_refused_and_named(pets: StackSettings, start: Start) -> None:
     start_supervisor(start, pets)
-    asked = pets.model_copy(update={"model": "digits", "mlflow_port": 5000})
+    asked = pets.model_copy(update={"airflow_port": 8080, "mlflow_port": 5000})
 
-    with pytest.raises(StackError, match="model pets, not digits; MLflow port 15000, not 5000") as refused:
+    with pytest.raises(StackError, match="Airflow port 18080, not 8080; MLflow port 15000, not 5000") as refused:
         saved_settings.require_unchanged(asked)
 
-    assert "UNDERSTUDY_MODEL=digits UNDERSTUDY_MLFLOW_PORT=5000" in str(refused.value)
+    assert "UNDERSTUDY_AIRFLOW_PORT=8080 UNDERSTUDY_MLFLOW_PORT=5000" in str(refused.value)
 
 
 def test_a_running_stack_is_compared_by_its_environment_and_not_by_its_file(pets: StackSettings, start: Start) -> None:
@@ -204,4 +259,4 @@ def test_a_running_stack_is_compared_by_its_environment_and_not_by_its_file(pets
 
 def start_supervisor(start: Start, settings: StackSettings) -> None:
     """A process with the arguments and the variables of a supervisor of this stack."""
-    start(IDLE, settings.var, ("embedded", "supervise"), **stack_environment(settings))
+    start(IDLE, settings.var, ("embedded", "supervise"), **supervisor_environment(settings))

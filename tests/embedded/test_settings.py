@@ -1,4 +1,3 @@
-import shlex
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,8 +7,6 @@ import pytest
 from embedded.environment import jwt_secret, stack_environment
 from embedded.errors import StackError
 from embedded.settings import StackSettings, load_all_settings, load_settings
-from embedded.supervision.procfile import entries
-from serving.model_server.flags import parse_flags
 
 VARIABLES = ("UNDERSTUDY_ROLLOUT", "UNDERSTUDY_VAR")
 
@@ -52,10 +49,25 @@ def test_a_folder_that_is_named_is_the_only_one_meant_and_kept(silent: pytest.Mo
     assert tmp_path == load_settings().var
 
 
-def test_as_many_replicas_as_serving_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNDERSTUDY_SERVING_PORTS", "8500, 8510,8520")
+def test_each_model_has_as_many_replicas_as_serving_ports(silent: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    silent.setenv("UNDERSTUDY_VAR", str(tmp_path))
+    silent.setenv("UNDERSTUDY_SERVING_PORTS", "8500, 8510,8530")
 
-    assert load_settings().replicas == ("127.0.0.1:8500", "127.0.0.1:8510", "127.0.0.1:8520")
+    first, second = load_settings().with_models(["digits", "pets"]).fleets
+
+    assert first.addresses == ("127.0.0.1:8500", "127.0.0.1:8510", "127.0.0.1:8530")
+    assert second.addresses == ("127.0.0.1:8540", "127.0.0.1:8550", "127.0.0.1:8570")
+
+
+def test_before_the_first_start_every_model_file_counts_also_one_that_cannot_be_read(
+    silent: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent.setenv("UNDERSTUDY_VAR", str(tmp_path / "var"))
+    silent.setenv("UNDERSTUDY_MODELS", str(tmp_path))
+    for name in ("pets", "cats", "Not-A-Name"):
+        (tmp_path / f"{name}.yaml").write_text("{", encoding="utf-8")
+
+    assert ["cats", "pets"] == [fleet.model for fleet in load_settings().fleets]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,6 @@ def test_as_many_replicas_as_serving_ports(monkeypatch: pytest.MonkeyPatch) -> N
         ("UNDERSTUDY_SERVING_PORTS", "8500;8510"),
         ("UNDERSTUDY_SERVING_PORTS", ""),
         ("UNDERSTUDY_SERVING_PORTS", "8500,65535"),
-        ("UNDERSTUDY_MODEL", "../digits"),
         ("UNDERSTUDY_ROLLOUT", "newest"),
     ],
 )
@@ -94,26 +105,11 @@ def test_threads_that_create_the_signing_key_at_once_get_the_same_key(settings: 
 
 
 def test_every_process_has_the_addresses_of_this_stack(settings: StackSettings) -> None:
-    moved = settings.model_copy(update={"airflow_port": 18080, "mlflow_port": 15000, "serving_ports": (18500,)})
+    moved = settings.model_copy(update={"airflow_port": 18080, "mlflow_port": 15000})
 
     environment = stack_environment(moved)
 
     assert environment["AIRFLOW__API__PORT"] == "18080"
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:18080/execution/"
-    assert environment["UNDERSTUDY_MLFLOW_URL"] == "http://127.0.0.1:15000"
-    assert environment["UNDERSTUDY_REPLICAS"] == "127.0.0.1:18500"
+    assert environment["UNDERSTUDY_MLFLOW_PORT"] == "15000"
     assert environment["UNDERSTUDY_ROOT"] == str(settings.var / "bucket")
-
-
-def test_verbs_and_servers_have_the_same_roll_out(settings: StackSettings) -> None:
-    """Otherwise the verbs would wait for something that the servers never do."""
-    bucket = settings.bucket
-    latest = settings.model_copy(update={"rollout": "latest"})
-
-    def rollouts(stack: StackSettings) -> tuple[str, str, str]:
-        (replica, *_) = (entry for entry in entries(stack) if entry.extra)
-        flags = parse_flags(shlex.split(replica.extra["REPLICA_FLAGS"]))
-        return stack_environment(stack)["UNDERSTUDY_ROLLOUT"], flags.model_config_file, flags.model_base_path
-
-    assert ("pinned", f"{bucket}/serve/digits.config", "") == rollouts(settings)
-    assert ("latest", "", f"{bucket}/serve/digits") == rollouts(latest)

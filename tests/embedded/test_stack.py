@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from embedded import stack
-from embedded.environment import stack_environment
+from embedded.environment import supervisor_environment
 from embedded.errors import NotHealthyError, StackError
 from embedded.settings import StackSettings
 from embedded.supervision import processes, supervisor
 from pipeline import layout
-from tests.embedded.conftest import Start, soon
-from tests.ports import free_port
+from tests.embedded.conftest import Start, quiet_ports, soon
 
 SUPERVISE = """
 import sys
@@ -36,13 +35,12 @@ IDLE = "print('ready', flush=True); import time; time.sleep(60)"
 @pytest.fixture
 def quiet(settings: StackSettings) -> StackSettings:
     """A stack on free ports."""
-    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
-    return settings.model_copy(update=ports)
+    return quiet_ports(settings)
 
 
 def supervised(settings: StackSettings, procfile: Path) -> "subprocess.Popen[bytes]":
     words = [sys.executable, "-c", SUPERVISE, str(procfile), "embedded", "supervise"]
-    return subprocess.Popen(words, env=stack_environment(settings), stderr=subprocess.DEVNULL)
+    return subprocess.Popen(words, env=supervisor_environment(settings), stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def test_up_that_takes_too_long_names_the_components_that_do_not_answer(quiet: S
     start(IDLE, quiet.var, ("embedded", "supervise"))
     short = quiet.model_copy(update={"boot_seconds": 0.1})
 
-    with pytest.raises(NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Replica 1 after"):
+    with pytest.raises(NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Replica 1 of digits after"):
         stack._wait_until_up(short, lambda _: None, began=time.monotonic() - 1)
 
 
@@ -125,21 +123,21 @@ def test_down_ends_a_stack_of_which_one_process_waits_to_be_started_again(quiet:
 
 
 def test_up_with_other_settings_on_a_running_stack_is_refused(quiet: StackSettings, start: Start) -> None:
-    running = start(IDLE, quiet.var, ("embedded", "supervise"), **stack_environment(quiet))
+    running = start(IDLE, quiet.var, ("embedded", "supervise"), **supervisor_environment(quiet))
 
-    with pytest.raises(StackError, match="model digits, not pets"):
-        stack.up(quiet.model_copy(update={"model": "pets"}), lambda _: None)
+    with pytest.raises(StackError, match=f"MLflow port {quiet.mlflow_port}, not 5000"):
+        stack.up(quiet.model_copy(update={"mlflow_port": 5000}), lambda _: None)
 
     assert running.poll() is None
     assert not (quiet.var / "stack.json").exists()
 
 
-def test_up_of_an_unknown_model_is_refused_with_the_known_ones(quiet: StackSettings) -> None:
-    with pytest.raises(StackError, match=r"the model petz does not exist: .* Models in .*/models: digits\."):
-        stack.up(quiet.model_copy(update={"model": "petz"}), lambda _: None)
+def test_up_without_a_model_file_is_refused_with_the_folder(quiet: StackSettings) -> None:
+    with pytest.raises(StackError, match=f"{quiet.models} has no model file"):
+        stack.up(quiet.with_models([]), lambda _: None)
 
     assert not (quiet.var / "stack.json").exists()
-    assert not (quiet.bucket / layout.config("petz")).exists()
+    assert [] == list(quiet.bucket.iterdir())
 
 
 def test_a_second_command_reports_that_it_waits_for_the_lock(quiet: StackSettings) -> None:
@@ -170,11 +168,12 @@ def test_after_a_failed_start_all_processes_are_ended(quiet: StackSettings) -> N
 
 @pytest.mark.usefixtures("broken")
 def test_replicas_that_serve_are_left_up_when_another_process_cannot_start(quiet: StackSettings) -> None:
-    (quiet.bucket / layout.version(quiet.model, 1)).mkdir(parents=True)
+    """...of one model, also if nothing of another one is released."""
+    (quiet.bucket / layout.version("digits", 1)).mkdir(parents=True)
     assert soon(lambda: len(processes.members(quiet.var)) >= 3)
 
     with socket.create_server(("127.0.0.1", quiet.serving_ports[0])):
-        text = stack._after_failure(quiet, started=True)
+        text = stack._after_failure(quiet.with_models(["cats", "digits"]), started=True)
 
     assert "left running" in text
     assert "make down`" in text

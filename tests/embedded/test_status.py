@@ -5,17 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from embedded.environment import stack_environment
+from embedded.environment import supervisor_environment
 from embedded.health import State, check_components
 from embedded.settings import StackSettings
 from embedded.status import status_lines
 from embedded.supervision import process_states
 from embedded.supervision.process_states import ProcessState, SupervisorState
-from tests.embedded.conftest import Start
-from tests.ports import free_port
+from tests.embedded.conftest import Start, quiet_ports
 
 IDLE = "print('ready', flush=True); import time; time.sleep(60)"
-NAMES = ("airflow-api", "airflow-scheduler", "airflow-dags", "airflow-triggerer", "mlflow", "replica-1")
+NAMES = ("airflow-api", "airflow-scheduler", "airflow-dags", "airflow-triggerer", "mlflow", "replica-digits-1")
 
 
 def running() -> dict[str, object]:
@@ -30,13 +29,12 @@ def restarting() -> dict[str, object]:
 
 @pytest.fixture
 def quiet(settings: StackSettings) -> StackSettings:
-    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
-    return settings.model_copy(update=ports)
+    return quiet_ports(settings)
 
 
 def supervised(start: Start, settings: StackSettings, **others: dict[str, object]) -> None:
     """The file of a running supervisor: all processes run, except those in `others`."""
-    process = start(IDLE, settings.var, ("embedded", "supervise"), **stack_environment(settings))
+    process = start(IDLE, settings.var, ("embedded", "supervise"), **supervisor_environment(settings))
     states = [ProcessState(name=name, **others.get(name.replace("-", "_"), running())) for name in NAMES]
     process_states.write(settings, SupervisorState(supervisor=process.pid, processes=tuple(states)))
 
@@ -76,7 +74,7 @@ def test_without_the_api_server_the_state_of_other_airflow_processes_is_unknown(
 
     assert ["Airflow", "Airflow triggerer"] == [line.split(" will ")[0] for line in text if " will be started " in line]
     unknown = [line for line in text if line.startswith("? ")]
-    assert ["Airflow scheduler", "Airflow dag processor"] == [line[7:29].strip() for line in unknown]
+    assert ["Airflow scheduler", "Airflow dag processor"] == [line[7:30].strip() for line in unknown]
     assert all(line.endswith("  not known while Airflow's API server does not answer") for line in unknown)
 
 
@@ -109,6 +107,14 @@ def test_a_component_whose_process_waits_for_its_restart_is_down(quiet: StackSet
     start(f"import socket; server = socket.create_server(('127.0.0.1', {port})); {IDLE}", None)
     assert State.UP is check_components(quiet)[-1].state
 
-    supervised(start, quiet, replica_1=restarting())
+    supervised(start, quiet, replica_digits_1=restarting())
 
     assert State.DOWN is check_components(quiet)[-1].state
+
+
+def test_each_replica_of_each_model_has_a_line(quiet: StackSettings) -> None:
+    two = quiet.with_models(["digits", "a_model_with_a_very_long_name"])
+
+    lines = [line for line in status_lines(two) if "Replica" in line]
+
+    assert [f"DOWN   {f'Replica 1 of {fleet.model}':42}  {fleet.addresses[0]}" for fleet in two.fleets] == lines

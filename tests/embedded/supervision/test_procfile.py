@@ -5,22 +5,27 @@ from pathlib import Path
 
 import pytest
 
-from embedded.environment import stack_environment
+from embedded.environment import POLL_SECONDS, stack_environment
 from embedded.settings import StackSettings
 from embedded.supervision.procfile import PROCFILE, Entry, entries
 from serving.model_server.flags import Flags, parse_flags
 
 
-def test_the_replica_line_is_started_once_per_port(settings: StackSettings, tmp_path: Path) -> None:
+def test_the_replica_line_is_started_once_per_port_of_each_model(settings: StackSettings, tmp_path: Path) -> None:
     procfile = tmp_path / "Procfile"
     procfile.write_text(
         '# a comment: not a process\nweb: run web\nreplica: eval serve "$REPLICA_FLAGS"\n', encoding="utf-8"
     )
 
-    found = entries(settings, procfile)
+    web, *replicas = entries(settings.with_models(["digits", "pets"]), procfile)
 
-    assert ["web", "replica-1", "replica-2"] == [entry.name for entry in found]
-    assert [{}, (8500, 8501), (8510, 8511)] == [found[0].extra, ports(found[1]), ports(found[2])]
+    assert Entry("web", "run web", {}) == web
+    assert {
+        "replica-digits-1": (8500, 8501),
+        "replica-digits-2": (8510, 8511),
+        "replica-pets-1": (8520, 8521),
+        "replica-pets-2": (8530, 8531),
+    } == {entry.name: ports(entry) for entry in replicas}
 
 
 def flags(entry: Entry) -> Flags:
@@ -35,15 +40,16 @@ def ports(entry: Entry) -> tuple[int, int]:
 def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
     settings: StackSettings, rollout: str, polled: tuple[str, str]
 ) -> None:
-    """...with the period that the verbs have in their environment."""
-    found = [flags(each) for each in entries(settings.model_copy(update={"rollout": rollout})) if each.extra]
-    period = stack_environment(settings)["UNDERSTUDY_CONFIG_POLL_SECONDS"]
+    """...each of its own model."""
+    stack = settings.model_copy(update={"rollout": rollout, "serving_ports": (8500,)}).with_models(["digits", "pets"])
+    found = [flags(each) for each in entries(stack) if each.extra]
 
     expected = tuple(each.format(settings.bucket / "serve") for each in polled)
-    assert [expected] * 2 == [(each.model_config_file, each.model_base_path) for each in found]
+    of_pets = tuple(each.replace("digits", "pets") for each in expected)
+    assert [expected, of_pets] == [(each.model_config_file, each.model_base_path) for each in found]
     for each in found:
         poll = each.model_config_file_poll_wait_seconds if rollout == "pinned" else each.file_system_poll_wait_seconds
-        assert period == str(poll)
+        assert poll == POLL_SECONDS
 
 
 def test_a_folder_with_a_space_stays_one_argument(settings: StackSettings, tmp_path: Path) -> None:

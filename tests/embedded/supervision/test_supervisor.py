@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.environment import stack_environment
+from embedded.environment import supervisor_environment
 from embedded.settings import PROJECT, StackSettings
 from embedded.supervision import process_states, processes, supervisor
 from embedded.supervision.process_states import ProcessState, SupervisorState
@@ -43,7 +43,7 @@ def supervise(settings: StackSettings) -> Iterator[Supervise]:
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(**commands: str) -> "subprocess.Popen[bytes]":
-        environment = stack_environment(settings) | {"PYTHONPATH": str(PROJECT)}
+        environment = supervisor_environment(settings) | {"PYTHONPATH": str(PROJECT)}
         commands_as_arguments = [f"{name}={command}" for name, command in commands.items()]
         started.append(
             subprocess.Popen(
