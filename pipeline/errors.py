@@ -3,8 +3,9 @@
     UnderstudyError
     ├── BadInputError       what a person wrote or left out cannot work
     ├── StorageError        the bucket did not do what was asked
-    │   ├── MissingError    nothing is stored under that key
-    │   └── DamagedError    what is stored is not what was approved
+    │   ├── MissingError       nothing is stored under that key
+    │   ├── DamagedError       what is stored is not what was approved
+    │   └── NewerVersionError  what is stored was written by a newer version of Understudy
     ├── FailedError         measured, and it is bad
     ├── DeclinedError       a rule says no; nothing is broken
     └── CouldNotTellError   no answer before the deadline: neither good nor bad
@@ -52,6 +53,10 @@ class MissingError(StorageError):
 
 
 class DamagedError(StorageError):
+    pass
+
+
+class NewerVersionError(StorageError):
     pass
 
 

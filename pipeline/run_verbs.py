@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.context import RunContext
-from pipeline.errors import BadInputError, DeclinedError, StorageError
+from pipeline.errors import BadInputError, DeclinedError, NewerVersionError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.runs import records
 from pipeline.runs.code_version import code_version, warn_of_change
@@ -69,7 +69,10 @@ def _answer(verb: RunVerb, context: RunContext) -> records.Record:
     try:
         frozen = context.records.find(records.SpecRecord)
     except StorageError as error:
-        # A verb that needs the record fails by itself. A candidate can be withdrawn without it.
+        # A verb that needs the record fails by itself. A candidate can be withdrawn without it. Nothing else is done
+        # by the settings of a newer version.
+        if isinstance(error, NewerVersionError) and verb.work is not withdraw:
+            raise
         log.warning("cannot read which version of the code began this run: %s", error)
         return verb.work(context).model_copy(update={"code_version": version})
     if frozen is not None:

@@ -9,19 +9,7 @@ def print_version(value: bool) -> None:
         return
     from pipeline.runs.code_version import code_version
     from pipeline.settings import load_settings
+    from pipeline.version import project_version
 
     typer.echo(f"understudy {project_version()} (code {code_version(load_settings().code_version)})")
     raise typer.Exit
-
-
-def project_version() -> str:
-    """What pyproject.toml says; `unknown` where that file does not exist."""
-    import tomllib
-
-    from pipeline.stack_file import PROJECT
-
-    try:
-        text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return "unknown"
-    return str(tomllib.loads(text)["project"]["version"])

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipeline import layout
 from pipeline.errors import DamagedError
 from pipeline.fleets.fleet_spec import FleetSpec
 from pipeline.storage.bucket import Bucket
-from pipeline.validation import problems
+from pipeline.stored import stored
 
 
 class FleetRecord(BaseModel):
@@ -73,12 +73,7 @@ class FleetRecords:
 
     def _read(self, number: int) -> FleetRecord:
         key = self.key(number)
-        try:
-            record = FleetRecord.model_validate_json(self._bucket.read(key))
-        except ValidationError as error:
-            raise DamagedError(
-                f"{key} is not a fleet record: {problems(error)}. Restore it as it was written"
-            ) from error
+        record = stored(FleetRecord, self._bucket.read(key), key=key, what="a fleet record")
         if record.number != number:
             raise DamagedError(f"{key} holds fleet record {record.number}; restore both as they were written")
         return record

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError
 from pipeline.settings import Settings
+from pipeline.stored import UNKNOWN_VALUE
 from serving.fleet.fleet import Group, GroupedFleet
-from serving.fleet.sources import parse_source
+from serving.fleet.source import Source
+from serving.fleet.sources import UnknownSourceError, parse_source
 from serving.tls import Tls
 
 # The group of a fleet that has only one.
@@ -37,13 +40,9 @@ class ReplicaGroup(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _count(cls, given: object) -> object:
-        if (
-            not isinstance(given, dict)
-            or given.get("minimum") is not None
-            or not isinstance(given.get("replicas"), str)
-        ):
+        if not isinstance(given, dict) or given.get("minimum") is not None:
             return given
-        source = parse_source(given["replicas"])
+        source = _parsed(str(given.get("replicas", "")))
         if source.size is None:
             raise ValueError(
                 f"how many replicas {source.uri} should have at least is not known. Give the minimum, because fewer "
@@ -54,7 +53,14 @@ class ReplicaGroup(BaseModel):
     @field_validator("replicas")
     @classmethod
     def _source(cls, text: str) -> str:
-        return parse_source(text).uri
+        return _parsed(text).uri
+
+
+def _parsed(text: str) -> Source:
+    try:
+        return parse_source(text)
+    except UnknownSourceError as error:
+        raise PydanticCustomError(UNKNOWN_VALUE, "{problem}", {"problem": str(error)}) from error
 
 
 class TlsSpec(BaseModel):

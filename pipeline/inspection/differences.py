@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipeline import layout
 from pipeline.commands import with_model
+from pipeline.errors import NewerVersionError
 from pipeline.inspection.findings import BucketFound, Findings
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
@@ -13,6 +14,7 @@ from pipeline.rollout.other_models import not_of_this_fleet
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
+from pipeline.stored import newer_version
 from pipeline.tracking.mirror import wanted_aliases
 from serving.version_names import parse_version
 
@@ -25,9 +27,10 @@ def differences(found: Findings) -> list[str]:
 def _differences(found: Findings) -> list[str]:
     sentences = _of_fleet(found)
     if found.bucket is None:
+        way_out = "" if isinstance(found.bucket_problem, NewerVersionError) else ". Repair the bucket"
         return [
-            f"the bucket cannot be read ({found.bucket_problem}). Only the replicas say what is served. Repair the "
-            f"bucket{found.placement.without_bucket([each.address for each in found.replicas])}",
+            f"the bucket cannot be read ({found.bucket_problem}). Only the replicas say what is served{way_out}"
+            f"{found.placement.without_bucket([each.address for each in found.replicas])}",
             *_of_other_fleets(found),
             *sentences,
         ]
@@ -35,6 +38,10 @@ def _differences(found: Findings) -> list[str]:
     wrong_bucket = _of_another_bucket(found, bucket)
     if wrong_bucket:
         return [wrong_bucket]  # all other differences follow from this one
+    unknown = config.unknown_format(bucket.config or "")
+    if unknown is not None:
+        what = newer_version(layout.config(found.model), f"its first line says {unknown!r}")
+        return [f"{what}. Nothing else was compared"]
     other = config.rollout_of(bucket.config or "")
     if other not in (None, found.placement.name):
         return [
@@ -45,6 +52,7 @@ def _differences(found: Findings) -> list[str]:
     sentences = [
         *_of_other_fleets(found),
         *of_config(bucket, found.model, settling=found.settling),
+        *bucket.newer,
         *_of_journal(bucket, found),
         *_of_files(bucket),
         *bucket.misplaced,
@@ -223,7 +231,7 @@ def _of_journal(bucket: BucketFound, found: Findings) -> list[str]:
     history = bucket.history
     sentences = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.candidate_of_run(history)
-    if proving and bucket.passed_at is None and found.deadline.has_passed(proving):
+    if proving and bucket.passed_at is None and not bucket.newer and found.deadline.has_passed(proving):
         sentences.append(
             f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "
             f"its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile --model "

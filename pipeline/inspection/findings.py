@@ -1,14 +1,15 @@
 """What the bucket, each replica and MLflow say at one moment. Reads, and changes nothing."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from pipeline import layout
 from pipeline.context import ModelContext
-from pipeline.errors import CouldNotTellError, DamagedError, MissingError, StorageError
+from pipeline.errors import CouldNotTellError, DamagedError, MissingError, NewerVersionError, StorageError
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
@@ -42,6 +43,7 @@ class BucketFound:
         names: the names below the base path.
         misplaced: sentences on what servers find below the base path and should not, or the other way round.
         passed_at: when the candidate passed its canary; None if it has not, or if a promotion of it failed since.
+        newer: sentences on what a newer version of Understudy wrote, and what is not known because of that.
     """
 
     address: str
@@ -52,6 +54,7 @@ class BucketFound:
     names: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
     passed_at: datetime | None = None
+    newer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Findings:
     model: str
     placement: Placement
     bucket: BucketFound | None
-    bucket_problem: str
+    bucket_problem: StorageError | None
     replicas: tuple[ReplicaFound, ...]
     expected: int
     fleet_problem: str
@@ -217,20 +220,20 @@ class _Seen:
     """The bucket and the replicas at about the same moment. Where one gives no answer, its problem says why."""
 
     bucket: BucketFound | None
-    bucket_problem: str
+    bucket_problem: StorageError | None
     replicas: tuple[ReplicaFound, ...]
     fleet_problem: str
 
 
 def _look_at_bucket_and_replicas(context: ModelContext) -> _Seen:
-    bucket, problem, others = None, "", context.replicas.others
+    bucket, problem, others = None, None, context.replicas.others
     try:
         bucket = _look_into_bucket(context)
         if not bucket.history.entries:
             require_known(context)
         _ = others.names  # read once, before the threads need it
     except StorageError as error:
-        bucket, problem, others = None, str(error), others.without_bucket()
+        bucket, problem, others = None, error, others.without_bucket()
     try:
         replicas, fleet_problem = tuple(context.replicas.look(context.replicas.addresses(), others=others)), ""
     except CouldNotTellError as error:
@@ -260,16 +263,33 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
     text = context.rollout.config()
     history = context.journal.read()
     state = history.state
+    newer: list[str] = []
+    damaged, passed_at = {}, None
+    for version in sorted({v for v in (state.serving, state.previous) if v is not None}):
+        with _noting(newer):
+            damaged.update(_damaged(context, history, version))
+    with _noting(newer):
+        passed_at = _passed_at(context, history)
     return BucketFound(
         address=context.bucket.uri(),
         history=history,
         config=text,
         wanted_config=context.rollout.rendered(history),
-        damaged=_damaged(context, history, {v for v in (state.serving, state.previous) if v is not None}),
+        damaged=damaged,
         names=tuple(context.bucket.names(layout.versions(context.model))),
         misplaced=tuple(context.rollout.placement.problems(history)),
-        passed_at=_passed_at(context, history),
+        passed_at=passed_at,
+        newer=tuple(newer),
     )
+
+
+@contextmanager
+def _noting(newer: list[str]) -> Iterator[None]:
+    """Keep the sentence on what a newer version wrote, and look at everything else."""
+    try:
+        yield
+    except NewerVersionError as error:
+        newer.append(str(error))
 
 
 def _passed_at(context: ModelContext, history: History) -> datetime | None:
@@ -286,11 +306,9 @@ def _passed_at(context: ModelContext, history: History) -> datetime | None:
     return passed.at
 
 
-def _damaged(context: ModelContext, history: History, versions: set[int]) -> dict[int, str]:
-    found = {}
-    for version in sorted(versions):
-        try:
-            context.manifests.verify_checksums(version, history)
-        except (DamagedError, MissingError) as error:
-            found[version] = str(error)
-    return found
+def _damaged(context: ModelContext, history: History, version: int) -> dict[int, str]:
+    try:
+        context.manifests.verify_checksums(version, history)
+    except (DamagedError, MissingError) as error:
+        return {version: str(error)}
+    return {}

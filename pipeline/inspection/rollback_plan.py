@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pipeline.commands import with_model
 from pipeline.context import RunContext
-from pipeline.errors import DamagedError, FailedError, MissingError, StorageError
+from pipeline.errors import DamagedError, FailedError, MissingError, NewerVersionError, StorageError
 from pipeline.inspection.known_models import require_released
 from pipeline.journal.history import History
 from pipeline.journal.state import State
@@ -77,11 +77,13 @@ def served_by(state: State) -> str:
 def trusted_target(context: RunContext, history: History, request: RollbackRequest) -> int:
     """The first target whose files are what was approved, so that a replica that restarts can load it.
 
+    One that this version cannot check, because a newer version wrote its manifest, is not a target either.
+
     Raises:
         BadInputError, DeclinedError: as `plan`.
         FailedError: there is none; names the problem of each.
     """
-    problems = []
+    problems, reason = [], ""
     for target in context.strategy.targets(history, request):
         if history.is_same_model(target, history.state.serving):
             return target
@@ -90,12 +92,16 @@ def trusted_target(context: RunContext, history: History, request: RollbackReque
         except (DamagedError, MissingError) as error:
             log.warning("v%d cannot be used, its files are damaged: %s", target, error)
             problems.append(f"v{target}: {error}")
+            reason = ", because files are damaged"
+        except NewerVersionError as error:
+            log.warning("v%d is skipped, because it cannot be checked: %s", target, error)
+            problems.append(f"v{target}: {error}")
         else:
             return target
     way_out = "choose a version with --to NUMBER" if request.to == "previous" else "use --to previous"
     raise FailedError(
-        f"no version to roll back to can be used, because files are damaged: {'; '.join(problems)}. "
-        f"{served_by(history.state)} still serves. Restore the files, or {way_out}"
+        f"no version to roll back to can be used{reason}: {'; '.join(problems)}. {served_by(history.state)} still "
+        f"serves. {'Restore the files' if reason else 'Use the newer version'}, or {way_out}"
     )
 
 
@@ -104,6 +110,7 @@ def _load_seconds(context: RunContext, target: int, history: History) -> float:
     records = context.records_of(target, history)
     try:
         proven = records.find(CanaryRecord) if records else None
-    except StorageError:
+    except StorageError as error:
         proven = None  # a forecast is worth no waiting
+        log.warning("the load time of v%d is not known: %s", target, error)
     return (proven.load_seconds if proven else None) or context.fleet.load_seconds

@@ -1,5 +1,6 @@
 """The versions that a roll-back may return to: when and how long each served, how good it was, what it is now."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.periods import served
 from pipeline.runs.records import EvaluateRecord
+
+log = logging.getLogger(__name__)
 
 # As many as a person reads through; `history` shows all.
 _SHOWN = 20
@@ -75,7 +78,8 @@ def _accuracy(context: ModelContext, version: int, history: History) -> float | 
     records = context.records_of(version, history)
     try:
         record = records.find(EvaluateRecord) if records else None
-    except StorageError:
+    except StorageError as error:
+        log.warning("the accuracy of v%d is not known: %s", version, error)
         return None
     return record.evaluation.candidate.accuracy if record else None
 

@@ -1,7 +1,7 @@
 """The labels of the serving version, which every candidate is compared with."""
 
 from pipeline.context import ModelContext
-from pipeline.errors import CouldNotTellError, StorageError
+from pipeline.errors import CouldNotTellError, NewerVersionError, StorageError
 
 
 def served_labels(context: ModelContext, version: int | None) -> tuple[str, ...]:
@@ -9,11 +9,14 @@ def served_labels(context: ModelContext, version: int | None) -> tuple[str, ...]
 
     Raises:
         CouldNotTellError: a version serves, and its labels cannot be read or are not what was approved.
+        NewerVersionError: a newer version of Understudy wrote its manifest.
     """
     if version is None:
         return ()
     try:
         return context.manifests.labels(version, context.journal.read())
+    except NewerVersionError:
+        raise
     except StorageError as error:
         raise CouldNotTellError(
             f"the labels of v{version} cannot be read: {error}. Without them it is not known which labels must keep "

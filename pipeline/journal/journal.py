@@ -5,8 +5,6 @@ a writer that loses the race reads the new state and decides again. Nothing here
 `pipeline.rollout.rollout`.
 """
 
-from pydantic import ValidationError
-
 from pipeline import layout
 from pipeline.clock import Clock
 from pipeline.errors import StorageError
@@ -14,7 +12,7 @@ from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History, Rule
 from pipeline.journal.observers import Observers
 from pipeline.storage.bucket import Bucket
-from pipeline.validation import problems
+from pipeline.stored import stored
 
 
 class Journal:
@@ -29,6 +27,7 @@ class Journal:
         """Read all entries. Entries that were read before are not read again, because they never change.
 
         Raises:
+            NewerVersionError: a newer version wrote an entry.
             StorageError: an entry is missing in the middle, or is not an entry. Nothing may be decided on half a
                 history.
         """
@@ -113,10 +112,8 @@ class JournalWriter(Journal):
 
 
 def _parsed(key: str, seq: int, content: bytes) -> Entry:
-    try:
-        entry = Entry.model_validate_json(content)
-    except ValidationError as error:
-        raise StorageError(f"{key} is not a journal entry: {problems(error)}. Restore it as it was written") from error
+    # Not a DamagedError, which callers take for a damaged version that they may skip.
+    entry = stored(Entry, content, key=key, what="a journal entry", damaged=StorageError)
     if entry.seq != seq:
         raise StorageError(f"{key} holds entry {entry.seq}; restore both as they were written")
     return entry

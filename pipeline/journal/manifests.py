@@ -18,6 +18,7 @@ from pipeline.runs.records import GateRecord, ProbeSet, SnapshotRecord, SpecReco
 from pipeline.signing.signatures import Signatures
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import FileSum, checksums_of, require_equal
+from pipeline.stored import stored
 
 # The file of a SavedModel that lists its labels, one a line (`pipeline.training.export`).
 _LABELS_FILE = "assets/labels.txt"
@@ -138,6 +139,7 @@ class Manifests:
             BadInputError: the verifying key cannot be used.
             MissingError: there is no manifest, or the version was never published.
             DamagedError: it is not the one in the journal, is not signed, or belongs to another version.
+            NewerVersionError: a newer version wrote it.
         """
         version = history.original(version)
         published = history.of_version(version, Event.PUBLISHED)
@@ -151,7 +153,7 @@ class Manifests:
                 f"the model again"
             )
         self.signatures.require(version, content)
-        manifest = Manifest.model_validate_json(content)
+        manifest = stored(Manifest, content, key=key, what="a manifest")
         if (manifest.model, manifest.version) != (self._model, version):
             raise DamagedError(
                 f"{key} is the manifest of {manifest.model} v{manifest.version}, put in another's place; restore it"

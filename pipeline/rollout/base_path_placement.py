@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline import layout
 from pipeline.deployment import RolloutName
-from pipeline.errors import DamagedError, MissingError, StorageError
+from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
 from pipeline.journal.history import History
 from pipeline.journal.journal import Journal
 from pipeline.journal.manifests import Manifest, Manifests
@@ -108,7 +108,7 @@ class BasePathPlacement:
         for version in wanted:
             try:
                 manifest = self._manifests.read(version, history)
-            except (DamagedError, MissingError) as error:
+            except (DamagedError, MissingError, NewerVersionError) as error:
                 sentences.append(f"the manifest of v{version} cannot be read, so its files cannot be checked: {error}")
                 continue
             folder = layout.version(self._model, version)
@@ -156,15 +156,16 @@ class BasePathPlacement:
     def _put(self, version: int, history: History, *, found: bool) -> bool:
         """Copy a version below the base path if it is missing; whether servers find a version that they can load.
 
-        If its manifest is lost, the files below the base path are accepted as they are: they are what serves. Waiting
-        for approved ones would leave users with the version that was withdrawn.
+        If its manifest is lost, or was written by a newer version of Understudy, the files below the base path are
+        accepted as they are: they are what serves. Waiting for approved ones would leave users with the version that
+        was withdrawn.
         """
         if found and version in self._seen_complete:
             return True
         target = layout.version(self._model, version)
         try:
             manifest = self._manifests.read(version, history)
-        except (DamagedError, MissingError) as error:
+        except (DamagedError, MissingError, NewerVersionError) as error:
             self._complain(f"the manifest of v{version} cannot be read, so its files cannot be checked", error)
             return found and MARK in self._bucket.names(target)
         try:

@@ -7,7 +7,8 @@ from pipeline.deployment import RolloutName
 from pipeline.journal.state import State, resident
 from serving.replica import STABLE
 
-_HEADER = re.compile(r"# journal entry ([0-9]+)(, roll-out latest)?")
+_HEADER = re.compile(r"# journal entry ([0-9]+)(?:, (.*))?")
+_LATEST = "roll-out latest"
 
 # `versions: 3`, `versions: [3, 4]`, and the `value: 3` of a label; not `num_versions`.
 _NAMED = re.compile(r"\b(?:versions|value)\s*:\s*([0-9]+|\[[0-9,\s]*\])")
@@ -57,13 +58,25 @@ def named_versions(text: str) -> frozenset[int]:
 
 
 def rollout_of(text: str) -> RolloutName | None:
-    """The roll-out that a config was written for; None for a config that Understudy did not write."""
+    """The roll-out that a config was written for; None for a config that this version of Understudy did not write."""
     found = _HEADER.match(text)
-    return ("latest" if found.group(2) else "pinned") if found else None
+    if found is None or unknown_format(text) is not None:
+        return None
+    return "latest" if found.group(2) else "pinned"
+
+
+def unknown_format(text: str) -> str | None:
+    """What the first line of a config says that this version does not know, because a newer version wrote it.
+
+    None for every other config. A newer version that renders anything else than `render` and `render_latest` says so
+    there, after the number of the journal entry and a comma.
+    """
+    found = _HEADER.match(text)
+    return found.group(2) if found and found.group(2) not in (None, _LATEST) else None
 
 
 def _header(seq: int, rollout: RolloutName) -> str:
-    return f"# journal entry {seq}{', roll-out latest' if rollout == 'latest' else ''}\n"
+    return f"# journal entry {seq}{f', {_LATEST}' if rollout == 'latest' else ''}\n"
 
 
 def _model_config(model: str, base_path: str, policy: Sequence[str]) -> str:

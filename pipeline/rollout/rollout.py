@@ -7,6 +7,7 @@ from pipeline.journal.journal import Journal
 from pipeline.rollout import config
 from pipeline.rollout.placement import Placement
 from pipeline.storage.bucket import Bucket
+from pipeline.stored import newer_version
 
 
 class Rollout:
@@ -38,10 +39,12 @@ class Rollout:
 
         Raises:
             BadInputError: this bucket is used with the other roll-out.
+            NewerVersionError: a newer version wrote the config or an entry; nothing was changed.
             StorageError: the bucket refused, and the next verb tries again; or the journal has lost its last entries.
         """
         while True:
             found = self._config()
+            self._require_known_format(_text(found))
             history = self._journal.read()
             _require_whole(history, _text(found))
             if history.entries or not first:
@@ -64,8 +67,11 @@ class Rollout:
 
         Raises:
             BadInputError: they use the other one.
+            NewerVersionError: a newer version wrote their config.
         """
-        self._require_this_rollout(self.config())
+        found = self.config()
+        self._require_known_format(found)
+        self._require_this_rollout(found)
 
     def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
@@ -77,6 +83,11 @@ class Rollout:
                 f"journal entry {seq} is written, but writing the config may have failed, so replicas may not change. "
                 f"Run `understudy reconcile --model {self._model}`: {error}"
             ) from error
+
+    def _require_known_format(self, found: str | None) -> None:
+        unknown = config.unknown_format(found or "")
+        if unknown is not None:
+            raise newer_version(layout.config(self._model), f"its first line says {unknown!r}")
 
     def _require_this_rollout(self, found: str | None) -> None:
         other = config.rollout_of(found or "")

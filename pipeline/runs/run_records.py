@@ -8,13 +8,11 @@ import logging
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from pipeline import layout
 from pipeline.errors import BadInputError, DamagedError, MissingError
 from pipeline.runs.records import LEFT_BY, NAMES, Record
 from pipeline.storage.bucket import Bucket
-from pipeline.validation import problems
+from pipeline.stored import stored
 from pipeline.verdicts.verdict import Verdict
 
 R = TypeVar("R", bound=Record)
@@ -38,14 +36,14 @@ class RunRecords:
 
         Raises:
             DamagedError: the stored text is not such a record.
+            NewerVersionError: a newer version wrote it.
         """
         key = layout.record(self._model, self._key, NAMES[kind])
         try:
-            return kind.model_validate_json(self._bucket.read(key))
+            content = self._bucket.read(key)
         except MissingError:
             return None
-        except ValidationError as error:
-            raise DamagedError(f"{key} is not a record of {NAMES[kind]}: {problems(error)}. Restore it") from error
+        return stored(kind, content, key=key, what=f"a record of {NAMES[kind]}")
 
     def require(self, kind: type[R]) -> R:
         """The record of an earlier verb.
@@ -53,6 +51,7 @@ class RunRecords:
         Raises:
             BadInputError: that verb has not finished for this run, or it declined.
             DamagedError: the stored text is not such a record.
+            NewerVersionError: a newer version wrote it.
         """
         record = self.find(kind)
         if record is None:
@@ -79,12 +78,17 @@ class RunRecords:
         self._bucket.create(key, verdict.model_dump_json(indent=1).encode())
 
     def last_attempt(self, *, of: str | None = None) -> Verdict | None:
-        """The newest verdict that did not end the run, of the verb `of` or of any; unreadable ones are skipped."""
+        """The newest verdict that did not end the run, of the verb `of` or of any; damaged ones are skipped.
+
+        Raises:
+            NewerVersionError: a newer version wrote it.
+        """
         folder = layout.attempts(self._model, self._key)
         names = [name for name in self._bucket.names(folder) if of is None or name.endswith(f"-{of}.json")]
         for name in reversed(names):
+            key = f"{folder}/{name}"
             try:
-                return Verdict.model_validate_json(self._bucket.read(f"{folder}/{name}"))
-            except ValidationError:
-                log.warning("%s/%s is not a verdict and is ignored", folder, name)
+                return stored(Verdict, self._bucket.read(key), key=key, what="a verdict")
+            except DamagedError:
+                log.warning("%s is not a verdict and is ignored", key)
         return None

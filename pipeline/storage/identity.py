@@ -7,11 +7,12 @@ belongs to another one. The address would not do: a bucket may be moved, or moun
 import secrets
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline import layout
 from pipeline.errors import DamagedError, MissingError
 from pipeline.storage.bucket import Bucket
+from pipeline.stored import stored
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Identity:
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=8, max_length=100, pattern=r"^[0-9a-zA-Z-]+$")
 
@@ -36,6 +37,7 @@ def find_identity(bucket: Bucket) -> Identity:
 
     Raises:
         DamagedError: the object exists and holds no id.
+        NewerVersionError: a newer version wrote it.
         StorageError: the bucket gives no answer.
     """
     try:
@@ -43,12 +45,13 @@ def find_identity(bucket: Bucket) -> Identity:
     except MissingError:
         return Identity("", bucket.uri())
     try:
-        return Identity(_Stored.model_validate_json(content).id, bucket.uri())
-    except ValidationError as error:
+        found = stored(_Stored, content, key=bucket.uri(layout.IDENTITY), what="an identity")
+    except DamagedError as error:
         raise DamagedError(
             f"{bucket.uri(layout.IDENTITY)} does not hold the id of this bucket: restore it, as "
             f'{{"id": "..."}} with the tag understudy.bucket of any of its runs in MLflow'
         ) from error
+    return Identity(found.id, bucket.uri())
 
 
 def make_identity(bucket: Bucket) -> Identity:

@@ -6,12 +6,17 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.data.images import read_images
-from pipeline.errors import CouldNotTellError, FailedError, MissingError, UnderstudyError
+from pipeline.errors import (
+    CouldNotTellError,
+    DamagedError,
+    FailedError,
+    MissingError,
+    NewerVersionError,
+    UnderstudyError,
+)
 from pipeline.inspection.served_labels import served_labels
 from pipeline.runs.records import (
     EvaluateRecord,
@@ -26,6 +31,7 @@ from pipeline.safety import scan
 from pipeline.spec import CanaryPolicy
 from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest
+from pipeline.stored import stored
 from pipeline.tracking.tracked_run import tracked_run
 from pipeline.training import scoring
 from pipeline.verdicts.measurements import Evaluation, Performance
@@ -118,6 +124,7 @@ def _baseline(context: RunContext, version: int | None, images: Images, *, data_
 
     Raises:
         CouldNotTellError: something serves and cannot be measured.
+        NewerVersionError: a newer version of Understudy wrote its manifest.
     """
     if version is None:
         return None
@@ -127,11 +134,16 @@ def _baseline(context: RunContext, version: int | None, images: Images, *, data_
         files = context.manifests.verify(version, history).files
         kept = layout.baseline(context.model, folder_digest(files), data_digest)
         try:
-            return Performance.model_validate_json(context.bucket.read(kept))
-        except (MissingError, ValidationError):
+            return stored(Performance, context.bucket.read(kept), key=kept, what="a baseline")
+        except (DamagedError, MissingError, NewerVersionError) as error:
+            # It is only kept to save time, so nothing rests on one that cannot be read.
+            if not isinstance(error, MissingError):
+                log.warning("v%d is measured again: %s", version, error)
             measured = _measure(context, folder, images, files=files, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
             return measured
+    except NewerVersionError:
+        raise
     except (UnderstudyError, StatusError) as error:
         raise CouldNotTellError(
             f"v{version} serves and could not be measured, so there is nothing to compare with: {error}. Repair the "

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.errors import BadInputError, DamagedError
+from pipeline.errors import BadInputError, DamagedError, NewerVersionError
 from pipeline.inspection.known_models import nothing_released
 from pipeline.inspection.retained import Retained
 from pipeline.journal.entries import Event
@@ -127,7 +127,8 @@ def _recorded_at(context: RunContext, key: str) -> datetime | None:
         return None
     try:
         record = RunRecords(context.bucket, context.model, key).find(kind)
-    except DamagedError:
+    except (DamagedError, NewerVersionError) as error:
+        log.warning("the age of run %s is not known, so it is kept: %s", key, error)
         return None
     return record.at if record else None
 

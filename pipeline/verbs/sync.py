@@ -17,6 +17,7 @@ from pipeline.errors import BadInputError, StorageError
 from pipeline.rollout import config
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK
+from pipeline.stored import newer_version
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def sync(bucket: Bucket, model: str, root: Path) -> list[str]:
 
     Raises:
         MissingError: there is no config of the model, or a version that it names is gone; the next call sees why.
+        NewerVersionError: a newer version wrote the config. What was there is still there.
         StorageError: the bucket gave no answer, or the folder cannot be written. What was there is still there.
     """
     text = bucket.read(layout.config(model))
@@ -84,6 +86,9 @@ def keep_in_sync(bucket: Bucket, model: str, root: Path, *, seconds: float) -> N
 
 def _wanted(bucket: Bucket, model: str, text: str) -> frozenset[int]:
     """The versions that servers should find: those the config names, or all that are complete."""
+    unknown = config.unknown_format(text)
+    if unknown is not None:
+        raise newer_version(layout.config(model), f"its first line says {unknown!r}")
     if config.rollout_of(text) != "latest":
         return config.named_versions(text)
     listed = layout.version_numbers(bucket.names(layout.versions(model)))

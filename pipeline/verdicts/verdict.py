@@ -16,7 +16,7 @@ class Decision(StrEnum):
 class Verdict(BaseModel):
     """A decision and its reasons, each with the numbers it is based on."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     decision: Decision
     reasons: tuple[str, ...]

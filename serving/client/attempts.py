@@ -76,7 +76,7 @@ class Attempts:
         if not isinstance(error, UnreachableError | NotServedError):
             return None
         # The answer that a version is not there is worth more than a likely failure.
-        other = self._picker.pick(other_than={attempt.address}, resting=isinstance(error, UnreachableError))
+        other = self._picker.pick(other_than={attempt.address}, failed=isinstance(error, UnreachableError))
         # A lone replica that has been restarted accepts a new connection.
         return other or (self._picker.pick() if isinstance(error, ConnectionLostError) else None)
 

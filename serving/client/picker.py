@@ -98,12 +98,12 @@ class Picker:
                 member.failures += 1
                 member.rest(now)
 
-    def pick(self, *, other_than: Collection[str] = (), resting: bool = True) -> Pick | None:
+    def pick(self, *, other_than: Collection[str] = (), failed: bool = True) -> Pick | None:
         """The address for a request; None if the list has no other than these.
 
         Args:
             other_than: the addresses that were asked before.
-            resting: whether one that rests is better than none.
+            failed: whether one that has failed is better than none.
 
         Raises:
             DiscoveryError: there is no list yet.
@@ -115,9 +115,7 @@ class Picker:
                     "which replicas exist is not known: the source of the fleet has not answered yet. "
                     "Give the request more time, or check the source"
                 )
-            address = self._in_turn(now, other_than)
-            if address is None and resting:
-                address = self._longest_untried(now, other_than)
+            address = self._in_turn(now, other_than) or self._longest_untried(now, other_than, failed=failed)
             if address is None:
                 return None
             member = self._members[address]
@@ -160,12 +158,12 @@ class Picker:
                 return address
         return None
 
-    def _longest_untried(self, now: float, other_than: Collection[str]) -> str | None:
-        resting = [each for each in self._order if each not in other_than]
-        if not resting:
+    def _longest_untried(self, now: float, other_than: Collection[str], *, failed: bool) -> str | None:
+        left = [each for each in self._order if each not in other_than and (failed or not self._members[each].failures)]
+        if not left:
             return None
         # One that has worked before is a better guess than one that never has.
-        address = min(resting, key=lambda each: (not self._members[each].known, self._members[each].tried_at))
+        address = min(left, key=lambda each: (not self._members[each].known, self._members[each].tried_at))
         self._members[address].tried_at = now
         return address
 

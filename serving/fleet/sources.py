@@ -16,16 +16,21 @@ from serving.fleet.static import parse_static
 _PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static, DNS: parse_dns}
 
 
+class UnknownSourceError(ValueError):
+    """The scheme of a source is unknown: it was mistyped, or a newer version of Understudy knows it."""
+
+
 def parse_source(text: str) -> Source:
     """The source that a person has written.
 
     Raises:
-        ValueError: the scheme is unknown, or what follows it is malformed; says what is expected.
+        UnknownSourceError: the scheme is unknown.
+        ValueError: what follows the scheme is malformed; says what is expected.
     """
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         return parse_static(text)
     if scheme not in _PARSERS:
         known = ", ".join(f"{name}://" for name in _PARSERS)
-        raise ValueError(f"{scheme}:// is not a known source of replicas. Known: {known}")
+        raise UnknownSourceError(f"{scheme}:// is not a known source of replicas. Known: {known}")
     return _PARSERS[scheme](rest)

@@ -198,12 +198,14 @@ def test_another_address_is_one_that_was_not_asked(clock: Clock) -> None:
     assert picker.pick(other_than={A, B}) is None
 
 
-def test_one_that_rests_may_be_no_choice(clock: Clock) -> None:
+def test_one_that_failed_may_be_no_choice_but_one_that_was_not_probed_yet_is(clock: Clock) -> None:
     picker = picker_of(clock, A, B)
     picker.failed(pick(picker))
 
-    assert picker.pick(other_than={B}, resting=False) is None
+    assert picker.pick(other_than={B}, failed=False) is None
     assert picker.pick(other_than={B}) is not None
+    picker.update([A, B, C])
+    assert C == getattr(picker.pick(other_than={B}, failed=False), "address", None)
 
 
 def test_what_is_known_of_an_address_survives_a_new_list_and_ends_when_it_leaves(clock: Clock) -> None:
