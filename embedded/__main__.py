@@ -102,11 +102,10 @@ def _status(settings: StackSettings) -> None:
 
 def _addresses(settings: StackSettings) -> None:
     models = ", ".join(fleet.model for fleet in settings.fleets)
-    pages = dict.fromkeys(health.mlflow_page(settings, fleet.model) for fleet in settings.fleets)
     lines = [
         ("Models" if len(settings.fleets) > 1 else "Model", f"{models}, roll-out {settings.rollout}"),
         ("Airflow", f"{settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}"),
-        *(("MLflow" if number == 0 else "", page) for number, page in enumerate(pages)),
+        *_pages(settings),
         *_replicas(settings),
         ("Logs", str(settings.logs)),
         ("Command", str(Path(sys.executable).parent / "understudy")),
@@ -117,6 +116,15 @@ def _addresses(settings: StackSettings) -> None:
     for line in unserved.lines(settings):
         typer.echo(line)
     typer.echo(f"\n{examples.text(settings)}")
+
+
+def _pages(settings: StackSettings) -> Iterator[tuple[str, str]]:
+    """MLflow's page of each model, after its name if there are several pages."""
+    models: dict[str, list[str]] = {}
+    for fleet in settings.fleets:
+        models.setdefault(health.mlflow_page(settings, fleet.model), []).append(fleet.model)
+    for number, (page, of_page) in enumerate(models.items()):
+        yield "" if number else "MLflow", f"{page}   {', '.join(of_page)}" if len(models) > 1 else page
 
 
 def _replicas(settings: StackSettings) -> Iterator[tuple[str, str]]:

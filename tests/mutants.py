@@ -412,7 +412,7 @@ MUTANTS = (
     Mutant(
         "the REST port of a replica is not looked at before anything starts",
         "embedded/ports.py",
-        "enumerate(settings.rest_ports, start=1)",
+        "enumerate(fleet.rest_ports, start=1)",
         "enumerate((), start=1)",
         ("tests/embedded/test_ports.py",),
     ),

@@ -22,7 +22,7 @@ import yaml
 from PIL import Image as Picture
 from PIL import ImageDraw
 
-from embedded import examples, prepare
+from embedded import examples, fleet_records, prepare
 from embedded.environment import stack_environment
 from embedded.settings import PROJECT, StackSettings
 from embedded.supervision.procfile import REPLICA, entries
@@ -132,12 +132,15 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     (folder / "models" / "pets.yaml").write_text(recipe(PETS).replace("/data/pets", str(folder / "images")))
     ports = (two_free_ports(), two_free_ports())
     settings = StackSettings(
-        var=folder / "var", model="pets", models=folder / "models", rollout="pinned", serving_ports=ports
-    )
+        var=folder / "var",
+        models=folder / "models",
+        rollout="pinned",
+        serving_ports=ports,
+        mlflow_port=int(url.rpartition(":")[2]),
+    ).with_models(["pets"])
     prepare.create_folders(settings)
-    prepare.write_first_config(settings)
-    environment = stack_environment(settings) | {"UNDERSTUDY_MLFLOW_URL": url, "UNDERSTUDY_LOAD_SECONDS": "40"}
-    environment |= installed(folder / "bin")
+    fleet_records.write(settings)
+    environment = stack_environment(settings) | installed(folder / "bin")
     replicas = [
         subprocess.Popen(["bash", "-c", entry.command], env=environment | entry.extra, stderr=subprocess.DEVNULL)
         for entry in entries(settings)
@@ -174,7 +177,7 @@ def test_the_check_of_the_readme_finds_nothing_wrong_with_it(pets: Pets) -> None
 @hunt
 def test_the_monitoring_line_of_the_readme_is_silent_until_something_differs(pets: Pets) -> None:
     healthy = pets.shell(pets.here(recipe(MONITOR)))
-    away = ",".join((*pets.settings.replicas, "127.0.0.1:9"))
+    away = ",".join((*pets.settings.fleets[0].addresses, "127.0.0.1:9"))
     ill = pets.shell(pets.here(recipe(MONITOR)), UNDERSTUDY_REPLICAS=away)
 
     assert (0, "") == (healthy.returncode, healthy.stdout), healthy.stdout
