@@ -96,7 +96,7 @@ def test_unknown_fields_and_named_values_are_of_a_newer_version(changed: dict[st
     ],
 )
 def test_anything_else_is_damaged_also_beside_an_unknown_field(changed: dict[str, Any]) -> None:
-    with pytest.raises(DamagedError, match="is not a journal entry: .*Restore it as it was written"):
+    with pytest.raises(DamagedError, match="is not a journal entry: "):
         read(changed)
 
 

@@ -10,11 +10,11 @@ import pytest
 from pipeline import layout
 from pipeline.errors import NewerVersionError
 from pipeline.journal.entries import Event
-from pipeline.runs.records import NAMES, PublishRecord, Record
+from pipeline.runs.records import NAMES, PublishRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.verbs.sync import sync
 from tests.old_buckets import change, contents, old_bucket, understudy
-from tests.releases import MODEL, World
+from tests.releases import MODEL, World, eventually
 
 NEWER = "was written by a newer version of Understudy"
 WAY_OUT = "Use the newer version, for example that of the DAGs"
@@ -58,20 +58,26 @@ def see(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return shown
 
 
-@pytest.mark.parametrize("edit", [add_field, rename_event])
-@pytest.mark.parametrize("seq", [3, None], ids=["in the middle", "the last"])
+@pytest.mark.parametrize(("edit", "seq"), [(add_field, 3), (rename_event, None)], ids=["a field", "the last event"])
 def test_an_entry(world: World, see: Callable[..., str], edit: Edit, seq: int | None) -> None:
-    """No command decides anything, and `status` shows what the replicas say."""
+    """`status` shows what the replicas say, and everything else only the sentence."""
     key = layout.entry(MODEL, seq or world.history().seq)
     change(world, key, edit)
+    text = see("status", code=3, key=key)
 
-    assert "Only the replicas say what is served" in see("status", code=3, key=key)
-    assert "Repair the bucket" not in see("status", "--json", code=3, key=key)
+    assert "Only the replicas say what is served" in text
+    assert "Repair the bucket" not in text
     see("history", key=key)
     see("rollback", "--plan", key=key)
     see("announce", key=key)
     see("retain", "--dry-run", key=key)
+
+
+def test_no_verb_decides_anything_on_such_an_entry(world: World, see: Callable[..., str]) -> None:
+    key = layout.entry(MODEL, world.history().seq)
+    change(world, key, rename_event)
     why = ("--reason", "why")
+
     assert "With the newer version, run the same command with --run" in see("rollback", *why, key=key)
     see("pin", "--to", "2", *why, key=key)
     see("freeze", "--until", "3d", *why, key=key)
@@ -121,45 +127,42 @@ def test_a_roll_back_skips_a_version_whose_manifest_it_cannot_read_and_says_why(
 
 
 @pytest.mark.parametrize("edit", [add_field, rename_outcome])
-@pytest.mark.parametrize("name", ["evaluate", "canary"])
-def test_the_records_that_a_plan_shows(world: World, see: Callable[..., str], name: str, edit: Edit) -> None:
-    """They say how good a version was and how long it loads. A plan can be read without."""
-    for run_key in ("retrain-2", "retrain-6"):
-        change(world, layout.record(MODEL, run_key, name), edit)
-    if name == "canary" and world.rollout == "latest":
-        pytest.skip("the plan of this roll-out asks only for the load time of a version that is not in place")
+def test_the_records_that_a_plan_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: Edit) -> None:
+    """They say how good a version was and how long it loads. The plan is shown without that."""
+    world = old_bucket("pinned-a8dee2c", tmp_path)
+    keys = [layout.record(MODEL, "retrain-2", name) for name in ("evaluate", "canary")]
+    for key in keys:
+        change(world, key, edit)
+    ended = understudy(world, monkeypatch, "rollback", "--plan", "--to", "2")
 
-    see("rollback", "--plan", "--to", "2", code=0, key=layout.record(MODEL, "retrain-2", name))
+    assert 0 == ended.code, ended.text
+    assert "v7 will be replaced by v2" in ended.text
+    assert [f"{key} {NEWER}" in ended.text for key in keys] == [True, True]
 
 
 @pytest.mark.parametrize("edit", [add_field, rename_outcome])
-@pytest.mark.parametrize("kind", NAMES)
-def test_every_record(world: World, kind: type[Record], edit: Edit) -> None:
-    (key, *_) = [key for key in sorted(contents(world)) if _is_record(key, NAMES[kind])] or [""]
-    if not key:
-        pytest.skip("this roll-out has no such record")
-    change(world, key, edit)
-    run_key = Path(key).parent.name
-
-    with pytest.raises(NewerVersionError, match=f"{key} {NEWER}"):
-        RunRecords(world.context("look-1").bucket, MODEL, run_key).find(kind)
-
-
-def _is_record(key: str, name: str) -> bool:
-    return key.startswith(layout.runs(MODEL)) and key.endswith(f"/{name}.json")
+def test_every_record(tmp_path: Path, edit: Edit) -> None:
+    world = old_bucket("latest-a8dee2c", tmp_path)  # only this roll-out has records of all kinds
+    stored = sorted(contents(world))
+    for kind, name in NAMES.items():
+        key = next(key for key in stored if key.startswith(layout.runs(MODEL)) and key.endswith(f"/{name}.json"))
+        change(world, key, edit)
+        records = RunRecords(world.context("look-1").bucket, MODEL, Path(key).parent.name)
+        with pytest.raises(NewerVersionError, match=f"{key} {NEWER}"):
+            records.find(kind)
 
 
 @pytest.mark.parametrize("verb", ["gate", "publish", "canary", "promote"])
 def test_a_verb_of_a_run(see: Callable[..., str], world: World, verb: str) -> None:
-    """The record of another verb, or its own."""
-    for name in ("spec", verb):
-        key = layout.record(MODEL, "retrain-7", name)
-        change(world, key, add_field)
-        if name == "spec":
-            (world.bucket / layout.record(MODEL, "retrain-7", verb)).rename(world.folder / "own.json")
-            see(verb, "--run", "retrain-7", key=key)
-            (world.folder / "own.json").rename(world.bucket / layout.record(MODEL, "retrain-7", verb))
-    see(verb, "--run", "retrain-7", key=layout.record(MODEL, "retrain-7", verb))
+    """It neither works by the settings of a newer version nor takes its answer for its own."""
+    spec, own = (layout.record(MODEL, "retrain-7", name) for name in ("spec", verb))
+    answer = (world.bucket / own).read_bytes()
+    change(world, spec, add_field)
+    (world.bucket / own).unlink()
+    see(verb, "--run", "retrain-7", key=spec)
+    (world.bucket / own).write_bytes(answer)
+    change(world, own, add_field)
+    see(verb, "--run", "retrain-7", key=own)
 
 
 def test_a_verdict_that_did_not_end_a_run(world: World) -> None:
@@ -205,3 +208,16 @@ def test_a_retention_keeps_a_run_whose_age_only_a_newer_version_knows(world: Wor
     change(world, key, add_field)
 
     assert "retrain-90" in see("retain", "--dry-run", code=0, key=key)
+
+
+def test_a_roll_back_leaves_a_version_whose_manifest_only_a_newer_version_can_read(world: World) -> None:
+    """The target is known and intact. What serves needs no check to be left, and its files stay as they are."""
+    serving = newer_manifest(world, "serving")
+    previous = world.history().state.previous
+    world.start(1)
+    try:
+        assert eventually(lambda: world.answering() == [serving])
+        done = world.roll_back("previous", run_key="rollback-9000")
+        assert (previous, [previous]) == (done.version, world.answering())
+    finally:
+        world.stop()
