@@ -100,6 +100,20 @@ MUTANTS = (
         ("tests/processes/test_two_at_once.py",),
     ),
     Mutant(
+        "a config of a newer version is taken for one of the pinned roll-out",
+        "pipeline/rollout/config.py",
+        "if found is None or unknown_format(text) is not None:",
+        "if found is None:",
+        ("tests/pipeline/rollout/test_config.py",),
+    ),
+    Mutant(
+        "a damaged event is taken for one of a newer version",
+        "pipeline/stored.py",
+        '            if not _is_name(error["input"]):\n                return []\n',
+        "",
+        ("tests/pipeline/test_stored.py",),
+    ),
+    Mutant(
         "the journal is read before the config",
         "pipeline/rollout/rollout.py",
         "            found = self._config()\n"

@@ -44,7 +44,6 @@ class Rollout:
         """
         while True:
             found = self._config()
-            self._require_known_format(_text(found))
             history = self._journal.read()
             _require_whole(history, _text(found))
             if history.entries or not first:
@@ -69,9 +68,7 @@ class Rollout:
             BadInputError: they use the other one.
             NewerVersionError: a newer version wrote their config.
         """
-        found = self.config()
-        self._require_known_format(found)
-        self._require_this_rollout(found)
+        self._require_this_rollout(self.config())
 
     def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
@@ -84,12 +81,10 @@ class Rollout:
                 f"Run `understudy reconcile --model {self._model}`: {error}"
             ) from error
 
-    def _require_known_format(self, found: str | None) -> None:
+    def _require_this_rollout(self, found: str | None) -> None:
         unknown = config.unknown_format(found or "")
         if unknown is not None:
             raise newer_version(layout.config(self._model), f"its first line says {unknown!r}")
-
-    def _require_this_rollout(self, found: str | None) -> None:
         other = config.rollout_of(found or "")
         if other not in (None, self.placement.name):
             raise BadInputError(

@@ -3,7 +3,7 @@
 from google.protobuf import text_format
 
 from pipeline.journal.state import State
-from pipeline.rollout.config import render, rendered_entry
+from pipeline.rollout.config import render, render_latest, rendered_entry, rollout_of, unknown_format
 from serving.apis import model_server_config_pb2
 
 
@@ -43,3 +43,21 @@ def test_a_base_path_with_quotes_and_backslashes_survives() -> None:
 def test_a_config_says_which_entry_it_renders() -> None:
     assert 12 == rendered_entry(render(model="m", base_path="/b", state=State(), seq=12))
     assert rendered_entry("model_config_list {}") is None
+
+
+def test_a_config_says_which_roll_out_it_is_for() -> None:
+    pinned, latest = (
+        render(model="m", base_path="/b", state=State(), seq=12),
+        render_latest(model="m", base_path="/b", seq=12),
+    )
+
+    assert ("pinned", "latest") == (rollout_of(pinned), rollout_of(latest))
+    assert (None, None) == (unknown_format(pinned), unknown_format(latest))
+
+
+def test_a_config_of_a_newer_version_is_for_neither_roll_out() -> None:
+    newer = "# journal entry 12, roll-out rings\nmodel_config_list {}\n"
+
+    assert (12, None) == (rendered_entry(newer), rollout_of(newer))
+    assert "roll-out rings" == unknown_format(newer)
+    assert unknown_format("# journal entry 12 edited by ann\n") is None
