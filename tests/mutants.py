@@ -116,12 +116,8 @@ MUTANTS = (
     Mutant(
         "the journal is read before the config",
         "pipeline/rollout/rollout.py",
-        "            found = self._config()\n"
-        "            self._require_known_format(_text(found))\n"
-        "            history = self._journal.read()\n",
-        "            history = self._journal.read()\n"
-        "            found = self._config()\n"
-        "            self._require_known_format(_text(found))\n",
+        "            found = self._config()\n            history = self._journal.read()\n            _require_whole",
+        "            history = self._journal.read()\n            found = self._config()\n            _require_whole",
         ("tests/pipeline/rollout/test_following.py",),
     ),
     Mutant(
