@@ -18,13 +18,24 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SERVER = (PROJECT / "docs" / "model-server.md").read_text(encoding="utf-8")
 # Of the server, too small to have a line of their own on its page.
 SMALL_PARTS = {"__init__", "cpus", "model", "notation", "periodic", "status", "text_proto"}
-VERBS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+# Each verb with its help; those of a group have two words, `fleet show`.
+HELP = {
+    name: command.help
+    for verb, whole in COMMANDS.items()
+    for name, command in (
+        [(f"{verb} {each}", part) for each, part in whole.commands.items()]
+        if hasattr(whole, "commands")
+        else [(verb, whole)]
+    )
+}
+VERBS = sorted(HELP)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_is_in_the_readme_and_helps(verb: str) -> None:
     assert f"`{verb}`" in README
-    assert get_command(app).commands[verb].help  # type: ignore[attr-defined]
+    assert HELP[verb]
 
 
 @pytest.mark.parametrize("code", [*ExitCode, 2])
@@ -33,9 +44,9 @@ def test_every_exit_code_is_in_the_readme(code: int) -> None:
 
 
 def test_every_help_group_is_in_the_readme_and_has_verbs() -> None:
-    groups = {command.rich_help_panel for command in get_command(app).commands.values()}  # type: ignore[attr-defined]
+    groups = {command.rich_help_panel for command in COMMANDS.values()}
 
-    assert {"On call", "Inspect", "Release", "Data"} == {group.partition(":")[0] for group in groups}
+    assert {"On call", "Inspect", "Release", "Fleet", "Data"} == {group.partition(":")[0] for group in groups}
     assert all(f"*{group.partition(':')[0]}*" in README for group in groups)
 
 
@@ -43,11 +54,11 @@ def test_every_command_in_a_message_or_a_document_exists() -> None:
     """...with the name of a model, and none that starts an interpreter."""
     texts = [
         *(path.read_text(encoding="utf-8") for folder in ("pipeline", "dags", "embedded") for path in _sources(folder)),
-        *(path.read_text(encoding="utf-8") for path in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]),
+        *(path.read_text(encoding="utf-8") for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]),
     ]
     # A text that is divided between two lines of code is one text.
     whole = [re.sub(r'"\s*\n\s*f?"', "", text) for text in texts]
-    named = [each for text in whole for each in re.findall(r"understudy ([a-z]+) --", text)]
+    named = [each for text in whole for each in re.findall(r"understudy ([a-z]+(?: [a-z]+)?) --", text)]
 
     assert len(named) > 30
     assert set() == set(named) - set(VERBS)
