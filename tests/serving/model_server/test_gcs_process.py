@@ -12,6 +12,7 @@ import pytest
 
 from serving.model_server.storage.scratch_directory import PREFIX
 from serving.wire import from_proto
+from tests.hunts import hunt
 from tests.object_storage import Bucket, ObjectStore, bucket, store
 from tests.ports import free_port
 from tests.serving.model_server.test_process import ROOT, Running, process
@@ -40,6 +41,7 @@ def server(bucket: Bucket, directory: Path, *more: str) -> Iterator[Running]:
             yield Running(process=started, port=port, root=directory, log=log, file=Path(), channel=channel)
 
 
+@hunt
 def test_a_config_and_models_in_a_bucket(store: ObjectStore, bucket: Bucket, tmp_path: Path) -> None:
     """A version that is being uploaded is tried until its `saved_model.pb` is there; no copy of it is left behind."""
     export = [sys.executable, "-m", "tests.serving.model_server.export", str(tmp_path)]
