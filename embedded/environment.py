@@ -26,7 +26,7 @@ RETRAIN_SLOTS = 2
 # How often a model server reads what it should serve.
 POLL_SECONDS = 1
 
-# The variables that describe one fleet or name one model. Whoever starts the stack may have set them for another use.
+# The variables that describe one fleet or name one model. They may be set for another use where the stack is started.
 _DEPLOYMENT = frozenset(f"UNDERSTUDY_{name.upper()}" for name in Deployment.model_fields)
 _OF_ONE_MODEL = _DEPLOYMENT | {
     f"UNDERSTUDY_{name}"

@@ -1,9 +1,9 @@
 """Read what is stored as JSON in the bucket: data of this version and of older ones.
 
-Data of a newer version is told from damaged data. Stored data is only ever extended: a newer version may add fields,
-events and other named values, and everything that this version knows is there too. So where unknown fields and values
-are all that is wrong, a newer version wrote it; where anything else is wrong, it is damaged. Either way nothing may be
-decided on it.
+Data of a newer version is distinguished from damaged data. Stored data is only ever extended: a newer version may add
+fields, events and other named values, and everything that this version knows is there too. So where unknown fields and
+values are all that is wrong, a newer version wrote it; where anything else is wrong, it is damaged. Either way
+nothing may be decided on it.
 """
 
 import re

@@ -139,10 +139,16 @@ def _tls_of_environment(settings: Settings) -> TlsSpec | None:
 
 
 def _ignored(settings: Settings, record: FleetRecord) -> list[str]:
-    """A sentence for each setting that differs from the record, which counts."""
+    """A sentence for each setting that has no effect, because the record counts."""
+    given = [name for name in ("expected_replicas", "tls_ca", "tls_server_name") if name in settings.model_fields_set]
+    if names_replicas(settings):
+        given = [name for name in given if name != "expected_replicas"]
     return [
-        f"UNDERSTUDY_{name.upper()}={getattr(settings, name)} is ignored: fleet record {record.number} says "
-        f"{getattr(record.fleet, name)}"
-        for name in Deployment.model_fields
-        if name in settings.model_fields_set and getattr(settings, name) != getattr(record.fleet, name)
+        *(f"UNDERSTUDY_{name.upper()} is ignored: fleet record {record.number} counts" for name in given),
+        *(
+            f"UNDERSTUDY_{name.upper()}={getattr(settings, name)} is ignored: fleet record {record.number} says "
+            f"{getattr(record.fleet, name)}"
+            for name in Deployment.model_fields
+            if name in settings.model_fields_set and getattr(settings, name) != getattr(record.fleet, name)
+        ),
     ]

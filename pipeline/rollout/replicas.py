@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from pipeline.clock import Clock
@@ -152,7 +153,7 @@ class Replicas:
     def is_loaded_somewhere(self, version: int) -> bool | None:
         """Whether any replica has `version` in memory now; None if none answers within a second, or none is known."""
         answers = set()
-        has_loaded = lambda replica: self._has_loaded(replica, version)  # noqa: E731 - the type is inferred
+        has_loaded = partial(self._has_loaded, version=version)
         with closing(self._replies(has_loaded, self.known_addresses(), seconds=QUICK_SECONDS)) as replies:
             for reply in replies:
                 answers.add(reply.answer)

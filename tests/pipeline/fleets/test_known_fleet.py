@@ -71,6 +71,21 @@ def test_any_other_setting_that_differs_is_ignored_by_name() -> None:
     assert ("UNDERSTUDY_ROLLOUT=latest is ignored: fleet record 1 says pinned",) == known.remarks
 
 
+def test_settings_of_replicas_and_tls_are_ignored_by_name_too() -> None:
+    bucket = MemoryBucket()
+    recorded(bucket, 1, spec())
+
+    alone = known_fleet(Settings(root="/nowhere", expected_replicas=3, tls_ca="system"), bucket, MODEL)
+    with_replicas = known_fleet(Settings(root="/nowhere", replicas="c:1,d:1", expected_replicas=1), bucket, MODEL)
+
+    assert (
+        "UNDERSTUDY_EXPECTED_REPLICAS is ignored: fleet record 1 counts",
+        "UNDERSTUDY_TLS_CA is ignored: fleet record 1 counts",
+    ) == alone.remarks
+    assert "static://c:1,d:1 (at least 1)" == with_replicas.fleet.replicas
+    assert not any("is ignored" in remark for remark in with_replicas.remarks)
+
+
 def test_a_source_whose_size_is_unknown_needs_a_minimum() -> None:
     with pytest.raises(BadInputError, match=r"UNDERSTUDY_REPLICAS: how many .* Set UNDERSTUDY_EXPECTED_REPLICAS"):
         fleet_of_environment(Settings(root="/nowhere", replicas="dns://digits:8500"))
