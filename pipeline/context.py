@@ -17,6 +17,7 @@ from pipeline.journal.history import History
 from pipeline.journal.journal import Journal, JournalWriter
 from pipeline.journal.manifests import Manifests
 from pipeline.journal.observers import Observers
+from pipeline.rollout.base_path import BasePath
 from pipeline.rollout.base_path_placement import BasePathPlacement
 from pipeline.rollout.config_placement import ConfigPlacement
 from pipeline.rollout.latest import Latest
@@ -225,7 +226,14 @@ def make_run_context(
         rpc_seconds=settings.rpc_seconds,
     )
     strategy: Strategy = (
-        Latest(rollout=seen.rollout, replicas=seen.replicas, wait=wait, journal=journal, manifests=seen.manifests)
+        Latest(
+            rollout=seen.rollout,
+            replicas=seen.replicas,
+            wait=wait,
+            journal=journal,
+            manifests=seen.manifests,
+            fleet=fleet,
+        )
         if fleet.rollout == "latest"
         else Pinned(
             rollout=seen.rollout,
@@ -270,13 +278,17 @@ def _model_context(settings: Settings, model: str, known: KnownFleet, ports: Por
     latest = fleet.rollout == "latest"
     folder = layout.published if latest else layout.version
     manifests = Manifests(bucket, model, folder=folder, signatures=signatures)
-    # Servers that cannot read the bucket read a copy of it in another place.
-    versions = layout.versions(model)
-    base_path = f"{fleet.server_root.rstrip('/')}/{versions}" if fleet.server_root else bucket.uri(versions)
+    ring = BasePath(model, bucket, journal, manifests, first_ring=True) if fleet.ring_config else None
     placement: Placement = (
-        BasePathPlacement(model, bucket, journal, manifests, base_path=base_path)
+        BasePathPlacement(
+            model,
+            everywhere=BasePath(model, bucket, journal, manifests),
+            base_path=_seen_by_servers(layout.versions(model), fleet, bucket),
+            first_ring=ring,
+            first_ring_base_path=_seen_by_servers(layout.first_ring_versions(model), fleet, bucket),
+        )
         if latest
-        else ConfigPlacement(model, base_path)
+        else ConfigPlacement(model, _seen_by_servers(layout.versions(model), fleet, bucket))
     )
     return ModelContext(
         settings=settings,
@@ -287,7 +299,7 @@ def _model_context(settings: Settings, model: str, known: KnownFleet, ports: Por
         clock=ports.clock,
         journal=journal,
         manifests=manifests,
-        rollout=Rollout(model=model, placement=placement, bucket=bucket, journal=journal),
+        rollout=Rollout(model=model, placement=placement, bucket=bucket, journal=journal, first_ring=fleet.ring_config),
         replicas=Replicas(
             model=model,
             placement=placement,
@@ -295,10 +307,16 @@ def _model_context(settings: Settings, model: str, known: KnownFleet, ports: Por
             others=OtherModels(model, folder=Path(settings.models), bucket=bucket),
             bucket=bucket.uri(),
             rpc_seconds=settings.rpc_seconds,
+            silent_seconds=fleet.silent_seconds,
             clock=ports.clock,
             make_workers=partial(ports.workers, settings.canary_threads),
         ),
     )
+
+
+def _seen_by_servers(folder: str, fleet: FleetSpec, bucket: Bucket) -> str:
+    """The address of a folder for servers. Those that cannot read the bucket read a copy of it in another place."""
+    return f"{fleet.server_root.rstrip('/')}/{folder}" if fleet.server_root else bucket.uri(folder)
 
 
 def _require_model_name(model: str) -> None:

@@ -21,6 +21,9 @@ class Deployment(BaseModel):
         config_poll_seconds: how often servers look for what to serve.
         load_seconds: how long every replica may take to load a version.
         follow_seconds: how long every replica may take to answer from another version.
+        soak_seconds: how long a candidate is observed in the first ring before the other replicas load it.
+        silent_seconds: how long a replica that answered before may give no answer while a candidate is exposed to it.
+            Then the candidate is taken back: whether it is the reason is not known, but users have no answer.
         abandoned_seconds: after this long without an entry, a run that began something is taken to be gone, and
             `reconcile` ends it.
         server_tensorflow: the oldest TensorFlow that any model server of the fleet was built with.
@@ -37,6 +40,8 @@ class Deployment(BaseModel):
     config_poll_seconds: float = Field(default=1.0, gt=0)
     load_seconds: float = Field(default=120.0, gt=0)
     follow_seconds: float = Field(default=60.0, gt=0)
+    soak_seconds: float = Field(default=10.0, ge=0)
+    silent_seconds: float = Field(default=5.0, gt=0)
     abandoned_seconds: float = Field(default=3600.0, gt=0)
     server_tensorflow: str = Field(default="2.21", pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")
     mlflow_url: str = "http://127.0.0.1:5000"

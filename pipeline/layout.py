@@ -8,6 +8,8 @@
     journal/<model>/<seq>.json            the one truth, append-only
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
     serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry
+    first_ring/<model>.config             the same for the replicas of the first ring, where a fleet has one
+    first_ring/<model>/<version>/...      what they read in the latest roll-out
     published/<model>/<version>/...       every published version, where no server looks (latest roll-out)
     manifests/<model>/<version>.json      what was approved under that number
     manifests/<model>/<version>.json.sig  who stands behind it, where manifests are signed
@@ -133,6 +135,18 @@ def version_numbers(names: Iterable[str]) -> frozenset[int]:
 
 def config(model: str) -> str:
     return f"serve/{model}.config"
+
+
+def first_ring_versions(model: str) -> str:
+    return f"first_ring/{model}"
+
+
+def first_ring_version(model: str, number: int) -> str:
+    return f"first_ring/{model}/{number}"
+
+
+def first_ring_config(model: str) -> str:
+    return f"first_ring/{model}.config"
 
 
 def manifest(model: str, number: int) -> str:

@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "the journal is read before the config",
         "pipeline/rollout/rollout.py",
-        "            found = self._config()\n            history = self._journal.read()\n            _require_whole",
-        "            history = self._journal.read()\n            found = self._config()\n            _require_whole",
+        "            found = {key: self._content(key) for key in self._keys}\n            history = self._journal.read()\n",
+        "            history = self._journal.read()\n            found = {key: self._content(key) for key in self._keys}\n",
         ("tests/pipeline/rollout/test_following.py",),
     ),
     Mutant(
@@ -213,10 +213,10 @@ MUTANTS = (
     ),
     Mutant(
         "a slow writer takes away what the journal wants again",
-        "pipeline/rollout/base_path_placement.py",
+        "pipeline/rollout/base_path.py",
         "        for version in sorted(found.difference(wanted)):\n            self._take_away(version)",
         "        for version in sorted(found.difference(wanted)):\n"
-        "            self._bucket.remove(layout.version(self._model, version))",
+        "            self._bucket.remove(self._path(version))",
         ("tests/pipeline/rollout/test_latest_faults.py",),
     ),
     Mutant(

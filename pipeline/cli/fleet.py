@@ -40,6 +40,17 @@ LoadSeconds = Annotated[
 FollowSeconds = Annotated[
     float | None, typer.Option("--follow-seconds", help="how long until every replica answers from a version")
 ]
+FirstRing = Annotated[
+    str | None,
+    typer.Option("--first-ring", help="the group that a candidate is exposed to first; `none`: to all at once"),
+]
+SoakSeconds = Annotated[
+    float | None, typer.Option("--soak-seconds", help="how long a candidate is observed in the first ring")
+]
+SilentSeconds = Annotated[
+    float | None,
+    typer.Option("--silent-seconds", help="how long a replica may give no answer while a candidate is exposed to it"),
+]
 AbandonedSeconds = Annotated[
     float | None, typer.Option("--abandoned-seconds", help="after how long without an entry a run is taken to be gone")
 ]
@@ -62,11 +73,14 @@ def init_command(
     model: Model,
     replicas: Replicas = None,
     minimum: Minimum = None,
+    first_ring: FirstRing = None,
     rollout: Rollout = None,
     server_root: ServerRoot = None,
     config_poll_seconds: PollSeconds = None,
     load_seconds: LoadSeconds = None,
     follow_seconds: FollowSeconds = None,
+    soak_seconds: SoakSeconds = None,
+    silent_seconds: SilentSeconds = None,
     abandoned_seconds: AbandonedSeconds = None,
     server_tensorflow: ServerTensorflow = None,
     mlflow_url: MlflowUrl = None,
@@ -82,6 +96,7 @@ def init_command(
     change = _change(
         replicas=replicas,
         minimum=minimum,
+        first_ring=first_ring,
         tls_ca=tls_ca,
         tls_server_name=tls_server_name,
         rollout=rollout,
@@ -89,6 +104,8 @@ def init_command(
         config_poll_seconds=config_poll_seconds,
         load_seconds=load_seconds,
         follow_seconds=follow_seconds,
+        soak_seconds=soak_seconds,
+        silent_seconds=silent_seconds,
         abandoned_seconds=abandoned_seconds,
         server_tensorflow=server_tensorflow,
         mlflow_url=mlflow_url,
@@ -122,11 +139,14 @@ def set_command(
     reason: Annotated[str, typer.Option("--reason", help="why; kept in the record")] = "",
     replicas: Replicas = None,
     minimum: Minimum = None,
+    first_ring: FirstRing = None,
     rollout: Rollout = None,
     server_root: ServerRoot = None,
     config_poll_seconds: PollSeconds = None,
     load_seconds: LoadSeconds = None,
     follow_seconds: FollowSeconds = None,
+    soak_seconds: SoakSeconds = None,
+    silent_seconds: SilentSeconds = None,
     abandoned_seconds: AbandonedSeconds = None,
     server_tensorflow: ServerTensorflow = None,
     mlflow_url: MlflowUrl = None,
@@ -139,6 +159,7 @@ def set_command(
     change = _change(
         replicas=replicas,
         minimum=minimum,
+        first_ring=first_ring,
         tls_ca=tls_ca,
         tls_server_name=tls_server_name,
         rollout=rollout,
@@ -146,6 +167,8 @@ def set_command(
         config_poll_seconds=config_poll_seconds,
         load_seconds=load_seconds,
         follow_seconds=follow_seconds,
+        soak_seconds=soak_seconds,
+        silent_seconds=silent_seconds,
         abandoned_seconds=abandoned_seconds,
         server_tensorflow=server_tensorflow,
         mlflow_url=mlflow_url,
@@ -164,6 +187,7 @@ def _change(
     *,
     replicas: list[str] | None,
     minimum: list[str] | None,
+    first_ring: str | None,
     tls_ca: str | None,
     tls_server_name: str | None,
     **deployment: object,
@@ -173,6 +197,7 @@ def _change(
     return FleetChange(
         replicas=named_values(replicas, option="--replicas") if replicas else None,
         minimum=whole_numbers(named_values(minimum, option="--minimum"), option="--minimum") if minimum else None,
+        first_ring=first_ring,
         tls_ca=tls_ca,
         tls_server_name=tls_server_name,
         deployment={name: value for name, value in deployment.items() if value is not None},

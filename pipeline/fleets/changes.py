@@ -8,13 +8,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.errors import BadInputError
-from pipeline.fleets.fleet_spec import MAIN, FleetSpec, ReplicaGroup, TlsSpec
+from pipeline.fleets.fleet_spec import MAIN, FleetSpec, TlsSpec, static_members
 from pipeline.fleets.known_fleet import read_authority
 from pipeline.validation import problems
-from serving.fleet.static import SCHEME as STATIC
 
-# The value of --tls-ca for connections that are not encrypted.
-PLAIN_TEXT = "none"
+# The value of --tls-ca for connections that are not encrypted, and of --first-ring for a fleet without one.
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class FleetChange:
         minimum: how many replicas each group should have at least. Without `replicas`, of the groups that exist.
         tls_ca: the path of a PEM file, `system`, or `none` for plain text.
         tls_server_name: see `TlsSpec`.
+        first_ring: the name of a group, or `none`.
         deployment: fields of `pipeline.deployment.Deployment`.
     """
 
@@ -33,6 +33,7 @@ class FleetChange:
     minimum: Mapping[str, int] | None = None
     tls_ca: str | None = None
     tls_server_name: str | None = None
+    first_ring: str | None = None
     deployment: Mapping[str, Any] | None = None
 
     def applied(self, fleet: FleetSpec) -> FleetSpec:
@@ -44,13 +45,15 @@ class FleetChange:
         content = fleet.model_dump() | dict(self.deployment or {})
         content["groups"] = self._groups(fleet)
         content["tls"] = self._tls(fleet.tls)
+        if self.first_ring is not None:
+            content["first_ring"] = None if self.first_ring == NONE else self.first_ring
         try:
             return FleetSpec.model_validate(content)
         except ValidationError as error:
             raise BadInputError(f"the fleet would not be usable: {problems(error)}. Nothing was changed") from error
 
     def _tls(self, before: TlsSpec | None) -> dict[str, Any] | None:
-        if self.tls_ca == PLAIN_TEXT:
+        if self.tls_ca == NONE:
             return None
         tls = before.model_dump() if before else {}
         if self.tls_ca is not None:
@@ -106,9 +109,13 @@ def changed_fields(before: FleetSpec, after: FleetSpec) -> dict[str, tuple[str, 
     return {name: (old[name], new[name]) for name in new if old[name] != new[name]}
 
 
+# Fields that a person reads in another form, or not at all.
+_NOT_A_LINE = frozenset({"groups", "tls", "first_ring", "ring_config"})
+
+
 def described(fleet: FleetSpec) -> dict[str, str]:
     """Each field of a fleet as text for people."""
-    content = {name: value for name, value in fleet.model_dump().items() if name not in ("groups", "tls")}
+    content = {name: value for name, value in fleet.model_dump().items() if name not in _NOT_A_LINE}
     return {
         "replicas": fleet.replicas,
         **{name: _text(value) for name, value in content.items()},
@@ -140,13 +147,8 @@ def static_addresses(fleet: FleetSpec) -> set[str]:
     """The replicas of fixed lists, and the sources of the others: what no two models may share."""
     found: set[str] = set()
     for group in fleet.groups.values():
-        found.update(_members(group))
+        found.update(static_members(group) or [group.replicas])
     return found
-
-
-def _members(group: ReplicaGroup) -> list[str]:
-    scheme, _, rest = group.replicas.partition("://")
-    return rest.split(",") if scheme == STATIC else [group.replicas]
 
 
 def _text(value: object) -> str:

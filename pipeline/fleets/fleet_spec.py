@@ -13,6 +13,7 @@ from pipeline.stored import UNKNOWN_VALUE
 from serving.fleet.fleet import Group, GroupedFleet
 from serving.fleet.source import Source
 from serving.fleet.sources import UnknownSourceError, parse_source
+from serving.fleet.static import SCHEME as STATIC
 from serving.tls import Tls
 
 # The group of a fleet that has only one.
@@ -56,6 +57,12 @@ class ReplicaGroup(BaseModel):
         return _parsed(text).uri
 
 
+def static_members(group: ReplicaGroup) -> list[str]:
+    """The addresses of a group with a fixed list; none for every other group."""
+    scheme, _, rest = group.replicas.partition("://")
+    return rest.split(",") if scheme == STATIC else []
+
+
 def _parsed(text: str) -> Source:
     try:
         return parse_source(text)
@@ -94,10 +101,15 @@ class FleetSpec(Deployment):
     Attributes:
         groups: its replicas, by the name of the group. Empty only if it is not known which exist.
         tls: how connections to the replicas are encrypted; None for plain text.
+        first_ring: the group that a candidate is exposed to first; None if it is exposed to all of them at once.
+        ring_config: whether servers may poll the config of the first ring, because the fleet has a first ring or once
+            had one. It is kept up to date for those that were not moved to the other config yet.
     """
 
     groups: dict[GroupName, ReplicaGroup]
     tls: TlsSpec | None = None
+    first_ring: GroupName | None = None
+    ring_config: bool = False
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -106,11 +118,39 @@ class FleetSpec(Deployment):
             raise ValueError("two groups have the same source of replicas. Leave one of them out")
         return self
 
+    @model_validator(mode="after")
+    def _ring(self) -> Self:
+        if self.first_ring is None:
+            return self
+        if self.first_ring not in self.groups:
+            raise ValueError(
+                f"the first ring is the group {self.first_ring!r}, and the groups are {', '.join(self.groups)}"
+            )
+        if len(self.groups) == 1:
+            raise ValueError(
+                f"the only group, {self.first_ring!r}, cannot be the first ring: no replica would be beyond it"
+            )
+        wait = self.load_seconds + self.soak_seconds + self.follow_seconds
+        if self.abandoned_seconds <= wait:
+            raise ValueError(
+                f"abandoned_seconds ({self.abandoned_seconds:g}) must be greater than load_seconds + soak_seconds + "
+                f"follow_seconds ({wait:g})"
+            )
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ring_config(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("first_ring") is not None:
+            return given | {"ring_config": True}
+        return given
+
     @property
     def replicas(self) -> str:
         """The groups as text for a person: `static://a:8500 (at least 1)`."""
         texts = [
-            f"{'' if [name] == [*self.groups] == [MAIN] else f'{name}='}{group.replicas} (at least {group.minimum})"
+            f"{'' if [name] == [*self.groups] == [MAIN] else f'{name}='}{group.replicas} (at least {group.minimum}"
+            f"{', first ring' if name == self.first_ring else ''})"
             for name, group in self.groups.items()
         ]
         return " and ".join(texts) or "not known"
@@ -122,7 +162,7 @@ class FleetSpec(Deployment):
             BadInputError: a file of the settings cannot be read.
         """
         groups = (Group(name, parse_source(group.replicas), group.minimum) for name, group in self.groups.items())
-        return GroupedFleet(tuple(groups), self._tls(settings))
+        return GroupedFleet(tuple(groups), self._tls(settings), ring=self.first_ring)
 
     def _tls(self, settings: Settings) -> Tls | None:
         if self.tls is None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
-from pipeline.fleets.fleet_spec import MAIN, SYSTEM, FleetSpec, ReplicaGroup, TlsSpec
+from pipeline.fleets.fleet_spec import MAIN, SYSTEM, FleetSpec, ReplicaGroup, TlsSpec, static_members
 from pipeline.settings import Settings
 from pipeline.storage.bucket import Bucket
 from pipeline.validation import problems
@@ -46,13 +46,40 @@ def known_fleet(settings: Settings, bucket: Bucket, model: str) -> KnownFleet:
     if record is None:
         return KnownFleet(fleet_of_environment(settings))
     fleet, remarks = record.fleet, list(_ignored(settings, record))
-    if names_replicas(settings) and {MAIN: (group := _group_of_environment(settings))} != fleet.groups:
+    if names_replicas(settings) and not _is_whole(group := _group_of_environment(settings), fleet):
         remarks.append(
             f"For this call the replicas are {group.replicas} (UNDERSTUDY_REPLICAS), instead of {fleet.replicas} of "
             f"fleet record {record.number}"
         )
-        fleet = fleet.model_copy(update={"groups": {MAIN: group}})
+        fleet = fleet.model_copy(update={"groups": _with_first_ring(group, fleet)})
     return KnownFleet(fleet, record, tuple(remarks))
+
+
+def _is_whole(group: ReplicaGroup, fleet: FleetSpec) -> bool:
+    """Whether the environment names the very replicas of the record, in whatever groups these are."""
+    recorded = sorted(address for each in fleet.groups.values() for address in static_members(each))
+    minimum = sum(each.minimum for each in fleet.groups.values())
+    same_list = recorded == sorted(static_members(group)) and minimum == group.minimum
+    return {MAIN: group} == fleet.groups or (bool(recorded) and same_list)
+
+
+def _with_first_ring(group: ReplicaGroup, fleet: FleetSpec) -> dict[str, ReplicaGroup]:
+    """The replicas of the environment in groups: those that the record lists in the first ring are in it.
+
+    If none of them is, it is not known which replicas are the first ring, and no candidate is exposed.
+    """
+    ring = fleet.groups.get(fleet.first_ring or "")
+    if ring is None:
+        return {MAIN: group}
+    inside = set(static_members(ring)) & set(static_members(group))
+    beyond = [address for address in static_members(group) if address not in inside]
+    if not inside or not beyond:
+        return {MAIN: group}
+    assert fleet.first_ring is not None, "the group has this name"
+    return {
+        fleet.first_ring: ReplicaGroup(replicas=",".join(sorted(inside)), minimum=len(inside)),
+        MAIN: ReplicaGroup(replicas=",".join(beyond), minimum=max(1, group.minimum - len(inside))),
+    }
 
 
 def names_replicas(settings: Settings) -> bool:

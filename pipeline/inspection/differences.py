@@ -38,17 +38,9 @@ def _differences(found: Findings) -> list[str]:
     wrong_bucket = _of_another_bucket(found, bucket)
     if wrong_bucket:
         return [wrong_bucket]  # all other differences follow from this one
-    unknown = config.unknown_format(bucket.config or "")
-    if unknown is not None:
-        what = newer_version(layout.config(found.model), f"its first line says {unknown!r}")
-        return [f"{what}. Nothing else was compared"]
-    other = config.rollout_of(bucket.config or "")
-    if other not in (None, found.placement.name):
-        return [
-            f"the servers of this bucket use the roll-out {other!r}, and the fleet record, or "
-            f"UNDERSTUDY_ROLLOUT if there is none, says {found.placement.name!r}. Nothing else was compared. Set the "
-            f"roll-out {other!r}"
-        ]
+    for key, text in bucket.configs.items():
+        if sentence := _of_another_kind(key, text or "", found):
+            return [f"{sentence}. Nothing else was compared"]
     sentences = [
         *_of_other_fleets(found),
         *of_config(bucket, found.model, settling=found.settling),
@@ -61,6 +53,20 @@ def _differences(found: Findings) -> list[str]:
     for replica in found.replicas:
         sentences += of_replica(replica, found)
     return sentences + _of_mlflow(found, bucket.history)
+
+
+def _of_another_kind(key: str, text: str, found: Findings) -> str | None:
+    """A sentence on a config of a newer version or of the other roll-out; None for every other one."""
+    unknown = config.unknown_format(text)
+    if unknown is not None:
+        return str(newer_version(key, f"its first line says {unknown!r}"))
+    other = config.rollout_of(text)
+    if other in (None, found.placement.name):
+        return None
+    return (
+        f"the servers of this bucket use the roll-out {other!r}, and the fleet record, or UNDERSTUDY_ROLLOUT if there "
+        f"is none, says {found.placement.name!r}. Set the roll-out {other!r}"
+    )
 
 
 def _of_other_fleets(found: Findings) -> list[str]:
@@ -84,30 +90,41 @@ def _of_another_bucket(found: Findings, bucket: BucketFound) -> str | None:
 
 def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
-    if bucket.config is not None:
-        sentence = _outdated(bucket.config, bucket.wanted_config, seq=bucket.history.seq, settling=settling)
-        return [sentence] if sentence else []
-    if not bucket.history.entries:
+    sentences = [
+        _of_one_config(_config_name(key, model), text, bucket.wanted_configs[key], bucket, settling=settling)
+        for key, text in bucket.configs.items()
+    ]
+    if not bucket.history.entries and not all(bucket.configs.values()):
         return [
             f"nothing was released yet for {model!r}, and the config that servers read does not exist. Run "
             f"`understudy init --model <model>`"
         ]
-    return [
-        "the config that servers read does not exist. A replica that starts now cannot serve. Run `understudy "
-        "reconcile --model <model>`"
-    ]
+    return [sentence for sentence in sentences if sentence]
 
 
-def _outdated(found: str, wanted: str, *, seq: int, settling: bool) -> str | None:
+def _config_name(key: str, model: str) -> str:
+    return "the config of the first ring" if key == layout.first_ring_config(model) else "the config"
+
+
+def _of_one_config(name: str, text: str | None, wanted: str, bucket: BucketFound, *, settling: bool) -> str | None:
+    if text is None:
+        return (
+            f"{name} that servers read does not exist. A replica that starts now cannot serve. Run `understudy "
+            f"reconcile --model <model>`"
+        )
+    return _outdated(name, text, wanted, seq=bucket.history.seq, settling=settling)
+
+
+def _outdated(name: str, found: str, wanted: str, *, seq: int, settling: bool) -> str | None:
     rendered = config.rendered_entry(found)
     if rendered is None:
         return (
-            "the config was not written by Understudy. Find out who wrote it, then run `understudy reconcile --model "
+            f"{name} was not written by Understudy. Find out who wrote it, then run `understudy reconcile --model "
             "<model>`, which replaces it"
         )
     if rendered > seq:
         return (
-            f"the config was made from journal entry {rendered}, and the journal ends at entry {seq}: entries are "
+            f"{name} was made from journal entry {rendered}, and the journal ends at entry {seq}: entries are "
             f"lost. Restore them before you run any other command"
         )
     if _body(found) == _body(wanted):
@@ -116,11 +133,11 @@ def _outdated(found: str, wanted: str, *, seq: int, settling: bool) -> str | Non
         return None
     if rendered < seq:
         return (
-            f"the config was made from journal entry {rendered}, and the journal is at entry {seq}: a command stopped "
+            f"{name} was made from journal entry {rendered}, and the journal is at entry {seq}: a command stopped "
             f"half-way. Run `understudy reconcile --model <model>`"
         )
     return (
-        f"the config of journal entry {seq} was changed by hand. Find out who changed it, then run `understudy "
+        f"{name} of journal entry {seq} was changed by hand. Find out who changed it, then run `understudy "
         f"reconcile --model <model>`, which replaces it"
     )
 
@@ -135,16 +152,16 @@ def of_replica(replica: ReplicaFound, found: Findings) -> list[str]:
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
-    states, placement = found.states, found.placement
+    states, placement, ring = found.states, found.placement, replica.first_ring
     sentences = []
-    expected = placement.answering(states[0])
-    if replica.serving not in {placement.answering(state) for state in states}:
+    expected = placement.answering(states[0], first_ring=ring)
+    if replica.serving not in {placement.answering(state, first_ring=ring) for state in states}:
         sentences.append(
             f"{replica.address} answers from {version_name(replica.serving)}, and the journal says "
             f"{version_name(expected)}. Wait one poll. If the replica still differs, run `understudy reconcile "
             f"--model <model>`"
         )
-    in_memory = [set(placement.in_memory(state)) for state in states]
+    in_memory = [set(placement.in_memory(state, first_ring=ring)) for state in states]
     wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
     # A server remembers the failed load of a version that was withdrawn since.

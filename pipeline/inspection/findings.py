@@ -37,8 +37,8 @@ class BucketFound:
     Attributes:
         address: where it is.
         history: the journal.
-        config: what servers read; None if there is none.
-        wanted_config: what they should read.
+        configs: what servers read, by its key in the bucket; None for what is missing. With a first ring there are two.
+        wanted_configs: what they should read.
         damaged: what is wrong with the files of a version that must exist, by its number.
         names: the names below the base path.
         misplaced: sentences on what servers find below the base path and should not, or the other way round.
@@ -48,8 +48,8 @@ class BucketFound:
 
     address: str
     history: History
-    config: str | None
-    wanted_config: str
+    configs: Mapping[str, str | None]
+    wanted_configs: Mapping[str, str]
     damaged: Mapping[int, str]
     names: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
@@ -260,7 +260,7 @@ def _look_at_mlflow(context: ModelContext, bucket: BucketFound | None) -> Mlflow
 
 def _look_into_bucket(context: ModelContext) -> BucketFound:
     # The config first: a verb that writes meanwhile can make it look older than the journal, but never newer.
-    text = context.rollout.config()
+    configs = context.rollout.configs()
     history = context.journal.read()
     state = history.state
     newer: list[str] = []
@@ -273,8 +273,8 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
     return BucketFound(
         address=context.bucket.uri(),
         history=history,
-        config=text,
-        wanted_config=context.rollout.rendered(history),
+        configs=configs,
+        wanted_configs=context.rollout.rendered(history),
         damaged=damaged,
         names=tuple(context.bucket.names(layout.versions(context.model))),
         misplaced=tuple(context.rollout.placement.problems(history)),

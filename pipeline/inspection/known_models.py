@@ -17,7 +17,7 @@ def require_known(context: ModelContext) -> None:
         StorageError: the bucket does not answer.
     """
     names = {path.stem for path in model_files(Path(context.settings.models))}
-    if context.model in names or context.rollout.config() is not None:
+    if context.model in names or context.rollout.has_config():
         return
     problem = f"no journal in {context.bucket.uri()}"
     try:
@@ -62,7 +62,7 @@ def settled_history(context: ModelContext) -> History:
         StorageError: the bucket refused, or the journal has lost its last entries.
     """
     history = context.rollout.settle()
-    if not history.entries and context.rollout.config() is None:
+    if not history.entries and not context.rollout.has_config():
         require_known(context)
         raise BadInputError(
             f"{nothing_released(context)}, and the config does not exist. Correct UNDERSTUDY_ROOT, or run `understudy "

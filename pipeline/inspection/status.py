@@ -55,8 +55,10 @@ class Status:
 
     @property
     def config_entry(self) -> int | None:
-        """The number of the entry that the config renders; None if there is no config of Understudy's."""
-        return config.rendered_entry((self.found.bucket and self.found.bucket.config) or "")
+        """The number of the entry that the config renders, the older one of two; None if there is none of ours."""
+        texts = self.found.bucket.configs.values() if self.found.bucket else ()
+        entries = [config.rendered_entry(text or "") for text in texts]
+        return min((entry for entry in entries if entry is not None), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs; moments are ISO 8601 in UTC."""

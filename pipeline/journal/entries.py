@@ -13,7 +13,9 @@ from pipeline.verdicts.verdict import Verdict
 class Event(StrEnum):
     """What an entry says about its version.
 
-    `confirmed`: every replica answers from it. `declined`: its run gave it up because another decision was taken.
+    `exposed everywhere`: the candidate is proven in the first ring, so the other replicas load it too. A fleet without
+    a first ring has no such entries. `confirmed`: every replica answers from it. `declined`: its run gave it up because
+    another decision was taken, or because a single server ended on it; then the entry has a verdict.
     `released`: a roll-back unloaded it, and it may serve again. `reissued`: a new number for a model that has served,
     see `Entry.copy_of`. `readmitted`: a person allowed the withdrawn model to be published again. `retired`: its files
     are deleted, and no roll-back can return to it. `frozen`, `unfrozen` and `held` are about no version; the last one
@@ -23,6 +25,7 @@ class Event(StrEnum):
     CLAIMED = "claimed"
     PUBLISHED = "published"
     EXPOSED = "exposed"
+    EXPOSED_EVERYWHERE = "exposed everywhere"
     PROMOTED = "promoted"
     CONFIRMED = "confirmed"
     WITHDRAWN = "withdrawn"
@@ -41,6 +44,7 @@ class Event(StrEnum):
 # The version of entries that are about the model as a whole.
 NO_VERSION = 0
 GIVEN_TRAFFIC = (Event.PROMOTED, Event.ROLLED_BACK, Event.REISSUED)
+MADE_CANDIDATE = (Event.EXPOSED, Event.EXPOSED_EVERYWHERE)
 TAKEN_BACK = (Event.WITHDRAWN, Event.DECLINED)
 
 

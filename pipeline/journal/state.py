@@ -5,7 +5,7 @@ Pure. A transition that is not possible in a state raises `Refused`; the caller 
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import FailedError
 from pipeline.moments import Until, longest, until_text
@@ -22,6 +22,7 @@ class State(BaseModel):
         serving: gets the traffic.
         previous: what a roll-back returns to.
         candidate: is being proven.
+        first_ring_only: the replicas of the first ring alone have the candidate; no others until it is proven there.
         leaving: the version that a roll-back replaces. It stays loaded while the label moves, so that every replica can
             answer.
         next_version: the next number to claim.
@@ -35,6 +36,8 @@ class State(BaseModel):
     serving: int | None = None
     previous: int | None = None
     candidate: int | None = None
+    # Left out where it is not so: then versions of Understudy that know no first ring read the entry.
+    first_ring_only: bool = Field(default=False, exclude_if=lambda only: not only)
     leaving: int | None = None
     next_version: int = 1
     pinned: int | None = None
@@ -43,7 +46,8 @@ class State(BaseModel):
 
     def __str__(self) -> str:
         roles = ("serving", "previous", "candidate", "leaving", "pinned")
-        parts = [f"{name} v{number}" for name in roles if (number := getattr(self, name)) is not None]
+        where = {"candidate": " (first ring only)"} if self.first_ring_only else {}
+        parts = [f"{name} v{n}{where.get(name, '')}" for name in roles if (n := getattr(self, name)) is not None]
         if self.frozen_until is not None:
             parts.append(f"frozen until {self.frozen_until:%Y-%m-%d %H:%M} UTC")
         if self.held_until is not None:
@@ -51,24 +55,34 @@ class State(BaseModel):
         return ", ".join(parts) or "nothing served yet"
 
 
-def resident(state: State) -> tuple[int, ...]:
-    """The pinned roll-out: the versions that every replica holds, in ascending order; at most two."""
-    beside = next((v for v in (state.candidate, state.leaving, state.previous) if v is not None), None)
+def exposed(state: State, *, first_ring: bool) -> int | None:
+    """The candidate, if it is exposed to the replicas of the first ring, or to all others; otherwise None."""
+    return state.candidate if first_ring or not state.first_ring_only else None
+
+
+def resident(state: State, *, first_ring: bool = False) -> tuple[int, ...]:
+    """The pinned roll-out: the versions that every replica holds, in ascending order; at most two.
+
+    `first_ring`: the replicas of the first ring, and not all others.
+    """
+    candidate = exposed(state, first_ring=first_ring)
+    beside = next((v for v in (candidate, state.leaving, state.previous) if v is not None), None)
     return tuple(sorted({v for v in (state.serving, beside) if v is not None}))
 
 
-def newest(state: State) -> int | None:
+def newest(state: State, *, first_ring: bool = False) -> int | None:
     """The latest roll-out: the version that replicas load, which is the highest of `below_base_path`; None for none."""
-    return state.candidate if state.candidate is not None else state.serving
+    candidate = exposed(state, first_ring=first_ring)
+    return candidate if candidate is not None else state.serving
 
 
-def below_base_path(state: State) -> tuple[int, ...]:
+def below_base_path(state: State, *, first_ring: bool = False) -> tuple[int, ...]:
     """The latest roll-out: the versions that servers find, in ascending order.
 
     A version above the one that servers should load is left out, because they would load it.
     """
-    top = newest(state)
-    seats = (state.serving, state.previous, state.candidate)
+    top = newest(state, first_ring=first_ring)
+    seats = (state.serving, state.previous, exposed(state, first_ring=first_ring))
     return tuple(sorted({v for v in seats if v is not None and top is not None and v <= top}))
 
 
@@ -77,8 +91,13 @@ def claim(state: State) -> State:
     return state.model_copy(update={"next_version": state.next_version + 1})
 
 
-def expose(state: State, version: int) -> State:
+def expose(state: State, version: int, *, first_ring_only: bool = False) -> State:
     """Make `version` the candidate. In the pinned roll-out it replaces `previous` in memory.
+
+    Args:
+        state: the state now.
+        version: the candidate.
+        first_ring_only: expose it to the replicas of the first ring alone.
 
     Raises:
         Refused: it serves already, or a roll-back is not finished.
@@ -87,17 +106,30 @@ def expose(state: State, version: int) -> State:
         raise Refused(f"v{version} is serving already")
     if state.leaving is not None:
         raise Refused(f"a roll-back is still taking v{state.leaving} away")
-    return state.model_copy(update={"candidate": version})
+    return state.model_copy(update={"candidate": version, "first_ring_only": first_ring_only})
 
 
-def promote(state: State) -> State:
-    """Give the traffic to the candidate. The version that served is `previous` now.
+def expose_everywhere(state: State) -> State:
+    """Expose the candidate to the replicas beyond the first ring too.
 
     Raises:
         Refused: there is no candidate.
     """
     if state.candidate is None:
         raise Refused("there is no candidate")
+    return state.model_copy(update={"first_ring_only": False})
+
+
+def promote(state: State) -> State:
+    """Give the traffic to the candidate. The version that served is `previous` now.
+
+    Raises:
+        Refused: there is no candidate, or only the first ring has it.
+    """
+    if state.candidate is None:
+        raise Refused("there is no candidate")
+    if state.first_ring_only:
+        raise Refused(f"v{state.candidate} is proven in the first ring at most, and not on every replica")
     return state.model_copy(
         update={"serving": state.candidate, "previous": state.serving, "candidate": None, "leaving": None}
     )
@@ -111,16 +143,16 @@ def withdraw(state: State, version: int) -> State:
     """
     if version == state.serving and state.previous is not None:
         raise Refused(f"v{version} is serving; roll back first")
-    return state.model_copy(
-        update={
-            role: None for role in ("serving", "previous", "candidate", "leaving") if getattr(state, role) == version
-        }
-    )
+    roles = ("serving", "previous", "candidate", "leaving")
+    without: dict[str, object] = {role: None for role in roles if getattr(state, role) == version}
+    if "candidate" in without:
+        without["first_ring_only"] = False
+    return state.model_copy(update=without)
 
 
 def release(state: State) -> State:
     """Remove the candidate without withdrawing it: `previous` is loaded again."""
-    return state.model_copy(update={"candidate": None})
+    return state.model_copy(update={"candidate": None, "first_ring_only": False})
 
 
 def roll_back(state: State, target: int, *, previous: int | None, hold: Until | None = None) -> State:
@@ -150,6 +182,7 @@ def roll_back(state: State, target: int, *, previous: int | None, hold: Until | 
             "leaving": leaving,
             "previous": previous,
             "candidate": None,
+            "first_ring_only": False,
             "pinned": pinned,
             "held_until": longest(state.held_until, hold, unpinned),
         }

@@ -14,7 +14,7 @@ _LATEST = "roll-out latest"
 _NAMED = re.compile(r"\b(?:versions|value)\s*:\s*([0-9]+|\[[0-9,\s]*\])")
 
 
-def render(*, model: str, base_path: str, state: State, seq: int) -> str:
+def render(*, model: str, base_path: str, state: State, seq: int, first_ring: bool = False) -> str:
     """Render the config of the pinned roll-out: the resident versions by number, the label on the serving one.
 
     Before anything is resident it is an empty list, never `specific {}` without versions: servers would unload
@@ -25,8 +25,9 @@ def render(*, model: str, base_path: str, state: State, seq: int) -> str:
         base_path: where servers find its versions.
         state: the state after the entry.
         seq: the number of the entry; 0 before the first one.
+        first_ring: the config of the first ring, which has a candidate before the other replicas.
     """
-    versions = resident(state)
+    versions = resident(state, first_ring=first_ring)
     header = _header(seq, "pinned")
     if not versions:
         return header + "model_config_list {}\n"

@@ -29,14 +29,20 @@ class ConfigPlacement:
             f"<model> --without-bucket --to NUMBER`. It always ends with exit code 75, because the move is not recorded"
         )
 
-    def in_memory(self, state: State) -> tuple[int, ...]:
-        return resident(state)
+    def in_memory(self, state: State, *, first_ring: bool = False) -> tuple[int, ...]:
+        return resident(state, first_ring=first_ring)
 
-    def answering(self, state: State) -> int | None:
+    def answering(self, state: State, *, first_ring: bool = False) -> int | None:  # noqa: ARG002 - candidates are dark
         return state.serving
 
-    def rendered(self, history: History) -> str:
-        return config.render(model=self._model, base_path=self.base_path, state=history.state, seq=history.seq)
+    def rendered(self, history: History, *, first_ring: bool = False) -> str:
+        return config.render(
+            model=self._model,
+            base_path=self.base_path,
+            state=history.state,
+            seq=history.seq,
+            first_ring=first_ring,
+        )
 
     def place(self, history: History) -> None:
         """Do nothing: servers look at the config only."""

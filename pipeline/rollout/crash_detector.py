@@ -1,16 +1,20 @@
-"""Notice whether a candidate ends the servers that load it: a process that answered before, and has ended since.
+"""Notice whether a candidate ends the servers that load it, or makes them silent.
 
-A candidate that takes too much memory kills every server that loads it, and again at each restart. That is evidence
-against it. A replica that is slow or cannot be reached is no evidence. Nor is an address that is not listed any more:
-its replica was removed on purpose.
+A candidate that takes too much memory kills every server that loads it, and again at each restart. So a process that
+answered before and has ended since is evidence against it. A replica that answered before and gives no answer is no
+evidence, because its machine or the network may be the reason. But its users have no answer either, so nobody waits
+long for it. An address that is not listed any more counts for nothing: its replica was removed on purpose.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from math import ceil
 from threading import Lock
 
-# A single end may have another cause, such as the machine.
+# Outside the first ring: a single end may have another cause, such as the machine; and of a large fleet, some servers
+# end within the time that a canary takes whatever it does.
 _ENOUGH = 2
+_ENOUGH_SHARE = 0.01
 _TIMES = {1: "once", 2: "twice"}
 
 
@@ -21,13 +25,32 @@ class CrashDetector:
 
     Attributes:
         known: of each replica that answered right before the exposure, the versions it had seen since its start. A
-            server keeps that list as long as its process lives, unloaded versions included. Only the ends of these
-            processes are counted.
+            server keeps that list as long as its process lives, unloaded versions included. Only these processes are
+            watched.
     """
 
-    def __init__(self, known: Mapping[str, Collection[int]]) -> None:
+    def __init__(
+        self,
+        known: Mapping[str, Collection[int]],
+        *,
+        first_ring: Collection[str] = (),
+        silent_seconds: float,
+        now: Callable[[], float],
+    ) -> None:
+        """Nothing has ended yet.
+
+        Args:
+            known: see above.
+            first_ring: the replicas of which one end is a reason against the candidate.
+            silent_seconds: how long a watched replica may give no answer.
+            now: a clock, in seconds.
+        """
         self.known = known
+        self._first_ring = frozenset(first_ring)
+        self._silent_seconds = silent_seconds
+        self._now = now
         self._seen = {address: frozenset(versions) for address, versions in known.items()}
+        self._silent_since: dict[str, float] = {}
         self._answering = set(known)
         self._ends: Counter[str] = Counter()
         self._lock = Lock()
@@ -36,6 +59,7 @@ class CrashDetector:
         """Note the versions that a replica has seen. One that has forgotten a version is a new process."""
         with self._lock:
             self._answering.add(address)
+            self._silent_since.pop(address, None)
             if address not in self.known:
                 return
             before, self._seen[address] = self._seen.get(address, frozenset()), frozenset(versions)
@@ -45,24 +69,37 @@ class CrashDetector:
     def lost(self, address: str) -> None:
         """Note that no process listens at a replica's address any more, or that its connection broke."""
         with self._lock:
-            self._answering.discard(address)
+            self._note_silence(address)
             if self._seen.pop(address, None) is not None:
                 self._ends[address] += 1
 
     def silent(self, address: str) -> None:
         """Note that a replica gives no answer, without a sign that its process has ended."""
         with self._lock:
-            self._answering.discard(address)
+            self._note_silence(address)
+
+    def _note_silence(self, address: str) -> None:
+        self._answering.discard(address)
+        if address in self.known:
+            self._silent_since.setdefault(address, self._now())
+
+    def ends(self, listed: Collection[str]) -> int:
+        """How many processes have ended at these addresses."""
+        with self._lock:
+            return sum(self._ends[address] for address in listed)
 
     def reasons(self, listed: Collection[str]) -> tuple[str, ...]:
-        """Why the candidate must be withdrawn now, a line for each replica; empty if there is no reason.
+        """Why the candidate must be taken back now, a line for each replica; empty if there is no reason.
 
-        There is one when a second process has ended, or the first while no replica answers. Only the addresses in
-        `listed` count.
+        There is one when a process of the first ring has ended, when the first one has ended while no replica answers,
+        when a second one has, and in a large fleet when a hundredth of all have. Only the addresses in `listed` count.
         """
         with self._lock:
             ends = {address: self._ends[address] for address in listed if self._ends[address]}
-            enough = _ENOUGH if self._answering.intersection(listed) else 1
+            nobody_answers = not self._answering.intersection(listed)
+        enough = max(_ENOUGH, ceil(_ENOUGH_SHARE * len(listed)))
+        if self._first_ring.intersection(ends) or nobody_answers:
+            enough = 1
         if sum(ends.values()) < enough:
             return ()
         return tuple(
@@ -70,3 +107,18 @@ class CrashDetector:
             f"load the candidate. A likely cause is too little memory; read the log of the server"
             for address, count in ends.items()
         )
+
+    def silences(self, listed: Collection[str]) -> tuple[str, ...]:
+        """Which replicas have given no answer for too long, a line for each; empty if there are none."""
+        now = self._now()
+        with self._lock:
+            silent = {address: now - self._silent_since[address] for address in listed if address in self._silent_since}
+        return tuple(
+            f"{address}: no answer for {seconds:.1f} s, and it answered before the candidate was exposed to it"
+            for address, seconds in silent.items()
+            if seconds >= self._silent_seconds
+        )
+
+    def is_over(self, listed: Collection[str]) -> bool:
+        """Whether nobody should wait any longer: there is a reason against the candidate, or a silence."""
+        return bool(self.reasons(listed) or self.silences(listed))

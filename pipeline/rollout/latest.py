@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
+from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
@@ -14,6 +15,7 @@ from pipeline.journal.manifests import Manifests
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rings import ExposeEverywhere, Rings
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
@@ -44,24 +46,30 @@ class Latest:
         wait: Waits,
         journal: JournalWriter,
         manifests: Manifests,
+        fleet: Deployment,
     ) -> None:
+        self._rings = Rings(rollout=rollout, replicas=replicas, wait=wait, journal=journal, fleet=fleet)
         self._rollout = rollout
         self._replicas = replicas
         self._wait = wait
         self._journal = journal
         self._manifests = manifests
 
-    def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:
+    def prove(
+        self, questioning: Questioning, *, expose: Rule, expose_everywhere: ExposeEverywhere, records: RunRecords
+    ) -> Judged:
         version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
         history = self._journal.read()
         expose(history)  # a run that declines needs no baseline
         if serving is not None and history.state.candidate != version:
             self._require_way_back(serving)
         baseline = self._baseline(questioning, serving, records) if serving is not None else None
-        crashes = self._replicas.watch_for_crashes()
-        self._journal.decide(expose)
-        self._rollout.settle()
-        return self._judge(questioning, baseline, crashes)
+        return self._rings.prove(
+            questioning,
+            expose=expose,
+            expose_everywhere=expose_everywhere,
+            judge=partial(self._judge, baseline=baseline),
+        )
 
     def _require_way_back(self, serving: int) -> None:
         """Refuse to expose a candidate when the serving version could not be restored.
@@ -113,21 +121,28 @@ class Latest:
             )
         )
 
-    def _judge(self, questioning: Questioning, baseline: BaselineRecord | None, crashes: CrashDetector) -> Judged:
+    def _judge(
+        self,
+        questioning: Questioning,
+        crashes: CrashDetector,
+        reports: dict[str, ReplicaReport],
+        *,
+        baseline: BaselineRecord | None,
+    ) -> Judged:
         """Question each replica as soon as it has loaded the version.
 
         Users see the version, so the first bad answer ends the questions.
         """
-        clock, version = self._wait.clock, questioning.probes.labels.version
+        clock, version, replicas = self._wait.clock, questioning.probes.labels.version, questioning.replicas
+        within = replicas if replicas is self._replicas.first_ring else None
         start = clock.monotonic()
         asking = load_seconds = 0.0
-        reports: dict[str, ReplicaReport] = {}
         while True:
-            result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes)
+            result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes, within=within)
             late = [address for address in result.ready if address not in reports]
             if not late or any(state.failed for state in result.pending):
                 break
-            if crashes.reasons(self._replicas.known_addresses()):
+            if crashes.is_over(replicas.known_addresses()):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking

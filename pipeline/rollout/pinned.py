@@ -13,6 +13,7 @@ from pipeline.journal.observers import Observers
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rings import ExposeEverywhere, Rings
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
@@ -39,6 +40,7 @@ class Pinned:
         observers: Observers,
         fleet: Deployment,
     ) -> None:
+        self._rings = Rings(rollout=rollout, replicas=replicas, wait=wait, journal=journal, fleet=fleet)
         self._rollout = rollout
         self._replicas = replicas
         self._wait = wait
@@ -46,37 +48,42 @@ class Pinned:
         self._observers = observers
         self._fleet = fleet
 
-    def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:  # noqa: ARG002
-        crashes = self._replicas.watch_for_crashes()
-        self._journal.decide(expose)
-        self._rollout.settle()
-        return self._judge(questioning, crashes)
+    def prove(
+        self,
+        questioning: Questioning,
+        *,
+        expose: Rule,
+        expose_everywhere: ExposeEverywhere,
+        records: RunRecords,  # noqa: ARG002
+    ) -> Judged:
+        return self._rings.prove(questioning, expose=expose, expose_everywhere=expose_everywhere, judge=self._judge)
 
-    def _judge(self, questioning: Questioning, crashes: CrashDetector) -> Judged:
+    def _judge(self, questioning: Questioning, crashes: CrashDetector, reports: dict[str, ReplicaReport]) -> Judged:
         """Question every replica once all have loaded the version, beside the serving one.
 
         Replicas that are added meanwhile are questioned too. All of them must still have it loaded at the end.
         """
+        replicas = questioning.replicas
+        within = replicas if replicas is self._replicas.first_ring else None
         version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
         start = self._wait.clock.monotonic()
-        result = self._wait.loaded(version, crashes=crashes)
+        result = self._wait.loaded(version, crashes=crashes, within=within)
         load_seconds = self._wait.clock.monotonic() - start
         if result.complete:
             # Questions take long; observers need not wait for the verdict.
             self._observers.notify(self._journal.read())
-        reports: dict[str, ReplicaReport] = {}
         while result.complete:
             late = [address for address in result.ready if address not in reports]
             if not late:
                 break
-            other = self._wait.loaded(serving, crashes=crashes) if serving is not None else None
-            if crashes.reasons(self._replicas.known_addresses()):
+            other = self._wait.loaded(serving, crashes=crashes, within=within) if serving is not None else None
+            if crashes.is_over(replicas.known_addresses()):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
             reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
-            result = self._wait.loaded(version, crashes=crashes)
+            result = self._wait.loaded(version, crashes=crashes, within=within)
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:

@@ -1,5 +1,8 @@
 """How servers learn what to serve: what differs between the two roll-outs for one replica. Everything else is the same.
 
+The replicas of the first ring have a config or a base path of their own. `first_ring` always means: for these, and not
+for all others.
+
 `pinned`: servers poll a config that names versions and puts a label on the serving one.
 `latest`: servers poll a base path and take the highest number, as TensorFlow Serving does by default.
 """
@@ -21,7 +24,7 @@ class Placement(Protocol):
     Attributes:
         name: the roll-out, as in the fleet record.
         label: the label that traffic asks for; None if requests name no version.
-        base_path: where servers find the versions.
+        base_path: where servers find the versions. In the latest roll-out those of the first ring look elsewhere.
     """
 
     @property
@@ -39,13 +42,13 @@ class Placement(Protocol):
         Empty if nothing can be done. `addresses` are those of the replicas.
         """
 
-    def in_memory(self, state: State) -> tuple[int, ...]:
+    def in_memory(self, state: State, *, first_ring: bool = False) -> tuple[int, ...]:
         """The versions that every replica should hold, in ascending order."""
 
-    def answering(self, state: State) -> int | None:
+    def answering(self, state: State, *, first_ring: bool = False) -> int | None:
         """The version that should get the traffic. In the latest roll-out that is the candidate while it is proven."""
 
-    def rendered(self, history: History) -> str:
+    def rendered(self, history: History, *, first_ring: bool = False) -> str:
         """The config that the bucket should hold."""
 
     def place(self, history: History) -> StorageError | None:

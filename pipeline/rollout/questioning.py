@@ -54,21 +54,32 @@ class Judged:
     Attributes:
         verdict: over all replicas.
         load_seconds: until the slowest replica had loaded the version, polling included.
-        deadly: servers have ended since the version was exposed. It must be removed at once, because more may end.
+        harmful: servers have ended or give no answer since the version was exposed. It must be removed at once.
+        ends: how many server processes have ended.
     """
 
     verdict: Verdict
     load_seconds: float
-    deadly: bool = False
+    harmful: bool = False
+    ends: int = 0
 
 
 class Questioning:
-    """Asks every replica of a fleet the same questions, and judges the answers."""
+    """Asks every replica of a fleet the same questions, and judges the answers.
+
+    Attributes:
+        probes: what to ask.
+        replicas: those of the fleet, or of its first ring.
+    """
 
     def __init__(self, model: str, probes: Probes, replicas: Replicas) -> None:
         self.probes = probes
+        self.replicas = replicas
         self._model = model
-        self._replicas = replicas
+
+    def within(self, replicas: Replicas) -> "Questioning":
+        """The same questions to these replicas alone."""
+        return Questioning(self._model, self.probes, replicas)
 
     def ask(
         self,
@@ -104,13 +115,13 @@ class Questioning:
             serving_labels=probes.labels.of(beside) if beside is not None else (),
             serving_knows_fresh=bool(known),
         )
-        return self._replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
+        return self.replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
         return judge(
             list(reports),
-            expected=self._replicas.expected,
+            expected=self.replicas.expected,
             min_accuracy=self.probes.min_accuracy,
             policy=self.probes.policy,
         )
@@ -120,7 +131,7 @@ class Questioning:
     ) -> Judged:
         """The result of the canary, after a wait has ended and these replicas have been asked.
 
-        FAIL comes first from servers that have ended, then from wrong answers, then from the wait itself.
+        Servers that have ended or have become silent come first, then wrong answers, then the wait itself.
 
         Args:
             result: how the last wait ended.
@@ -128,9 +139,12 @@ class Questioning:
             crashes: knows which servers have ended.
             load_seconds: as in `Judged`.
         """
-        ends = crashes.reasons(self._replicas.known_addresses())
-        if ends:
-            return Judged(Verdict(decision=Decision.FAIL, reasons=ends), load_seconds, deadly=True)
+        listed = self.replicas.known_addresses()
+        if reasons := crashes.reasons(listed):
+            verdict = Verdict(decision=Decision.FAIL, reasons=reasons)
+            return Judged(verdict, load_seconds, harmful=True, ends=crashes.ends(listed))
+        if silences := crashes.silences(listed):
+            return Judged(Verdict(decision=Decision.UNKNOWN, reasons=silences), load_seconds, harmful=True)
         return Judged(self._conclude(result, reports), load_seconds)
 
     def _conclude(self, result: WaitResult, reports: dict[str, ReplicaReport]) -> Verdict:
@@ -142,13 +156,15 @@ class Questioning:
 
     def _ask_one(self, replica: Replica, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
         address = replica.address
-        if crashes and crashes.reasons(self._replicas.known_addresses()):
+        if crashes and crashes.is_over(self.replicas.known_addresses()):
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
         report = question(replica, questions)
         if crashes and report.lost:
             crashes.lost(address)
+        elif crashes and report.unreachable:
+            crashes.silent(address)
         log.info(
             "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
             address,

@@ -1,6 +1,6 @@
 """The replicas of one model's fleet: what they serve, and whether they belong to this fleet."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ class ReplicaFound:
         versions: all versions that it has seen since it started.
         problem: why it gave no answer; empty if it answered.
         others: what it serves of other models, as text; None for nothing.
+        first_ring: whether it is in the first ring.
     """
 
     address: str
@@ -40,12 +41,14 @@ class ReplicaFound:
     versions: tuple[VersionStatus, ...] = ()
     problem: str = ""
     others: str | None = None
+    first_ring: bool = False
 
 
 class Replicas:
     """The replicas of one fleet. All that are asked at once share the slots of one set of workers.
 
     Attributes:
+        first_ring: those to which a candidate is exposed first; None if it is exposed to all of them at once.
         fleet: which replicas exist.
         others: the other known models, to recognise a replica of another fleet.
         bucket: the address of the model's bucket, for messages.
@@ -61,18 +64,33 @@ class Replicas:
         others: OtherModels,
         bucket: str,
         rpc_seconds: float,
+        silent_seconds: float,
         clock: Clock,
         make_workers: Callable[[], Workers],
     ) -> None:
         self.fleet = fleet
+        self.first_ring: Replicas | None = None
         self.others = others
         self.bucket = bucket
         self.make_workers = make_workers
         self._model = model
         self._placement = placement
         self._rpc_seconds = rpc_seconds
+        self._silent_seconds = silent_seconds
         self._clock = clock
         self._known: Sequence[str] = ()
+        if fleet.first_ring is not None:
+            self.first_ring = Replicas(
+                model=model,
+                placement=placement,
+                fleet=fleet.first_ring,
+                others=others,
+                bucket=bucket,
+                rpc_seconds=rpc_seconds,
+                silent_seconds=silent_seconds,
+                clock=clock,
+                make_workers=make_workers,
+            )
 
     def addresses(self) -> Sequence[str]:
         """The replicas that exist now, as `host:port`.
@@ -110,9 +128,12 @@ class Replicas:
 
     def _too_few(self) -> str:
         try:
-            return self.fleet.shortfall(self.fleet.fresh_addresses())
+            problem = self.fleet.shortfall(self.fleet.fresh_addresses())
+            if self.fleet.first_ring is not None and not self.fleet.first_ring.addresses():
+                problem = problem or "no replica of the first ring is listed"
         except DiscoveryError as error:
             return str(error)
+        return problem
 
     @property
     def expected(self) -> int:
@@ -128,15 +149,17 @@ class Replicas:
             addresses: the replicas.
             others: the models to ask about as well; None for this model alone.
         """
+        ring = self._addresses_of_first_ring()
 
         def found(replica: Replica) -> ReplicaFound:
+            inside = replica.address in ring
             try:
                 versions = tuple(replica.statuses(self._model))
                 serving = replica.version_behind(self._model, self._placement.label) if versions else None
                 served = others.served_by(replica) if others else None
             except ServingError as error:
-                return ReplicaFound(replica.address, problem=error.message)
-            return ReplicaFound(replica.address, serving, versions, others=served)
+                return ReplicaFound(replica.address, problem=error.message, first_ring=inside)
+            return ReplicaFound(replica.address, serving, versions, others=served, first_ring=inside)
 
         return self.ask(found, addresses)
 
@@ -168,7 +191,15 @@ class Replicas:
             for reply in self._replies(self._versions_seen, self.addresses())
             if not isinstance(reply.error, ServingError)
         }
-        return CrashDetector(seen)
+        return CrashDetector(
+            seen,
+            first_ring=self._addresses_of_first_ring(),
+            silent_seconds=self._silent_seconds,
+            now=self._clock.monotonic,
+        )
+
+    def _addresses_of_first_ring(self) -> Collection[str]:
+        return frozenset(self.first_ring.known_addresses()) if self.first_ring else frozenset()
 
     def require_own_fleet(self, *, any_is_enough: bool = False) -> None:
         """Check, before anything is changed, that no replica that answers serves another model.

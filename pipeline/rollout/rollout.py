@@ -1,4 +1,6 @@
-"""Make what servers find agree with the journal: the config, and the versions below the base path."""
+"""Make what servers find agree with the journal: the configs, and the versions below the base path."""
+
+from collections.abc import Mapping
 
 from pipeline import layout
 from pipeline.errors import BadInputError, MissingError, StorageError
@@ -13,21 +15,29 @@ from pipeline.stored import newer_version
 class Rollout:
     """What one model's journal makes servers find in the bucket.
 
+    A fleet with a first ring has a second config, for the replicas in it. Each config names the entry that it renders,
+    so a pair of which only one was written is recognised, and the next `settle` completes it.
+
     Attributes:
         placement: the roll-out.
         unplaced: why the version that should answer could not be copied, when `settle` was last called; None if it
             could.
     """
 
-    def __init__(self, *, model: str, placement: Placement, bucket: Bucket, journal: Journal) -> None:
+    def __init__(
+        self, *, model: str, placement: Placement, bucket: Bucket, journal: Journal, first_ring: bool = False
+    ) -> None:
+        """Nothing is read yet. `first_ring`: there may be servers that poll the config of the first ring."""
         self.placement = placement
         self.unplaced: StorageError | None = None
         self._model = model
         self._bucket = bucket
         self._journal = journal
+        # The candidate comes to the first ring first.
+        self._keys = (*([layout.first_ring_config(model)] if first_ring else []), layout.config(model))
 
     def settle(self, *, first: bool = False) -> History:
-        """Make the config and the base path agree with the last journal entry; returns that history.
+        """Make the configs and the base paths agree with the last journal entry; returns that history.
 
         Two processes may do this at once, one of them with an older history. The config is replaced only if it still is
         what was read before the journal, so a newer config is never overwritten, however late the write. If the version
@@ -43,23 +53,29 @@ class Rollout:
             StorageError: the bucket refused, and the next verb tries again; or the journal has lost its last entries.
         """
         while True:
-            found = self._config()
+            found = {key: self._content(key) for key in self._keys}
             history = self._journal.read()
-            _require_whole(history, _text(found))
-            if history.entries or not first:
-                self._require_this_rollout(_text(found))
+            self._require_usable(history, found, first=first)
             if history.entries:
                 self.unplaced = self.placement.place(history)
             elif not first:
                 return history
-            wanted = self.rendered(history).encode()
+            wanted = {key: text.encode() for key, text in self.rendered(history).items()}
             if found == wanted:
                 return history
-            self._write(wanted, instead_of=found, seq=history.seq)
+            for key in (each for each in self._keys if found[each] != wanted[each]):
+                self._write(key, wanted[key], instead_of=found[key], seq=history.seq)
 
-    def rendered(self, history: History) -> str:
-        """The config that servers should find."""
-        return self.placement.rendered(history)
+    def _require_usable(self, history: History, found: Mapping[str, bytes | None], *, first: bool) -> None:
+        for key, content in found.items():
+            _require_whole(history, _text(content))
+            if history.entries or not first:
+                self._require_this_rollout(key, _text(content))
+
+    def rendered(self, history: History) -> Mapping[str, str]:
+        """The configs that servers should find, by their keys in the bucket."""
+        first_ring = layout.first_ring_config(self._model)
+        return {key: self.placement.rendered(history, first_ring=key == first_ring) for key in self._keys}
 
     def require_this_rollout(self) -> None:
         """Check that the servers of this bucket use the roll-out of the settings. Nothing is changed.
@@ -68,11 +84,12 @@ class Rollout:
             BadInputError: they use the other one.
             NewerVersionError: a newer version wrote their config.
         """
-        self._require_this_rollout(self.config())
+        for key, text in self.configs().items():
+            self._require_this_rollout(key, text)
 
-    def _write(self, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
+    def _write(self, key: str, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         try:
-            self._bucket.replace(layout.config(self._model), content, instead_of=instead_of)
+            self._bucket.replace(key, content, instead_of=instead_of)
         except StorageError as error:
             if not seq:
                 raise StorageError(f"writing the config may have failed. Repeat this command: {error}") from error
@@ -81,10 +98,10 @@ class Rollout:
                 f"Run `understudy reconcile --model {self._model}`: {error}"
             ) from error
 
-    def _require_this_rollout(self, found: str | None) -> None:
+    def _require_this_rollout(self, key: str, found: str | None) -> None:
         unknown = config.unknown_format(found or "")
         if unknown is not None:
-            raise newer_version(layout.config(self._model), f"its first line says {unknown!r}")
+            raise newer_version(key, f"its first line says {unknown!r}")
         other = config.rollout_of(found or "")
         if other not in (None, self.placement.name):
             raise BadInputError(
@@ -93,13 +110,17 @@ class Rollout:
                 f"the roll-out of a fleet, use a new bucket"
             )
 
-    def config(self) -> str | None:
-        """The config that servers find; None if there is none. Bytes that are not UTF-8 are replaced."""
-        return _text(self._config())
+    def configs(self) -> Mapping[str, str | None]:
+        """The configs that servers find, by their keys; None for one that is missing. Bytes but UTF-8 are replaced."""
+        return {key: _text(self._content(key)) for key in self._keys}
 
-    def _config(self) -> bytes | None:
+    def has_config(self) -> bool:
+        """Whether there is any config, be it of an older release or written before the first one."""
+        return any(text is not None for text in self.configs().values())
+
+    def _content(self, key: str) -> bytes | None:
         try:
-            return self._bucket.read(layout.config(self._model))
+            return self._bucket.read(key)
         except MissingError:
             return None
 

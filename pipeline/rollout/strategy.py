@@ -4,6 +4,7 @@ from typing import NoReturn, Protocol
 
 from pipeline.journal.history import History, Rule
 from pipeline.rollout.questioning import Judged, Questioning
+from pipeline.rollout.rings import ExposeEverywhere
 from pipeline.rollout.waiting import WaitResult
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
@@ -12,18 +13,23 @@ from pipeline.runs.run_records import RunRecords
 class Strategy(Protocol):
     """One of the two roll-outs, as the verbs use it: `Pinned` or `Latest`."""
 
-    def prove(self, questioning: Questioning, *, expose: Rule, records: RunRecords) -> Judged:
+    def prove(
+        self, questioning: Questioning, *, expose: Rule, expose_everywhere: ExposeEverywhere, records: RunRecords
+    ) -> Judged:
         """Expose the candidate of the probes, wait until replicas have loaded it, question each one, and judge.
+
+        If the fleet has a first ring, all of this happens there first (`pipeline.rollout.rings`).
 
         Args:
             questioning: asks the probes.
             expose: the rule that makes the version the candidate.
+            expose_everywhere: the rule that exposes it beyond the first ring.
             records: the records of the run, for what a repeated run must know again.
 
         Raises:
             BadInputError: a replica serves another model.
             CouldNotTellError: the baseline or a way back is missing. Nothing was exposed.
-            DeclinedError: the rule declines.
+            DeclinedError: a rule declines.
             FailedError: the serving version answers otherwise than approved. Nothing was exposed.
         """
 

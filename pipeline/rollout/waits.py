@@ -56,6 +56,7 @@ class Waits:
         best_effort: bool = False,
         beyond: Collection[str] | None = None,
         crashes: CrashDetector | None = None,
+        within: Replicas | None = None,
     ) -> WaitResult:
         """Wait until every replica has loaded `version`. Returns early if a replica says that it cannot load it.
 
@@ -63,12 +64,14 @@ class Waits:
             version: the version; the wait ends when the journal does not want it in memory any more.
             best_effort: do not wait for replicas that fail to load it or give no answer.
             beyond: return as soon as a replica that is not among these addresses has loaded it.
-            crashes: notified of every look; the wait ends once it has a reason against the version.
+            crashes: notified of every look; the wait ends once it has a reason against the version, or a silence.
+            within: the first ring, to wait for its replicas alone; None for all.
 
         Raises:
             BadInputError: a replica belongs to another fleet.
             StorageError: the bucket does not answer, or has no room for the version.
         """
+        replicas = within or self._replicas
 
         def look(replica: Replica) -> ReplicaState:
             if crashes is None:
@@ -80,13 +83,14 @@ class Waits:
             f"load v{version}",
             look,
             deadline=self._fleet.load_seconds,
-            wanted=lambda state: version in self._placement.in_memory(state),
+            wanted=lambda state: version in self._placement.in_memory(state, first_ring=within is not None),
             best_effort=best_effort,
             enough=lambda ready: (
                 (beyond is not None and not set(ready) <= set(beyond))
-                or bool(crashes and crashes.reasons(self._replicas.known_addresses()))
+                or bool(crashes and crashes.is_over(replicas.known_addresses()))
             ),
             crashes=crashes,
+            replicas=replicas,
         )
 
     def followed(self, version: int, *, best_effort: bool = False) -> WaitResult:
@@ -123,7 +127,9 @@ class Waits:
             f"drop v{version}",
             look,
             deadline=self._fleet.follow_seconds,
-            wanted=lambda state: version not in self._placement.in_memory(state),
+            wanted=lambda state: all(
+                version not in self._placement.in_memory(state, first_ring=ring) for ring in (True, False)
+            ),
         )
 
     def _wait(
@@ -136,6 +142,7 @@ class Waits:
         best_effort: bool = False,
         enough: Callable[[Collection[str]], bool] | None = None,
         crashes: CrashDetector | None = None,
+        replicas: Replicas | None = None,
     ) -> WaitResult:
         """Wait, and read the journal meanwhile: it says which version serves, and so how a replica is to be repaired.
 
@@ -176,7 +183,7 @@ class Waits:
         )
         result = wait_for(
             goal,
-            fleet=self._replicas.fleet,
+            fleet=(replicas or self._replicas).fleet,
             rpc_seconds=self._rpc_seconds,
             clock=self.clock,
             workers=self._replicas.make_workers(),

@@ -66,6 +66,14 @@ def readmit(history: History, *, version: int, reason: str) -> Change | None:
     return Change(Event.READMITTED, version, reason, history.state)
 
 
+def ended_a_server_as(history: History, version: int) -> int | None:
+    """The newest version with the model of `version` that was declined because a server ended on it; None for none."""
+    digest = digest_of(history, version)
+    others = _versions_with(history, digest) if digest is not None else []
+    found = [other for other in others if (entry := history.of_version(other, Event.DECLINED)) and entry.verdict]
+    return max(found, default=None)
+
+
 def _versions_with(history: History, digest: str) -> list[int]:
     return [entry.version for entry in history.entries if entry.event is Event.CLAIMED and entry.digest == digest]
 

@@ -6,7 +6,7 @@ A clock decides when a run counts as ended. If that is wrong, nothing is lost: t
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
+from pipeline.journal.entries import GIVEN_TRAFFIC, MADE_CANDIDATE, Change, Entry, Event
 from pipeline.journal.history import History
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
@@ -128,4 +128,4 @@ def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
 
 def _exposure(history: History) -> Entry | None:
     candidate = history.state.candidate
-    return history.of_version(candidate, Event.EXPOSED) if candidate is not None else None
+    return history.of_version(candidate, *MADE_CANDIDATE) if candidate is not None else None

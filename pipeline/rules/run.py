@@ -12,7 +12,7 @@ from pipeline.journal.state import State
 from pipeline.moments import Until
 from pipeline.rules import readmission
 from pipeline.runs.run_key import is_rollback
-from pipeline.verdicts.verdict import Verdict
+from pipeline.verdicts.verdict import Decision, Verdict
 
 
 def claim(
@@ -63,8 +63,16 @@ def announce_published(history: History, *, version: int, manifest: str) -> Chan
     return Change(Event.PUBLISHED, version, "complete and verified", history.state, manifest=manifest)
 
 
-def expose(history: History, *, version: int, compared_with: int | None) -> Change | None:
-    """Load a published version on every replica: without traffic, or in the latest roll-out instead of the serving one.
+def expose(
+    history: History, *, version: int, compared_with: int | None, first_ring_only: bool = False
+) -> Change | None:
+    """Load a published version: without traffic, or in the latest roll-out instead of the serving one.
+
+    Args:
+        history: the journal.
+        version: the published version.
+        compared_with: the serving version that the gate compared with.
+        first_ring_only: on the replicas of the first ring alone; otherwise on every replica.
 
     Raises:
         CouldNotTellError: another promotion or roll-back is not finished; try again when it is.
@@ -92,7 +100,33 @@ def expose(history: History, *, version: int, compared_with: int | None) -> Chan
     reason = "to be tested"
     if state.candidate is not None:
         reason = _displace(history, state.candidate, by=version)
-    return Change(Event.EXPOSED, version, reason, transitions.expose(state, version))
+    return Change(Event.EXPOSED, version, reason, transitions.expose(state, version, first_ring_only=first_ring_only))
+
+
+def expose_everywhere(
+    history: History, *, version: int, compared_with: int | None, verdict: Verdict | None
+) -> Change | None:
+    """Load the candidate on all other replicas too.
+
+    Args:
+        history: the journal.
+        version: the candidate.
+        compared_with: the serving version that the gate compared with.
+        verdict: that of the first ring, which has passed; None if the fleet has no first ring any more.
+
+    Raises:
+        DeclinedError: another version serves than `compared_with`, or another one is the candidate.
+        FailedError: the version was withdrawn.
+    """
+    state = history.state
+    _not_taken_back(history, version)
+    _still_serving(state, compared_with)
+    require_candidate(state, version)
+    if not state.first_ring_only:
+        return None
+    assert verdict is None or verdict.decision is Decision.PASS, "only what has passed in the first ring goes on"
+    reason = "proven in the first ring" if verdict else "the fleet has no first ring any more"
+    return Change(Event.EXPOSED_EVERYWHERE, version, reason, transitions.expose_everywhere(state), verdict)
 
 
 def promote(history: History, *, version: int, compared_with: int | None, verdict: Verdict) -> Change | None:
@@ -169,6 +203,21 @@ def decline_candidate(history: History, *, version: int, run_key: str, reason: s
     if history.of_version(version, *GIVEN_TRAFFIC, *TAKEN_BACK):
         return None
     return Change(Event.DECLINED, version, reason, transitions.withdraw(history.state, version))
+
+
+def decline_after_a_death(history: History, *, version: int, verdict: Verdict) -> Change | None:
+    """Give up a candidate on which one server process has ended, which may be the fault of its machine.
+
+    So its model may be published again. If a server has ended on the same model before, it is withdrawn.
+    """
+    if history.withdrawal(version):
+        return None
+    after = transitions.withdraw(history.state, version)
+    before = readmission.ended_a_server_as(history, version)
+    if before is None:
+        return Change(Event.DECLINED, version, str(verdict), after, verdict)
+    reason = f"{verdict}. A server has ended on this model before, as v{before}"
+    return Change(Event.WITHDRAWN, version, reason, after, verdict)
 
 
 def is_half_promoted(history: History) -> bool:

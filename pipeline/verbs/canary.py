@@ -1,4 +1,4 @@
-"""Load the candidate on every replica, dark where the roll-out can, and question each of them."""
+"""Load the candidate in the first ring, then on every replica, dark where the roll-out can, and question each."""
 
 import base64
 from functools import partial
@@ -7,6 +7,7 @@ from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError
 from pipeline.inspection.served_labels import served_labels
+from pipeline.journal.entries import Event
 from pipeline.journal.manifests import golden_digest
 from pipeline.rollout.questioning import Judged, Probes, Questioning
 from pipeline.rules import holds
@@ -14,7 +15,7 @@ from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, GateRecord, ProbeSet, PublishRecord, SpecRecord
 from pipeline.verbs.withdraw import take_back
 from pipeline.verdicts.labels import ApprovedLabels
-from pipeline.verdicts.verdict import Decision
+from pipeline.verdicts.verdict import Decision, Verdict
 from serving.questions import Golden, Labelled
 
 # A replica that restarts may be missing from the list for a moment.
@@ -24,8 +25,12 @@ _RESTART_SECONDS = 5.0
 def canary(context: RunContext) -> CanaryRecord:
     """Read the version back, expose it, wait until every replica has loaded it, question every replica, judge.
 
-    A candidate that ends the servers which load it is taken back at once: whoever runs `withdraw` next may take seconds
-    to begin, and every server that starts meanwhile loads it again.
+    If the fleet has a first ring, the candidate is exposed to that alone, questioned and observed, and then to the
+    other replicas.
+
+    A candidate that ends the servers which load it, or makes them silent, is taken back at once: whoever runs
+    `withdraw` next may take seconds to begin, and every server that starts meanwhile loads it again. If a single
+    process has ended, that may be the fault of its machine: the run declines, and the model may be published again.
 
     In the latest roll-out to expose is to give traffic. So what serves is questioned before, as the baseline; each
     replica is questioned as soon as it has loaded the candidate; and the first bad answer ends it, with the candidate
@@ -63,16 +68,38 @@ def canary(context: RunContext) -> CanaryRecord:
     if verdict.decision is Decision.PASS:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
     context.records.note_attempt("canary", verdict)
-    if judged.deadly or _has_traffic(context, version):
+    if judged.ends == 1:
+        return _declined_after_a_death(context, version, verdict)
+    if judged.harmful or _has_traffic(context, version):
         # Users are affected, and whoever runs `withdraw` next may take seconds to begin.
         take_back(context, version, context.run_key)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
 
 
+def _declined_after_a_death(context: RunContext, version: int, verdict: Verdict) -> CanaryRecord:
+    """Take the candidate back, for good only if a server has ended on its model before.
+
+    Raises:
+        FailedError: it is withdrawn.
+    """
+    rule = partial(run_rules.decline_after_a_death, version=version, verdict=verdict)
+    history = context.journal.decide(rule)
+    context.rollout.settle()
+    entry = history.withdrawal(version)
+    assert entry is not None, "the rule takes it back, or somebody has"
+    if entry.event is Event.WITHDRAWN:
+        raise FailedError(f"v{version}: {entry.reason}")
+    reason = (
+        f"v{version} was taken back from the replicas: {verdict}. The reason may be the machine, so the same model may "
+        f"be published again by a new run. If a server ends on it again, it is withdrawn"
+    )
+    return CanaryRecord(outcome="declined", reason=reason, version=version, verdict=None)
+
+
 def _has_traffic(context: RunContext, version: int) -> bool:
     """Whether users get answers from the candidate while it is proven."""
     state = context.journal.read().state
-    return state.candidate == version and context.rollout.placement.answering(state) == version
+    return state.candidate == version and context.rollout.placement.answering(state, first_ring=True) == version
 
 
 def _require_whole_fleet(context: RunContext, version: int) -> None:
@@ -111,10 +138,17 @@ def _labels(context: RunContext, version: int) -> ApprovedLabels:
 
 
 def _prove(context: RunContext, approved: ApprovedLabels) -> Judged:
-    exposing = partial(run_rules.expose, version=approved.version, compared_with=approved.serving)
+    version, serving = approved.version, approved.serving
+    exposing = partial(
+        run_rules.expose,
+        version=version,
+        compared_with=serving,
+        first_ring_only=context.replicas.first_ring is not None,
+    )
     return context.strategy.prove(
         Questioning(context.model, _probes(context, approved), context.replicas),
         expose=holds.declined_if_held(exposing, now=context.clock.now(), model=context.model),
+        expose_everywhere=partial(run_rules.expose_everywhere, version=version, compared_with=serving),
         records=context.records,
     )
 

@@ -105,10 +105,13 @@ def reconcile(context: RunContext) -> Repairs:
 
 
 def _settle(context: RunContext, repairs: Repairs) -> None:
-    before = context.rollout.config()
+    before = context.rollout.configs()
     history = context.rollout.settle()
-    if before != context.rollout.config():
-        repairs.repaired.append(f"the config was written from journal entry {history.seq}")
+    repairs.repaired += [
+        f"{key} was written from journal entry {history.seq}"
+        for key, text in context.rollout.configs().items()
+        if before[key] != text
+    ]
 
 
 def _release_target(context: RunContext, repairs: Repairs) -> None:

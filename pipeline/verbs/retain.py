@@ -94,7 +94,9 @@ def _look(context: RunContext) -> StoredVersions:
     return StoredVersions(
         served=layout.version_numbers(names(layout.versions(model))),
         published=layout.version_numbers(names(layout.all_published(model))),
-        configured=config.named_versions(context.rollout.config() or ""),
+        configured=frozenset[int]().union(
+            *(config.named_versions(text or "") for text in context.rollout.configs().values())
+        ),
     )
 
 

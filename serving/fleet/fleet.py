@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from serving.fleet.discovery import Discovery
@@ -23,6 +24,10 @@ class Fleet(Protocol):
     @property
     def tls(self) -> Tls | None:
         """How connections are encrypted; None for plain text."""
+
+    @property
+    def first_ring(self) -> "Fleet | None":
+        """The replicas that a candidate is exposed to first; None if it is exposed to all of them at once."""
 
     def addresses(self) -> Sequence[str]:
         """The replicas that exist, as `host:port`; at most a second old. They may change, so do not keep the answer.
@@ -74,15 +79,27 @@ class GroupedFleet:
     Attributes:
         groups: they are not changed afterwards.
         tls: how to encrypt connections; None for plain text.
+        ring: the name of the group that is the first ring; None for no first ring.
         now: a clock, in seconds.
     """
 
     groups: tuple[Group, ...]
     tls: Tls | None = None
+    ring: str | None = None
     now: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._discoveries = [Discovery(group.source, now=self.now) for group in self.groups]
+
+    @cached_property
+    def first_ring(self) -> "GroupedFleet | None":
+        """That group as a fleet; one without replicas if no group has its name. Both ask a source once."""
+        if self.ring is None:
+            return None
+        inside = [pair for pair in zip(self.groups, self._discoveries, strict=True) if pair[0].name == self.ring]
+        ring = GroupedFleet(tuple(group for group, _ in inside), self.tls, now=self.now)
+        ring._discoveries = [discovery for _, discovery in inside]
+        return ring
 
     @property
     def expected(self) -> int:

@@ -132,6 +132,9 @@ class StoppingFleet:
     def __init__(self, fleet: Fleet, effects: Effects) -> None:
         self.expected = fleet.expected
         self.tls = fleet.tls
+        self.first_ring: StoppingFleet | None = (
+            StoppingFleet(fleet.first_ring, effects) if fleet.first_ring is not None else None
+        )
         self._fleet = fleet
         self._effects = effects
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 from google.protobuf import text_format
 
-from pipeline import layout
 from pipeline.errors import MissingError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.memory import MemoryBucket
@@ -29,9 +28,8 @@ class Load:
     result: Callable[[], Classifier | StatusError]
 
 
-def config_reader(bucket: Bucket, model: str) -> ReadConfig:
-    """What a server that polls the model's config sees now; None where there is no such file."""
-    key = layout.config(model)
+def config_reader(bucket: Bucket, key: str) -> ReadConfig:
+    """What a server that polls the config under this key sees now; None where there is no such file."""
 
     def read() -> bytes | None:
         try:

@@ -45,8 +45,13 @@ class SimulatedReplica:
         timing: Timing | None = None,
         read_config: ReadConfig | None = None,
         latest: bool = False,
+        first_ring: bool = False,
     ) -> None:
-        """`latest`: it is started on the base path of the model instead of a config."""
+        """Nothing runs yet.
+
+        `latest`: it is started on the base path of the model instead of a config. `first_ring`: on that of the first
+        ring.
+        """
         self.due = NEVER
         self.address = address
         self.model = model
@@ -56,9 +61,12 @@ class SimulatedReplica:
         self.hanging = False
         self._timing = timing or Timing()
         self.files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
-        self._base_path = bucket.uri(layout.versions(model))
+        versions = layout.first_ring_versions(model) if first_ring else layout.versions(model)
+        key = layout.first_ring_config(model) if first_ring else layout.config(model)
+        self._versions = versions
+        self._base_path = bucket.uri(versions)
         self._latest = latest
-        self._read_written = read_config or config_reader(bucket, model)
+        self._read_written = read_config or config_reader(bucket, key)
         self._asleep = False
         self._remembered: bytes | None = None
         self._process: Process | None = None
@@ -91,7 +99,7 @@ class SimulatedReplica:
         `seeing` is another config to see, such as an older one.
         """
         if self._latest:
-            self.files.freeze(layout.versions(self.model))
+            self.files.freeze(self._versions)
             return
         self._remembered = seeing or self._read_written()
         self._asleep = True
@@ -129,6 +137,7 @@ class SimulatedFleet:
     def __init__(self, replicas: Iterable[SimulatedReplica], *, clock: VirtualClock, expected: int) -> None:
         self.expected = expected
         self.tls: Tls | None = None
+        self.first_ring: SimulatedFleet | None = None
         self._clock = clock
         self.replicas = {replica.address: replica for replica in replicas}
 

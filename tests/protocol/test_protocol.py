@@ -19,8 +19,8 @@ from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, resident
-from pipeline.rollout import base_path_placement, config, questioning
-from pipeline.rollout.base_path_placement import BasePathPlacement
+from pipeline.rollout import base_path, config, questioning
+from pipeline.rollout.base_path import BasePath
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
@@ -179,7 +179,7 @@ def test_it_notices_a_promotion_over_another_version_than_the_gate_knew(monkeypa
 
 def test_it_notices_a_withdrawn_version_that_stays_below_the_base_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers take the highest number, whatever the journal says of it."""
-    monkeypatch.setattr(BasePathPlacement, "_take_away", lambda *_: None)
+    monkeypatch.setattr(BasePath, "_take_away", lambda *_: None)
 
     with pytest.raises(AssertionError, match=r"nobody could mend|I3: "):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
@@ -190,11 +190,11 @@ def test_it_notices_a_candidate_left_behind_below_the_base_path(
 ) -> None:
     """Its own number is not the highest any more, and would be again once the newer one is withdrawn."""
 
-    def every_number(state: State) -> tuple[int, ...]:
+    def every_number(state: State, **_: bool) -> tuple[int, ...]:
         top = state.candidate if state.candidate is not None else state.serving
         return tuple(range(1, top + 1)) if top is not None else ()
 
-    monkeypatch.setattr(base_path_placement, "below_base_path", every_number)
+    monkeypatch.setattr(base_path, "below_base_path", every_number)
 
     with pytest.raises(AssertionError, match=r"I3: servers find"):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)

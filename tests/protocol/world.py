@@ -14,8 +14,10 @@ from functools import partial
 
 from pipeline import layout
 from pipeline.context import Ports, RunContext, make_run_context, observed
-from pipeline.deployment import RolloutName
+from pipeline.deployment import Deployment, RolloutName
 from pipeline.errors import StorageError, UnderstudyError
+from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
+from pipeline.fleets.fleet_spec import FleetSpec, ReplicaGroup
 from pipeline.journal.history import History
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.run_verbs import RUN_VERBS, run_once
@@ -98,6 +100,19 @@ class _Fleet(SimulatedFleet):
     def __init__(self, world: "World") -> None:
         super().__init__(world.replicas, clock=world.clock, expected=REPLICAS)
         self._world = world
+        if world.first_ring:
+            self.first_ring = _FirstRing(world)
+
+    def connect(self, address: str, *, timeout: float) -> Connection:
+        return _Connection(self._world, address, timeout)
+
+
+class _FirstRing(SimulatedFleet):
+    """The first replica of the fleet."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world.replicas[:1], clock=world.clock, expected=1)
+        self._world = world
 
     def connect(self, address: str, *, timeout: float) -> Connection:
         return _Connection(self._world, address, timeout)
@@ -126,8 +141,9 @@ class _Connection(Connection):
 class World:
     """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
 
-    def __init__(self, rollout: RolloutName = "pinned") -> None:
+    def __init__(self, rollout: RolloutName = "pinned", *, first_ring: bool = False) -> None:
         self.rollout = rollout
+        self.first_ring = first_ring
         self.clock = VirtualClock()
         self.bucket = MemoryBucket(self.effect)
         self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
@@ -138,24 +154,41 @@ class World:
         self._interruption: Interruption | None = None
         self._effects = 0
         self._keys = itertools.count(1)
+        self._is_watched = False
+        addresses = [replica.address for replica in self.replicas]
         self._settings = Settings(
             rollout=rollout,
-            replicas=",".join(replica.address for replica in self.replicas),
+            replicas=",".join(addresses),
             config_poll_seconds=1.0,
             rpc_seconds=1.0,
             canary_threads=1,
             load_seconds=6.0,
             follow_seconds=6.0,
+            soak_seconds=2.0,
+            silent_seconds=2.0,
             abandoned_seconds=_ABANDONED,
             actor="ann",
             code_version="test",
         )
+        if first_ring:
+            self._record_fleet({"first": addresses[:1], "rest": addresses[1:]})
         first = self.context("init-0")
         self.placement = first.rollout.placement
         self.watch = invariants.Watch(self.bucket, MODEL, self.answering, self.placement, first.manifests)
+        self._is_watched = True
         first.rollout.settle(first=True)
         for replica in self.replicas:
             replica.start()
+
+    def _record_fleet(self, groups: Mapping[str, list[str]]) -> None:
+        """The fleet record, from which verbs know of the first ring. What the settings say of the fleet it says too."""
+        fleet = FleetSpec(
+            **{name: getattr(self._settings, name) for name in Deployment.model_fields},
+            groups={name: ReplicaGroup.model_validate({"replicas": ",".join(each)}) for name, each in groups.items()},
+            first_ring="first",
+        )
+        record = FleetRecord(number=1, at=self.clock.now(), actor="ann", reason="a test", fleet=fleet)
+        assert FleetRecords(self.bucket, MODEL).create(record)
 
     def replica_elsewhere(self, number: int) -> SimulatedReplica:
         """One that is not started, and that the fleet does not know of."""
@@ -169,6 +202,7 @@ class World:
             clock=self.clock,
             timing=Timing(phase=0.3 * number, load_seconds=0.2),
             latest=self.rollout == "latest",
+            first_ring=self.first_ring and number == 0,
         )
 
     def effect(self, key: str, happens: Callable[[], bool]) -> bool:
@@ -193,7 +227,8 @@ class World:
 
     def _do(self, key: str, happens: Callable[[], bool]) -> bool:
         done = happens()
-        self.watch.after_effect(key)
+        if self._is_watched:
+            self.watch.after_effect(key)
         return done
 
     def context(self, run_key: str) -> RunContext:

@@ -1,12 +1,18 @@
 """Which ends of servers are evidence against a candidate, from what was seen of them."""
 
 from pipeline.rollout.crash_detector import CrashDetector
+from tests.protocol.clock import VirtualClock
 
 FLEET = ("a:1", "b:1", "c:1")
+CLOCK = VirtualClock()
 
 
 def crashes() -> CrashDetector:
-    return CrashDetector({"a:1": [1, 2], "b:1": [2], "c:1": []})
+    return detector({"a:1": [1, 2], "b:1": [2], "c:1": []})
+
+
+def detector(known: dict[str, list[int]], *, first_ring: tuple[str, ...] = ()) -> CrashDetector:
+    return CrashDetector(known, first_ring=first_ring, silent_seconds=5.0, now=CLOCK.monotonic)
 
 
 def test_the_second_end_in_the_fleet_is_enough() -> None:
@@ -37,7 +43,7 @@ def test_the_second_end_may_be_that_of_the_same_replica() -> None:
 
 
 def test_the_first_end_is_enough_where_no_replica_answers() -> None:
-    seen = CrashDetector({"a:1": [1]})
+    seen = detector({"a:1": [1]})
     seen.lost("a:1")
 
     assert seen.reasons(["a:1"])
@@ -63,7 +69,7 @@ def test_silence_alone_is_no_evidence() -> None:
 
 def test_replicas_that_came_after_the_exposure_answer_for_the_fleet() -> None:
     """They are no evidence themselves, and as long as they answer one end is not enough."""
-    seen = CrashDetector({"a:1": [1]})
+    seen = detector({"a:1": [1]})
     for address in ("b:1", "c:1"):
         seen.answered(address, [1])
     seen.lost("a:1")
@@ -104,3 +110,47 @@ def test_a_replica_that_did_not_answer_before_the_exposure_proves_nothing() -> N
         seen.lost("d:1")
 
     assert () == seen.reasons((*FLEET, "d:1"))
+
+
+def test_one_end_in_the_first_ring_is_enough() -> None:
+    seen = detector({"a:1": [1, 2], "b:1": [2], "c:1": []}, first_ring=("a:1",))
+    seen.lost("b:1")
+    assert () == seen.reasons(FLEET)
+    seen.lost("a:1")
+
+    assert 2 == seen.ends(FLEET)
+    assert ["a:1", "b:1"] == [reason.partition(": ")[0] for reason in seen.reasons(FLEET)]
+
+
+def test_in_a_large_fleet_a_hundredth_must_end() -> None:
+    fleet = [f"{number}:1" for number in range(500)]
+    seen = detector({address: [1] for address in fleet})
+    for address in fleet[:4]:
+        seen.lost(address)
+    assert () == seen.reasons(fleet)
+    seen.lost(fleet[4])
+
+    assert 5 == len(seen.reasons(fleet))
+
+
+def test_a_replica_that_answered_and_is_silent_for_long_is_not_waited_for() -> None:
+    seen = crashes()
+    seen.silent("a:1")
+    CLOCK.sleep(4.9)
+    seen.silent("a:1")
+    assert not seen.is_over(FLEET)
+    CLOCK.sleep(0.1)
+
+    assert ("a:1: no answer for 5.0 s, and it answered before the candidate was exposed to it",) == seen.silences(FLEET)
+    assert not seen.silences(["b:1", "c:1"]), "it is not listed any more"
+    assert not seen.reasons(FLEET), "silence is no evidence"
+    seen.answered("a:1", [1, 2])
+    assert not seen.is_over(FLEET)
+
+
+def test_a_replica_that_was_silent_before_the_exposure_is_waited_for() -> None:
+    seen = detector({"a:1": [1]})
+    seen.silent("b:1")
+    CLOCK.sleep(60.0)
+
+    assert not seen.is_over(FLEET)

@@ -87,6 +87,7 @@ class _Fleet:
     asked_freshly: int = 0
     on_fresh: Callable[[], None] = field(default=lambda: None)
     tls: None = None
+    first_ring: None = None
 
     def addresses(self) -> Sequence[str]:
         if self.broken:
