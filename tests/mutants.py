@@ -116,8 +116,10 @@ MUTANTS = (
     Mutant(
         "the journal is read before the config",
         "pipeline/rollout/rollout.py",
-        "            found = {key: self._content(key) for key in self._keys}\n            history = self._journal.read()\n",
-        "            history = self._journal.read()\n            found = {key: self._content(key) for key in self._keys}\n",
+        "            found = {key: self._content(key) for key in self._keys}\n"
+        "            history = self._journal.read()\n",
+        "            history = self._journal.read()\n"
+        "            found = {key: self._content(key) for key in self._keys}\n",
         ("tests/pipeline/rollout/test_following.py",),
     ),
     Mutant(
@@ -254,7 +256,7 @@ MUTANTS = (
     Mutant(
         "a name that is known nowhere looks like a model without a release",
         "pipeline/inspection/known_models.py",
-        "    if context.model in names or context.rollout.config() is not None:\n",
+        "    if context.model in names or context.rollout.has_config():\n",
         "    if True:\n",
         ("tests/pipeline/inspection/test_known_models.py",),
     ),

@@ -7,6 +7,7 @@ decision counts: a withdrawal is in force until a person readmits the model, or 
 from pipeline.errors import BadInputError, DeclinedError, FailedError
 from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
 from pipeline.journal.history import History
+from pipeline.verdicts.verdict import Decision
 
 _WORDS = (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)
 # As many as a person reads through.
@@ -70,8 +71,12 @@ def ended_a_server_as(history: History, version: int) -> int | None:
     """The newest version with the model of `version` that was declined because a server ended on it; None for none."""
     digest = digest_of(history, version)
     others = _versions_with(history, digest) if digest is not None else []
-    found = [other for other in others if (entry := history.of_version(other, Event.DECLINED)) and entry.verdict]
-    return max(found, default=None)
+    return max((other for other in others if _ended_a_server(history, other)), default=None)
+
+
+def _ended_a_server(history: History, version: int) -> bool:
+    entry = history.of_version(version, Event.DECLINED)
+    return entry is not None and entry.verdict is not None and entry.verdict.decision is Decision.FAIL
 
 
 def _versions_with(history: History, digest: str) -> list[int]:

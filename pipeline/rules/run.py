@@ -120,10 +120,10 @@ def expose_everywhere(
     """
     state = history.state
     _not_taken_back(history, version)
-    _still_serving(state, compared_with)
     require_candidate(state, version)
-    if not state.first_ring_only:
+    if version == state.serving or not state.first_ring_only:
         return None
+    _still_serving(state, compared_with)
     assert verdict is None or verdict.decision is Decision.PASS, "only what has passed in the first ring goes on"
     reason = "proven in the first ring" if verdict else "the fleet has no first ring any more"
     return Change(Event.EXPOSED_EVERYWHERE, version, reason, transitions.expose_everywhere(state), verdict)
@@ -205,15 +205,20 @@ def decline_candidate(history: History, *, version: int, run_key: str, reason: s
     return Change(Event.DECLINED, version, reason, transitions.withdraw(history.state, version))
 
 
-def decline_after_a_death(history: History, *, version: int, verdict: Verdict) -> Change | None:
-    """Give up a candidate on which one server process has ended, which may be the fault of its machine.
+def decline_harmful(history: History, *, version: int, verdict: Verdict) -> Change | None:
+    """Give up a candidate for something that may be the fault of a machine; its model may be published again.
 
-    So its model may be published again. If a server has ended on the same model before, it is withdrawn.
+    If a server process has ended, and one has ended on the same model before, the version is withdrawn.
+
+    Args:
+        history: the journal.
+        version: the candidate.
+        verdict: FAIL if one server process has ended, UNKNOWN if replicas have become silent.
     """
     if history.withdrawal(version):
         return None
     after = transitions.withdraw(history.state, version)
-    before = readmission.ended_a_server_as(history, version)
+    before = readmission.ended_a_server_as(history, version) if verdict.decision is Decision.FAIL else None
     if before is None:
         return Change(Event.DECLINED, version, str(verdict), after, verdict)
     reason = f"{verdict}. A server has ended on this model before, as v{before}"

@@ -20,6 +20,8 @@ from serving.questions import Golden, Labelled
 
 # A replica that restarts may be missing from the list for a moment.
 _RESTART_SECONDS = 5.0
+# One server process that ends may be the fault of its machine.
+_ENOUGH_ENDS = 2
 
 
 def canary(context: RunContext) -> CanaryRecord:
@@ -30,7 +32,8 @@ def canary(context: RunContext) -> CanaryRecord:
 
     A candidate that ends the servers which load it, or makes them silent, is taken back at once: whoever runs
     `withdraw` next may take seconds to begin, and every server that starts meanwhile loads it again. If a single
-    process has ended, that may be the fault of its machine: the run declines, and the model may be published again.
+    process has ended, that may be the fault of its machine: the run declines, and the model may be published again. So
+    it may be after a silence.
 
     In the latest roll-out to expose is to give traffic. So what serves is questioned before, as the baseline; each
     replica is questioned as soon as it has loaded the candidate; and the first bad answer ends it, with the candidate
@@ -68,21 +71,22 @@ def canary(context: RunContext) -> CanaryRecord:
     if verdict.decision is Decision.PASS:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
     context.records.note_attempt("canary", verdict)
-    if judged.ends == 1:
-        return _declined_after_a_death(context, version, verdict)
+    if judged.harmful and judged.ends < _ENOUGH_ENDS:
+        return _declined_at_once(context, version, verdict)
     if judged.harmful or _has_traffic(context, version):
         # Users are affected, and whoever runs `withdraw` next may take seconds to begin.
         take_back(context, version, context.run_key)
     raise (CouldNotTellError if verdict.decision is Decision.UNKNOWN else FailedError)(f"v{version}: {verdict}")
 
 
-def _declined_after_a_death(context: RunContext, version: int, verdict: Verdict) -> CanaryRecord:
+def _declined_at_once(context: RunContext, version: int, verdict: Verdict) -> CanaryRecord:
     """Take the candidate back, for good only if a server has ended on its model before.
 
     Raises:
+        CouldNotTellError: replicas have become silent.
         FailedError: it is withdrawn.
     """
-    rule = partial(run_rules.decline_after_a_death, version=version, verdict=verdict)
+    rule = partial(run_rules.decline_harmful, version=version, verdict=verdict)
     history = context.journal.decide(rule)
     context.rollout.settle()
     entry = history.withdrawal(version)
@@ -93,6 +97,8 @@ def _declined_after_a_death(context: RunContext, version: int, verdict: Verdict)
         f"v{version} was taken back from the replicas: {verdict}. The reason may be the machine, so the same model may "
         f"be published again by a new run. If a server ends on it again, it is withdrawn"
     )
+    if verdict.decision is Decision.UNKNOWN:
+        raise CouldNotTellError(reason)
     return CanaryRecord(outcome="declined", reason=reason, version=version, verdict=None)
 
 
