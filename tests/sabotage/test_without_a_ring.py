@@ -25,14 +25,14 @@ DEADLY = (
 @pytest.mark.parametrize("rollout", ROLLOUTS)
 @pytest.mark.parametrize("sabotage", DEADLY, ids=lambda sabotage: sabotage.name)
 def test_answers_are_back_within_the_promised_time(sabotage: Sabotage, rollout: RolloutName, tmp_path: Path) -> None:
-    """...of the first end of a process, and no server that starts afterwards loads the candidate."""
+    """...of the first end of a process, and no server loads the candidate again."""
     outcome = run_trial(tmp_path, sabotage, rollout=rollout, ring=False)
 
     assert outcome.died
     assert outcome.outage < RETREAT_SECONDS
     assert outcome.longest_gap < RETREAT_SECONDS
     assert outcome.to_retreat < RETREAT_SECONDS
-    assert not any(outcome.had_candidate)
+    assert not any(outcome.holds)
     assert outcome.journal in ("declined", "withdrawn")
 
 

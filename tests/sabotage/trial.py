@@ -41,7 +41,8 @@ class Outcome:
         died: whether one has.
         canary: how the canary has ended: `passed`, `declined`, or the exit code of its error.
         journal: the event that took the candidate back; empty if there is none.
-        had_candidate: of each replica, whether its last process has seen the candidate.
+        has_seen: of each replica, whether its last process has ever seen the candidate.
+        holds: of each replica, whether it has the candidate in memory in the end, or loads it.
         by_replica: how many answers users got from the candidate, of each replica.
         beside: how many answers users got from all versions, from the first to the last one of the candidate.
     """
@@ -56,7 +57,8 @@ class Outcome:
     died: bool
     canary: str
     journal: str
-    had_candidate: list[bool]
+    has_seen: list[bool]
+    holds: list[bool]
     by_replica: list[int]
     beside: int
 
@@ -129,6 +131,7 @@ def _outcome(fleet: SabotagedFleet, traffic: Traffic, exposure: Exposure, canary
     withdrawal = fleet.world.history().withdrawal(CANDIDATE)
     bad = [answer for answer in traffic.answers if answer.version == CANDIDATE]
     by_replica = Counter(answer.address for answer in bad)
+    candidates = fleet.candidates()
     return Outcome(
         requests=traffic.requests,
         failures=[reason for _, reason in traffic.failures],
@@ -140,7 +143,8 @@ def _outcome(fleet: SabotagedFleet, traffic: Traffic, exposure: Exposure, canary
         died=died is not None,
         canary=canary,
         journal=withdrawal.event.value if withdrawal else "",
-        had_candidate=fleet.had_candidate(),
+        has_seen=[candidate is not None for candidate in candidates],
+        holds=[candidate is not None and not candidate.ended for candidate in candidates],
         by_replica=[by_replica[process.address] for process in fleet.processes],
         beside=_between(traffic.answers, bad),
     )
