@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.deployment import RolloutName
+from pipeline.errors import DeclinedError, FailedError
+from pipeline.journal.entries import Event
 from tests.hunts import hunt, hunt_cases
+from tests.releases import eventually
 from tests.sabotage import sabotages
-from tests.sabotage.sabotaged_fleet import Times
+from tests.sabotage.sabotaged_fleet import PATIENCE, Times, sabotaged_fleet
 from tests.sabotage.sabotages import Sabotage
 from tests.sabotage.trial import Outcome, run_trial
 
@@ -94,6 +97,27 @@ def test_no_request_fails_if_only_the_replicas_beyond_the_first_ring_end(rollout
     assert 0 == outcome.restarts[0]
     assert outcome.to_retreat < RETREAT_SECONDS
     assert "withdrawn" == outcome.journal
+
+
+@hunt
+@pytest.mark.parametrize("rollout", ROLLOUTS)
+def test_a_model_on_which_a_server_ends_again_is_withdrawn(rollout: RolloutName, tmp_path: Path) -> None:
+    """The first end may be the fault of the machine, so the same model may be published again by another run."""
+    times = Times(poll=0.1, soak=0.0)
+    with sabotaged_fleet(tmp_path, rollout=rollout, ring=True, times=times, liveness_seconds=PATIENCE) as fleet:
+        world = fleet.world
+        world.graph = "one model"
+        for run_key, error in (("retrain-2", DeclinedError), ("retrain-3", FailedError)):
+            world.publish(run_key, **sabotages.KILLED_AT_LOAD.settings())
+            with pytest.raises(error, match="its server process has stopped once"):
+                world.run("canary", run_key)
+            assert eventually(lambda: [1, 1, 1] == world.answering(), PATIENCE)
+        restarts, history = fleet.restarts(), world.history()
+
+    assert [2, 0, 0] == restarts
+    assert [Event.DECLINED, Event.WITHDRAWN] == [
+        entry.event for entry in history.entries if entry.event in (Event.DECLINED, Event.WITHDRAWN)
+    ]
 
 
 def require_only_the_ring(outcome: Outcome) -> None:
