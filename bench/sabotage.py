@@ -6,7 +6,7 @@ Three model servers in processes of their own, which are started again a second 
 of them 60 times a second, whether or not answers come; and the settings that a fleet has by default (a poll each
 second, `rpc_seconds` 5, `silent_seconds` 5), but for a soak of 2 s and a deadline of 6 s for a load. Each line of the
 table is one release of a candidate that does to its servers what the first column says; see `tests.sabotage.sabotages`.
-A process that has stopped is killed after 4 s, or 15 s where it says "for long", as a kubelet would do.
+A process that has stopped is killed after 3 s, or 15 s where it says "for long", as a kubelet would do.
 """
 
 import argparse

@@ -31,7 +31,7 @@ class Sabotage:
     warm_up: bool = False
     seconds: float = 0.0
     spares_first_ring: bool = False
-    liveness_seconds: float = 4.0
+    liveness_seconds: float = 3.0
 
     def settings(self) -> dict[str, Any]:
         """What is written into the files of the model; see `tests.fleet.write_classifier`."""
