@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,12 +10,14 @@ from serving.errors import ConnectionLostError, ServingError, UnreachableError
 from serving.questions import Golden, Labelled, Questions, ReplicaReport
 from serving.replica import Answer, Replica
 from serving.signature import indices_of, inputs_of, labels_of, probabilities_of
+from serving.wire import Array
 
 
 def question(replica: Replica, questions: Questions) -> ReplicaReport:
     """Ask one replica all questions. Never raises `ServingError`; that becomes `ReplicaReport.problem`."""
+    timed = _Timed(replica)
     try:
-        return _ask(replica, questions)
+        return _ask(timed, questions)
     except ServingError as error:
         return ReplicaReport(
             address=replica.address,
@@ -23,10 +25,24 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
             problem=error.message,
             unreachable=isinstance(error, UnreachableError),
             lost=isinstance(error, ConnectionLostError),
+            silent_seconds=time.perf_counter() - timed.asked_at,
         )
 
 
-def _ask(replica: Replica, questions: Questions) -> ReplicaReport:
+class _Timed:
+    """A replica, and when the last request was sent to it."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.address = replica.address
+        self.asked_at = time.perf_counter()
+        self._replica = replica
+
+    def predict(self, model: str, inputs: Mapping[str, Array], *, version: int | None) -> Answer:
+        self.asked_at = time.perf_counter()
+        return self._replica.predict(model, inputs, version=version)
+
+
+def _ask(replica: _Timed, questions: Questions) -> ReplicaReport:
     model, version, serving = questions.model, questions.version, questions.serving
     golden = [replica.predict(model, inputs_of([each.image]), version=version) for each in questions.golden]
     compared = list(zip(golden, questions.golden, strict=True))
@@ -94,7 +110,7 @@ def _right(answer: Answer, fresh: Sequence[Labelled]) -> int:
     return sum(given == each.label for given, each in zip(labels_of(answer.outputs), fresh, strict=True))
 
 
-def _latencies(replica: Replica, questions: Questions) -> tuple[float, float | None]:
+def _latencies(replica: _Timed, questions: Questions) -> tuple[float, float | None]:
     """Medians in ms for the version and for the serving one, asked alternately under the same conditions."""
     versions = [questions.version] if questions.serving is None else [questions.version, questions.serving]
     images = [each.image for each in questions.golden] + [each.image for each in questions.fresh]

@@ -71,6 +71,7 @@ class ReplicaReport:
         problem: why the replica gave no answer; empty if it answered.
         unreachable: whether that was an `UnreachableError`.
         lost: whether that was a `ConnectionLostError`, so its process seems to have ended.
+        silent_seconds: how long the request took that had no answer.
     """
 
     address: str
@@ -89,3 +90,4 @@ class ReplicaReport:
     unreachable: bool = False
     # Only if unreachable: whether the process seems to have ended.
     lost: bool = False
+    silent_seconds: float = 0.0

@@ -8,6 +8,7 @@ to load, and the server's rules are the real ones throughout.
 import itertools
 import json
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,15 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import google_crc32c
 import numpy as np
 
-from serving.apis import meta_graph_pb2, types_pb2
+from serving.apis import meta_graph_pb2, prediction_log_pb2, types_pb2
+from serving.inference import warmup
+from serving.inference.tfrecord import masked
+from serving.messages import predict_request
 from serving.model_server.flags import Flags, parse_flags
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from serving.model_server.storage import file_system
 from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
-from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES
+from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES, inputs_of
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
@@ -110,15 +115,27 @@ def _settings(folder: Path, path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(content))
 
 
-def write_classifier(folder: Path, **settings: float) -> None:
+def write_classifier(folder: Path, *, warm_up: bool = False, **settings: Any) -> None:
     """A model as `train` would leave it, as far as files go.
 
     `load_seconds` and `read_seconds` are what a load of it takes; those for reading come first, and it fails if its
-    files go meanwhile.
+    files go meanwhile. `warm_up`: it brings a request that servers send to it before it is available.
     """
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"stands for the graph")
     (folder / "classifier.json").write_text(json.dumps(settings))
+    if warm_up:
+        _write_request(folder / warmup.FOLDER / warmup.FILE)
+
+
+def _write_request(path: Path) -> None:
+    """A file of one request, as tf.io.TFRecordWriter writes it."""
+    request = predict_request("any", inputs_of([b"0"]))
+    log = prediction_log_pb2.PredictionLog(predict_log={"request": request}).SerializeToString()
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        for part in (struct.pack("<Q", len(log)), log):
+            file.write(part + struct.pack("<I", masked(google_crc32c.value(part))))
 
 
 class RunningReplica:

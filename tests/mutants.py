@@ -172,6 +172,13 @@ MUTANTS = (
         ("tests/processes/test_killed_servers.py", "tests/protocol/test_fleet_faults.py"),
     ),
     Mutant(
+        "the time limit of a call is no part of the silence",
+        "pipeline/rollout/crash_detector.py",
+        "            self._silent_since.setdefault(address, self._now() - seconds)\n",
+        "            self._silent_since.setdefault(address, self._now())\n",
+        ("tests/pipeline/rollout/test_crash_detector.py",),
+    ),
+    Mutant(
         "one round is enough to call a fleet complete",
         "pipeline/rollout/waiting.py",
         "if confirmed or",

@@ -67,7 +67,7 @@ class World:
     # gs://bucket, where that is not on this machine.
     cloud: str | None = None
     mlflow_url: str = NO_MLFLOW
-    # Settings of a context beyond those of every test.
+    # Settings of a context that differ from those of every test.
     extra: dict[str, Any] = field(default_factory=dict)
     spec: ModelSpec = SPEC
     note: str = ""
@@ -106,20 +106,21 @@ class World:
     def context(self, run_key: str, *, without_bucket: bool = False) -> RunContext:
         if not self.cloud and not self.bucket.exists() and not self.replicas:
             self.bucket.mkdir(parents=True)
-        settings = Settings(
-            root=self.cloud or str(self.bucket),
-            models=self.folder,
-            replicas=",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
-            rollout=self.rollout,
-            mlflow_url=self.mlflow_url,
-            config_poll_seconds=POLL_SECONDS,
-            storage_seconds=2.0,
-            rpc_seconds=1.0,
-            load_seconds=self.follow_seconds,
-            follow_seconds=self.follow_seconds,
-            actor="ann",
-            **{"code_version": "test"} | self.extra,
-        )
+        ours: dict[str, Any] = {
+            "root": self.cloud or str(self.bucket),
+            "models": self.folder,
+            "replicas": ",".join(replica.address for replica in self.replicas) or "127.0.0.1:9",
+            "rollout": self.rollout,
+            "mlflow_url": self.mlflow_url,
+            "config_poll_seconds": POLL_SECONDS,
+            "storage_seconds": 2.0,
+            "rpc_seconds": 1.0,
+            "load_seconds": self.follow_seconds,
+            "follow_seconds": self.follow_seconds,
+            "actor": "ann",
+            "code_version": "test",
+        }
+        settings = Settings(**ours | self.extra)
         return make_run_context(settings, model=MODEL, run_key=run_key, without_bucket=without_bucket)
 
     def history(self) -> History:

@@ -66,27 +66,36 @@ class CrashDetector:
             if not before <= self._seen[address]:
                 self._ends[address] += 1
 
-    def lost(self, address: str) -> None:
-        """Note that no process listens at a replica's address any more, or that its connection broke."""
+    def lost(self, address: str, *, seconds: float = 0.0) -> None:
+        """Note that no process listens at a replica's address any more, or that its connection broke.
+
+        Args:
+            address: the replica.
+            seconds: how long the call took that found it.
+        """
         with self._lock:
-            self._note_silence(address)
+            self._note_silence(address, seconds)
             if self._seen.pop(address, None) is not None:
                 self._ends[address] += 1
 
-    def silent(self, address: str) -> None:
-        """Note that a replica gives no answer, without a sign that its process has ended."""
+    def silent(self, address: str, *, seconds: float = 0.0) -> None:
+        """The same without a sign that its process has ended: it gives no answer."""
         with self._lock:
-            self._note_silence(address)
+            self._note_silence(address, seconds)
 
-    def _note_silence(self, address: str) -> None:
+    def _note_silence(self, address: str, seconds: float) -> None:
         self._answering.discard(address)
         if address in self.known:
-            self._silent_since.setdefault(address, self._now())
+            # A call that waits for its time limit is a part of the silence.
+            self._silent_since.setdefault(address, self._now() - seconds)
 
     def ends(self, listed: Collection[str]) -> int:
-        """How many processes have ended at these addresses."""
+        """How many processes have ended at these addresses.
+
+        One that answered before and gives no answer now counts too: its end may not have been noticed yet.
+        """
         with self._lock:
-            return sum(self._ends[address] for address in listed)
+            return sum(max(self._ends[address], address in self._silent_since) for address in listed)
 
     def reasons(self, listed: Collection[str]) -> tuple[str, ...]:
         """Why the candidate must be taken back now, a line for each replica; empty if there is no reason.

@@ -162,9 +162,9 @@ class Questioning:
             )
         report = question(replica, questions)
         if crashes and report.lost:
-            crashes.lost(address)
+            crashes.lost(address, seconds=report.silent_seconds)
         elif crashes and report.unreachable:
-            crashes.silent(address)
+            crashes.silent(address, seconds=report.silent_seconds)
         log.info(
             "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
             address,

@@ -252,7 +252,7 @@ class _Wait:
             self._silent_since.setdefault(address, reply.asked_at)
             if self._goal.crashes:
                 lost = isinstance(error, ConnectionLostError)
-                (self._goal.crashes.lost if lost else self._goal.crashes.silent)(address)
+                (self._goal.crashes.lost if lost else self._goal.crashes.silent)(address, seconds=reply.seconds)
             return ReplicaState(address, ready=False, message=error.message, silent=True)
         except ServingError as error:
             state = ReplicaState(address, ready=False, message=error.message)

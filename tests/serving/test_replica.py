@@ -145,6 +145,16 @@ def test_a_replica_that_does_not_answer_is_reported_not_raised() -> None:
     assert "no connection" in report.problem
 
 
+def test_a_server_that_does_not_answer_is_silent_for_as_long_as_the_last_request_has_waited() -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with GrpcReplica(address, timeout=0.3) as replica:
+            report = question(replica, questions())
+
+    assert report.unreachable
+    assert 0.25 < report.silent_seconds
+
+
 def test_a_port_on_which_nobody_listens_is_a_lost_connection() -> None:
     with GrpcReplica(f"127.0.0.1:{free_port()}", timeout=2) as replica, pytest.raises(ConnectionLostError):
         replica.statuses(MODEL)

@@ -122,6 +122,19 @@ def test_one_end_in_the_first_ring_is_enough() -> None:
     assert ["a:1", "b:1"] == [reason.partition(": ")[0] for reason in seen.reasons(FLEET)]
 
 
+def test_silent_replicas_count_as_ended_beside_one_that_has_ended() -> None:
+    """A candidate that stops a whole fleet is noticed at one server first, and is not the fault of one machine."""
+    seen = crashes()
+    seen.lost("a:1")
+    assert 1 == seen.ends(FLEET)
+    for address in ("b:1", "c:1"):
+        seen.silent(address)
+
+    assert 3 == seen.ends(FLEET)
+    seen.answered("b:1", [1, 2])
+    assert 2 == seen.ends(FLEET)
+
+
 def test_in_a_large_fleet_a_hundredth_must_end() -> None:
     fleet = [f"{number}:1" for number in range(500)]
     seen = detector({address: [1] for address in fleet})
@@ -146,6 +159,17 @@ def test_a_replica_that_answered_and_is_silent_for_long_is_not_waited_for() -> N
     assert not seen.reasons(FLEET), "silence is no evidence"
     seen.answered("a:1", [1, 2])
     assert not seen.is_over(FLEET)
+
+
+def test_a_call_that_waited_for_its_time_limit_is_a_part_of_the_silence() -> None:
+    """A canary's question may wait for five seconds, and nobody waits for as long again after it."""
+    seen = crashes()
+    seen.silent("a:1", seconds=4.9)
+    assert not seen.is_over(FLEET)
+    CLOCK.sleep(0.1)
+
+    assert seen.is_over(FLEET)
+    assert not crashes().is_over(FLEET)
 
 
 def test_a_replica_that_was_silent_before_the_exposure_is_waited_for() -> None:
