@@ -78,9 +78,9 @@ def test_the_replicas_of_the_first_ring_are_marked_and_each_config_has_its_entry
 
     assert [] == found.differences + found.notes
     assert "replica-0:8500 (first ring)" in shown(found)
-    assert "configs from entry 14;" in shown(found)
+    assert "configs from entry 12;" in shown(found)
     assert [True, False, False] == [each["first_ring"] for each in as_json["replicas"]]
-    assert {layout.first_ring_config(MODEL): 14, layout.config(MODEL): 14} == as_json["config_entries"]
+    assert {layout.first_ring_config(MODEL): 12, layout.config(MODEL): 12} == as_json["config_entries"]
 
 
 class TestCandidate:
@@ -140,8 +140,8 @@ class TestServerOfTheOtherConfig:
         assert [] == look(world).differences, "until a candidate comes both configs say the same"
         expose(world, seconds=4.0)
         flag = {
-            "pinned": "--model_config_file=memory://bucket/first_ring/digits.config",
-            "latest": "--model_base_path=memory://bucket/first_ring/digits",
+            "pinned": "--model_config_file=/memory/first_ring/digits.config",
+            "latest": "--model_base_path=/memory/first_ring/digits",
         }[world.rollout]
 
         (sentence,) = look(world).differences
@@ -152,8 +152,8 @@ class TestServerOfTheOtherConfig:
         move(world, 2, first_ring=True)
         expose(world, seconds=4.0)
         flag = {
-            "pinned": "--model_config_file=memory://bucket/serve/digits.config",
-            "latest": "--model_base_path=memory://bucket/serve/digits",
+            "pinned": "--model_config_file=/memory/serve/digits.config",
+            "latest": "--model_base_path=/memory/serve/digits",
         }[world.rollout]
 
         (sentence,) = look(world).differences
@@ -176,7 +176,7 @@ def test_an_interrupted_pair_of_configs_names_the_one_that_is_behind(behind: str
     world.clock.sleep(4.0)
 
     (sentence,) = [each for each in look(world).differences if "config of" in each]
-    assert sentence.startswith(f"the config of the {behind} ({key}) was made from journal entry 14, and the journal is")
+    assert sentence.startswith(f"the config of the {behind} ({key}) was made from journal entry 12, ")
     assert "a command stopped half-way. Run `understudy reconcile --model digits`" in sentence
 
 
