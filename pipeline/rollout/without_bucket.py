@@ -64,7 +64,10 @@ def answer(found: ReplicaFound) -> str:
 
 
 def _hand_over(replica: Replica, *, others: OtherModels, version: int, base_path: str, newest: int | None) -> str:
-    """Why the label was not moved there; empty where it was. `newest` is the newest version that a replica answers from."""
+    """Why the label was not moved there; empty where it was.
+
+    `newest` is the newest version that any replica answers from; None if none answers from any.
+    """
     model = others.model
     try:
         served = others.served_by(replica)
