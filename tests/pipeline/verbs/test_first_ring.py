@@ -1,8 +1,10 @@
-"""Roll-backs, `reconcile` and `retain` over a fleet with a first ring, in simulated time."""
+"""Roll-backs, `reconcile` and `retain` over a fleet with a first ring, in simulated time but for one test."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,14 @@ from pipeline.rules.rollback import RollbackRequest
 from pipeline.spec import RetentionPolicy
 from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verbs.retain import retain
+from pipeline.verbs.status import status
+from serving.grpc_replica import GrpcReplica
+from tests.fleet import RunningReplica
+from tests.hunts import hunt
 from tests.protocol.clock import VirtualClock
 from tests.protocol.world import MODEL, World
+from tests.releases import World as RealWorld
+from tests.releases import eventually
 
 ROLLOUTS: tuple[RolloutName, ...] = ("pinned", "latest")
 RING, *OTHERS = ("replica-0:8500", "replica-1:8500", "replica-2:8500")
@@ -222,3 +230,39 @@ class TestRetain:
 
         named = [line.version for line in lines if "named by the config" in line.why]
         assert [3, 4] == named
+
+
+@pytest.fixture(params=ROLLOUTS)
+def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealWorld]:
+    """Three real servers, the first of which is the first ring; v2 serves and v1 is previous."""
+    made = RealWorld(tmp_path, rollout=request.param, first_ring=True)
+    made.start(3)
+    for run_key in ("retrain-1", "retrain-2"):
+        made.release(run_key)
+    yield made
+    made.stop()
+
+
+@hunt
+def test_real_servers_follow_a_roll_back_while_the_first_ring_has_a_candidate(servers: RealWorld) -> None:
+    """The server of the first ring refuses a label on a version that it has not loaded, and is repaired."""
+    servers.publish("retrain-3")
+    context = servers.context("retrain-3")
+    context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2, first_ring_only=True))
+    context.rollout.settle()
+    seen_by_users = [3, 2, 2] if servers.rollout == "latest" else [2, 2, 2]
+    assert eventually(lambda: [True, False, False] == [has_loaded(3, each) for each in servers.replicas])
+    assert eventually(lambda: seen_by_users == servers.answering())
+    found = status(servers.context("status-0"))
+    assert [] == [each for each in found.differences if "MLflow" not in each]
+
+    done = servers.roll_back("1")
+
+    assert 1 == done.version
+    assert [1, 1, 1] == servers.answering()
+
+
+def has_loaded(version: int, server: RunningReplica) -> bool:
+    with GrpcReplica(server.address, timeout=2.0) as replica:
+        found = replica.status(MODEL, version)
+        return found is not None and found.available
