@@ -163,11 +163,11 @@ def of_replica(replica: ReplicaFound, found: Findings) -> list[str]:
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
-    expectation = found.expected_of(replica)
     wrong_source = of_source(replica, found)
     if wrong_source:
         return [wrong_source]  # the rest follows from it
-    return [*_of_answers(replica, expectation), *_of_memory(replica, expectation)]
+    possible = ([*_of_answers(replica, each), *_of_memory(replica, each)] for each in found.possible_for(replica))
+    return min(possible, key=len)
 
 
 def _of_answers(replica: ReplicaFound, expectation: Expectation) -> list[str]:

@@ -142,6 +142,15 @@ class Findings:
         """What a replica should do. The bucket must have answered."""
         return self._expectations[replica.first_ring]
 
+    def possible_for(self, replica: ReplicaFound) -> tuple[Expectation, ...]:
+        """The same; both where it is not known which replicas are the first ring (`ring_is_known`)."""
+        return (self.expected_of(replica),) if self.ring_is_known else tuple(self._expectations.values())
+
+    @property
+    def ring_is_known(self) -> bool:
+        """Whether the replicas of the first ring are known: UNDERSTUDY_REPLICAS hides them if it names none of them."""
+        return self.fleet.first_ring is None or self.fleet.first_ring in self.fleet.groups
+
 
 def look(context: ModelContext) -> Findings:
     """Ask the bucket, each replica and MLflow; one that does not answer is a finding as well.

@@ -22,7 +22,7 @@ def of_source(replica: ReplicaFound, found: Findings) -> str | None:
     assert found.bucket is not None, "what a replica should do is in the journal"
     history = found.bucket.history
     candidate = history.state.candidate
-    if candidate is None or not history.state.first_ring_only:
+    if candidate is None or not history.state.first_ring_only or found.record_problem or not found.ring_is_known:
         return None
     exposed = history.of_version(candidate, Event.EXPOSED)
     begun = any(each.version == candidate for each in replica.versions)

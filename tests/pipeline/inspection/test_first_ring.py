@@ -10,7 +10,7 @@ from pipeline.deployment import RolloutName
 from pipeline.inspection.status import Status, table
 from pipeline.rules import run as run_rules
 from pipeline.verbs.status import status
-from tests.protocol.simulated import SimulatedReplica
+from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
 from tests.protocol.world import MODEL, World
 
 ROLLOUTS: tuple[RolloutName, ...] = ("pinned", "latest")
@@ -201,3 +201,17 @@ class TestWithout:
         world.fleet.expected = 1
 
         assert [] == look(world).notes
+
+
+@pytest.mark.parametrize("listed", ["replica-0:8500", "replica-1:8500,replica-2:8500"])
+def test_an_override_that_hides_the_first_ring_makes_no_difference_of_a_canary(world: World, listed: str) -> None:
+    expose(world, seconds=4.0)
+    world._settings = world._settings.model_copy(update={"replicas": listed})
+    world.fleet.first_ring = SimulatedFleet([], clock=world.clock, expected=1)
+    for address in {replica.address for replica in world.replicas} - set(listed.split(",")):
+        del world.fleet.replicas[address]
+    world.fleet.expected = len(world.fleet.replicas)
+    found = look(world)
+
+    assert [] == found.differences
+    assert any("UNDERSTUDY_REPLICAS" in note for note in found.notes)
