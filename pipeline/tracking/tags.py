@@ -122,7 +122,7 @@ def _fate(history: History, version: int) -> str:
 
 def _withdrawn(history: History, version: int, entry: Entry) -> str:
     served = "It had served." if history.has_served(version) else "It was never promoted."
-    return f"v{version} was withdrawn on {_moment(entry.at)} by {entry.actor}. {served} Reason: {entry.reason}"
+    return f"v{version} was {entry.event} on {_moment(entry.at)} by {entry.actor}. {served} Reason: {entry.reason}"
 
 
 def _reasons(verdict: Verdict) -> str:

@@ -242,6 +242,11 @@ class TestFirstRing:
         )
         assert "first (first ring)" in shell("fleet", "show").stdout
 
+    def test_in_the_roll_out_latest_the_servers_poll_a_base_path(self, shell: Shell, tmp_path: Path) -> None:
+        done = shell("init", *RING, "--rollout", "latest", "--server-root", "/srv/models")
+
+        assert "with --model_base_path=/srv/models/first_ring/digits. Until then" in done.stdout
+
     @pytest.mark.parametrize("listed", ["127.0.0.1:9,127.0.0.1:19,127.0.0.1:29", None])
     def test_init_may_be_repeated(self, shell: Shell, monkeypatch: pytest.MonkeyPatch, listed: str | None) -> None:
         """...also where the environment has all replicas in one list."""
