@@ -6,6 +6,11 @@ replica (in memory, without traffic), asks each replica test questions, and only
 the candidate on a replica until the replica was tested, and `canary` itself removes a bad candidate.) To go back to an
 earlier version, trigger the DAG `rollback`, which does not wait for a run of this DAG.
 
+If the fleet has a *first ring*, `canary` exposes the candidate to that group of replicas alone, questions it, observes
+it for a while (`soak_seconds` of the fleet), and questions it again. Only then do the other replicas load it. So a
+candidate that ends or blocks its server does that in the first ring, and the others answer meanwhile. `understudy
+status --model <model>` says where the candidate is and what comes next.
+
 ### What you see, and what to do
 
 The note of each DAG run says what was decided, with the numbers, and which version serves. Its first line is on the
@@ -22,7 +27,7 @@ page of the run; click the pencil next to it for the rest. What you type there y
   correct the folders and trigger a new run. If you want the change, trigger a run with the names under *Labels that may
   be added or removed* and a note that says why. New labels come after the existing ones. Only an accepted removal
   changes the index of other labels: inform the owners of programs that use `class_index`.
-- **`publish`, `canary` or `promote` skipped**: the log says which of three.
+- **`publish`, `canary` or `promote` skipped**: the log says why. For servers that have stopped, see below.
     - *Pinned*, *frozen* or *held*: promotions are held. When the hold is over, or was ended by the DAG `unfreeze`,
       trigger a new run.
     - Another version began to serve during the run. Trigger a new run: it is compared with the version that serves now.
@@ -33,9 +38,20 @@ page of the run; click the pencil next to it for the rest. What you type there y
   trigger `readmit` with the version that the log names, then clear the task.
 - **`canary` or `promote` red, `withdraw` green**: a replica gave a wrong answer, or none. The earlier version serves.
   The log of the red task names the replica and the numbers. Repair the cause, then trigger a new run.
-- **`canary` red, its log says that servers have ended**: the candidate probably needs more memory than the servers
-  have; two versions must fit at the same time. It is already withdrawn. If the machines were the cause, trigger
-  `readmit` with its number, and then a new run.
+- **`canary` skipped, its log says that a server process has stopped**: one server has ended on the candidate, in the
+  first ring or where it is the only one. That may be the fault of its machine. The candidate is already removed, and
+  the earlier version serves. Look at the log of the replica that the reason names, and at its memory: two versions must
+  fit at the same time. Then trigger a new run: the same model may be published again. (Exit code 99, *declined*.)
+- **`canary` red, its log says that a server process has stopped**: a second server has ended on the candidate, or one
+  has ended on the same model in an earlier run. It is already withdrawn, and the same model is refused from now on. It
+  probably needs more memory than the servers have. If the machines were the cause, trigger `readmit` with its number,
+  and then a new run. (Exit code 1.)
+- **`canary` red, *no answer for ... s* in its log**: a replica that answered before gave no answer for `silent_seconds`
+  while it had the candidate. Whether the candidate blocks the server, or its machine or network fails, is not known.
+  The candidate is already removed. Check the replica that the log names, then trigger a new run: the same model may be
+  published again. (Exit code 75, *could not tell*.)
+- **`canary` red, *not seen yet* in its log for a replica of the first ring**: its server does not read what the first
+  ring should. Start it with the flag that `understudy status --model <model>` names while the candidate is exposed.
 - **`withdraw` red**: a replica still has the candidate. Run `understudy status --model <model>`. Clear the task to try
   again, or use the DAG `rollback`.
 - **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving

@@ -27,9 +27,13 @@ def _form_is_wrong(dag_id: str) -> str:
     )
 
 
+_NOT_TAKEN = (
+    "The candidate is not on the replicas, and the later tasks of this run are skipped. If the reason above names a "
+    "replica, read its log and check its memory. When the reason no longer applies, trigger a new run."
+)
 # Where what is to be done depends on the verb.
 _OF_VERBS = {
-    "canary": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
+    "canary": {"declined": _NOT_TAKEN, "failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "promote": {"failed": _TAKEN_BACK, "could not tell": _TAKEN_BACK},
     "withdraw": {
         "declined": "If the reason above names a command, run it. Otherwise there is nothing to do.",

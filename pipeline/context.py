@@ -95,6 +95,20 @@ class ModelContext:
         """The same knowledge with another fleet, to try that one out."""
         return replace(self.known, fleet=fleet, remarks=())
 
+    def source_flag(self, *, first_ring: bool) -> str:
+        """The flag with which the servers of the first ring, or all others, are started, so that they follow releases.
+
+        Args:
+            first_ring: which servers.
+        """
+        latest, model = self.fleet.rollout == "latest", self.model
+        name = "model_base_path" if latest else "model_config_file"
+        if first_ring:
+            key = layout.first_ring_versions(model) if latest else layout.first_ring_config(model)
+        else:
+            key = layout.versions(model) if latest else layout.config(model)
+        return f"--{name}={_seen_by_servers(key, self.fleet, self.bucket)}"
+
     def records_of(self, version: int, history: History) -> RunRecords | None:
         """The records of the run that a version came from; None if the journal does not know it."""
         claimed = history.of_version(history.original(version), Event.CLAIMED)

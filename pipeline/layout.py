@@ -137,16 +137,19 @@ def config(model: str) -> str:
     return f"serve/{model}.config"
 
 
+FIRST_RING = "first_ring"
+
+
 def first_ring_versions(model: str) -> str:
-    return f"first_ring/{model}"
+    return f"{FIRST_RING}/{model}"
 
 
 def first_ring_version(model: str, number: int) -> str:
-    return f"first_ring/{model}/{number}"
+    return f"{FIRST_RING}/{model}/{number}"
 
 
 def first_ring_config(model: str) -> str:
-    return f"first_ring/{model}.config"
+    return f"{FIRST_RING}/{model}.config"
 
 
 def manifest(model: str, number: int) -> str:

@@ -13,6 +13,8 @@ import pytest
 from pipeline import layout
 from pipeline.context import RunContext, make_run_context, observed
 from pipeline.deployment import RolloutName
+from pipeline.fleets.changes import FleetChange
+from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.run_verbs import RUN_VERBS, run_once
@@ -64,6 +66,8 @@ class World:
     replicas: list[RunningReplica] = field(default_factory=list)
     follow_seconds: float = 5.0
     rollout: RolloutName = "pinned"
+    # Whether the first replica is the first ring, which only a fleet record can say.
+    first_ring: bool = False
     # gs://bucket, where that is not on this machine.
     cloud: str | None = None
     mlflow_url: str = NO_MLFLOW
@@ -86,13 +90,31 @@ class World:
     def start(self, count: int = 2) -> None:
         if not self.cloud:
             self.bucket.mkdir(parents=True, exist_ok=True)
+        if self.first_ring:
+            self.replicas = [self.replica(first_ring=True), *(self.replica() for _ in range(count - 1))]
+            self._record_first_ring()
         self.context("init-0").rollout.settle(first=True)
-        self.replicas = [self.replica() for _ in range(count)]
+        self.replicas = self.replicas or [self.replica() for _ in range(count)]
         for replica in self.replicas:
             replica.start()
 
-    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+    def _record_first_ring(self) -> None:
+        context = self.context("init-0")
+        first, *rest = (replica.address for replica in self.replicas)
+        change = FleetChange(
+            replicas={"first": first, "rest": ",".join(rest)}, first_ring="first", deployment={"soak_seconds": 0.5}
+        )
+        record = FleetRecord(
+            number=1, at=context.clock.now(), actor="ann", reason="a test", fleet=change.applied(context.fleet)
+        )
+        assert FleetRecords(context.bucket, MODEL).create(record)
+
+    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
         """One more server of this bucket, not started; a server that gives up is started again, as a pod is."""
+        if first_ring:
+            if self.rollout == "pinned":
+                return RunningReplica(self.bucket / layout.first_ring_config(MODEL))
+            return RunningReplica(base_path=self.bucket / layout.first_ring_versions(MODEL), restarting=True)
         if self.rollout == "pinned":
             return RunningReplica(f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config)
         base_path = f"{self.cloud}/{layout.versions(MODEL)}" if self.cloud else self.bucket / layout.versions(MODEL)

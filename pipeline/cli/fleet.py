@@ -1,6 +1,7 @@
 """The fleet of a model: write its first record, show it, change it."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,6 +92,7 @@ def init_command(
 
     Run again with the same values it changes nothing; with other values it fails.
     """
+    from pipeline.inspection.moved_servers import servers_to_move
     from pipeline.verbs.init import init
 
     change = _change(
@@ -112,7 +114,9 @@ def init_command(
     )
     with model_context(model) as context:
         record, history = init(context, change)
+        to_do = servers_to_move(context, None, record.fleet)
     typer.echo(f"{model}: {history.state}; fleet record {record.number}: {record.fleet.replicas}")
+    _show(to_do)
 
 
 @fleet.command("show")
@@ -181,6 +185,12 @@ def set_command(
         typer.echo(f"{name.replace('_', ' ')}: {before} -> {after}")
     if done.changed:
         typer.echo(f"{model}: fleet record {done.record.number}")
+    _show(done.to_do)
+
+
+def _show(to_do: Iterable[str]) -> None:
+    for sentence in to_do:
+        typer.echo(f"To do: {sentence}")
 
 
 def _change(

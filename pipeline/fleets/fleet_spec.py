@@ -124,11 +124,13 @@ class FleetSpec(Deployment):
             return self
         if self.first_ring not in self.groups:
             raise ValueError(
-                f"the first ring is the group {self.first_ring!r}, and the groups are {', '.join(self.groups)}"
+                f"the first ring is the group {self.first_ring!r}, and the groups are {', '.join(self.groups)}. "
+                f"Give the replicas of that group too, or another first ring (`--first-ring none` for none)"
             )
         if len(self.groups) == 1:
             raise ValueError(
-                f"the only group, {self.first_ring!r}, cannot be the first ring: no replica would be beyond it"
+                f"the only group, {self.first_ring!r}, cannot be the first ring: no replica would be beyond it. Divide "
+                f"the replicas into two groups: --replicas first=host:port --replicas rest=host:port"
             )
         wait = self.load_seconds + self.soak_seconds + self.follow_seconds
         if self.abandoned_seconds <= wait:

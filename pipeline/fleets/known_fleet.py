@@ -17,6 +17,9 @@ from serving.fleet.sources import parse_source
 
 log = logging.getLogger(__name__)
 
+# The group of the replicas of the environment, where the first ring has the usual name.
+_OTHERS = "others"
+
 
 @dataclass(frozen=True)
 class KnownFleet:
@@ -78,7 +81,9 @@ def _with_first_ring(group: ReplicaGroup, fleet: FleetSpec) -> dict[str, Replica
     assert fleet.first_ring is not None, "the group has this name"
     return {
         fleet.first_ring: ReplicaGroup(replicas=",".join(sorted(inside)), minimum=len(inside)),
-        MAIN: ReplicaGroup(replicas=",".join(beyond), minimum=max(1, group.minimum - len(inside))),
+        _OTHERS if fleet.first_ring == MAIN else MAIN: ReplicaGroup(
+            replicas=",".join(beyond), minimum=max(1, group.minimum - len(inside))
+        ),
     }
 
 
@@ -100,12 +105,14 @@ def fleet_of_environment(settings: Settings) -> FleetSpec:
 def named_by_environment(settings: Settings, fleet: FleetSpec) -> FleetSpec:
     """A fleet with every value that the environment names, and that could differ.
 
+    The very replicas of the fleet, in one list, are no other replicas. A list of others has no first ring.
+
     Raises:
         BadInputError: a setting is malformed.
     """
     named = {name: getattr(settings, name) for name in Deployment.model_fields if name in settings.model_fields_set}
-    if names_replicas(settings):
-        named["groups"] = {MAIN: _group_of_environment(settings)}
+    if names_replicas(settings) and not _is_whole(group := _group_of_environment(settings), fleet):
+        named |= {"groups": {MAIN: group}, "first_ring": None}
     if settings.tls_ca is not None:
         named["tls"] = _tls_of_environment(settings)
     return fleet.model_copy(update=named)

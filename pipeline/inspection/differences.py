@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pipeline import layout
 from pipeline.commands import with_model
 from pipeline.errors import NewerVersionError
+from pipeline.inspection.expectation import Expectation
 from pipeline.inspection.findings import BucketFound, Findings
+from pipeline.inspection.first_ring import of_source
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
@@ -47,7 +49,7 @@ def _differences(found: Findings) -> list[str]:
         *bucket.newer,
         *_of_journal(bucket, found),
         *_of_files(bucket),
-        *bucket.misplaced,
+        *([] if _is_being_settled(bucket, found) else bucket.misplaced),
         *sentences,
     ]
     for replica in found.replicas:
@@ -91,7 +93,7 @@ def _of_another_bucket(found: Findings, bucket: BucketFound) -> str | None:
 def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     """What is wrong with the file that tells servers what to load; it may be old while a verb is at work."""
     sentences = [
-        _of_one_config(_config_name(key, model), text, bucket.wanted_configs[key], bucket, settling=settling)
+        _of_one_config(_config_name(key, model, bucket), text, bucket.wanted_configs[key], bucket, settling=settling)
         for key, text in bucket.configs.items()
     ]
     if not bucket.history.entries and not all(bucket.configs.values()):
@@ -102,8 +104,17 @@ def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _config_name(key: str, model: str) -> str:
-    return "the config of the first ring" if key == layout.first_ring_config(model) else "the config"
+def _is_being_settled(bucket: BucketFound, found: Findings) -> bool:
+    """Whether a verb may be at work on what lies below a base path: it writes the config after that."""
+    rendered = [config.rendered_entry(text or "") for text in bucket.configs.values()]
+    return found.settling and any(entry is not None and entry < bucket.history.seq for entry in rendered)
+
+
+def _config_name(key: str, model: str, bucket: BucketFound) -> str:
+    if len(bucket.configs) == 1:
+        return "the config"
+    ring = key == layout.first_ring_config(model)
+    return f"the config of {'the first ring' if ring else 'the other replicas'} ({key})"
 
 
 def _of_one_config(name: str, text: str | None, wanted: str, bucket: BucketFound, *, settling: bool) -> str | None:
@@ -152,32 +163,43 @@ def of_replica(replica: ReplicaFound, found: Findings) -> list[str]:
         return [_unreachable(replica)]
     if replica.others:
         return []  # `differences` names it first
-    states, placement, ring = found.states, found.placement, replica.first_ring
-    sentences = []
-    expected = placement.answering(states[0], first_ring=ring)
-    if replica.serving not in {placement.answering(state, first_ring=ring) for state in states}:
-        sentences.append(
-            f"{replica.address} answers from {version_name(replica.serving)}, and the journal says "
-            f"{version_name(expected)}. Wait one poll. If the replica still differs, run `understudy reconcile "
-            f"--model <model>`"
-        )
-    in_memory = [set(placement.in_memory(state, first_ring=ring)) for state in states]
+    wrong_source = of_source(replica, found)
+    if wrong_source:
+        return [wrong_source]  # the rest follows from it
+    possible = ([*_of_answers(replica, each), *_of_memory(replica, each)] for each in found.possible_for(replica))
+    return min(possible, key=len)
+
+
+def _of_answers(replica: ReplicaFound, expectation: Expectation) -> list[str]:
+    expected = expectation.answering(expectation.states[0])
+    if replica.serving in {expectation.answering(state) for state in expectation.states}:
+        return []
+    return [
+        f"{replica.address} answers from {version_name(replica.serving)}, and the journal says "
+        f"{version_name(expected)}. Wait one poll. If the replica still differs, run `understudy reconcile "
+        f"--model <model>`"
+    ]
+
+
+def _of_memory(replica: ReplicaFound, expectation: Expectation) -> list[str]:
+    states = expectation.states
+    in_memory = [set(expectation.in_memory(state)) for state in states]
     wanted = set().union(*in_memory)
     present = {each.version for each in replica.versions if each.available}
     # A server remembers the failed load of a version that was withdrawn since.
     needed = in_memory[0] | in_memory[1]
     failed = {each.version: each.error for each in replica.versions if each.failed and each.version in needed}
-    sentences += [
+    sentences = [
         f"{replica.address} could not load v{version} ({error}). {_way_out_of_failure(version, states[1])}"
         for version, error in sorted(failed.items())
     ]
-    lacking = in_memory[0].intersection(*in_memory) - present - set(failed) - set(found.loading)
+    lacking = in_memory[0].intersection(*in_memory) - present - set(failed) - set(expectation.loading)
     if lacking:
         sentences.append(
             f"{replica.address} has not loaded {_names(lacking)}. Wait one poll. If it still has not, read the log of "
             f"the replica"
         )
-    superfluous = present - wanted - found.unloading
+    superfluous = present - wanted - expectation.unloading
     if superfluous:
         sentences.append(
             f"{replica.address} still has {_names(superfluous)} in memory, which it should have unloaded. Wait "
@@ -250,9 +272,10 @@ def _of_journal(bucket: BucketFound, found: Findings) -> list[str]:
     proving = reconcile_rules.candidate_of_run(history)
     if proving and bucket.passed_at is None and not bucket.newer and found.deadline.has_passed(proving):
         sentences.append(
-            f"v{proving.version} of {proving.run_key} is the candidate since {proving.at:%Y-%m-%d %H:%M:%S} UTC, and "
-            f"its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile --model "
-            f"<model>`, which withdraws the candidate"
+            f"v{proving.version} of {proving.run_key} is the candidate"
+            f"{' in the first ring' if history.state.first_ring_only else ''} since {proving.at:%Y-%m-%d %H:%M:%S} "
+            f"UTC, and its run has stopped. In Airflow, clear the task that stopped; or run `understudy reconcile "
+            f"--model <model>`, which withdraws the candidate"
         )
     return sentences
 

@@ -1,7 +1,7 @@
 """What the bucket, each replica and MLflow say at one moment. Reads, and changes nothing."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,11 @@ from functools import cached_property
 from pipeline import layout
 from pipeline.context import ModelContext
 from pipeline.errors import CouldNotTellError, DamagedError, MissingError, NewerVersionError, StorageError
+from pipeline.fleets.fleet_spec import FleetSpec
+from pipeline.inspection.expectation import Expectation
 from pipeline.inspection.known_models import require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
-from pipeline.journal.state import State
 from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
@@ -64,10 +65,13 @@ class Findings:
     A run that has exposed a candidate is at work on it until `deadline`, and one that moves traffic until
     `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
     have looked for what it says, and until `load_deadline` they may be loading a version that it needs again.
-    `fleet_problem` says why it is unknown which replicas exist; empty if it is known.
+    `fleet_problem` says why it is unknown which replicas exist; empty if it is known. `source_flags` are the flags that
+    say what a server polls, by whether it is in the first ring.
     """
 
     model: str
+    fleet: FleetSpec
+    source_flags: Mapping[bool, str]
     placement: Placement
     bucket: BucketFound | None
     bucket_problem: StorageError | None
@@ -106,7 +110,7 @@ class Findings:
     @property
     def mirroring(self) -> bool:
         """Whether a verb may not have updated MLflow yet: it does so at its end, when the replicas have followed."""
-        if self.settling or self.reloading:
+        if self.settling or any(each.reloading for each in self._expectations.values()):
             return True
         return self.bucket is not None and any(
             entry.event is Event.WITHDRAWN
@@ -116,71 +120,36 @@ class Findings:
         )
 
     @cached_property
-    def loading(self) -> Mapping[int, Entry]:
-        """The versions that replicas may be loading although no verb waits for it, each with the entry that needs it.
-
-        A candidate is not among them, see `proving` and `moving`.
-        """
+    def _expectations(self) -> Mapping[bool, Expectation]:
+        """By whether the replicas are in the first ring. There is one for it only if the fleet has one."""
         if self.bucket is None:
             return {}
-        history = self.bucket.history
-        needed = {version: self._loaded_again(version, history) for version in self.placement.in_memory(history.state)}
-        return {version: entry for version, entry in needed.items() if entry}
+        return {
+            first_ring: Expectation(
+                history=self.bucket.history,
+                placement=self.placement,
+                first_ring=first_ring,
+                proving=self.proving is not None,
+                moving=self.moving is not None,
+                move_deadline=self.move_deadline,
+                poll_deadline=self.poll_deadline,
+                load_deadline=self.load_deadline,
+            )
+            for first_ring in ((True, False) if self.fleet.first_ring else (False,))
+        }
+
+    def expected_of(self, replica: ReplicaFound) -> Expectation:
+        """What a replica should do. The bucket must have answered."""
+        return self._expectations[replica.first_ring]
+
+    def possible_for(self, replica: ReplicaFound) -> tuple[Expectation, ...]:
+        """The same; both where it is not known which replicas are the first ring (`ring_is_known`)."""
+        return (self.expected_of(replica),) if self.ring_is_known else tuple(self._expectations.values())
 
     @property
-    def reloading(self) -> Entry | None:
-        """The entry since which the version that should answer is loaded again, in the latest roll-out."""
-        answering = self.placement.answering(self.bucket.history.state) if self.bucket else None
-        return self.loading.get(answering) if answering is not None else None
-
-    @property
-    def unloading(self) -> set[int]:
-        """The versions that a server may keep while it loads those of `loading`: it loads first, and then unloads."""
-        if self.bucket is None:
-            return set()
-        states = [state for entry in self.loading.values() for state in _states_since(self.bucket.history, entry)]
-        return {version for state in states for version in self.placement.in_memory(state)}
-
-    def _loaded_again(self, version: int, history: History) -> Entry | None:
-        """The entry that made a version resident, if replicas may still be loading it."""
-        if version == history.state.candidate:
-            return None
-        needed = _begin(history, lambda state: version in self.placement.in_memory(state))
-        if version != self.placement.answering(history.state):
-            return needed if needed and not self.load_deadline.has_passed(needed) else None
-        moved = _begin(history, lambda state: self.placement.answering(state) == version)
-        confirmed = history.of_version(version, Event.CONFIRMED)
-        if needed is None or needed != moved or self.moving or self.move_deadline.has_passed(needed):
-            return None
-        return None if confirmed and confirmed.seq > needed.seq else needed
-
-    @cached_property
-    def states(self) -> tuple[State, ...]:
-        """The states of which a replica may have any one: the last one, and those that it may be on its way from."""
-        if self.bucket is None:
-            return ()
-        history, last = self.bucket.history, self.bucket.history.state
-        before = last.model_copy(update={"candidate": None}) if self.proving else last
-        deadline = self.move_deadline if self.moving else self.poll_deadline
-        begun = [entry for entry in history.entries if not deadline.has_passed(entry)][:1]
-        begun += [self.reloading] if self.reloading else []
-        first = min(begun, key=lambda entry: entry.seq, default=None)
-        return (last, before, *(_states_since(history, first) if first else ()))
-
-
-def _states_since(history: History, entry: Entry) -> tuple[State, ...]:
-    """The state before an entry, and every one since."""
-    return (history.until(entry.seq - 1).state, *(each.state for each in history.entries if each.seq >= entry.seq))
-
-
-def _begin(history: History, holds: Callable[[State], bool]) -> Entry | None:
-    """The entry since which something holds of every state; None if it does not hold of the last one."""
-    begin = None
-    for entry in reversed(history.entries):
-        if not holds(entry.state):
-            break
-        begin = entry
-    return begin
+    def ring_is_known(self) -> bool:
+        """Whether the replicas of the first ring are known: UNDERSTUDY_REPLICAS hides them if it names none of them."""
+        return self.fleet.first_ring is None or self.fleet.first_ring in self.fleet.groups
 
 
 def look(context: ModelContext) -> Findings:
@@ -198,6 +167,8 @@ def look(context: ModelContext) -> Findings:
     now = context.clock.now()
     return Findings(
         model=context.model,
+        fleet=context.fleet,
+        source_flags={first_ring: context.source_flag(first_ring=first_ring) for first_ring in (True, False)},
         placement=context.rollout.placement,
         bucket=seen.bucket,
         bucket_problem=seen.bucket_problem,

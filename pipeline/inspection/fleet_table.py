@@ -24,7 +24,8 @@ def fleet_table(context: ModelContext, records: list[FleetRecord]) -> Group:
             values.add_row(name.replace("_", " "), Text(visible(value)))
     replicas = Table("group", "source", "at least", "replicas now")
     for group in fleet.connect_with(context.settings).groups:
-        replicas.add_row(group.name, group.source.uri, str(group.minimum), Text(visible(_now(group))))
+        name = f"{group.name} (first ring)" if group.name == fleet.first_ring else group.name
+        replicas.add_row(name, group.source.uri, str(group.minimum), Text(visible(_now(group))))
     lines = [_line(record, before.fleet if before else None) for before, record in _pairs(records)]
     return Group(values, replicas, *(Text(visible(line)) for line in lines), *map(Text, context.known.remarks))
 

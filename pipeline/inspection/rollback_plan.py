@@ -40,7 +40,8 @@ def plan(context: RunContext, request: RollbackRequest) -> tuple[int, str]:
         left = rollback_rules.unfinished(history)
         words = f"{words} ({left})" if left else words
         return target, with_model(f"{words}{_promotions_afterwards(context, request, target, history)}", context.model)
-    left = f"v{candidate}, a candidate under test," if candidate is not None else served_by(history.state)
+    where = " in the first ring" if history.state.first_ring_only else ""
+    left = f"v{candidate}, a candidate under test{where}," if candidate is not None else served_by(history.state)
     words = f"{left} will be replaced by v{target}"
     if request.to == "previous":
         words = f"`previous` is v{target}: {words}"
@@ -66,7 +67,7 @@ def _promotions_afterwards(context: RunContext, request: RollbackRequest, target
 def unproven_in_traffic(context: RunContext, history: History, request: RollbackRequest) -> int | None:
     """The candidate that users saw when the roll-back was asked for; None if candidates get no traffic."""
     candidate = rollback_rules.unproven(history, request)
-    return candidate if context.rollout.placement.answering(history.state) == candidate else None
+    return candidate if context.rollout.placement.answering(history.state, first_ring=True) == candidate else None
 
 
 def served_by(state: State) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pipeline.inspection.differences import of_replica, roles
 from pipeline.inspection.findings import Findings
+from pipeline.inspection.first_ring import being_tested, named
 from pipeline.inspection.history import MOMENT, visible
 from pipeline.journal.periods import Period, served
 from pipeline.journal.state import State
@@ -54,11 +55,15 @@ class Status:
         return self.found.bucket.history.seq if self.found.bucket else None
 
     @property
+    def config_entries(self) -> dict[str, int | None]:
+        """The number of the entry that each config renders, by its key in the bucket; None if it is not ours."""
+        configs = self.found.bucket.configs if self.found.bucket else {}
+        return {key: config.rendered_entry(text or "") for key, text in configs.items()}
+
+    @property
     def config_entry(self) -> int | None:
-        """The number of the entry that the config renders, the older one of two; None if there is none of ours."""
-        texts = self.found.bucket.configs.values() if self.found.bucket else ()
-        entries = [config.rendered_entry(text or "") for text in texts]
-        return min((entry for entry in entries if entry is not None), default=None)
+        """The older one of these; None if there is none."""
+        return min((entry for entry in self.config_entries.values() if entry is not None), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs; moments are ISO 8601 in UTC."""
@@ -73,6 +78,7 @@ class Status:
             "proving": self._proving_as_json(),
             "entry": self.entry,
             "config_entry": self.config_entry,
+            "config_entries": self.config_entries,
             "replicas": [_replica_as_json(replica) for replica in self.found.replicas],
             "mlflow": self.found.mlflow.aliases if self.found.mlflow else None,
             "under_way": self.under_way,
@@ -82,7 +88,14 @@ class Status:
 
     def _proving_as_json(self) -> dict[str, Any] | None:
         entry = self.found.proving
-        return {"version": entry.version, "run_key": entry.run_key, "since": entry.at.isoformat()} if entry else None
+        if entry is None:
+            return None
+        return {
+            "version": entry.version,
+            "run_key": entry.run_key,
+            "since": entry.at.isoformat(),
+            "first_ring_only": entry.state.first_ring_only,
+        }
 
 
 def table(found: Status) -> Group:
@@ -96,7 +109,7 @@ def table(found: Status) -> Group:
         serving = f"v{replica.serving}" if replica.serving is not None else "-"
         agrees = _agrees(replica, found.found)
         holds = replica.problem or replica.others or loaded or "nothing"
-        replicas.add_row(replica.address, serving, Text(holds), agrees)
+        replicas.add_row(named(replica), serving, Text(holds), agrees)
     lines = [
         *_what_serves(found),
         f"{_entries(found)}{_record(found)}MLflow: {_mlflow_roles(found.found.mlflow)}",
@@ -112,6 +125,7 @@ def table(found: Status) -> Group:
 def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
     return {
         "address": replica.address,
+        "first_ring": replica.first_ring,
         "serving": replica.serving,
         "versions": {each.version: each.state for each in replica.versions},
         "errors": {each.version: each.error for each in replica.versions if each.error},
@@ -144,7 +158,10 @@ def _roles(status: Status) -> str:
 def _entries(status: Status) -> str:
     if status.entry is None:
         return ""
-    return f"journal entry {status.entry}, config from entry {status.config_entry}; "
+    numbers = status.config_entries.values()
+    configs = "config" if len(numbers) == 1 else "configs"
+    rendered = " and ".join(dict.fromkeys("none" if number is None else str(number) for number in numbers))
+    return f"journal entry {status.entry}, {configs} from entry {rendered}; "
 
 
 def _record(status: Status) -> str:
@@ -164,10 +181,7 @@ def _what_serves(status: Status) -> list[str]:
         moved = f"{serving.event} by {serving.actor} ({serving.run_key})"
         lines.append(f"v{serving.version} serves since {serving.since:{MOMENT}} UTC, {moved}: {serving.reason}")
     if proving:
-        has_traffic = status.state and status.found.placement.answering(status.state) == proving.version
-        traffic = ", and gets the traffic of the replicas that have loaded it" if has_traffic else ""
-        since = f"{proving.at:{MOMENT}} UTC{traffic}"
-        lines.append(f"v{proving.version} is being tested by {proving.run_key} since {since}")
+        lines.append(being_tested(proving, status.found))
     return lines
 
 

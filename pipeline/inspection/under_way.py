@@ -6,6 +6,7 @@ Findings in; sentences out.
 from pipeline.commands import with_model
 from pipeline.inspection.differences import version_name
 from pipeline.inspection.findings import Findings
+from pipeline.inspection.first_ring import named, risk_without
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
 from pipeline.rollout.replicas import ReplicaFound
@@ -22,16 +23,17 @@ def under_way(found: Findings) -> list[str]:
     move = found.moving
     sentences = [
         *([_move(move, history, found)] if move else []),
-        *(_load(version, entry, history, found) for version, entry in found.loading.items()),
+        *_loads(found),
         _waiting(found),
     ]
     return [with_model(sentence, found.model) for sentence in sentences if sentence]
 
 
 def notes(found: Findings) -> list[str]:
-    """Facts that need no action: where the replicas come from, and numbers that were claimed and never published."""
+    """Facts that do no harm now: where the replicas come from, unused numbers, and the risk without a first ring."""
     if found.bucket is None:
         return [*found.fleet_remarks]
+    risk = risk_without(found)
     unused = [
         with_model(
             f"v{claim.version} was claimed by {claim.run_key} and never published. This does no harm. To publish it, "
@@ -40,7 +42,7 @@ def notes(found: Findings) -> list[str]:
         )
         for claim in reconcile_rules.never_published(found.bucket.history, deadline=found.deadline)
     ]
-    return [*found.fleet_remarks, *unused]
+    return [*found.fleet_remarks, *unused, *([with_model(risk, found.model)] if risk else [])]
 
 
 def _move(move: Entry, history: History, found: Findings) -> str:
@@ -74,15 +76,27 @@ def _taking_back(move: Entry, history: History) -> str:
     return f"{move.run_key} is taking {promotion} back to v{move.version}"
 
 
-def _load(version: int, entry: Entry, history: History, found: Findings) -> str | None:
-    """The replicas that have yet to load a version; None if there are none."""
-    addresses = [replica.address for replica in found.replicas if _lacks(replica, version)]
-    if not addresses:
-        return None
-    serving = version == found.placement.answering(history.state)
+def _loads(found: Findings) -> list[str]:
+    """A sentence for each version that replicas have yet to load again."""
+    loading: dict[tuple[int, int, bool], list[ReplicaFound]] = {}
+    entries: dict[int, Entry] = {}
+    for replica in found.replicas:
+        expectation = found.expected_of(replica)
+        serving = expectation.answering(expectation.history.state)
+        for version, entry in expectation.loading.items():
+            if _lacks(replica, version):
+                entries[entry.seq] = entry
+                loading.setdefault((version, entry.seq, version == serving), []).append(replica)
+    return [
+        _load(version, entries[seq], replicas, found, serving=serving)
+        for (version, seq, serving), replicas in loading.items()
+    ]
+
+
+def _load(version: int, entry: Entry, replicas: list[ReplicaFound], found: Findings, *, serving: bool) -> str:
     deadline = found.move_deadline if serving else found.load_deadline
     return (
-        f"{', '.join(addresses)} {'is' if len(addresses) == 1 else 'are'} loading v{version}, the "
+        f"{', '.join(map(named, replicas))} {'is' if len(replicas) == 1 else 'are'} loading v{version}, the "
         f"{'serving' if serving else 'previous'} version, since {entry.at:%H:%M:%S} UTC"
         f"{_late(found) if serving else ''}. Wait until it is loaded, at most {deadline.seconds:g} s"
     )
@@ -95,17 +109,22 @@ def _lacks(replica: ReplicaFound, version: int) -> bool:
 
 def _late(found: Findings) -> str:
     """Which replicas do not answer from the version that they should, as a sentence to append; empty if all do."""
-    expected = found.placement.answering(found.states[0])
-    answering = [replica for replica in found.replicas if not (replica.problem or replica.others)]
-    late = [replica for replica in answering if replica.serving != expected]
+    late = [replica for replica in found.replicas if _is_late(replica, found)]
     if not late:
         return ""
     have = "has" if len(late) == 1 else "have"
     answers = ", ".join(
-        f"{each.address} {'answers' if each.serving is None else 'still answers'} {version_name(each.serving)}"
+        f"{named(each)} {'answers' if each.serving is None else 'still answers'} {version_name(each.serving)}"
         for each in late
     )
     return f". {len(late)} of {len(found.replicas)} replicas {have} not switched: {answers}"
+
+
+def _is_late(replica: ReplicaFound, found: Findings) -> bool:
+    if replica.problem or replica.others:
+        return False
+    expectation = found.expected_of(replica)
+    return replica.serving != expectation.answering(expectation.history.state)
 
 
 def _waiting(found: Findings) -> str | None:
@@ -115,7 +134,7 @@ def _waiting(found: Findings) -> str | None:
     exposed = reconcile_rules.candidate_of_run(history)
     if exposed is None or passed_at is None:
         return None
-    has_traffic = found.placement.answering(history.state) == exposed.version
+    has_traffic = found.placement.answering(history.state, first_ring=True) == exposed.version
     traffic = ". It gets the traffic of the replicas that have loaded it" if has_traffic else ""
     return (
         f"v{exposed.version} of {exposed.run_key} has passed its canary and waits for its promotion since "

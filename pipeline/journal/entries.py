@@ -108,5 +108,7 @@ class Entry(BaseModel):
         """What happened, as text for people, for example `v3 promoted`."""
         if self.version == NO_VERSION:
             return f"promotions {self.event}"
+        if self.event is Event.EXPOSED and self.state.first_ring_only:
+            return f"v{self.version} exposed to the first ring"
         others = f" and {len(self.versions) - 1} others" if len(self.versions) > 1 else ""
         return f"v{self.version}{others} {self.event}"

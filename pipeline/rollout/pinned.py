@@ -10,6 +10,7 @@ from pipeline.journal.entries import Event
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.observers import Observers
+from pipeline.journal.state import resident
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
@@ -156,10 +157,22 @@ class Pinned:
         loaded = self._replicas.is_loaded_somewhere(target)
         if loaded is None:
             return f"no replica answers now. Each one serves v{target} when it runs again"
-        if loaded:
-            return f"v{target} is in memory. The replicas use it within one poll of their config, {poll:g} s"
         loading = f"about {load_seconds:.0f} s"
+        if loaded:
+            quick = f"v{target} is in memory. The replicas use it within one poll of their config, {poll:g} s"
+            return f"{quick}{self._without_the_target(target, loading=loading)}"
         return f"v{target} is not in memory and must be loaded first: {loading}, then one poll, {poll:g} s"
+
+    def _without_the_target(self, target: int, *, loading: str) -> str:
+        """A sentence to append on the first ring, if it has a candidate in the place of the target; otherwise empty."""
+        state, ring = self._journal.read().state, self._replicas.first_ring
+        if ring is None or not state.first_ring_only or target in resident(state, first_ring=True):
+            return ""
+        replicas = ", ".join(ring.known_addresses())
+        return (
+            f". The first ring ({replicas}) has v{state.candidate}, a candidate, in its place: it loads v{target} "
+            f"first, {loading}, and answers from v{state.serving} meanwhile"
+        )
 
     def follow(self, version: int) -> tuple[int, WaitResult]:
         return version, self._wait.followed(version, best_effort=True)

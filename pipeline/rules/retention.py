@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import chain
 
-from pipeline.journal.entries import Change, Event
+from pipeline.journal.entries import MADE_CANDIDATE, Change, Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.spec import RetentionPolicy
@@ -18,7 +18,7 @@ from pipeline.spec import RetentionPolicy
 _DAY = 24 * 60 * 60
 _ALIVE = tuple(event for event in Event if event is not Event.RETIRED)
 # After one of these events the run writes more.
-_UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED)
+_UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, *MADE_CANDIDATE)
 _DECIDED = (Event.WITHDRAWN, Event.DECLINED, Event.PROMOTED)
 
 
@@ -57,12 +57,19 @@ class StoredVersions:
     Attributes:
         served: the versions below the base path.
         published: the versions where no server looks (latest roll-out).
-        configured: the versions that the config names.
+        configured: the versions that a config names.
+        first_ring: the versions below the base path of the first ring (latest roll-out).
     """
 
     served: frozenset[int]
     published: frozenset[int]
     configured: frozenset[int]
+    first_ring: frozenset[int] = frozenset()
+
+    @property
+    def all(self) -> frozenset[int]:
+        """Those of which there are files anywhere."""
+        return self.served | self.published | self.first_ring
 
 
 @dataclass(frozen=True)
@@ -131,12 +138,13 @@ def _kept(history: History, found: StoredVersions, terms: RetentionLimits) -> di
     for version, why in reasons:
         kept.setdefault(version, []).append(why)
     _keep_models(kept, history)
-    known = found.served.intersection(_versions(history))
-    if known and not known.intersection(kept):
-        # An empty base path makes servers unload everything.
-        best = max(known, key=lambda v: (history.retirement(v) is None, history.was_good(v), v))
-        kept[best] = ["the base path would be empty without it"]
-        _keep_models(kept, history)
+    for folder in (found.served, found.first_ring):
+        known = folder.intersection(_versions(history))
+        if known and not known.intersection(kept):
+            # An empty base path makes servers unload everything.
+            best = max(known, key=lambda v: (history.retirement(v) is None, history.was_good(v), v))
+            kept[best] = ["the base path would be empty without it"]
+            _keep_models(kept, history)
     return kept
 
 
@@ -190,7 +198,7 @@ def _line(
     if retired is None:
         silent = f"not used for {terms.policy.days:g} days, and nothing needs it"
         return VersionDecision(version, description, RetentionDecision.RETIRE, (silent,))
-    if version in found.served or version in found.published:
+    if version in found.all:
         return VersionDecision(
             version, description, RetentionDecision.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",)
         )

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from pipeline.journal.entries import GIVEN_TRAFFIC, Entry, Event
+from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Entry, Event
 from pipeline.journal.history import History
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -65,7 +65,7 @@ def run_tags(history: History, version: int) -> dict[str, str]:
     claimed = history.of_version(version, Event.CLAIMED)
     if claimed and claimed.verdict:
         tags |= gate_tags(claimed.verdict, overruled=claimed.verdict.decision is not Decision.PASS)
-    asked = history.of_version(version, Event.PROMOTED) or history.of_version(version, Event.WITHDRAWN)
+    asked = history.of_version(version, Event.PROMOTED) or history.of_version(version, *TAKEN_BACK)
     if asked and asked.verdict:
         tags |= {"canary": _CANARY[asked.verdict.decision], "canary_reasons": _reasons(asked.verdict)}
     return tags
@@ -122,7 +122,7 @@ def _fate(history: History, version: int) -> str:
 
 def _withdrawn(history: History, version: int, entry: Entry) -> str:
     served = "It had served." if history.has_served(version) else "It was never promoted."
-    return f"v{version} was withdrawn on {_moment(entry.at)} by {entry.actor}. {served} Reason: {entry.reason}"
+    return f"v{version} was {entry.event} on {_moment(entry.at)} by {entry.actor}. {served} Reason: {entry.reason}"
 
 
 def _reasons(verdict: Verdict) -> str:

@@ -121,9 +121,19 @@ def _require_whole_fleet(context: RunContext, version: int) -> None:
     except CouldNotTellError as error:
         serves = f", and v{state.serving} still serves" if state.serving is not None else ""
         raise CouldNotTellError(
-            f"{error}. The candidate was not loaded{serves}. If the minimum or the source of the fleet is wrong, run "
-            f"`understudy fleet set --model {context.model}`; then repeat this step (in Airflow: clear the task)"
+            f"{error}. The candidate was not loaded{serves}. {_way_out(context)}; then repeat this step (in Airflow: "
+            f"clear the task)"
         ) from error
+
+
+def _way_out(context: RunContext) -> str:
+    ring = context.fleet.first_ring
+    if ring is not None and ring not in context.fleet.groups:
+        return (
+            f"UNDERSTUDY_REPLICAS hides the first ring, the group {ring}: it must list replicas of that group and "
+            f"others. Unset it, or name all replicas in it"
+        )
+    return f"If the minimum or the source of the fleet is wrong, run `understudy fleet set --model {context.model}`"
 
 
 def _require_approved(context: RunContext, version: int) -> None:

@@ -9,6 +9,7 @@ from pipeline.fleets.known_fleet import fleet_of_environment, named_by_environme
 from pipeline.inspection.known_models import require_known
 from pipeline.inspection.shared_replicas import require_own_replicas
 from pipeline.journal.history import History
+from pipeline.settings import Settings
 from pipeline.storage.opening import make_bucket
 
 REASON = "the first record, by `understudy init`"
@@ -43,9 +44,17 @@ def init(context: ModelContext, change: FleetChange) -> tuple[FleetRecord, Histo
         first = FleetRecord(number=1, at=context.clock.now(), actor=settings.actor, reason=REASON, fleet=wanted)
         record = first if records.create(first) else records.newest()
     assert record is not None, "create returned False, so another process has written one"
-    _require_same(record, change.applied(named_by_environment(settings, record.fleet)), context)
+    _require_same(record, _given(settings, change, record.fleet), context)
     now = make_model_context(settings, model=context.model)
     return record, now.rollout.settle(first=True)
+
+
+def _given(settings: Settings, change: FleetChange, recorded: FleetSpec) -> FleetSpec:
+    """The recorded fleet with the values that the environment and the options name; an option counts more."""
+    named = named_by_environment(settings, recorded)
+    if change.replicas is not None:
+        named = named.model_copy(update={"first_ring": recorded.first_ring})
+    return change.applied(named)
 
 
 def _require_same(record: FleetRecord, wanted: FleetSpec, context: ModelContext) -> None:

@@ -142,7 +142,8 @@ def _withdraw_unproven(context: RunContext, repairs: Repairs) -> None:
     context.rollout.settle()
     if history.state.candidate == exposed.version:
         done = "has tested" if proven else "is testing"
-        repairs.left.append(f"{exposed.run_key} {done} v{exposed.version}, exposed at {exposed.at:%H:%M:%S} UTC")
+        where = " in the first ring" if history.state.first_ring_only else ""
+        repairs.left.append(f"{exposed.run_key} {done} v{exposed.version}{where}, exposed at {exposed.at:%H:%M:%S} UTC")
         return
     gone = context.wait.gone(exposed.version)
     if gone.pending:
@@ -153,8 +154,8 @@ def _follow(context: RunContext, repairs: Repairs) -> None:
     """Every replica answers from what serves, and the journal says so; else a promotion that stopped is taken back."""
     history = context.rollout.settle()
     serving = history.state.serving
-    if serving is None or context.rollout.placement.answering(history.state) != serving:
-        return  # nothing to follow, or a candidate that is being proven has the traffic meanwhile
+    if serving is None or context.rollout.placement.answering(history.state, first_ring=True) != serving:
+        return  # nothing to follow, or a candidate that is being proven has the traffic of some replicas meanwhile
     found = context.replicas.look(context.replicas.addresses())
     late = {each.address for each in found if each.serving != serving}
     _require_files(context, serving, history)

@@ -97,6 +97,7 @@ def _look(context: RunContext) -> StoredVersions:
         configured=frozenset[int]().union(
             *(config.named_versions(text or "") for text in context.rollout.configs().values())
         ),
+        first_ring=layout.version_numbers(names(layout.first_ring_versions(model))),
     )
 
 
@@ -104,6 +105,7 @@ def _folders(context: RunContext, lines: Iterable[VersionDecision], found: Store
     going = [line.version for line in lines if line.decision is not RetentionDecision.KEEP]
     return [
         *(layout.version(context.model, version) for version in going if version in found.served),
+        *(layout.first_ring_version(context.model, version) for version in going if version in found.first_ring),
         *(layout.published(context.model, version) for version in going if version in found.published),
     ]
 
@@ -141,7 +143,7 @@ def _unknown(context: RunContext, history: History) -> list[str]:
     return [
         *(
             f"{folder}/{name}"
-            for folder in (layout.versions(model), layout.all_published(model))
+            for folder in (layout.versions(model), layout.first_ring_versions(model), layout.all_published(model))
             for name in names(folder)
             if (number := layout.version_number(name)) is None or number >= history.state.next_version
         ),

@@ -72,11 +72,18 @@ def rollback(context: RunContext, request: RollbackRequest) -> RollbackRecord:
         return carried_out
 
 
+def _left(context: RunContext, target: int) -> int | None:
+    """The version that users leave: also that of the first ring, where the others answer from the target already."""
+    state, placement = context.rollout.settle().state, context.rollout.placement
+    answering = placement.answering(state)
+    return placement.answering(state, first_ring=True) if answering == target else answering
+
+
 def _roll_back(context: RunContext, request: RollbackRequest) -> RollbackRecord:
     start = context.clock.monotonic()
     target, words = plan(context, request)
     log.info("%s", words)
-    left = context.rollout.placement.answering(context.rollout.settle().state)
+    left = _left(context, target)
     context.strategy.go_back(request, target)
     history = context.journal.decide(partial(rollback_rules.hold_promotions, request=request, target=target))
     target, result = context.strategy.follow(history.state.serving or target)

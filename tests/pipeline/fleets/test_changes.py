@@ -81,3 +81,49 @@ def test_values_by_group() -> None:
     for wrong in ("0", "-1", "two", "", "²"):
         with pytest.raises(BadInputError, match="is not a whole number from 1"):
             whole_numbers({"main": wrong}, option="--minimum")
+
+
+class TestFirstRing:
+    RING = FleetChange(replicas={"first": "a:1", "rest": "b:1"}, first_ring="first", deployment={"soak_seconds": 3.0})
+
+    def test_is_a_group_and_stays_until_it_is_changed(self) -> None:
+        after = self.RING.applied(BEFORE)
+
+        assert {
+            "replicas": (
+                "static://a:1,b:1 (at least 2)",
+                "first=static://a:1 (at least 1, first ring) and rest=static://b:1 (at least 1)",
+            ),
+            "soak_seconds": ("10", "3"),
+        } == changed_fields(BEFORE, after)
+        assert "first" == FleetChange(deployment={"silent_seconds": 2.0}).applied(after).first_ring
+
+    def test_none_ends_it_and_its_config_is_kept_up_to_date(self) -> None:
+        """Servers may still poll it."""
+        after = FleetChange(first_ring="none").applied(self.RING.applied(BEFORE))
+
+        assert (None, True) == (after.first_ring, after.ring_config)
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (FleetChange(first_ring="ring"), "the first ring is the group 'ring', and the groups are main. Give the"),
+            (FleetChange(first_ring="main"), "the only group, 'main', cannot be the first ring: no replica would be"),
+            (FleetChange(deployment={"silent_seconds": 0.0}), "silent_seconds"),
+            (
+                FleetChange(
+                    replicas={"first": "a:1", "rest": "b:1"}, first_ring="first", deployment={"soak_seconds": 3600.0}
+                ),
+                r"abandoned_seconds \(3600\) must be greater than load_seconds \+ soak_seconds \+ follow_seconds",
+            ),
+        ],
+    )
+    def test_that_cannot_be_used(self, change: FleetChange, told: str) -> None:
+        with pytest.raises(BadInputError, match=told):
+            change.applied(BEFORE)
+
+    def test_replicas_without_its_group_need_another_answer(self) -> None:
+        with pytest.raises(
+            BadInputError, match=r"the groups are main\. Give the replicas of that group too, or another"
+        ):
+            FleetChange(replicas={"main": "a:1,b:1"}).applied(self.RING.applied(BEFORE))

@@ -1,5 +1,6 @@
 """Which fleet a verb works with: the record counts, and the environment may name the replicas of one call."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pipeline.context import Ports, make_model_context, make_run_context
 from pipeline.errors import BadInputError, DamagedError, StorageError
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
 from pipeline.fleets.fleet_spec import MAIN, FleetSpec, ReplicaGroup, TlsSpec
-from pipeline.fleets.known_fleet import fleet_of_environment, known_fleet
+from pipeline.fleets.known_fleet import KnownFleet, fleet_of_environment, known_fleet
 from pipeline.settings import Settings
 from pipeline.storage.memory import MemoryBucket
 
@@ -155,3 +156,56 @@ def test_a_record_under_another_number_is_damage() -> None:
 
     with pytest.raises(StorageError, match=r"fleets/digits/2\.json holds fleet record 1"):
         FleetRecords(bucket, MODEL).newest()
+
+
+GROUPS = {"first": {"replicas": "a:1"}, "rest": {"replicas": "b:1,c:1"}}
+
+
+class TestFirstRing:
+    def known(self, replicas: str, **changes: object) -> KnownFleet:
+        bucket = MemoryBucket()
+        recorded(bucket, 1, spec(**({"groups": GROUPS, "first_ring": "first"} | changes)))
+        return known_fleet(Settings(root="/nowhere", replicas=replicas), bucket, MODEL)
+
+    def test_a_list_of_the_very_replicas_changes_nothing(self) -> None:
+        known = self.known("c:1,a:1,b:1")
+
+        assert known.record is not None
+        assert (known.record.fleet, ()) == (known.fleet, known.remarks)
+
+    def test_a_shorter_list_keeps_its_replicas_in_their_ring(self) -> None:
+        known = self.known("b:1,a:1")
+
+        assert "first=static://a:1 (at least 1, first ring) and main=static://b:1 (at least 1)" == known.fleet.replicas
+        assert any("UNDERSTUDY_REPLICAS" in remark for remark in known.remarks)
+
+    def test_a_first_ring_with_the_usual_name_stays_the_first_ring(self) -> None:
+        groups = {MAIN: {"replicas": "a:1"}, "rest": {"replicas": "b:1,c:1"}}
+        known = self.known("b:1,a:1", groups=groups, first_ring=MAIN)
+
+        assert "main=static://a:1 (at least 1, first ring) and others=static://b:1 (at least 1)" == known.fleet.replicas
+
+    @pytest.mark.parametrize("replicas", ["b:1,c:1", "a:1", "d:1"])
+    def test_a_list_that_hides_one_of_the_two_has_a_first_ring_without_replicas(self, replicas: str) -> None:
+        known = self.known(replicas)
+        ring = known.fleet.connect_with(Settings(root="/nowhere")).first_ring
+
+        assert ("first", [MAIN]) == (known.fleet.first_ring, [*known.fleet.groups])
+        assert ring is not None
+        assert () == ring.addresses()
+
+    def test_a_list_hides_a_first_ring_that_is_found_in_another_way(self) -> None:
+        groups = {"first": {"replicas": "dns://canary:8500", "minimum": 1}, "rest": {"replicas": "b:1"}}
+
+        assert [MAIN] == [*self.known("a:1,b:1", groups=groups).fleet.groups]
+
+    def test_a_record_from_before_first_rings_has_none(self) -> None:
+        bucket = MemoryBucket()
+        content = json.loads(recorded(bucket, 1, spec()).model_dump_json())
+        for name in ("first_ring", "ring_config", "soak_seconds", "silent_seconds"):
+            del content["fleet"][name]
+        bucket.create("fleets/digits/2.json", json.dumps(content | {"number": 2}).encode())
+
+        fleet = known_fleet(Settings(root="/nowhere"), bucket, MODEL).fleet
+
+        assert (None, False, 10, 5) == (fleet.first_ring, fleet.ring_config, fleet.soak_seconds, fleet.silent_seconds)

@@ -222,3 +222,16 @@ def test_the_note_of_a_run_is_in_the_history(world: World) -> None:
         "approved by the gate; ann has noted: with the pictures of the new camera",
         "approved by the gate",
     ] == claims
+
+
+def test_where_a_candidate_was_exposed_is_said(releases: Releases) -> None:
+    version = releases.publish("retrain-1")
+    journal = releases.journal("retrain-1")
+    journal.decide(lambda h: run_rules.expose(h, version=version, compared_with=None, first_ring_only=True))
+    journal.decide(lambda h: run_rules.expose_everywhere(h, version=version, compared_with=None, verdict=PASS))
+    first, then = (entry for entry in releases.history().entries[-2:])
+    text = " ".join(" ".join(shown(releases, 200)).split())
+
+    assert ("v1 exposed to the first ring", "v1 exposed everywhere") == (first.description, then.description)
+    assert "candidate v1 (first ring only)" in text
+    assert "proven in the first ring" in text

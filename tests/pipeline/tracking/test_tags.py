@@ -1,7 +1,12 @@
 """The description of a run, made of its tags."""
 
-from pipeline.tracking.tags import NOTE, describe, gate_tags, refusal_tags, with_note
+from pathlib import Path
+
+from pipeline.journal import state as transitions
+from pipeline.journal.entries import Change, Event
+from pipeline.tracking.tags import NOTE, describe, gate_tags, refusal_tags, run_tags, with_note
 from pipeline.verdicts.verdict import Decision, Verdict
+from tests.pipeline.journal.test_journal import Releases
 
 REASONS = ("calibration error 0.209 > 0.2 (gate.max_calibration_error)", "recall of class 'a*b' 0.1 < 0.2")
 DECLINED = Verdict(decision=Decision.FAIL, reasons=REASONS)
@@ -37,3 +42,20 @@ def test_only_what_differs_is_set_again() -> None:
 
     assert {} == with_note(first, {"decision": "published", "status": "v1 is published, and has not served."})
     assert {"status", NOTE} == set(with_note(first, {"decision": "published", "status": "v1 serves."}))
+
+
+def test_a_candidate_that_was_declined_because_a_server_ended_on_it_has_the_verdict_of_the_canary(
+    tmp_path: Path,
+) -> None:
+    releases = Releases(tmp_path)
+    version = releases.publish("retrain-1")
+    releases.expose("retrain-1", version)
+    ended = Verdict(decision=Decision.FAIL, reasons=("10.0.0.1:8500: its server process has stopped once",))
+    history = releases.journal("retrain-1").decide(
+        lambda h: Change(Event.DECLINED, version, str(ended), transitions.withdraw(h.state, version), ended)
+    )
+
+    tags = run_tags(history, version)
+
+    assert ("failed", ended.reasons[0]) == (tags["canary"], tags["canary_reasons"])
+    assert tags["status"].startswith("v1 was declined on ")

@@ -11,7 +11,12 @@ from typer.testing import CliRunner, Result
 
 from pipeline import layout
 from pipeline.cli import app
-from pipeline.errors import BadInputError, UnderstudyError
+from pipeline.errors import BadInputError, CouldNotTellError, UnderstudyError
+from pipeline.fleets.changes import FleetChange
+from pipeline.rules import run as run_rules
+from pipeline.verbs.canary import canary
+from pipeline.verbs.fleet_set import _require_safe, fleet_set
+from tests.protocol.world import World as Simulated
 from tests.releases import MODEL, NO_MLFLOW, World, over_both
 
 Shell = Callable[..., Result]
@@ -215,3 +220,141 @@ def _released(world: World, shell: Shell) -> None:
         NO_MLFLOW,
     )
     assert 0 == done.exit_code, done.output
+
+
+RING = ("--replicas", "first=127.0.0.1:9", "--replicas", "rest=127.0.0.1:19,127.0.0.1:29", "--first-ring", "first")
+
+
+class TestFirstRing:
+    def test_init_writes_both_configs_and_says_how_to_start_the_servers(self, shell: Shell, tmp_path: Path) -> None:
+        done = shell("init", *RING, "--soak-seconds", "3", "--silent-seconds", "2")
+
+        assert 0 == done.exit_code, done.output
+        files = everything(tmp_path / "bucket")
+        assert {layout.fleet(MODEL, 1), layout.config(MODEL), layout.first_ring_config(MODEL)} == files.keys()
+        assert files[layout.config(MODEL)] == files[layout.first_ring_config(MODEL)]
+        assert (
+            "To do: start the servers of the first ring (static://127.0.0.1:9) with --model_config_file="
+            f"{tmp_path}/bucket/first_ring/digits.config. Until then"
+        ) in done.stdout
+        assert ("first", 3, 2) == tuple(
+            shown(shell)["fleet"][name] for name in ("first_ring", "soak_seconds", "silent_seconds")
+        )
+        assert "first (first ring)" in shell("fleet", "show").stdout
+
+    def test_in_the_roll_out_latest_the_servers_poll_a_base_path(self, shell: Shell, tmp_path: Path) -> None:
+        done = shell("init", *RING, "--rollout", "latest", "--server-root", "/srv/models")
+
+        assert "with --model_base_path=/srv/models/first_ring/digits. Until then" in done.stdout
+
+    @pytest.mark.parametrize("listed", ["127.0.0.1:9,127.0.0.1:19,127.0.0.1:29", None])
+    def test_init_may_be_repeated(self, shell: Shell, monkeypatch: pytest.MonkeyPatch, listed: str | None) -> None:
+        """...also where the environment has all replicas in one list."""
+        shell("init", *RING)
+        if listed is not None:
+            monkeypatch.setenv("UNDERSTUDY_REPLICAS", listed)
+
+        again = [shell("init", *RING), shell("init"), shell("init", *RING[:4])]
+
+        assert [0, 0, 0] == [each.exit_code for each in again], [each.output for each in again]
+        assert 1 == shown(shell)["record"]
+
+    def test_init_with_other_replicas_or_another_first_ring_is_refused_in_a_sentence(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shell("init", *RING)
+        other_ring = shell("init", *RING[:4], "--first-ring", "rest")
+        monkeypatch.setenv("UNDERSTUDY_REPLICAS", "127.0.0.1:9")
+        fewer = shell("init")
+
+        for done in (other_ring, fewer):
+            assert "the fleet of digits is recorded already (record 1" in str(done.exception)
+
+    def test_set_says_which_servers_to_move_there_and_back(self, shell: Shell, tmp_path: Path) -> None:
+        bucket = tmp_path / "bucket"
+        shell("init", "--replicas", "127.0.0.1:9,127.0.0.1:19,127.0.0.1:29")
+        there = shell("fleet", "set", *RING, "--reason", "one takes the risk")
+        moved = shell("fleet", "set", "--first-ring", "rest", "--reason", "more traffic")
+        back = shell("fleet", "set", "--first-ring", "none", "--reason", "it was a try")
+
+        assert [0, 0, 0] == [each.exit_code for each in (there, moved, back)]
+        first = (
+            f"start the servers of the first ring (static://127.0.0.1:9) with --model_config_file={bucket}/first_ring/"
+        )
+        assert [first] == [line[: len(first)] for line in to_do(there)]
+        assert "(static://127.0.0.1:19,127.0.0.1:29)" in to_do(moved)[0]
+        assert to_do(moved)[1].startswith(
+            f"start the servers of the former first ring (static://127.0.0.1:9) with --model_config_file={bucket}/serve"
+        )
+        assert to_do(moved)[1].endswith("until then they serve as before, but load each candidate before the others do")
+        assert len(to_do(back)) == 1
+        assert to_do(back)[0].endswith("What they read now is kept up to date: until then they serve as before")
+        assert layout.first_ring_config(MODEL) in everything(bucket)
+        assert [] == to_do(shell("fleet", "set", "--soak-seconds", "4", "--reason", "why"))
+
+    def test_a_config_of_a_former_first_ring_follows_every_release(self, world: World, shell: Shell) -> None:
+        addresses = [each.address for each in world.replicas]
+        shell(
+            "init", "--replicas", f"first={addresses[0]}", "--replicas", f"rest={addresses[1]}", "--first-ring", "first"
+        )
+        shell("fleet", "set", "--first-ring", "none", "--reason", "it was a try")
+        world.release("retrain-1")
+        files = everything(world.bucket)
+
+        assert files[layout.config(MODEL)] == files[layout.first_ring_config(MODEL)]
+
+    def test_the_servers_of_the_first_ring_belong_to_one_model(self, shell: Shell) -> None:
+        shell("init", *RING)
+
+        done = shell("init", "--replicas", "127.0.0.1:9", model="pets")
+
+        assert "127.0.0.1:9 is a replica of digits (fleet record 1)" in str(done.exception)
+
+
+class TestExposedToTheFirstRing:
+    def made(self) -> Simulated:
+        made = Simulated("pinned", first_ring=True)
+        made.approve("retrain-1")
+        assert "done" == made.verb("publish", "retrain-1")
+        return made
+
+    @pytest.mark.parametrize(
+        "change", [FleetChange(first_ring="rest"), FleetChange(first_ring="none"), FleetChange(minimum={"first": 2})]
+    )
+    def test_another_first_ring_is_refused(self, change: FleetChange) -> None:
+        made = self.made()
+        made.context("retrain-1").journal.decide(
+            lambda h: run_rules.expose(h, version=1, compared_with=None, first_ring_only=True)
+        )
+        told = r"v1 of retrain-1 is in the first ring, to be tested\. .* `understudy withdraw --model digits --run retr"
+
+        with pytest.raises(BadInputError, match=told):
+            fleet_set(made.context("look-0"), change, reason="why")
+
+    def test_other_changes_are_possible(self) -> None:
+        made = self.made()
+        made.context("retrain-1").journal.decide(
+            lambda h: run_rules.expose(h, version=1, compared_with=None, first_ring_only=True)
+        )
+        before = made.context("look-0").fleet
+        change = FleetChange(deployment={"soak_seconds": 4.0})
+
+        _require_safe(made.context("look-0"), before, change.applied(before))
+
+    @pytest.mark.parametrize("listed", ["replica-1:8500,replica-2:8500", "replica-0:8500"])
+    def test_a_canary_under_an_override_that_hides_it_exposes_nothing(self, listed: str) -> None:
+        made = self.made()
+        made._settings = made._settings.model_copy(update={"replicas": listed})
+        made.fleet = made.context("look-0").fleet.connect_with(made._settings)  # type: ignore[assignment]
+        context = made.context("retrain-1")
+        context.replicas.require_own_fleet = lambda **_: None  # type: ignore[method-assign]
+
+        with pytest.raises(
+            CouldNotTellError, match="UNDERSTUDY_REPLICAS hides the first ring, the group first: it must"
+        ):
+            canary(context)
+        assert made.history().state.candidate is None
+
+
+def to_do(done: Result) -> list[str]:
+    return [line.removeprefix("To do: ") for line in done.stdout.splitlines() if line.startswith("To do: ")]

@@ -9,6 +9,7 @@ from pipeline import layout
 from pipeline.deployment import RolloutName
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.journal.state import State
+from pipeline.rollout import config
 from pipeline.settings import Settings
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.sync import server_folder, sync
@@ -66,8 +67,8 @@ def seen(world: World) -> list[str]:
 def test_a_folder_gets_the_versions_before_the_config_and_nothing_twice(made: World) -> None:
     made.publish("retrain-1")
     context = made.context("look-0")
-    config = '# journal entry 9\nmodel_config_list { config { base_path: "x" versions: 1 } }'
-    context.bucket.replace(layout.config(MODEL), config.encode(), instead_of=context.bucket.read(layout.config(MODEL)))
+    written = '# journal entry 9\nmodel_config_list { config { base_path: "x" versions: 1 } }'
+    context.bucket.replace(layout.config(MODEL), written.encode(), instead_of=context.bucket.read(layout.config(MODEL)))
     root = made.folder / "seen"
 
     assert ["v1 added", "config written"] == sync(context.bucket, MODEL, root)
@@ -106,6 +107,44 @@ def test_a_config_that_names_a_missing_version_does_not_reach_the_servers(made: 
     with pytest.raises(StorageError, match="no folder serve/digits/7"):
         sync(bucket, MODEL, made.folder / "seen")
     assert before == (made.folder / "seen" / layout.config(MODEL)).read_bytes()
+
+
+def test_the_versions_of_both_configs_come_before_them_and_go_after_them(made: World) -> None:
+    """A candidate is named by the config of the first ring alone."""
+    made.publish("retrain-1")
+    made.publish("retrain-2")
+    bucket = made.context("look-0").bucket
+    rest, ring = layout.config(MODEL), layout.first_ring_config(MODEL)
+    bucket.replace(rest, b"versions: 1", instead_of=bucket.read(rest))
+    bucket.replace(ring, b"versions: 1 versions: 2", instead_of=None)
+    root = made.folder / "seen"
+
+    assert ["v1 added", "v2 added", "config of the first ring written", "config written"] == sync(bucket, MODEL, root)
+    assert [] == sync(bucket, MODEL, root)
+    bucket.replace(ring, b"versions: 1", instead_of=bucket.read(ring))
+    assert ["config of the first ring written", "v2 removed"] == sync(bucket, MODEL, root)
+    assert {"first_ring/digits.config", "serve/digits.config"} == {each for each in seen(made) if "config" in each}
+
+
+def test_the_base_path_of_the_first_ring_is_kept_too(tmp_path: Path) -> None:
+    bucket = LocalBucket(tmp_path / "bucket")
+    header = config.render_latest(model=MODEL, base_path="/x", seq=9).encode()
+    for folder, versions in ((layout.versions(MODEL), (1,)), (layout.first_ring_versions(MODEL), (1, 2))):
+        for version in versions:
+            bucket.create(f"{folder}/{version}/saved_model.pb", b"graph")
+    bucket.create(layout.config(MODEL), header)
+    bucket.create(layout.first_ring_config(MODEL), header)
+    changed = sync(bucket, MODEL, tmp_path / "seen")
+
+    assert {
+        "v1 added",
+        "v1 of the first ring added",
+        "v2 of the first ring added",
+        "config of the first ring written",
+        "config written",
+    } == set(changed)
+    bucket.remove(layout.first_ring_version(MODEL, 2))
+    assert ["v2 of the first ring removed"] == sync(bucket, MODEL, tmp_path / "seen")
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(made: World, tmp_path: Path) -> None:
