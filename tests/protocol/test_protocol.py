@@ -30,7 +30,7 @@ from pipeline.rules import run as run_rules
 from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.hunts import hunt, hunt_cases
-from tests.protocol.machine import Fleet, LatestFleet
+from tests.protocol.machine import Fleet, LatestFleet, LatestRingFleet, RingFleet
 from tests.protocol.world import MODEL, World
 
 # One of the planted bugs is rare: it is found after a thousand histories.
@@ -61,7 +61,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", hunt_cases(range(PARTS), in_make_test=[0]))
-@pytest.mark.parametrize("fleet", [Fleet, LatestFleet])
+@pytest.mark.parametrize("fleet", [Fleet, LatestFleet, RingFleet, LatestRingFleet])
 def test_no_history_breaks_an_invariant(fleet: type[Fleet], part: int) -> None:
     """I1 to I6, after every side effect and at rest, in both roll-outs.
 
@@ -125,8 +125,8 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
 
     made = World.__init__
 
-    def remember(world: World, rollout: RolloutName) -> None:
-        made(world, rollout)
+    def remember(world: World, rollout: RolloutName, *, first_ring: bool) -> None:
+        made(world, rollout, first_ring=first_ring)
         buckets[:] = [world.bucket]
 
     monkeypatch.setattr(World, "__init__", remember)
