@@ -60,6 +60,23 @@ class Fleet(RuleBasedStateMachine):
         self.check()
         return key
 
+    @rule(target=runs, number=REPLICA, harm=HARM, answer=st.integers(1, 8), steps=st.integers(1, 3))
+    def new_run_that_harms_a_replica(self, number: int, harm: str, answer: int, steps: int) -> str:
+        key = self._approved(good=True)
+        self.world.verb("publish", key)
+        version = self.world.history().version_of(key)
+        faults = self.world.replicas[number].faults
+        if version is not None and harm == "dies at its load":
+            faults.deadly.add(version)
+        elif version is not None and harm == "dies at an answer":
+            faults.deadly_answers[version] = answer
+        elif version is not None:
+            faults.hangs.add(version)
+        for step in STEPS[1:steps]:
+            self.world.verb(step, key)
+        self.check()
+        return key
+
     @rule(target=runs, run=runs, steps=st.integers(2, 3))
     def same_model_again(self, run: str, steps: int) -> str:
         """A new run with the model of an earlier one that never served."""
@@ -162,18 +179,6 @@ class Fleet(RuleBasedStateMachine):
     @rule(number=REPLICA, version=st.integers(1, 6))
     def replica_ends_when_it_loads(self, number: int, version: int) -> None:
         self.world.replicas[number].deadly.add(version)
-
-    @rule(number=REPLICA, harm=HARM, back=st.integers(0, 1), answer=st.integers(1, 6))
-    def next_candidate_harms_a_replica(self, number: int, harm: str, back: int, answer: int) -> None:
-        """`back`: it may have its number already."""
-        version = max(1, self.world.history().state.next_version - back)
-        faults = self.world.replicas[number].faults
-        if harm == "dies at its load":
-            faults.deadly.add(version)
-        elif harm == "dies at an answer":
-            faults.deadly_answers[version] = answer
-        else:
-            faults.hangs.add(version)
 
     @rule()
     def mlflow_goes_or_comes(self) -> None:

@@ -4,7 +4,7 @@ What is checked is in `invariants.py`; what may happen is in `machine.py`.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,9 @@ from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, resident
 from pipeline.rollout import base_path, config, questioning
 from pipeline.rollout.base_path import BasePath
+from pipeline.rollout.questioning import Judged, Questioning
 from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rings import Judge, Rings
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
 from pipeline.rollout.waits import Waits
@@ -31,7 +33,7 @@ from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.hunts import hunt, hunt_cases
 from tests.protocol.machine import Fleet, LatestFleet, LatestRingFleet, RingFleet
-from tests.protocol.world import MODEL, World
+from tests.protocol.world import MODEL, PASS, World
 
 # One of the planted bugs is rare: it is found after a thousand histories.
 pytestmark = pytest.mark.timeout(600)
@@ -198,3 +200,39 @@ def test_it_notices_a_candidate_left_behind_below_the_base_path(
 
     with pytest.raises(AssertionError, match=r"I3: servers find"):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
+
+
+@pytest.mark.parametrize("fleet", [RingFleet, LatestRingFleet])
+def test_it_notices_a_ring_that_is_skipped(fleet: type[Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
+    expose = run_rules.expose
+
+    def to_all(history: History, *, version: int, compared_with: int | None, **_: bool) -> Change | None:
+        return expose(history, version=version, compared_with=compared_with, first_ring_only=False)
+
+    monkeypatch.setattr(run_rules, "expose", to_all)
+
+    with pytest.raises(AssertionError, match="the first ring has not passed that"):
+        run_state_machine_as_test(fleet, settings=HUNTED)
+
+
+@pytest.mark.parametrize("fleet", [RingFleet, LatestRingFleet])
+def test_it_notices_that_the_rest_is_exposed_after_unknown(fleet: type[Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal says that the first ring has passed, so only the servers show that it has not."""
+
+    def lenient(judge: Callable[..., Judged]) -> Callable[..., Judged]:
+        def judged(*args: Any, **named: Any) -> Judged:
+            found = judge(*args, **named)
+            return replace(found, verdict=PASS) if found.verdict.decision is Decision.UNKNOWN else found
+
+        return judged
+
+    prove = Rings.prove
+
+    def goes_on(rings: Rings, questioning: Questioning, *, judge: Judge, **rules: Any) -> Judged:
+        return prove(rings, questioning, judge=lenient(judge), **rules)
+
+    monkeypatch.setattr(Rings, "prove", goes_on)
+    monkeypatch.setattr(Rings, "_observed", lenient(Rings._observed))
+
+    with pytest.raises(AssertionError, match=r"ring: v\d+ is exposed everywhere, and"):
+        run_state_machine_as_test(fleet, settings=HUNTED)

@@ -262,14 +262,18 @@ class World:
     def new_key(self, kind: str) -> str:
         return f"{kind}-{next(self._keys):04d}"
 
-    def approve(self, run_key: str, *, shift: int = 0, same_as: str | None = None) -> None:
+    def approve(
+        self, run_key: str, *, shift: int = 0, same_as: str | None = None, load_seconds: float | None = None
+    ) -> None:
         """A run as it is when the gate has said yes to a model that is right, or shifted by so many classes.
 
-        No two models have the same content, unless `same_as` names another run.
+        No two models have the same content, unless `same_as` names another run. `load_seconds`: how long a server takes
+        to load it; None for as long as usual.
         """
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
-        self.bucket.create(f"{key}/classifier.json", json.dumps({"shift": shift}).encode())
+        slow = {} if load_seconds is None else {"load_seconds": load_seconds}
+        self.bucket.create(f"{key}/classifier.json", json.dumps({"shift": shift} | slow).encode())
         self.bucket.create(f"{key}/saved_model.pb", f"graph of {same_as or run_key}".encode())
         files = self.bucket.sums(key)
         probabilities, label = Classifier().answer(IMAGE)
