@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.mutants [--only NAME] [--list] [-- PYTEST OPTIONS]
 
 Each mutant is one replacement in a copy of the checkout, in which its tests are then run. `found` means that a test
-failed; `SURVIVED` that all of them passed. Run this after the tests have been moved or made smaller. The ten planted
+failed; `SURVIVED` that all of them passed. Run this after the tests have been moved or made smaller. The twelve planted
 bugs of the model check are tests themselves, see `tests/protocol/test_protocol.py`.
 """
 

@@ -11,20 +11,26 @@ from pipeline.journal.entries import GIVEN_TRAFFIC, Event
 from pipeline.journal.history import History
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
-from pipeline.journal.state import below_base_path, resident
+from pipeline.journal.state import State, below_base_path, resident
 from pipeline.rollout import config
 from pipeline.rollout.placement import Placement
 from pipeline.runs.records import GateRecord
 from pipeline.runs.run_key import is_rollback
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.memory import MemoryBucket
+from tests.protocol.ring_watch import RingWatch
 
 # Written once each, and never again otherwise; so is a version's folder, which may go, and come again as it was.
-_IMMUTABLE = ("journal/", "manifests/", "serve/", "published/")
+_IMMUTABLE = ("journal/", "manifests/", "serve/", "first_ring/", "published/")
 
 
 class Watch:
-    """Looks on while a bucket changes."""
+    """Looks on while a bucket changes.
+
+    Attributes:
+        ring: knows what must hold of the first ring; None for a fleet without one.
+        broken: whether something did not hold. It is what there is to report: what is looked at later is a consequence.
+    """
 
     def __init__(
         self,
@@ -33,7 +39,11 @@ class Watch:
         look: Callable[[], Mapping[str, int | None]],
         placement: Placement,
         manifests: Manifests,
+        *,
+        ring: RingWatch | None = None,
     ) -> None:
+        self.ring = ring
+        self.broken = False
         self._placement = placement
         self._dark = placement.name == "pinned"
         self._manifests = manifests
@@ -42,17 +52,17 @@ class Watch:
         self._bucket = bucket
         self._model = model
         self._journal = JournalWriter(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
-        self._config = layout.config(model)
+        # By key: whether it is the one of the first ring.
+        self._configs = {layout.config(model): False} | ({layout.first_ring_config(model): True} if ring else {})
         self._contents: dict[str, bytes] = {}
-        self._last_config: bytes | None = None
-        # What breaks first is what there is to tell; whatever is looked at later is a consequence.
-        self.broken = False
+        self._last_configs: dict[str, bytes] = {}
 
     def history(self) -> History:
         return self._journal.read()
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
+        """A block of checks: whether one of them fails is noted."""
         try:
             yield
         except AssertionError:
@@ -61,13 +71,15 @@ class Watch:
 
     def after_effect(self, key: str) -> None:
         """The entry comes before its effect, a label only on what was loaded before, and nothing written changes."""
-        with self._watching():
-            if key == self._config:
-                self._check_config(self._bucket.read(key))
+        with self.watching():
+            if key in self._configs:
+                self._check_config(key, self._bucket.read(key))
             elif key.startswith(_IMMUTABLE) and (content := self._read(key)) is not None:
                 assert self._contents.setdefault(key, content) == content, f"I2: {key} has changed"
             if key.startswith("journal/"):
                 self._check_decision()
+            if self.ring:
+                self.ring.after_effect(key)
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -82,6 +94,8 @@ class Watch:
             return
         self._decided = history.seq
         entry, before = history.entries[-1], history.until(history.seq - 1)
+        if self.ring:
+            self.ring.decided(entry)
         version = entry.version
         if entry.event is Event.CONFIRMED:
             answering = self._look()
@@ -123,24 +137,29 @@ class Watch:
         content = self._bucket.read(f"{self._manifests.folder(version, self.history())}/classifier.json")
         return bool(json.loads(content)["shift"] == 0)
 
-    def _check_config(self, content: bytes) -> None:
-        if content == self._last_config:
+    def _check_config(self, key: str, content: bytes) -> None:
+        last, first_ring = self._last_configs.get(key), self._configs[key]
+        if content == last:
             return
         text = content.decode()
         seq = config.rendered_entry(text)
         history = self.history()
-        assert seq is not None, f"the config is not ours: {text}"
-        assert seq <= history.seq, f"I5: the config renders entry {seq}, and the journal is at {history.seq}"
+        assert seq is not None, f"{key} is not ours: {text}"
+        assert seq <= history.seq, f"I5: the config renders entry {seq}, and the journal is at {history.seq}: {key}"
         state = history.until(seq).state
-        assert text == self._placement.rendered(history.until(seq)), "I5: another state"
-        before = config.rendered_entry(self._last_config.decode()) if self._last_config else None
-        assert before is None or before < seq, f"I3: the config of entry {before} is overwritten by that of entry {seq}"
+        assert text == self._placement.rendered(history.until(seq), first_ring=first_ring), f"I5: another state: {key}"
+        before = config.rendered_entry(last.decode()) if last else None
+        assert before is None or before < seq, (
+            f"I3: the config of entry {before} is overwritten by that of entry {seq}: {key}"
+        )
         if before is not None and state.serving is not None and self._dark:
             older = history.until(before).state
-            assert state.serving in resident(older), (
-                f"the label is put on v{state.serving} by the config that first names it: {older} -> {state}"
+            # A ring that holds a candidate in the place of `previous` is sent that version, and keeps its label.
+            had = {*resident(older, first_ring=first_ring), *(resident(older) if older.first_ring_only else ())}
+            assert state.serving in had, (
+                f"the label is put on v{state.serving} by the config that first names it: {older} -> {state}: {key}"
             )
-        self._last_config = content
+        self._last_configs[key] = content
 
     def after_act(self, answering: Mapping[str, int | None]) -> None:
         """Whatever an actor did, and wherever it stopped."""
@@ -148,9 +167,11 @@ class Watch:
         # What cannot be dark gets its traffic by being exposed.
         given = GIVEN_TRAFFIC if self._dark else (*GIVEN_TRAFFIC, Event.EXPOSED)
         promoted = {entry.version for entry in history.entries if entry.event in given}
-        with self._watching():
+        with self.watching():
             _decisions_are_recorded_once(history)
             self._what_is_served_can_be_loaded(history)
+            if self.ring:
+                self.ring.after_act()
             for address, version in answering.items():
                 assert version is None or version in promoted, f"I4: {address} answers from v{version}, never promoted"
 
@@ -164,7 +185,7 @@ class Watch:
         """
         history = self.history()
         moments = [history.until(seq) for seq in range(seen, history.seq + 1)]
-        with self._watching():
+        with self.watching():
             noted = any(entry.run_key == run_key for entry in history.entries)
             found = any(
                 then.is_same_model(then.state.serving, version)
@@ -179,23 +200,33 @@ class Watch:
             assert version is not None
             self._manifests.verify(version, history)
 
-    def at_rest(self, answering: Mapping[str, int | None], loaded: Mapping[str, Collection[int]]) -> None:
-        """Everybody is awake, and has had the time to follow."""
+    def at_rest(
+        self,
+        answering: Mapping[str, int | None],
+        loaded: Mapping[str, Collection[int]],
+        *,
+        first_ring: Collection[str] = (),
+    ) -> None:
+        """Everybody is awake, and has had the time to follow. `first_ring`: the addresses of its replicas."""
         history = self.history()
         state = history.state
-        assert config.rendered_entry(self._bucket.read(self._config).decode()) == history.seq, "I3: an older config"
+        for key in self._configs:
+            assert config.rendered_entry(self._bucket.read(key).decode()) == history.seq, f"I3: an older config: {key}"
         for address, version in answering.items():
-            assert version == self._placement.answering(state), f"I3: {address} answers from v{version}, {state}"
+            wanted = self._placement.answering(state, first_ring=address in first_ring)
+            assert version == wanted, f"I3: {address} answers from v{version}, {state}"
         for address, versions in loaded.items():
-            assert set(versions) == set(self._placement.in_memory(state)), (
-                f"I3: {address} has {sorted(versions)}, {state}"
-            )
+            held = self._placement.in_memory(state, first_ring=address in first_ring)
+            assert set(versions) == set(held), f"I3: {address} has {sorted(versions)}, {state}"
         if not self._dark:
-            found = self._bucket.names(layout.versions(self._model))
-            assert set(found) == {str(version) for version in below_base_path(state)}, (
-                f"I3: servers find {found}, {state}"
-            )
+            self._check_base_paths(state)
         assert state.serving is None or history.withdrawal(state.serving) is None, f"I4: {state} was withdrawn"
+
+    def _check_base_paths(self, state: State) -> None:
+        for first_ring in self._configs.values():
+            folder = layout.first_ring_versions(self._model) if first_ring else layout.versions(self._model)
+            found, wanted = self._bucket.names(folder), below_base_path(state, first_ring=first_ring)
+            assert set(found) == {str(version) for version in wanted}, f"I3: servers find {found} in {folder}, {state}"
 
 
 def _decisions_are_recorded_once(history: History) -> None:

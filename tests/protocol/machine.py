@@ -16,7 +16,9 @@ PERHAPS = st.one_of(st.none(), FATE)
 AT = st.one_of(st.integers(1, 5), st.integers(1, 14))
 TO = st.one_of(st.just("previous"), st.integers(1, 4).map(str))
 GOOD = st.sampled_from([True, True, True, False])
-REPLICA = st.integers(0, REPLICAS - 1)
+# The first replica is the first ring, where there is one.
+REPLICA = st.sampled_from([0, 0, *range(1, REPLICAS)])
+HARM = st.sampled_from(["dies at its load", "dies at an answer", "hangs at its load"])
 
 # What a person asked for: the run key, the target, and the last journal entry they had seen.
 Asked = tuple[str, str, int]
@@ -26,12 +28,13 @@ class Fleet(RuleBasedStateMachine):
     """One model's life. Every act ends with the checks that hold at any time; `teardown` brings the fleet to rest."""
 
     rollout: ClassVar[RolloutName] = "pinned"
+    first_ring: ClassVar[bool] = False
     runs = Bundle("runs")
     requests = Bundle("requests")
 
     @initialize(target=runs, released=st.integers(0, 3))
     def begin(self, released: int) -> str:
-        self.world = World(self.rollout)
+        self.world = World(self.rollout, first_ring=self.first_ring)
         for _ in range(released):
             key = self._approved(good=True)
             assert self.world.release(key) == "done"
@@ -54,6 +57,35 @@ class Fleet(RuleBasedStateMachine):
         for step in STEPS[: steps - 1]:
             self.world.verb(step, key)
         self.world.verb(STEPS[steps - 1], key, Interruption(at, fate))
+        self.check()
+        return key
+
+    @rule(target=runs, number=REPLICA, harm=HARM, answer=st.integers(1, 8), steps=st.integers(1, 3))
+    def new_run_that_harms_a_replica(self, number: int, harm: str, answer: int, steps: int) -> str:
+        key = self._approved(good=True)
+        self.world.verb("publish", key)
+        version = self.world.history().version_of(key)
+        faults = self.world.replicas[number].faults
+        if version is not None and harm == "dies at its load":
+            faults.deadly.add(version)
+        elif version is not None and harm == "dies at an answer":
+            faults.deadly_answers[version] = answer
+        elif version is not None:
+            faults.hangs.add(version)
+        for step in STEPS[1:steps]:
+            self.world.verb(step, key)
+        self.check()
+        return key
+
+    @rule(target=runs, run=runs, steps=st.integers(2, 3))
+    def same_model_again(self, run: str, steps: int) -> str:
+        """A new run with the model of an earlier one that never served."""
+        history, key = self.world.history(), self.world.new_key("retrain")
+        version = history.version_of(run)
+        again = version is not None and not history.has_served(version)
+        self.world.approve(key, same_as=run if again else None)
+        for step in STEPS[:steps]:
+            self.world.verb(step, key)
         self.check()
         return key
 
@@ -176,6 +208,18 @@ class Fleet(RuleBasedStateMachine):
 
 
 class LatestFleet(Fleet):
+    """The same with servers that poll the base path."""
+
+    rollout = "latest"
+
+
+class RingFleet(Fleet):
+    """A fleet with a first ring of one replica."""
+
+    first_ring = True
+
+
+class LatestRingFleet(RingFleet):
     """The same with servers that poll the base path."""
 
     rollout = "latest"

@@ -1,8 +1,8 @@
 """One life of a simulated server: from reading its config to being stopped or giving up."""
 
-from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from serving.apis import model_server_config_pb2
 from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
@@ -15,6 +15,7 @@ from serving.status import (
     InvalidArgumentError,
     NotFoundError,
     StatusError,
+    UnavailableError,
     UnknownError,
 )
 from serving.wire import Array
@@ -47,6 +48,30 @@ class Timing:
 
 
 @dataclass(eq=False)
+class Faults:
+    """What the versions of a model do to the servers of one place, and have done.
+
+    Attributes:
+        broken: they cannot be loaded, though their files are good: out of memory, say.
+        deadly: they end the process that loads them.
+        deadly_answers: a process ends instead of giving its answer with this number, counted from 1, from the version.
+        hangs: a process that loads them gives no answer from then on, until somebody restarts it.
+        ended: how many processes have ended on a version.
+    """
+
+    broken: set[int] = field(default_factory=set)
+    deadly: set[int] = field(default_factory=set)
+    deadly_answers: dict[int, int] = field(default_factory=dict)
+    hangs: set[int] = field(default_factory=set)
+    ended: Counter[int] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        """No version does any harm from now on. What has ended is still counted."""
+        for each in (self.broken, self.deadly, self.deadly_answers, self.hangs):
+            each.clear()
+
+
+@dataclass(eq=False)
 class Reload:
     """A config on its way into force. `text`: the file it was read from, where it is no request."""
 
@@ -64,7 +89,8 @@ class Process:
 
     Without `read_config` it has no config file and serves the highest version below `base_path`.
 
-    `open`: requests are answered. `over`: the process has given up and is gone.
+    `open`: requests are answered. `over`: the process has given up and is gone. `hanging`: it takes every call, answers
+    none, and does nothing else either.
     """
 
     def __init__(
@@ -74,20 +100,20 @@ class Process:
         read_config: ReadConfig | None,
         base_path: str,
         files: ModelFiles,
-        broken: Collection[int],
-        deadly: Collection[int] = (),
+        faults: Faults,
         timing: Timing,
         clock: VirtualClock,
     ) -> None:
         self.due = NEVER
         self.open = False
         self.over = False
+        self.hanging = False
         self._model = model
         self._read_config = read_config
         self._base_path = base_path
         self._files = files
-        self._broken = broken
-        self._deadly = deadly
+        self._faults = faults
+        self._answers: Counter[int] = Counter()
         self._timing = timing
         self._clock = clock
         self._begun = clock.monotonic()
@@ -109,6 +135,9 @@ class Process:
         now = self._clock.monotonic()
         if self._versions.due <= now:
             self._versions.act()
+            if self.over or self.hanging:
+                self.due = NEVER
+                return
             self._finish()
         if self._storage_due <= now:
             self._look_at_storage()
@@ -138,6 +167,12 @@ class Process:
             raise NotFoundError(f"Could not find any versions of model {self._model}")
         return [status for _, status in sorted(self._versions.seen.items(), reverse=True)]
 
+    @property
+    def in_memory(self) -> tuple[int, ...]:
+        """The versions that are loaded, or are being loaded or unloaded."""
+        seen = self._versions.seen.values()
+        return tuple(status.version for status in seen if status.state not in ("START", "END"))
+
     def version_behind(self, label: str | None) -> int:
         version = self._labelled(label) if label is not None else None
         return self._versions.classifier(self._model, version)[0]
@@ -149,6 +184,10 @@ class Process:
         if set(inputs) != {INPUT}:
             given = ",".join(sorted(inputs))
             raise InvalidArgumentError(f"input size does not match signature: len({{{given}}}) != len({{{INPUT}}}).")
+        self._answers[number] += 1
+        if self._answers[number] == self._faults.deadly_answers.get(number):
+            self._die(number)
+            raise UnavailableError("Socket closed")
         return Answer(outputs=answer(classifier, inputs[INPUT].tolist()), version=number, address=address)
 
     def _start(self) -> None:
@@ -266,14 +305,21 @@ class Process:
         self._storage_due = self._next_storage_poll()
 
     def _load(self, version: int, path: str) -> Load:
-        if version in self._deadly:
-            return Load(self._timing.load_seconds, self._die)
-        return self._files.load(version, path, broken=self._broken)
+        if version in self._faults.deadly:
+            return Load(self._timing.load_seconds, lambda: self._die(version))
+        if version in self._faults.hangs:
+            return Load(self._timing.load_seconds, self._hang)
+        return self._files.load(version, path, broken=self._faults.broken)
 
-    def _die(self) -> StatusError:
-        """As a process does that was killed: in the middle of a load, for want of memory."""
+    def _die(self, version: int) -> StatusError:
+        """As a process does that was killed: in the middle of a load or of an answer, for want of memory."""
         self.open, self.over = False, True
+        self._faults.ended[version] += 1
         return UnknownError("killed")
+
+    def _hang(self) -> StatusError:
+        self.hanging = True
+        return UnknownError("nobody hears of it")
 
     def _labelled(self, label: str) -> int:
         version = self._labels.get(label)
@@ -288,4 +334,4 @@ class Process:
         return next_turn(self._clock.monotonic(), begun=self._storage_begun, seconds=self._timing.storage_seconds)
 
     def _plan(self) -> None:
-        self.due = NEVER if self.over else min(self._versions.due, self._storage_due, self._poll_due)
+        self.due = NEVER if self.over or self.hanging else min(self._versions.due, self._storage_due, self._poll_due)

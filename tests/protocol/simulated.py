@@ -19,7 +19,7 @@ from serving.tls import Tls
 from serving.wire import Array
 from tests.protocol.clock import VirtualClock
 from tests.protocol.loading import ModelFiles, ReadConfig, config_reader
-from tests.protocol.process import Process, Timing
+from tests.protocol.process import Faults, Process, Timing
 from tests.protocol.versions import NEVER
 
 T = TypeVar("T")
@@ -29,8 +29,7 @@ class SimulatedReplica:
     """A place where a server runs: started again whenever its process gives up, until it is stopped.
 
     Attributes:
-        broken: the versions it cannot load, though their files are good: out of memory, say.
-        deadly: the versions that end its process when it loads them.
+        faults: what versions do to its processes. `broken` and `deadly` are those of the faults.
         hanging: it takes every call and answers none; what it polls it goes on polling.
         files: the bucket as it sees it.
     """
@@ -56,8 +55,8 @@ class SimulatedReplica:
         self.address = address
         self.model = model
         self.clock = clock
-        self.broken: set[int] = set()
-        self.deadly: set[int] = set()
+        self.faults = Faults()
+        self.broken, self.deadly = self.faults.broken, self.faults.deadly
         self.hanging = False
         self._timing = timing or Timing()
         self.files = ModelFiles(bucket, load_seconds=self._timing.load_seconds)
@@ -78,8 +77,7 @@ class SimulatedReplica:
             read_config=None if self._latest else self._read_config,
             base_path=self._base_path,
             files=self.files,
-            broken=self.broken,
-            deadly=self.deadly,
+            faults=self.faults,
             timing=self._timing,
             clock=self.clock,
         )
@@ -113,6 +111,16 @@ class SimulatedReplica:
     def process(self) -> Process | None:
         """The process that answers; None while there is none that does."""
         return self._process if self._process is not None and self._process.open else None
+
+    @property
+    def in_memory(self) -> tuple[int, ...]:
+        """The versions that it has loaded or is loading, also while it gives no answer."""
+        return self._process.in_memory if self._process is not None and not self._process.over else ()
+
+    @property
+    def gives_no_answer(self) -> bool:
+        """Whether it takes calls and answers none. A process that hangs before it opens its port takes none."""
+        return self.hanging or (self.process is not None and self.process.hanging)
 
     def act(self) -> None:
         if self._process is None or self._process.over:
@@ -198,9 +206,14 @@ class Connection:
     def predict(
         self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, label: str | None = None
     ) -> Answer:
-        return self._ask(
-            model, lambda process: process.predict(inputs, version=version, label=label, address=self.address)
-        )
+        def ask(process: Process) -> Answer:
+            try:
+                return process.predict(inputs, version=version, label=label, address=self.address)
+            finally:
+                if process.over:
+                    self._fleet.replicas[self.address].plan()
+
+        return self._ask(model, ask)
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Waits as long as agreed for a model of a new name; the config is applied all the same."""
@@ -229,7 +242,7 @@ class Connection:
 
     def _process(self, model: str | None) -> Process:
         replica = self._fleet.replicas.get(self.address)
-        if replica is not None and replica.hanging:
+        if replica is not None and replica.gives_no_answer:
             self._clock.sleep(self._timeout)
             raise StatusError("Deadline Exceeded", grpc.StatusCode.DEADLINE_EXCEEDED)
         if replica is None or replica.process is None:

@@ -4,7 +4,7 @@ What is checked is in `invariants.py`; what may happen is in `machine.py`.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,9 @@ from pipeline.journal.journal import JournalWriter
 from pipeline.journal.state import State, resident
 from pipeline.rollout import base_path, config, questioning
 from pipeline.rollout.base_path import BasePath
+from pipeline.rollout.questioning import Judged, Questioning
 from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rings import Judge, Rings
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.waiting import WaitResult
 from pipeline.rollout.waits import Waits
@@ -30,8 +32,8 @@ from pipeline.rules import run as run_rules
 from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.hunts import hunt, hunt_cases
-from tests.protocol.machine import Fleet, LatestFleet
-from tests.protocol.world import MODEL, World
+from tests.protocol.machine import Fleet, LatestFleet, LatestRingFleet, RingFleet
+from tests.protocol.world import MODEL, PASS, World
 
 # One of the planted bugs is rare: it is found after a thousand histories.
 pytestmark = pytest.mark.timeout(600)
@@ -61,7 +63,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("part", hunt_cases(range(PARTS), in_make_test=[0]))
-@pytest.mark.parametrize("fleet", [Fleet, LatestFleet])
+@pytest.mark.parametrize("fleet", [Fleet, LatestFleet, RingFleet, LatestRingFleet])
 def test_no_history_breaks_an_invariant(fleet: type[Fleet], part: int) -> None:
     """I1 to I6, after every side effect and at rest, in both roll-outs.
 
@@ -125,8 +127,8 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
 
     made = World.__init__
 
-    def remember(world: World, rollout: RolloutName) -> None:
-        made(world, rollout)
+    def remember(world: World, rollout: RolloutName, *, first_ring: bool) -> None:
+        made(world, rollout, first_ring=first_ring)
         buckets[:] = [world.bucket]
 
     monkeypatch.setattr(World, "__init__", remember)
@@ -198,3 +200,39 @@ def test_it_notices_a_candidate_left_behind_below_the_base_path(
 
     with pytest.raises(AssertionError, match=r"I3: servers find"):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
+
+
+@pytest.mark.parametrize("fleet", [RingFleet, LatestRingFleet])
+def test_it_notices_a_ring_that_is_skipped(fleet: type[Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
+    expose = run_rules.expose
+
+    def to_all(history: History, *, version: int, compared_with: int | None, **_: bool) -> Change | None:
+        return expose(history, version=version, compared_with=compared_with, first_ring_only=False)
+
+    monkeypatch.setattr(run_rules, "expose", to_all)
+
+    with pytest.raises(AssertionError, match="the first ring has not passed that"):
+        run_state_machine_as_test(fleet, settings=HUNTED)
+
+
+@pytest.mark.parametrize("fleet", [RingFleet, LatestRingFleet])
+def test_it_notices_that_the_rest_is_exposed_after_unknown(fleet: type[Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal says that the first ring has passed, so only the servers show that it has not."""
+
+    def lenient(judge: Callable[..., Judged]) -> Callable[..., Judged]:
+        def judged(*args: Any, **named: Any) -> Judged:
+            found = judge(*args, **named)
+            return replace(found, verdict=PASS) if found.verdict.decision is Decision.UNKNOWN else found
+
+        return judged
+
+    prove = Rings.prove
+
+    def goes_on(rings: Rings, questioning: Questioning, *, judge: Judge, **rules: Any) -> Judged:
+        return prove(rings, questioning, judge=lenient(judge), **rules)
+
+    monkeypatch.setattr(Rings, "prove", goes_on)
+    monkeypatch.setattr(Rings, "_observed", lenient(Rings._observed))
+
+    with pytest.raises(AssertionError, match=r"ring: v\d+ is exposed everywhere, and"):
+        run_state_machine_as_test(fleet, settings=HUNTED)

@@ -50,6 +50,7 @@ from tests.protocol import invariants
 from tests.protocol.clock import VirtualClock
 from tests.protocol.in_turn import InTurn
 from tests.protocol.process import Timing
+from tests.protocol.ring_watch import RingWatch
 from tests.protocol.simulated import Connection, SimulatedFleet, SimulatedReplica
 
 MODEL = "digits"
@@ -128,7 +129,10 @@ class _Connection(Connection):
     ) -> Answer:
         self._world.asked.add(self.address)
         self._world.on_question(self.address)
-        return super().predict(model, inputs, version=version, label=label)
+        answer = super().predict(model, inputs, version=version, label=label)
+        if self._world.watch.ring:
+            self._world.watch.ring.answered(self.address, answer.version)
+        return answer
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         def happens() -> bool:
@@ -174,7 +178,9 @@ class World:
             self._record_fleet({"first": addresses[:1], "rest": addresses[1:]})
         first = self.context("init-0")
         self.placement = first.rollout.placement
-        self.watch = invariants.Watch(self.bucket, MODEL, self.answering, self.placement, first.manifests)
+        self._manifests = first.manifests
+        ring = self._ring_watch() if first_ring else None
+        self.watch = invariants.Watch(self.bucket, MODEL, self.answering, self.placement, first.manifests, ring=ring)
         self._is_watched = True
         first.rollout.settle(first=True)
         for replica in self.replicas:
@@ -189,6 +195,20 @@ class World:
         )
         record = FleetRecord(number=1, at=self.clock.now(), actor="ann", reason="a test", fleet=fleet)
         assert FleetRecords(self.bucket, MODEL).create(record)
+
+    def _ring_watch(self) -> RingWatch:
+        return RingWatch(
+            self.bucket,
+            MODEL,
+            ring=self.replicas[:1],
+            fleet=self.fleet.replicas.values,
+            dark=self.rollout == "pinned",
+            content=self._content,
+        )
+
+    def _content(self, version: int, history: History) -> bytes:
+        folder = self._manifests.folder(version, history)
+        return b" ".join(self.bucket.read(f"{folder}/{name}") for name in ("classifier.json", "saved_model.pb"))
 
     def replica_elsewhere(self, number: int) -> SimulatedReplica:
         """One that is not started, and that the fleet does not know of."""
@@ -242,13 +262,19 @@ class World:
     def new_key(self, kind: str) -> str:
         return f"{kind}-{next(self._keys):04d}"
 
-    def approve(self, run_key: str, *, shift: int = 0) -> None:
-        """A run as it is when the gate has said yes to a model that is right, or shifted by so many classes."""
+    def approve(
+        self, run_key: str, *, shift: int = 0, same_as: str | None = None, load_seconds: float | None = None
+    ) -> None:
+        """A run as it is when the gate has said yes to a model that is right, or shifted by so many classes.
+
+        No two models have the same content, unless `same_as` names another run. `load_seconds`: how long a server takes
+        to load it; None for as long as usual.
+        """
         context = self.context(run_key)
         key = layout.exported(MODEL, run_key, "0" * 16)
-        # The key makes no two models the same.
-        self.bucket.create(f"{key}/classifier.json", json.dumps({"shift": shift}).encode())
-        self.bucket.create(f"{key}/saved_model.pb", f"graph of {run_key}".encode())
+        slow = {} if load_seconds is None else {"load_seconds": load_seconds}
+        self.bucket.create(f"{key}/classifier.json", json.dumps({"shift": shift} | slow).encode())
+        self.bucket.create(f"{key}/saved_model.pb", f"graph of {same_as or run_key}".encode())
         files = self.bucket.sums(key)
         probabilities, label = Classifier().answer(IMAGE)
         golden = GoldenAnswer(
@@ -276,7 +302,18 @@ class World:
 
     def verb(self, name: str, run_key: str, interruption: Interruption | None = None) -> str:
         """A verb of a run as the command line carries it out; how it ended, in a word."""
-        return self._act(run_key, partial(run_once, VERBS[name]), interruption)
+        work = partial(run_once, VERBS[name])
+        ring = self.watch.ring
+        if name != "canary" or ring is None or interruption is not None or not ring.is_well():
+            return self._act(run_key, work, interruption)
+        before, was_candidate = ring.ended(), self.history().state.candidate
+        ended = self._act(run_key, work, None)
+        history = self.history()
+        version = history.version_of(run_key)
+        if version is not None and version != was_candidate:
+            with self.watch.watching():
+                ring.after_canary(version, history, ended=ring.ended()[version] - before[version])
+        return ended
 
     def release(self, run_key: str) -> str:
         """What the retrain DAG does once the gate has approved: two tasks that fail are followed by `withdraw`."""
@@ -301,7 +338,7 @@ class World:
     def answering(self) -> dict[str, int | None]:
         """The version that traffic gets, of each replica that answers."""
         found: dict[str, int | None] = {}
-        for address in self.fleet.addresses():
+        for address in self._addresses_that_answer():
             try:
                 found[address] = self.fleet.connect(address, timeout=1.0).version_behind(MODEL, self.placement.label)
             except ServingError:
@@ -311,13 +348,17 @@ class World:
     def loaded(self) -> dict[str, list[int]]:
         """The versions every replica has in memory that answers."""
         found = {}
-        for address in self.fleet.addresses():
+        for address in self._addresses_that_answer():
             try:
                 statuses = self.fleet.connect(address, timeout=1.0).statuses(MODEL)
             except ServingError:
                 continue
             found[address] = [each.version for each in statuses if each.available]
         return found
+
+    def _addresses_that_answer(self) -> list[str]:
+        """No time passes while it is found out which ones hang."""
+        return [address for address, replica in self.fleet.replicas.items() if not replica.gives_no_answer]
 
     def reconcile(self, interruption: Interruption | None = None) -> str:
         key = self.new_key("reconcile")
@@ -342,8 +383,7 @@ class World:
     def come_to_rest(self) -> None:
         """Every server is well again, and somebody looks after what was left half done."""
         for replica in self.replicas:
-            replica.broken.clear()
-            replica.deadly.clear()
+            replica.faults.clear()
             replica.wake()
             replica.restart()
         self.mlflow.down = False
@@ -355,7 +395,8 @@ class World:
         if self.placement.name == "pinned" or self.history().state.serving is not None:
             # A server that polls a base path opens its port when it finds a first version there.
             assert len(self.answering()) == len(self.fleet.addresses()), "a replica gives no answer"
-        self.watch.at_rest(self.answering(), self.loaded())
+        ring = self.fleet.first_ring.addresses() if self.fleet.first_ring else ()
+        self.watch.at_rest(self.answering(), self.loaded(), first_ring=ring)
         before = self.history().seq
         assert self.reconcile() == "done"
         assert self.history().seq == before, "I6: there was still something to mend"
