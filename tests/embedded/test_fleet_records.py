@@ -1,5 +1,6 @@
 """The fleet records that `make up` writes, by the real verbs, in a bucket on the disk."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from embedded.environment import POLL_SECONDS
 from embedded.errors import StackError
 from embedded.settings import StackSettings
 from pipeline import layout
-from pipeline.fleets.changes import FleetChange
+from pipeline.fleets.changes import FleetChange, static_addresses
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
+from pipeline.fleets.fleet_spec import FleetSpec
 from pipeline.storage.local import LocalBucket
 
 
@@ -50,29 +52,116 @@ def test_ports_that_have_moved_are_recorded_also_if_they_were_those_of_another_m
     fleet_records.write(two)
     moved = two.model_copy(update={"serving_ports": (8520,), "mlflow_port": 15000}).with_models(["digits"])
 
-    changed = fleet_records.write(moved)
+    messages = fleet_records.write(moved)
 
-    assert ["digits: fleet record 2", "pets: fleet record 2"] == sorted(changed)
+    assert ["digits: fleet record 2", "pets: fleet record 2"] == sorted(messages)
     assert {"digits": (8520,), "pets": (8540,)} == moved.replica_ports
     assert "static://127.0.0.1:8520" == record(moved, "digits").fleet.groups["main"].replicas
     assert "http://127.0.0.1:15000" == record(moved, "digits").fleet.mlflow_url
     assert fleet_records.REASON == record(moved, "digits").reason
 
 
-@pytest.mark.parametrize("rollout", ["pinned", "latest"])
-def test_a_record_that_is_right_is_not_changed(settings: StackSettings, rollout: str) -> None:
-    """...also if a person has divided the replicas into groups, or changed a time limit."""
-    stack = settings.model_copy(update={"rollout": rollout})
+def changed(settings: StackSettings, change: FleetChange) -> FleetRecord:
+    """The record after a person has changed it so."""
+    before = record(settings, "digits")
+    after = before.model_copy(update={"number": before.number + 1, "fleet": change.applied(before.fleet)})
+    assert FleetRecords(LocalBucket(settings.bucket), "digits").create(after)
+    return after
+
+
+@pytest.fixture(params=["pinned", "latest"])
+def stack(settings: StackSettings, request: pytest.FixtureRequest) -> StackSettings:
+    """A stack with two replicas of digits."""
+    return settings.model_copy(update={"rollout": request.param})
+
+
+def groups(fleet: FleetSpec) -> dict[str, str]:
+    return {name: group.replicas for name, group in fleet.groups.items()}
+
+
+BOTH = {"first": "static://127.0.0.1:8500", "rest": "static://127.0.0.1:8510"}
+
+
+def test_replica_1_is_the_first_ring_and_its_config_exists_before_any_release(
+    stack: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that polls it starts before the first release. A time limit of the caller counts."""
+    assert [] == fleet_records.write(stack)
+
+    fleet = record(stack, "digits").fleet
+    assert (BOTH, "first", fleet_records.SOAK_SECONDS) == (groups(fleet), fleet.first_ring, fleet.soak_seconds)
+    for config in (layout.first_ring_config("digits"), layout.config("digits")):
+        assert (stack.bucket / config).exists()
+
+
+def test_one_replica_alone_is_no_ring_and_two_are_again(settings: StackSettings) -> None:
+    """A ring that ended because the ports were one is not taken for a ring that people have removed."""
+    one = settings.model_copy(update={"serving_ports": (8500,)}).with_models(["digits"])
+    fleet_records.write(settings)
+
+    assert ["digits: fleet record 2"] == fleet_records.write(one)
+    assert (None, ["main"]) == (record(one, "digits").fleet.first_ring, [*record(one, "digits").fleet.groups])
+    assert [] == fleet_records.write(one)
+    assert ["digits: fleet record 3"] == fleet_records.write(settings)
+    assert ("first", BOTH) == (record(settings, "digits").fleet.first_ring, groups(record(settings, "digits").fleet))
+
+
+def test_the_record_of_an_earlier_make_up_gets_a_first_ring(stack: StackSettings) -> None:
+    """...and a short soak, because nobody could have chosen one."""
+    before = FleetSpec(rollout=stack.rollout, groups={"main": {"replicas": "127.0.0.1:8500,127.0.0.1:8510"}})
+    old = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=before)
+    assert FleetRecords(LocalBucket(stack.bucket), "digits").create(old)
+
+    assert ["digits: fleet record 2"] == fleet_records.write(stack)
+
+    fleet = record(stack, "digits").fleet
+    assert (BOTH, "first", fleet_records.SOAK_SECONDS) == (groups(fleet), fleet.first_ring, fleet.soak_seconds)
+    assert (stack.bucket / layout.first_ring_config("digits")).exists()
+    assert [] == fleet_records.write(stack)
+
+
+def test_a_ring_without_other_changes_has_a_reason_of_its_own(settings: StackSettings) -> None:
+    """...and the group of replica 1 is the ring, if people have divided the replicas before there were rings."""
+    divided = {"b": {"replicas": "127.0.0.1:8510"}, "a": {"replicas": "127.0.0.1:8500"}}
+    before = FleetSpec(groups=divided, mlflow_url=settings.mlflow_url)
+    old = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=before)
+    assert FleetRecords(LocalBucket(settings.bucket), "digits").create(old)
+
+    fleet_records.write(settings)
+
+    now = record(settings, "digits")
+    assert (2, fleet_records.RING_REASON, "a") == (now.number, now.reason, now.fleet.first_ring)
+    assert before.groups == now.fleet.groups
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        FleetChange(deployment={"load_seconds": 50.0, "soak_seconds": 60.0}),
+        FleetChange(replicas={"a": "127.0.0.1:8500", "b": "127.0.0.1:8510"}, first_ring="b"),
+        FleetChange(first_ring="none"),
+        FleetChange(replicas={"main": "127.0.0.1:8500,127.0.0.1:8510"}, first_ring="none"),
+    ],
+    ids=["times", "another ring", "no ring", "one group"],
+)
+def test_what_people_have_recorded_stays(stack: StackSettings, change: FleetChange) -> None:
     fleet_records.write(stack)
-    first = record(stack, "digits")
-    groups = {"first": "127.0.0.1:8500", "rest": "127.0.0.1:8510"}
-    change = FleetChange(replicas=groups, deployment={"load_seconds": 50.0})
-    second = first.model_copy(update={"number": 2, "fleet": change.applied(first.fleet)})
-    assert FleetRecords(LocalBucket(stack.bucket), "digits").create(second)
+    by_hand = changed(stack, change)
 
     assert [] == fleet_records.write(stack)
 
-    assert second == record(stack, "digits")
+    assert by_hand == record(stack, "digits")
+
+
+def test_a_ring_that_people_have_removed_stays_removed_where_ports_move(settings: StackSettings) -> None:
+    fleet_records.write(settings)
+    changed(settings, FleetChange(first_ring="none"))
+    moved = settings.model_copy(update={"serving_ports": (8600, 8610)}).with_models(["digits"])
+
+    assert ["digits: fleet record 3"] == fleet_records.write(moved)
+
+    fleet = record(moved, "digits").fleet
+    assert (None, True, {*moved.fleets[0].addresses}) == (fleet.first_ring, fleet.ring_config, static_addresses(fleet))
 
 
 def test_a_record_that_cannot_be_read_is_named(settings: StackSettings) -> None:
