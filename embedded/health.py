@@ -119,7 +119,8 @@ def _base_path(settings: StackSettings, address: str) -> Path | None:
     port = f"--port={address.rsplit(':', 1)[1]}"
     for arguments in processes.command_lines(settings.var):
         if {SERVER, port} <= set(arguments):
-            return next((Path(each.removeprefix(_BASE_PATH)) for each in arguments if each.startswith(_BASE_PATH)), None)
+            folders = [Path(each.removeprefix(_BASE_PATH)) for each in arguments if each.startswith(_BASE_PATH)]
+            return folders[0] if folders else None
     return None
 
 
