@@ -68,6 +68,4 @@ def _line(settings: StackSettings, fleet: LocalFleet) -> str:
         first = ", ".join(address for address in fleet.addresses if address in ring)
         return f"{first}{of_model}: loads a candidate before the others do"
     why = ": UNDERSTUDY_SERVING_PORTS has one port" if len(fleet.ports) == 1 else ""
-    return (
-        f"none{of_model}{why}. A candidate is exposed to all replicas at once, and one that ends them stops all answers"
-    )
+    return f"none{of_model}{why}. A candidate that ends the servers that load it ends all of them"

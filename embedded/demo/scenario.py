@@ -2,7 +2,6 @@
 
 import base64
 import time
-from functools import partial
 
 from embedded.demo import allowed_answers
 from embedded.demo.damage import Damage
@@ -155,13 +154,14 @@ def _lift_hold(stack: RunningStack) -> StepResult:
 
 
 def _all_requests(stack: RunningStack, checks: RolloutChecks, traffic: Traffic) -> StepResult:
-    history, placement = stack.history(), stack.context.rollout.placement
-    disallowed = []
-    for first_ring in (True, False):
-        answering = partial(placement.answering, first_ring=first_ring)
-        periods = allowed_answers.allowed_periods(history, answering, checks.max_switch_seconds)
-        answers = [each for each in traffic.answers if (each.address in stack.first_ring) == first_ring]
-        disallowed += allowed_answers.disallowed(answers, periods)
+    history = stack.history()
+    disallowed = allowed_answers.disallowed(
+        traffic.answers,
+        history,
+        first_ring=stack.first_ring,
+        answering=stack.context.rollout.placement.answering,
+        max_switch_seconds=checks.max_switch_seconds,
+    )
     unpromoted = checks.unpromoted_answers(allowed_answers.unpromoted(traffic.answers, history))
     counts = ", ".join(f"v{version} {count}" for version, count in traffic.answers_by_version().items())
     measured = f"{traffic.sent} requests, {len(traffic.failures)} failed, {unpromoted}: {counts}"

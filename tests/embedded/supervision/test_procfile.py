@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded import fleet_records, prepare
 from embedded.environment import POLL_SECONDS, stack_environment
 from embedded.settings import StackSettings
 from embedded.supervision.procfile import PROCFILE, Entry, entries
@@ -52,9 +53,29 @@ def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
         assert poll == POLL_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("rollout", "flag", "first", "rest"),
+    [
+        ("pinned", "model_config_file", "first_ring/digits.config", "serve/digits.config"),
+        ("latest", "model_base_path", "first_ring/digits", "serve/digits"),
+    ],
+)
+def test_replica_1_polls_what_is_made_for_the_first_ring(
+    settings: StackSettings, rollout: str, flag: str, first: str, rest: str
+) -> None:
+    """...as the record of `make up` says."""
+    stack = settings.model_copy(update={"rollout": rollout})
+    fleet_records.write(stack)
+
+    found = [getattr(flags(each), flag) for each in entries(stack) if each.extra]
+
+    assert [f"{stack.bucket}/{first}", f"{stack.bucket}/{rest}"] == found
+
+
 def test_a_folder_with_a_space_stays_one_argument(settings: StackSettings, tmp_path: Path) -> None:
     """...through the shell that the line is given to."""
     spaced = settings.model_copy(update={"var": tmp_path / "my stack"})
+    prepare.create_folders(spaced)
     (line, *_) = (entry for entry in entries(spaced) if entry.extra)
     printed = line.command.replace("exec python -m serving.model_server", "printf '%s\\\\n'")
     done = subprocess.run(["/bin/sh", "-c", printed], env=line.extra, capture_output=True, text=True, check=True)
