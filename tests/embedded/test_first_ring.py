@@ -1,24 +1,14 @@
 """Which replicas poll what is made for the first ring, by records in a bucket on the disk."""
 
-from datetime import UTC, datetime
-
 import pytest
 
 from embedded import first_ring
 from embedded.errors import StackError
 from embedded.settings import StackSettings
 from pipeline import layout
-from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
-from pipeline.fleets.fleet_spec import FleetSpec
-from pipeline.storage.local import LocalBucket
+from tests.embedded.conftest import record_fleet
 
 GROUPS = {"a": {"replicas": "127.0.0.1:8500"}, "b": {"replicas": "127.0.0.1:8510"}}
-
-
-def record(settings: StackSettings, model: str, **fleet: object) -> None:
-    spec = FleetSpec.model_validate({"groups": GROUPS, **fleet})
-    written = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=spec)
-    assert FleetRecords(LocalBucket(settings.bucket), model).create(written)
 
 
 def in_ring(settings: StackSettings) -> list[str]:
@@ -29,14 +19,14 @@ def in_ring(settings: StackSettings) -> list[str]:
 
 
 def test_the_replicas_of_the_recorded_ring_poll_its_config(settings: StackSettings) -> None:
-    record(settings, "digits", first_ring="b")
+    record_fleet(settings, "digits", groups=GROUPS, first_ring="b")
 
     assert ["127.0.0.1:8510"] == in_ring(settings)
     assert ["127.0.0.1:8510: loads a candidate before the others do"] == first_ring.lines(settings)
 
 
 def test_replica_1_still_polls_that_config_after_people_have_removed_the_ring(settings: StackSettings) -> None:
-    record(settings, "digits", ring_config=True)
+    record_fleet(settings, "digits", groups=GROUPS, ring_config=True)
 
     assert ["127.0.0.1:8500"] == in_ring(settings)
     assert ["none. A candidate that ends the servers that load it ends all of them"] == first_ring.lines(settings)
@@ -45,7 +35,7 @@ def test_replica_1_still_polls_that_config_after_people_have_removed_the_ring(se
 @pytest.mark.parametrize("recorded", [True, False])
 def test_without_a_ring_all_replicas_poll_the_same(settings: StackSettings, recorded: bool) -> None:
     if recorded:
-        record(settings, "digits")
+        record_fleet(settings, "digits", groups=GROUPS)
 
     assert [] == in_ring(settings)
 
@@ -53,7 +43,7 @@ def test_without_a_ring_all_replicas_poll_the_same(settings: StackSettings, reco
 def test_the_ring_of_each_model_is_named_and_one_port_is_the_reason_for_none(settings: StackSettings) -> None:
     two = settings.with_models(["digits", "pets"])
     one = settings.model_copy(update={"serving_ports": (8500,)}).with_models(["digits"])
-    record(settings, "digits", first_ring="a")
+    record_fleet(settings, "digits", groups=GROUPS, first_ring="a")
 
     assert [
         "127.0.0.1:8500 of digits: loads a candidate before the others do",

@@ -1,6 +1,5 @@
 """The fleet records that `make up` writes, by the real verbs, in a bucket on the disk."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,11 @@ from embedded.environment import POLL_SECONDS
 from embedded.errors import StackError
 from embedded.settings import StackSettings
 from pipeline import layout
-from pipeline.fleets.changes import FleetChange, static_addresses
+from pipeline.fleets.changes import static_addresses
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
 from pipeline.fleets.fleet_spec import FleetSpec
 from pipeline.storage.local import LocalBucket
+from tests.embedded.conftest import record_fleet
 
 
 def record(settings: StackSettings, model: str) -> FleetRecord:
@@ -61,14 +61,6 @@ def test_ports_that_have_moved_are_recorded_also_if_they_were_those_of_another_m
     assert fleet_records.REASON == record(moved, "digits").reason
 
 
-def changed(settings: StackSettings, change: FleetChange) -> FleetRecord:
-    """The record after a person has changed it so."""
-    before = record(settings, "digits")
-    after = before.model_copy(update={"number": before.number + 1, "fleet": change.applied(before.fleet)})
-    assert FleetRecords(LocalBucket(settings.bucket), "digits").create(after)
-    return after
-
-
 @pytest.fixture(params=["pinned", "latest"])
 def stack(settings: StackSettings, request: pytest.FixtureRequest) -> StackSettings:
     """A stack with two replicas of digits."""
@@ -83,9 +75,9 @@ BOTH = {"first": "static://127.0.0.1:8500", "rest": "static://127.0.0.1:8510"}
 
 
 def test_replica_1_is_the_first_ring_and_its_config_exists_before_any_release(
-    stack: StackSettings, monkeypatch: pytest.MonkeyPatch
+    stack: StackSettings,
 ) -> None:
-    """A server that polls it starts before the first release. A time limit of the caller counts."""
+    """A server that polls it starts before the first release."""
     assert [] == fleet_records.write(stack)
 
     fleet = record(stack, "digits").fleet
@@ -94,74 +86,96 @@ def test_replica_1_is_the_first_ring_and_its_config_exists_before_any_release(
         assert (stack.bucket / config).exists()
 
 
-def test_one_replica_alone_is_no_ring_and_two_are_again(settings: StackSettings) -> None:
-    """A ring that ended because the ports were one is not taken for a ring that people have removed."""
-    one = settings.model_copy(update={"serving_ports": (8500,)}).with_models(["digits"])
-    fleet_records.write(settings)
-
-    assert ["digits: fleet record 2"] == fleet_records.write(one)
-    assert (None, ["main"]) == (record(one, "digits").fleet.first_ring, [*record(one, "digits").fleet.groups])
-    assert [] == fleet_records.write(one)
-    assert ["digits: fleet record 3"] == fleet_records.write(settings)
-    assert ("first", BOTH) == (record(settings, "digits").fleet.first_ring, groups(record(settings, "digits").fleet))
-
-
 def test_the_record_of_an_earlier_make_up_gets_a_first_ring(stack: StackSettings) -> None:
     """...and a short soak, because nobody could have chosen one."""
-    before = FleetSpec(rollout=stack.rollout, groups={"main": {"replicas": "127.0.0.1:8500,127.0.0.1:8510"}})
-    old = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=before)
-    assert FleetRecords(LocalBucket(stack.bucket), "digits").create(old)
+    record_fleet(stack, "digits")
 
     assert ["digits: fleet record 2"] == fleet_records.write(stack)
 
-    fleet = record(stack, "digits").fleet
-    assert (BOTH, "first", fleet_records.SOAK_SECONDS) == (groups(fleet), fleet.first_ring, fleet.soak_seconds)
+    now = record(stack, "digits")
+    assert (BOTH, "first", fleet_records.SOAK_SECONDS) == (
+        groups(now.fleet),
+        now.fleet.first_ring,
+        now.fleet.soak_seconds,
+    )
+    assert fleet_records.RING_REASON == now.reason
     assert (stack.bucket / layout.first_ring_config("digits")).exists()
-    assert [] == fleet_records.write(stack)
 
 
-def test_a_ring_without_other_changes_has_a_reason_of_its_own(settings: StackSettings) -> None:
-    """...and the group of replica 1 is the ring, if people have divided the replicas before there were rings."""
+def test_the_ring_is_the_group_of_replica_1_if_people_have_divided_the_replicas(settings: StackSettings) -> None:
+    """...before there were first rings. Their groups stay."""
     divided = {"b": {"replicas": "127.0.0.1:8510"}, "a": {"replicas": "127.0.0.1:8500"}}
-    before = FleetSpec(groups=divided, mlflow_url=settings.mlflow_url)
-    old = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=before)
-    assert FleetRecords(LocalBucket(settings.bucket), "digits").create(old)
+    before = record_fleet(settings, "digits", groups=divided)
 
     fleet_records.write(settings)
 
-    now = record(settings, "digits")
-    assert (2, fleet_records.RING_REASON, "a") == (now.number, now.reason, now.fleet.first_ring)
-    assert before.groups == now.fleet.groups
+    assert ("a", before.fleet.groups) == (
+        record(settings, "digits").fleet.first_ring,
+        record(settings, "digits").fleet.groups,
+    )
+
+
+DIVIDED = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
 
 
 @pytest.mark.parametrize(
-    "change",
+    "fleet",
     [
-        FleetChange(deployment={"load_seconds": 50.0, "soak_seconds": 60.0}),
-        FleetChange(replicas={"a": "127.0.0.1:8500", "b": "127.0.0.1:8510"}, first_ring="b"),
-        FleetChange(first_ring="none"),
-        FleetChange(replicas={"main": "127.0.0.1:8500,127.0.0.1:8510"}, first_ring="none"),
+        {"groups": DIVIDED, "first_ring": "first", "load_seconds": 50.0, "soak_seconds": 60.0},
+        {"groups": DIVIDED, "first_ring": "rest"},
+        {"groups": DIVIDED, "ring_config": True},
+        {"ring_config": True},
     ],
-    ids=["times", "another ring", "no ring", "one group"],
+    ids=["times", "another ring", "no ring", "no ring and one group"],
 )
-def test_what_people_have_recorded_stays(stack: StackSettings, change: FleetChange) -> None:
-    fleet_records.write(stack)
-    by_hand = changed(stack, change)
+def test_what_people_have_recorded_stays(settings: StackSettings, fleet: dict[str, object]) -> None:
+    by_hand = record_fleet(settings, "digits", **fleet)
 
-    assert [] == fleet_records.write(stack)
+    assert [] == fleet_records.write(settings)
 
-    assert by_hand == record(stack, "digits")
+    assert by_hand == record(settings, "digits")
 
 
 def test_a_ring_that_people_have_removed_stays_removed_where_ports_move(settings: StackSettings) -> None:
-    fleet_records.write(settings)
-    changed(settings, FleetChange(first_ring="none"))
+    record_fleet(settings, "digits", groups=DIVIDED, ring_config=True)
     moved = settings.model_copy(update={"serving_ports": (8600, 8610)}).with_models(["digits"])
 
-    assert ["digits: fleet record 3"] == fleet_records.write(moved)
+    fleet_records.write(moved)
 
     fleet = record(moved, "digits").fleet
     assert (None, True, {*moved.fleets[0].addresses}) == (fleet.first_ring, fleet.ring_config, static_addresses(fleet))
+
+
+def test_a_ring_whose_ports_have_moved_is_the_ring_of_the_new_ones(settings: StackSettings) -> None:
+    """...and keeps the soak that people have recorded."""
+    record_fleet(
+        settings, "digits", groups={"a": DIVIDED["rest"], "b": DIVIDED["first"]}, first_ring="a", soak_seconds=60.0
+    )
+    moved = settings.model_copy(update={"serving_ports": (8600, 8610)}).with_models(["digits"])
+
+    fleet_records.write(moved)
+
+    fleet = record(moved, "digits").fleet
+    assert ("first", "static://127.0.0.1:8600", 60.0) == (fleet.first_ring, groups(fleet)["first"], fleet.soak_seconds)
+
+
+def test_one_replica_alone_is_no_ring(settings: StackSettings) -> None:
+    record_fleet(settings, "digits", groups=DIVIDED, first_ring="first")
+    one = settings.model_copy(update={"serving_ports": (8500,)}).with_models(["digits"])
+
+    fleet_records.write(one)
+
+    fleet = record(one, "digits").fleet
+    assert (None, {"main": "static://127.0.0.1:8500"}) == (fleet.first_ring, groups(fleet))
+
+
+def test_a_second_replica_makes_the_first_one_the_ring(settings: StackSettings) -> None:
+    """A ring that ended because there was one port is not taken for one that people have removed."""
+    record_fleet(settings, "digits", groups={"main": {"replicas": "127.0.0.1:8500"}}, ring_config=True)
+
+    fleet_records.write(settings)
+
+    assert ("first", BOTH) == (record(settings, "digits").fleet.first_ring, groups(record(settings, "digits").fleet))
 
 
 def test_a_record_that_cannot_be_read_is_named(settings: StackSettings) -> None:

@@ -4,9 +4,9 @@ import shlex
 
 import pytest
 
-from embedded import fleet_records
 from embedded.__main__ import _addresses
 from embedded.settings import StackSettings
+from tests.embedded.conftest import record_fleet
 from tests.ports import free_port
 
 
@@ -23,7 +23,8 @@ def test_the_variables_for_verbs_can_be_pasted_into_a_shell(
 
 
 def test_the_first_ring_is_named(settings: StackSettings, capsys: pytest.CaptureFixture[str]) -> None:
-    fleet_records.write(settings)
+    groups = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
+    record_fleet(settings, "digits", groups=groups, first_ring="first")
 
     _addresses(settings.model_copy(update={"mlflow_port": free_port()}))
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from embedded import fleet_records, prepare
+from embedded import prepare
 from embedded.environment import POLL_SECONDS, stack_environment
 from embedded.settings import StackSettings
 from embedded.supervision.procfile import PROCFILE, Entry, entries
 from serving.model_server.flags import Flags, parse_flags
+from tests.embedded.conftest import record_fleet
 
 
 def test_the_replica_line_is_started_once_per_port_of_each_model(settings: StackSettings, tmp_path: Path) -> None:
@@ -63,9 +64,9 @@ def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
 def test_replica_1_polls_what_is_made_for_the_first_ring(
     settings: StackSettings, rollout: str, flag: str, first: str, rest: str
 ) -> None:
-    """...as the record of `make up` says."""
     stack = settings.model_copy(update={"rollout": rollout})
-    fleet_records.write(stack)
+    groups = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
+    record_fleet(stack, "digits", groups=groups, first_ring="first")
 
     found = [getattr(flags(each), flag) for each in entries(stack) if each.extra]
 
