@@ -1,7 +1,6 @@
 """The step of the demo in which a candidate ends the server that loads it: only the one in the first ring does."""
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from embedded.demo.damage import Damage
@@ -12,104 +11,115 @@ from embedded.demo.running_stack import RunningStack
 from embedded.demo.traffic import Traffic
 from embedded.supervision import supervisor
 from embedded.supervision.process_states import ProcessState
-from pipeline.journal.entries import Event
+from pipeline.journal.entries import Entry, Event
 
 # From the end of the server until the candidate is taken back.
 _RETREAT_SECONDS = 10.0
 # Until the server that was started again answers: a start takes some seconds on a busy machine.
 _BACK_SECONDS = 60.0
-_MAX_RESTARTS = 2
+_MAX_ENDS = 2
 
 
-@dataclass(frozen=True)
-class Restarts:
-    """How often servers have ended during the step, in the first ring and elsewhere, and how and when the last one did.
+class EndedServer:
+    """What became of the servers while a candidate was exposed that ends the process that loads it."""
 
-    `last` is None if none of the first ring has.
-    """
+    def __init__(self, stack: RunningStack, serving: int | None) -> None:
+        """Note how often each server has ended so far. `serving` should answer before and after."""
+        self._stack = stack
+        self._serving = serving
+        self._before = _states(stack)
+        self.seconds_to_return: float | None = None
 
-    first_ring: int
-    others: int
-    last: ProcessState | None
+    def watch(self) -> None:
+        """Wait until a server of the first ring has ended, and until all replicas answer from the serving version."""
+        end = time.monotonic() + _BACK_SECONDS
+        while time.monotonic() < end:
+            last = self.last()
+            if last is not None and last.ended is not None and self._all_answer():
+                self.seconds_to_return = (datetime.now(UTC) - last.ended).total_seconds()
+                return
+            time.sleep(0.2)
 
-    @property
-    def as_expected(self) -> bool:
-        return 1 <= self.first_ring <= _MAX_RESTARTS and self.others == 0
+    def last(self) -> ProcessState | None:
+        """The server of the first ring that has ended last; None if none has."""
+        ended = [state for state in self._of(first_ring=True) if self._ends_of(state)]
+        return max(ended, key=lambda state: str(state.ended), default=None)
 
-    def __str__(self) -> str:
-        times = "once" if self.first_ring == 1 else f"{self.first_ring} times"
-        how = f": {self.last.last_end}" if self.last else ""
-        return f"the server of the first ring ended {times}{how}, the others {self.others} times"
+    def ends(self, *, first_ring: bool) -> int:
+        """How many server processes have ended in the first ring, or elsewhere."""
+        return sum(self._ends_of(state) for state in self._of(first_ring=first_ring))
+
+    def _of(self, *, first_ring: bool) -> list[ProcessState]:
+        now, ring = _states(self._stack), self._stack.first_ring
+        return [state for address, state in now.items() if (address in ring) == first_ring]
+
+    def _ends_of(self, state: ProcessState) -> int:
+        return state.ends - next((each.ends for each in self._before.values() if each.name == state.name), 0)
+
+    def _all_answer(self) -> bool:
+        found = self._stack.context.replicas.look(self._stack.fleet.addresses)
+        return all(each.serving == self._serving for each in found)
 
 
 def candidate_that_ends_its_server(
     stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, epochs: int
 ) -> StepResult:
-    """A candidate that every check has approved, and that ends the process of the first server that loads it."""
-    serving, sent, failed, before = stack.history().state.serving, traffic.sent, len(traffic.failures), _states(stack)
+    """A candidate that every check has approved, and that ends the process of each server that loads it."""
+    serving, sent, failed = stack.history().state.serving, traffic.sent, len(traffic.failures)
+    server = EndedServer(stack, serving)
     note = "will end the server that loads it"
-    done = retrain_and_damage(stack, checks, Damage.ENDS_ITS_SERVER, epochs=epochs, note=note)
-    restarts = _restarts(stack, before)
-    declined = done.entry(Event.DECLINED)
-    if declined is None or restarts.last is None or restarts.last.ended is None or serving is None:
+    done = retrain_and_damage(stack, checks, Damage.ENDS_ITS_SERVER, epochs=epochs, note=note, watch=server.watch)
+    exposed, declined, last = done.entry(Event.EXPOSED), done.entry(Event.DECLINED), server.last()
+    if exposed is None or declined is None or last is None or last.ended is None:
         return StepResult(
             "a candidate that ends its server is taken back",
             passed=False,
-            measured=f"run {done.state}, nothing declined; {restarts}",
+            measured=f"run {done.state}, {'no server has ended' if last is None else 'nothing was declined'}",
         )
-    bad, ended = declined.version, restarts.last.ended
-    back = _seconds_until_all_answer(stack, serving, since=ended)
-    retreat = (declined.at - ended).total_seconds()
-    elsewhere = _loaded_elsewhere(stack, bad)
-    failures = len(traffic.failures) - failed
-    answers = len(traffic.answers_of(bad))
+    bad, ends, others = declined.version, server.ends(first_ring=True), server.ends(first_ring=False)
+    # The supervisor notices an end a moment later than the canary.
+    retreat = max((declined.at - last.ended).total_seconds(), 0.0)
+    elsewhere, failures = _loaded_elsewhere(stack, bad), len(traffic.failures) - failed
     return StepResult(
-        f"v{bad} ends the server that loads it, is taken back from the first ring, and users notice nothing",
-        passed=restarts.as_expected
+        f"v{bad} ends the server that loads it: only the first ring does, and users notice nothing",
+        passed=1 <= ends <= _MAX_ENDS
         and retreat <= _RETREAT_SECONDS
-        and back is not None
-        and not (elsewhere or failures or answers)
+        and server.seconds_to_return is not None
+        and not (others or elsewhere or failures or traffic.answers_of(bad))
         and done.state == "success"
         and stack.history().state.serving == serving,
-        measured=f"run {done.state}; {restarts}; v{bad} was taken back {retreat:.1f} s after that, and "
-        f"{'the other replicas never loaded it' if not elsewhere else f'{elsewhere} had loaded it'}; "
-        f"{traffic.sent - sent} requests meanwhile, {failures} failed, {answers} answered by it; "
-        f"{'not every replica answers' if back is None else f'both replicas answer again after {back:.1f} s'}",
+        measured=f"run {done.state}; in the first ring a server ended {_times(ends)} ({last.last_end}), elsewhere "
+        f"{_times(others)}; v{bad} was taken back {retreat:.1f} s after that, {_seconds(exposed, declined):.1f} s "
+        f"after it was exposed; {_loaded(elsewhere)}; {traffic.sent - sent} requests meanwhile, {failures} failed; "
+        f"{_returned(server.seconds_to_return)}",
     )
 
 
 def _states(stack: RunningStack) -> dict[str, ProcessState]:
     """The process of each replica, by its address."""
     found = supervisor.states(stack.settings)
-    return {
-        address: found[process]
-        for process, address in zip(stack.fleet.processes, stack.fleet.addresses, strict=True)
-        if process in found
-    }
-
-
-def _restarts(stack: RunningStack, before: dict[str, ProcessState]) -> Restarts:
-    now = _states(stack)
-    ends = {address: now[address].ends - before[address].ends for address in now.keys() & before.keys()}
-    inside = [address for address in ends if address in stack.first_ring]
-    last = max((now[address] for address in inside if ends[address]), key=lambda each: str(each.ended), default=None)
-    ring = sum(ends[address] for address in inside)
-    return Restarts(ring, sum(ends.values()) - ring, last)
+    pairs = zip(stack.fleet.processes, stack.fleet.addresses, strict=True)
+    return {address: found[process] for process, address in pairs if process in found}
 
 
 def _loaded_elsewhere(stack: RunningStack, version: int) -> list[str]:
-    """The replicas beyond the first ring that have loaded it: a server lists all versions since its start."""
+    """The replicas beyond the first ring that have loaded it, or give no answer: a server lists all since its start."""
     others = [address for address in stack.fleet.addresses if address not in stack.first_ring]
     found = stack.context.replicas.look(others)
     return [each.address for each in found if each.problem or version in {seen.version for seen in each.versions}]
 
 
-def _seconds_until_all_answer(stack: RunningStack, version: int, *, since: datetime) -> float | None:
-    """When all replicas answer from this version, in seconds after a moment; None if they do not."""
-    end = time.monotonic() + _BACK_SECONDS
-    while time.monotonic() < end:
-        found = stack.context.replicas.look(stack.fleet.addresses)
-        if all(each.serving == version for each in found):
-            return (datetime.now(UTC) - since).total_seconds()
-        time.sleep(0.2)
-    return None
+def _times(ends: int) -> str:
+    return {0: "never", 1: "once"}.get(ends, f"{ends} times")
+
+
+def _seconds(first: Entry, last: Entry) -> float:
+    return (last.at - first.at).total_seconds()
+
+
+def _loaded(elsewhere: list[str]) -> str:
+    return f"loaded by {', '.join(elsewhere)} too" if elsewhere else "no other replica has loaded it"
+
+
+def _returned(seconds: float | None) -> str:
+    return "not all replicas answer again" if seconds is None else f"all replicas answer again after {seconds:.1f} s"

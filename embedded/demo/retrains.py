@@ -1,5 +1,7 @@
 """The retrains of the demo: the values of their forms, and damage to a candidate while its run goes on."""
 
+from collections.abc import Callable
+
 from embedded.demo.damage import Damage
 from embedded.demo.damage_process import DamageProcess
 from embedded.demo.report import print_line
@@ -27,7 +29,13 @@ def retrain_form(stack: RunningStack, epochs: int, note: str) -> dict[str, objec
 
 
 def retrain_and_damage(
-    stack: RunningStack, checks: RolloutChecks, damage: Damage, *, epochs: int, note: str
+    stack: RunningStack,
+    checks: RolloutChecks,
+    damage: Damage,
+    *,
+    epochs: int,
+    note: str,
+    watch: Callable[[], None] = lambda: None,
 ) -> FinishedRun:
     """Retrain, and damage the candidate between the last check of its files and the moment a server loads it.
 
@@ -37,6 +45,7 @@ def retrain_and_damage(
         damage: what to change.
         epochs: of the training.
         note: of the run.
+        watch: called once the candidate is damaged, while the run goes on.
     """
     process = DamageProcess(stack.settings.logs / "damage.log")
 
@@ -45,5 +54,6 @@ def retrain_and_damage(
         point = checks.damage_point(published)
         process.damage(damage, point.source, target=point.target, trigger=point.trigger)
         print_line(_CHANGED[damage].format(published.version))
+        watch()
 
     return stack.run(stack.retrain_dag, retrain_form(stack, epochs, note), meanwhile=damage_when_published)
