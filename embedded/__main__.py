@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from embedded import examples, health, prepare, stack, unserved
+from embedded import examples, first_ring, health, prepare, stack, unserved
 from embedded.environment import stack_environment
 from embedded.errors import StackError
 from embedded.saved_settings import as_it_runs
@@ -107,6 +107,7 @@ def _addresses(settings: StackSettings) -> None:
         ("Airflow", f"{settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}"),
         *_pages(settings),
         *_replicas(settings),
+        *(("" if number else "Ring", line) for number, line in enumerate(first_ring.lines(settings))),
         ("Logs", str(settings.logs)),
         ("Command", str(Path(sys.executable).parent / "understudy")),
         ("By hand", f"UNDERSTUDY_ROOT={shlex.quote(str(settings.bucket))}"),

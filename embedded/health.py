@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from pipeline.tracking.pages import experiment_page, experiments_page
 
 SERVER = "serving.model_server"
 AIRFLOW_API = "airflow-api"
+_BASE_PATH = "--model_base_path="
 
 
 class State(StrEnum):
@@ -52,7 +54,8 @@ def mlflow_page(settings: StackSettings, model: str) -> str:
 def replicas_serve(settings: StackSettings) -> bool:
     """Whether any model is served: the bucket has a version of it, and all its replicas accept connections."""
     return any(
-        bool(_versions(settings, fleet.model)) and all(_listens(address) for address in fleet.addresses)
+        bool(_versions(settings.bucket / layout.versions(fleet.model)))
+        and all(_listens(address) for address in fleet.addresses)
         for fleet in settings.fleets
     )
 
@@ -93,34 +96,32 @@ def _up(answers: bool) -> State:
 
 
 def _replicas(settings: StackSettings, fleet: LocalFleet) -> list[Component]:
-    # With a config, which exists from the start, a server opens its port at once even if it has no version.
-    nothing_to_serve = settings.rollout == "latest" and not _versions(settings, fleet.model)
     return [
-        Component(
-            f"Replica {number} of {fleet.model}",
-            process,
-            address,
-            _replica(settings, address, nothing_to_serve=nothing_to_serve),
-        )
+        Component(f"Replica {number} of {fleet.model}", process, address, _replica(settings, address))
         for number, (process, address) in enumerate(zip(fleet.processes, fleet.addresses, strict=True), start=1)
     ]
 
 
-def _replica(settings: StackSettings, address: str, *, nothing_to_serve: bool) -> State:
+def _replica(settings: StackSettings, address: str) -> State:
     if _listens(address):
         return State.UP
-    return State.WAITS if nothing_to_serve and _runs(settings, address) else State.DOWN
+    # With a config, which exists from the start, a server opens its port at once even if it has no version.
+    folder = _base_path(settings, address) if settings.rollout == "latest" else None
+    return State.DOWN if folder is None or _versions(folder) else State.WAITS
 
 
-def _versions(settings: StackSettings, model: str) -> frozenset[int]:
-    folder = settings.bucket / layout.versions(model)
+def _versions(folder: Path) -> frozenset[int]:
     return layout.version_numbers([path.name for path in folder.iterdir()] if folder.is_dir() else [])
 
 
-def _runs(settings: StackSettings, address: str) -> bool:
-    """Whether the process of the server runs, and does not wait for its restart."""
+def _base_path(settings: StackSettings, address: str) -> Path | None:
+    """The folder that the process of a server polls; None if no process of the server runs, or it polls a config."""
     port = f"--port={address.rsplit(':', 1)[1]}"
-    return any({SERVER, port} <= set(arguments) for arguments in processes.command_lines(settings.var))
+    for arguments in processes.command_lines(settings.var):
+        if {SERVER, port} <= set(arguments):
+            folders = [Path(each.removeprefix(_BASE_PATH)) for each in arguments if each.startswith(_BASE_PATH)]
+            return folders[0] if folders else None
+    return None
 
 
 def _healthy(health: dict[str, Any], part: str) -> bool:

@@ -1,13 +1,21 @@
 """Which versions users may get answers from, and when, according to the journal; and which answers broke that. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
 from embedded.demo.traffic import RecordedAnswer
 from pipeline.journal.entries import GIVEN_TRAFFIC
 from pipeline.journal.history import History
 from pipeline.journal.state import State
+
+
+class Answering(Protocol):
+    """Which version should answer in a state, on the replicas of the first ring or on all others."""
+
+    def __call__(self, state: State, *, first_ring: bool) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,32 @@ def allowed_periods(
     return periods
 
 
-def disallowed(answers: Iterable[RecordedAnswer], periods: Sequence[AllowedPeriod]) -> list[RecordedAnswer]:
-    """The answers that are in no allowed period of their version."""
-    return [answer for answer in answers if not any(period.contains(answer) for period in periods)]
+def disallowed(
+    answers: Iterable[RecordedAnswer],
+    history: History,
+    *,
+    first_ring: Collection[str],
+    answering: Answering,
+    max_switch_seconds: Callable[[int], float],
+) -> list[RecordedAnswer]:
+    """The answers that came from a version at a time when the replica that gave them should not have answered from it.
+
+    Args:
+        answers: what users got.
+        history: the journal.
+        first_ring: the addresses of its replicas. Those alone may answer from a candidate that only they have.
+        answering: which version should answer in a state.
+        max_switch_seconds: as for `allowed_periods`.
+    """
+    periods = {
+        inside: allowed_periods(history, partial(answering, first_ring=inside), max_switch_seconds)
+        for inside in (True, False)
+    }
+    return [
+        answer
+        for answer in answers
+        if not any(period.contains(answer) for period in periods[answer.address in first_ring])
+    ]
 
 
 def unpromoted(answers: Iterable[RecordedAnswer], history: History) -> list[RecordedAnswer]:

@@ -1,13 +1,14 @@
-"""Change the weights of a published model so that it loads and answers wrongly, as after a disk error or a bad edit.
+"""Damage a published model: it answers wrongly, as after a disk error or a bad edit, or it ends servers that load it.
 
-`python -m embedded.demo.damage` prints `ready`, then reads three lines from standard input: the folder to read the
-model from, the folder to damage, and a file to wait for. When that file exists it replaces the weights and prints the
-names of the changed tensors. Only the demo uses it.
+`python -m embedded.demo.damage` prints `ready`, then reads four lines from standard input: which damage, the folder to
+read the model from, the folder to damage, and a file to wait for. When that file exists it replaces files and prints
+what it has changed. Only the demo uses it.
 """
 
 import sys
 import tempfile
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,18 @@ import numpy as np
 _POLL_SECONDS = 0.001
 
 
-def damage(source: Path, *, target: Path, trigger: Path) -> list[str]:
+# The signature that a SavedModel's loader runs after it has restored the variables.
+_INIT = "__saved_model_init_op"
+
+
+class Damage(StrEnum):
+    """What to change in a model: its weights, or its graph."""
+
+    WRONG_ANSWERS = "wrong answers"
+    ENDS_ITS_SERVER = "ends its server"
+
+
+def change_weights(source: Path, *, target: Path, trigger: Path) -> list[str]:
     """Shift the output layer of a SavedModel by one class, with valid checksums, and return the changed tensors' names.
 
     The new files are written outside of `target`, and moved into it within milliseconds after `trigger` exists.
@@ -45,11 +57,38 @@ def damage(source: Path, *, target: Path, trigger: Path) -> list[str]:
     # Outside of the folder, whose files are listed and compared; on the same disk, so that a move is one step.
     with tempfile.TemporaryDirectory(dir=source.parents[1], prefix=".damage") as scratch:
         _save(tensors, Path(scratch))
-        while not trigger.exists():
-            time.sleep(_POLL_SECONDS)
-        for written in Path(scratch).iterdir():
-            written.replace(target / "variables" / written.name)
+        _replace(Path(scratch), target / "variables", trigger)
     return changed
+
+
+def abort_at_load(source: Path, *, target: Path, trigger: Path) -> list[str]:
+    """Let the graph of a SavedModel end the process that loads it, by TensorFlow's op `Abort`; return that op's name.
+
+    A crash in an op, and the kernel when memory is short, end a server in the same way: at once, with a signal.
+    The arguments are those of `change_weights`.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel.FromString((source / "saved_model.pb").read_bytes())
+    for graph in model.meta_graphs:
+        last = graph.signature_def[_INIT].outputs[_INIT].name.partition(":")[0]
+        abort = graph.graph_def.node.add(name="planted_by_the_demo", op="Abort")
+        abort.attr["error_msg"].s = b"the demo has planted this op: it ends the process that loads the model"
+        for node in graph.graph_def.node:
+            if node.name == last:
+                node.input.append(f"^{abort.name}")
+    with tempfile.TemporaryDirectory(dir=source.parents[1], prefix=".damage") as scratch:
+        (Path(scratch) / "saved_model.pb").write_bytes(model.SerializeToString())
+        _replace(Path(scratch), target, trigger)
+    return ["Abort"]
+
+
+def _replace(scratch: Path, folder: Path, trigger: Path) -> None:
+    """Move the files into the folder as soon as the file `trigger` exists."""
+    while not trigger.exists():
+        time.sleep(_POLL_SECONDS)
+    for written in scratch.iterdir():
+        written.replace(folder / written.name)
 
 
 def _save(tensors: dict[str, Any], folder: Path) -> None:
@@ -69,8 +108,10 @@ def main() -> None:
         # The first operation initializes TensorFlow, which takes seconds: now, not after the trigger.
         _save({"nothing": 0.0}, Path(scratch))
     print("ready", flush=True)  # noqa: T201 - the demo waits for this line
+    damage = Damage(sys.stdin.readline().strip())
     source, target, trigger = (Path(sys.stdin.readline().strip()) for _ in range(3))
-    print(damage(source, target=target, trigger=trigger), flush=True)  # noqa: T201
+    change = {Damage.WRONG_ANSWERS: change_weights, Damage.ENDS_ITS_SERVER: abort_at_load}[damage]
+    print(change(source, target=target, trigger=trigger), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from embedded.demo.damage import Damage
 from embedded.errors import StackError
 from embedded.settings import PROJECT
 
@@ -27,10 +28,11 @@ class DamageProcess:
             )
         self._log = log
 
-    def damage(self, source: Path, *, target: Path, trigger: Path) -> None:
+    def damage(self, damage: Damage, source: Path, *, target: Path, trigger: Path) -> None:
         """Damage the model in the folder `target` as soon as the file `trigger` exists, and wait for the end.
 
         Args:
+            damage: what to change.
             source: the folder to read the undamaged model from.
             target: the folder to damage: `source` itself, or a copy that exists by then.
             trigger: the file to wait for.
@@ -42,7 +44,7 @@ class DamageProcess:
         assert requests is not None, "the process was started with pipes"
         assert replies is not None
         replies.readline()  # "ready"
-        requests.write(f"{source}\n{target}\n{trigger}\n")
+        requests.write(f"{damage}\n{source}\n{target}\n{trigger}\n")
         requests.flush()
         changed = replies.readline().strip()
         if self._process.wait() != 0 or not changed:

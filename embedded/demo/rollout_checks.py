@@ -101,7 +101,8 @@ class PinnedChecks:
         replicas: int,
     ) -> Check:
         answered = len(traffic.answers_of(withdrawn.version))
-        on_all = replicas == len(self._stack.fleet.addresses)
+        # The replicas beyond the first ring never load it.
+        on_all = replicas == len(self._stack.first_ring or self._stack.fleet.addresses)
         return Check(on_all and answered == 0, f"{answered} of {traffic.sent} answers from it")
 
     def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:
@@ -129,7 +130,8 @@ class LatestChecks:
         # The copy for the servers is verified before its folder appears, and the servers poll only once a second. The
         # archive that it is copied from stays undamaged.
         model, version = self._stack.model, published.version
-        target = self._stack.path(layout.version(model, version))
+        folder = layout.first_ring_version if self._stack.first_ring else layout.version
+        target = self._stack.path(folder(model, version))
         return DamagePoint(self._stack.path(layout.published(model, version)), target, target / "saved_model.pb")
 
     def max_switch_seconds(self, version: int) -> float:
@@ -144,10 +146,12 @@ class LatestChecks:
         late = allowed_answers.seconds_after(withdrawn.at, answers)
         # The canary stops at the first replica with wrong answers, to withdraw the candidate sooner.
         found = replicas >= 1 and wrong == len(answers)
+        ring = self._stack.first_ring
+        where = f", {sum(each.address in ring for each in answers)} of them in the first ring" if ring else ""
         return Check(
             found and late <= self.max_switch_seconds(good) and self._archive_is_undamaged(bad),
             f"users saw it for {allowed_answers.duration_seconds(answers):.1f} s: {len(answers)} of {traffic.sent} "
-            f"answers, {wrong} of them wrong, the last one {late:.1f} s after it was withdrawn",
+            f"answers{where}, {wrong} of them wrong, the last one {late:.1f} s after it was withdrawn",
         )
 
     def before_promotion(self, answers: Sequence[RecordedAnswer]) -> Check:

@@ -60,6 +60,12 @@ class RunningStack:
     def poll_seconds(self) -> float:
         return self.context.fleet.config_poll_seconds
 
+    @property
+    def first_ring(self) -> frozenset[str]:
+        """The addresses of the replicas that load a candidate first; none if the fleet has no first ring."""
+        ring = self.context.replicas.first_ring
+        return frozenset(ring.addresses()) if ring else frozenset()
+
     def history(self) -> History:
         """The journal as it is now."""
         return self.context.journal.read()

@@ -4,22 +4,20 @@ import base64
 import time
 
 from embedded.demo import allowed_answers
-from embedded.demo.damage_process import DamageProcess
+from embedded.demo.damage import Damage
+from embedded.demo.ended_server import candidate_that_ends_its_server
 from embedded.demo.report import Report, StepResult, print_line
+from embedded.demo.retrains import retrain_and_damage, retrain_form
 from embedded.demo.rollout_checks import RolloutChecks, checks_for
-from embedded.demo.running_stack import FinishedRun, RunningStack, connect
+from embedded.demo.running_stack import RunningStack, connect
 from embedded.demo.traffic import Traffic
 from embedded.settings import StackSettings
 from pipeline.journal.entries import Entry, Event
-from pipeline.model_files import load_spec
 from pipeline.rules.holds import active_holds
 from pipeline.runs.records import GateRecord
 
-SEED = 7
 # Epochs. Each better candidate exceeds the one before by more than rounding on another machine could change.
 FIRST, BETTER, WORSE = 3, (6, 12, 25), 2
-# Relative change of the learning rate from one candidate to the next: enough for a model with another digest.
-_RATE_STEP = 1e-4
 
 
 def run(settings: StackSettings) -> int:
@@ -41,6 +39,10 @@ def run(settings: StackSettings) -> int:
             report.add(_better_candidate(stack, checks, traffic, epochs))
         report.add(_worse_candidate(stack))
         report.add(_damaged_candidate(stack, checks, traffic))
+        if stack.first_ring:
+            report.add(candidate_that_ends_its_server(stack, checks, traffic, epochs=BETTER[-1]))
+        else:
+            print_line("the fleet has no first ring, so no candidate that ends its server is exposed")
         reason = "demo: the newest version is suspected"
         report.add(_roll_back(stack, checks, traffic, to="previous", reason=reason))
         reason = "demo: back to the first version"
@@ -62,7 +64,7 @@ def _reset(stack: RunningStack) -> None:
 
 
 def _first_release(stack: RunningStack) -> StepResult:
-    done = stack.run(stack.retrain_dag, _retrain_form(stack, FIRST, "a first model"))
+    done = stack.run(stack.retrain_dag, retrain_form(stack, FIRST, "a first model"))
     promoted = done.entry(Event.PROMOTED)
     if promoted is None:
         raise SystemExit(f"the first candidate was not promoted (run {done.state}); see it in Airflow, run {done.id}")
@@ -77,7 +79,7 @@ def _first_release(stack: RunningStack) -> StepResult:
 
 def _better_candidate(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, epochs: int) -> StepResult:
     before, sent = stack.history().state.serving, traffic.sent
-    done = stack.run(stack.retrain_dag, _retrain_form(stack, epochs, f"trained for {epochs} epochs"))
+    done = stack.run(stack.retrain_dag, retrain_form(stack, epochs, f"trained for {epochs} epochs"))
     promoted = done.entry(Event.PROMOTED)
     if promoted is None:
         return StepResult(
@@ -94,7 +96,7 @@ def _better_candidate(stack: RunningStack, checks: RolloutChecks, traffic: Traff
 
 
 def _worse_candidate(stack: RunningStack) -> StepResult:
-    done = stack.run(stack.retrain_dag, _retrain_form(stack, WORSE, "trained for too few epochs"))
+    done = stack.run(stack.retrain_dag, retrain_form(stack, WORSE, "trained for too few epochs"))
     tasks = stack.api.task_states(stack.retrain_dag, done.id)
     gate = stack.newest_retrain().find(GateRecord)
     return StepResult(
@@ -106,7 +108,8 @@ def _worse_candidate(stack: RunningStack) -> StepResult:
 
 def _damaged_candidate(stack: RunningStack, checks: RolloutChecks, traffic: Traffic) -> StepResult:
     before = stack.history().state.serving
-    done = _retrain_and_damage(stack, checks)
+    note = "will be damaged when exposed"
+    done = retrain_and_damage(stack, checks, Damage.WRONG_ANSWERS, epochs=BETTER[-1], note=note)
     exposed, withdrawn = done.entry(Event.EXPOSED), done.entry(Event.WITHDRAWN)
     if exposed is None or withdrawn is None or before is None:
         return StepResult(
@@ -119,19 +122,6 @@ def _damaged_candidate(stack: RunningStack, checks: RolloutChecks, traffic: Traf
         passed=check.passed and done.state == "failed" and stack.history().state.serving == before,
         measured=f"run {done.state}; {'; '.join(found) or 'no wrong answers found'}; {check.measured}",
     )
-
-
-def _retrain_and_damage(stack: RunningStack, checks: RolloutChecks) -> FinishedRun:
-    process = DamageProcess(stack.settings.logs / "damage.log")
-
-    def damage_when_published() -> None:
-        published = stack.wait_for_entry(Event.PUBLISHED)
-        point = checks.damage_point(published)
-        process.damage(point.source, target=point.target, trigger=point.trigger)
-        print_line(f"the weights of v{published.version} on the disk have been changed, after it was verified")
-
-    form = _retrain_form(stack, BETTER[-1], "will be damaged when exposed")
-    return stack.run(stack.retrain_dag, form, meanwhile=damage_when_published)
 
 
 def _roll_back(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, to: str, reason: str) -> StepResult:
@@ -164,9 +154,14 @@ def _lift_hold(stack: RunningStack) -> StepResult:
 
 
 def _all_requests(stack: RunningStack, checks: RolloutChecks, traffic: Traffic) -> StepResult:
-    history, answering = stack.history(), stack.context.rollout.placement.answering
-    periods = allowed_answers.allowed_periods(history, answering, checks.max_switch_seconds)
-    disallowed = allowed_answers.disallowed(traffic.answers, periods)
+    history = stack.history()
+    disallowed = allowed_answers.disallowed(
+        traffic.answers,
+        history,
+        first_ring=stack.first_ring,
+        answering=stack.context.rollout.placement.answering,
+        max_switch_seconds=checks.max_switch_seconds,
+    )
     unpromoted = checks.unpromoted_answers(allowed_answers.unpromoted(traffic.answers, history))
     counts = ", ".join(f"v{version} {count}" for version, count in traffic.answers_by_version().items())
     measured = f"{traffic.sent} requests, {len(traffic.failures)} failed, {unpromoted}: {counts}"
@@ -186,10 +181,3 @@ def _golden_reasons(entry: Entry) -> list[str]:
 
 def _rollback_form(stack: RunningStack, to: str, reason: str) -> dict[str, object]:
     return {"model": stack.model, "to": to, "reason": reason}
-
-
-def _retrain_form(stack: RunningStack, epochs: int, note: str) -> dict[str, object]:
-    """A learning rate of its own for each run: a model equal to a withdrawn one would be refused."""
-    rate = load_spec(stack.context.settings.models / f"{stack.model}.yaml").training.learning_rate
-    rate *= 1 + _RATE_STEP * stack.history().state.next_version
-    return {"epochs": epochs, "learning_rate": round(rate, 9), "seed": SEED, "note": f"demo: {note}"}

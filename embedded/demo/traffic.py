@@ -17,12 +17,13 @@ from serving.signature import inputs_of, labels_of
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """When an answer came, from which version, for which image (its index), and which label it gave."""
+    """When an answer came, from which version and replica, for which image (its index), and which label it gave."""
 
     at: datetime
     version: int
     image: int = 0
     label: str = ""
+    address: str = ""
 
 
 @dataclass
@@ -80,5 +81,6 @@ class Traffic:
                     self.failures.append(str(error))
                 else:
                     label = labels_of(answer.outputs)[0]
-                    self.answers.append(RecordedAnswer(datetime.now(UTC), answer.version, number, label))
+                    now = datetime.now(UTC)
+                    self.answers.append(RecordedAnswer(now, answer.version, number, label, answer.address))
                 time.sleep(1 / self.rate)

@@ -5,10 +5,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedded import first_ring
 from embedded.environment import POLL_SECONDS
 from embedded.local_fleet import LocalFleet
 from embedded.settings import PROJECT, StackSettings
-from pipeline import layout
 from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
 
 PROCFILE = PROJECT / "Procfile"
@@ -30,6 +30,7 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
 
     Raises:
         OSError: the file cannot be read.
+        StackError: a fleet record, which says what each replica polls, cannot be read.
     """
     lines = map(_LINE.fullmatch, procfile.read_text(encoding="utf-8").splitlines())
     expanded = []
@@ -42,7 +43,8 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
 
 
 def _replicas(settings: StackSettings, fleet: LocalFleet, command: str) -> list[Entry]:
-    source = _source(settings, fleet.model)
+    polled = first_ring.polled(settings, fleet)
+    sources = [_source(settings, fleet.model, str(polled[address])) for address in fleet.addresses]
     return [
         # One thread for an operation: the replicas share the cores of one machine.
         Entry(
@@ -50,13 +52,11 @@ def _replicas(settings: StackSettings, fleet: LocalFleet, command: str) -> list[
             command,
             {"REPLICA_FLAGS": shlex.join(replica_flags(source, port=port, rest_port=rest_port, threads=1))},
         )
-        for name, port, rest_port in zip(fleet.processes, fleet.ports, fleet.rest_ports, strict=True)
+        for name, source, port, rest_port in zip(fleet.processes, sources, fleet.ports, fleet.rest_ports, strict=True)
     ]
 
 
-def _source(settings: StackSettings, model: str) -> Source:
-    """What the servers of a model poll."""
+def _source(settings: StackSettings, model: str, uri: str) -> Source:
     if settings.rollout == "latest":
-        base_path = settings.bucket / layout.versions(model)
-        return BasePathSource(model=model, uri=str(base_path), poll_seconds=POLL_SECONDS)
-    return ConfigSource(uri=str(settings.bucket / layout.config(model)), poll_seconds=POLL_SECONDS)
+        return BasePathSource(model=model, uri=uri, poll_seconds=POLL_SECONDS)
+    return ConfigSource(uri=uri, poll_seconds=POLL_SECONDS)

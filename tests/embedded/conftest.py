@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,9 @@ import pytest
 from embedded import prepare
 from embedded.environment import STACK_VARIABLE
 from embedded.settings import StackSettings
+from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
+from pipeline.fleets.fleet_spec import FleetSpec
+from pipeline.storage.local import LocalBucket
 from tests.ports import free_port
 from tests.releases import eventually
 
@@ -23,6 +27,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
     made = StackSettings(var=tmp_path / "a var").with_models(["digits"])
     prepare.create_folders(made)
     return made
+
+
+def record_fleet(settings: StackSettings, model: str, **fleet: object) -> FleetRecord:
+    """Write the first record of a model's fleet without a verb; by default its replicas are two, in one group."""
+    groups = {"main": {"replicas": "127.0.0.1:8500,127.0.0.1:8510"}}
+    spec = FleetSpec.model_validate(
+        {"groups": groups, "rollout": settings.rollout, "mlflow_url": settings.mlflow_url, **fleet}
+    )
+    record = FleetRecord(number=1, at=datetime(2026, 1, 2, tzinfo=UTC), actor="ann", reason="", fleet=spec)
+    assert FleetRecords(LocalBucket(settings.bucket), model).create(record)
+    return record
 
 
 def quiet_ports(settings: StackSettings, **more: object) -> StackSettings:

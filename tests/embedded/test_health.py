@@ -63,6 +63,14 @@ def test_a_server_that_has_a_version_and_does_not_answer_is_down(latest: StackSe
 
 
 @pytest.mark.usefixtures("server")
+def test_a_server_waits_although_the_first_ring_has_a_version(latest: StackSettings) -> None:
+    """A candidate that is being proven lies in the folder of the ring, and this server polls the other one."""
+    (latest.bucket / layout.first_ring_version("digits", 1)).mkdir(parents=True)
+
+    assert eventually(lambda: replica(latest) is State.WAITS)
+
+
+@pytest.mark.usefixtures("server")
 def test_no_replica_waits_in_the_pinned_roll_out(latest: StackSettings) -> None:
     """The config exists from the start, and a server opens its port even if the config has no version."""
     assert eventually(lambda: replica(latest) is State.WAITS)

@@ -6,6 +6,7 @@ import pytest
 
 from embedded.__main__ import _addresses
 from embedded.settings import StackSettings
+from tests.embedded.conftest import record_fleet
 from tests.ports import free_port
 
 
@@ -19,6 +20,15 @@ def test_the_variables_for_verbs_can_be_pasted_into_a_shell(
 
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("By hand"))
     assert ["By", "hand", f"UNDERSTUDY_ROOT={settings.bucket}"] == shlex.split(line)
+
+
+def test_the_first_ring_is_named(settings: StackSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
+    record_fleet(settings, "digits", groups=groups, first_ring="first")
+
+    _addresses(settings.model_copy(update={"mlflow_port": free_port()}))
+
+    assert "Ring      127.0.0.1:8500: loads a candidate before the others do" in capsys.readouterr().out.splitlines()
 
 
 def test_each_model_is_shown_with_its_own_addresses(

@@ -8,6 +8,7 @@ from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State, newest
 
+RING, REST = "127.0.0.1:8500", "127.0.0.1:8510"
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 
 
@@ -42,10 +43,14 @@ HISTORY = History(
 
 
 def disallowed(moments: list[tuple[float, int]], *, pinned: bool) -> list[tuple[float, int]]:
-    periods = allowed_answers.allowed_periods(
-        HISTORY, (lambda state: state.serving) if pinned else newest, lambda _: 2.0
+    answers = [RecordedAnswer(at(seconds), version, address=REST) for seconds, version in moments]
+    found = allowed_answers.disallowed(
+        answers,
+        HISTORY,
+        first_ring={RING},
+        answering=(lambda state, first_ring: state.serving) if pinned else newest,  # noqa: ARG005 - as in the roll-out
+        max_switch_seconds=lambda _: 2.0,
     )
-    found = allowed_answers.disallowed([RecordedAnswer(at(seconds), version) for seconds, version in moments], periods)
     return [((answer.at - START).total_seconds(), answer.version) for answer in found]
 
 
@@ -62,6 +67,25 @@ def test_in_the_latest_roll_out_a_candidate_may_answer_until_the_next_version_is
     assert [] == disallowed(good, pinned=False)
     bad = [(19.9, 2), (32.1, 2), (39.9, 3), (42.1, 1)]
     assert bad == disallowed([*good, *bad], pinned=False)
+
+
+def test_a_candidate_in_the_first_ring_alone_may_answer_there_only() -> None:
+    """...in the latest roll-out; on the other replicas it may once it is exposed to them."""
+    history = History(
+        (
+            entry(1, Event.PROMOTED, 1, serving=1),
+            entry(2, Event.EXPOSED, 2, serving=1, candidate=2, first_ring_only=True),
+            entry(3, Event.EXPOSED_EVERYWHERE, 2, serving=1, candidate=2),
+        )
+    )
+    moments = (20.5, 29.9, 30.1)
+    answers = [RecordedAnswer(at(seconds), 2, address=address) for address in (RING, REST) for seconds in moments]
+
+    found = allowed_answers.disallowed(
+        answers, history, first_ring={RING}, answering=newest, max_switch_seconds=lambda _: 2.0
+    )
+
+    assert [(REST, at(20.5)), (REST, at(29.9))] == [(each.address, each.at) for each in found]
 
 
 def test_answers_before_a_promotion_or_without_one_are_unpromoted() -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from embedded import prepare
 from embedded.environment import POLL_SECONDS, stack_environment
 from embedded.settings import StackSettings
 from embedded.supervision.procfile import PROCFILE, Entry, entries
 from serving.model_server.flags import Flags, parse_flags
+from tests.embedded.conftest import record_fleet
 
 
 def test_the_replica_line_is_started_once_per_port_of_each_model(settings: StackSettings, tmp_path: Path) -> None:
@@ -52,9 +54,29 @@ def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
         assert poll == POLL_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("rollout", "flag", "first", "rest"),
+    [
+        ("pinned", "model_config_file", "first_ring/digits.config", "serve/digits.config"),
+        ("latest", "model_base_path", "first_ring/digits", "serve/digits"),
+    ],
+)
+def test_replica_1_polls_what_is_made_for_the_first_ring(
+    settings: StackSettings, rollout: str, flag: str, first: str, rest: str
+) -> None:
+    stack = settings.model_copy(update={"rollout": rollout})
+    groups = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
+    record_fleet(stack, "digits", groups=groups, first_ring="first")
+
+    found = [getattr(flags(each), flag) for each in entries(stack) if each.extra]
+
+    assert [f"{stack.bucket}/{first}", f"{stack.bucket}/{rest}"] == found
+
+
 def test_a_folder_with_a_space_stays_one_argument(settings: StackSettings, tmp_path: Path) -> None:
     """...through the shell that the line is given to."""
     spaced = settings.model_copy(update={"var": tmp_path / "my stack"})
+    prepare.create_folders(spaced)
     (line, *_) = (entry for entry in entries(spaced) if entry.extra)
     printed = line.command.replace("exec python -m serving.model_server", "printf '%s\\\\n'")
     done = subprocess.run(["/bin/sh", "-c", printed], env=line.extra, capture_output=True, text=True, check=True)
