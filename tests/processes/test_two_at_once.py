@@ -10,6 +10,7 @@ from tests.processes.acting import Actor, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves
 from tests.processes.starts import OTHER_RUN, RUN, STARTS, Buckets, Start, approved, proven, published, three_released
 from tests.processes.stopping import HOLD
+from tests.released import start_released
 from tests.releases import World
 
 # Each test is several processes, and the machine may be busy.
@@ -23,8 +24,7 @@ PROMOTE = ("promote", "--run", RUN)
 def invariants(world: World) -> Invariants:
     """Of a world in which v1 and v2 have been released, and v2 serves."""
     world.follow_seconds = 60.0
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     return Invariants(world)
 
 

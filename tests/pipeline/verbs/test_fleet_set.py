@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from pipeline import layout
 from pipeline.cli import app
 from pipeline.errors import BadInputError, UnderstudyError
+from tests.released import start_released
 from tests.releases import MODEL, NO_MLFLOW, World, over_both
 
 Shell = Callable[..., Result]
@@ -96,7 +97,7 @@ class TestInit:
 
     @over_both
     def test_a_bucket_from_before_records_gets_one_of_its_own_roll_out(self, world: World, shell: Shell) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         other = "latest" if world.rollout == "pinned" else "pinned"
         replicas = ",".join(each.address for each in world.replicas)
 
@@ -178,7 +179,7 @@ class TestReleased:
         assert 1 == shown(shell)["record"]
 
     def test_replicas_that_serve_another_model_are_refused(self, world: World, shell: Shell) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         shell("init", "--replicas", "127.0.0.1:9", model="pets")
 
         replicas = ",".join(each.address for each in world.replicas)
@@ -201,8 +202,7 @@ class TestReleased:
 
 def _released(world: World, shell: Shell) -> None:
     """Two releases of a fleet that has a record."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     done = shell(
         "init",
         "--replicas",
