@@ -34,6 +34,9 @@ down: ## end all of it
 status: $(VENV)/.run ## what is up, and which version serves
 	@$(BIN)/python -m embedded status
 
+# The tests start hundreds of interpreters: what is compiled stays, also where the environment says that it should not.
+test prove: export PYTHONDONTWRITEBYTECODE =
+
 # mypy runs beside the tests. What it finds comes after them, where it is seen, and the log is in .venv/types.log.
 test: lint ## what every commit must pass: linters, types, import contracts, tests and a share of the hunts
 	$(BIN)/lint-imports

@@ -1,11 +1,15 @@
 """What people wait for must not wait for TensorFlow, MLflow or pandas."""
 
+import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.hunts import hunt
 
 LINT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
 # What ruff looks for in one module is looked for here in all that it imports. `google.cloud` itself is a namespace,
@@ -14,6 +18,42 @@ HEAVY = [
     {"google.cloud": "google.cloud.storage"}.get(name, name)
     for name in LINT["flake8-tidy-imports"]["banned-module-level-imports"]
 ]
+# The commands import those of `pipeline.context` and after it when they run.
+LIGHT = (
+    "serving.wire",
+    "serving.client",
+    "serving.fleet",
+    "serving.canary",
+    "serving.signature",
+    "serving.tensorflow.checkpoint",
+    "serving.inference.local_model",
+    "serving.model_server.flags",
+    "serving.model_server.server",
+    "pipeline.cli",
+    "pipeline.context",
+    "pipeline.run_verbs",
+    "pipeline.verbs.announce",
+    "pipeline.verbs.check",
+    "pipeline.verbs.freeze",
+    "pipeline.verbs.pin",
+    "pipeline.verbs.readmit",
+    "pipeline.verbs.reconcile",
+    "pipeline.verbs.retain",
+    "pipeline.verbs.rollback",
+    "pipeline.verbs.status",
+    "pipeline.verbs.sync",
+    "pipeline.verbs.unfreeze",
+    "pipeline.spec",
+    "embedded.__main__",
+    "embedded.demo.scenario",
+)
+# No clock, no client, no bucket behind a verdict or a state: the standard library and pydantic.
+PURE = {
+    "httpx typer rich airflow": [f"pipeline.verdicts.{name}" for name in ("gate", "canary", "paired", "verdict")],
+    "grpc numpy httpx typer": [
+        f"pipeline.{name}" for name in ("journal.state", "layout", "errors", "spec", "runs.records", "verdicts.gate")
+    ],
+}
 
 
 def run(code: str) -> str:
@@ -23,42 +63,43 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "serving.wire",
-        "serving.client",
-        "serving.fleet",
-        "serving.canary",
-        "serving.signature",
-        "serving.tensorflow.checkpoint",
-        "serving.inference.local_model",
-        "serving.model_server.flags",
-        "serving.model_server.server",
-        "pipeline.cli",
-        # The commands import these when they run.
-        "pipeline.context",
-        "pipeline.run_verbs",
-        "pipeline.verbs.announce",
-        "pipeline.verbs.check",
-        "pipeline.verbs.freeze",
-        "pipeline.verbs.pin",
-        "pipeline.verbs.readmit",
-        "pipeline.verbs.reconcile",
-        "pipeline.verbs.retain",
-        "pipeline.verbs.rollback",
-        "pipeline.verbs.status",
-        "pipeline.verbs.sync",
-        "pipeline.verbs.unfreeze",
-        "pipeline.spec",
-        "embedded.__main__",
-        "embedded.demo.scenario",
-    ],
-)
-def test_importing_loads_nothing_heavy(module: str) -> None:
-    loaded = run(f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])")
+def loaded_by(modules: Sequence[str], libraries: Sequence[str]) -> dict[str, list[str]]:
+    """Which libraries are there after the import of each module, one after the other in one fresh interpreter.
 
-    assert "[]" == loaded
+    The first module that loads a library is named, and so are all after it.
+    """
+    told = run(
+        "import importlib, json, sys\n"
+        "found = {}\n"
+        f"for module in {list(modules)!r}:\n"
+        "    importlib.import_module(module)\n"
+        f"    found[module] = [name for name in {list(libraries)!r} if name in sys.modules]\n"
+        "print(json.dumps(found))"
+    )
+    found: dict[str, list[str]] = json.loads(told)
+    return found
+
+
+@pytest.fixture(scope="module")
+def heavy() -> dict[str, list[str]]:
+    return loaded_by(LIGHT, HEAVY)
+
+
+@pytest.fixture(scope="module")
+def impure() -> dict[str, dict[str, list[str]]]:
+    return {absent: loaded_by(modules, absent.split()) for absent, modules in PURE.items()}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_loads_nothing_heavy(module: str, heavy: dict[str, list[str]]) -> None:
+    assert [] == heavy[module]
+
+
+@hunt
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_one_alone_loads_nothing_heavy(module: str) -> None:
+    """Whatever the others would have imported before it."""
+    assert {module: []} == loaded_by([module], HEAVY)
 
 
 def test_the_protocol_messages_do_without_tensorflow() -> None:
@@ -92,21 +133,12 @@ def test_a_later_import_of_tensorflow_works_and_shares_the_messages() -> None:
     assert "[1.5, 2.5] [1.5, 2.5]" == same
 
 
-@pytest.mark.parametrize(
-    ("absent", "module"),
-    [
-        *(
-            ("httpx typer rich airflow", f"pipeline.verdicts.{name}")
-            for name in ("gate", "canary", "paired", "verdict")
-        ),
-        *(
-            ("grpc numpy httpx typer", f"pipeline.{name}")
-            for name in ("journal.state", "layout", "errors", "spec", "runs.records", "verdicts.gate")
-        ),
-    ],
-)
-def test_pure_modules_stay_pure(absent: str, module: str) -> None:
-    """No clock, no client, no bucket behind a verdict or a state: the standard library and pydantic."""
-    loaded = run(f"import sys, {module}\nprint([name for name in {absent.split()!r} if name in sys.modules])")
+@pytest.mark.parametrize(("absent", "module"), [(absent, module) for absent in PURE for module in PURE[absent]])
+def test_pure_modules_stay_pure(absent: str, module: str, impure: dict[str, dict[str, list[str]]]) -> None:
+    assert [] == impure[absent][module]
 
-    assert "[]" == loaded
+
+@hunt
+@pytest.mark.parametrize(("absent", "module"), [(absent, module) for absent in PURE for module in PURE[absent]])
+def test_a_pure_module_alone_is_pure(absent: str, module: str) -> None:
+    assert {module: []} == loaded_by([module], absent.split())

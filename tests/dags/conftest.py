@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.processes.acting import fork_server
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 
@@ -82,5 +84,6 @@ def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
         "UNDERSTUDY_PYTHON": str(python),
         "UNDERSTUDY_ROOT": str(folder / "bucket"),
         "FAKE_CALLS": str(folder / "calls.jsonl"),
+        "FAKE_FORK_SERVER": fork_server(),
     }
     return run_script("play.py", environment=faked)

@@ -1,17 +1,18 @@
 """Stands where the Python of the verbs would: notes how it was called and ends with the code the case asks for.
 
-`announce`, which only reads the journal, is carried out.
+`announce`, which only reads the journal, is carried out, by a process of `tests.processes.fork_server`: most runs have
+one, and a fresh interpreter would spend more time on its imports than Airflow does on the task.
 """
 
 import json
 import os
-import runpy
 import sys
 from pathlib import Path
 
 from pipeline.result import write
+from tests.processes.fork_request import run_in_place
 
-_, _, module, verb, *words = sys.argv
+_, _, _, verb, *words = sys.argv
 options = dict(zip(words[::2], words[1::2], strict=False))
 codes = json.loads(os.environ["FAKE_EXIT_CODES"])
 call = {
@@ -35,8 +36,7 @@ with calls.open("a", encoding="utf-8") as stream:
 if os.environ["FAKE_CASE"] == "announce leaves nothing" and verb == "announce":
     sys.exit()
 if verb == "announce" and not codes.get(verb):
-    sys.argv[1:] = [verb, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(run_in_place(os.environ["FAKE_FORK_SERVER"], [verb, *words]))
 moves_traffic = verb == "promote" or (verb == "rollback" and "--plan" not in words)
 if moves_traffic and not codes.get(verb):
     from tests.dags.moving import make_serve

@@ -17,7 +17,7 @@ from threading import Timer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.processes.fork_server import Request
+from tests.processes.fork_request import Request
 from tests.releases import MODEL, World
 
 PROJECT = Path(__file__).parents[2]

@@ -24,36 +24,13 @@ import signal
 import socket
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from pipeline import verbs
 from tests.processes import actor
+from tests.processes.fork_request import DIGITS, STREAMS, Request
 from tests.processes.stopping import tell
-
-_STREAMS = 3
-_DIGITS = 8
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to run.
-
-    Attributes:
-        arguments: the verb and its options.
-        environment: all of it.
-        largest_file: the most bytes a file may have, as at the end of a disk; None for no limit.
-    """
-
-    arguments: tuple[str, ...]
-    environment: dict[str, str]
-    largest_file: int | None = None
-
-    def send(self, connection: socket.socket, streams: list[int]) -> None:
-        content = json.dumps(asdict(self)).encode()
-        socket.send_fds(connection, [f"{len(content):0{_DIGITS}d}".encode()], streams)
-        connection.sendall(content)
 
 
 def serve() -> NoReturn:
@@ -105,7 +82,7 @@ def _keep(connection: socket.socket) -> NoReturn:
 
 
 def _received(connection: socket.socket) -> tuple[Request, list[int]]:
-    size, streams, _, _ = socket.recv_fds(connection, _DIGITS, _STREAMS)
+    size, streams, _, _ = socket.recv_fds(connection, DIGITS, STREAMS)
     with connection.makefile("rb") as incoming:
         fields = json.loads(incoming.read(int(size)))
     return Request(tuple(fields["arguments"]), fields["environment"], fields["largest_file"]), streams

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from pipeline.errors import ExitCode
+from tests.hunts import hunt_cases
 from tests.processes.acting import KILLED, PROJECT, Actor, Ended, Words, act, arguments, ended, environment_of
-from tests.processes.starts import STARTS, Buckets, Start
+from tests.processes.starts import PROMOTE, ROLL_BACK_FAR, STARTS, Buckets, Start
 from tests.processes.stopping import KILL_AFTER
 from tests.releases import World, eventually
 
@@ -24,7 +25,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize("start", STARTS, ids=str)
+@pytest.mark.parametrize("start", hunt_cases(STARTS, in_make_test=[PROMOTE, ROLL_BACK_FAR]), ids=str)
 def test_a_forked_verb_has_the_effects_of_one_in_a_fresh_interpreter(
     start: Start, buckets: Buckets, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from tests.processes.acting import Actor, act, rollback_to
 from tests.processes.invariants import Invariants, moves
 from tests.processes.starts import RUN
 from tests.processes.stopping import HOLD
+from tests.released import start_released
 from tests.releases import MODEL, World
 
 WEIGHTS = 1 << 20
@@ -21,8 +22,7 @@ PUBLISH = ("publish", "--run", RUN)
 def invariants(world: World) -> Invariants:
     """Of a world in which v1 and v2 have been released, and v2 serves."""
     world.follow_seconds = 60.0
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     return Invariants(world)
 
 

@@ -6,10 +6,25 @@ import pytest
 
 from pipeline.errors import ExitCode
 from pipeline.journal.entries import Event
+from tests.hunts import hunt_cases
 from tests.processes.acting import Actor, Ended, Words, act, rollback_to
 from tests.processes.invariants import Invariants, moves
-from tests.processes.starts import OTHER_RUN, RUN, STARTS, Buckets, Start, approved, proven, published, three_released
+from tests.processes.starts import (
+    CANARY,
+    OTHER_RUN,
+    ROLL_BACK,
+    RUN,
+    STARTS,
+    WITHDRAW_SERVING,
+    Buckets,
+    Start,
+    approved,
+    proven,
+    published,
+    three_released,
+)
 from tests.processes.stopping import HOLD
+from tests.released import start_released
 from tests.releases import World
 
 # Each test is several processes, and the machine may be busy.
@@ -17,19 +32,25 @@ pytestmark = pytest.mark.timeout(600)
 
 PUBLISH, OTHER_PUBLISH = ("publish", "--run", RUN), ("publish", "--run", OTHER_RUN)
 PROMOTE = ("promote", "--run", RUN)
+EFFECTS_OF_PUBLISH = (
+    "journal/digits/00000011",
+    "manifests/",
+    "copy serve/",
+    "journal/digits/00000012",
+    "publish.json",
+)
 
 
 @pytest.fixture
 def invariants(world: World) -> Invariants:
     """Of a world in which v1 and v2 have been released, and v2 serves."""
     world.follow_seconds = 60.0
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     return Invariants(world)
 
 
 @pytest.mark.parametrize(
-    "effect", ["journal/digits/00000011", "manifests/", "copy serve/", "journal/digits/00000012", "publish.json"]
+    "effect", hunt_cases(EFFECTS_OF_PUBLISH, in_make_test=["manifests/", "journal/digits/00000012"])
 )
 def test_a_zombie_and_its_retry_publish_one_version(effect: str, world: World, invariants: Invariants) -> None:
     """F10: at the claim, the manifest, the copy, the entry and the record."""
@@ -43,7 +64,7 @@ def test_a_zombie_and_its_retry_publish_one_version(effect: str, world: World, i
     invariants.hold_at_rest()
 
 
-@pytest.mark.parametrize("effect", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("effect", hunt_cases([1, 2, 3, 4, 5], in_make_test=[1, 4]))
 def test_a_zombie_that_comes_late_changes_nothing(effect: int, world: World, invariants: Invariants) -> None:
     """F10: it stands still at any effect while its retry and another run publish, and goes on after them."""
     approved(world)
@@ -93,8 +114,8 @@ def test_two_on_call_roll_back_at_once(target: str, world: World, invariants: In
     invariants.hold_at_rest()
 
 
-@pytest.mark.parametrize("effect", ["1", "2", "3", "4", "5"])
-def test_a_roll_back_that_is_held_up_is_finished_by_another(effect: str, world: World, invariants: Invariants) -> None:
+@pytest.mark.parametrize("effect", hunt_cases([1, 2, 3, 4, 5], in_make_test=[2, 3]))
+def test_a_roll_back_that_is_held_up_is_finished_by_another(effect: int, world: World, invariants: Invariants) -> None:
     """F45: a colleague asks for the same while the first stands still at any effect, and then goes on."""
     before = world.history().seq
 
@@ -164,7 +185,7 @@ def test_a_promotion_that_comes_after_a_roll_back_declines(world: World, invaria
     assert 1 == invariants.hold_at_rest().state.serving
 
 
-@pytest.mark.parametrize("effect", [2, 3, 4, 5])
+@pytest.mark.parametrize("effect", hunt_cases([2, 3, 4, 5], in_make_test=[2, 4]))
 def test_a_slow_promotion_never_undoes_a_roll_back(effect: int, world: World, invariants: Invariants) -> None:
     """F44: it stands still before the config, the confirmation or its record, while a person goes back."""
     proven(world)
@@ -195,7 +216,7 @@ def test_two_candidates_at_once(world: World, invariants: Invariants) -> None:
     assert 4 == invariants.hold_at_rest().state.candidate
 
 
-@pytest.mark.parametrize("start", STARTS, ids=str)
+@pytest.mark.parametrize("start", hunt_cases(STARTS, in_make_test=[CANARY, WITHDRAW_SERVING, ROLL_BACK]), ids=str)
 def test_a_verb_done_twice_at_once(start: Start, buckets: Buckets, tmp_path: Path) -> None:
     """I6: two copies, held right before their first effect, write what one alone would have written."""
     with buckets.begun(start, tmp_path / "alone") as world:

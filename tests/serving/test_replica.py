@@ -14,6 +14,7 @@ from serving.questions import Golden, Labelled, Questions
 from serving.signature import inputs_of
 from tests.fleet import LABELS, Classifier
 from tests.ports import free_port
+from tests.released import start_released
 from tests.releases import IMAGES, MODEL, World
 
 
@@ -38,7 +39,7 @@ def questions(**changes: object) -> Questions:
 
 
 def test_answers_name_the_version_that_gave_them(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         answer = replica.predict(MODEL, image(b"2 x"), label="stable")
 
@@ -48,7 +49,7 @@ def test_answers_name_the_version_that_gave_them(world: World) -> None:
 
 
 def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         with pytest.raises(NotServedError, match=r"Servable not found for request: Specific\(digits, 9\)"):
             replica.predict(MODEL, image(b"1"), version=9)
@@ -63,7 +64,7 @@ def test_refusals_become_our_errors_with_the_servers_words(world: World) -> None
 
 def test_without_a_label_the_highest_version_that_is_loaded_is_behind_it(world: World) -> None:
     """A candidate, before the label moves to it."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
@@ -92,8 +93,7 @@ def test_every_status_becomes_one_of_our_errors(code: grpc.StatusCode) -> None:
 
 
 def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(version=2, serving=1))
 
@@ -105,8 +105,7 @@ def test_a_canary_reports_what_was_asked_and_answered(world: World) -> None:
 
 
 def test_an_answer_with_a_label_at_another_index_is_named(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(version=2, serving=1, labels=("0", "1", "3"), serving_labels=LABELS))
 
@@ -118,8 +117,7 @@ def test_an_answer_with_a_label_at_another_index_is_named(world: World) -> None:
 
 
 def test_what_serves_is_not_asked_about_images_of_which_it_knows_no_label(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(version=2, serving=1, serving_knows_fresh=False))
 
@@ -128,7 +126,7 @@ def test_what_serves_is_not_asked_about_images_of_which_it_knows_no_label(world:
 
 
 def test_a_right_label_with_other_probabilities_is_still_a_wrong_golden_answer(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     golden = [Golden(IMAGES[0], "0", (0.6, 0.2, 0.1, 0.1))]
     with GrpcReplica(world.replicas[0].address, timeout=2) as replica:
         report = question(replica, questions(golden=golden))

@@ -27,6 +27,7 @@ from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, regi
 from tests.mlflow_registry import MlflowRegistry
 from tests.pipeline.journal.test_journal import Releases
 from tests.pipeline.test_cli import pipeline
+from tests.released import start_released
 from tests.releases import MODEL, World, eventually, over_both
 
 Look = Callable[..., Status]
@@ -50,8 +51,7 @@ def look(world: World, mlflow: MlflowRegistry) -> Look:
 @pytest.fixture
 def released(world: World, mlflow: MlflowRegistry) -> World:
     """v2 serves and v1 is the way back, and everybody knows."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     coming(world, mlflow=mlflow).observers.notify(world.history(), again=True)
     return world
 

@@ -15,12 +15,13 @@ from serving.client import Client
 from serving.errors import NotServedError
 from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of
+from tests.released import start_released
 from tests.releases import IMAGES, MODEL, World, restart_on_an_older_config
 
 
 def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -> None:
     """A replica that restarted since the canary is found before the label moves anywhere."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.0
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
@@ -34,8 +35,7 @@ def test_no_traffic_moves_while_a_replica_has_lost_the_candidate(world: World) -
 
 def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> None:
     """Two settle at once; the one that has read the older history replaces nothing it has not read."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
 
     class Overtaken(LocalBucket):
         """A bucket whose first write is overtaken by a whole roll-back."""
@@ -65,8 +65,7 @@ def test_a_slow_writer_of_the_config_does_not_undo_a_newer_one(world: World) -> 
 
 def test_a_roll_back_during_a_read_is_not_reported_as_lost_entries(world: World) -> None:
     """The config is read before the journal: then it can only be older."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
 
     class Busy(LocalBucket):
         """A bucket in which a whole roll-back happens right before the config is read for the first time."""
@@ -99,8 +98,7 @@ def test_a_mistyped_name_leaves_no_trace(world: World) -> None:
 
 
 def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     request = RollbackRequest("rollback-5", "1", "and then the power went", world.history().seq)
     world.context("rollback-5").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     assert "value: 2" in world.config.read_text()
@@ -111,7 +109,7 @@ def test_a_crash_between_entry_and_effect_is_healed_by_the_next_verb(world: Worl
 
 
 def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.replicas[0].stop()
     with Client(parse_fleet(",".join(replica.address for replica in world.replicas))) as client:
         answers = [client.predict(MODEL, inputs_of(IMAGES[:1])).version for _ in range(4)]
@@ -122,7 +120,7 @@ def test_a_client_is_sent_on_when_a_replica_does_not_serve_yet(world: World) -> 
 
 
 def test_a_repeated_verb_answers_with_its_record(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     before = world.history().seq
     again = [world.run(verb, "retrain-1") for verb in ("publish", "canary", "promote")]
 

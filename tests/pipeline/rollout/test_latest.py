@@ -22,6 +22,7 @@ from serving.client import Client
 from serving.fleet.fleet import parse_fleet
 from serving.grpc_replica import GrpcReplica
 from serving.signature import inputs_of
+from tests.released import start_released
 from tests.releases import IMAGES, MODEL, World, eventually
 
 
@@ -54,7 +55,7 @@ def test_publishing_puts_nothing_where_a_server_looks(world: World) -> None:
 
 
 def test_servers_find_what_serves_and_what_was_before_it(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
 
     assert ["2", "3"] == found(world)
     assert [3, 3] == world.answering()
@@ -63,7 +64,7 @@ def test_servers_find_what_serves_and_what_was_before_it(world: World) -> None:
 
 def test_a_bad_candidate_is_taken_back_by_its_canary(world: World) -> None:
     """Users see it, so nothing waits for the task that would withdraw it."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError, match="golden answers differ"):
         world.run("canary", "retrain-2")
@@ -87,7 +88,7 @@ def test_a_bad_first_release_leaves_nothing_to_serve(world: World) -> None:
 
 def test_the_canary_stops_at_the_first_replica_that_answers_badly(world: World) -> None:
     """The others have not even loaded it; F27 in reverse: what one replica shows is enough."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=1)
     world.replicas[1].sleep()
     with pytest.raises(FailedError, match="golden answers differ") as failed:
@@ -111,7 +112,7 @@ def test_what_a_load_takes_is_kept_without_the_time_of_the_questions(world: Worl
 
 
 def test_no_request_fails_while_versions_come_and_go(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     stop, versions, failures = threading.Event(), set[int](), list[str]()
 
     def ask() -> None:
@@ -140,7 +141,7 @@ def test_no_request_fails_while_versions_come_and_go(world: World) -> None:
 
 def test_a_candidate_that_fails_to_load_leaves_what_serves(world: World) -> None:
     """Case a: the old version is held for ever, and serves; the next one is taken up all the same."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     for replica in world.replicas:
         replica.broken = 2
@@ -155,7 +156,7 @@ def test_a_candidate_that_fails_to_load_leaves_what_serves(world: World) -> None
 
 def test_a_candidate_still_loading_when_it_is_withdrawn_does_not_stay(world: World) -> None:
     """Case b: a load that is under way may finish and be served; it is waited for, per replica."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.0
     world.publish("retrain-2", load_seconds=2.0)
     with pytest.raises(FailedError, match="v2 LOADING"):
@@ -169,8 +170,7 @@ def test_a_candidate_still_loading_when_it_is_withdrawn_does_not_stay(world: Wor
 
 def test_what_was_before_is_put_back_where_it_was_removed(world: World) -> None:
     """Case c: the target is gone from below the base path; the copy that nobody serves from is still there."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     shutil.rmtree(world.bucket / layout.version(MODEL, 1))
     world.roll_back("previous")
 
@@ -180,8 +180,7 @@ def test_what_was_before_is_put_back_where_it_was_removed(world: World) -> None:
 
 def test_a_target_that_is_nowhere_is_refused_and_what_serves_stays(world: World) -> None:
     """F42: the base path is never emptied for a target that cannot be had."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     for folder in (layout.version(MODEL, 1), layout.published(MODEL, 1)):
         shutil.rmtree(world.bucket / folder)
     with pytest.raises(FailedError, match=r"because files are damaged: v1: no folder published/digits/1"):
@@ -193,7 +192,7 @@ def test_a_target_that_is_nowhere_is_refused_and_what_serves_stays(world: World)
 
 def test_a_replica_that_restarts_on_a_broken_highest_version_comes_up_once_that_is_gone(world: World) -> None:
     """F51."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     for replica in world.replicas:
         replica.broken = 2
@@ -230,8 +229,7 @@ def test_a_server_with_default_flags_that_is_held_up_by_retries_follows_when_the
 
 def test_a_replica_that_cannot_go_back_to_a_number_gets_the_model_under_a_new_one(world: World) -> None:
     """It failed to load v1 once, and would not try v1 again; v3 is v1's model, and is loaded."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.replicas[1].broken = 1
     done = world.roll_back("previous")
     history = world.history()
@@ -247,8 +245,7 @@ def test_a_replica_that_cannot_go_back_to_a_number_gets_the_model_under_a_new_on
 
 
 def test_after_a_reissue_releases_and_roll_backs_go_on(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.replicas[1].broken = 1
     world.roll_back("previous")
     world.replicas[1].broken = None
@@ -263,7 +260,7 @@ def test_after_a_reissue_releases_and_roll_backs_go_on(world: World) -> None:
 
 def test_a_candidate_damaged_where_servers_find_it_is_caught(world: World) -> None:
     """F13: after its last check, in the moment it appears."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     folder = world.bucket / layout.version(MODEL, 2)
 
@@ -283,7 +280,7 @@ def test_a_candidate_damaged_where_servers_find_it_is_caught(world: World) -> No
 
 
 def test_a_candidate_damaged_after_publish_is_not_exposed(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     (world.bucket / layout.published(MODEL, 2) / "classifier.json").write_text('{"shift": 2}')
     with pytest.raises(DamagedError, match=r"published/digits/2 is not what was approved"):
@@ -294,7 +291,7 @@ def test_a_candidate_damaged_after_publish_is_not_exposed(world: World) -> None:
 
 def test_without_a_baseline_nothing_is_exposed(world: World) -> None:
     """What serves must answer everywhere before its place is taken."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.follow_seconds = 0.5
     world.replicas[1].stop()
@@ -309,7 +306,7 @@ def test_without_a_baseline_nothing_is_exposed(world: World) -> None:
 
 def test_a_number_that_nobody_claimed_stops_every_verb(world: World) -> None:
     """F49: servers take it up at once, and no verb may take it for its own."""
-    world.release("retrain-1")
+    start_released(world, 1)
     shutil.copytree(world.bucket / layout.version(MODEL, 1), world.bucket / layout.version(MODEL, 9))
     with pytest.raises(
         StorageError, match="contains the versions v9, which are not in the journal, and servers serve the highest"
@@ -320,8 +317,7 @@ def test_a_number_that_nobody_claimed_stops_every_verb(world: World) -> None:
 
 
 def test_status_says_what_lies_below_the_base_path_and_should_not(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.roll_back("previous")
     shutil.copytree(world.bucket / layout.published(MODEL, 2), world.bucket / layout.version(MODEL, 2))
     differences = status(world.context("look-1")).differences
@@ -335,7 +331,7 @@ def test_status_says_what_lies_below_the_base_path_and_should_not(world: World) 
 
 def test_a_bucket_keeps_its_roll_out(world: World) -> None:
     """A shell with another setting moves nothing."""
-    world.release("retrain-1")
+    start_released(world, 1)
     before = world.history().seq
     world.rollout = "pinned"
     with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and its fleet record, or "):
@@ -346,8 +342,7 @@ def test_a_bucket_keeps_its_roll_out(world: World) -> None:
 
 def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) -> None:
     """What else they would find, files that are not where the other roll-out has them, leads astray."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.rollout = "pinned"
     context = world.context("rollback-1")
     with pytest.raises(BadInputError, match="is served by the roll-out 'latest', and its fleet record, or"):
@@ -362,7 +357,7 @@ def test_a_plan_and_status_say_first_that_the_roll_out_is_another(world: World) 
 
 def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: World, tmp_path: Path) -> None:
     """Somebody has forgotten the settings of this fleet, and acts on a bucket that was used before."""
-    world.release_three()
+    start_released(world, 3)
     elsewhere = World(tmp_path / "elsewhere", follow_seconds=2.0)
     elsewhere.start(1)
     elsewhere.release("retrain-1")
@@ -380,7 +375,7 @@ def test_a_server_of_another_bucket_is_not_led_away_from_what_it_serves(world: W
 @pytest.mark.parametrize("to", ["previous", "1"])
 def test_a_roll_back_takes_a_candidate_back_that_users_see(world: World, to: str) -> None:
     """Whoever is on call sees v2 answer: going back means v1, and that is what serves by the journal all the while."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     assert [2, 2] == world.answering()

@@ -31,6 +31,7 @@ from tests.pipeline.journal.test_journal import PASS
 from tests.pipeline.rollout.test_latest import found
 from tests.pipeline.signing.test_signatures import with_crc32c
 from tests.pipeline.storage.on_full_disk import ROOM, limited
+from tests.released import start_released
 from tests.releases import MODEL, World, eventually
 from tests.signing import manifest, pair
 
@@ -178,8 +179,7 @@ class TestNoRoomForWhatShouldAnswer:
         assert 1 == full.roll_back("1").version
 
     def test_a_candidate_can_be_withdrawn(self, world: World) -> None:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         world.graph = "x" * 2 * ROOM
         world.publish("retrain-3")
         with limited(world.bucket):
@@ -194,7 +194,7 @@ class TestNoRoomForWhatShouldAnswer:
 
 def test_nobody_waits_for_the_copy_of_the_way_back(world: World) -> None:
     """However long it takes, users have what they are rolled back to before it begins."""
-    world.release_three()
+    start_released(world, 3)
     bucket, seen = Watched(world.bucket), []
 
     def wait_for_users(key: str) -> None:
@@ -213,8 +213,7 @@ class TestLostManifest:
 
     @pytest.fixture
     def released(self, world: World) -> World:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         return world
 
     def test_a_candidate_is_not_exposed_for_which_what_serves_could_not_come_back(self, released: World) -> None:
@@ -283,7 +282,7 @@ class TestLostManifest:
 def test_a_way_back_that_is_damaged_where_servers_look_is_mended_before_it_is_needed(
     world: World, mlflow: MlflowRegistry
 ) -> None:
-    world.release_three()
+    start_released(world, 3)
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 1}')
     (told,) = [each for each in lasting_differences(world, mlflow) if "serve/digits/2" in each]
     world.roll_back("previous")
@@ -299,8 +298,7 @@ class TestDamagedBelowTheBasePath:
 
     @pytest.fixture
     def damaged(self, world: World) -> World:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         world.publish("retrain-3", shift=1)
         expose(world, "retrain-3", compared_with=2)
         assert eventually(lambda: world.answering() == [3, 3])
@@ -329,7 +327,7 @@ class TestHalfPromoted:
 
     @pytest.fixture
     def half(self, world: World) -> World:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2")
         world.replicas[1].sleep()
         expose(world, "retrain-2", compared_with=1)
@@ -378,8 +376,7 @@ class TestReissued:
     @pytest.fixture
     def stuck(self, world: World) -> World:
         """A roll-back from v2 that is written and not carried out."""
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         world.replicas[1].broken = 1
         return world
 
@@ -417,7 +414,7 @@ class TestReissued:
     def test_a_promotion_that_is_being_undone_is_ended_under_the_new_number(
         self, world: World, mlflow: MlflowRegistry
     ) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2")
         expose(world, "retrain-2", compared_with=1)
         context = world.context("retrain-2")
@@ -435,7 +432,7 @@ class TestReissued:
         self, world: World, mlflow: MlflowRegistry
     ) -> None:
         """A reconcile that was cut off had found a replica stuck that served v1."""
-        world.release("retrain-1")
+        start_released(world, 1)
         world.context("reconcile-1").journal.decide(lambda h: run_rules.reissue(h, version=1, reason="stuck"))
         before = world.history().seq
         reconcile(coming(world, "reconcile-2", hours=HOURS, mlflow=mlflow)).require_complete()
@@ -477,8 +474,7 @@ class TestForged:
 class TestColleagues:
     def test_a_number_taken_between_two_looks_is_no_false_alarm(self, world: World) -> None:
         """F49: it is in the journal when that is read again."""
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         bucket = Watched(world.bucket)
 
         def reissue() -> None:
@@ -495,8 +491,7 @@ class TestColleagues:
         assert eventually(lambda: world.answering() == [3, 3])
 
     def test_a_slower_one_with_an_old_history_brings_nothing_back(self, world: World) -> None:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         old = world.history()
         world.roll_back("previous")
         world.context("slow-1").rollout.placement.place(old)
@@ -504,8 +499,7 @@ class TestColleagues:
         assert ["1"] == found(world)
 
     def test_a_slower_one_with_an_old_history_takes_nothing_away(self, world: World) -> None:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         world.roll_back("previous")
         old = world.history()
         world.roll_back("2")
@@ -516,8 +510,7 @@ class TestColleagues:
 
 class TestPersons:
     def test_a_pin_of_what_serves_takes_back_the_candidate_that_users_see(self, world: World) -> None:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
         world.publish("retrain-3")
         world.run("canary", "retrain-3")
         before = world.history().seq
@@ -548,7 +541,7 @@ class TestPersons:
 class TestOnTheWay:
     def test_no_server_takes_up_a_version_that_goes_next(self, world: World) -> None:
         """From v3 to v1 with polls between any two removals: v2, which is there too, is never the highest."""
-        world.release_three()
+        start_released(world, 3)
         bucket, seen = Watched(world.bucket), []
 
         def wait_for_polls(_: str) -> None:
@@ -562,7 +555,7 @@ class TestOnTheWay:
 
     def test_a_replica_that_is_down_has_not_dropped_what_is_withdrawn(self, world: World) -> None:
         """Something should be in memory, so its silence does not mean that it waits for something to serve."""
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
         world.replicas[1].stop()

@@ -21,6 +21,7 @@ from serving.errors import UnreachableError
 from serving.grpc_replica import GrpcReplica
 from tests.fleet import RunningReplica, write_classifier
 from tests.half_way import coming
+from tests.released import start_released
 from tests.releases import MODEL, World, eventually
 
 NOT_OURS = "serves pets v1, so it is not a replica of digits, and it was sent no config. Correct the replicas of digits"
@@ -79,8 +80,7 @@ def listed(world: World, *replicas: RunningReplica) -> Iterator[None]:
 
 
 def test_no_verb_begins_anything_on_another_fleet(world: World, pets: RunningReplica) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.publish("retrain-3")
     before, config = world.history().seq, world.config.read_text()
 
@@ -99,7 +99,7 @@ def test_no_verb_begins_anything_on_another_fleet(world: World, pets: RunningRep
 
 
 def test_a_promotion_that_meets_another_fleet_half_way_sends_it_nothing(world: World, pets: RunningReplica) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
 
@@ -110,7 +110,7 @@ def test_a_promotion_that_meets_another_fleet_half_way_sends_it_nothing(world: W
 
 
 def test_a_withdrawal_is_not_confirmed_by_another_fleet(world: World, pets: RunningReplica) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
 
@@ -127,8 +127,7 @@ def test_a_withdrawal_is_not_confirmed_by_another_fleet(world: World, pets: Runn
 def test_a_roll_back_goes_on_where_some_replicas_are_right_and_names_the_other(
     world: World, pets: RunningReplica
 ) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     good = world.replicas[0]
 
     with (
@@ -159,8 +158,7 @@ def test_a_roll_back_is_written_down_where_only_another_fleet_answers_of_a_list_
     world: World, pets: RunningReplica
 ) -> None:
     """Those that are down find it when they come back."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     own = world.replicas[0]
     own.stop()
     with listed(world, own, pets), asked_all_the_while(pets), pytest.raises((CouldNotTellError, FailedError)):
@@ -171,7 +169,7 @@ def test_a_roll_back_is_written_down_where_only_another_fleet_answers_of_a_list_
 
 
 def test_status_says_first_which_setting_is_wrong(world: World, pets: RunningReplica) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
 
     with listed(world, pets):
         found = status(world.context("look-1"))
@@ -182,7 +180,7 @@ def test_status_says_first_which_setting_is_wrong(world: World, pets: RunningRep
 
 def test_a_server_with_an_empty_config_is_no_other_fleet_s(world: World) -> None:
     """At its first boot a replica has nothing at all, and it follows by itself."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.replicas[1].stop()
     now = world.config.read_text()
     world.config.write_text("model_config_list {}\n")
@@ -197,8 +195,7 @@ def test_a_server_with_an_empty_config_is_no_other_fleet_s(world: World) -> None
 
 def test_a_server_of_the_other_roll_out_is_sent_no_config(world: World, tmp_path: Path) -> None:
     """It has versions of a model of this name and no label. No file that it polls would undo what it is handed."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     write_classifier(tmp_path / "elsewhere" / MODEL / "1")
     other = RunningReplica(base_path=tmp_path / "elsewhere" / MODEL, restarting=True)
     other.start()

@@ -26,6 +26,7 @@ from pipeline.verbs.unfreeze import unfreeze
 from tests.half_way import HOURS, begin_promotion, coming, registry
 from tests.pipeline.journal.test_journal import PASS, Releases
 from tests.pipeline.test_cli import line, pipeline
+from tests.released import start_released
 from tests.releases import World
 
 NOW = datetime(2026, 12, 20, 12, tzinfo=UTC)
@@ -219,7 +220,7 @@ class TestMoments:
 @pytest.fixture
 def released(world: World) -> World:
     """v1 serves; the run of v2 goes as far as a test lets it."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2")
     return world
 

@@ -14,6 +14,7 @@ from pipeline.storage.sums import FileSum, content_digest
 from pipeline.verbs.readmit import readmit
 from tests.pipeline.journal.test_journal import Releases
 from tests.pipeline.test_cli import line, pipeline
+from tests.released import start_released
 from tests.releases import World
 
 RIGHT, WRONG = "digest of a right model", "digest of a wrong model"
@@ -181,7 +182,7 @@ class TestReadmitted:
 
 def test_clearing_publish_after_the_readmission_goes_on(world: World) -> None:
     """The refusal is no final answer of the run."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.graph = "one"
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError, match="golden"):

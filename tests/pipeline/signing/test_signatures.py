@@ -18,6 +18,7 @@ from pipeline.journal.entries import Event
 from pipeline.journal.manifests import Manifest
 from pipeline.storage.local import LocalBucket
 from pipeline.verbs.publish import publish
+from tests.released import start_released
 from tests.releases import MODEL, World
 from tests.signing import Pair, manifest, pair, signature, signing_bucket
 
@@ -72,8 +73,7 @@ def test_the_command_line_of_model_signing_believes_what_publish_has_signed(quie
 
 def test_an_unsigned_version_is_a_target_again_once_it_is_signed_by_hand(world: World, ours: Pair) -> None:
     """Signatures are turned on for a bucket that has been in use."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     assert [] == list(world.bucket.glob("manifests/*/*.sig"))
     world.extra["verifying_key"] = ours.public
     with pytest.raises(

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ class S3TestBucket:
 @pytest.fixture(scope="module")
 def s3_store() -> Iterator[S3Store]:
     """One per test module; each test takes a bucket of its own."""
+    import botocore.session
+
     made = S3Store()
     with pytest.MonkeyPatch.context() as patch:
+        # Each session would read the descriptions of Amazon's services anew, which takes longer than most tests.
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         for name, value in (CREDENTIALS | {VARIABLE: made.endpoint}).items():
             patch.setenv(name, value)
         made.start()

@@ -17,6 +17,7 @@ from pipeline.rules import run as run_rules
 from pipeline.verbs.canary import canary
 from pipeline.verbs.fleet_set import _require_safe, fleet_set
 from tests.protocol.world import World as Simulated
+from tests.released import start_released
 from tests.releases import MODEL, NO_MLFLOW, World, over_both
 
 Shell = Callable[..., Result]
@@ -101,7 +102,7 @@ class TestInit:
 
     @over_both
     def test_a_bucket_from_before_records_gets_one_of_its_own_roll_out(self, world: World, shell: Shell) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         other = "latest" if world.rollout == "pinned" else "pinned"
         replicas = ",".join(each.address for each in world.replicas)
 
@@ -183,7 +184,7 @@ class TestReleased:
         assert 1 == shown(shell)["record"]
 
     def test_replicas_that_serve_another_model_are_refused(self, world: World, shell: Shell) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         shell("init", "--replicas", "127.0.0.1:9", model="pets")
 
         replicas = ",".join(each.address for each in world.replicas)
@@ -206,8 +207,7 @@ class TestReleased:
 
 def _released(world: World, shell: Shell) -> None:
     """Two releases of a fleet that has a record."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     done = shell(
         "init",
         "--replicas",

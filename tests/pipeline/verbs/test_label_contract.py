@@ -14,6 +14,7 @@ from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, Fail
 from pipeline.journal.entries import Event
 from pipeline.runs.records import CanaryRecord, SnapshotRecord
 from tests.fleet import LABELS, Classifier
+from tests.released import start_released
 from tests.releases import MODEL, SPEC, World, over_both
 
 
@@ -129,7 +130,7 @@ def test_a_list_in_the_model_that_is_not_the_approved_one_is_damage(world: World
 @over_both
 def test_a_candidate_whose_labels_are_permuted_is_found_on_every_replica(world: World) -> None:
     """Its names are right, its golden answers are its own, and each name has moved to another index."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2", moved=1, golden=Classifier(moved=1))
     world.run("publish", "retrain-2")
     with pytest.raises(FailedError, match="v2 answers '0' at index 1, where '1' was approved"):
@@ -142,7 +143,7 @@ def test_a_candidate_whose_labels_are_permuted_is_found_on_every_replica(world: 
 @over_both
 def test_a_candidate_approved_with_another_order_than_what_serves_is_found(world: World) -> None:
     """Nobody has accepted that a label goes, so what serves must answer as the candidate's list says."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2", moved=1, golden=Classifier(moved=1), labels=("3", "0", "1", "2"))
     world.run("publish", "retrain-2")
     with pytest.raises(FailedError, match="v1 answers '0' at index 0, where '3' was approved"):
@@ -168,7 +169,7 @@ def test_images_of_a_new_label_are_no_mistakes_of_what_serves(world: World) -> N
 
 @over_both
 def test_what_serves_may_know_a_label_that_was_removed(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2", labels=LABELS[:3], known=3)
     world.run("publish", "retrain-2")
 

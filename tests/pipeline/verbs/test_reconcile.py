@@ -20,6 +20,7 @@ from tests.dags.moving import make_serve
 from tests.half_way import HOURS, begin_promotion, begin_roll_back, coming, registry
 from tests.mlflow_registry import MlflowRegistry
 from tests.pipeline.test_cli import line, pipeline
+from tests.released import start_released
 from tests.releases import MODEL, World, eventually, restart_on_an_older_config
 
 
@@ -36,7 +37,7 @@ def second_run(world: World, mlflow: MlflowRegistry, *, hours: float = 0) -> tup
 
 
 def test_after_a_release_there_is_nothing_to_mend(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     before = world.history().seq
     first = reconcile(coming(world, mlflow=mlflow))
     again, written = second_run(world, mlflow)
@@ -56,8 +57,7 @@ def test_a_model_that_was_never_released_leaves_no_trace(world: World, mlflow: M
 
 
 def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.config.write_text(world.config.read_text().replace("value: 2", "value: 1"))
     assert eventually(lambda: world.answering() == [1, 1])
     found = reconcile(coming(world, mlflow=mlflow))
@@ -67,8 +67,7 @@ def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRe
 
 
 def test_a_roll_back_that_was_written_and_not_carried_out_is_finished(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     begin_roll_back(world, 1, loaded=True)
     before = world.history().seq
     reconcile(coming(world, mlflow=mlflow)).require_complete()
@@ -80,7 +79,7 @@ def test_a_roll_back_that_was_written_and_not_carried_out_is_finished(world: Wor
 
 
 def test_a_roll_back_to_what_was_never_confirmed_is_confirmed(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     begin_promotion(world, "retrain-2")
@@ -102,7 +101,7 @@ def test_a_roll_back_to_what_was_never_confirmed_is_confirmed(world: World, mlfl
 def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
     world: World, mlflow: MlflowRegistry
 ) -> None:
-    world.release_three()
+    start_released(world, 3)
     away = world.replicas[1]
     away.stop()
     begin_roll_back(world, 2, loaded=True)
@@ -119,7 +118,7 @@ def test_a_roll_back_that_a_replica_does_not_follow_names_it_and_waits_for_it(
 
 
 def test_a_promotion_that_every_replica_has_followed_is_confirmed(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     begin_promotion(world, "retrain-2")
@@ -136,7 +135,7 @@ class TestStoppedPromotion:
 
     @pytest.fixture
     def stopped(self, world: World) -> World:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.follow_seconds = 1.0
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
@@ -202,7 +201,7 @@ class TestCandidate:
     @pytest.fixture
     def exposed(self, world: World) -> World:
         """F8: the canary has failed, and nothing came after it."""
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2", shift=1)
         with pytest.raises(FailedError):
             world.run("canary", "retrain-2")
@@ -228,7 +227,7 @@ class TestCandidate:
 
     def test_no_verdict_by_the_deadline_is_a_bad_one(self, world: World, mlflow: MlflowRegistry) -> None:
         """F52: nobody was left to ask the replicas."""
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2")
         world.context("retrain-2").journal.decide(lambda h: run_rules.expose(h, version=2, compared_with=1))
         reconcile(coming(world, hours=HOURS, mlflow=mlflow)).require_complete()
@@ -238,7 +237,7 @@ class TestCandidate:
         assert entry.reason.startswith("no verdict; retrain-2, which exposed it at")
 
     def test_one_that_passed_waits_for_its_promotion_however_long(self, world: World, mlflow: MlflowRegistry) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
         before = world.history().seq
@@ -249,7 +248,7 @@ class TestCandidate:
         assert "done" == world.run("promote", "retrain-2").outcome
 
     def test_what_went_wrong_after_it_passed_counts(self, world: World, mlflow: MlflowRegistry) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.follow_seconds = 1.0
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
@@ -269,7 +268,7 @@ class TestCandidate:
 
 
 def test_the_target_of_a_roll_back_that_never_moved_the_label_is_released(world: World, mlflow: MlflowRegistry) -> None:
-    world.release_three()
+    start_released(world, 3)
     begin_roll_back(world, 1, loaded=False)
     before = world.history().seq
     early = reconcile(coming(world, mlflow=mlflow))
@@ -284,7 +283,7 @@ def test_the_target_of_a_roll_back_that_never_moved_the_label_is_released(world:
 
 def test_a_claim_without_its_entry_is_for_publish_to_finish(world: World, mlflow: MlflowRegistry) -> None:
     """F6: every file is there, and only the run itself says that they are what was approved."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     seq = world.history().seq
     world.config.write_text(world.config.read_text().replace(f"entry {seq}", f"entry {seq - 1}"))
@@ -328,8 +327,7 @@ def _raise(error: Exception) -> Callable[..., None]:
 
 def test_four_at_once_have_the_effect_of_one(world: World, mlflow: MlflowRegistry) -> None:
     """I6."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     begin_roll_back(world, 1, loaded=True)
     before = world.history().seq
     barrier = threading.Barrier(4)
@@ -380,8 +378,7 @@ def test_a_release_and_a_roll_back_beside_it_end_as_they_would_alone(world: Worl
 
 
 def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_tell(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     begin_roll_back(world, 1, loaded=True)
     address = {"UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in world.replicas)}
     done = pipeline(world.folder, "reconcile", **address)
@@ -398,8 +395,7 @@ def test_without_mlflow_the_rest_is_mended_and_the_answer_is_that_it_could_not_t
 
 def test_mlflow_is_made_to_agree(world: World, mlflow: MlflowRegistry) -> None:
     """F7: what was released while it was down appears."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     mlflow.down = True
     with pytest.raises(CouldNotTellError, match="MLflow was not updated"):
         reconcile(coming(world, mlflow=mlflow)).require_complete()
@@ -411,7 +407,7 @@ def test_mlflow_is_made_to_agree(world: World, mlflow: MlflowRegistry) -> None:
 
 
 def test_a_candidate_of_a_canary_record_that_declined_is_not_proven(world: World, mlflow: MlflowRegistry) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     context = world.context("retrain-2")
     context.journal.decide(lambda h: run_rules.expose(h, version=2, compared_with=1))

@@ -14,6 +14,7 @@ from serving.client import Client
 from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of
 from tests.fleet import write_classifier
+from tests.released import start_released
 from tests.releases import IMAGES, MODEL, World, eventually, over_both
 
 
@@ -40,8 +41,7 @@ def test_withdrawing_the_first_release_goes_back_to_the_empty_list(world: World)
 
 
 def test_a_release_replaces_the_serving_version_and_keeps_it_in_memory(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
 
     assert [2, 2] == world.answering()
     assert "versions: 1 versions: 2" in world.config.read_text()
@@ -49,7 +49,7 @@ def test_a_release_replaces_the_serving_version_and_keeps_it_in_memory(world: Wo
 
 def test_users_never_notice_a_release_nor_meet_a_version_before_its_promotion(world: World) -> None:
     """While a promotion spreads old and new mix; nothing else ever answers, and nothing fails."""
-    world.release("retrain-1")
+    start_released(world, 1)
     stop = threading.Event()
     versions: set[int] = set()
     sent = [0]
@@ -79,7 +79,7 @@ def test_users_never_notice_a_release_nor_meet_a_version_before_its_promotion(wo
 
 def test_a_candidate_damaged_after_publish_meets_no_replica(world: World) -> None:
     """F13: the bytes changed after they were verified; they are read back once more before they are exposed."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text('{"shift": 2}')
     with pytest.raises(DamagedError, match=r"serve/digits/2 is not what was approved: classifier\.json differs"):
@@ -91,7 +91,7 @@ def test_a_candidate_damaged_after_publish_meets_no_replica(world: World) -> Non
 
 def test_a_candidate_damaged_after_its_last_check_is_caught_on_the_replicas(world: World) -> None:
     """F13, F16, F17: it loads and answers wrongly, as one does whose labels or preprocessing are wrong."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=2)
     with pytest.raises(FailedError, match="golden answers differ"):
         world.run("canary", "retrain-2")
@@ -108,7 +108,7 @@ def test_a_candidate_damaged_after_its_last_check_is_caught_on_the_replicas(worl
 @over_both
 def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: World) -> None:
     """F12."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     for replica in world.replicas:
         replica.broken = 2
@@ -122,7 +122,7 @@ def test_a_candidate_that_cannot_be_loaded_fails_with_the_servers_words(world: W
 @over_both
 def test_a_withdrawn_candidate_stays_withdrawn_when_its_tasks_are_cleared(world: World) -> None:
     """I4."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
@@ -135,7 +135,7 @@ def test_a_withdrawn_candidate_stays_withdrawn_when_its_tasks_are_cleared(world:
 
 def test_a_canary_without_an_answer_cannot_tell_and_may_be_asked_again(world: World) -> None:
     """F25: an unreachable replica never promotes, and clearing the task asks it again."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.0
     world.publish("retrain-2")
     world.replicas[1].stop()
@@ -183,8 +183,7 @@ def test_a_version_whose_files_changed_before_publish_ended_is_refused(world: Wo
 @over_both
 def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(world: World) -> None:
     """A roll-back never waits for a retrain: the retrain finds the state moved. Its answer is final."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.publish("retrain-3")
     world.run("canary", "retrain-3")
     world.roll_back("1")
@@ -198,7 +197,7 @@ def test_promote_declines_and_gives_its_candidate_up_when_the_world_has_moved(wo
 
 def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: World) -> None:
     """Label first: a replica that is late never has a label without a model."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.5
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
@@ -220,7 +219,7 @@ def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: Wo
 
 def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
     """One replica never follows: the run is red, and withdraw brings the label back."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.5
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
@@ -241,7 +240,7 @@ def test_a_promotion_that_stops_half_way_is_undone(world: World) -> None:
     ("told", "key"), [("understudy rollback", "retrain-1"), ("not published a version", "retrain-2")]
 )
 def test_withdraw_declines_what_is_not_its_to_take_back(world: World, told: str, key: str) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2")
 
     with pytest.raises(DeclinedError, match=told):
@@ -252,7 +251,7 @@ def test_withdraw_declines_what_is_not_its_to_take_back(world: World, told: str,
 @over_both
 def test_a_withdraw_that_had_nothing_to_do_is_a_safety_net_again_when_the_run_is_cleared(world: World) -> None:
     """A declined withdraw is no final answer: the task before it may be cleared and then go wrong."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.approve("retrain-2", shift=1)
     with pytest.raises(DeclinedError):
         world.run("withdraw", "retrain-2")
@@ -267,7 +266,7 @@ def test_a_withdraw_that_had_nothing_to_do_is_a_safety_net_again_when_the_run_is
 
 @over_both
 def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.0
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
@@ -290,7 +289,7 @@ def test_clearing_a_red_withdraw_never_undoes_what_a_person_decided(world: World
 
 def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> None:
     """I5: what a canary could not tell before it passed is no reason for a promotion that failed."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.follow_seconds = 1.5
     world.publish("retrain-2")
     world.replicas[1].stop()
@@ -313,8 +312,7 @@ def test_the_reason_of_a_withdrawal_is_that_of_what_went_wrong(world: World) -> 
 @over_both
 def test_a_confirmed_promotion_whose_record_was_lost_is_still_done(world: World) -> None:
     """The journal has it; clearing the task later takes nothing away, whatever serves by then."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     (world.bucket / layout.record(MODEL, "retrain-2", "promote")).unlink()
     world.release("retrain-3")
     record = world.run("promote", "retrain-2")

@@ -31,6 +31,7 @@ from tests.half_way import begin_roll_back, coming
 from tests.pipeline.journal.test_journal import PASS
 from tests.pipeline.rules.test_retention import Dated
 from tests.pipeline.test_cli import pipeline
+from tests.released import start_released
 from tests.releases import MODEL, NO_MLFLOW, World
 
 POLICY = RetentionPolicy(keep=1, days=7, run_days=30)
@@ -379,7 +380,7 @@ def in_months(world: World, run_key: str = "retain-1") -> RunContext:
 
 
 def test_a_dry_run_changes_nothing_and_says_what_the_real_one_does(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     world.release("retrain-4")
     leftover = world.bucket / ".tmp" / "left"
     leftover.write_bytes(b"half an object")
@@ -394,7 +395,7 @@ def test_a_dry_run_changes_nothing_and_says_what_the_real_one_does(world: World)
 
 
 def test_what_serves_goes_on_serving_and_the_way_back_is_open(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     world.release("retrain-4")
     retain(in_months(world), POLICY, dry_run=False)
     with pytest.raises(BadInputError, match=r"v1 was retired .* versions that have served: v3$"):
@@ -425,7 +426,7 @@ def test_the_latest_roll_out_keeps_what_it_goes_back_to(tmp_path: Path) -> None:
 
 
 def test_a_roll_back_under_way_is_finished_after_a_retention(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     begin_roll_back(world, 1, loaded=False)
     world.context("rollback-5").rollout.settle()
     retain(in_months(world), RetentionPolicy(keep=0, days=0, run_days=1), dry_run=False)
@@ -436,7 +437,7 @@ def test_a_roll_back_under_way_is_finished_after_a_retention(world: World) -> No
 
 def test_many_at_once_beside_a_release(world: World) -> None:
     """Whoever comes after the promotion of v5 lets v3 go as well, for v4 is the way back by then."""
-    world.release_three()
+    start_released(world, 3)
     world.release("retrain-4")
     problems: list[BaseException] = []
 
@@ -463,7 +464,7 @@ def test_many_at_once_beside_a_release(world: World) -> None:
 
 
 def test_leftovers_of_dead_processes_go_by_their_age(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     leftover = world.bucket / ".tmp" / "left"
     leftover.write_bytes(b"half an object")
     kept = retain(world.context("retain-1"), POLICY, dry_run=False)

@@ -31,6 +31,7 @@ from pipeline.verbs.unfreeze import unfreeze
 from tests.half_way import begin_promotion
 from tests.pipeline.journal.test_journal import Releases
 from tests.pipeline.test_cli import line, pipeline
+from tests.released import start_released
 from tests.releases import MODEL, SPEC, World, over_both
 
 NOW = datetime(2026, 12, 20, 12, tzinfo=UTC)
@@ -172,8 +173,7 @@ class TestWords:
 @pytest.fixture
 def held(world: World) -> World:
     """v2 was left for v1 by a person, with what `--hold` is by default."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     context = world.context("rollback-3")
     rollback(context, request_for(context, to="previous", reason="it is bad", asked_at=None, hold="until lifted"))
     return world
@@ -218,8 +218,7 @@ class TestRuns:
         assert {"kind": "roll-back", "version": 1, "until": "lifted"}.items() <= found.as_json()["holds"][0].items()
 
     def test_a_plan_says_what_becomes_of_promotions(self, world: World) -> None:
-        world.release("retrain-1")
-        world.release("retrain-2")
+        start_released(world, 2)
 
         def planned(hold: str) -> str:
             context = world.context("rollback-9")
@@ -237,7 +236,7 @@ class TestRuns:
     def test_an_automatic_roll_back_holds_what_the_model_file_says(
         self, world: World, hold: str, expected: str | None
     ) -> None:
-        world.release("retrain-1")
+        start_released(world, 1)
         world.spec = SPEC.model_copy(update={"automatic_rollback": AutomaticRollback(hold=hold)})
         world.publish("retrain-2")
         world.run("canary", "retrain-2")
@@ -250,7 +249,7 @@ class TestRuns:
 @pytest.mark.parametrize("damage", ["{", '{"outcome": "done"}'])
 def test_an_automatic_roll_back_does_not_wait_for_a_record_that_cannot_be_read(world: World, damage: str) -> None:
     """What the model file says of holds is worth less than what users are answered."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2")
     world.run("canary", "retrain-2")
     begin_promotion(world, "retrain-2")

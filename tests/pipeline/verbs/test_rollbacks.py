@@ -15,13 +15,13 @@ from pipeline.rules.rollback import RollbackRequest, next_step
 from pipeline.verbs.rollback import rollback
 from pipeline.verbs.status import status
 from tests.fleet import POLL_SECONDS
+from tests.released import start_released
 from tests.releases import MODEL, World, eventually, over_both
 
 
 @over_both
 def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     before = world.history().seq
     done = world.roll_back("previous")
 
@@ -33,7 +33,7 @@ def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World)
 
 
 def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     before = world.history().seq
     world.roll_back("1")
 
@@ -44,7 +44,7 @@ def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: Wo
 
 
 def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     for replica in world.replicas:
         replica.broken = 1
     with pytest.raises(FailedError, match=r"no replica could load v1: .*\. v3 still serves"):
@@ -56,8 +56,7 @@ def test_a_target_that_cannot_be_loaded_leaves_what_serves(world: World) -> None
 
 def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world: World) -> None:
     """F42."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     before = world.history().seq
     shutil.rmtree(world.bucket / layout.version(MODEL, 1))
 
@@ -68,7 +67,7 @@ def test_a_target_whose_files_are_gone_is_refused_before_anything_changes(world:
 
 def test_a_damaged_previous_version_is_passed_over_for_the_good_one_before_it(world: World) -> None:
     """F42: and a colleague who asked at the same time finds it done."""
-    world.release_three()
+    start_released(world, 3)
     seen = world.history().seq
     (world.bucket / layout.version(MODEL, 2) / "classifier.json").write_text("{}  ")
     assert 1 == world.roll_back("previous").version
@@ -81,8 +80,7 @@ def test_a_damaged_previous_version_is_passed_over_for_the_good_one_before_it(wo
 @over_both
 def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
     """F67: the journal knows which manifest a version was published with."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     manifest = world.bucket / layout.manifest(MODEL, 1)
     manifest.write_text(manifest.read_text().replace('"the gate"', '"somebody"'))
 
@@ -94,8 +92,7 @@ def test_a_target_with_a_changed_manifest_is_not_trusted(world: World) -> None:
 
 @over_both
 def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     with pytest.raises(BadInputError, match="needs a reason"):
         world.roll_back("previous", reason="  ")
 
@@ -105,8 +102,7 @@ def test_a_roll_back_without_a_reason_changes_nothing(world: World) -> None:
 @over_both
 def test_already_there_is_success_and_writes_nothing(world: World) -> None:
     """F43."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     before = world.history().seq
     world.roll_back("2")
 
@@ -116,7 +112,7 @@ def test_already_there_is_success_and_writes_nothing(world: World) -> None:
 @over_both
 def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) -> None:
     """Asking for `previous` again finishes the roll-back and goes no step further."""
-    world.release_three()
+    start_released(world, 3)
     world.replicas[1].stop()
     with pytest.raises(CouldNotTellError, match=re.escape(f"Not followed: {world.replicas[1].address}")):
         world.roll_back("previous")
@@ -135,7 +131,7 @@ def test_a_roll_back_acts_first_and_then_names_who_did_not_follow(world: World) 
 
 def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: World) -> None:
     """It sleeps through the loading of the target and wakes when the label has moved."""
-    world.release_three()
+    start_released(world, 3)
     sleeper = world.replicas[1]
     sleeper.sleep()
     journal = world.context("rollback-1").journal
@@ -159,8 +155,7 @@ def test_a_replica_that_slept_through_an_expose_is_healed_by_a_roll_back(world: 
 @pytest.mark.parametrize("to", ["previous", "1", "2"])
 def test_a_roll_back_is_carried_out_once(world: World, to: str) -> None:
     """Clearing its task after later releases takes nothing from them, also where there was nothing to do."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     first = world.roll_back(to, run_key="rollback-1")
     world.release("retrain-3")
     again = world.roll_back(to, run_key="rollback-1")
@@ -172,8 +167,7 @@ def test_a_roll_back_is_carried_out_once(world: World, to: str) -> None:
 @over_both
 def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: World) -> None:
     """F44: a roll-back of v2 is about v2; a newer approved version wins."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     asked = RollbackRequest("rollback-1", "previous", "v2 is bad", world.history().seq)
     world.release("retrain-3")
     with pytest.raises(
@@ -188,7 +182,7 @@ def test_a_retrain_promoted_after_the_person_asked_is_not_rolled_back(world: Wor
 @pytest.mark.parametrize("key", ["retrain-2", "manual-1"])
 def test_a_roll_back_has_a_key_of_its_own(world: World, key: str) -> None:
     """I4: the key of a retrain would name its withdrawn candidate as the target."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
@@ -203,8 +197,7 @@ def test_a_roll_back_has_a_key_of_its_own(world: World, key: str) -> None:
 
 def test_a_previous_version_that_cannot_load_is_not_given_the_label(world: World) -> None:
     """That it should be in memory is no proof that it is."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     for replica in world.replicas:
         replica.stop()
     for replica in world.replicas:
@@ -218,7 +211,7 @@ def test_a_previous_version_that_cannot_load_is_not_given_the_label(world: World
 
 def test_a_target_is_not_condemned_because_nobody_answers(world: World) -> None:
     """Silence is no evidence; but a version that kills its servers is left, and they come back with the other."""
-    world.release_three()
+    start_released(world, 3)
     for replica in world.replicas:
         replica.stop()
     with pytest.raises(CouldNotTellError, match="no connection"):
@@ -234,7 +227,7 @@ def test_a_target_is_not_condemned_because_nobody_answers(world: World) -> None:
 
 def test_a_target_whose_files_were_mended_is_tried_again(world: World) -> None:
     """An old failure in a server's memory is not taken for a new one."""
-    world.release_three()
+    start_released(world, 3)
     file = world.bucket / layout.version(MODEL, 1) / "classifier.json"
     content = file.read_bytes()
     file.unlink()
@@ -248,7 +241,7 @@ def test_a_target_whose_files_were_mended_is_tried_again(world: World) -> None:
 
 
 def test_one_replica_that_cannot_load_the_target_does_not_hold_the_others_back(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     world.replicas[1].broken = 1
     with pytest.raises(CouldNotTellError, match=re.escape(world.replicas[1].address)):
         world.roll_back("1")
@@ -257,7 +250,7 @@ def test_one_replica_that_cannot_load_the_target_does_not_hold_the_others_back(w
 
 
 def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     request = RollbackRequest("rollback-1", "1", "and then it was killed", world.history().seq)
     world.context("rollback-1").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=False))
     world.publish("retrain-4")
@@ -278,8 +271,7 @@ def test_an_abandoned_roll_back_is_shown_and_can_be_given_up(world: World) -> No
 @over_both
 def test_undoing_a_roll_back_keeps_what_it_came_from(world: World) -> None:
     """v2 to v1 by mistake, then back to v2: v1 is still good and still the way back."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.roll_back("previous")
     world.roll_back("2")
 
@@ -289,7 +281,7 @@ def test_undoing_a_roll_back_keeps_what_it_came_from(world: World) -> None:
 
 
 def test_a_candidate_whose_seat_a_roll_back_took_is_declined_not_condemned(world: World) -> None:
-    world.release_three()
+    start_released(world, 3)
     world.publish("retrain-4", load_seconds=1.0)
     canary = threading.Thread(target=world.roll_back, args=("1",))
     threading.Timer(0.3, canary.start).start()

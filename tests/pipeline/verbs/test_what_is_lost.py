@@ -19,13 +19,13 @@ from pipeline.verbs.readmit import readmit
 from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verbs.unfreeze import unfreeze
 from tests.pipeline.journal.test_journal import PASS
+from tests.released import start_released
 from tests.releases import MODEL, World
 
 
 def test_a_journal_that_has_lost_its_end_moves_nothing(world: World) -> None:
     """The config is never newer than the journal, unless entries are lost; then nobody acts on what is left."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     seq = world.history().seq
     lost = world.bucket / layout.entry(MODEL, seq)
     content = lost.read_bytes()
@@ -44,8 +44,7 @@ def test_a_journal_that_has_lost_its_end_moves_nothing(world: World) -> None:
 
 def test_no_word_of_a_person_takes_the_number_of_a_lost_entry(world: World) -> None:
     """Else it could not be restored any more, and after some words nobody would notice the loss."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     seq = world.history().seq
     (world.bucket / layout.entry(MODEL, seq)).unlink()
     context = world.context("freeze-1")
@@ -66,7 +65,7 @@ def test_no_word_of_a_person_takes_the_number_of_a_lost_entry(world: World) -> N
 
 def test_a_bucket_that_is_not_there_is_not_an_empty_one(world: World) -> None:
     """A volume that is not mounted."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.bucket.rename(world.folder / "away")
 
     with pytest.raises(StorageError, match=r"no bucket at .*\. Mount it, correct UNDERSTUDY_ROOT"):
@@ -75,7 +74,7 @@ def test_a_bucket_that_is_not_there_is_not_an_empty_one(world: World) -> None:
 
 def test_a_garbage_record_is_named_and_stops_no_roll_back_to_a_good_version(world: World) -> None:
     """What is read for a forecast only is not worth an outage."""
-    world.release_three()
+    start_released(world, 3)
     (world.bucket / layout.record(MODEL, "retrain-1", "canary")).write_text("{")
     with pytest.raises(DamagedError, match=r"runs/digits/retrain-1/canary\.json is not a record of canary"):
         world.run("canary", "retrain-1")
@@ -84,7 +83,7 @@ def test_a_garbage_record_is_named_and_stops_no_roll_back_to_a_good_version(worl
 
 
 def test_an_entry_under_another_number_stops_everything(world: World) -> None:
-    world.release("retrain-1")
+    start_released(world, 1)
     entry = world.bucket / layout.entry(MODEL, 5)
     entry.write_bytes((world.bucket / layout.entry(MODEL, 4)).read_bytes())
 
@@ -94,8 +93,7 @@ def test_an_entry_under_another_number_stops_everything(world: World) -> None:
 
 def test_undoing_an_unfinished_roll_back_takes_the_label_back_at_once(world: World) -> None:
     """What leaves is still in memory; it is neither withdrawn nor loaded again."""
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     request = RollbackRequest("rollback-5", "1", "and then it was killed", world.history().seq)
     world.context("rollback-5").journal.decide(lambda h: next_step(h, request=request, target=1, loaded=True))
     before = world.history().seq
@@ -108,7 +106,7 @@ def test_undoing_an_unfinished_roll_back_takes_the_label_back_at_once(world: Wor
 
 def test_without_the_bucket_no_unproven_version_gets_traffic(world: World) -> None:
     """A candidate is in memory too, and only the journal knows what it is."""
-    world.release("retrain-1")
+    start_released(world, 1)
     world.publish("retrain-2", shift=1)
     with pytest.raises(FailedError):
         world.run("canary", "retrain-2")
