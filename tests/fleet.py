@@ -115,12 +115,13 @@ def _settings(folder: Path, path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(content))
 
 
-def write_classifier(folder: Path, *, warm_up: bool = False, **settings: Any) -> None:
+def write_classifier(folder: Path, **settings: Any) -> None:
     """A model as `train` would leave it, as far as files go.
 
     `load_seconds` and `read_seconds` are what a load of it takes; those for reading come first, and it fails if its
     files go meanwhile. `warm_up`: it brings a request that servers send to it before it is available.
     """
+    warm_up = settings.pop("warm_up", False)
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"stands for the graph")
     (folder / "classifier.json").write_text(json.dumps(settings))

@@ -66,15 +66,15 @@ MUTANTS = (
     Mutant(
         "sync writes the config before the versions that it names",
         "pipeline/verbs/sync.py",
-        "        present = layout.version_numbers(",
-        "        _replaced(root / layout.config(model), text)\n        present = layout.version_numbers(",
+        "        present = {folder: ",
+        "        _replaced(root / layout.config(model), configs[layout.config(model)])\n        present = {folder: ",
         ("tests/pipeline/verbs/test_sync.py",),
     ),
     Mutant(
         "a version that sync removes stays",
         "pipeline/verbs/sync.py",
-        "for version in sorted(present - wanted):",
-        "for version in ():",
+        "for version in sorted(present[folder] - wanted[folder])",
+        "for version in ()",
         ("tests/pipeline/verbs/test_sync.py",),
     ),
     Mutant(
@@ -269,9 +269,9 @@ MUTANTS = (
     ),
     Mutant(
         "during a canary status calls what a replica had before a difference",
-        "pipeline/inspection/findings.py",
-        '        before = last.model_copy(update={"candidate": None}) if self.proving else last\n',
-        "        before = last\n",
+        "pipeline/inspection/expectation.py",
+        '"first_ring_only": False}) if self.proving else last\n',
+        '"first_ring_only": False}) if False else last\n',
         ("tests/pipeline/inspection/test_status.py",),
     ),
     Mutant(
@@ -291,13 +291,13 @@ MUTANTS = (
     Mutant(
         "status calls the load of previous after a roll-back a difference",
         "pipeline/inspection/differences.py",
-        " - set(failed) - set(found.loading)",
+        " - set(failed) - set(expectation.loading)",
         " - set(failed)",
         ("tests/pipeline/inspection/test_status.py",),
     ),
     Mutant(
         "status never ends to wait for the load of previous",
-        "pipeline/inspection/findings.py",
+        "pipeline/inspection/expectation.py",
         "            return needed if needed and not self.load_deadline.has_passed(needed) else None\n",
         "            return needed\n",
         ("tests/pipeline/inspection/test_status.py",),

@@ -34,7 +34,7 @@ class SyncedWorld(World):
         if self._syncing is not None:
             self._syncing.join()
 
-    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
         if self.rollout == "latest":
             return RunningReplica(base_path=self.folder_of_servers / layout.versions(MODEL), restarting=True)
         return RunningReplica(self.synced_config())

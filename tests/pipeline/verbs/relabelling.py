@@ -36,7 +36,7 @@ class Replica(RunningReplica):
 
 
 class RealWorld(World):
-    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
         return Replica(self.config)
 
 

@@ -25,12 +25,12 @@ LABELS = ("bird", "cat", "dog")
 
 
 class DirectWorld(World):
-    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
         return Replica(f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config)
 
 
 class InFrontOfS3(SyncedWorld):
-    def replica(self, *, default_flags: bool = False) -> RunningReplica:
+    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
         return Replica(self.synced_config())
 
 
