@@ -96,7 +96,7 @@ def test_a_bucket_that_swallows_everything_is_given_up_and_named(world: World, b
     """
     bad_way.inject(bad_way.swallowed)
     seen = world.history().seq
-    surroundings = {VARIABLE: bad_way.endpoint, "UNDERSTUDY_STORAGE_SECONDS": "0.5"}
+    surroundings = {VARIABLE: bad_way.endpoint, "UNDERSTUDY_STORAGE_SECONDS": "2"}
     ended = act(world, *rollback_to("previous"), environment=surroundings)
 
     assert ended.code == ExitCode.FAILED
