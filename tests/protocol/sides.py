@@ -39,11 +39,16 @@ class Side(ABC):
         folder: where its files go.
         latest: it is started on the base path instead of a config.
         default_flags: a load that fails is tried five times more, and keeps all other loads waiting meanwhile.
+        first_ring: its config, or its base path, is the one of the first ring.
     """
 
     bucket: Bucket
 
-    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, latest: bool = False, default_flags: bool = False, first_ring: bool = False
+    ) -> None:
+        self._config_key = layout.first_ring_config(MODEL) if first_ring else layout.config(MODEL)
+        self._versions = layout.first_ring_versions(MODEL) if first_ring else layout.versions(MODEL)
         self._folder = folder
         self._latest = latest
         self._default_flags = default_flags
@@ -91,6 +96,12 @@ class Side(ABC):
     def finish(self, version: int) -> None:
         assert self.bucket.create(f"{layout.version(MODEL, version)}/{MARK}", b"stands for the graph")
 
+    def place_for_the_ring(self, version: int) -> None:
+        """As `add`, below the base path of the first ring."""
+        source = self._folder / f"model-{next(self._models)}"
+        write_classifier(source)
+        self.bucket.upload(source, layout.first_ring_version(MODEL, version))
+
     def remove(self, *versions: int) -> None:
         for version in versions:
             assert self.bucket.remove(layout.version(MODEL, version))
@@ -110,8 +121,9 @@ class Side(ABC):
     def write(self, versions: Collection[int], stable: int | None = None) -> None:
         self.write_text(text_format.MessageToString(self.config(versions, stable)) or "model_config_list {}")
 
-    def write_text(self, text: str) -> None:
-        key = layout.config(MODEL)
+    def write_text(self, text: str, *, key: str | None = None) -> None:
+        """Write the config that it polls, or another one."""
+        key = key or self._config_key
         try:
             before = self.bucket.read(key)
         except MissingError:
@@ -162,8 +174,10 @@ class Side(ABC):
 
 
 class SimulatedSide(Side):
-    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
-        super().__init__(folder, latest=latest, default_flags=default_flags)
+    def __init__(
+        self, folder: Path, *, latest: bool = False, default_flags: bool = False, first_ring: bool = False
+    ) -> None:
+        super().__init__(folder, latest=latest, default_flags=default_flags, first_ring=first_ring)
         self.bucket = MemoryBucket()
         self.clock = VirtualClock()
         timing = Timing(
@@ -180,6 +194,7 @@ class SimulatedSide(Side):
             clock=self.clock,
             timing=timing,
             latest=latest,
+            first_ring=first_ring,
         )
         self._fleet = SimulatedFleet([self._replica], clock=self.clock, expected=1)
 
@@ -217,12 +232,14 @@ class SimulatedSide(Side):
 class RealSide(Side):
     """The embedded server, over gRPC and in real time."""
 
-    def __init__(self, folder: Path, *, latest: bool = False, default_flags: bool = False) -> None:
-        super().__init__(folder, latest=latest, default_flags=default_flags)
+    def __init__(
+        self, folder: Path, *, latest: bool = False, default_flags: bool = False, first_ring: bool = False
+    ) -> None:
+        super().__init__(folder, latest=latest, default_flags=default_flags, first_ring=first_ring)
         self.bucket = LocalBucket(folder / "bucket")
-        self._base_path = Path(self.bucket.uri(layout.versions(MODEL)))
+        self._base_path = Path(self.bucket.uri(self._versions))
         self._replica = RunningReplica(
-            None if latest else Path(self.bucket.uri(layout.config(MODEL))),
+            None if latest else Path(self.bucket.uri(self._config_key)),
             base_path=self._base_path if latest else None,
             default_flags=default_flags,
             restarting=True,

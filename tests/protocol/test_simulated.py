@@ -8,9 +8,10 @@ import pytest
 from pipeline import layout
 from pipeline.rollout.waiting import Goal, ReplicaState, wait_for
 from pipeline.storage.memory import MemoryBucket
-from serving.errors import UnreachableError
+from serving.errors import ConnectionLostError, UnreachableError
 from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions
 from serving.replica import Replica
+from serving.signature import inputs_of
 from tests.protocol.clock import VirtualClock
 from tests.protocol.in_turn import InTurn
 from tests.protocol.process import Timing
@@ -309,3 +310,45 @@ def test_a_wait_ends_only_when_the_members_have_held_still_for_two_rounds(world:
     result = wait_for(goal, fleet=world.fleet, rpc_seconds=1.0, clock=world.clock, workers=InTurn())
 
     assert [newcomer.address] == [state.address for state in result.pending]
+
+
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_server_that_hangs_when_it_loads_a_version_answers_nobody_until_it_is_restarted(latest: bool) -> None:
+    """Unlike one whose process ends, nothing starts it again."""
+    world = World(latest=latest)
+    world.write(1)
+    world.add(1)
+    world.start()
+    world.clock.sleep(2.0)
+    label = None if latest else "stable"
+    world.replicas[0].faults.hangs.add(2)
+    world.add(2)
+    world.rewrite(lambda config: config.replace(b"versions: 1", b"versions: 1 versions: 2"))
+    world.clock.sleep(60.0)
+    before = world.clock.monotonic()
+
+    assert "unreachable" == world.behind_one("replica-1:8500", label=label)
+    assert 1.0 == pytest.approx(world.clock.monotonic() - before)
+    assert [2 if latest else 1] * 2 == world.behind(label)[1:]
+    world.replicas[0].faults.clear()
+    world.replicas[0].restart()
+    world.clock.sleep(2.0)
+    assert [2 if latest else 1] * 3 == world.behind(label)
+
+
+def test_a_server_ends_instead_of_giving_its_deadly_answer_and_is_started_again(world: World) -> None:
+    """Each process counts anew, and only answers from that version."""
+    replica = world.replicas[0]
+    replica.faults.deadly_answers[1] = 3
+    for _ in range(2):
+        with world.fleet.connect(replica.address, timeout=1.0) as connection:
+            for _ in range(2):
+                assert 1 == connection.predict(MODEL, inputs_of([b"1 one"])).version
+            with pytest.raises(ConnectionLostError, match="Socket closed"):
+                connection.predict(MODEL, inputs_of([b"1 one"]))
+        assert "unreachable" == world.behind_one(replica.address)
+        world.clock.sleep(3.0)
+        assert 1 == world.behind_one(replica.address)
+
+    assert {1: 2} == replica.faults.ended
+    assert not world.replicas[1].faults.ended

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
+from pipeline import layout
 from serving.errors import NotServedError, RefusedError, ServerFaultError, UnreachableError
-from tests.protocol.sides import RealSide, Side, SimulatedSide
+from tests.protocol.sides import MODEL, RealSide, Side, SimulatedSide
 
 
 @pytest.fixture(params=[SimulatedSide, RealSide])
@@ -451,3 +452,44 @@ def test_nothing_is_asked_over_a_connection_that_was_closed(serving_two: Side) -
     connection.close()
     with pytest.raises(ValueError, match="closed channel"):
         connection.status("digits", 1)
+
+
+@pytest.mark.parametrize("make", [SimulatedSide, RealSide])
+def test_a_server_of_the_first_ring_follows_its_config_and_no_other(make: type[Side], tmp_path: Path) -> None:
+    """Both configs name the same base path; the candidate 2 is in that of the first ring alone, and then nowhere."""
+    side = make(tmp_path, first_ring=True)
+    for version in (1, 2, 3):
+        side.add(version)
+    others = layout.config(MODEL)
+    side.write_text(text_format.MessageToString(side.config([1], 1)), key=others)
+    side.write([1, 2], 1)
+    side.start()
+    try:
+        assert side.eventually(lambda: side.answers() and side.states() == [(2, "AVAILABLE"), (1, "AVAILABLE")])
+        side.write_text(text_format.MessageToString(side.config([3, 1], 1)), key=others)
+        side.let_polls_pass()
+        assert [(2, "AVAILABLE"), (1, "AVAILABLE")] == side.states()
+        side.write([1], 1)
+
+        assert side.eventually(lambda: side.states() == [(2, "END"), (1, "AVAILABLE")])
+        assert 1 == side.behind()
+    finally:
+        side.stop()
+
+
+@pytest.mark.parametrize("make", [SimulatedSide, RealSide])
+def test_a_server_of_the_first_ring_looks_below_its_base_path_and_no_other(make: type[Side], tmp_path: Path) -> None:
+    side = make(tmp_path, latest=True, first_ring=True)
+    side.add(3)
+    side.place_for_the_ring(1)
+    side.start()
+    try:
+        assert side.eventually(lambda: side.answers() and side.answering() == 1)
+        side.place_for_the_ring(2)
+        assert side.eventually(lambda: side.answering() == 2)
+        assert side.bucket.remove(layout.first_ring_version(MODEL, 2))
+
+        assert side.eventually(lambda: side.answering() == 1)
+        assert side.state(3) is None
+    finally:
+        side.stop()
