@@ -91,7 +91,7 @@ class World:
         if not self.cloud:
             self.bucket.mkdir(parents=True, exist_ok=True)
         if self.first_ring:
-            self.replicas = [self.replica(first_ring=True), *(self.replica() for _ in range(count - 1))]
+            self.replicas = [self.replica_of_first_ring(), *(self.replica() for _ in range(count - 1))]
             self._record_first_ring()
         self.context("init-0").rollout.settle(first=True)
         self.replicas = self.replicas or [self.replica() for _ in range(count)]
@@ -109,12 +109,14 @@ class World:
         )
         assert FleetRecords(context.bucket, MODEL).create(record)
 
-    def replica(self, *, default_flags: bool = False, first_ring: bool = False) -> RunningReplica:
+    def replica_of_first_ring(self) -> RunningReplica:
+        """A server that polls what the first ring should, not started."""
+        if self.rollout == "pinned":
+            return RunningReplica(self.bucket / layout.first_ring_config(MODEL))
+        return RunningReplica(base_path=self.bucket / layout.first_ring_versions(MODEL), restarting=True)
+
+    def replica(self, *, default_flags: bool = False) -> RunningReplica:
         """One more server of this bucket, not started; a server that gives up is started again, as a pod is."""
-        if first_ring:
-            if self.rollout == "pinned":
-                return RunningReplica(self.bucket / layout.first_ring_config(MODEL))
-            return RunningReplica(base_path=self.bucket / layout.first_ring_versions(MODEL), restarting=True)
         if self.rollout == "pinned":
             return RunningReplica(f"{self.cloud}/{layout.config(MODEL)}" if self.cloud else self.config)
         base_path = f"{self.cloud}/{layout.versions(MODEL)}" if self.cloud else self.bucket / layout.versions(MODEL)

@@ -115,8 +115,8 @@ def init_command(
     with model_context(model) as context:
         record, history = init(context, change)
         to_do = servers_to_move(context, None, record.fleet)
-    typer.echo(f"{model}: {history.state}; fleet record {record.number}: {record.fleet.replicas}")
     _show(to_do)
+    typer.echo(f"{model}: {history.state}; fleet record {record.number}: {record.fleet.replicas}")
 
 
 @fleet.command("show")
@@ -183,9 +183,9 @@ def set_command(
         typer.echo(f"{model}: nothing to change in fleet record {done.record.number}")
     for name, (before, after) in done.changed.items():
         typer.echo(f"{name.replace('_', ' ')}: {before} -> {after}")
+    _show(done.to_do)
     if done.changed:
         typer.echo(f"{model}: fleet record {done.record.number}")
-    _show(done.to_do)
 
 
 def _show(to_do: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pipeline.inspection.status import Status, table
 from pipeline.rules import run as run_rules
 from pipeline.verbs.status import status
 from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
-from tests.protocol.world import MODEL, World
+from tests.protocol.world import MODEL, PASS, World
 
 ROLLOUTS: tuple[RolloutName, ...] = ("pinned", "latest")
 
@@ -98,10 +98,8 @@ class TestCandidate:
 
     def test_on_every_replica_is_named_with_the_ring_that_it_has_passed(self, world: World) -> None:
         expose(world, seconds=4.0)
-        verdict = look(world).found.bucket
-        assert verdict is not None
         context = world.context("retrain-3")
-        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=None))
+        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
         context.rollout.settle()
         world.clock.sleep(4.0)
         found = look(world)
@@ -169,7 +167,7 @@ def test_an_interrupted_pair_of_configs_names_the_one_that_is_behind(behind: str
     expose(world, seconds=0.0)
     context = world.context("retrain-3")
     # The entry after which only the other config was written.
-    context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=None))
+    context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
     context.rollout.settle()
     world._is_watched = False
     world.bucket.replace(key, old, instead_of=world.bucket.read(key))

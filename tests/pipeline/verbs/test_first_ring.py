@@ -23,7 +23,7 @@ from serving.grpc_replica import GrpcReplica
 from tests.fleet import RunningReplica
 from tests.hunts import hunt
 from tests.protocol.clock import VirtualClock
-from tests.protocol.world import MODEL, World
+from tests.protocol.world import MODEL, PASS, World
 from tests.releases import World as RealWorld
 from tests.releases import eventually
 
@@ -53,7 +53,7 @@ def expose(world: World, *, everywhere: bool = False, settled: bool = True) -> N
     context = world.context("retrain-3")
     context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2, first_ring_only=True))
     if everywhere:
-        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=None))
+        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
     if settled:
         context.rollout.settle()
         world.clock.sleep(4.0)
