@@ -8,6 +8,7 @@ from rich.console import Console
 from pipeline import layout
 from pipeline.deployment import RolloutName
 from pipeline.inspection.status import Status, table
+from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
 from pipeline.verbs.status import status
 from tests.protocol.simulated import SimulatedFleet, SimulatedReplica
@@ -97,14 +98,20 @@ class TestCandidate:
         assert found.as_json()["proving"]["first_ring_only"]
 
     def test_on_every_replica_is_named_with_the_ring_that_it_has_passed(self, world: World) -> None:
-        expose(world, seconds=4.0)
-        context = world.context("retrain-3")
-        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
-        context.rollout.settle()
-        world.clock.sleep(4.0)
-        found = look(world)
+        world.approve("retrain-3")
+        assert world.verb("publish", "retrain-3") == "done"
+        seen: list[Status] = []
 
-        assert [] == found.differences
+        def asked(address: str) -> None:
+            exposed_everywhere = world.history().entries[-1].event is Event.EXPOSED_EVERYWHERE
+            if exposed_everywhere and address == "replica-2:8500" and not seen:
+                seen.append(look(world))
+
+        world.on_question = asked
+        assert world.verb("canary", "retrain-3") == "done"
+        (found,) = seen
+
+        assert [] == [each for each in found.differences if "MLflow" not in each]
         assert "v3 is being tested by retrain-3 on every replica, after the first ring, since" in shown(found)
         assert not found.as_json()["proving"]["first_ring_only"]
 
@@ -164,12 +171,12 @@ def test_an_interrupted_pair_of_configs_names_the_one_that_is_behind(behind: str
     world = released("pinned")
     key = layout.first_ring_config(MODEL) if behind == "first ring" else layout.config(MODEL)
     old = world.bucket.read(key)
+    world._is_watched = False  # nothing was asked in the first ring, and a config is overwritten
     expose(world, seconds=0.0)
     context = world.context("retrain-3")
     # The entry after which only the other config was written.
     context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
     context.rollout.settle()
-    world._is_watched = False
     world.bucket.replace(key, old, instead_of=world.bucket.read(key))
     world.clock.sleep(4.0)
 

@@ -23,7 +23,7 @@ from serving.grpc_replica import GrpcReplica
 from tests.fleet import RunningReplica
 from tests.hunts import hunt
 from tests.protocol.clock import VirtualClock
-from tests.protocol.world import MODEL, PASS, World
+from tests.protocol.world import MODEL, Crash, World
 from tests.releases import World as RealWorld
 from tests.releases import eventually
 
@@ -46,17 +46,30 @@ def released(rollout: RolloutName) -> World:
     return made
 
 
-def expose(world: World, *, everywhere: bool = False, settled: bool = True) -> None:
-    """Expose v3, as a canary does that has got no further since."""
+def expose(world: World, *, settled: bool = True) -> None:
+    """Expose v3 to the first ring, as a canary does that has got no further since."""
     world.approve("retrain-3")
     assert world.verb("publish", "retrain-3") == "done"
     context = world.context("retrain-3")
     context.journal.decide(lambda h: run_rules.expose(h, version=3, compared_with=2, first_ring_only=True))
-    if everywhere:
-        context.journal.decide(lambda h: run_rules.expose_everywhere(h, version=3, compared_with=2, verdict=PASS))
     if settled:
         context.rollout.settle()
         world.clock.sleep(4.0)
+
+
+def expose_everywhere(world: World) -> None:
+    """The canary of v3 ends when it asks the last replica."""
+    world.approve("retrain-3")
+    assert world.verb("publish", "retrain-3") == "done"
+
+    def asked(address: str) -> None:
+        if address == OTHERS[-1] and world.history().state.candidate == 3:
+            raise Crash
+
+    world.on_question = asked
+    assert world.verb("canary", "retrain-3") == "crashed"
+    world.on_question = lambda _: None
+    assert world.history().of_version(3, Event.EXPOSED_EVERYWHERE)
 
 
 def words(world: World, to: str = "previous") -> str:
@@ -142,7 +155,7 @@ class TestReconcile:
     def test_a_candidate_whose_run_has_stopped_is_withdrawn_from_both_rings(
         self, world: World, everywhere: bool
     ) -> None:
-        expose(world, everywhere=everywhere)
+        expose_everywhere(world) if everywhere else expose(world)
         world.clock.sleep(100.0)
 
         found = repaired(world)

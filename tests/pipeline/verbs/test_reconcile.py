@@ -62,7 +62,7 @@ def test_a_config_changed_by_hand_is_written_anew(world: World, mlflow: MlflowRe
     assert eventually(lambda: world.answering() == [1, 1])
     found = reconcile(coming(world, mlflow=mlflow))
 
-    assert f"serve/digits.config was written from journal entry {world.history().seq}" in found.repaired
+    assert f"{layout.config(MODEL)} was written from journal entry {world.history().seq}" in found.repaired
     assert [2, 2] == world.answering()
 
 
