@@ -143,9 +143,9 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read the journal, is overtaken, and writes what it rendered all the same."""
 
-    def write(rollout: Rollout, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
+    def write(rollout: Rollout, key: str, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         del instead_of, seq
-        key, bucket = layout.config(MODEL), rollout._bucket
+        bucket = rollout._bucket
         if not bucket.create(key, content):
             while not bucket.replace(key, content, instead_of=bucket.read(key)):
                 pass
