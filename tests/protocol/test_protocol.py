@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(600)
 
 # Of each kind of fleet, in parts that can run beside each other.
 HISTORIES = 1200
-PARTS = 16
+PARTS = 20
 STEPS = 10
 
 CHECKED = settings(
@@ -103,6 +103,7 @@ def test_it_notices_a_label_on_a_version_in_the_config_that_first_names_it(monke
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
+@hunt
 def test_it_notices_a_way_back_by_the_order_of_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after a roll-back was undone, when what served before is not the good version with the next lower number."""
     monkeypatch.setattr(
@@ -142,9 +143,9 @@ def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_it_notices_a_writer_that_overwrites_a_newer_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read the journal, is overtaken, and writes what it rendered all the same."""
 
-    def write(rollout: Rollout, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
+    def write(rollout: Rollout, key: str, content: bytes, *, instead_of: bytes | None, seq: int) -> None:
         del instead_of, seq
-        key, bucket = layout.config(MODEL), rollout._bucket
+        bucket = rollout._bucket
         if not bucket.create(key, content):
             while not bucket.replace(key, content, instead_of=bucket.read(key)):
                 pass
