@@ -359,6 +359,19 @@ def test_a_candidate_of_a_ring_that_the_fleet_does_not_have_any_more_is_proven_e
 
 
 @both
+def test_reconcile_leaves_a_ring_alone_that_tests_a_candidate(rollout: RolloutName) -> None:
+    """In the latest roll-out the ring answers from the candidate meanwhile, and that is no fault."""
+    world = released(rollout)
+    cut_off_in_the_ring(world)
+    world.clock.sleep(SEVERAL_POLLS)
+
+    assert "done" == world.reconcile()
+    assert 2 == world.history().state.candidate
+    assert "done" == world.verb("canary", "retrain-2")
+    world.come_to_rest()
+
+
+@both
 def test_what_only_the_ring_has_is_not_promoted(rollout: RolloutName) -> None:
     """Whatever the records of its run say."""
     world = released(rollout)
