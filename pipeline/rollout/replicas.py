@@ -48,7 +48,8 @@ class Replicas:
     """The replicas of one fleet. All that are asked at once share the slots of one set of workers.
 
     Attributes:
-        first_ring: those to which a candidate is exposed first; None if it is exposed to all of them at once.
+        first_ring: those to which a candidate is exposed first; of the first ring, itself; None if a candidate is
+            exposed to all at once.
         fleet: which replicas exist.
         others: the other known models, to recognise a replica of another fleet.
         bucket: the address of the model's bucket, for messages.
@@ -67,9 +68,10 @@ class Replicas:
         silent_seconds: float,
         clock: Clock,
         make_workers: Callable[[], Workers],
+        is_first_ring: bool = False,
     ) -> None:
         self.fleet = fleet
-        self.first_ring: Replicas | None = None
+        self.first_ring: Replicas | None = self if is_first_ring else None
         self.others = others
         self.bucket = bucket
         self.make_workers = make_workers
@@ -90,6 +92,7 @@ class Replicas:
                 silent_seconds=silent_seconds,
                 clock=clock,
                 make_workers=make_workers,
+                is_first_ring=True,
             )
 
     def addresses(self) -> Sequence[str]:

@@ -58,9 +58,9 @@ class Notes:
             self.held[address].update(replica.in_memory)
 
 
-def released(rollout: RolloutName, *, count: int = 1) -> World:
+def released(rollout: RolloutName, *, count: int = 1, in_ring: int = 1) -> World:
     """So many versions were released, and the next one is published."""
-    world = World(rollout, first_ring=True)
+    world = World(rollout, first_ring=True, in_ring=in_ring)
     for number in range(1, count + 1):
         world.approve(f"retrain-{number}")
         assert world.release(f"retrain-{number}") == "done"
@@ -137,6 +137,21 @@ def test_only_the_ring_loads_a_candidate_that_ends_its_server(rollout: RolloutNa
     assert {2: 1} == ring.faults.ended
     assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
     require_the_rest_is_unharmed(notes)
+    world.come_to_rest()
+
+
+@both
+def test_one_end_is_enough_in_a_ring_of_several(rollout: RolloutName) -> None:
+    """The others of the ring are well and go on answering."""
+    world = released(rollout, in_ring=2)
+    world.replicas[1].faults.deadly.add(2)
+    before = world.clock.monotonic()
+
+    assert "DECLINED" == world.verb("canary", "retrain-2")
+    assert world.clock.monotonic() - before < 3.0
+    assert not is_exposed_everywhere(world, 2)
+    world.clock.sleep(SEVERAL_POLLS)
+    assert dict.fromkeys(world.fleet.addresses(), 1) == world.answering()
     world.come_to_rest()
 
 

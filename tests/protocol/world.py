@@ -109,10 +109,10 @@ class _Fleet(SimulatedFleet):
 
 
 class _FirstRing(SimulatedFleet):
-    """The first replica of the fleet."""
+    """The first replicas of the fleet."""
 
     def __init__(self, world: "World") -> None:
-        super().__init__(world.replicas[:1], clock=world.clock, expected=1)
+        super().__init__(world.replicas[: world.in_ring], clock=world.clock, expected=world.in_ring)
         self._world = world
 
     def connect(self, address: str, *, timeout: float) -> Connection:
@@ -143,11 +143,15 @@ class _Connection(Connection):
 
 
 class World:
-    """A bucket, its fleet, and verbs to call on runs that have passed the gate."""
+    """A bucket, its fleet, and verbs to call on runs that have passed the gate.
 
-    def __init__(self, rollout: RolloutName = "pinned", *, first_ring: bool = False) -> None:
+    `first_ring`: the first `in_ring` replicas are one.
+    """
+
+    def __init__(self, rollout: RolloutName = "pinned", *, first_ring: bool = False, in_ring: int = 1) -> None:
         self.rollout = rollout
         self.first_ring = first_ring
+        self.in_ring = in_ring
         self.clock = VirtualClock()
         self.bucket = MemoryBucket(self.effect)
         self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
@@ -175,7 +179,7 @@ class World:
             code_version="test",
         )
         if first_ring:
-            self._record_fleet({"first": addresses[:1], "rest": addresses[1:]})
+            self._record_fleet({"first": addresses[:in_ring], "rest": addresses[in_ring:]})
         first = self.context("init-0")
         self.placement = first.rollout.placement
         self._manifests = first.manifests
@@ -200,7 +204,7 @@ class World:
         return RingWatch(
             self.bucket,
             MODEL,
-            ring=self.replicas[:1],
+            ring=self.replicas[: self.in_ring],
             fleet=self.fleet.replicas.values,
             dark=self.rollout == "pinned",
             content=self._content,
@@ -222,7 +226,7 @@ class World:
             clock=self.clock,
             timing=Timing(phase=0.3 * number, load_seconds=0.2),
             latest=self.rollout == "latest",
-            first_ring=self.first_ring and number == 0,
+            first_ring=self.first_ring and number < self.in_ring,
         )
 
     def effect(self, key: str, happens: Callable[[], bool]) -> bool:
