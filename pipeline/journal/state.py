@@ -129,7 +129,7 @@ def promote(state: State) -> State:
     if state.candidate is None:
         raise Refused("there is no candidate")
     if state.first_ring_only:
-        raise Refused(f"v{state.candidate} is proven in the first ring at most, and not on every replica")
+        raise Refused(f"v{state.candidate} is exposed to the first ring only, so it cannot be promoted")
     return state.model_copy(
         update={"serving": state.candidate, "previous": state.serving, "candidate": None, "leaving": None}
     )

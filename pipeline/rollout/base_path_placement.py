@@ -84,8 +84,16 @@ class BasePathPlacement:
         return None
 
     def place(self, history: History) -> StorageError | None:
-        found = [folder.place(history) for folder in self._folders]
-        return next((problem for problem in found if problem), None)
+        problems = []
+        raised = []
+        for folder in self._folders:
+            try:
+                problems.append(folder.place(history))
+            except StorageError as error:  # the other replicas must not miss a roll-back because of it
+                raised.append(error)
+        if raised:
+            raise raised[0]
+        return next((problem for problem in problems if problem), None)
 
     def problems(self, history: History) -> list[str]:
         return [sentence for folder in self._folders for sentence in folder.problems(history)]

@@ -33,6 +33,7 @@ class CrashDetector:
         self,
         known: Mapping[str, Collection[int]],
         *,
+        silent: Collection[str] = (),
         first_ring: Collection[str] = (),
         silent_seconds: float,
         now: Callable[[], float],
@@ -41,6 +42,8 @@ class CrashDetector:
 
         Args:
             known: see above.
+            silent: other replicas that give no answer although they should be watched; they have been silent from now
+                on.
             first_ring: the replicas of which one end is a reason against the candidate.
             silent_seconds: how long a watched replica may give no answer.
             now: a clock, in seconds.
@@ -50,7 +53,7 @@ class CrashDetector:
         self._silent_seconds = silent_seconds
         self._now = now
         self._seen = {address: frozenset(versions) for address, versions in known.items()}
-        self._silent_since: dict[str, float] = {}
+        self._silent_since = dict.fromkeys(silent, now())
         self._answering = set(known)
         self._ends: Counter[str] = Counter()
         self._lock = Lock()
@@ -118,14 +121,19 @@ class CrashDetector:
         )
 
     def silences(self, listed: Collection[str]) -> tuple[str, ...]:
-        """Which replicas have given no answer for too long, a line for each; empty if there are none."""
+        """Which replicas have given no answer for too long, a line for each; empty if they are none, or too few.
+
+        One is enough, and in a large fleet a hundredth of all, unless it is in the first ring.
+        """
         now = self._now()
         with self._lock:
             silent = {address: now - self._silent_since[address] for address in listed if address in self._silent_since}
+        long = {address: seconds for address, seconds in silent.items() if seconds >= self._silent_seconds}
+        if not self._first_ring.intersection(long) and len(long) < _ENOUGH_SHARE * len(listed):
+            return ()
         return tuple(
-            f"{address}: no answer for {seconds:.1f} s, and it answered before the candidate was exposed to it"
-            for address, seconds in silent.items()
-            if seconds >= self._silent_seconds
+            f"{address}: no answer for {seconds:.1f} s while the candidate is exposed to it"
+            for address, seconds in long.items()
         )
 
     def is_over(self, listed: Collection[str]) -> bool:

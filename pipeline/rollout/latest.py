@@ -134,11 +134,10 @@ class Latest:
         Users see the version, so the first bad answer ends the questions.
         """
         clock, version, replicas = self._wait.clock, questioning.probes.labels.version, questioning.replicas
-        within = replicas if replicas is self._replicas.first_ring else None
         start = clock.monotonic()
         asking = load_seconds = 0.0
         while True:
-            result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes, within=within)
+            result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes, replicas=replicas)
             late = [address for address in result.ready if address not in reports]
             if not late or any(state.failed for state in result.pending):
                 break
@@ -167,7 +166,13 @@ class Latest:
             if history.is_same_model(history.state.serving, target):
                 return
 
-    def forecast(self, target: int, *, load_seconds: float) -> str:  # noqa: ARG002 - no server has it in memory
+    def forecast(self, target: int, *, load_seconds: float) -> str:
+        state, ring = self._journal.read().state, self._replicas.first_ring
+        if ring is not None and state.first_ring_only and target == state.serving:
+            return (
+                f"the first ring ({', '.join(ring.known_addresses())}) finds it within one poll and loads it: about "
+                f"{load_seconds:.0f} s. All other replicas answer from it already"
+            )
         return f"every replica finds it within one poll and loads it: about {load_seconds:.0f} s"
 
     def follow(self, version: int) -> tuple[int, WaitResult]:

@@ -65,10 +65,9 @@ class Pinned:
         Replicas that are added meanwhile are questioned too. All of them must still have it loaded at the end.
         """
         replicas = questioning.replicas
-        within = replicas if replicas is self._replicas.first_ring else None
         version, serving = questioning.probes.labels.version, questioning.probes.labels.serving
         start = self._wait.clock.monotonic()
-        result = self._wait.loaded(version, crashes=crashes, within=within)
+        result = self._wait.loaded(version, crashes=crashes, replicas=replicas)
         load_seconds = self._wait.clock.monotonic() - start
         if result.complete:
             # Questions take long; observers need not wait for the verdict.
@@ -77,14 +76,14 @@ class Pinned:
             late = [address for address in result.ready if address not in reports]
             if not late:
                 break
-            other = self._wait.loaded(serving, crashes=crashes, within=within) if serving is not None else None
+            other = self._wait.loaded(serving, crashes=crashes, replicas=replicas) if serving is not None else None
             if crashes.is_over(replicas.known_addresses()):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
             reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
-            result = self._wait.loaded(version, crashes=crashes, within=within)
+            result = self._wait.loaded(version, crashes=crashes, replicas=replicas)
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 
     def require_own_fleet(self) -> None:

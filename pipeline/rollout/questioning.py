@@ -21,6 +21,9 @@ from serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
+# One server process that ends may be the fault of its machine.
+_ENOUGH_ENDS = 2
+
 
 @dataclass(frozen=True)
 class Probes:
@@ -55,19 +58,21 @@ class Judged:
         verdict: over all replicas.
         load_seconds: until the slowest replica had loaded the version, polling included.
         harmful: servers have ended or give no answer since the version was exposed. It must be removed at once.
-        ends: how many server processes have ended.
+        forgivable: likewise, but what speaks against it may be the fault of a machine or of a setting, so its model may
+            be published again.
     """
 
     verdict: Verdict
     load_seconds: float
     harmful: bool = False
-    ends: int = 0
+    forgivable: bool = False
 
 
 class Questioning:
     """Asks every replica of a fleet the same questions, and judges the answers.
 
     Attributes:
+        model: the name of the model.
         probes: what to ask.
         replicas: those of the fleet, or of its first ring.
     """
@@ -75,11 +80,11 @@ class Questioning:
     def __init__(self, model: str, probes: Probes, replicas: Replicas) -> None:
         self.probes = probes
         self.replicas = replicas
-        self._model = model
+        self.model = model
 
     def within(self, replicas: Replicas) -> "Questioning":
         """The same questions to these replicas alone."""
-        return Questioning(self._model, self.probes, replicas)
+        return Questioning(self.model, self.probes, replicas)
 
     def ask(
         self,
@@ -104,7 +109,7 @@ class Questioning:
         probes = self.probes
         known = probes.comparable
         questions = Questions(
-            model=self._model,
+            model=self.model,
             version=version,
             serving=beside,
             golden=probes.golden,
@@ -131,7 +136,7 @@ class Questioning:
     ) -> Judged:
         """The result of the canary, after a wait has ended and these replicas have been asked.
 
-        Servers that have ended or have become silent come first, then wrong answers, then the wait itself.
+        Servers that have ended come first, then wrong answers, then servers that have become silent, then the wait.
 
         Args:
             result: how the last wait ended.
@@ -142,10 +147,25 @@ class Questioning:
         listed = self.replicas.known_addresses()
         if reasons := crashes.reasons(listed):
             verdict = Verdict(decision=Decision.FAIL, reasons=reasons)
-            return Judged(verdict, load_seconds, harmful=True, ends=crashes.ends(listed))
-        if silences := crashes.silences(listed):
-            return Judged(Verdict(decision=Decision.UNKNOWN, reasons=silences), load_seconds, harmful=True)
-        return Judged(self._conclude(result, reports), load_seconds)
+            return Judged(verdict, load_seconds, harmful=True, forgivable=crashes.ends(listed) < _ENOUGH_ENDS)
+        verdict = self._conclude(result, reports)
+        silences = crashes.silences(listed)
+        if silences and not (reports and self.verdict(reports.values()).decision is Decision.FAIL):
+            verdict = Verdict(decision=Decision.UNKNOWN, reasons=silences)
+            return Judged(verdict, load_seconds, harmful=True, forgivable=True)
+        if self._is_another_config(result):
+            shown = f"`understudy fleet show --model {self.model}` shows with which flag to start it"
+            hint = f"its server does not read what the first ring should: {shown}"
+            reasons = tuple(f"{state.address}: {state.message}; {hint}" for state in result.pending)
+            return Judged(Verdict(decision=Decision.UNKNOWN, reasons=reasons), load_seconds, forgivable=True)
+        return Judged(verdict, load_seconds, harmful=bool(silences))
+
+    def _is_another_config(self, result: WaitResult) -> bool:
+        """Whether no replica of the first ring has even seen the version: that says nothing about the version."""
+        if not self.replicas.is_first_ring or result.overtaken or result.ready or not result.pending:
+            return False
+        version = self.probes.labels.version
+        return all(state.seen is not None and version not in state.seen for state in result.pending)
 
     def _conclude(self, result: WaitResult, reports: dict[str, ReplicaReport]) -> Verdict:
         if result.complete and reports.keys() >= set(result.ready):

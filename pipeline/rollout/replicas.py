@@ -187,15 +187,21 @@ class Replicas:
                     return True
         return None if answers <= {None} else False
 
-    def watch_for_crashes(self) -> CrashDetector:
-        """A new detector for the replicas that answer now; call this right before a candidate is exposed."""
-        seen = {
-            reply.address: reply.answer
-            for reply in self._replies(self._versions_seen, self.addresses())
-            if not isinstance(reply.error, ServingError)
-        }
+    @property
+    def is_first_ring(self) -> bool:
+        """Whether these are the replicas of the first ring."""
+        return self.first_ring is self
+
+    def watch_for_crashes(self, *, exposed: bool = False) -> CrashDetector:
+        """A new detector for the replicas that answer now; call this right before a candidate is exposed.
+
+        `exposed`: it is exposed to them already. Then a replica without an answer is silent because of that, or may be.
+        """
+        replies = list(self._replies(self._versions_seen, self.addresses()))
+        seen = {reply.address: reply.answer for reply in replies if not isinstance(reply.error, ServingError)}
         return CrashDetector(
             seen,
+            silent=[reply.address for reply in replies if reply.address not in seen] if exposed else (),
             first_ring=self._addresses_of_first_ring(),
             silent_seconds=self._silent_seconds,
             now=self._clock.monotonic,

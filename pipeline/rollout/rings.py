@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from pipeline.deployment import Deployment
+from pipeline.errors import CouldNotTellError
 from pipeline.journal.entries import Change
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
@@ -57,28 +58,97 @@ class Rings:
             expose: the rule that makes the version the candidate.
             expose_everywhere: see above.
             judge: see above.
+
+        Raises:
+            CouldNotTellError: the candidate is in the first ring alone, and none of its replicas is listed.
         """
-        ring = self._replicas.first_ring
-        crashes = (ring or self._replicas).watch_for_crashes()
+        version, ring = questioning.probes.labels.version, self._replicas.first_ring
+        again = self._journal.read().state.candidate == version
+        crashes = (ring or self._replicas).watch_for_crashes(exposed=again)
         only = self._journal.decide(expose).state.first_ring_only
         self._rollout.settle()
         reports: dict[str, ReplicaReport] = {}
-        load_seconds, verdict = 0.0, None
+        in_ring: Judged | None = None
         if ring is not None and only:
-            inside = questioning.within(ring)
-            log.info("the first ring loads v%d: %s", questioning.probes.labels.version, ", ".join(ring.addresses()))
-            judged = judge(inside, crashes, reports)
-            if judged.verdict.decision is Decision.PASS:
-                judged = self._observed(inside, judged, crashes, reports, judge)
-            if judged.verdict.decision is not Decision.PASS:
-                return judged
-            load_seconds, verdict = judged.load_seconds, judged.verdict
+            in_ring = self._prove_in_ring(questioning.within(ring), crashes, reports, judge)
+            if in_ring.verdict.decision is not Decision.PASS:
+                return in_ring
         if ring is not None or only:
-            crashes = self._replicas.watch_for_crashes()
-            self._journal.decide(partial(expose_everywhere, verdict=verdict))
+            before, crashes = crashes, self._replicas.watch_for_crashes(exposed=again and not only)
+            if in_ring is not None and ring is not None:
+                left = self._left(questioning.within(ring), in_ring, before, crashes, reports)
+                if left is not None:
+                    return left
+            self._journal.decide(partial(expose_everywhere, verdict=in_ring.verdict if in_ring else None))
             self._rollout.settle()
         judged = judge(questioning, crashes, reports)
-        return replace(judged, load_seconds=max(judged.load_seconds, load_seconds))
+        return replace(judged, load_seconds=max(judged.load_seconds, in_ring.load_seconds if in_ring else 0.0))
+
+    def _prove_in_ring(
+        self, inside: Questioning, crashes: CrashDetector, reports: dict[str, ReplicaReport], judge: Judge
+    ) -> Judged:
+        version, addresses = inside.probes.labels.version, inside.replicas.known_addresses()
+        if not addresses:
+            raise CouldNotTellError(
+                f"v{version} is exposed to the first ring alone, and no replica of it is listed, so nothing is known "
+                f"about the candidate. Check UNDERSTUDY_REPLICAS and `understudy fleet show --model {inside.model}`"
+            )
+        log.info("the first ring loads v%d: %s", version, ", ".join(addresses))
+        judged = judge(inside, crashes, reports)
+        if judged.verdict.decision is Decision.PASS:
+            judged = self._too_early(inside, judged) or judged
+        if judged.verdict.decision is Decision.PASS:
+            judged = self._observed(inside, judged, crashes, reports, judge)
+        return judged
+
+    def _too_early(self, inside: Questioning, judged: Judged) -> Judged | None:
+        """The result if another replica has the candidate already, because it polls what the first ring should."""
+        version, ring = inside.probes.labels.version, inside.replicas.known_addresses()
+        others = [address for address in self._replicas.known_addresses() if address not in ring]
+        early = [
+            found.address
+            for found in self._replicas.look(others)
+            if any(each.version == version and not each.ended for each in found.versions)
+        ]
+        if not early:
+            return None
+        reasons = tuple(
+            f"{address}: it has v{version}, and is not in the first ring. Start its server with the flag that "
+            f"`understudy fleet show --model {inside.model}` shows"
+            for address in early
+        )
+        return replace(
+            judged, verdict=Verdict(decision=Decision.UNKNOWN, reasons=reasons), harmful=True, forgivable=True
+        )
+
+    def _left(
+        self,
+        inside: Questioning,
+        judged: Judged,
+        before: CrashDetector,
+        after: CrashDetector,
+        reports: dict[str, ReplicaReport],
+    ) -> Judged | None:
+        """The result if the first ring is not as it was, right before the others would load the candidate.
+
+        Args:
+            inside: asks the first ring.
+            judged: its result so far.
+            before: has watched the first ring until now.
+            after: will watch every replica; one that it does not know is not watched.
+            reports: the answers of the first ring.
+        """
+        version, ring = inside.probes.labels.version, inside.replicas
+        result = self._wait.loaded(version, crashes=before, replicas=ring)
+        if not result.complete or before.is_over(ring.known_addresses()):
+            return inside.conclude(result, reports, crashes=before, load_seconds=judged.load_seconds)
+        missed = [address for address in ring.known_addresses() if address not in after.known]
+        if not missed:
+            return None
+        reasons = tuple(f"{address}: no answer right before the other replicas would load it" for address in missed)
+        return replace(
+            judged, verdict=Verdict(decision=Decision.UNKNOWN, reasons=reasons), harmful=True, forgivable=True
+        )
 
     def _observed(
         self,
@@ -94,7 +164,7 @@ class Rings:
         if self._fleet.soak_seconds:
             log.info("v%d has passed in the first ring and is observed for %g s", version, self._fleet.soak_seconds)
         while (left := end - clock.monotonic()) > 0:
-            result = self._wait.loaded(version, crashes=crashes, within=ring)
+            result = self._wait.loaded(version, crashes=crashes, replicas=ring)
             if not result.complete or crashes.is_over(ring.known_addresses()):
                 return inside.conclude(result, reports, crashes=crashes, load_seconds=judged.load_seconds)
             clock.sleep(min(left, _LOOK_SECONDS))

@@ -111,7 +111,7 @@ class Rollout:
             )
 
     def configs(self) -> Mapping[str, str | None]:
-        """The configs that servers find, by their keys; None for one that is missing. Bytes but UTF-8 are replaced."""
+        """The configs that servers find, by their keys; None for one that is missing. Invalid UTF-8 is replaced."""
         return {key: _text(self._content(key)) for key in self._keys}
 
     def has_config(self) -> bool:

@@ -56,7 +56,7 @@ class Waits:
         best_effort: bool = False,
         beyond: Collection[str] | None = None,
         crashes: CrashDetector | None = None,
-        within: Replicas | None = None,
+        replicas: Replicas | None = None,
     ) -> WaitResult:
         """Wait until every replica has loaded `version`. Returns early if a replica says that it cannot load it.
 
@@ -65,13 +65,13 @@ class Waits:
             best_effort: do not wait for replicas that fail to load it or give no answer.
             beyond: return as soon as a replica that is not among these addresses has loaded it.
             crashes: notified of every look; the wait ends once it has a reason against the version, or a silence.
-            within: the first ring, to wait for its replicas alone; None for all.
+            replicas: the first ring, to wait for its replicas alone; None for all.
 
         Raises:
             BadInputError: a replica belongs to another fleet.
             StorageError: the bucket does not answer, or has no room for the version.
         """
-        replicas = within or self._replicas
+        replicas = replicas or self._replicas
 
         def look(replica: Replica) -> ReplicaState:
             if crashes is None:
@@ -83,7 +83,7 @@ class Waits:
             f"load v{version}",
             look,
             deadline=self._fleet.load_seconds,
-            wanted=lambda state: version in self._placement.in_memory(state, first_ring=within is not None),
+            wanted=lambda state: version in self._placement.in_memory(state, first_ring=replicas.is_first_ring),
             best_effort=best_effort,
             enough=lambda ready: (
                 (beyond is not None and not set(ready) <= set(beyond))
@@ -184,7 +184,8 @@ class Waits:
         result = wait_for(
             goal,
             fleet=(replicas or self._replicas).fleet,
-            rpc_seconds=self._rpc_seconds,
+            # A call that takes longer than a silence may last would hide it.
+            rpc_seconds=min(self._rpc_seconds, self._fleet.silent_seconds) if crashes else self._rpc_seconds,
             clock=self.clock,
             workers=self._replicas.make_workers(),
         )

@@ -91,6 +91,7 @@ def _hand_over(replica: Replica, *, others: OtherModels, version: int, base_path
 
 def _memory(loaded: Collection[int], serving: int) -> str:
     """The versions in memory as text. A newer one than serves may be a candidate for the first ring."""
-    return " and ".join(
+    versions = " and ".join(
         f"v{version}{' (perhaps a candidate under test)' if version > serving else ''}" for version in sorted(loaded)
     )
+    return versions or "nothing"

@@ -68,15 +68,22 @@ def readmit(history: History, *, version: int, reason: str) -> Change | None:
 
 
 def ended_a_server_as(history: History, version: int) -> int | None:
-    """The newest version with the model of `version` that was declined because a server ended on it; None for none."""
+    """The newest version with the model of `version` that was declined because a server ended on it; None for none.
+
+    What happened before the model was readmitted does not count: a person has found another cause.
+    """
     digest = digest_of(history, version)
     others = _versions_with(history, digest) if digest is not None else []
-    return max((other for other in others if _ended_a_server(history, other)), default=None)
+    readmitted = [entry.seq for other in others if (entry := history.of_version(other, Event.READMITTED))]
+    since = max(readmitted, default=0)
+    return max((other for other in others if _ended_a_server(history, other, since=since)), default=None)
 
 
-def _ended_a_server(history: History, version: int) -> bool:
+def _ended_a_server(history: History, version: int, *, since: int) -> bool:
     entry = history.of_version(version, Event.DECLINED)
-    return entry is not None and entry.verdict is not None and entry.verdict.decision is Decision.FAIL
+    if entry is None or entry.seq < since or entry.verdict is None:
+        return False
+    return entry.verdict.decision is Decision.FAIL
 
 
 def _versions_with(history: History, digest: str) -> list[int]:

@@ -208,14 +208,15 @@ def decline_candidate(history: History, *, version: int, run_key: str, reason: s
 def decline_harmful(history: History, *, version: int, verdict: Verdict) -> Change | None:
     """Give up a candidate for something that may be the fault of a machine; its model may be published again.
 
-    If a server process has ended, and one has ended on the same model before, the version is withdrawn.
+    If a server process has ended, and one has ended on the same model before, the version is withdrawn. A version that
+    is not the candidate any more is left alone: another process of the same run may have promoted it.
 
     Args:
         history: the journal.
         version: the candidate.
         verdict: FAIL if one server process has ended, UNKNOWN if replicas have become silent.
     """
-    if history.withdrawal(version):
+    if history.state.candidate != version:
         return None
     after = transitions.withdraw(history.state, version)
     before = readmission.ended_a_server_as(history, version) if verdict.decision is Decision.FAIL else None

@@ -7,7 +7,8 @@ from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError
 from pipeline.inspection.served_labels import served_labels
-from pipeline.journal.entries import Event
+from pipeline.journal.entries import Change, Event
+from pipeline.journal.history import History, Rule
 from pipeline.journal.manifests import golden_digest
 from pipeline.rollout.questioning import Judged, Probes, Questioning
 from pipeline.rules import holds
@@ -20,8 +21,6 @@ from serving.questions import Golden, Labelled
 
 # A replica that restarts may be missing from the list for a moment.
 _RESTART_SECONDS = 5.0
-# One server process that ends may be the fault of its machine.
-_ENOUGH_ENDS = 2
 
 
 def canary(context: RunContext) -> CanaryRecord:
@@ -71,7 +70,7 @@ def canary(context: RunContext) -> CanaryRecord:
     if verdict.decision is Decision.PASS:
         return CanaryRecord(version=version, verdict=verdict, load_seconds=round(judged.load_seconds, 2))
     context.records.note_attempt("canary", verdict)
-    if judged.harmful and judged.ends < _ENOUGH_ENDS:
+    if judged.forgivable:
         return _declined_at_once(context, version, verdict)
     if judged.harmful or _has_traffic(context, version):
         # Users are affected, and whoever runs `withdraw` next may take seconds to begin.
@@ -83,14 +82,18 @@ def _declined_at_once(context: RunContext, version: int, verdict: Verdict) -> Ca
     """Take the candidate back, for good only if a server has ended on its model before.
 
     Raises:
-        CouldNotTellError: replicas have become silent.
+        CouldNotTellError: the verdict is UNKNOWN; or the version is not the candidate any more, and was not touched.
         FailedError: it is withdrawn.
     """
     rule = partial(run_rules.decline_harmful, version=version, verdict=verdict)
     history = context.journal.decide(rule)
     context.rollout.settle()
     entry = history.withdrawal(version)
-    assert entry is not None, "the rule takes it back, or somebody has"
+    if entry is None:
+        raise CouldNotTellError(
+            f"v{version} is not the candidate any more, because another process of this run went on ({history.state}). "
+            f"It was left as it is: {verdict}"
+        )
     if entry.event is Event.WITHDRAWN:
         raise FailedError(f"v{version}: {entry.reason}")
     reason = (
@@ -155,6 +158,14 @@ def _labels(context: RunContext, version: int) -> ApprovedLabels:
 
 def _prove(context: RunContext, approved: ApprovedLabels) -> Judged:
     version, serving = approved.version, approved.serving
+
+    def unless_held(rule: Rule) -> Rule:
+        return holds.declined_if_held(rule, now=context.clock.now(), model=context.model)
+
+    def everywhere(history: History, *, verdict: Verdict | None) -> Change | None:
+        rule = partial(run_rules.expose_everywhere, version=version, compared_with=serving, verdict=verdict)
+        return unless_held(rule)(history)
+
     exposing = partial(
         run_rules.expose,
         version=version,
@@ -163,8 +174,8 @@ def _prove(context: RunContext, approved: ApprovedLabels) -> Judged:
     )
     return context.strategy.prove(
         Questioning(context.model, _probes(context, approved), context.replicas),
-        expose=holds.declined_if_held(exposing, now=context.clock.now(), model=context.model),
-        expose_everywhere=partial(run_rules.expose_everywhere, version=version, compared_with=serving),
+        expose=unless_held(exposing),
+        expose_everywhere=everywhere,
         records=context.records,
     )
 

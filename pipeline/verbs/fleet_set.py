@@ -76,7 +76,7 @@ def fleet_set(context: ModelContext, change: FleetChange, *, reason: str) -> Fle
 
 def _require_safe(context: ModelContext, before: FleetSpec, wanted: FleetSpec) -> None:
     history = context.journal.read()
-    if history.state.first_ring_only and _ring_of(before) != _ring_of(wanted):
+    if history.state.candidate is not None and _ring_of(before) != _ring_of(wanted):
         raise BadInputError(_exposed(history, context.model))
     if history.entries:
         require_same_rollout(before, wanted, serving=history.state.serving)
@@ -95,12 +95,12 @@ def _ring_of(fleet: FleetSpec) -> tuple[str | None, ReplicaGroup | None]:
 
 
 def _exposed(history: History, model: str) -> str:
-    """Why the first ring cannot change now: its servers have a candidate that the new ones do not know."""
+    """Why the first ring cannot change now: whoever proves the candidate knows the rings as they were."""
     exposed = reconcile_rules.candidate_of_run(history)
     run_key = exposed.run_key if exposed else "its run"
     return (
-        f"v{history.state.candidate} of {run_key} is in the first ring, to be tested. Another first ring would not "
-        f"have it. Nothing was changed. When `understudy status --model {model}` shows that the test has ended, repeat "
+        f"v{history.state.candidate} of {run_key} is being tested, so the first ring cannot change now. Nothing was "
+        f"changed. When `understudy status --model {model}` shows that the test has ended, repeat "
         f"this command; if the run has stopped, remove the candidate first: `understudy withdraw --model {model} --run "
         f"{run_key}`"
     )

@@ -114,8 +114,9 @@ class GroupedFleet:
     def shortfall(self, addresses: Sequence[str]) -> str:
         unclaimed = set(addresses)
         short = []
-        for group, discovery in zip(self.groups, self._discoveries, strict=True):
-            # A replica of two groups counts in the first.
+        pairs = zip(self.groups, self._discoveries, strict=True)
+        for group, discovery in sorted(pairs, key=lambda pair: pair[0].name != self.ring):
+            # A replica of two groups counts in the first ring, or else in the first group.
             own = unclaimed.intersection(discovery.last)
             unclaimed -= own
             if len(own) < group.minimum:

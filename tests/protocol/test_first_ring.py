@@ -393,7 +393,7 @@ def test_what_only_the_ring_has_is_not_promoted(rollout: RolloutName) -> None:
     expose_in_the_ring(world, 2)
     world.context("retrain-2").records.finish(CanaryRecord(version=2, verdict=PASS, load_seconds=0.1))
 
-    with pytest.raises(Refused, match="first ring at most"):
+    with pytest.raises(Refused, match="exposed to the first ring only, so it cannot be promoted"):
         run_rules.promote(world.history(), version=2, compared_with=1, verdict=PASS)
     assert "DECLINED" == world.verb("promote", "retrain-2")
     assert 1 == world.history().state.serving

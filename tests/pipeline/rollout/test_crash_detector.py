@@ -154,7 +154,7 @@ def test_a_replica_that_answered_and_is_silent_for_long_is_not_waited_for() -> N
     assert not seen.is_over(FLEET)
     CLOCK.sleep(0.1)
 
-    assert ("a:1: no answer for 5.0 s, and it answered before the candidate was exposed to it",) == seen.silences(FLEET)
+    assert ("a:1: no answer for 5.0 s while the candidate is exposed to it",) == seen.silences(FLEET)
     assert not seen.silences(["b:1", "c:1"]), "it is not listed any more"
     assert not seen.reasons(FLEET), "silence is no evidence"
     seen.answered("a:1", [1, 2])

@@ -234,7 +234,7 @@ class TestFirstRing:
         assert {layout.fleet(MODEL, 1), layout.config(MODEL), layout.first_ring_config(MODEL)} == files.keys()
         assert files[layout.config(MODEL)] == files[layout.first_ring_config(MODEL)]
         assert (
-            "To do: start the servers of the first ring (static://127.0.0.1:9) with --model_config_file="
+            "To do: start the servers of the first ring (127.0.0.1:9) with --model_config_file="
             f"{tmp_path}/bucket/first_ring/digits.config. Until then"
         ) in done.stdout
         assert ("first", 3, 2) == tuple(
@@ -278,19 +278,30 @@ class TestFirstRing:
         back = shell("fleet", "set", "--first-ring", "none", "--reason", "it was a try")
 
         assert [0, 0, 0] == [each.exit_code for each in (there, moved, back)]
-        first = (
-            f"start the servers of the first ring (static://127.0.0.1:9) with --model_config_file={bucket}/first_ring/"
-        )
+        first = f"start the servers of the first ring (127.0.0.1:9) with --model_config_file={bucket}/first_ring/"
         assert [first] == [line[: len(first)] for line in to_do(there)]
-        assert "(static://127.0.0.1:19,127.0.0.1:29)" in to_do(moved)[0]
+        assert "(127.0.0.1:19, 127.0.0.1:29)" in to_do(moved)[0]
         assert to_do(moved)[1].startswith(
-            f"start the servers of the former first ring (static://127.0.0.1:9) with --model_config_file={bucket}/serve"
+            f"start the servers of the former first ring (127.0.0.1:9) with --model_config_file={bucket}/serve"
         )
-        assert to_do(moved)[1].endswith("until then they serve as before, but load each candidate before the others do")
+        assert to_do(moved)[1].endswith(
+            "until then they serve as before, but load each candidate before the others do: do this before the next "
+            "release"
+        )
         assert len(to_do(back)) == 1
         assert to_do(back)[0].endswith("What they read now is kept up to date: until then they serve as before")
         assert layout.first_ring_config(MODEL) in everything(bucket)
         assert [] == to_do(shell("fleet", "set", "--soak-seconds", "4", "--reason", "why"))
+
+    def test_only_those_that_join_or_leave_the_first_ring_are_to_be_moved(self, shell: Shell) -> None:
+        shell("init", "--replicas=a=127.0.0.1:9", "--replicas=b=127.0.0.1:19,127.0.0.1:29", "--first-ring=a")
+        two, one = "--replicas=a=127.0.0.1:9,127.0.0.1:19", "--replicas=a=127.0.0.1:9"
+        larger = shell("fleet", "set", two, "--replicas=b=127.0.0.1:29", "--reason", "two in the ring")
+        smaller = shell("fleet", "set", one, "--replicas=b=127.0.0.1:19,127.0.0.1:29", "--reason", "one is enough")
+
+        (joins,), (leaves,) = to_do(larger), to_do(smaller)
+        assert joins.startswith("start the servers of the first ring (127.0.0.1:19) with")
+        assert leaves.startswith("start the servers of the former first ring (127.0.0.1:19) with")
 
     def test_a_config_of_a_former_first_ring_follows_every_release(self, world: World, shell: Shell) -> None:
         addresses = [each.address for each in world.replicas]
@@ -326,7 +337,7 @@ class TestExposedToTheFirstRing:
         made.context("retrain-1").journal.decide(
             lambda h: run_rules.expose(h, version=1, compared_with=None, first_ring_only=True)
         )
-        told = r"v1 of retrain-1 is in the first ring, to be tested\. .* `understudy withdraw --model digits --run retr"
+        told = r"v1 of retrain-1 is being tested, so the first ring cannot change now\. .* `understudy withdraw --model digits --run retr"
 
         with pytest.raises(BadInputError, match=told):
             fleet_set(made.context("look-0"), change, reason="why")
