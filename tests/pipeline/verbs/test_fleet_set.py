@@ -337,7 +337,7 @@ class TestExposedToTheFirstRing:
         made.context("retrain-1").journal.decide(
             lambda h: run_rules.expose(h, version=1, compared_with=None, first_ring_only=True)
         )
-        told = r"v1 of retrain-1 is being tested, so the first ring cannot change now\. .* `understudy withdraw --model digits --run retr"
+        told = r"v1 of retrain-1 is being tested, so the first ring cannot change now\. .* `understudy withdraw --model"
 
         with pytest.raises(BadInputError, match=told):
             fleet_set(made.context("look-0"), change, reason="why")
