@@ -50,8 +50,9 @@ page of the run; click the pencil next to it for the rest. What you type there y
   while it had the candidate. Whether the candidate blocks the server, or its machine or network fails, is not known.
   The candidate is already removed. Check the replica that the log names, then trigger a new run: the same model may be
   published again. (Exit code 75, *could not tell*.)
-- **`canary` red, *not seen yet* in its log for a replica of the first ring**: its server does not read what the first
-  ring should. Start it with the flag that `understudy status --model <model>` names while the candidate is exposed.
+- **`canary` red, *does not read what the first ring should* in its log**: the server of the first ring polls the wrong
+  file, or another server polls that of the first ring. Start it with the flag that `understudy fleet show --model
+  <model>` shows, then trigger a new run: the same model may be published again. (Exit code 75.)
 - **`withdraw` red**: a replica still has the candidate. Run `understudy status --model <model>`. Clear the task to try
   again, or use the DAG `rollback`.
 - **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving

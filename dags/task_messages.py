@@ -28,7 +28,7 @@ def _form_is_wrong(dag_id: str) -> str:
 
 
 _NOT_TAKEN = (
-    "The candidate is not on the replicas, and the later tasks of this run are skipped. If the reason above names a "
+    "The replicas are given no candidate of this run, and its later tasks are skipped. If the reason above names a "
     "replica, read its log and check its memory. When the reason no longer applies, trigger a new run."
 )
 # Where what is to be done depends on the verb.

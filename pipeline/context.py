@@ -25,6 +25,7 @@ from pipeline.rollout.other_models import OtherModels
 from pipeline.rollout.pinned import Pinned
 from pipeline.rollout.placement import Placement
 from pipeline.rollout.replicas import Replicas
+from pipeline.rollout.rings import Rings
 from pipeline.rollout.rollout import Rollout
 from pipeline.rollout.strategy import Strategy
 from pipeline.rollout.waits import Waits
@@ -239,6 +240,7 @@ def make_run_context(
         fleet=fleet,
         rpc_seconds=settings.rpc_seconds,
     )
+    rings = Rings(rollout=seen.rollout, replicas=seen.replicas, wait=wait, journal=journal, fleet=fleet)
     strategy: Strategy = (
         Latest(
             rollout=seen.rollout,
@@ -246,7 +248,7 @@ def make_run_context(
             wait=wait,
             journal=journal,
             manifests=seen.manifests,
-            fleet=fleet,
+            rings=rings,
         )
         if fleet.rollout == "latest"
         else Pinned(
@@ -255,6 +257,7 @@ def make_run_context(
             wait=wait,
             journal=journal,
             observers=observers,
+            rings=rings,
             fleet=fleet,
         )
     )

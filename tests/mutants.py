@@ -36,6 +36,34 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "one end in a first ring of several is not enough",
+        "pipeline/rollout/replicas.py",
+        "                is_first_ring=True,\n",
+        "                is_first_ring=False,\n",
+        ("tests/protocol/test_first_ring.py",),
+    ),
+    Mutant(
+        "a candidate in the first ring is promoted",
+        "pipeline/journal/state.py",
+        "    if state.first_ring_only:\n        raise Refused(",
+        "    if False:\n        raise Refused(",
+        ("tests/protocol/test_first_ring.py",),
+    ),
+    Mutant(
+        "the config of all others names the candidate of the first ring",
+        "pipeline/journal/state.py",
+        "    return state.candidate if first_ring or not state.first_ring_only else None\n",
+        "    return state.candidate\n",
+        ("tests/protocol/test_first_ring.py",),
+    ),
+    Mutant(
+        "nobody observes the first ring",
+        "pipeline/rollout/rings.py",
+        "        end = clock.monotonic() + self._fleet.soak_seconds\n",
+        "        return judged\n",
+        ("tests/protocol/test_first_ring.py",),
+    ),
+    Mutant(
         "an image is not decoded before it is stored",
         "pipeline/data/image_files.py",
         "        image.load()\n",

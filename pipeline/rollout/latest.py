@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
-from pipeline.deployment import Deployment
 from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, DeclinedError, FailedError, MissingError
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
@@ -46,9 +45,9 @@ class Latest:
         wait: Waits,
         journal: JournalWriter,
         manifests: Manifests,
-        fleet: Deployment,
+        rings: Rings,
     ) -> None:
-        self._rings = Rings(rollout=rollout, replicas=replicas, wait=wait, journal=journal, fleet=fleet)
+        self._rings = rings
         self._rollout = rollout
         self._replicas = replicas
         self._wait = wait

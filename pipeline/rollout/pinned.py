@@ -39,9 +39,10 @@ class Pinned:
         wait: Waits,
         journal: JournalWriter,
         observers: Observers,
+        rings: Rings,
         fleet: Deployment,
     ) -> None:
-        self._rings = Rings(rollout=rollout, replicas=replicas, wait=wait, journal=journal, fleet=fleet)
+        self._rings = rings
         self._rollout = rollout
         self._replicas = replicas
         self._wait = wait
