@@ -1,8 +1,13 @@
-"""A server that speaks the part of the Tsuru API that finds units: `GET /1.0/apps/<app>` with a token."""
+"""A server that speaks the part of the Tsuru API that finds units: `GET /1.0/apps/<app>` with a token.
 
+.venv/bin/python -m tests.tsuru_api --port 8444 digits=127.0.0.1,127.0.0.2
+"""
+
+import argparse
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -44,11 +49,13 @@ class TsuruApi:
         apps: the units by app; they may change.
         answer: what it answers instead, to every request; None for what Tsuru does.
         asked: the paths that were asked for.
+        port: where to listen; 0 for a free port.
     """
 
     apps: Mapping[str, Sequence[Mapping[str, Any]]]
     answer: tuple[int, bytes] | None = None
     asked: list[str] = field(default_factory=list)
+    port: int = 0
 
     def __enter__(self) -> Self:
         api = self
@@ -65,7 +72,7 @@ class TsuruApi:
             def log_message(self, *_: object) -> None:
                 """Write nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
         return self
@@ -88,3 +95,21 @@ class TsuruApi:
         if app not in self.apps:
             return 404, f"App {app} not found.\n".encode()
         return 200, json.dumps({"name": app, "pool": "models", "units": list(self.apps[app]) or None}).encode()
+
+
+def _entry(text: str) -> tuple[str, list[dict[str, Any]]]:
+    app, _, addresses = text.partition("=")
+    return app, [unit(f"{app}-web-{n}", ip=ip) for n, ip in enumerate(addresses.split(","), start=1) if ip]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Answer as a Tsuru API does, on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=8444)
+    parser.add_argument("entries", nargs="+", type=_entry, metavar="app=address,address")
+    words = parser.parse_args()
+    with suppress(KeyboardInterrupt), TsuruApi(dict(words.entries), port=words.port):
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
