@@ -2,6 +2,7 @@
 
 - `static://host:port,host:port` is a fixed list; a list without a scheme is one too.
 - `dns://name:port` is every address of a DNS name.
+- `tsuru://app/process:port` is every unit of a process of a Tsuru app.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +12,11 @@ from serving.fleet.dns import parse_dns
 from serving.fleet.source import Source
 from serving.fleet.static import SCHEME as STATIC
 from serving.fleet.static import parse_static
+from serving.fleet.tsuru import SCHEME as TSURU
+from serving.fleet.tsuru import parse_tsuru
 
 # What follows `scheme://` is parsed by these. A new kind of source is one line here and one module.
-_PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static, DNS: parse_dns}
+_PARSERS: Mapping[str, Callable[[str], Source]] = {STATIC: parse_static, DNS: parse_dns, TSURU: parse_tsuru}
 
 
 class UnknownSourceError(ValueError):
