@@ -46,9 +46,9 @@ class Notes:
             self.held[address].update(replica.in_memory)
 
 
-def released(rollout: RolloutName, *, count: int = 1, in_ring: int = 1) -> World:
+def released(rollout: RolloutName, *, count: int = 1, in_ring: int = 1, first_ring: bool = True) -> World:
     """So many versions were released, and the next one is published."""
-    world = World(rollout, first_ring=True, in_ring=in_ring)
+    world = World(rollout, first_ring=first_ring, in_ring=in_ring)
     for number in range(1, count + 1):
         world.approve(f"retrain-{number}")
         assert world.release(f"retrain-{number}") == "done"
