@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.deployment import RolloutName
+from pipeline.errors import StorageError
 from pipeline.inspection.rollback_plan import plan
 from pipeline.journal.entries import Entry, Event
 from pipeline.rollout.crash_detector import CrashDetector
@@ -19,6 +20,7 @@ from pipeline.rollout.replicas import Replicas
 from pipeline.rules import holds
 from pipeline.rules.readmission import readmit
 from pipeline.rules.rollback import RollbackRequest
+from pipeline.verbs.rollback import rollback
 from tests.protocol.ringed import (
     REST,
     RING,
@@ -324,3 +326,32 @@ class TestRollBackInLatest:
         request = RollbackRequest("rollback-1", "previous", "it is bad", world.history().seq)
 
         assert "every replica finds it within one poll" in plan(world.context("rollback-1"), request)[1]
+
+    @pytest.mark.parametrize("ahead", [50, 1])
+    def test_moves_the_others_where_a_folder_of_the_ring_is_not_in_the_journal(self, ahead: int) -> None:
+        """The servers of the ring load the highest number, and nobody knows what that is; the others must not wait."""
+        world = released("latest", count=2)
+        stop_watching(world)
+        stray = f"{layout.first_ring_versions(MODEL)}/{world.history().state.next_version + ahead}"
+        world.bucket.create(f"{stray}/saved_model.pb", b"who made this?")
+        context = world.context("rollback-1")
+        request = RollbackRequest("rollback-1", "previous", "it is bad", world.history().seq)
+
+        with pytest.raises(StorageError, match="which are not in the journal"):
+            rollback(context, request)
+        serving = world.history().state.serving
+        assert world.history().is_same_model(serving, 1)
+        world.clock.sleep(SEVERAL_POLLS)
+        assert [serving] * 2 == [world.answering()[address] for address in REST]
+        assert serving not in world.loaded()[RING]
+
+    def test_is_not_written_where_a_folder_of_the_others_is_not_in_the_journal(self) -> None:
+        world = released("latest", count=2)
+        stop_watching(world)
+        stray = f"{layout.versions(MODEL)}/{world.history().state.next_version}"
+        world.bucket.create(f"{stray}/saved_model.pb", b"who made this?")
+        seen = world.history().seq
+
+        with pytest.raises(StorageError, match="Until then no command changes what serves"):
+            rollback(world.context("rollback-1"), RollbackRequest("rollback-1", "previous", "it is bad", seen))
+        assert seen == world.history().seq
