@@ -5,7 +5,8 @@
     ├── StorageError        the bucket did not do what was asked
     │   ├── MissingError       nothing is stored under that key
     │   ├── DamagedError       what is stored is not what was approved
-    │   └── NewerVersionError  what is stored was written by a newer version of Understudy
+    │   ├── NewerVersionError  what is stored was written by a newer version of Understudy
+    │   └── FirstRingError     what the first ring reads could not be brought up to date, and all else could
     ├── FailedError         measured, and it is bad
     ├── DeclinedError       a rule says no; nothing is broken
     └── CouldNotTellError   no answer before the deadline: neither good nor bad
@@ -57,6 +58,10 @@ class DamagedError(StorageError):
 
 
 class NewerVersionError(StorageError):
+    pass
+
+
+class FirstRingError(StorageError):
     pass
 
 

@@ -37,6 +37,11 @@ class KnownFleet:
     remarks: tuple[str, ...] = ()
     problem: str = ""
 
+    @property
+    def replicas_of_environment(self) -> bool:
+        """Whether the environment names other replicas than the record, so that these count for this call."""
+        return self.record is not None and self.fleet.groups != self.record.fleet.groups
+
 
 def known_fleet(settings: Settings, bucket: Bucket, model: str) -> KnownFleet:
     """The fleet of the newest record, with the replicas of the environment if that names any.

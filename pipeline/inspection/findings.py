@@ -66,7 +66,8 @@ class Findings:
     `move_deadline`, which is how long it may wait for replicas. Until `poll_deadline` after any entry, replicas may not
     have looked for what it says, and until `load_deadline` they may be loading a version that it needs again.
     `fleet_problem` says why it is unknown which replicas exist; empty if it is known. `source_flags` are the flags that
-    say what a server polls, by whether it is in the first ring.
+    say what a server polls, by whether it is in the first ring. `replicas_of_environment` says that UNDERSTUDY_REPLICAS
+    names other replicas than the record, for this call.
     """
 
     model: str
@@ -81,6 +82,7 @@ class Findings:
     record_problem: str
     fleet_record: int | None
     fleet_remarks: tuple[str, ...]
+    replicas_of_environment: bool
     mlflow: MlflowFound | None
     deadline: Deadline
     move_deadline: Deadline
@@ -178,6 +180,7 @@ def look(context: ModelContext) -> Findings:
         record_problem=context.known.problem,
         fleet_record=context.known.record.number if context.known.record else None,
         fleet_remarks=context.known.remarks,
+        replicas_of_environment=context.known.replicas_of_environment,
         mlflow=_look_at_mlflow(context, seen.bucket),
         deadline=Deadline(now, context.fleet.abandoned_seconds),
         move_deadline=Deadline(now, context.fleet.load_seconds + context.fleet.follow_seconds),

@@ -68,13 +68,17 @@ def risk_without(found: Findings) -> str | None:
     count = len(found.replicas)
     if found.fleet.first_ring is not None or count < 2:
         return None
-    command = "fleet set --model <model>" if found.fleet_record is not None else "init --model <model>"
-    why = " --reason why" if found.fleet_record is not None else ""
-    return (
+    risk = (
         f"the fleet has no first ring, so all {count} replicas load a candidate at once: one that ends or blocks its "
         f"server leaves users without an answer until it is taken back. To expose candidates to one replica before the "
-        f"others: `understudy {command} {_with_first_ring(found)}{why}`, then do what that command prints"
+        f"others: "
     )
+    if found.replicas_of_environment:
+        # A command with these replicas would make them those of the record.
+        return f"{risk}see docs/fleets.md"
+    command = "fleet set --model <model>" if found.fleet_record is not None else "init --model <model>"
+    why = " --reason why" if found.fleet_record is not None else ""
+    return f"{risk}`understudy {command} {_with_first_ring(found)}{why}`, then do what that command prints"
 
 
 def _with_first_ring(found: Findings) -> str:
@@ -87,4 +91,7 @@ def _with_first_ring(found: Findings) -> str:
     if len(addresses) < 2:
         sources = "--replicas first=SOURCE --replicas rest=SOURCE --minimum first=1 --minimum rest=NUMBER"
         return f"{sources} --first-ring first"
-    return f"--replicas first={addresses[0]} --replicas rest={','.join(addresses[1:])} --first-ring first"
+    minimum = sum(group.minimum for group in groups.values()) - 1
+    # Fewer than are listed may be enough, and then they still are.
+    fewer = f" --minimum rest={max(1, minimum)}" if minimum != len(addresses) - 1 else ""
+    return f"--replicas first={addresses[0]} --replicas rest={','.join(addresses[1:])}{fewer} --first-ring first"

@@ -26,8 +26,9 @@ def fleet_table(context: ModelContext, records: list[FleetRecord]) -> Group:
     for group in fleet.connect_with(context.settings).groups:
         name = f"{group.name} (first ring)" if group.name == fleet.first_ring else group.name
         replicas.add_row(name, group.source.uri, str(group.minimum), Text(visible(_now(group))))
+    flags = [f"the servers of {which} are started with {flag}" for which, flag in _source_flags(context).items()]
     lines = [_line(record, before.fleet if before else None) for before, record in _pairs(records)]
-    return Group(values, replicas, *(Text(visible(line)) for line in lines), *map(Text, context.known.remarks))
+    return Group(values, replicas, *(Text(visible(line)) for line in flags + lines), *map(Text, context.known.remarks))
 
 
 def fleet_as_json(context: ModelContext, records: list[FleetRecord]) -> dict[str, Any]:
@@ -38,9 +39,21 @@ def fleet_as_json(context: ModelContext, records: list[FleetRecord]) -> dict[str
         "record": record.number if record else None,
         "fleet": context.fleet.model_dump(mode="json"),
         "replicas": {group.name: _now(group) for group in context.fleet.connect_with(context.settings).groups},
+        "source_flags": {
+            "first_ring": context.source_flag(first_ring=True) if context.fleet.first_ring is not None else None,
+            "others": context.source_flag(first_ring=False),
+        },
         "records": [each.model_dump(mode="json") for each in records],
         "remarks": list(context.known.remarks),
     }
+
+
+def _source_flags(context: ModelContext) -> dict[str, str]:
+    """The flag that says what servers poll, by which servers these are."""
+    others = context.source_flag(first_ring=False)
+    if context.fleet.first_ring is None:
+        return {"this fleet": others}
+    return {"the first ring": context.source_flag(first_ring=True), "all other groups": others}
 
 
 def _origin(context: ModelContext) -> str:

@@ -109,10 +109,11 @@ class BasePath:
             known = self._journal.read().state.next_version
             unknown = ", ".join(f"v{number}" for number in sorted(found) if number >= known)
             if unknown:
+                servers = "the first ring serves" if self._first_ring else "serves"
                 raise StorageError(
                     f"{self._bucket.uri(self._folder)} contains the versions {unknown}, which are not "
                     f"in the journal, and servers serve the highest number. Restore the lost journal entries, or "
-                    f"remove what was created by hand. Until then no command changes what serves"
+                    f"remove what was created by hand. Until then no command changes what {servers}"
                 )
         return found
 

@@ -7,7 +7,7 @@ version is kept where no server looks. The replicas of the first ring have a bas
 from collections.abc import Sequence
 
 from pipeline.deployment import RolloutName
-from pipeline.errors import StorageError
+from pipeline.errors import FirstRingError, StorageError
 from pipeline.journal.history import History
 from pipeline.journal.state import State, newest
 from pipeline.rollout import config
@@ -43,6 +43,7 @@ class BasePathPlacement:
         self.base_path = base_path
         self._model = model
         self._first_ring_base_path = first_ring_base_path
+        self._first_ring, self._everywhere = first_ring, everywhere
         self._folders = (*([first_ring] if first_ring else []), everywhere)
 
     def without_bucket(self, addresses: Sequence[str]) -> str:  # noqa: ARG002 - see the docstring of `Placement`
@@ -84,16 +85,17 @@ class BasePathPlacement:
         return None
 
     def place(self, history: History) -> StorageError | None:
-        problems = []
-        raised = []
-        for folder in self._folders:
+        raised: StorageError | None = None
+        in_ring: StorageError | None = None
+        if self._first_ring is not None:
             try:
-                problems.append(folder.place(history))
+                in_ring = self._first_ring.place(history)
             except StorageError as error:  # the other replicas must not miss a roll-back because of it
-                raised.append(error)
-        if raised:
-            raise raised[0]
-        return next((problem for problem in problems if problem), None)
+                raised = error
+        everywhere = self._everywhere.place(history)
+        if raised is not None:
+            raise FirstRingError(str(raised)) from raised
+        return in_ring or everywhere
 
     def problems(self, history: History) -> list[str]:
         return [sentence for folder in self._folders for sentence in folder.problems(history)]

@@ -59,6 +59,7 @@ class Placement(Protocol):
             it can. It is returned, not raised: a verb may still decide for another version, or make room.
 
         Raises:
+            FirstRingError: so it is in what the first ring reads; what all others read agrees.
             StorageError: the bucket refused; or it holds a version that the journal does not know.
         """
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from pipeline.context import RunContext
-from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError
+from pipeline.errors import BadInputError, CouldNotTellError, DeclinedError, FirstRingError
 from pipeline.inspection.rollback_plan import plan
 from pipeline.inspection.unreachable_bucket import explained
 from pipeline.journal.history import History
@@ -74,7 +74,11 @@ def rollback(context: RunContext, request: RollbackRequest) -> RollbackRecord:
 
 def _left(context: RunContext, target: int) -> int | None:
     """The version that users leave: also that of the first ring, where the others answer from the target already."""
-    state, placement = context.rollout.settle().state, context.rollout.placement
+    try:
+        context.rollout.settle()
+    except FirstRingError as error:  # the others can leave all the same; it is raised again when they do
+        log.error("%s", error)
+    state, placement = context.journal.read().state, context.rollout.placement
     answering = placement.answering(state)
     return placement.answering(state, first_ring=True) if answering == target else answering
 

@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from pipeline import layout
-from pipeline.deployment import RolloutName
+from pipeline.deployment import Deployment, RolloutName
+from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
+from pipeline.fleets.fleet_spec import MAIN, FleetSpec, ReplicaGroup
 from pipeline.inspection.status import Status, table
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
@@ -185,6 +187,19 @@ def test_an_interrupted_pair_of_configs_names_the_one_that_is_behind(behind: str
     assert "a command stopped half-way. Run `understudy reconcile --model digits`" in sentence
 
 
+def record(world: World, *, minimum: int) -> None:
+    """Write a fleet record with all replicas in one group."""
+    replicas = ",".join(replica.address for replica in world.replicas)
+    fleet = FleetSpec(
+        **{name: getattr(world._settings, name) for name in Deployment.model_fields},
+        groups={MAIN: ReplicaGroup.model_validate({"replicas": replicas, "minimum": minimum})},
+    )
+    written = FleetRecord(number=1, at=world.clock.now(), actor="ann", reason="a test", fleet=fleet)
+    assert FleetRecords(world.bucket, MODEL).create(written)
+    # The very replicas of the record, which are no others.
+    world._settings = world._settings.model_copy(update={"expected_replicas": minimum})
+
+
 class TestWithout:
     def test_one_note_says_what_that_risks_and_how_to_get_one(self) -> None:
         found = look(released("pinned", first_ring=False))
@@ -198,6 +213,29 @@ class TestWithout:
             "the others: `understudy init --model digits --replicas first=replica-0:8500 --replicas "
             "rest=replica-1:8500,replica-2:8500 --first-ring first`, then do what that command prints"
         )
+
+    def test_a_minimum_below_the_number_of_addresses_stays_one(self) -> None:
+        world = released("pinned", first_ring=False)
+        record(world, minimum=2)
+
+        (note,) = look(world).notes
+        assert (
+            "`understudy fleet set --model digits --replicas first=replica-0:8500 --replicas "
+            "rest=replica-1:8500,replica-2:8500 --minimum rest=1 --first-ring first --reason why`"
+        ) in note
+
+    def test_replicas_of_the_environment_are_in_no_command(self) -> None:
+        """It would make them those of the record."""
+        world = released("pinned", first_ring=False)
+        record(world, minimum=3)
+        two = [replica.address for replica in world.replicas[:2]]
+        world._settings = world._settings.model_copy(update={"replicas": ",".join(two)})
+
+        override, note = look(world).notes
+        assert "(UNDERSTUDY_REPLICAS), instead of" in override
+        assert note.startswith("the fleet has no first ring, so all ")
+        assert note.endswith(" To expose candidates to one replica before the others: see docs/fleets.md")
+        assert "--replicas" not in note
 
     def test_a_single_replica_has_no_other_one_to_try_first(self) -> None:
         world = released("pinned", first_ring=False)

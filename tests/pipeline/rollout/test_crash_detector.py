@@ -178,3 +178,33 @@ def test_a_replica_that_was_silent_before_the_exposure_is_waited_for() -> None:
     CLOCK.sleep(60.0)
 
     assert not seen.is_over(FLEET)
+
+
+def test_in_a_large_fleet_a_hundredth_must_be_silent() -> None:
+    """One of hundreds that is slow for a while says nothing about a candidate, unless it is the first ring."""
+    fleet = [f"{number}:1" for number in range(300)]
+    seen = detector({address: [1] for address in fleet}, first_ring=("0:1",))
+    for count, address in enumerate(fleet[1:4], start=1):
+        seen.silent(address, seconds=5.0)
+        assert (3 if count == 3 else 0) == len(seen.silences(fleet))
+        assert (count == 3) == seen.is_over(fleet)
+
+
+def test_one_silent_replica_of_the_first_ring_is_enough_in_a_large_fleet() -> None:
+    fleet = [f"{number}:1" for number in range(300)]
+    seen = detector({address: [1] for address in fleet}, first_ring=("0:1",))
+    seen.silent("0:1", seconds=5.0)
+
+    assert ["0:1"] == [line.rpartition(": ")[0] for line in seen.silences(fleet)]
+
+
+def test_a_replica_that_was_silent_from_the_beginning_is_watched_if_the_candidate_was_exposed_before() -> None:
+    """A canary that is repeated finds it without an answer, perhaps because of the candidate."""
+    seen = CrashDetector({"b:1": [1]}, silent=["a:1"], silent_seconds=5.0, now=CLOCK.monotonic)
+    CLOCK.sleep(4.9)
+    assert not seen.is_over(FLEET)
+    CLOCK.sleep(0.1)
+
+    assert ["a:1"] == [line.rpartition(": ")[0] for line in seen.silences(FLEET)]
+    seen.answered("a:1", [1, 2])
+    assert () == seen.silences(FLEET)

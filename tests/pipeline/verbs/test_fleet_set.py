@@ -247,6 +247,24 @@ class TestFirstRing:
 
         assert "with --model_base_path=/srv/models/first_ring/digits. Until then" in done.stdout
 
+    def test_show_says_how_the_servers_of_each_ring_are_started(self, shell: Shell) -> None:
+        shell("init", *RING, "--server-root", "/srv/models")
+        first, others = (
+            f"--model_config_file=/srv/models/{key}" for key in (layout.first_ring_config(MODEL), layout.config(MODEL))
+        )
+        told = shell("fleet", "show").stdout
+
+        assert f"the servers of the first ring are started with {first}\n" in told
+        assert f"the servers of all other groups are started with {others}\n" in told
+        assert {"first_ring": first, "others": others} == shown(shell)["source_flags"]
+
+    def test_show_says_how_all_servers_are_started_without_a_first_ring(self, shell: Shell) -> None:
+        shell("init", "--replicas", "127.0.0.1:9", "--rollout", "latest", "--server-root", "/srv/models")
+        flag = f"--model_base_path=/srv/models/{layout.versions(MODEL)}"
+
+        assert f"the servers of this fleet are started with {flag}\n" in shell("fleet", "show").stdout
+        assert {"first_ring": None, "others": flag} == shown(shell)["source_flags"]
+
     @pytest.mark.parametrize("listed", ["127.0.0.1:9,127.0.0.1:19,127.0.0.1:29", None])
     def test_init_may_be_repeated(self, shell: Shell, monkeypatch: pytest.MonkeyPatch, listed: str | None) -> None:
         """...also where the environment has all replicas in one list."""

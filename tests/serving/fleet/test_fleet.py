@@ -2,7 +2,8 @@
 
 import pytest
 
-from serving.fleet.fleet import parse_fleet
+from serving.fleet.fleet import Group, GroupedFleet, parse_fleet
+from serving.fleet.sources import parse_source
 
 
 def test_a_list_of_replicas() -> None:
@@ -28,3 +29,32 @@ def test_more_may_be_expected_than_are_listed() -> None:
 def test_what_is_no_fleet_is_told(told: str, text: str) -> None:
     with pytest.raises(ValueError, match=told):
         parse_fleet(text)
+
+
+def in_groups(*, ring: str | None = None, **sources: str) -> GroupedFleet:
+    """Each group should have as many replicas as it lists."""
+    groups = [(name, parse_source(source)) for name, source in sources.items()]
+    return GroupedFleet(tuple(Group(name, source, source.size or 1) for name, source in groups), ring=ring)
+
+
+def test_a_replica_of_two_groups_counts_in_the_first() -> None:
+    fleet = in_groups(all="a:1,b:1", extra="b:1")
+    addresses = fleet.fresh_addresses()
+
+    assert ("a:1", "b:1") == tuple(addresses)
+    assert fleet.shortfall(addresses).startswith("only 0 of 1 replicas of group extra are listed by static://b:1")
+
+
+def test_a_replica_of_two_groups_counts_in_the_first_ring_wherever_that_stands() -> None:
+    """So it is the other group that has too few, and the first ring is whole."""
+    fleet = in_groups(ring="first", all="a:1,b:1", first="b:1")
+
+    assert fleet.shortfall(fleet.fresh_addresses()).startswith("only 1 of 2 replicas of group all are listed by")
+    assert fleet.first_ring is not None
+    assert "" == fleet.first_ring.shortfall(fleet.first_ring.fresh_addresses())
+
+
+def test_groups_that_share_no_replica_are_whole() -> None:
+    fleet = in_groups(ring="first", all="a:1,c:1", first="b:1")
+
+    assert "" == fleet.shortfall(fleet.fresh_addresses())
