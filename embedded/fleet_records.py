@@ -19,7 +19,7 @@ RING_REASON = "make up: replica 1 is the first ring, so a candidate that ends it
 
 # The groups of a fleet: replica 1, and all others.
 FIRST, REST = "first", "rest"
-# Shorter than the default: on this machine nobody waits for faults that need time.
+# Shorter than the default: this stack is for trying things, and each release waits for it.
 SOAK_SECONDS = 5
 
 

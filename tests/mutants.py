@@ -57,7 +57,7 @@ MUTANTS = (
         ("tests/protocol/test_first_ring.py",),
     ),
     Mutant(
-        "nobody observes the first ring",
+        "the first ring is not observed",
         "pipeline/rollout/rings.py",
         "        end = clock.monotonic() + self._fleet.soak_seconds\n",
         "        return judged\n",

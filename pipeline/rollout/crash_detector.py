@@ -2,8 +2,8 @@
 
 A candidate that takes too much memory kills every server that loads it, and again at each restart. So a process that
 answered before and has ended since is evidence against it. A replica that answered before and gives no answer is no
-evidence, because its machine or the network may be the reason. But its users have no answer either, so nobody waits
-long for it. An address that is not listed any more counts for nothing: its replica was removed on purpose.
+evidence, because its machine or the network may be the reason. But its users have no answer either, so the canary does
+not wait long for it. An address that is not listed any more counts for nothing: its replica was removed on purpose.
 """
 
 from collections import Counter
@@ -121,7 +121,7 @@ class CrashDetector:
         )
 
     def silences(self, listed: Collection[str]) -> tuple[str, ...]:
-        """Which replicas have given no answer for too long, a line for each; empty if they are none, or too few.
+        """Which replicas have given no answer for too long, a line for each; empty if there are none, or too few.
 
         One is enough, and in a large fleet a hundredth of all, unless it is in the first ring.
         """
@@ -137,5 +137,5 @@ class CrashDetector:
         )
 
     def is_over(self, listed: Collection[str]) -> bool:
-        """Whether nobody should wait any longer: there is a reason against the candidate, or a silence."""
+        """Whether to stop waiting: there is a reason against the candidate, or a silence."""
         return bool(self.reasons(listed) or self.silences(listed))

@@ -76,9 +76,9 @@ class Rings:
         if ring is not None or only:
             before, crashes = crashes, self._replicas.watch_for_crashes(exposed=again and not only)
             if in_ring is not None and ring is not None:
-                left = self._left(questioning.within(ring), in_ring, before, crashes, reports)
-                if left is not None:
-                    return left
+                changed = self._changed(questioning.within(ring), in_ring, before, crashes, reports)
+                if changed is not None:
+                    return changed
             self._journal.decide(partial(expose_everywhere, verdict=in_ring.verdict if in_ring else None))
             self._rollout.settle()
         judged = judge(questioning, crashes, reports)
@@ -117,11 +117,9 @@ class Rings:
             f"`understudy fleet show --model {inside.model}` shows"
             for address in early
         )
-        return replace(
-            judged, verdict=Verdict(decision=Decision.UNKNOWN, reasons=reasons), harmful=True, forgivable=True
-        )
+        return _could_not_tell(judged, reasons)
 
-    def _left(
+    def _changed(
         self,
         inside: Questioning,
         judged: Judged,
@@ -146,9 +144,7 @@ class Rings:
         if not missed:
             return None
         reasons = tuple(f"{address}: no answer right before the other replicas would load it" for address in missed)
-        return replace(
-            judged, verdict=Verdict(decision=Decision.UNKNOWN, reasons=reasons), harmful=True, forgivable=True
-        )
+        return _could_not_tell(judged, reasons)
 
     def _observed(
         self,
@@ -172,3 +168,9 @@ class Rings:
             return judged
         reports.clear()
         return replace(judge(inside, crashes, reports), load_seconds=judged.load_seconds)
+
+
+def _could_not_tell(judged: Judged, reasons: tuple[str, ...]) -> Judged:
+    """UNKNOWN instead of the result so far. The candidate must leave at once, and is not to blame for it."""
+    verdict = Verdict(decision=Decision.UNKNOWN, reasons=reasons)
+    return replace(judged, verdict=verdict, harmful=True, forgivable=True)

@@ -219,18 +219,18 @@ def test_it_notices_a_ring_that_is_skipped(fleet: type[Fleet], monkeypatch: pyte
 @pytest.mark.parametrize("fleet", hunt_cases([RingFleet, LatestRingFleet], in_make_test=[LatestRingFleet]))
 def test_it_notices_that_the_rest_is_exposed_after_unknown(fleet: type[Fleet], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its journal says that the first ring has passed, so only the servers show that it has not."""
-    prove, left = Rings._prove_in_ring, Rings._left
+    prove, changed = Rings._prove_in_ring, Rings._changed
 
     def goes_on(*args: Any) -> Judged:
         found = prove(*args)
         return replace(found, verdict=PASS) if found.verdict.decision is Decision.UNKNOWN else found
 
     def goes_on_again(*args: Any) -> Judged | None:
-        found = left(*args)
+        found = changed(*args)
         return None if found and found.verdict.decision is Decision.UNKNOWN else found
 
     monkeypatch.setattr(Rings, "_prove_in_ring", goes_on)
-    monkeypatch.setattr(Rings, "_left", goes_on_again)
+    monkeypatch.setattr(Rings, "_changed", goes_on_again)
 
     with pytest.raises(AssertionError, match=r"ring: v\d+ is exposed everywhere, and"):
         run_state_machine_as_test(fleet, settings=HUNTED)
