@@ -13,7 +13,7 @@ export UNDERSTUDY_ROLLOUT := $(ROLLOUT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status test prove look mutants lint lock
+.PHONY: help setup setup-dev demo up down status test prove platform look mutants lint lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,13 +35,13 @@ status: $(VENV)/.run ## what is up, and which version serves
 	@$(BIN)/python -m embedded status
 
 # The tests start hundreds of interpreters: what is compiled stays, also where the environment says that it should not.
-test prove: export PYTHONDONTWRITEBYTECODE =
+test prove platform: export PYTHONDONTWRITEBYTECODE =
 
 # mypy runs beside the tests. What it finds comes after them, where it is seen, and the log is in .venv/types.log.
 test: lint ## what every commit must pass: linters, types, import contracts, tests and a share of the hunts
 	$(BIN)/lint-imports
 	@$(BIN)/mypy > $(VENV)/types.log 2>&1 & types=$$!; \
-	$(PYTEST) -m "not stack and (not hunt or share)"; tests=$$?; \
+	$(PYTEST) -m "not stack and not platform and (not hunt or share)"; tests=$$?; \
 	wait $$types || { types=failed; cat $(VENV)/types.log; }; \
 	[ $$tests -eq 0 ] || echo "make test: tests failed, see above"; \
 	[ $$types != failed ] || echo "make test: types are wrong, see above"; \
@@ -49,6 +49,9 @@ test: lint ## what every commit must pass: linters, types, import contracts, tes
 
 prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, storms, bad networks
 	@$(PYTEST) -m hunt
+
+platform: $(VENV)/.dev ## build the images on stand-ins for their bases, and run every service of docker-compose.yaml, without a container engine
+	@$(BIN)/pytest --durations=10 -m platform
 
 look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless Chromium
 	@$(BIN)/pytest -m stack tests/browser
