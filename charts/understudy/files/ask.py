@@ -1,4 +1,4 @@
-"""Ask a model for a prediction, as a client does: `ask.py HOST:PORT MODEL LABEL`. An empty label is for servers without.
+"""Ask a model for a prediction, as a client does: `ask.py HOST:PORT MODEL LABEL`; the label may be empty.
 
 The image is black, of one pixel: the model scales it. What it takes it for says nothing; that it answers does.
 """
@@ -11,9 +11,7 @@ from serving.errors import DiscoveryError, ServingError
 from serving.fleet.fleet import parse_fleet
 from serving.signature import inputs_of, labels_of
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 address, model, label = sys.argv[1:]
 with Client(parse_fleet(address), label=label or None, timeout=10) as client:
