@@ -4,6 +4,7 @@ The embedded model server stands for tensorflow_model_server, a folder for the b
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from serving.model_server.server import Server
 from tests.chart.helm import Manifest, of_kind, rendered, server
 from tests.command import PROJECT, installed
 from tests.fleet import LABELS, Classifier, write_classifier
+from tests.hunts import hunt
 from tests.ports import free_port
 
 SECONDS = 60
@@ -78,6 +80,16 @@ def on_volume(tmp_path: Path) -> Machine:
     return Machine(tmp_path, {"/bucket": str(tmp_path / "bucket")})
 
 
+@pytest.fixture(scope="module")
+def installed_chart(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """What the Job leaves before servers start. Nothing may be written there."""
+    folder = tmp_path_factory.mktemp("installed")
+    machine = Machine(folder, {"/bucket": str(folder / "bucket")})
+    done = machine.run(job())
+    assert done.returncode == 0, done.stderr
+    return machine
+
+
 def job(*sets: str, values: str = "minikube-values.yaml") -> Manifest:
     """The container of the Job that writes the record of the fleet."""
     found = of_kind(rendered(values, sets=sets), "Job")["u-understudy-digits-init"]
@@ -90,11 +102,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / layout.fleets("digits")).iterdir())]
 
 
-def test_the_job_writes_the_fleet_that_the_chart_starts(on_volume: Machine) -> None:
-    done = on_volume.run(job())
+def test_the_job_writes_the_fleet_that_the_chart_starts(installed_chart: Machine) -> None:
+    (record,) = records(installed_chart.folder / "bucket")
 
-    assert done.returncode == 0, done.stderr
-    (record,) = records(on_volume.folder / "bucket")
     fleet = FleetSpec.model_validate(record["fleet"])
     assert "helm release u" == record["actor"]
     assert {
@@ -109,15 +119,14 @@ def test_the_job_writes_the_fleet_that_the_chart_starts(on_volume: Machine) -> N
         assert getattr(defaults, name) == getattr(fleet, name), name
 
 
-def test_each_server_polls_what_the_job_has_written(on_volume: Machine) -> None:
-    on_volume.run(job())
-
+def test_each_server_polls_what_the_job_has_written(installed_chart: Machine) -> None:
     for each in of_kind(rendered("minikube-values.yaml"), "Deployment").values():
         (flag,) = [word for word in server(each)["args"] if word.startswith("--model_config_file=")]
-        config = Path(on_volume.local(flag.partition("=")[2]))
+        config = Path(installed_chart.local(flag.partition("=")[2]))
         assert "model_config_list {}" in config.read_text()
 
 
+@hunt
 def test_the_job_refuses_another_fleet_unless_the_values_are_to_be_recorded(on_volume: Machine) -> None:
     """An upgrade with the same values changes nothing; one with others ends before it reaches the servers."""
     bucket = on_volume.folder / "bucket"
@@ -230,10 +239,12 @@ def ask(port: int, values: str, *sets: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(moved, env=environment, capture_output=True, text=True, check=False, timeout=SECONDS)
 
 
-def test_a_server_is_alive_before_the_first_release_and_ready_after_it(on_volume: Machine) -> None:
+def test_a_server_is_alive_before_the_first_release_and_ready_after_it(
+    on_volume: Machine, installed_chart: Machine
+) -> None:
     batching = "fleets.digits.batching=true"
-    on_volume.run(job())
     bucket = on_volume.folder / "bucket"
+    shutil.copytree(installed_chart.folder / "bucket", bucket)
 
     with running(on_volume, "minikube-values.yaml", "u-understudy-digits-rest", batching) as (port, rest, container):
         before = (

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from kubernetes_validate import utils
@@ -10,7 +10,7 @@ from kubernetes_validate import utils
 from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, helm, of_kind, rendered
 
 # Their schemas come with the operators and gateways that read them.
-NO_SCHEMA = {"GRPCRoute", "HTTPRoute", "PodMonitor", "PodMonitoring"}
+NO_SCHEMA = {"GRPCRoute", "HTTPRoute", "HealthCheckPolicy", "PodMonitor", "PodMonitoring"}
 
 
 @pytest.mark.parametrize("values", VALUES)

@@ -214,6 +214,17 @@ def test_what_is_exposed_outside_is_one_model_and_no_way_to_change_it() -> None:
     assert {"tensorflow.serving.PredictionService", "grpc.health.v1.Health"} == services
 
 
+def test_a_gateway_of_gke_asks_what_the_readiness_probe_asks() -> None:
+    """Its own question, the path /, is answered with 404."""
+    objects = rendered("full-values.yaml")
+    (policy,) = of_kind(objects, "HealthCheckPolicy").values()
+
+    check = policy["spec"]["default"]["config"]["httpHealthCheck"]
+    probe = server(of_kind(objects, "Deployment")["u-understudy-digits-cpu"])["readinessProbe"]["httpGet"]
+    assert (8501, probe["path"]) == (check["port"], check["requestPath"])
+    assert policy["spec"]["targetRef"]["name"] in of_kind(objects, "Service")
+
+
 def test_nothing_is_exposed_outside_by_default() -> None:
     objects = rendered("gke-cpu-values.yaml")
 

@@ -48,8 +48,15 @@ WRONG = [
     ("minikube-values.yaml", "fleets.digits.terminationGracePeriodSeconds=20", "must be more than drainSeconds 20"),
     ("minikube-values.yaml", "fleets.digits.serviceType=LoadBalancer", "without loadBalancerSourceRanges"),
     ("full-values.yaml", "fleets.digits.gateway.grpcHost=digits.example.com", 'are both "digits.example.com"'),
-    ("minikube-values.yaml", f"fullnameOverride={'a' * 60}", "Kubernetes allows 63"),
+    ("minikube-values.yaml", f"fullnameOverride={'a' * 60}", "has 67 characters, and may have 58"),
+    ("minikube-values.yaml", f"fleets.digits.groups.{'a' * 40}.replicas=1,fullnameOverride={'u' * 20}", "may have 63"),
     ("full-values.yaml", "fleets.digits.groups.small-first.replicas=1", "would both be named"),
+    ("full-values.yaml", "fleets.digits.groups.small.replicas=1", "fleets.digits_small and fleets.digits.groups.small"),
+    (
+        "baked-values.yaml",
+        "fleets.pipeline.bakedImage=a:1,fleets.pipeline.groups.all.replicas=1",
+        "would both be named",
+    ),
 ]
 
 

@@ -4,21 +4,29 @@
 {{- if not .Values.fleets -}}
 {{- fail "fleets is empty, so there is nothing to serve. Name a model and its groups, for example as in ci/gke-cpu-values.yaml" -}}
 {{- end -}}
-{{- $names := dict -}}
+{{- /* The names of policies that are not of a fleet. */}}
+{{- $names := dict (printf "%s-pipeline" (include "understudy.fullname" .)) "the policy of the pipeline" (printf "%s-default-deny" (include "understudy.fullname" .)) "the policy that denies" -}}
 {{- range $model, $_ := .Values.fleets -}}
 {{- $fleet := include "understudy.fleet" (dict "root" $root "model" $model) | fromJson -}}
 {{- include "understudy.checkFleet" (dict "root" $root "model" $model "fleet" $fleet) -}}
+{{- $base := include "understudy.fleetName" (dict "root" $root "model" $model) -}}
+{{- /* The longest name of the fleet itself is that of its Job. */}}
+{{- include "understudy.checkName" (dict "names" $names "name" $base "length" 58 "at" (printf "fleets.%s" $model)) -}}
 {{- range $group, $_ := $fleet.groups -}}
-{{- $name := include "understudy.groupName" (dict "root" $root "model" $model "group" $group) -}}
-{{- if gt (len $name) 63 -}}
-{{- fail (printf "fleets.%s.groups.%s: the name %q has %d characters, and Kubernetes allows 63. Choose a shorter group, release or fullnameOverride" $model $group $name (len $name)) -}}
-{{- end -}}
-{{- if hasKey $names $name -}}
-{{- fail (printf "fleets.%s.groups.%s and %s would both be named %q. Rename one of the groups" $model $group (index $names $name) $name) -}}
-{{- end -}}
-{{- $_ := set $names $name (printf "fleets.%s.groups.%s" $model $group) -}}
+{{- include "understudy.checkName" (dict "names" $names "name" (printf "%s-%s" $base $group) "length" 63 "at" (printf "fleets.%s.groups.%s" $model $group)) -}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{- /* Refuse a name that is too long or taken, and remember it. Arguments: names, name, length, at. */}}
+{{- define "understudy.checkName" -}}
+{{- if gt (len .name) (int .length) -}}
+{{- fail (printf "%s: the name %q has %d characters, and may have %d. Choose a shorter group, release or fullnameOverride" .at .name (len .name) (int .length)) -}}
+{{- end -}}
+{{- if hasKey .names .name -}}
+{{- fail (printf "%s and %s would both be named %q. Rename a group, or use another release for one of the models" .at (index .names .name) .name) -}}
+{{- end -}}
+{{- $_ := set .names .name .at -}}
 {{- end }}
 
 {{- define "understudy.checkFleet" -}}

@@ -32,7 +32,7 @@ livenessProbe:
 {{- /* Whether users can be answered: the version behind the label is loaded. Before the first release no pod is ready. */}}
 readinessProbe:
   httpGet:
-    path: /v1/models/{{ .model }}{{ if .fleet.labelled }}/labels/stable{{ end }}/metadata
+    path: {{ include "understudy.readyPath" . }}
     port: rest
   periodSeconds: 2
   timeoutSeconds: 2
@@ -69,6 +69,11 @@ volumeMounts:
     mountPath: {{ .fleet.serverRoot }}
     readOnly: true
   {{- end }}
+{{- end }}
+
+{{- /* What answers with 200 once users can be answered. Arguments: fleet, model. */}}
+{{- define "understudy.readyPath" -}}
+/v1/models/{{ .model }}{{ if .fleet.labelled }}/labels/stable{{ end }}/metadata
 {{- end }}
 
 {{- define "understudy.serverImage" -}}
