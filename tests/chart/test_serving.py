@@ -130,6 +130,17 @@ def test_a_group_with_gpus_has_their_image_limit_and_nodes() -> None:
     assert not {"nodeSelector", "tolerations"} & cpu.keys()
 
 
+def test_the_values_for_gpus_go_on_top_of_those_for_gke() -> None:
+    objects = rendered("gke-cpu-values.yaml", "gke-gpu-values.yaml")
+
+    for each in of_kind(objects, "Deployment").values():
+        assert "tensorflow/serving:2.20.0-gpu" == server(each)["image"]
+    accounts = of_kind(objects, "ServiceAccount")
+    assert "iam.gke.io/gcp-service-account" in accounts["u-understudy-serving"]["metadata"]["annotations"]
+    (autoscaler,) = of_kind(objects, "HorizontalPodAutoscaler").values()
+    assert 4 == autoscaler["spec"]["maxReplicas"]
+
+
 def test_a_server_starts_after_the_sidecar_has_copied_its_config() -> None:
     """Without the config it would exit. A container of this kind runs on, and ends after the server."""
     pod = deployment("s3-values.yaml", "first")["spec"]["template"]["spec"]
