@@ -287,3 +287,27 @@ def test_a_server_without_labels_is_ready_with_any_version(
         answer = ask(port, values, *sets)
 
     assert "v3 of digits answers: 0\n" == answer.stdout, answer.stderr
+
+
+@hunt
+def test_clients_move_to_another_connection_before_a_pod_ends_and_lose_no_request(
+    on_volume: Machine, installed_chart: Machine
+) -> None:
+    """A client that stays on its connection is cut off when the pod is killed, at the end of its grace period."""
+    shutil.copytree(installed_chart.folder / "bucket", on_volume.folder / "bucket")
+    short = ("fleets.digits.connectionSeconds=1", "fleets.digits.drainSeconds=3")
+    states: list[grpc.ChannelConnectivity] = []
+
+    with (
+        running(on_volume, "minikube-values.yaml", "u-understudy-digits-rest", *short) as (port, _, container),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        channel.subscribe(states.append)
+        end = time.monotonic() + container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        answers = []
+        while time.monotonic() < end or states.count(grpc.ChannelConnectivity.READY) < 2:
+            answers.append(health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5).status)
+            assert time.monotonic() < end + SECONDS, "the connection is still the first one"
+            time.sleep(0.01)
+
+    assert {health_pb2.HealthCheckResponse.SERVING} == set(answers)

@@ -131,6 +131,8 @@ def test_without_named_clients_only_pods_of_the_release_reach_a_server() -> None
 
     ((peer,),) = [rule["from"]]
     assert "pipeline" == peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+    assert "namespaceSelector" not in peer, "those of this namespace"
+    assert ["grpc", "rest"] == [port["port"] for port in rule["ports"]]
 
 
 def test_each_named_peer_reaches_the_ports_it_needs() -> None:

@@ -150,6 +150,8 @@ def test_a_server_starts_after_the_sidecar_has_copied_its_config() -> None:
     assert flags(pod["containers"][0])["model_config_file"] == sidecar["startupProbe"]["exec"]["command"][-1]
     mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
     assert mounts["bucket"]["readOnly"], "the server only reads what the sidecar writes"
+    limits = {each["name"]: each["emptyDir"]["sizeLimit"] for each in pod["volumes"] if "emptyDir" in each}
+    assert {"bucket": "4Gi", "tmp": "4Gi"} == limits, "a version is downloaded to one before it is copied to the other"
 
 
 def test_servers_mount_a_volume_read_only_and_the_job_does_not() -> None:
