@@ -127,7 +127,7 @@ def ingress(values: str, *sets: str, model: str = "digits") -> list[dict[str, An
 
 
 def test_without_named_clients_only_pods_of_the_release_reach_a_server() -> None:
-    (rule,) = ingress("minikube-values.yaml")
+    (rule,) = ingress("baked-values.yaml")
 
     ((peer,),) = [rule["from"]]
     assert "pipeline" == peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
@@ -154,6 +154,18 @@ def test_each_named_peer_reaches_the_ports_it_needs() -> None:
     assert ["grpc", "rest"] == ports[json.dumps({"ipBlock": {"cidr": "10.129.0.0/23"}})]
     assert ["grpc"] == ports[json.dumps({"ipBlock": {"cidr": "192.168.4.0/24"}})]
     assert 6 == len(ports), "these, the pods of the release, and Prometheus"
+
+
+@pytest.mark.parametrize("values", ["gke-cpu-values.yaml", "s3-values.yaml", "minikube-values.yaml"])
+def test_the_scheduler_of_airflow_may_release_where_it_runs_the_steps_itself(values: str) -> None:
+    """The label is the one that Airflow's own chart gives to these pods."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "airflow"}},
+        "podSelector": {"matchLabels": {"component": "scheduler"}},
+    }
+
+    (rule,) = [rule for rule in ingress(values) if peer in rule["from"]]
+    assert ["grpc"] == [port["port"] for port in rule["ports"]]
 
 
 def test_a_load_balancer_lets_in_the_networks_of_its_clients() -> None:
