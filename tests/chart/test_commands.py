@@ -112,7 +112,7 @@ def test_the_job_writes_the_fleet_that_the_chart_starts(installed_chart: Machine
         "rest": ("dns://u-understudy-digits-rest.serving.svc.cluster.local.:8500", 2),
     } == {name: (group.replicas, group.minimum) for name, group in fleet.groups.items()}
     assert "first" == fleet.first_ring
-    assert "2.20" == fleet.server_tensorflow
+    assert "2.21" == fleet.server_tensorflow
     assert "http://mlflow.mlflow:5000" == fleet.mlflow_url
     defaults = Deployment()
     for name in ("rollout", "config_poll_seconds", "load_seconds", "follow_seconds", "soak_seconds", "silent_seconds"):

@@ -83,6 +83,14 @@ def test_a_fleet_has_the_defaults_of_the_command() -> None:
         assert getattr(known, f"{name}_seconds") == defaults[f"{name}Seconds"], name
 
 
+def test_the_servers_have_the_tensorflow_that_a_fleet_has_by_default() -> None:
+    """With an older one, every model of the pipeline is refused."""
+    image = yaml.safe_load((CHART / "values.yaml").read_text())["image"]
+
+    assert image["tag"].startswith(f"{Deployment().server_tensorflow}.")
+    assert f"{image['tag']}-gpu" == image["gpuTag"]
+
+
 def test_a_comment_that_does_not_begin_with_its_name_is_refused() -> None:
     with pytest.raises(ValueError, match="does not begin with its name"):
         reference.entries("# Some words.\nname: 1\n")

@@ -122,11 +122,11 @@ def test_a_group_with_gpus_has_their_image_limit_and_nodes() -> None:
     gpu = deployment("full-values.yaml", "gpu")["spec"]["template"]["spec"]
     cpu = deployment("full-values.yaml", "first")["spec"]["template"]["spec"]
 
-    assert "tensorflow/serving:2.20.0-gpu" == gpu["containers"][0]["image"]
+    assert "tensorflow/serving:2.21.0-gpu" == gpu["containers"][0]["image"]
     assert 1 == gpu["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
     assert {"cloud.google.com/gke-accelerator": "nvidia-l4"} == gpu["nodeSelector"]
     assert [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}] == gpu["tolerations"]
-    assert "tensorflow/serving:2.20.0" == cpu["containers"][0]["image"]
+    assert "tensorflow/serving:2.21.0" == cpu["containers"][0]["image"]
     assert not {"nodeSelector", "tolerations"} & cpu.keys()
 
 
@@ -134,7 +134,7 @@ def test_the_values_for_gpus_go_on_top_of_those_for_gke() -> None:
     objects = rendered("gke-cpu-values.yaml", "gke-gpu-values.yaml")
 
     for each in of_kind(objects, "Deployment").values():
-        assert "tensorflow/serving:2.20.0-gpu" == server(each)["image"]
+        assert "tensorflow/serving:2.21.0-gpu" == server(each)["image"]
     accounts = of_kind(objects, "ServiceAccount")
     assert "iam.gke.io/gcp-service-account" in accounts["u-understudy-serving"]["metadata"]["annotations"]
     (autoscaler,) = of_kind(objects, "HorizontalPodAutoscaler").values()
