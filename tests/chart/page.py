@@ -118,11 +118,15 @@ class Page:
         """What each `helm upgrade` of the chart gives Kubernetes."""
         return [self._rendered(call) for call in self.of("helm") if "charts/understudy" in call.words]
 
+    @property
+    def applied(self) -> list[Manifest]:
+        """The manifests that are written on the page."""
+        return [each for call in self.of("kubectl") if call.command == "apply" for each in objects_in(call.text)]
+
     @cached_property
     def objects(self) -> list[Manifest]:
         """What is in the namespace `understudy`: all that was rendered, and what the page itself applies there."""
-        applied = [each for call in self.of("kubectl") if call.command == "apply" for each in objects_in(call.text)]
-        return [each for render in self.renders for each in render] + applied
+        return [each for render in self.renders for each in render] + self.applied
 
     def _rendered(self, call: Call) -> tuple[Manifest, ...]:
         local = [str(self.folder / word) if (self.folder / word).exists() else word for word in call.words[1:]]

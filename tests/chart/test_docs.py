@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from typer.main import get_command
 
 from pipeline.cli import app
-from tests.chart.helm import CHART, CHARTS, Manifest, containers, of_kind, pods
+from tests.chart.helm import CHART, CHARTS, NEWEST, Manifest, containers, of_kind, pods
 from tests.chart.page import OPTIONS, PROJECT, Call, Page, labels, run
 from tests.chart.test_other_charts import AIRFLOW, MLFLOW
 
@@ -131,6 +132,16 @@ def test_every_container_that_is_named_exists(page: Page) -> None:
     named = {call.option("container") for call in page.of("kubectl") if call.option("container")}
 
     assert set() == named - known
+
+
+def test_every_manifest_on_the_page_fits_the_schema_of_its_kind(page: Page) -> None:
+    """...but for Gateways: those have no schema here."""
+    applied = page.applied
+
+    assert applied
+    for each in applied:
+        if each["kind"] != "Gateway":
+            kubernetes_validate.validate(each, NEWEST, strict=True)
 
 
 def test_every_namespace_is_created_or_always_there(page: Page) -> None:
