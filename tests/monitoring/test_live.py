@@ -1,7 +1,8 @@
 """Prometheus with our files reads three live model servers: every panel has data, and alerts fire in it.
 
-Three rules change the files for this: addresses of the services become ports of this machine, the time limit of each
-step is divided by `FASTER`, and Grafana's variables are replaced as Grafana does it.
+Three rules change the files for this: addresses of the services become ports of this machine, each duration is divided
+by `FASTER`, and Grafana's variables are replaced as Grafana does it. Promtool shows without a clock when alerts must be
+silent: `docker/prometheus/alerts_test.yaml`.
 """
 
 import re
@@ -24,8 +25,8 @@ from tests.serving.model_server.world import eventually
 
 pytestmark = [pytest.mark.platform, needs_prometheus]
 
-# One minute of the files is three seconds here, and Prometheus reads every 250 ms.
-FASTER = 20
+# One minute of the files is four seconds here, and Prometheus reads every 333 ms.
+FASTER = 15
 REPLICAS = ("serving-1", "serving-2", "serving-3")
 LONG_SECONDS = 60
 
@@ -77,16 +78,14 @@ def test_every_panel_has_data_the_ring_shows_its_harm_and_a_replica_that_ends_is
         servers[0].serve(1, 2, 3)
         wait_for_load(servers[0], 3, "fail")
 
-        eventually(lambda: {"Alerts A"} >= _empty(prometheus), seconds=LONG_SECONDS)
+        eventually(lambda: ("LoadFails", "serving-1") in prometheus.firing(), seconds=LONG_SECONDS)
+        eventually(lambda: not _empty(prometheus), seconds=LONG_SECONDS)
         _check_rings(prometheus)
         _check_variables(prometheus)
-        eventually(lambda: ("LoadFails", "serving-1") in prometheus.firing(), seconds=LONG_SECONDS)
-        assert set() == {each for each in prometheus.firing() if each[0].endswith(("Down", "Up", "Ring"))}
 
         servers[2].stop()
-        eventually(lambda: ("ReplicaDown", "serving-3") in prometheus.firing(), seconds=LONG_SECONDS)
-        assert set() == {each for each in prometheus.firing() if each[0] in {"NoReplicaUp", "NoFirstRing"}}
-        assert set() == _empty(prometheus)
+        expected = {("ReplicaDown", "serving-3"), ("RequestsFail", "serving-1")}
+        eventually(lambda: expected <= prometheus.firing(), seconds=LONG_SECONDS)
 
 
 def _empty(prometheus: Prometheus) -> set[str]:
@@ -125,7 +124,7 @@ def _check_variables(prometheus: Prometheus) -> None:
 
 
 def _sent(query: str) -> str:
-    """Four scrape intervals are Grafana's shortest window; two are added for a machine that is busy."""
+    """Four scrape intervals are Grafana's shortest window."""
     return as_grafana_sends(query, rate_interval="1500ms")
 
 
