@@ -10,6 +10,7 @@ from typer.main import get_command
 from pipeline.cli import app
 from tests.monitoring.files import (
     GRAFANA,
+    alert_rules,
     as_grafana_sends,
     dashboard,
     panels,
@@ -140,6 +141,20 @@ def test_grafana_knows_how_often_prometheus_reads() -> None:
     config = read_yaml(GRAFANA.parent / "prometheus" / "prometheus.yaml")
 
     assert config["global"]["scrape_interval"] == source["jsonData"]["timeInterval"]
+
+
+def test_the_readme_has_every_row_and_every_alert_with_its_severity() -> None:
+    readme = (GRAFANA / "README.md").read_text(encoding="utf-8")
+    lines = readme.splitlines()
+    rows = [panel["title"].partition(":")[0] for panel in panels(rows=True) if panel["type"] == "row"]
+    alerts = [f"| `{rule['alert']}` | {rule['labels']['severity']} |" for rule in alert_rules()]
+
+    assert len(rows) == 5
+    assert [] == [start for start in (*[f"| {row} |" for row in rows], *alerts) if not _begun(lines, start)]
+
+
+def _begun(lines: list[str], start: str) -> bool:
+    return any(line.startswith(start) for line in lines)
 
 
 def _place(panel: Any, moved: int) -> tuple[int, ...]:
