@@ -17,8 +17,8 @@ ALERTS = PROMETHEUS / "alerts.yaml"
 # What Grafana puts in place of the variables where everything is chosen and one model exists.
 VARIABLES = {"job": "serving", "model": "digits", "replica": ".*"}
 
-# A metric is followed by its labels or by a window; so are names that begin with a colon, as those of TensorFlow do.
-_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[{\[]")
+# A metric is followed by its labels or by a window, or gives a variable its values.
+_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[{\[]|label_values\(([\w:]+),")
 
 
 def read_yaml(path: Path) -> Any:
@@ -60,7 +60,7 @@ def alert_rules() -> list[Any]:
 
 
 def metrics_in(query: str) -> set[str]:
-    return set(_METRIC.findall(query))
+    return {name for found in _METRIC.findall(query) for name in found if name}
 
 
 def _from_prometheus(annotations: list[Any]) -> Iterator[Any]:

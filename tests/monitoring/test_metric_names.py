@@ -1,6 +1,5 @@
 """Dashboard and alerts ask for what a live server exports: a name that is wrong is an empty panel, not an error."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -18,36 +17,30 @@ from tests.serving.model_server.world import config
 OF_PROMETHEUS = {"up", "ALERTS"}
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture
+def page(tmp_path: Path) -> str:
     """What a server with batching exports after requests over both APIs, a load and a load that failed."""
-    folder = tmp_path_factory.mktemp("monitored")
-    write_saved_model(folder / MODEL / "1")
-    (folder / "damaged" / "1").mkdir(parents=True)
-    (folder / "damaged" / "1" / "saved_model.pb").write_bytes(b"damaged")
-    with monitored_server(folder / "server", folder / MODEL) as server:
+    write_saved_model(tmp_path / MODEL / "1")
+    (tmp_path / "damaged" / "1").mkdir(parents=True)
+    (tmp_path / "damaged" / "1" / "saved_model.pb").write_bytes(b"damaged")
+    with monitored_server(tmp_path / "server", tmp_path / MODEL) as server:
         wait_until_ready(server)
         assert server.predict() == 200
         assert server.predict(f"{MODEL}/versions/9") == 404
         server.predict_over_grpc()
-        _load_at_once(server, folder / "damaged")
-        yield server.page()
+        _load_at_once(server, tmp_path / "damaged")
+        return server.page()
 
 
 def test_every_metric_of_dashboard_and_alerts_is_exported_by_a_live_server(page: str) -> None:
-    asked = set().union(*map(metrics_in, [*queries().values(), *(rule["expr"] for rule in alert_rules())]))
+    expressions = [*queries().values(), *variable_queries().values(), *(rule["expr"] for rule in alert_rules())]
+    asked = set().union(*map(metrics_in, expressions))
     exported = {sample.name for family in text_string_to_metric_families(page) for sample in family.samples}
+    # The parser gives every counter the suffix that the newer format asks for.
     counters = {name.removesuffix("_total") for name in exported}
 
     assert len(asked) > 10
     assert set() == asked - exported - counters - OF_PROMETHEUS
-
-
-def test_values_of_variables_come_from_metrics_that_a_live_server_exports(page: str) -> None:
-    asked = {each.removeprefix("label_values(").split("{")[0].split(",")[0] for each in variable_queries().values()}
-
-    assert {":tensorflow:cc:saved_model:load_attempt_count", "up"} == asked
-    assert ":tensorflow:cc:saved_model:load_attempt_count{" in page
 
 
 def _load_at_once(server: MonitoredServer, damaged: Path) -> None:
