@@ -1,9 +1,13 @@
 #!/bin/bash
 # Whether the server answers here: 0 or 1. The image has no curl, so bash speaks HTTP.
 #
-#   healthcheck.sh        alive: REST answers at all, also before the first release; without REST, gRPC's port is open
-#   healthcheck.sh ready  users can be answered: a version is loaded behind the label `stable`, or, of a MODEL_PATH,
-#                         which has no labels, any version. Needs REST and MODEL_NAME
+#   healthcheck.sh           alive: REST answers at all, also before the first release; without REST, gRPC's port is open
+#   healthcheck.sh ready     users can be answered: a version is loaded behind the label `stable`, or, of a MODEL_PATH,
+#                            which has no labels, any version
+#   healthcheck.sh routable  ready, or the server knows no version at all, as before the first release: for a platform that
+#                            gives up a deployment whose servers do not get ready
+#
+# `ready` and `routable` need REST and MODEL_NAME.
 set -u
 
 rest_port=${REST_PORT-8501}
@@ -32,17 +36,32 @@ alive() {
   [ -n "$(http_status /v1/models/any)" ] || fail "REST does not answer on port $rest_port"
 }
 
-ready() {
-  local name=${MODEL_NAME:-} label=/labels/stable status
-  [ -n "$name" ] || fail "'ready' needs MODEL_NAME"
-  [ "$rest_port" != 0 ] || fail "'ready' needs REST: set REST_PORT"
+# The path of what `ready` asks for; ends this if a variable is missing.
+readiness_path() {
+  local name=${MODEL_NAME:-} label=/labels/stable
+  [ -n "$name" ] || fail "MODEL_NAME is not set. It says whose readiness is asked for"
+  [ "$rest_port" != 0 ] || fail "REST is off, so readiness cannot be asked for. Set REST_PORT"
   [ -z "${MODEL_PATH:-}" ] || label=
-  status=$(http_status "/v1/models/$name$label/metadata")
-  [ "$status" = 200 ] || fail "/v1/models/$name$label/metadata answers '$status', not 200"
+  path=/v1/models/$name$label/metadata
+}
+
+ready() {
+  local path status
+  readiness_path
+  status=$(http_status "$path")
+  [ "$status" = 200 ] || fail "$path answers '$status', not 200"
+}
+
+routable() {
+  local path
+  readiness_path
+  # 404 of the model itself: the server has seen no version of it.
+  [ "$(http_status "/v1/models/$MODEL_NAME")" = 404 ] || ready
 }
 
 case ${1:-alive} in
   alive) alive ;;
   ready) ready ;;
-  *) fail "'$1' is neither alive nor ready" ;;
+  routable) routable ;;
+  *) fail "'$1' is none of alive, ready and routable" ;;
 esac
