@@ -47,8 +47,6 @@ def collected(folder: Path) -> Path:
     """The folder that the document deploys on the platform `python`, made by its commands."""
     commands = block("mkdir -p var/tsuru").replace("var/tsuru", shlex.quote(str(folder)))
     local = [line for line in commands.splitlines() if not line.startswith("tsuru ")]
-    if not (PROJECT / "docker" / "pipeline").exists():
-        local = [line for line in local if "docker/pipeline" not in line]
     subprocess.run(["bash", "-euc", "\n".join(local)], cwd=PROJECT, check=True)
     return folder
 

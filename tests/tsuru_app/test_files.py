@@ -138,3 +138,13 @@ def test_every_link_of_the_page_is_there(page: Path) -> None:
 
     assert local
     assert [] == [each for each in local if not (page.parent / each).exists()]
+
+
+def test_the_lock_of_the_app_has_the_versions_of_the_whole_lock() -> None:
+    ours, whole = (
+        set(re.findall(r"^([a-z0-9-]+==\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for path in (EXAMPLE / "python" / "requirements.txt", PROJECT / "requirements.txt")
+    )
+
+    assert {name.partition("==")[0] for name in ours} > {"tensorflow", "grpcio-reflection", "uvicorn"}
+    assert set() == ours - whole
