@@ -195,7 +195,10 @@ def test_the_server_takes_the_place_of_the_script(tmp_path: Path) -> None:
 
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
-MAY_UNSHARE = shutil.which("unshare") is not None and subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
+MAY_UNSHARE = (
+    shutil.which("unshare") is not None
+    and subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+)
 in_a_container = pytest.mark.skipif(
     not MAY_UNSHARE, reason="needs unshare, of util-linux, and a kernel that lets this user make a PID namespace"
 )

@@ -1,5 +1,6 @@
 """The health check of the serving image, against the embedded server over REST."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import pytest
 from serving.model_server.flags import parse_flags
 from serving.model_server.server import Server
 from tests.fleet import POLL_SECONDS, load, write_classifier
+from tests.hunts import hunt
 from tests.ports import free_port
 from tests.releases import eventually
 from tests.serving.model_server.test_process import merged
@@ -106,6 +108,16 @@ def test_without_a_server_it_is_dead(mode: str) -> None:
 
     assert 1 == done.returncode
     assert done.stderr.count("\n") == 1
+
+
+@hunt
+@pytest.mark.parametrize("mode", ["alive", "ready"])
+def test_a_server_that_takes_connections_and_answers_none_is_dead(mode: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = health(mode, REST_PORT=str(silent.getsockname()[1]), MODEL_NAME="digits")
+
+    assert 1 == done.returncode
+    assert done.stderr
 
 
 def test_without_rest_it_is_alive_while_grpc_listens(pinned: Pinned) -> None:
