@@ -49,6 +49,8 @@ class Folder:
         for old in self.here.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
+            elif old.name not in (CONFIG, MONITORING):
+                old.unlink()
         self.write(CONFIG, "model_config_list {}\n")
         self.write(MONITORING, "prometheus_config { enable: true }\n")
 
@@ -246,7 +248,7 @@ class ServerUnderTest(Expectations):
                 raise NotRunError(f"the server did not load {wanted} of model {name}, but has {states}")
             time.sleep(0.03)
         if labels:
-            self.deploy(self.folder.model(name, versions=versions, **labels))
+            self.deploy(self.folder.model(name, versions=versions, base=None, **labels))
 
     def serve_asked(self) -> None:
         """Serve the model that many checks share; later calls do nothing."""

@@ -1,5 +1,6 @@
 """Classify, Regress and MultiInference."""
 
+from functools import partial
 from typing import Any
 
 from serving.apis import classification_pb2, inference_pb2, regression_pb2
@@ -80,7 +81,7 @@ def _refused(at: ServerUnderTest) -> None:
         (listed(example(x=b"2")), "regress", "Data types don't match."),
         (listed(example(x=2.0)), "nothing", "No signature was found with the name: nothing"),
     ):
-        answer = refusal(lambda given=given, signature=signature: _regress(at, given, signature))
+        answer = refusal(partial(_regress, at, given, signature))
         at.expect_in("INVALID_ARGUMENT: ", answer)
         at.expect_in(words, answer)
 
@@ -96,5 +97,6 @@ def _labels_as_bytes(at: ServerUnderTest) -> None:
         model_spec=_spec("classify"), input=listed(example(x=2.0, label=b"\xff"))
     )
     # Without a deserializer it gives bytes.
-    call: Any = at.channel.unary_unary("/tensorflow.serving.PredictionService/Classify")
+    channel: Any = at.channel
+    call = channel.unary_unary("/tensorflow.serving.PredictionService/Classify")
     at.expect("OK", refusal(lambda: call(request.SerializeToString(), timeout=REQUEST_SECONDS)))

@@ -74,7 +74,8 @@ def _profiler(at: ServerUnderTest) -> None:
 )
 def _session_service(at: ServerUnderTest) -> None:
     # Without serializers it takes and gives bytes.
-    call: Any = at.channel.unary_unary("/tensorflow.serving.SessionService/SessionRun")
+    channel: Any = at.channel
+    call = channel.unary_unary("/tensorflow.serving.SessionService/SessionRun")
     at.expect("UNIMPLEMENTED", refusal(lambda: call(b"", timeout=10)).partition(":")[0])
 
 

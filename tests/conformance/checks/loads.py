@@ -7,11 +7,19 @@ from pathlib import Path
 from tests.conformance.facts import Needs, fact
 from tests.conformance.launcher import Launcher
 from tests.conformance.models import warm_up_record
-from tests.conformance.server import ServerUnderTest
+from tests.conformance.server import Folder, ServerUnderTest
 
 
 def _without_graph(folder: Path) -> None:
     (folder / "saved_model.pb").unlink()
+
+
+def _complete(folder: Folder, model: str, version: int) -> None:
+    """Bring the graph that `_without_graph` left out."""
+    source = f"{model}-complete"
+    folder.add(source, version)
+    name = "saved_model.pb"
+    (folder.here / source / str(version) / name).rename(folder.here / model / str(version) / name)
 
 
 def fails(at: ServerUnderTest, name: str, change: Callable[[Path], object]) -> str:
@@ -80,9 +88,7 @@ def _damaged(at: ServerUnderTest) -> None:
 )
 def _not_repeated(at: ServerUnderTest) -> None:
     fails(at, "final", _without_graph)
-    at.folder.remove("final", 2)
-    at.stays("FAILED", lambda: at.state("final", 2))
-    at.folder.add("final", 2)
+    _complete(at.folder, "final", 2)
     at.stays("FAILED", lambda: at.state("final", 2))
 
 
@@ -150,13 +156,11 @@ def _repeats(own: Launcher) -> None:
     own.folder.add("late", 1)
     flags = ("--max_num_load_retries=30", "--load_retry_interval_micros=1000000")
     with own.standard(*flags, models=[own.folder.model("late", versions=[1])]) as at:
-        late = at.folder.here / "late" / "2"
         own.folder.add("late", 2, change=_without_graph)
         at.deploy(at.folder.model("late", versions=[1, 2]))
         at.eventually("LOADING", lambda: at.state("late", 2))
         at.stays(("LOADING", 0), lambda: (at.state("late", 2), at.status("late", 2)[0].status.error_code))
-        own.folder.add("late-source", 2)
-        (own.folder.here / "late-source" / "2" / "saved_model.pb").rename(late / "saved_model.pb")
+        _complete(own.folder, "late", 2)
         at.eventually("AVAILABLE", lambda: at.state("late", 2))
 
 
