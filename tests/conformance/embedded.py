@@ -31,5 +31,4 @@ DIFFERENCES = {
     "start-bad-tls-file": "A bad SSL or monitoring file",
     "start-client-verify-without-ca": "`client_verify` without `custom_ca`",
     "start-custom-config": "Custom model config",
-    "start-s3": "`s3://` and others",
 }

@@ -12,6 +12,7 @@ class Needs(StrEnum):
     REQUESTS = "requests"
     REST = "HTTP requests"
     FILES = "configs and files"
+    FILES_AND_REST = "configs, files and HTTP requests"
     OWN = "a server of its own"
 
 

@@ -43,7 +43,8 @@ class Targets:
     def result(self, fact: Fact) -> Result:
         """Run the check of this fact."""
         target = self.launcher if fact.needs is Needs.OWN else self.server
-        if target is None or (fact.needs is Needs.REST and target is self.server and not self.server.rest):
+        over_rest = fact.needs in (Needs.REST, Needs.FILES_AND_REST)
+        if target is None or (over_rest and self.server is not None and not self.server.rest):
             return Result(fact, Outcome.NOT_RUN, f"needs {_missing(fact.needs)}")
         before = target.comparisons
         try:
@@ -65,6 +66,7 @@ def _missing(needs: Needs) -> str:
     return {
         Needs.OWN: "servers of its own: COMMAND=...",
         Needs.REST: "the REST address: REST=host:port",
+        Needs.FILES_AND_REST: "the REST address: REST=host:port",
     }.get(needs, "a running server: SERVER=host:port")
 
 
@@ -75,8 +77,8 @@ def _short(error: Exception) -> str:
 
 
 def chosen(only: Collection[str]) -> list[Fact]:
-    """The facts of these names, or all; those that share a model first."""
-    order = [Needs.REQUESTS, Needs.REST, Needs.FILES, Needs.OWN]
+    """The facts of these names, or all; in the order of what they need, those that share a model first."""
+    order = list(Needs)
     facts = [fact for fact in FACTS.values() if not only or fact.id in only]
     return sorted(facts, key=lambda fact: order.index(fact.needs))
 

@@ -32,6 +32,10 @@ def _fact(check: Callable[[Launcher], None]) -> Fact:
     return Fact("a-fact", "a statement", "nobody", Needs.OWN, check)
 
 
+def _nothing(_: Expectations) -> None:
+    pass
+
+
 def _not_run(_: Expectations) -> None:
     raise NotRunError("no reason")
 
@@ -56,7 +60,7 @@ def test_a_check_holds_differs_or_was_not_run(
 
 def test_a_check_that_compares_nothing_is_an_error(launcher: Launcher) -> None:
     with pytest.raises(AssertionError, match="compares nothing"):
-        Targets(None, launcher).result(_fact(lambda own: None))
+        Targets(None, launcher).result(_fact(_nothing))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_a_check_that_compares_nothing_is_an_error(launcher: Launcher) -> None:
     [(Needs.OWN, "COMMAND="), (Needs.REST, "REST="), (Needs.FILES, "SERVER="), (Needs.REQUESTS, "SERVER=")],
 )
 def test_what_is_missing_is_named(needs: Needs, words: str) -> None:
-    result = Targets(None, None).result(Fact("a-fact", "a statement", "nobody", needs, lambda at: None))
+    result = Targets(None, None).result(Fact("a-fact", "a statement", "nobody", needs, _nothing))
 
     assert Outcome.NOT_RUN == result.outcome
     assert words in result.reason
@@ -81,14 +85,14 @@ def test_a_declared_difference_is_no_failure_and_one_that_has_gone_is(launcher: 
 def test_two_facts_of_one_name_are_refused() -> None:
     name = next(iter(FACTS))
     with pytest.raises(ValueError, match=name):
-        fact(name, "a statement", relied="nobody", needs=Needs.OWN)(lambda at: None)
+        fact(name, "a statement", relied="nobody", needs=Needs.OWN)(_nothing)
 
 
 def test_a_report_has_a_line_for_each_fact_and_the_reason_where_it_does_not_hold() -> None:
     stream = io.StringIO()
     shown = [
-        Result(_fact(lambda own: None), Outcome.HOLDS),
-        Result(_fact(lambda own: None), Outcome.DIFFERS, "expected 1, observed " + "2" * 1000),
+        Result(_fact(_nothing), Outcome.HOLDS),
+        Result(_fact(_nothing), Outcome.DIFFERS, "expected 1, observed " + "2" * 1000),
     ]
     for each in shown:
         write_line(stream, each)

@@ -67,3 +67,23 @@ def _zero_rows(own: Launcher) -> None:
         request = at.request("rows", inputs={"x": np.zeros(0)})
         pending = at.prediction.Predict.future(request, timeout=3)
         at.expect("DEADLINE_EXCEEDED", pending.code().name)
+
+
+@fact(
+    "batching-per-model",
+    "with --enable_per_model_batching_parameters a version is batched by its file batching_params.pbtxt, and not "
+    "at all without one",
+    relied="docs of the embedded server",
+    needs=Needs.OWN,
+)
+def _per_model(own: Launcher) -> None:
+    # Sizes that contradict each other fail a load, which shows that the file was read.
+    text = "max_batch_size { value: 8 } allowed_batch_sizes: 4"
+    own.folder.add("own-sizes", 1)
+    own.folder.add("own-sizes", 2, change=lambda folder: (folder / "batching_params.pbtxt").write_text(text))
+    models = [own.folder.model("own-sizes", versions=[1])]
+    with own.standard(_ON, "--enable_per_model_batching_parameters", models=models) as at:
+        # A scalar has no rows, so a batch would refuse it.
+        at.expect("OK", at.answer_of("own-sizes", inputs={"x": 1.0}))
+        at.deploy(at.folder.model("own-sizes", versions=[1, 2]))
+        at.eventually([(2, "FAILED"), (1, "AVAILABLE")], lambda: at.states("own-sizes"))

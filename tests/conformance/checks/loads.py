@@ -3,7 +3,9 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from serving.apis import saved_model_pb2
 from tests.conformance.facts import Needs, fact
 from tests.conformance.launcher import Launcher
 from tests.conformance.models import warm_up_record
@@ -78,6 +80,39 @@ def _no_values(at: ServerUnderTest) -> None:
 def _damaged(at: ServerUnderTest) -> None:
     words = fails(at, "damaged", lambda folder: (folder / "saved_model.pb").write_bytes(b"not a model" * 50))
     at.expect_in("as binary proto", words)
+
+
+def _edit_graph(folder: Path, change: Callable[[Any], object]) -> None:
+    file = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    change(model.meta_graphs[0].graph_def)
+    file.write_bytes(model.SerializeToString())
+
+
+@fact(
+    "load-newer-graph",
+    "a graph that asks for a newer TensorFlow than the server's does not load",
+    relied="evaluate refuses a graph newer than the servers",
+    needs=Needs.FILES,
+)
+def _newer_graph(at: ServerUnderTest) -> None:
+    def newer(graph: Any) -> None:
+        graph.versions.min_consumer = 1_000_000
+
+    at.expect_in("GraphDef", fails(at, "newer", lambda folder: _edit_graph(folder, newer)))
+
+
+@fact(
+    "load-unknown-operation",
+    "a graph with an operation that the server's TensorFlow does not know does not load",
+    relied="evaluate refuses operations that no stock TensorFlow knows",
+    needs=Needs.FILES,
+)
+def _unknown_operation(at: ServerUnderTest) -> None:
+    def strange(graph: Any) -> None:
+        graph.node.add(name="strange", op="OfNoStockTensorFlow")
+
+    at.expect_in("OfNoStockTensorFlow", fails(at, "strange", lambda folder: _edit_graph(folder, strange)))
 
 
 @fact(

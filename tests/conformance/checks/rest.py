@@ -37,7 +37,7 @@ def _status(at: ServerUnderTest) -> None:
     "`GET /v1/models/M/labels/stable/metadata` is 200 only while the labelled version is loaded; the status page of a "
     "model that was ever seen is 200 in every state",
     relied="readiness probes",
-    needs=Needs.REST,
+    needs=Needs.FILES_AND_REST,
 )
 def _readiness(at: ServerUnderTest) -> None:
     at.serve("probed", 1, 2, stable=2)
@@ -54,7 +54,7 @@ def _readiness(at: ServerUnderTest) -> None:
     "rest-readiness-during-load",
     "while the only version of a labelled model loads, its metadata page is 404 and its status page 200",
     relied="readiness probes",
-    needs=Needs.REST,
+    needs=Needs.FILES_AND_REST,
 )
 def _readiness_during_load(at: ServerUnderTest) -> None:
     with at.folder.gate("coming.gate") as gate:

@@ -269,13 +269,18 @@ def _bad_monitoring(own: Launcher) -> None:
     needs=Needs.OWN,
 )
 def _client_verify(own: Launcher) -> None:
-    key, certificate = Authority().issue("server")
-    texts = {"server_key": key, "server_cert": certificate}
-    lines = [f"{name}: {_quoted(pem)}" for name, pem in texts.items()]
-    file = own.folder.write("verify.config", "\n".join([*lines, "client_verify: true"]))
+    file = own.folder.write("verify.config", ssl_config(Authority()) + "\nclient_verify: true\n")
     empty = own.folder.write("empty.config", "model_config_list {}")
     with own.started(f"--model_config_file={empty}", f"--ssl_config_file={file}") as at:
         at.expect("waits", at.state_of_start(), "it runs, and plain text is refused as well")
+        at.expect_in("Running gRPC ModelServer", at.log)
+
+
+def ssl_config(authority: Authority, *, ca: bytes = b"") -> str:
+    """The text of an SSLConfig with a new certificate of this authority."""
+    key, certificate = authority.issue("server")
+    texts = {"server_key": key, "server_cert": certificate, "custom_ca": ca}
+    return "\n".join(f"{name}: {_quoted(pem)}" for name, pem in texts.items() if pem)
 
 
 def _quoted(pem: bytes) -> str:

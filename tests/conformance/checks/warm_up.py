@@ -5,10 +5,23 @@ from pathlib import Path
 from serving.apis import prediction_log_pb2
 from tests.conformance.checks.loads import fails
 from tests.conformance.facts import Needs, fact
-from tests.conformance.models import warm_up_record, write_warm_up
+from tests.conformance.models import CLASSIFY, REGRESS, warm_up_record, write_warm_up
 from tests.conformance.server import ServerUnderTest
+from tests.serving.inference.echo import example, listed
 
 _GOOD = warm_up_record("", x=[1.0])
+
+
+def _records_with_examples() -> list[bytes]:
+    regress, classify = ({"name": "any", "signature_name": each} for each in ("regress", "classify"))
+    given = listed(example(x=2.0))
+    tasks = [{"model_spec": regress, "method_name": REGRESS}, {"model_spec": classify, "method_name": CLASSIFY}]
+    logs = (
+        prediction_log_pb2.PredictionLog(regress_log={"request": {"model_spec": regress, "input": given}}),
+        prediction_log_pb2.PredictionLog(classify_log={"request": {"model_spec": classify, "input": given}}),
+        prediction_log_pb2.PredictionLog(multi_inference_log={"request": {"tasks": tasks, "input": given}}),
+    )
+    return [each.SerializeToString() for each in logs]
 
 
 @fact(
@@ -39,12 +52,12 @@ def _missing_variables(at: ServerUnderTest) -> None:
 
 @fact(
     "warm-up-of-every-kind",
-    "predict records are run, and the kinds that cannot be replayed fail the load",
+    "records of predict, classify, regress and multi-inference are run; one of session_run fails the load",
     relied="embedded server",
     needs=Needs.FILES,
 )
 def _kinds(at: ServerUnderTest) -> None:
-    at.folder.add("warm", 1, warm_up=[_GOOD, _GOOD])
+    at.folder.add("warm", 1, warm_up=[_GOOD, *_records_with_examples()])
     at.deploy(at.folder.model("warm", versions=[1]))
     at.eventually([(1, "AVAILABLE")], lambda: at.states("warm"))
     session = prediction_log_pb2.PredictionLog(session_run_log={}).SerializeToString()
