@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import expectations
 from tests.conformance.embedded import COMMAND, DIFFERENCES
 from tests.conformance.facts import FACTS, Fact, Needs
 from tests.conformance.running import Outcome, Targets, chosen, results, targets
@@ -55,8 +56,12 @@ def test_a_fact_holds_or_differs_as_declared(embedded: Targets, fact: Fact) -> N
     ],
 )
 @hunt
-def test_a_server_that_behaves_otherwise_is_found(tmp_path: Path, flag: str, names: list[str]) -> None:
+def test_a_server_that_behaves_otherwise_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flag: str, names: list[str]
+) -> None:
     """The checks can fail: here one flag of the embedded server is another than the facts are about."""
+    # What never happens need not be waited for as long as what happens late.
+    monkeypatch.setattr(expectations, "EVENTUALLY_SECONDS", 4.0)
     command = shlex.join(["sh", "-c", f'exec {COMMAND} "$@" {flag}', "sh"])
     with _embedded(tmp_path, command) as found:
         outcomes = {name: found.result(FACTS[name]).outcome for name in names}
