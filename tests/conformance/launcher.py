@@ -16,7 +16,7 @@ from tests.conformance.server import CONFIG, MONITORING, Folder, ServerUnderTest
 from tests.ports import free_port
 
 _START_SECONDS = 60.0
-_END_SECONDS = 20.0
+_END_SECONDS = 30.0
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -61,9 +61,15 @@ class OwnServer(ServerUnderTest):
             return -1
         return 128 - code if code < 0 else code
 
-    def state_of_start(self) -> str:
-        """After the time of several polls."""
-        deadline = time.monotonic() + SEVERAL_POLLS
+    def state_of_start(self, seconds: float = SEVERAL_POLLS) -> str:
+        """`answers`, `ended with ...`, or `waits` if neither happens so many seconds after its first line of log.
+
+        A container may need longer than a program until it has begun at all.
+        """
+        first_line = time.monotonic() + _START_SECONDS
+        while not self.log and self.process.poll() is None and time.monotonic() < first_line:
+            time.sleep(0.1)
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None and not self.answers():
             time.sleep(0.1)
         if self.process.poll() is not None:

@@ -12,7 +12,7 @@ import httpx
 from tests.conformance.checks import __all__ as _registered
 from tests.conformance.facts import FACTS, Differs, Fact, Needs, NotRunError
 from tests.conformance.launcher import Launcher
-from tests.conformance.server import Folder, ServerUnderTest, refusal
+from tests.conformance.server import ASKED, Folder, ServerUnderTest, refusal
 
 assert _registered, "importing the checks registers the facts"
 
@@ -111,6 +111,12 @@ def connect(address: str, rest: str | None, folder: Folder) -> ServerUnderTest:
         raise NotRunError(
             f"no model server answers at {address}: {answer}. Nothing was checked. "
             "Start one with the command that `make conformance` prints."
+        )
+    if server.states(ASKED):
+        server.close()
+        raise NotRunError(
+            f"the server at {address} was checked before, and remembers the models of that run. Nothing was checked. "
+            "Start it again."
         )
     return server
 

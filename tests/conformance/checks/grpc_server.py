@@ -1,5 +1,6 @@
 """What gRPC's own tools see of a server."""
 
+import os
 from typing import Any
 
 import grpc
@@ -9,7 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from serving.apis import get_model_status_pb2, model_service_pb2_grpc, regression_pb2
 from tests.certificates import Authority
 from tests.conformance.checks.start import ssl_config
-from tests.conformance.facts import Needs, fact
+from tests.conformance.facts import Needs, NotRunError, fact
 from tests.conformance.launcher import Launcher
 from tests.conformance.server import ServerUnderTest, refusal
 from tests.serving.inference.echo import example, listed
@@ -120,6 +121,8 @@ def _over(address: str, credentials: grpc.ChannelCredentials) -> str:
 )
 def _socket(own: Launcher) -> None:
     with own.standard(f"--grpc_socket_path={own.folder.there}/grpc.socket") as at:
+        if not os.access(at.folder.here / "grpc.socket", os.W_OK):
+            raise NotRunError("the server's socket belongs to another user; run the checks as that user")
         with grpc.insecure_channel(f"unix:{at.folder.here}/grpc.socket") as channel:
             stub: Any = model_service_pb2_grpc.ModelServiceStub(channel)
             request = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "nobody"})

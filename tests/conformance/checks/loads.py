@@ -145,8 +145,8 @@ def _wanted_anew(at: ServerUnderTest) -> None:
 
 @fact(
     "load-failed-highest-under-latest",
-    "under `latest` a highest version that fails leaves the old one serving; removing it changes nothing; a good "
-    "higher one replaces it",
+    "under `latest` a highest version that fails leaves the old one serving, also when it is removed, or comes "
+    "back complete under its number; a good higher one replaces it",
     relied="latest roll-out: withdraw, reissue",
     needs=Needs.FILES,
 )
@@ -158,6 +158,8 @@ def _failed_highest(at: ServerUnderTest) -> None:
     at.eventually([(2, "FAILED"), (1, "AVAILABLE")], lambda: at.states("unlucky"))
     at.folder.remove("unlucky", 2)
     at.stays([(2, "FAILED"), (1, "AVAILABLE")], lambda: at.states("unlucky"))
+    at.folder.add("unlucky", 2)
+    at.stays([(2, "FAILED"), (1, "AVAILABLE")], lambda: at.states("unlucky"), "complete, under the same number")
     at.folder.add("unlucky", 3)
     at.eventually([(3, "AVAILABLE"), (2, "FAILED"), (1, "END")], lambda: at.states("unlucky"))
 

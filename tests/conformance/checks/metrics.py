@@ -89,7 +89,8 @@ def _runtime(at: ServerUnderTest) -> None:
 )
 def _loads(at: ServerUnderTest) -> None:
     name = ":tensorflow:cc:saved_model:load_attempt_count"
-    at.expect(1.0, _value(at, f'{name}{{model_path="{at.folder.there}/{ASKED}/1",status="success"}}'))
+    successes = _value(at, f'{name}{{model_path="{at.folder.there}/{ASKED}/1",status="success"}}')
+    at.expect(True, successes >= 1, f"{successes:g} successes")
     at.expect_in(f'load_latency{{model_path="{at.folder.there}/{ASKED}/1"}}', page(at))
 
 

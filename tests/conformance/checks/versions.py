@@ -1,8 +1,19 @@
 """Base paths: which folders are versions, which versions are wanted, and what a removal does."""
 
+import time
+
+from tests.conformance.expectations import EVENTUALLY_SECONDS
 from tests.conformance.facts import Needs, fact
 from tests.conformance.models import warm_up_record
 from tests.conformance.server import ServerUnderTest
+
+
+def _next_answer(at: ServerUnderTest, name: str, *, after: int) -> object:
+    """The first answer that is not of this version, without a pause between the requests."""
+    deadline = time.monotonic() + EVENTUALLY_SECONDS
+    while (version := at.answering(name)) == after and time.monotonic() < deadline:
+        pass
+    return version
 
 
 def _latest(at: ServerUnderTest, name: str, *versions: int | str) -> None:
@@ -130,9 +141,7 @@ def _no_gap(at: ServerUnderTest) -> None:
         at.folder.add("swapped", 2, warm_up=[warm_up_record("gate", path=gate.path)])
         gate.wait_until_reached()
         at.expect(([(2, "LOADING"), (1, "AVAILABLE")], 1), (at.states("swapped"), at.answering("swapped")))
-    while (version := at.answering("swapped")) == 1:
-        pass
-    at.expect(2, version, "the first other answer")
+    at.expect(2, _next_answer(at, "swapped", after=1), "the first other answer")
     at.eventually([(2, "AVAILABLE"), (1, "END")], lambda: at.states("swapped"))
 
 
@@ -147,9 +156,7 @@ def _lower_again(at: ServerUnderTest) -> None:
     at.folder.add("lower", 2)
     at.eventually([(2, "AVAILABLE"), (1, "END")], lambda: at.states("lower"))
     at.folder.remove("lower", 2)
-    while (version := at.answering("lower")) == 2:
-        pass
-    at.expect(1, version, "the first other answer")
+    at.expect(1, _next_answer(at, "lower", after=2), "the first other answer")
     at.eventually([(2, "END"), (1, "AVAILABLE")], lambda: at.states("lower"))
 
 
