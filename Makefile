@@ -16,7 +16,7 @@ endif
 .PHONY: help setup setup-dev demo up down status test prove platform conformance look mutants lint lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 

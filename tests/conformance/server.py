@@ -26,6 +26,8 @@ from tests.conformance.models import tensor, write_model
 
 # Of one request. A load that waits takes as long as it takes.
 REQUEST_SECONDS = 10.0
+# Of a load, or of a request that waits for one.
+LOAD_SECONDS = 30.0
 CONFIG = "models.config"
 MONITORING = "monitoring.config"
 # The model of the checks that only ask: versions 1 and 2, and the label on 1.
@@ -219,7 +221,7 @@ class ServerUnderTest(Expectations):
 
     # What an operator does.
 
-    def request_config(self, whole: Any, *, timeout: float = REQUEST_SECONDS) -> Any:
+    def request_config(self, whole: Any, *, timeout: float = LOAD_SECONDS) -> Any:
         return self.models.HandleReloadConfigRequest(
             model_management_pb2.ReloadConfigRequest(config=whole), timeout=timeout
         )
@@ -242,7 +244,7 @@ class ServerUnderTest(Expectations):
         self.folder.add(name, *versions)
         self.deploy(self.folder.model(name, versions=versions))
         wanted = [(version, "AVAILABLE") for version in sorted(versions, reverse=True)]
-        deadline = time.monotonic() + REQUEST_SECONDS
+        deadline = time.monotonic() + LOAD_SECONDS
         while (states := self.states(name)) != wanted:
             if time.monotonic() > deadline:
                 raise NotRunError(f"the server did not load {wanted} of model {name}, but has {states}")

@@ -120,8 +120,11 @@ def test_a_command_that_starts_nothing_is_not_a_result(tmp_path: Path, capsys: p
 
 
 def test_a_run_is_kept_with_the_version_of_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = tmp_path / "kept" / "run.json"
-    words = ["--command", COMMAND, "--folder", str(tmp_path), "--json", str(kept)]
+    """...which sees the folder by another path, as a container does."""
+    kept, folder, models = tmp_path / "kept" / "run.json", tmp_path / "folder", tmp_path / "models"
+    folder.mkdir()
+    models.symlink_to(folder)
+    words = ["--command", COMMAND, "--folder", str(folder), "--models", str(models), "--json", str(kept)]
 
     assert 1 == main([*words, "--only", "predict-highest", "--only", "flags-help"])
     content = json.loads(kept.read_text())
@@ -130,6 +133,20 @@ def test_a_run_is_kept_with_the_version_of_the_server(tmp_path: Path, capsys: py
     }
     assert content["server"].startswith("TensorFlow ModelServer: ")
     assert "1 holds, 1 differs" in capsys.readouterr().out
+
+
+def test_a_server_that_runs_is_checked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """...and what needs more than it is reported as not run. A second time it remembers the models of the first."""
+    folder = Folder(tmp_path / "server", f"{tmp_path}/server")
+    folder.prepare()
+    with Launcher(COMMAND, folder).standard() as server:
+        words = ["--server", server.address, "--folder", str(tmp_path)]
+        names = ["predict-highest", "rest-status", "flags-help"]
+
+        assert 0 == main([*words, *(word for name in names for word in ("--only", name))])
+        assert f"{server.address}, version unknown: 1 holds, 2 not run" in capsys.readouterr().out
+        assert 2 == main(words)
+        assert "was checked before" in capsys.readouterr().err
 
 
 def test_without_a_server_the_commands_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

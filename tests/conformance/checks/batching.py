@@ -65,7 +65,7 @@ def _zero_rows(own: Launcher) -> None:
     with own.standard(_ON, models=[own.folder.model("rows")]) as at:
         at.eventually(1, lambda: at.answering("rows"))
         request = at.request("rows", inputs={"x": np.zeros(0)})
-        pending = at.prediction.Predict.future(request, timeout=3)
+        pending = at.prediction.Predict.future(request, timeout=5)
         at.expect("DEADLINE_EXCEEDED", pending.code().name)
 
 

@@ -47,8 +47,8 @@ def _bodies(at: ServerUnderTest) -> None:
 
 @fact(
     "rest-bad-paths",
-    "below /v1 a path that means nothing is 400 (`Malformed request`), a version that is too large is 400 without a body; elsewhere "
-    "it is 404",
+    "below /v1 a path that means nothing is 400 (`Malformed request`), a version that is too large is 400 without a "
+    "body; elsewhere it is 404",
     relied="embedded server",
     needs=Needs.REST,
 )
