@@ -261,3 +261,28 @@ def _default_threads(own: Launcher) -> None:
         at.stays((1, 1), lambda: (at.answering("hung"), at.answering("hung-beside")))
         gate.open()
         at.eventually((2, 2), lambda: (at.answering("hung"), at.answering("hung-beside")))
+
+
+@fact(
+    "unload-default-threads-block",
+    "with the default --num_unload_threads=0 an unload that waits for a request blocks all other loads, and no request",
+    relied="flags of a replica: --num_unload_threads=1",
+    needs=Needs.OWN,
+)
+def _default_unload_threads(own: Launcher) -> None:
+    own.folder.add("leaving", 1, 2)
+    own.folder.add("leaving-beside", 1)
+    beside = own.folder.model("leaving-beside")
+    models = [own.folder.model("leaving", versions=[1, 2]), beside]
+    with own.standard("--num_unload_threads=0", models=models) as at, own.folder.gate("leaving.gate") as gate:
+        at.eventually((2, 1), lambda: (at.answering("leaving"), at.answering("leaving-beside")))
+        request = at.request("leaving", version=1, signature="gate", inputs={"path": gate.path})
+        pending = at.prediction.Predict.future(request, timeout=60)
+        gate.wait_until_reached()
+        at.deploy(at.folder.model("leaving", versions=[2]), beside)
+        at.stays((2, True), lambda: (at.answering("leaving"), at.state("leaving", 1) != "END"))
+        own.folder.add("leaving-beside", 2)
+        at.stays(1, lambda: at.answering("leaving-beside"))
+        gate.open()
+        at.expect(1, pending.result().model_spec.version.value)
+        at.eventually(2, lambda: at.answering("leaving-beside"))
