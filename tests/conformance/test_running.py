@@ -19,6 +19,7 @@ from tests.conformance.launcher import Launcher
 from tests.conformance.report import write_line, write_summary
 from tests.conformance.running import Outcome, Result, Targets, results
 from tests.conformance.server import Folder
+from tests.hunts import hunt
 from tests.ports import free_port
 
 
@@ -119,6 +120,7 @@ def test_a_command_that_starts_nothing_is_not_a_result(tmp_path: Path, capsys: p
     assert "the server did not start" in capsys.readouterr().err
 
 
+@hunt
 def test_a_run_is_kept_with_the_version_of_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """...which sees the folder by another path, as a container does."""
     kept, folder, models = tmp_path / "kept" / "run.json", tmp_path / "folder", tmp_path / "models"
@@ -135,6 +137,7 @@ def test_a_run_is_kept_with_the_version_of_the_server(tmp_path: Path, capsys: py
     assert "1 holds, 1 differs" in capsys.readouterr().out
 
 
+@hunt
 def test_a_server_that_runs_is_checked_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """...and what needs more than it is reported as not run. A second time it remembers the models of the first."""
     folder = Folder(tmp_path / "server", f"{tmp_path}/server")
