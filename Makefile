@@ -13,10 +13,10 @@ export UNDERSTUDY_ROLLOUT := $(ROLLOUT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status test prove platform look mutants lint lock
+.PHONY: help setup setup-dev demo up down status test prove platform conformance look mutants lint lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 
@@ -52,6 +52,12 @@ prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, sto
 
 platform: $(VENV)/.dev ## build the images on stand-ins for their bases, and run every service of docker-compose.yaml, without a container engine
 	@$(BIN)/pytest --durations=10 -m platform
+
+# By the environment, because the value may have several lines.
+conformance: export COMMAND ?=
+conformance: $(VENV)/.run ## check what is stated about TensorFlow Serving on a real one: SERVER=host:port or COMMAND=..., see docs/conformance.md
+	@$(BIN)/python -m tests.conformance --server='$(SERVER)' --rest='$(REST)' --command="$$COMMAND" \
+		--folder='$(or $(FOLDER),var/conformance)' --models='$(MODELS)' $(if $(JSON),--json='$(JSON)')
 
 look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless Chromium
 	@$(BIN)/pytest -m stack tests/browser
