@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.conformance.launcher import standard_flags
 
-IMAGE = "tensorflow/serving:2.19.1"
+IMAGE = "tensorflow/serving:2.21.0"
 _MODELS = "/models"
 
 
