@@ -63,10 +63,20 @@ lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
-	$(BIN)/uv pip compile --group sign --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-sign.txt
-	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-dev.txt
+# The laptop's lock first: all others take their versions from it, so that an image runs what the tests ran.
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url
+LAPTOP_LOCKS := -c requirements.txt -c requirements-dev.txt
+IMAGE_LOCKS := pipeline/requirements=verbs-image pipeline/requirements-gpu=verbs-image-gpu airflow/requirements=airflow-image \
+  mlflow/requirements=mlflow-image requirements-sbom=sbom
+
+lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt, and into the locks of the images
+	$(COMPILE) --group laptop --universal -o requirements.txt
+	$(COMPILE) --group sign --universal -c requirements.txt -o requirements-sign.txt
+	$(COMPILE) --group dev --universal -c requirements.txt -o requirements-dev.txt
+	@# Images are built for one platform: bookworm, and what TensorFlow Serving is built for.
+	@for lock in $(IMAGE_LOCKS); do set -x; \
+	  $(COMPILE) --group "$${lock#*=}" --python-platform x86_64-manylinux_2_28 $(LAPTOP_LOCKS) -o "docker/$${lock%=*}.txt" || exit; \
+	done
 
 # Each stamp is as old as the last install from its lock, so that a second call is instant and a changed lock installs.
 $(VENV)/.uv: requirements-bootstrap.txt
