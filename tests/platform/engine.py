@@ -115,4 +115,4 @@ def engine() -> Iterator[Engine]:
     try:
         yield Engine(folder)
     finally:
-        shutil.rmtree(folder)
+        subprocess.run(["rm", "-rf", folder], check=True, timeout=300)
