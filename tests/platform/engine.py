@@ -21,6 +21,7 @@ TOOLS = ("buildah", "podman", "runc", "debootstrap")
 _PLACE = Path("/var/tmp")
 _BUILD_SECONDS = 900.0
 _RUN_SECONDS = 240.0
+_HOW = ("--isolation=chroot", "--pull-never")
 # What a build reads where the machine has it, see docker/README.md.
 _INDEX_VARIABLES = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 
@@ -45,12 +46,16 @@ class Engine:
         self._store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
         self._secrets = [f"--secret=id={name},src={path}" for name, path in self._files_of_secrets().items()]
 
-    def build(self, image: str, dockerfile: Path, *, context: Path = PROJECT, arguments: Mapping[str, str]) -> None:
-        """Build an image; its bases must be here already."""
-        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        # Health checks are a part of Docker's format only.
-        how = ["--isolation", "chroot", "--pull-never", "--format", "docker", *self._secrets, *given]
-        self._buildah("bud", *how, "--file", str(dockerfile), "--tag", image, str(context))
+    def build(self, name: str, *, version: str, bases: Mapping[str, str]) -> str:
+        """Build one of our images as `make images` does, on bases that are here already; its name."""
+        arguments = [f"--build-arg={argument}={image}" for argument, image in bases.items()]
+        variables = {"BUILD_ARGS": " ".join([*_HOW, *self._secrets, *arguments]), "CODE_VERSION": version, "GPU": ""}
+        self._run(["docker/images", "build", name], {"ENGINE": " ".join(["buildah", *self._store]), **variables})
+        return f"localhost/understudy-{name}:local"
+
+    def build_stand_in(self, image: str, folder: Path) -> None:
+        """Build an image from a folder with a Dockerfile."""
+        self._buildah("build", *_HOW, "--format", "docker", "--tag", image, str(folder))
 
     def import_root(self, image: str, root: Path, *, environment: Mapping[str, str]) -> None:
         """Make an image of a folder that holds a whole system."""
@@ -88,13 +93,15 @@ class Engine:
         return ["podman", *self._store, "--cgroup-manager", "cgroupfs", "--log-level", "fatal"]
 
     def _buildah(self, *words: str) -> str:
+        return self._run(["buildah", *self._store, *words], {})
+
+    def _run(self, command: Sequence[str], variables: Mapping[str, str]) -> str:
         # The cache mounts of a build are in the folder for temporary files.
-        environment = os.environ | {"TMPDIR": str(self.folder)}
-        command = ["buildah", *self._store, *words]
+        environment = os.environ | {"TMPDIR": str(self.folder)} | variables
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=_BUILD_SECONDS, check=False
+            command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=_BUILD_SECONDS, check=False
         )
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
     def _files_of_secrets(self) -> dict[str, Path]:
