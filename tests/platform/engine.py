@@ -97,7 +97,7 @@ class Engine:
 
     def _run(self, command: Sequence[str], variables: Mapping[str, str]) -> str:
         # The cache mounts of a build are in the folder for temporary files.
-        environment = os.environ | {"TMPDIR": str(self.folder)} | variables
+        environment = os.environ | {"TMPDIR": str(self.folder), **variables}
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=_BUILD_SECONDS, check=False
         )

@@ -211,7 +211,7 @@ def sbom_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, python.parents[1]], check=True, timeout=60)
     lock = PROJECT / "docker/requirements-sbom.txt"
-    install = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock]
+    install: list[str | Path] = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, lock]
     subprocess.run(install, check=True, timeout=120)
     return python
 
