@@ -90,6 +90,8 @@ lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt, and i
 	$(COMPILE) --group laptop --universal --python-version 3.11 -o requirements.txt
 	$(COMPILE) --group sign --universal --python-version 3.11 -c requirements.txt -o requirements-sign.txt
 	$(COMPILE) --group dev --universal --python-version 3.11 -c requirements.txt -o requirements-dev.txt
+	@# Tsuru's platform `python` installs it by itself, on any platform.
+	$(COMPILE) --group embedded-server --universal -c requirements.txt -o examples/tsuru/python/requirements.txt
 	@# Images are built for one platform. Without the last number 3.11 is 3.11.0, for which there are older packages.
 	@for lock in $(IMAGE_LOCKS); do set -x; \
 	  $(COMPILE) --group "$${lock#*=}" $(IMAGE_PLATFORM) $(LAPTOP_LOCKS) -o "docker/$${lock%=*}.txt" || exit; \
