@@ -1,0 +1,94 @@
+{{- /* Values that fit their schema and do not fit together. NOTES.txt includes this, so every render runs it. */}}
+{{- define "understudy.checks" -}}
+{{- $root := . -}}
+{{- if not .Values.fleets -}}
+{{- fail "fleets is empty, so there is nothing to serve. Name a model and its groups, for example as in ci/gke-cpu-values.yaml" -}}
+{{- end -}}
+{{- /* The names of policies that are not of a fleet. */}}
+{{- $names := dict (printf "%s-pipeline" (include "understudy.fullname" .)) "the policy of the pipeline" (printf "%s-default-deny" (include "understudy.fullname" .)) "the policy that denies" -}}
+{{- range $model, $_ := .Values.fleets -}}
+{{- $fleet := include "understudy.fleet" (dict "root" $root "model" $model) | fromJson -}}
+{{- include "understudy.checkFleet" (dict "root" $root "model" $model "fleet" $fleet) -}}
+{{- $base := include "understudy.fleetName" (dict "root" $root "model" $model) -}}
+{{- /* The longest name of the fleet itself is that of its Job. */}}
+{{- include "understudy.checkName" (dict "names" $names "name" $base "length" 58 "at" (printf "fleets.%s" $model)) -}}
+{{- range $group, $_ := $fleet.groups -}}
+{{- include "understudy.checkName" (dict "names" $names "name" (printf "%s-%s" $base $group) "length" 63 "at" (printf "fleets.%s.groups.%s" $model $group)) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Refuse a name that is too long or taken, and remember it. Arguments: names, name, length, at. */}}
+{{- define "understudy.checkName" -}}
+{{- if gt (len .name) (int .length) -}}
+{{- fail (printf "%s: the name %q has %d characters, and may have %d. Choose a shorter group, release or fullnameOverride" .at .name (len .name) (int .length)) -}}
+{{- end -}}
+{{- if hasKey .names .name -}}
+{{- fail (printf "%s and %s would both be named %q. Rename a group, or use another release for one of the models" .at (index .names .name) .name) -}}
+{{- end -}}
+{{- $_ := set .names .name .at -}}
+{{- end }}
+
+{{- define "understudy.checkFleet" -}}
+{{- $at := printf "fleets.%s" .model -}}
+{{- $fleet := .fleet -}}
+{{- include "understudy.checkSource" . -}}
+{{- $rings := list -}}
+{{- range $name, $group := $fleet.groups -}}
+{{- if $group.firstRing }}{{ $rings = append $rings $name }}{{ end -}}
+{{- if and $group.firstRing $group.autoscaling -}}
+{{- fail (printf "%s.groups.%s: the first ring is not autoscaled, because a replica that goes while a candidate is observed would decide about it. Remove autoscaling" $at $name) -}}
+{{- end -}}
+{{- with $group.autoscaling -}}
+{{- if gt (.minReplicas | default 2 | int) (int .maxReplicas) -}}
+{{- fail (printf "%s.groups.%s.autoscaling: minReplicas %d is more than maxReplicas %d. Raise maxReplicas" $at $name (.minReplicas | default 2 | int) (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (len $rings) 1 -}}
+{{- fail (printf "%s: the groups %s are all the first ring. A fleet has one: remove firstRing from the others" $at (join " and " $rings)) -}}
+{{- end -}}
+{{- if and $rings (eq (len $fleet.groups) 1) -}}
+{{- fail (printf "%s: the only group, %s, cannot be the first ring, because no replica would be beyond it. Add a second group" $at (first $rings)) -}}
+{{- end -}}
+{{- if le (int $fleet.drainSeconds) (int $fleet.connectionSeconds) -}}
+{{- fail (printf "%s: drainSeconds %d must be more than connectionSeconds %d, or clients are still connected to a pod that ends" $at (int $fleet.drainSeconds) (int $fleet.connectionSeconds)) -}}
+{{- end -}}
+{{- if le (int $fleet.terminationGracePeriodSeconds) (int $fleet.drainSeconds) -}}
+{{- fail (printf "%s: terminationGracePeriodSeconds %d must be more than drainSeconds %d, or the requests in flight are cut off" $at (int $fleet.terminationGracePeriodSeconds) (int $fleet.drainSeconds)) -}}
+{{- end -}}
+{{- if and (eq $fleet.serviceType "LoadBalancer") (not $fleet.loadBalancerSourceRanges) -}}
+{{- fail (printf "%s: serviceType LoadBalancer without loadBalancerSourceRanges would let everybody ask the model, and change what it serves. Name the networks of the clients, for example [10.0.0.0/8]" $at) -}}
+{{- end -}}
+{{- if and $fleet.gateway.host (eq $fleet.gateway.host $fleet.gateway.grpcHost) -}}
+{{- fail (printf "%s.gateway: host and grpcHost are both %q. A gateway refuses an HTTPRoute and a GRPCRoute of one host name: give them two" $at $fleet.gateway.host) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "understudy.checkSource" -}}
+{{- $at := printf "fleets.%s" .model -}}
+{{- $fleet := .fleet -}}
+{{- $local := hasPrefix "/" $fleet.root -}}
+{{- if eq $fleet.source "image" -}}
+{{- if not $fleet.bakedImage -}}
+{{- fail (printf "%s: neither root nor bakedImage is set, so there is no model. Set root to gs://bucket/prefix, s3://bucket/prefix or a folder, or bakedImage to an image with the model" $at) -}}
+{{- end -}}
+{{- if or $fleet.ring $fleet.root -}}
+{{- fail (printf "%s: a model that is in the image follows no releases, so it has no root and no first ring. Remove them, or remove bakedImage" $at) -}}
+{{- end -}}
+{{- else if $fleet.bakedImage -}}
+{{- fail (printf "%s: root %q and bakedImage %q are both set, and only one of them can have the model. Remove one" $at $fleet.root $fleet.bakedImage) -}}
+{{- end -}}
+{{- if and (eq $fleet.source "bucket") (not (hasPrefix "gs://" $fleet.root)) -}}
+{{- fail (printf "%s: TensorFlow Serving cannot read root %q itself. Set source to auto" $at $fleet.root) -}}
+{{- end -}}
+{{- if and (eq $fleet.source "volume") (not $local) -}}
+{{- fail (printf "%s: source volume needs a folder as root, and root is %q" $at $fleet.root) -}}
+{{- end -}}
+{{- if and $local (not $fleet.existingClaim) -}}
+{{- fail (printf "%s: root %q is a folder, and existingClaim is not set. Name the PersistentVolumeClaim that is mounted there" $at $fleet.root) -}}
+{{- end -}}
+{{- if and (eq $fleet.source "sync") $local -}}
+{{- fail (printf "%s: source sync copies from gs:// or s3://, and root is the folder %q. Set source to auto" $at $fleet.root) -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,234 @@
+"""What the pods of the chart may do, and who may reach them."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.helm import (
+    CHART,
+    NAMESPACE,
+    NEWEST,
+    RELEASE,
+    VALUES,
+    containers,
+    helm,
+    objects_in,
+    of_kind,
+    pods,
+    rendered,
+    tool,
+)
+from tests.hunts import hunt
+
+SKIPPED = yaml.safe_load((Path(__file__).parent / "checkov.yaml").read_text())
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_every_pod_fits_the_restricted_profile(values: str) -> None:
+    """Of the Pod Security Standards; a namespace that enforces it refuses any other pod."""
+    found = pods(rendered(values))
+
+    assert found
+    for name, pod in found.items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert 50000 == pod["securityContext"]["runAsUser"], name
+        assert {"type": "RuntimeDefault"} == pod["securityContext"]["seccompProfile"], name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+        assert {"configMap", "emptyDir", "persistentVolumeClaim"} >= {
+            kind for volume in pod["volumes"] for kind in volume if kind != "name"
+        }, name
+        for container in containers(pod):
+            expected = {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert expected == container["securityContext"], name
+            assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]], name
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_no_pod_and_no_service_account_has_a_token_for_the_api(values: str) -> None:
+    objects = rendered(values)
+
+    for name, pod in pods(objects).items():
+        assert pod["automountServiceAccountToken"] is False, name
+        assert "default" != pod["serviceAccountName"], name
+    for name, account in of_kind(objects, "ServiceAccount").items():
+        assert account["automountServiceAccountToken"] is False, name
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_no_image_is_latest(values: str) -> None:
+    images = {container["image"] for pod in pods(rendered(values)).values() for container in containers(pod)}
+
+    for image in images:
+        assert image.rpartition(":")[2] not in ("", "latest"), image
+
+
+def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None:
+    objects = rendered("gke-cpu-values.yaml")
+    roles = {
+        name: [
+            (group, resource, rule["verbs"])
+            for rule in role["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        ]
+        for name, role in of_kind(objects, "Role").items()
+    }
+
+    assert {
+        "u-understudy-step-pods": [
+            ("", "pods", ["create", "get", "list", "watch", "patch", "delete"]),
+            ("", "pods/log", ["get"]),
+        ],
+        "u-understudy-replicas": [
+            ("discovery.k8s.io", "endpointslices", ["get", "list"]),
+            ("", "pods", ["get", "list"]),
+        ],
+    } == roles
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {each["kind"] for each in objects}
+
+
+def test_who_has_these_rights() -> None:
+    bindings = of_kind(rendered("gke-cpu-values.yaml"), "RoleBinding")
+
+    subjects = {
+        name: [(each["namespace"], each["name"]) for each in binding["subjects"]] for name, binding in bindings.items()
+    }
+    assert {
+        "u-understudy-step-pods": [("airflow", "airflow-scheduler"), ("airflow", "airflow-triggerer")],
+        "u-understudy-replicas": [("serving", "u-understudy-pipeline")],
+    } == subjects
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_all_that_no_policy_allows_is_denied(values: str) -> None:
+    objects = rendered(values)
+    policies = of_kind(objects, "NetworkPolicy")
+
+    deny = policies["u-understudy-default-deny"]["spec"]
+    assert ["Ingress", "Egress"] == deny["policyTypes"]
+    assert not {"ingress", "egress"} & deny.keys()
+    for each in policies.values():
+        for rule in each["spec"].get("ingress", []):
+            assert rule["from"], "an empty list would let everybody in"
+            assert rule["ports"]
+
+
+def ingress(values: str, *sets: str, model: str = "digits") -> list[dict[str, Any]]:
+    policy = of_kind(rendered(values, sets=sets), "NetworkPolicy")[f"u-understudy-{model}"]
+    return list(policy["spec"]["ingress"])
+
+
+def test_without_named_clients_only_pods_of_the_release_reach_a_server() -> None:
+    (rule,) = ingress("baked-values.yaml")
+
+    ((peer,),) = [rule["from"]]
+    assert "pipeline" == peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+    assert "namespaceSelector" not in peer, "those of this namespace"
+    assert ["grpc", "rest"] == [port["port"] for port in rule["ports"]]
+
+
+def test_each_named_peer_reaches_the_ports_it_needs() -> None:
+    rules = ingress("full-values.yaml")
+    ports = {
+        json.dumps(peer, sort_keys=True): [port["port"] for port in rule["ports"]]
+        for rule in rules
+        for peer in rule["from"]
+    }
+
+    def named(namespace: str, **labels: str) -> str:
+        peer: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        if labels:
+            peer["podSelector"] = {"matchLabels": {name.replace("__", "."): value for name, value in labels.items()}}
+        return json.dumps(peer, sort_keys=True)
+
+    assert ["grpc", "rest"] == ports[named("shop", app="checkout")]
+    assert ["grpc", "rest"] == ports[named("ingress-nginx")]
+    assert ["grpc", "rest"] == ports[json.dumps({"ipBlock": {"cidr": "10.129.0.0/23"}})]
+    assert ["grpc"] == ports[json.dumps({"ipBlock": {"cidr": "192.168.4.0/24"}})]
+    assert 6 == len(ports), "these, the pods of the release, and Prometheus"
+
+
+@pytest.mark.parametrize("values", ["gke-cpu-values.yaml", "s3-values.yaml", "minikube-values.yaml"])
+def test_the_scheduler_of_airflow_may_release_where_it_runs_the_steps_itself(values: str) -> None:
+    """The label is the one that Airflow's own chart gives to these pods."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "airflow"}},
+        "podSelector": {"matchLabels": {"component": "scheduler"}},
+    }
+
+    (rule,) = [rule for rule in ingress(values) if peer in rule["from"]]
+    assert ["grpc"] == [port["port"] for port in rule["ports"]]
+
+
+def test_a_load_balancer_lets_in_the_networks_of_its_clients() -> None:
+    peers = [peer for rule in ingress("full-values.yaml", model="digits-small") for peer in rule["from"]]
+
+    assert {"ipBlock": {"cidr": "10.0.0.0/8"}} in peers
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        ("gke-cpu-values.yaml", [53, 53, 443, 80, 987, 988]),
+        ("s3-values.yaml", [53, 53, 9000]),
+        ("minikube-values.yaml", []),
+        ("baked-values.yaml", []),
+    ],
+)
+def test_a_server_reaches_the_bucket_it_reads_and_nothing_else(values: str, ports: list[int]) -> None:
+    policy = of_kind(rendered(values), "NetworkPolicy")["u-understudy-digits"]["spec"]
+
+    assert "Egress" in policy["policyTypes"]
+    assert ports == [port["port"] for rule in policy.get("egress", []) for port in rule["ports"]]
+
+
+def test_networks_of_node_metadata_are_reached_only_where_credentials_come_from_there() -> None:
+    policy = of_kind(rendered("s3-values.yaml"), "NetworkPolicy")["u-understudy-digits"]["spec"]
+
+    blocks = [peer["ipBlock"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]} in blocks
+    assert not [block for block in blocks if block["cidr"].startswith("169.254.169.")]
+
+
+@hunt
+def test_checkov_finds_nothing_that_is_not_skipped_with_a_reason(tmp_path: Path) -> None:
+    """It looks at all values files at once: most of its time is its start."""
+    install = "the commands in tests/chart/tools/requirements.in"
+    program = tool("checkov", install=install)
+    for values in VALUES:
+        (tmp_path / values).write_text(yaml.safe_dump_all(rendered(values)))
+
+    words = ["--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "--output", "json"]
+    done = subprocess.run(
+        [program, *words, "--directory", str(tmp_path)], capture_output=True, text=True, check=False, timeout=110
+    )
+
+    report = json.loads(done.stdout)
+    assert report["summary"]["resource_count"] > 100, done.stderr
+    assert not report["summary"]["parsing_errors"]
+    failed = {(each["check_id"], each["resource"].split(".")[0]) for each in report["results"]["failed_checks"]}
+    assert [] == sorted(each for each in failed if each[1] not in SKIPPED.get(each[0], {"kinds": []})["kinds"])
+    assert SKIPPED.keys() == {check for check, _ in failed}, "a check that does not fail any more need not be skipped"
+
+
+def test_every_skipped_check_has_a_reason() -> None:
+    assert all(len(each["reason"]) > 20 for each in SKIPPED.values())
+
+
+def test_the_package_has_everything_that_templates_read(tmp_path: Path) -> None:
+    """`.helmignore` leaves out a file without a word, and `.Files.Get` of it is empty."""
+    done = helm("package", str(CHART), "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.glob("understudy-*.tgz")
+    values = ("--values", str(CHART / "ci" / "full-values.yaml"))
+    again = helm("template", RELEASE, str(package), "--namespace", NAMESPACE, "--kube-version", f"{NEWEST}.0", *values)
+
+    assert rendered("full-values.yaml") == objects_in(again.stdout)
