@@ -15,7 +15,8 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
-SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM (VALUES ('airflow'), ('mlflow')) AS wanted (name)
+-- Notes of people have more than ASCII, whatever the locale of the server is.
+SELECT format('CREATE DATABASE %I OWNER %I ENCODING ''UTF8'' TEMPLATE template0', name, name) FROM (VALUES ('airflow'), ('mlflow')) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
 -- By default every user may connect to every database. The owner keeps all rights.
 REVOKE ALL ON DATABASE airflow, mlflow, postgres FROM PUBLIC;

@@ -15,6 +15,8 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "docker-compose.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
+# Profiles of which one is not started at a time, so that every address in the file has a service.
+ALL_ADDRESSES = "cpu,tools,s3"
 MAKE_ENV = PROJECT / "docker" / "make-env"
 HOW_TO_GET_IT = "needs docker-compose 2.24 or later: install Docker Compose, or Debian's package docker-compose of sid"
 
