@@ -58,13 +58,16 @@ class Platform:
 
     def start(self, name: str) -> Container:
         """Start a service, and wait until it is healthy or, if it has work to do, until it has ended."""
-        container = self.container(name)
-        self._running[name] = container
-        if name == "postgres":
+        return self.launch(self.container(name))
+
+    def launch(self, container: Container) -> Container:
+        """The same for a service whose variables were changed."""
+        self._running[container.name] = container
+        if container.name == "postgres":
             self._prepare_database(container)
-        if self.services[name]["restart"] == "no":
+        if self.services[container.name]["restart"] == "no":
             container.run()
-            del self._running[name]
+            del self._running[container.name]
         else:
             container.start()
             container.wait_until_healthy()
