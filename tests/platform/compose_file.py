@@ -64,9 +64,9 @@ class Checkout:
             [*compose_program(), *where, *words], env=kept | variables, capture_output=True, text=True, check=False
         )
 
-    def resolved(self, **variables: str) -> Mapping[str, Any]:
-        """The file with all variables replaced."""
-        done = self.compose("config", "--format", "json", **variables)
+    def resolved(self, *options: str, **variables: str) -> Mapping[str, Any]:
+        """The file with all variables replaced; `options` may name more files."""
+        done = self.compose(*options, "config", "--format", "json", **variables)
         assert done.returncode == 0, done.stderr
         content: Mapping[str, Any] = json.loads(done.stdout)
         return content

@@ -48,7 +48,12 @@ def references() -> Iterator[tuple[str, str]]:
 
 
 def test_the_file_follows_the_specification_of_compose() -> None:
-    command = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", FILE]
+    command = [
+        str(Path(sys.executable).with_name("check-jsonschema")),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(FILE),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert 0 == done.returncode, done.stdout + done.stderr
