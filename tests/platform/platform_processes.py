@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Platform:
         self.ports = _ports(self.services)
         self._secrets = {name: Path(each["file"]) for name, each in resolved.get("secrets", {}).items()}
         self._running: dict[str, Container] = {}
+        # After how many seconds of `up` each service was healthy, or had ended.
         self.seconds: dict[str, float] = {}
         self._tools = self._make_tools()
 
@@ -48,13 +50,22 @@ class Platform:
         Raises:
             ServiceError: one does not come up.
         """
-        waiting = [*services]
-        began = time.monotonic()
-        while waiting:
-            name = next(each for each in waiting if not self._needed(each) & {*waiting})
-            waiting.remove(name)
-            self.start(name)
-            self.seconds[name] = time.monotonic() - began
+        waiting, began = [*services], time.monotonic()
+        started: dict[str, Future[None]] = {}
+        with ThreadPoolExecutor(len(waiting)) as pool:
+            while waiting:
+                name = next(each for each in waiting if not self._needed(each) & {*waiting})
+                waiting.remove(name)
+                needed = [started[each] for each in self._needed(name) & {*started}]
+                started[name] = pool.submit(self._start_after, needed, name, began)
+        for each in started.values():
+            each.result()
+
+    def _start_after(self, needed: list["Future[None]"], name: str, began: float) -> None:
+        for each in needed:
+            each.result()
+        self.start(name)
+        self.seconds[name] = time.monotonic() - began
 
     def start(self, name: str) -> Container:
         """Start a service, and wait until it is healthy or, if it has work to do, until it has ended."""
@@ -203,7 +214,8 @@ class Platform:
 
 
 def _image(service: Service) -> Image:
-    return IMAGES[str(service["image"]).rsplit(":", 1)[0]]
+    # docker/pin adds digests.
+    return IMAGES[str(service["image"]).partition("@")[0].rsplit(":", 1)[0]]
 
 
 def _ports(services: Mapping[str, Service]) -> Ports:
