@@ -12,6 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.platform import database
 from tests.platform.compose_file import words_of
 from tests.platform.container import Container, ServiceError
@@ -73,6 +75,7 @@ class Platform:
 
     def launch(self, container: Container) -> Container:
         """The same for a service whose variables were changed."""
+        _require_programs(container)
         self._running[container.name] = container
         if container.name == "postgres":
             self._prepare_database(container)
@@ -211,6 +214,13 @@ class Platform:
         ]
         assert scripts
         database.prepare(self.volume("postgres"), scripts, container.environment)
+
+
+def _require_programs(container: Container) -> None:
+    """Skip the test where this machine does not have what a service starts."""
+    for command in (container.command, container.health):
+        if command and shutil.which(command[0], path=container.environment["PATH"]) is None:
+            pytest.skip(f"needs {command[0]}: install it; on Debian, apt-get install {Path(command[0]).name}")
 
 
 def _image(service: Service) -> Image:

@@ -309,6 +309,17 @@ def test_the_gpu_variants_are_the_same_services_on_other_images(everything: Serv
         assert [server] == everything[f"{server}-gpu"]["networks"]["platform"]["aliases"]
 
 
+def test_servers_have_the_same_tensorflow_serving_on_both(everything: Services) -> None:
+    (base,) = re.findall(
+        r"^ARG SERVING_BASE=([^@\s]+)", (PROJECT / "docker/serving/Dockerfile").read_text(), re.MULTILINE
+    )
+
+    for server in SERVERS:
+        gpu = everything[f"{server}-gpu"]["build"]["args"]["SERVING_BASE"]
+        assert f"{base}-gpu" == gpu.partition("@")[0]
+        assert "SERVING_BASE" not in everything[server]["build"]["args"]
+
+
 def test_a_key_of_google_is_mounted_where_the_verbs_look(tmp_path: Path) -> None:
     made = Checkout(tmp_path)
     (tmp_path / "key.json").write_text("{}")
