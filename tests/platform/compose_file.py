@@ -18,7 +18,7 @@ TEXT = FILE.read_text(encoding="utf-8")
 # Profiles of which one is not started at a time, so that every address in the file has a service.
 ALL_ADDRESSES = "cpu,tools,s3"
 MAKE_ENV = PROJECT / "docker" / "make-env"
-HOW_TO_GET_IT = "needs docker-compose 2.24 or later: install Docker Compose, or Debian's package docker-compose of sid"
+HOW_TO_GET_IT = "needs docker-compose 2.25 or later: install Docker Compose, or Debian's package docker-compose of sid"
 
 
 def compose_program() -> Sequence[str]:
@@ -27,7 +27,7 @@ def compose_program() -> Sequence[str]:
         if shutil.which(command[0]):
             asked = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
             numbers = [int(number) for number in re.findall(r"\d+", asked.stdout)[:2]]
-            if numbers >= [2, 24]:
+            if numbers >= [2, 25]:
                 return command
     pytest.skip(HOW_TO_GET_IT)
 
