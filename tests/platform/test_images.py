@@ -221,8 +221,9 @@ def sbom_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_sbom_is_valid_and_names_what_is_installed(images: Engine, environment: str, sbom_python: Path) -> None:
     image, path, python = ENVIRONMENTS[environment]
-    content = images.run(image, "cat", path).stdout
-    installed = json.loads(images.run(image, python, "-c", INSTALLED).stdout)
+    # Airflow's entry point passes on what begins with `bash`; other words are commands of Airflow.
+    content = images.run(image, "bash", "-c", f"cat {path}").stdout
+    installed = json.loads(images.run(image, "bash", "-c", f"{python} -c '{INSTALLED}'").stdout)
 
     subprocess.run([sbom_python, "-c", VALIDATE], input=content, text=True, check=True, timeout=60)
     assert installed == sorted([each["name"], each["version"]] for each in json.loads(content)["components"])
