@@ -13,10 +13,10 @@ export UNDERSTUDY_ROLLOUT := $(ROLLOUT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down status test prove platform look mutants lint lock
+.PHONY: help setup setup-dev demo up down status test prove platform conformance look images push pin mutants lint lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run ## the environment in .venv, from the lock; PYTHON=python3.12 chooses the interpreter
 
@@ -53,20 +53,49 @@ prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, sto
 platform: $(VENV)/.dev ## build the images on stand-ins for their bases, and run every service of docker-compose.yaml, without a container engine
 	@$(BIN)/pytest --durations=10 -m platform
 
+# By the environment, because the value may have several lines.
+conformance: export COMMAND ?=
+conformance: $(VENV)/.run ## check what is stated about TensorFlow Serving on a real one: SERVER=host:port or COMMAND=..., see docs/conformance.md
+	@$(BIN)/python -m tests.conformance --server='$(SERVER)' --rest='$(REST)' --command="$$COMMAND" \
+		--folder='$(or $(FOLDER),var/conformance)' --models='$(MODELS)' $(if $(JSON),--json='$(JSON)')
+
 look: $(VENV)/.dev ## look at the stack of `make demo`, which is up, in headless Chromium
 	@$(BIN)/pytest -m stack tests/browser
 
 mutants: $(VENV)/.dev ## plant bugs in copies of the product, and see whether the tests find them
 	@$(BIN)/python -m tests.mutants -- --numprocesses=$(WORKERS) --dist=worksteal
 
+images: ## build the images of docker/: with the tags `local` and the code version; GPU=1, ENGINE=docker|podman|buildah, BUILD_ARGS=...
+	@docker/pin --offline
+	docker/images build
+
+push: ## push the images with the code version: REGISTRY=registry.example.com/team; GPU=1
+	@docker/images push
+
+pin: ## write the digests of the base images into docker/*/Dockerfile and docker-compose.yaml; needs the registries
+	docker/pin
+
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.txt
-	$(BIN)/uv pip compile --group sign --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-sign.txt
-	$(BIN)/uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.txt -o requirements-dev.txt
+# The laptop's lock first: all others take their versions from it, so that an image runs what the tests ran.
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url
+IMAGE_PLATFORM := --python-platform x86_64-manylinux_2_28 --python-version 3.11.4
+LAPTOP_LOCKS := -c requirements.txt -c requirements-dev.txt
+IMAGE_LOCKS := pipeline/requirements=verbs-image pipeline/requirements-gpu=verbs-image-gpu airflow/requirements=airflow-image \
+  mlflow/requirements=mlflow-image requirements-sbom=sbom
+
+lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt, and into the locks of the images
+	$(COMPILE) --group laptop --universal --python-version 3.11 -o requirements.txt
+	$(COMPILE) --group sign --universal --python-version 3.11 -c requirements.txt -o requirements-sign.txt
+	$(COMPILE) --group dev --universal --python-version 3.11 -c requirements.txt -o requirements-dev.txt
+	@# Tsuru's platform `python` installs it by itself, on any platform.
+	$(COMPILE) --group embedded-server --universal -c requirements.txt -o examples/tsuru/python/requirements.txt
+	@# Images are built for one platform. Without the last number 3.11 is 3.11.0, for which there are older packages.
+	@for lock in $(IMAGE_LOCKS); do set -x; \
+	  $(COMPILE) --group "$${lock#*=}" $(IMAGE_PLATFORM) $(LAPTOP_LOCKS) -o "docker/$${lock%=*}.txt" || exit; \
+	done
 
 # Each stamp is as old as the last install from its lock, so that a second call is instant and a changed lock installs.
 $(VENV)/.uv: requirements-bootstrap.txt

@@ -62,6 +62,8 @@ class Settings(BaseSettings, Deployment):
     actor: str = Field(default_factory=_user)
     # Where the run is shown by what has started it.
     run_url: str = Field(default="", pattern=r"^(https?://[^\s()<>]+)?$")
+    # Where people open MLflow in a browser, if that is another address than the one that verbs use.
+    mlflow_public_url: str = Field(default="", pattern=r"^(https?://[^\s()<>]+)?$")
     # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)

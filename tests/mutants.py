@@ -568,6 +568,27 @@ MUTANTS = (
         "        if False:\n            return named",
         ("tests/embedded/test_saved_settings.py",),
     ),
+    Mutant(
+        "the first failed load of a version is no alert",
+        "docker/prometheus/alerts.yaml",
+        '                  unless :tensorflow:cc:saved_model:load_attempt_count{status="fail"} offset 10m\n',
+        '                  and :tensorflow:cc:saved_model:load_attempt_count{status="fail"} offset 10m\n',
+        ("tests/monitoring/test_alerts.py",),
+    ),
+    Mutant(
+        "requests for models that do not exist are an alert",
+        "docker/prometheus/alerts.yaml",
+        "          and on (job, instance, model_name)\n",
+        "          and on (job, instance)\n",
+        ("tests/monitoring/test_alerts.py",),
+    ),
+    Mutant(
+        "a panel asks for a metric that no server exports",
+        "docker/grafana/dashboards/serving.json",
+        "(rate(:tensorflow:serving:batching_session:queuing_latency_bucket{",
+        "(rate(:tensorflow:serving:batching_session:queue_latency_bucket{",
+        ("tests/monitoring/test_metric_names.py",),
+    ),
 )
 
 

@@ -54,7 +54,7 @@ def test_every_command_in_a_message_or_a_document_exists() -> None:
     """...with the name of a model, and none that starts an interpreter."""
     texts = [
         *(path.read_text(encoding="utf-8") for folder in ("pipeline", "dags", "embedded") for path in _sources(folder)),
-        *(path.read_text(encoding="utf-8") for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]),
+        *(path.read_text(encoding="utf-8") for path in _pages()),
     ]
     # A text that is divided between two lines of code is one text.
     whole = [re.sub(r'"\s*\n\s*f?"', "", text) for text in texts]
@@ -65,6 +65,11 @@ def test_every_command_in_a_message_or_a_document_exists() -> None:
     assert len(named) > 30
     assert set() == set(named) - set(VERBS)
     assert [] == [text for text in whole if "run `python -m pipeline" in text]
+
+
+def _pages() -> list[Path]:
+    below = [path for folder in ("docs", "docker") for path in (PROJECT / folder).rglob("*.md")]
+    return [PROJECT / "README.md", *below]
 
 
 def _sources(folder: str) -> list[Path]:

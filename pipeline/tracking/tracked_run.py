@@ -182,7 +182,14 @@ class TrackedRun:
 
 @contextmanager
 def tracked_run(
-    url: str, spec: RunSpec, *, bucket: Identity, kept: str, run_id: str = "", started_by: str = ""
+    url: str,
+    spec: RunSpec,
+    *,
+    bucket: Identity,
+    kept: str,
+    run_id: str = "",
+    started_by: str = "",
+    public_url: str = "",
 ) -> Iterator[TrackedRun]:
     """The MLflow run of this run key in this bucket, active inside the block. It is created if it does not exist.
 
@@ -193,6 +200,7 @@ def tracked_run(
         kept: a sentence on what is not lost if MLflow fails.
         run_id: the id in the records of this run; needed for runs of releases that wrote no identity.
         started_by: the address of the DAG run; empty if Airflow has not started it.
+        public_url: where people open MLflow; empty if that is `url`.
 
     Raises:
         CouldNotTellError: MLflow failed. A training without a record of it would be lost work.
@@ -209,7 +217,7 @@ def tracked_run(
         active = mlflow.start_run(run_id=found) if found else mlflow.start_run(run_name=_name(spec.run_key))
         # A run of an earlier release does not have all of them.
         mlflow.set_tags(with_note(active.data.tags, _tags(spec, bucket, started_by)))
-    log.info("This run in MLflow: %s", run_page(url, experiment, active.info.run_id))
+    log.info("This run in MLflow: %s", run_page(public_url or url, experiment, active.info.run_id))
     run = TrackedRun(url, active.info.run_id, kept=kept)
     try:
         yield run

@@ -101,8 +101,15 @@ def _log(
     spec = context.records.require(SpecRecord).spec
     bucket = make_identity(context.bucket)
     kept = f"The trained model is stored in {trained.model_key}, and a repeated task evaluates it again."
-    url, run_id, started_by = context.fleet.mlflow_url, trained.mlflow_run, context.settings.run_url
-    with tracked_run(url, spec, bucket=bucket, kept=kept, run_id=run_id, started_by=started_by) as run:
+    with tracked_run(
+        context.fleet.mlflow_url,
+        spec,
+        bucket=bucket,
+        kept=kept,
+        run_id=trained.mlflow_run,
+        started_by=context.settings.run_url,
+        public_url=context.settings.mlflow_public_url,
+    ) as run:
         run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
 
 

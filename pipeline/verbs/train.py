@@ -43,7 +43,8 @@ def train(context: RunContext) -> TrainRecord:
     exported = context.records.find(ExportRecord)
     kept = _kept(exported) if exported else "Nothing was trained yet."
     url, started_by = context.fleet.mlflow_url, context.settings.run_url
-    with tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by) as run:
+    public_url = context.settings.mlflow_public_url
+    with tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by, public_url=public_url) as run:
         run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if exported is None:
             exported = context.records.finish(_train_and_store(context, spec, data, seed=seed, run=run))

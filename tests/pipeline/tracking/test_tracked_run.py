@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.tracking.metric_names import metric_name
 from tests.mlflow_server import url
-from tests.pipeline.tracking.tracked import DAG_RUN, LABELS, MANY, NOTE
+from tests.pipeline.tracking.tracked import DAG_RUN, LABELS, MANY, NOTE, PUBLIC_URL
 
 __all__ = ["url"]
 
@@ -74,6 +74,14 @@ def test_a_run_links_to_the_dag_run_that_it_is_part_of(seen: Any) -> None:
 
     assert DAG_RUN == tags["airflow_run"]
     assert f"[The DAG run in Airflow]({DAG_RUN})" in tags["mlflow.note.content"]
+
+
+def test_the_logs_link_to_the_run_at_the_address_that_browsers_use(seen: Any) -> None:
+    """...which is not the one that verbs use: inside of containers, MLflow has another name."""
+    links = [each for each in seen["odd"]["links"] if each.startswith("This run in MLflow: ")]
+
+    assert 2 == len(links), "of train and of evaluate"
+    assert [] == [each for each in links if not each.startswith(f"This run in MLflow: {PUBLIC_URL}/#/experiments/")]
 
 
 def test_a_run_has_the_verdict_of_the_gate_with_its_reasons(seen: Any) -> None:

@@ -45,6 +45,7 @@ LABELS = (
 NOTE = "why\0 \x1b[31m " + "x" * 10_000
 MANY = 1000
 DAG_RUN = "http://127.0.0.1:8080/dags/retrain_plants/runs/manual__1"
+PUBLIC_URL = "https://mlflow.example"
 
 
 class EpochsTrained(logging.Handler):
@@ -56,6 +57,17 @@ class EpochsTrained(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.count += record.getMessage().startswith("epoch ")
+
+
+class Links(logging.Handler):
+    """Keeps what `train` and `evaluate` say about where their run is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 @dataclass
@@ -108,6 +120,7 @@ class Place:
             actor="ann",
             params=json.dumps({"note": NOTE}),
             run_url=DAG_RUN,
+            mlflow_public_url=PUBLIC_URL,
         )
         return make_run_context(settings, model=MODEL, run_key=run_key)
 
@@ -269,7 +282,10 @@ def main(folder: Path, url: str) -> None:
     proxy = FaultProxy(There(urlsplit(url).port or 0))
     proxy.start()
     try:
-        odd = odd_labels(folder / "odd", url)
+        links = Links()
+        logging.getLogger("pipeline.tracking.tracked_run").setLevel(logging.INFO)
+        logging.getLogger("pipeline.tracking.tracked_run").addHandler(links)
+        odd = odd_labels(folder / "odd", url) | {"links": links.messages.copy()}
         context = Place(folder / "odd", LABELS).context(url, "retrain-1")
         place = Place(folder / "failures", ("cat", "dog")).prepare()
         seen = {

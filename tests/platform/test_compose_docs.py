@@ -1,0 +1,84 @@
+"""What docker/compose.md says about docker-compose.yaml."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from pipeline.cli import app
+from tests.platform.compose_file import PROJECT, Checkout
+
+TEXT = (PROJECT / "docker" / "compose.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^ *```sh\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
+SECOND_MODEL = PROJECT / "docker" / "second-model.yaml"
+
+
+def services(checkout: Checkout) -> set[str]:
+    return set(checkout.resolved(COMPOSE_PROFILES="cpu,gpu,gcs,s3,tools")["services"])
+
+
+def test_every_service_of_a_command_exists(checkout: Checkout) -> None:
+    commands = [line for line in LINES if line.startswith("docker compose ")]
+    service = r"(?:run|exec|logs|up) (?:-\S+ (?:100 )?)*([a-z][\w-]*)"
+    named = {name for line in commands for name in re.findall(service, line)}
+
+    assert len(commands) > 15
+    assert {"understudy", "postgres", "mlflow", "serving-1"} <= named
+    assert set() == named - services(checkout)
+
+
+def test_every_service_that_up_starts_is_in_the_table(checkout: Checkout) -> None:
+    table = TEXT.split("| service | what it does |")[1].split("\n\n")[0]
+    listed = {name for row in table.splitlines()[2:] for name in row.split("|")[1].strip().split(", ")}
+
+    assert listed == {name for name in services(checkout) if not name.endswith("-gpu")} - {"understudy"}
+
+
+def test_every_port_is_in_the_table(checkout: Checkout) -> None:
+    table = TEXT.split("| port on 127.0.0.1 |")[1].split("\n\n")[0]
+    listed = set(re.findall(r"\d{4}", " ".join(row.split("|")[1] for row in table.splitlines()[2:])))
+    resolved = checkout.resolved(COMPOSE_PROFILES="cpu,s3")["services"]
+
+    assert {port["published"] for service in resolved.values() for port in service.get("ports", ())} == listed
+
+
+@pytest.mark.parametrize("line", sorted({line for line in LINES if line.startswith("sh docker/make-env")}))
+def test_make_env_has_every_option_of_a_command(tmp_path: Path, line: str) -> None:
+    made = Checkout(tmp_path)
+    (tmp_path / "key.json").touch()
+    options = [str(tmp_path) if word == "/srv/pets" else word for word in shlex.split(line)[2:]]
+
+    assert "" == made.make_env(*options).stderr
+
+
+def test_every_verb_of_a_command_exists() -> None:
+    verbs = set(re.findall(r"run --rm understudy ([a-z]+)", TEXT))
+
+    assert len(verbs) >= 4
+    assert verbs <= set(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", TEXT)]
+
+    assert links
+    assert [] == [link for link in links if not (PROJECT / "docker" / link).exists()]
+
+
+def test_a_second_model_has_servers_a_fleet_and_a_sync_of_its_own(tmp_path: Path) -> None:
+    made = Checkout(tmp_path)
+    made.make_env("--storage", "s3")
+
+    found = made.resolved("--file", str(SECOND_MODEL))["services"]
+
+    for name, config in (("small-1", "first_ring"), ("small-2", "serve")):
+        assert f"/bucket/{config}/digits_small.config" == found[name]["environment"]["MODEL_CONFIG"]
+        assert "digits_small" == found[name]["environment"]["MODEL_NAME"]
+    fleets = found["airflow-init"]["environment"]["FLEETS"].split()
+    assert ["digits=serving-1:8500,serving-2:8500,serving-3:8500", "digits_small=small-1:8500,small-2:8500"] == fleets
+    assert "digits_small" in found["sync-small"]["command"]
+    ports = [port["published"] for service in found.values() for port in service.get("ports", ())]
+    assert len(ports) == len(set(ports))
