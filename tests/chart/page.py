@@ -3,11 +3,8 @@
 A stand-in writes down how it was called. So what is judged are the words that a person's shell would make of the page.
 """
 
-import ast
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,22 +18,25 @@ from tests.chart.helm import Manifest, helm, objects_in
 PROJECT = Path(__file__).parents[2]
 # By program, command, and the options that it has.
 OPTIONS: dict[str, dict[str, list[str]]] = yaml.safe_load((Path(__file__).parent / "cloud_options.yaml").read_text())
-PROGRAMS = ("gcloud", "kubectl", "minikube", "helm", "make", "understudy", "curl", "git")
+PROGRAMS = ("gcloud", "kubectl", "minikube", "helm", "make", "docker/images", "understudy", "curl", "git", "openssl")
+SECONDS = 300
 # What a stand-in prints if its words contain these.
 ANSWERS = {
     "git describe": "v9-8-g76543ab",
+    "openssl rand": "5ec7e7",
     "sql instances describe": "10.77.0.3",
     "--selector component=scheduler": "pod/airflow-scheduler-0",
 }
-# It imports nothing else, because it is started a hundred times. One write, because some run at the same time.
-STAND_IN = f"""#!{sys.executable} -IS
-import sys
-program, words = sys.argv[0].rpartition("/")[2], sys.argv[1:]
-text = sys.stdin.read() if "-" in words else ""
-with open("CALLS", "a") as calls:
-    calls.write(repr([program, words, text]) + "\\n")
-call = " ".join([program, *words])
-print(*(answer for part, answer in {ANSWERS!r}.items() if part in call))
+# Functions of the shell, because there are a hundred calls: the number of words, the words, and what is piped in.
+STAND_IN = """
+called() {
+    local input=
+    case " $* " in *" - "*) input=$(cat) ;; esac
+    printf '%s\\0' $# "$@" "$input" >> calls
+    case "$*" in
+ANSWERS
+    esac
+}
 """
 
 
@@ -143,24 +143,26 @@ def run(name: str, folder: Path) -> Page:
     first_words = (*PROGRAMS, "in_scheduler", "in_shell")
     inline = [each for each in re.findall(r"`([^`\n]+ [^`\n]+)`", prose) if each.split()[0] in first_words]
     ordered = [body for kind, body in blocks if kind == "sh"] + [body for kind, body in blocks if not kind] + inline
-    environment = _prepare(folder)
-    script = "set -eu\n" + "\n".join(ordered) + "\nwait\n"
+    (folder / "charts").symlink_to(PROJECT / "charts")
+    script = "\n".join(["set -eu", _stand_ins(), *ordered, "wait"])
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS
     )
     assert done.returncode == 0, done.stderr
-    lines = (folder / "calls").read_text().splitlines()
-    return Page(name, folder, [Call(*ast.literal_eval(line)) for line in lines])
+    return Page(name, folder, list(_calls((folder / "calls").read_text())))
 
 
-def _prepare(folder: Path) -> dict[str, str]:
-    (folder / "bin").mkdir()
-    (folder / "docker").mkdir()
-    (folder / "charts").symlink_to(PROJECT / "charts")
-    for path in [*(folder / "bin" / program for program in PROGRAMS), folder / "docker" / "images"]:
-        path.write_text(STAND_IN.replace("CALLS", str(folder / "calls")))
-        path.chmod(0o755)
-    return {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
+def _stand_ins() -> str:
+    answers = [f"        *'{part}'*) echo '{answer}' ;;" for part, answer in ANSWERS.items()]
+    functions = [f'{program}() {{ called {program} "$@"; }}' for program in PROGRAMS]
+    return "\n".join([STAND_IN.replace("ANSWERS", "\n".join(answers)), *functions])
+
+
+def _calls(text: str) -> Iterator[Call]:
+    words = iter(text.split("\0")[:-1])
+    for count in words:
+        program, *others = [next(words) for _ in range(int(count))]
+        yield Call(program, others, next(words))
 
 
 def labels(manifest: Manifest) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 There is no cloud and no cluster here: what `gcloud` and `kubectl` would do is not tried.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_every_target_of_make_exists(page: Page) -> None:
 
 
 def test_every_script_and_link_exists(page: Page) -> None:
-    called = [PROJECT / "docker" / call.program for call in page.of("images")]
+    called = [PROJECT / call.program for call in page.calls if "/" in call.program]
     links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", page.text) if "://" not in link]
     here = PROJECT / "docs" / page.name
 
@@ -316,6 +317,13 @@ def test_the_servers_take_models_of_the_tensorflow_of_the_pipeline(page: Page) -
         (container,) = of_kind(objects, "Job")["understudy-digits-init"]["spec"]["template"]["spec"]["containers"]
         place = container["args"].index("--server-tensorflow")
         assert trained == container["args"][place + 1]
+
+
+def test_the_image_that_is_sent_is_the_one_of_helm_test(gke: Page) -> None:
+    (pixel,) = re.findall(r'b64decode\("([^"]+)"\)', (CHART / "files" / "ask.py").read_text())
+
+    (sent,) = (call.words[1] for call in gke.of("curl"))
+    assert {"instances": [{"b64": pixel}]} == json.loads(sent)
 
 
 def test_the_pool_of_gpus_is_the_one_that_the_values_ask_for(gke: Page) -> None:
