@@ -15,6 +15,7 @@ import yaml
 from typer.main import get_command
 
 from pipeline.cli import app
+from pipeline.runs.run_key import RunKey
 from tests.chart.helm import CHART, CHARTS, NEWEST, Manifest, containers, of_kind, pods
 from tests.chart.page import OPTIONS, PROJECT, Call, Page, labels, run
 from tests.chart.test_other_charts import AIRFLOW, MLFLOW
@@ -161,6 +162,8 @@ def test_every_command_of_understudy_is_one(page: Page) -> None:
     assert len(commands) > 5
     for words in commands:
         parse(words)
+        if "--run" in words:
+            RunKey(words[words.index("--run") + 1])
 
 
 def parse(words: list[str]) -> None:
