@@ -47,11 +47,12 @@ test: lint ## what every commit must pass: linters, types, import contracts, tes
 	[ $$types != failed ] || echo "make test: types are wrong, see above"; \
 	[ $$tests -eq 0 ] && [ $$types != failed ]
 
+HUNTS ?= hunt
 prove: $(VENV)/.dev ## the hunts at full strength: kills, made-up histories, storms, bad networks
-	@$(PYTEST) -m hunt
+	@$(PYTEST) -m "$(HUNTS)"
 
 platform: $(VENV)/.dev ## build the images on stand-ins for their bases, and run every service of docker-compose.yaml, without a container engine
-	@$(BIN)/pytest --durations=10 -m platform
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=10 -m platform
 
 # By the environment, because the value may have several lines.
 conformance: export COMMAND ?=
