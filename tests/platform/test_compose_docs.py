@@ -17,7 +17,7 @@ SECOND_MODEL = PROJECT / "docker" / "second-model.yaml"
 
 
 def services(checkout: Checkout) -> set[str]:
-    return set(checkout.resolved(COMPOSE_PROFILES="cpu,gpu,gcs,s3,tools")["services"])
+    return set(checkout.resolved(COMPOSE_PROFILES="cpu,gpu,gcs,s3")["services"])
 
 
 def test_every_service_of_a_command_exists(checkout: Checkout) -> None:
