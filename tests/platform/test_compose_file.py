@@ -1,6 +1,7 @@
 """What docker-compose.yaml promises, read as Compose resolves it. tests/platform/test_compose.py runs its services."""
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -332,6 +333,37 @@ def test_a_change_of_the_storage_leaves_the_former_bucket_alone(tmp_path: Path) 
         "s3://understudy/platform": {"synced"},
         "gs://models/understudy": {"synced"},
     } == volumes
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+def test_prometheus_asks_every_server_and_nothing_else(checkout: Checkout, hardware: str) -> None:
+    prometheus = yaml.safe_load((PROJECT / "docker" / "prometheus" / "prometheus.yaml").read_text())
+    (job,) = [each for each in prometheus["scrape_configs"] if each["job_name"] == "serving"]
+    targets = [target for group in job["static_configs"] for target in group["targets"]]
+    services: Services = checkout.resolved(COMPOSE_PROFILES=hardware)["services"]
+
+    servers = [
+        name
+        for service, each in services.items()
+        if "understudy-serving" in each["image"]
+        for name in (each["networks"]["platform"] or {}).get("aliases", [service])
+    ]
+    assert sorted(f"{name}:8501" for name in servers) == sorted(targets)
+
+
+def test_grafana_has_the_version_whose_types_the_dashboard_is_checked_against(everything: Services) -> None:
+    package = PROJECT / "tests" / "monitoring" / "grafana_schema" / "package.json"
+    schema = json.loads(package.read_text())["devDependencies"]["@grafana/schema"]
+
+    assert f"docker.io/grafana/grafana:{schema}" == everything["grafana"]["image"].partition("@")[0]
+
+
+def test_grafana_opens_the_dashboard_of_the_servers(everything: Services) -> None:
+    grafana = everything["grafana"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    (folder,) = [each for each in grafana["volumes"] if each["target"] == str(Path(home).parent)]
+
+    assert (Path(folder["source"]) / Path(home).name).is_file()
 
 
 def test_the_gpu_variants_are_the_same_services_on_other_images(everything: Services) -> None:
