@@ -274,7 +274,8 @@ def test_tensorflow_serving_is_asked_for_on_the_platform_that_it_is_made_for(eve
 
 def test_no_service_asks_another_one_through_a_proxy(checkout: Checkout) -> None:
     """Docker gives each container the proxies of ~/.docker/config.json."""
-    resolved = checkout.resolved("--file", str(SECOND_MODEL), COMPOSE_PROFILES=",".join(PROFILES))["services"]
+    variables = {"COMPOSE_PROFILES": ",".join(PROFILES), "DIRECT_HOSTS": "pypi.example.com"}
+    resolved = checkout.resolved("--file", str(SECOND_MODEL), **variables)["services"]
     opened = {name for name, each in resolved.items() if each.get("ports") or each.get("expose")}
     asked = {name for name in opened if not name.endswith("-gpu")} - {"grafana", "airflow-scheduler"}
 
@@ -282,7 +283,7 @@ def test_no_service_asks_another_one_through_a_proxy(checkout: Checkout) -> None
     for name, service in resolved.items():
         for variable in ("NO_PROXY", "no_proxy"):
             direct = service["environment"][variable].split(",")
-            assert {*asked, "localhost", "127.0.0.1"} == set(direct), name
+            assert {*asked, "localhost", "127.0.0.1", "pypi.example.com"} == set(direct), name
 
 
 def test_the_servers_poll_what_the_fleet_record_tells_them(everything: Services) -> None:
