@@ -67,7 +67,7 @@ mutants: $(VENV)/.dev ## plant bugs in copies of the product, and see whether th
 	@$(BIN)/python -m tests.mutants -- --numprocesses=$(WORKERS) --dist=worksteal
 
 images: ## build the images of docker/: with the tags `local` and the code version; GPU=1, ENGINE=docker|podman|buildah, BUILD_ARGS=...
-	@docker/pin --offline
+	@docker/pin --offline || true # only a hint
 	docker/images build
 
 push: ## push the images with the code version: REGISTRY=registry.example.com/team; GPU=1

@@ -58,8 +58,8 @@ def test_every_command_in_a_message_or_a_document_exists() -> None:
     ]
     # A text that is divided between two lines of code is one text.
     whole = [re.sub(r'"\s*\n\s*f?"', "", text) for text in texts]
-    # `kubectl --namespace understudy get pods --watch` is none.
-    command = re.compile(r"(?<!--namespace )understudy ([a-z]+(?: [a-z]+)?) --")
+    # `kubectl --namespace understudy get pods --watch` is none, nor is `docker compose --project-name understudy down`.
+    command = re.compile(r"(?<!--namespace )(?<!--project-name )understudy ([a-z]+(?: [a-z]+)?) --")
     named = [each for text in whole for each in command.findall(text)]
 
     assert len(named) > 30

@@ -49,11 +49,16 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
+def platform(name: str) -> str:
+    """tensorflow/serving is made for one only."""
+    return "--platform linux/amd64 " if name == "serving" else ""
+
+
 def test_all_images_are_built_with_both_tags(project: Project) -> None:
     project.run("build")
 
     assert [
-        f"docker build --file docker/{name}/Dockerfile --build-arg CODE_VERSION={VERSION} "
+        f"docker build --file docker/{name}/Dockerfile --build-arg CODE_VERSION={VERSION} {platform(name)}"
         f"--tag understudy-{name}:{VERSION} --tag understudy-{name}:local ."
         for name in ("pipeline", "airflow", "serving", "mlflow")
     ] == project.asked
@@ -69,7 +74,7 @@ def test_the_variants_for_gpus_have_a_suffix_and_their_own_arguments(project: Pr
     }
     assert [
         f"docker build --file docker/{name}/Dockerfile --build-arg CODE_VERSION={VERSION} --build-arg {argument} "
-        f"--tag understudy-{name}:{VERSION}-gpu --tag understudy-{name}:local-gpu ."
+        f"{platform(name)}--tag understudy-{name}:{VERSION}-gpu --tag understudy-{name}:local-gpu ."
         for name, argument in differs.items()
     ] == project.asked
 
@@ -123,6 +128,23 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     assert reason in project.run(*words, expected=1, **variables)
     assert [] == project.asked
+
+
+def test_images_are_built_where_the_hint_on_digests_cannot_be_given(project: Project) -> None:
+    """docker/pin needs a Python, and docker/images needs none."""
+    shutil.copy(PROJECT / "Makefile", project.folder)
+    hint = project.folder / "docker/pin"
+    hint.write_text("#!/bin/sh\nexit 1\n")
+    hint.chmod(0o755)
+    path = f"{project.folder / 'bin'}:{os.environ['PATH']}"
+    command = ["make", "--directory", str(project.folder), "images"]
+
+    done = subprocess.run(
+        command, env={"PATH": path, "CODE_VERSION": VERSION}, capture_output=True, text=True, check=False
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert 4 == len(project.asked)
 
 
 def test_an_engine_that_fails_ends_the_script(project: Project) -> None:

@@ -92,6 +92,17 @@ def test_python_is_the_same_everywhere() -> None:
     assert 1 == len(found), found
 
 
+def test_an_image_on_python_has_no_installer() -> None:
+    """python:3.11-slim has pip, and the stand-in of tests/platform has none."""
+    on_python = [path for path in DOCKERFILES if last_stage(path)[0] == "FROM ${PYTHON_IMAGE}"]
+
+    assert {"mlflow", "pipeline"} == {path.parent.name for path in on_python}
+    for path in on_python:
+        removes = [run for run in values(last_stage(path), "RUN") if "pip uninstall" in run]
+        assert ["pip", "setuptools", "wheel"] == removes[0].split()[-3:]
+        assert removes[0].startswith("! python3 -m pip --version || ")
+
+
 def test_no_secret_of_a_build_is_in_a_layer() -> None:
     """A company's index is read from a mounted file, never from an argument, which the image's history would show."""
     for path in DOCKERFILES:

@@ -133,3 +133,12 @@ def test_offline_names_what_has_no_digest_and_asks_nobody(there: Registry, tmp_p
         line.partition(",")[0] for line in pin(tmp_path, "--offline").splitlines()
     ]
     assert [] == there.asked
+
+
+def test_it_runs_on_the_python_3_9_that_some_machines_have() -> None:
+    """Whoever only builds images has no newer one."""
+    ruff = Path(sys.executable).with_name("ruff")
+    how = ["check", "--isolated", "--target-version=py39", "--select=E9,F,FA102", "--stdin-filename=pin.py", "-"]
+    done = subprocess.run([ruff, *how], input=SCRIPT.read_text(), capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stdout + done.stderr

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "docker-compose.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 # Profiles of which one is not started at a time, so that every address in the file has a service.
-ALL_ADDRESSES = "cpu,tools,s3"
+ALL_ADDRESSES = "cpu,s3"
 MAKE_ENV = PROJECT / "docker" / "make-env"
 HOW_TO_GET_IT = "needs docker-compose 2.25 or later: install Docker Compose, or Debian's package docker-compose of sid"
 
@@ -70,6 +70,11 @@ class Checkout:
         assert done.returncode == 0, done.stderr
         content: Mapping[str, Any] = json.loads(done.stdout)
         return content
+
+
+def started(resolved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The services that `up` starts: all but those of which it starts none."""
+    return {name: each for name, each in resolved["services"].items() if each.get("scale") != 0}
 
 
 def words_of(service: Mapping[str, Any], name: str) -> list[str]:

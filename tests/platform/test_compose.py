@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.platform.compose_file import ALL_ADDRESSES, Checkout
+from tests.platform.compose_file import ALL_ADDRESSES, Checkout, started
 from tests.platform.platform_processes import NOT_EXECUTED, Platform
 from tests.platform.using import NOTE, REQUESTS, SERVERS, SOAK_SECONDS, look_again, use
 
@@ -25,10 +25,10 @@ AGAIN = ("postgres", "airflow-init", "mlflow", *SERVERS)
 def seen(folder: Path, checkout: Checkout) -> Iterator[Any]:
     """What the platform showed while it ran, and after it was stopped and started again."""
     platform = Platform(checkout.resolved(COMPOSE_PROFILES=ALL_ADDRESSES), folder)
-    started = [name for name in checkout.resolved()["services"] if name not in NOT_EXECUTED]
+    names = [name for name in started(checkout.resolved()) if name not in NOT_EXECUTED]
     try:
-        platform.up(started)
-        first = {"started": started, "platform": platform, **use(platform, checkout.values())}
+        platform.up(names)
+        first = {"started": names, "platform": platform, **use(platform, checkout.values())}
         platform.down()
         platform.up(AGAIN)
         yield first | look_again(platform, checkout.values())
@@ -38,7 +38,7 @@ def seen(folder: Path, checkout: Checkout) -> Iterator[Any]:
 
 
 def test_everything_that_up_starts_is_healthy_but_grafana_which_is_not_executed(seen: Any, checkout: Checkout) -> None:
-    assert {*seen["started"], "grafana"} == set(checkout.resolved()["services"])
+    assert {*seen["started"], "grafana"} == set(started(checkout.resolved()))
     assert len(seen["started"]) == 11
 
 

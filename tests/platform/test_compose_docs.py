@@ -17,17 +17,51 @@ SECOND_MODEL = PROJECT / "docker" / "second-model.yaml"
 
 
 def services(checkout: Checkout) -> set[str]:
-    return set(checkout.resolved(COMPOSE_PROFILES="cpu,gpu,gcs,s3,tools")["services"])
+    return set(checkout.resolved(COMPOSE_PROFILES="cpu,gpu,gcs,s3")["services"])
 
 
 def test_every_service_of_a_command_exists(checkout: Checkout) -> None:
     commands = [line for line in LINES if line.startswith("docker compose ")]
-    service = r"(?:run|exec|logs|up) (?:-\S+ (?:100 )?)*([a-z][\w-]*)"
+    service = r"(?:run|exec|logs|up|stop) (?:-\S+ (?:100 )?)*([a-z][\w-]*)"
     named = {name for line in commands for name in re.findall(service, line)}
 
     assert len(commands) > 15
     assert {"understudy", "postgres", "mlflow", "serving-1"} <= named
     assert set() == named - services(checkout)
+
+
+def test_everything_that_uses_the_tables_is_stopped_while_they_are_migrated(checkout: Checkout) -> None:
+    upgrade = LINES[LINES.index("git pull") :]
+    (stops,) = [line for line in upgrade if line.startswith("docker compose stop ")]
+
+    assert {name for name in services(checkout) if name.startswith("airflow-")} - {"airflow-init"} == {
+        *stops.split()[3:],
+        "airflow-scheduler-gpu",
+    }
+    assert upgrade.index("sh docker/make-env") < upgrade.index(stops) < upgrade.index("docker compose up --detach")
+
+
+def test_what_runs_is_stopped_before_other_profiles_are_chosen() -> None:
+    """...by the name of the project: Compose leaves what belongs to profiles that are no longer chosen."""
+    for option in ("--storage gcs", "--gpu"):
+        (block,) = [block for block in BLOCKS if option in block]
+        assert block.startswith("docker compose --project-name understudy down "), option
+    assert [] == [line for line in LINES if line.startswith("docker compose down")]
+
+
+def test_a_second_model_on_gpus_is_what_the_page_says(tmp_path: Path) -> None:
+    (override,) = re.findall(r"`(networks: !override [^`]+)`", TEXT)
+    gpu = SECOND_MODEL.read_text().replace("serving-2}", f"serving-2-gpu}}\n    {override}")
+    (tmp_path / "gpu.yaml").write_text(gpu.replace("file: docker-compose.yaml", f"file: {PROJECT}/docker-compose.yaml"))
+    made = Checkout(tmp_path)
+    made.make_env("--gpu")
+
+    found = made.resolved("--file", str(tmp_path / "gpu.yaml"))["services"]
+
+    for name in ("small-1", "small-2"):
+        assert found[name]["image"].endswith("-gpu")
+        assert not found[name]["networks"]["platform"], "it has no other name"
+        assert "build" not in found[name]
 
 
 def test_every_service_that_up_starts_is_in_the_table(checkout: Checkout) -> None:
@@ -62,7 +96,7 @@ def test_every_verb_of_a_command_exists() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", TEXT)]
+    links = [link.partition("#")[0] for link in re.findall(r"\]\((?!https://)([^)]+)\)", TEXT)]
 
     assert links
     assert [] == [link for link in links if not (PROJECT / "docker" / link).exists()]

@@ -1,6 +1,7 @@
 """What docker-compose.yaml promises, read as Compose resolves it. tests/platform/test_compose.py runs its services."""
 
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline import layout
-from tests.platform.compose_file import FILE, PROJECT, TEXT, Checkout, words_of
+from tests.platform.compose_file import FILE, PROJECT, TEXT, Checkout, started, words_of
 from tests.platform.test_make_env import SECRETS
 
 STORAGES = {
@@ -20,10 +21,11 @@ STORAGES = {
     "s3": ("--storage", "s3"),
     "gcs": ("--storage", "gcs", "--bucket", "gs://models/understudy"),
 }
-PROFILES = ("cpu", "gpu", "gcs", "s3", "tools")
+PROFILES = ("cpu", "gpu", "gcs", "s3")
 # They end when they have done their work.
 ONE_SHOT = {"airflow-init", "minio-bucket", "understudy"}
 SERVERS = ("serving-1", "serving-2", "serving-3")
+SECOND_MODEL = PROJECT / "docker" / "second-model.yaml"
 Services = Mapping[str, Mapping[str, Any]]
 
 
@@ -59,17 +61,15 @@ def test_the_file_follows_the_specification_of_compose() -> None:
     assert 0 == done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("storage", "hardware", "tools"), [*itertools.product(STORAGES, ("--cpu", "--gpu"), (False, True))]
-)
-def test_every_combination_that_make_env_writes_is_valid(
-    tmp_path: Path, storage: str, hardware: str, tools: bool
-) -> None:
+each_combination = pytest.mark.parametrize(("storage", "hardware"), [*itertools.product(STORAGES, ("--cpu", "--gpu"))])
+
+
+@each_combination
+def test_every_combination_that_make_env_writes_is_valid(tmp_path: Path, storage: str, hardware: str) -> None:
     made = Checkout(tmp_path)
     assert 0 == made.make_env(*STORAGES[storage], hardware).returncode
-    profiles = made.values()["COMPOSE_PROFILES"] + (",tools" if tools else "")
 
-    resolved = made.resolved(COMPOSE_PROFILES=profiles)["services"]
+    resolved = made.resolved()["services"]
 
     suffix = "-gpu" if hardware == "--gpu" else ""
     assert {f"{name}{suffix}" for name in (*SERVERS, "airflow-scheduler")} <= set(resolved)
@@ -234,16 +234,56 @@ def test_images_of_others_are_written_with_registry_and_tag() -> None:
     assert "latest" not in {image.partition("@")[0].rsplit(":", 1)[1] for image in others}
 
 
-def test_every_image_of_ours_can_be_built(everything: Services) -> None:
-    ours = {name: service for name, service in everything.items() if "understudy-" in service["image"]}
+@each_combination
+@pytest.mark.parametrize("more", [(), ("--file", str(SECOND_MODEL))], ids=["one_model", "two_models"])
+def test_every_image_of_ours_is_built_once(tmp_path: Path, storage: str, hardware: str, more: tuple[str, ...]) -> None:
+    """Two builds of one tag at the same time fail where Docker keeps images in containerd."""
+    made = Checkout(tmp_path)
+    made.make_env(*STORAGES[storage], hardware)
+    services: Services = made.resolved(*more)["services"]
+
+    ours = {each["image"] for each in services.values() if "understudy-" in each["image"]}
+    built = [each["image"] for each in services.values() if "build" in each]
 
     assert {"understudy-airflow", "understudy-pipeline", "understudy-mlflow", "understudy-serving"} == {
-        service["image"].split(":")[0] for service in ours.values()
+        image.split(":")[0] for image in ours
     }
-    for name, service in ours.items():
+    assert sorted(ours) == sorted(built)
+
+
+def test_an_image_is_built_from_the_dockerfile_of_its_name(everything: Services) -> None:
+    built = {name: each for name, each in everything.items() if "build" in each}
+
+    for name, service in built.items():
         part = service["image"].split(":")[0].removeprefix("understudy-")
         assert f"docker/{part}/Dockerfile" == service["build"]["dockerfile"], name
         assert (service["image"].endswith("-gpu")) == ("-gpu" in name), name
+
+
+def test_the_command_is_built_by_up_which_starts_none(checkout: Checkout) -> None:
+    assert 0 == checkout.resolved()["services"]["understudy"]["scale"]
+    assert "understudy" not in started(checkout.resolved())
+
+
+def test_tensorflow_serving_is_asked_for_on_the_platform_that_it_is_made_for(everything: Services) -> None:
+    found = {name: each.get("platform") for name, each in everything.items()}
+
+    assert {f"{name}{suffix}" for name in SERVERS for suffix in ("", "-gpu")} == {n for n in found if found[n]}
+    assert {None, "linux/amd64"} == set(found.values())
+
+
+def test_no_service_asks_another_one_through_a_proxy(checkout: Checkout) -> None:
+    """Docker gives each container the proxies of ~/.docker/config.json."""
+    variables = {"COMPOSE_PROFILES": ",".join(PROFILES), "DIRECT_HOSTS": "pypi.example.com"}
+    resolved = checkout.resolved("--file", str(SECOND_MODEL), **variables)["services"]
+    opened = {name for name, each in resolved.items() if each.get("ports") or each.get("expose")}
+    asked = {name for name in opened if not name.endswith("-gpu")} - {"grafana", "airflow-scheduler"}
+
+    assert len(asked) == 10
+    for name, service in resolved.items():
+        for variable in ("NO_PROXY", "no_proxy"):
+            direct = service["environment"][variable].split(",")
+            assert {*asked, "localhost", "127.0.0.1", "pypi.example.com"} == set(direct), name
 
 
 def test_the_servers_poll_what_the_fleet_record_tells_them(everything: Services) -> None:
@@ -296,11 +336,42 @@ def test_a_change_of_the_storage_leaves_the_former_bucket_alone(tmp_path: Path) 
     } == volumes
 
 
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+def test_prometheus_asks_every_server_and_nothing_else(checkout: Checkout, hardware: str) -> None:
+    prometheus = yaml.safe_load((PROJECT / "docker" / "prometheus" / "prometheus.yaml").read_text())
+    (job,) = [each for each in prometheus["scrape_configs"] if each["job_name"] == "serving"]
+    targets = [target for group in job["static_configs"] for target in group["targets"]]
+    services: Services = checkout.resolved(COMPOSE_PROFILES=hardware)["services"]
+
+    servers = [
+        name
+        for service, each in services.items()
+        if "understudy-serving" in each["image"]
+        for name in (each["networks"]["platform"] or {}).get("aliases", [service])
+    ]
+    assert sorted(f"{name}:8501" for name in servers) == sorted(targets)
+
+
+def test_grafana_has_the_version_whose_types_the_dashboard_is_checked_against(everything: Services) -> None:
+    package = PROJECT / "tests" / "monitoring" / "grafana_schema" / "package.json"
+    schema = json.loads(package.read_text())["devDependencies"]["@grafana/schema"]
+
+    assert f"docker.io/grafana/grafana:{schema}" == everything["grafana"]["image"].partition("@")[0]
+
+
+def test_grafana_opens_the_dashboard_of_the_servers(everything: Services) -> None:
+    grafana = everything["grafana"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    (folder,) = [each for each in grafana["volumes"] if each["target"] == str(Path(home).parent)]
+
+    assert (Path(folder["source"]) / Path(home).name).is_file()
+
+
 def test_the_gpu_variants_are_the_same_services_on_other_images(everything: Services) -> None:
     for name in (*SERVERS, "airflow-scheduler"):
         plain, gpu = everything[name], everything[f"{name}-gpu"]
         differ = {key for key in plain if plain[key] != gpu.get(key)}
-        assert {"profiles", "image", "build", "deploy", "environment"} == differ - {"networks"}, name
+        assert {"profiles", "image", "deploy", "environment"} == differ - {"networks", "build"}, name
         assert plain["deploy"]["resources"]["limits"] == gpu["deploy"]["resources"]["limits"]
         assert {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} == {
             key: value for key, value in gpu["environment"].items() if plain["environment"].get(key) != value
@@ -314,10 +385,9 @@ def test_servers_have_the_same_tensorflow_serving_on_both(everything: Services) 
         r"^ARG SERVING_BASE=([^@\s]+)", (PROJECT / "docker/serving/Dockerfile").read_text(), re.MULTILINE
     )
 
-    for server in SERVERS:
-        gpu = everything[f"{server}-gpu"]["build"]["args"]["SERVING_BASE"]
-        assert f"{base}-gpu" == gpu.partition("@")[0]
-        assert "SERVING_BASE" not in everything[server]["build"]["args"]
+    gpu = everything["serving-1-gpu"]["build"]["args"]["SERVING_BASE"]
+    assert f"{base}-gpu" == gpu.partition("@")[0]
+    assert "SERVING_BASE" not in everything["serving-1"]["build"]["args"]
 
 
 def test_a_key_of_google_is_mounted_where_the_verbs_look(tmp_path: Path) -> None:
@@ -332,7 +402,7 @@ def test_a_key_of_google_is_mounted_where_the_verbs_look(tmp_path: Path) -> None
         for name, service in resolved["services"].items()
         if service.get("environment", {}).get("GOOGLE_APPLICATION_CREDENTIALS") == "/run/secrets/gcs-credentials"
     }
-    assert {"airflow-init", "airflow-scheduler", "sync"} == users
+    assert {"airflow-init", "airflow-scheduler", "sync", "understudy"} == users
     assert all("gcs-credentials" == each["source"] for name in users for each in resolved["services"][name]["secrets"])
 
 

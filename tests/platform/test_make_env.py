@@ -2,6 +2,7 @@
 
 import base64
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,50 @@ def test_a_second_call_keeps_secrets_and_what_people_have_written(checkout: Chec
     assert "gpu" == checkout.values()["COMPOSE_PROFILES"]
     assert ["# the proxy of the office", "HTTPS_PROXY=http://proxy:3128"] == checkout.env.read_text().splitlines()[-2:]
     assert 1 == checkout.env.read_text().count("# the proxy of the office")
+
+
+DOWN = "Next: docker compose --project-name understudy down, if it runs; then docker compose up --detach"
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ((), False),
+        (("--cpu", "--storage", "disk"), False),
+        (("--gpu",), True),
+        (("--storage", "s3"), True),
+    ],
+)
+def test_another_choice_says_that_what_runs_must_be_stopped(
+    checkout: Checkout, options: tuple[str, ...], changed: bool
+) -> None:
+    """Compose leaves the containers of profiles that are no longer chosen."""
+    assert DOWN not in checkout.make_env().stdout
+
+    assert changed == (DOWN in checkout.make_env(*options).stdout)
+
+
+def test_another_bucket_of_the_same_kind_is_another_choice(checkout: Checkout) -> None:
+    checkout.make_env("--storage", "gcs", "--bucket", "gs://one")
+
+    assert DOWN not in checkout.make_env("--storage", "gcs", "--bucket", "gs://one").stdout
+    assert DOWN in checkout.make_env("--bucket", "gs://two").stdout
+
+
+def test_the_version_of_the_code_is_asked_for_each_time(checkout: Checkout) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(checkout.folder), *who, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    checkout.make_env()
+    assert "unknown" == checkout.values()["CODE_VERSION"], "not a checkout of git"
+
+    git("init", "--quiet")
+    for message in ("one", "two"):
+        git("commit", "--quiet", "--allow-empty", f"--message={message}")
+        checkout.make_env()
+        assert git("rev-parse", "--short", "HEAD") == checkout.values()["CODE_VERSION"]
 
 
 def test_a_secret_that_was_deleted_is_made_anew(checkout: Checkout) -> None:

@@ -88,6 +88,20 @@ def test_the_script_run_again_sets_the_new_passwords_and_keeps_the_data(server: 
     assert "1" == server.ask("SELECT 1", user="airflow", to="airflow")
 
 
+def test_it_is_healthy_only_when_both_users_reach_their_databases(server: Server) -> None:
+    """A first start that was interrupted leaves neither; then the script makes them, as docker/compose.md says."""
+    assert 0 == server.container.check().returncode
+    for name in NAMES:
+        server.execute("psql", "--username=postgres", f"--command=DROP DATABASE {name}")
+        server.execute("psql", "--username=postgres", f"--command=DROP ROLE {name}")
+
+        assert f'role "{name}" does not exist' in server.container.check().stdout
+        assert 0 != server.container.check().returncode
+
+        assert "" == server.execute("sh", str(PROJECT / "docker" / "postgres" / "create-databases.sh"))
+        assert 0 == server.container.check().returncode
+
+
 def test_a_missing_password_is_named_and_changes_nothing(server: Server) -> None:
     script = str(PROJECT / "docker" / "postgres" / "create-databases.sh")
 
