@@ -97,7 +97,7 @@ def test_the_chart_without_values_says_what_to_set() -> None:
 
 @pytest.mark.parametrize("release", ["7up", "a.b"])
 def test_a_release_whose_name_no_service_may_have_is_refused(release: str) -> None:
-    """helm takes it, and the API would refuse the first Service."""
+    """Helm takes it, and the API would refuse the first Service."""
     values = ("--values", str(CHART / "ci" / "minikube-values.yaml"))
 
     done = helm("template", release, str(CHART), "--kube-version", "1.37.0", *values)
