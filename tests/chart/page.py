@@ -25,7 +25,6 @@ ANSWERS = {
     "git describe": "v9-8-g76543ab",
     "openssl rand": "5ec7e7",
     "sql instances describe": "10.77.0.3",
-    "--selector component=scheduler": "pod/airflow-scheduler-0",
 }
 # Functions of the shell, because there are a hundred calls: the number of words, the words, and what is piped in.
 STAND_IN = """

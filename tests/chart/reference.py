@@ -88,7 +88,7 @@ def _places(schema: dict[str, Any], path: str) -> list[dict[str, Any]]:
         rest = path.removeprefix("defaults.")
         paths += [f"fleets.<model>.{rest}", f"fleets.<model>.groups.<group>.{rest}"]
     if path.startswith("networkPolicy.clients."):
-        paths += [path.replace("clients", other) for other in ("pipelines", "metrics")]
+        paths += [path.replace("clients", other) for other in ("pipelines", "metrics", "mlflow", "bucketPeers")]
     found = {id(place): place for each in paths if (place := _place(schema, each.split("."))) is not None}
     return [*found.values()]
 

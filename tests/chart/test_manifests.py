@@ -1,13 +1,28 @@
 """What helm renders is what Kubernetes takes."""
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from kubernetes_validate import utils
 
-from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, helm, of_kind, rendered
+from tests.chart.helm import (
+    CHART,
+    NEWEST,
+    OLDEST,
+    VALUES,
+    Manifest,
+    containers,
+    helm,
+    objects_in,
+    of_kind,
+    pods,
+    rendered,
+)
 
 # Their schemas come with the operators and gateways that read them.
 NO_SCHEMA = {"GRPCRoute", "HTTPRoute", "HealthCheckPolicy", "PodMonitor", "PodMonitoring"}
@@ -35,6 +50,58 @@ def test_each_object_fits_the_schema_of_its_kind(values: str, kube: str, monkeyp
     for each in objects:
         if each["kind"] not in NO_SCHEMA:
             kubernetes_validate.validate(each, kube, strict=True)
+
+
+# Names that YAML takes for a truth or a number if nothing says that they are text.
+ODD = """
+fleets:
+  "on": {root: "gs://b/p", gateway: {name: "1", namespace: "2", sectionName: "3", host: "4", grpcHost: "5"},
+         groups: {"no": {replicas: 1, firstRing: true}, "y": {autoscaling: {maxReplicas: 3}}}}
+  "off": {root: /bucket, existingClaim: "6", ingress: {host: "7", className: "8", tlsSecretName: "9"},
+          groups: {"null": {replicas: 1}}}
+  "true": {root: "s3://b/p", s3: {secretName: "10"}, syncSizeLimit: "11", groups: {"n": {cpu: "12"}}}
+imagePullSecrets: ["13"]
+priorityClassName: "14"
+nameOverride: "null"
+fullnameOverride: "yes"
+serviceAccount: {name: "15"}
+pipelineServiceAccount: {name: "16"}
+rbac: {airflowNamespace: "17", airflowServiceAccounts: ["18"]}
+networkPolicy: {clients: {a: {namespace: "19", podLabels: {a: "20"}}}}
+"""
+
+
+def test_names_that_look_like_numbers_or_truths_stay_text(tmp_path: Path) -> None:
+    """In the release 21 in the namespace 123."""
+    (tmp_path / "odd.yaml").write_text(ODD)
+    words = ("--namespace", "123", "--kube-version", f"{NEWEST}.0", "--values", str(tmp_path / "odd.yaml"))
+
+    done = helm("template", "21", str(CHART), *words)
+
+    assert done.returncode == 0, done.stderr
+    objects = objects_in(done.stdout)
+    for each in objects:
+        assert not [value for labels in _labels(each) for value in labels.values() if not isinstance(value, str)], each
+        if each["kind"] not in NO_SCHEMA:
+            kubernetes_validate.validate(each, NEWEST, strict=True)
+    routes = [route["spec"] for kind in ("HTTPRoute", "GRPCRoute") for route in of_kind(objects, kind).values()]
+    parent = {"name": "1", "namespace": "2", "sectionName": "3"}
+    assert [([parent], ["4"]), ([parent], ["5"])] == [(each["parentRefs"], each["hostnames"]) for each in routes]
+    arguments = [word for pod in pods(objects).values() for part in containers(pod) for word in part["args"]]
+    assert not [word for word in arguments if not isinstance(word, str)]
+    assert {"on", "off", "true", "no", "none", "yes-on.123.svc.cluster.local:8500"} <= {*arguments}
+
+
+def _labels(part: Any) -> Iterator[Mapping[str, Any]]:
+    """All maps of labels in an object, wherever they are."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            if name in ("labels", "matchLabels", "nodeSelector") and isinstance(inner, dict):
+                yield inner
+            yield from _labels(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _labels(inner)
 
 
 def test_the_newest_kubernetes_is_the_newest_that_the_validator_knows() -> None:

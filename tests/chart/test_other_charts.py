@@ -30,6 +30,7 @@ AIRFLOW = {
     "data.metadataSecretName": TEXT,
     "postgresql.enabled": FLAG,
     "statsd.enabled": FLAG,
+    "workers.celery.persistence.enabled": FLAG,
     "dags.persistence.enabled": FLAG,
     "dags.gitSync.enabled": FLAG,
     "config": MAP,
@@ -122,7 +123,7 @@ def test_the_fleet_names_the_service_of_mlflow() -> None:
 
 def test_airflow_starts_steps_with_the_accounts_that_may() -> None:
     """Their names begin with that of the release of Airflow, which the head of its values says."""
-    binding = of_kind(rendered("gke-cpu-values.yaml"), "RoleBinding")["u-understudy-step-pods"]
+    binding = of_kind(rendered("full-values.yaml"), "RoleBinding")["u-understudy-step-pods"]
     parts = values("airflow-values.yaml").keys() & {"scheduler", "triggerer"}
 
     assert {f"airflow-{part}" for part in parts} == {each["name"] for each in binding["subjects"]}

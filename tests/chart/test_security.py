@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from tests.chart.helm import (
     NEWEST,
     RELEASE,
     VALUES,
+    Manifest,
     containers,
     helm,
     objects_in,
@@ -71,7 +74,7 @@ def test_no_image_is_latest(values: str) -> None:
 
 
 def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None:
-    objects = rendered("gke-cpu-values.yaml")
+    objects = rendered("full-values.yaml")
     roles = {
         name: [
             (group, resource, rule["verbs"])
@@ -86,6 +89,7 @@ def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None
         "u-understudy-step-pods": [
             ("", "pods", ["create", "get", "list", "watch", "patch", "delete"]),
             ("", "pods/log", ["get"]),
+            ("", "events", ["get", "list"]),
         ],
         "u-understudy-replicas": [
             ("discovery.k8s.io", "endpointslices", ["get", "list"]),
@@ -96,7 +100,7 @@ def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None
 
 
 def test_who_has_these_rights() -> None:
-    bindings = of_kind(rendered("gke-cpu-values.yaml"), "RoleBinding")
+    bindings = of_kind(rendered("full-values.yaml"), "RoleBinding")
 
     subjects = {
         name: [(each["namespace"], each["name"]) for each in binding["subjects"]] for name, binding in bindings.items()
@@ -105,6 +109,14 @@ def test_who_has_these_rights() -> None:
         "u-understudy-step-pods": [("airflow", "airflow-scheduler"), ("airflow", "airflow-triggerer")],
         "u-understudy-replicas": [("serving", "u-understudy-pipeline")],
     } == subjects
+
+
+def test_nobody_may_start_pods_by_default() -> None:
+    """Steps are processes of the scheduler."""
+    objects = rendered("gke-cpu-values.yaml")
+
+    for kind in ("Role", "RoleBinding"):
+        assert ["u-understudy-replicas"] == [*of_kind(objects, kind)]
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -193,9 +205,63 @@ def test_a_server_reaches_the_bucket_it_reads_and_nothing_else(values: str, port
 def test_networks_of_node_metadata_are_reached_only_where_credentials_come_from_there() -> None:
     policy = of_kind(rendered("s3-values.yaml"), "NetworkPolicy")["u-understudy-digits"]["spec"]
 
+    assert METADATA & reached(rendered("gke-cpu-values.yaml"), "u-understudy-digits") == METADATA
+    assert not METADATA & reached(rendered("s3-values.yaml"), "u-understudy-digits")
     blocks = [peer["ipBlock"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer]
     assert {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]} in blocks
-    assert not [block for block in blocks if block["cidr"].startswith("169.254.169.")]
+
+
+# GKE's two addresses, and the agent of EKS Pod Identity.
+METADATA = {
+    ("169.254.169.254/32", 80),
+    ("169.254.169.254/32", 988),
+    ("169.254.169.252/32", 988),
+    ("169.254.170.23/32", 80),
+}
+
+
+def reached(objects: Sequence[Manifest], policy: str) -> set[tuple[str, int]]:
+    """The networks and namespaces that a policy lets its pods reach, with the ports."""
+    rules = of_kind(objects, "NetworkPolicy")[policy]["spec"]["egress"]
+    return {(_place(peer), port["port"]) for rule in rules for peer in rule["to"] for port in rule["ports"]}
+
+
+def _place(peer: Manifest) -> str:
+    if "ipBlock" in peer:
+        return str(peer["ipBlock"]["cidr"])
+    namespace = peer.get("namespaceSelector", {}).get("matchLabels", {})
+    return str(namespace.get("kubernetes.io/metadata.name", "its own"))
+
+
+@pytest.mark.parametrize("policy", ["u-understudy-digits", "u-understudy-pipeline"])
+def test_a_bucket_in_the_cluster_is_reached_as_pods(policy: str) -> None:
+    """Cilium and Dataplane V2 do not compare networks with the addresses of pods."""
+    objects = rendered("s3-values.yaml")
+    endpoint = urlsplit(yaml.safe_load((CHART / "ci/s3-values.yaml").read_text())["fleets"]["digits"]["s3"]["endpoint"])
+
+    _, _, namespace = str(endpoint.hostname).partition(".")
+    assert (namespace, endpoint.port) in reached(objects, policy)
+
+
+def test_names_are_resolved_by_each_dns_of_gke() -> None:
+    """Pods of the cluster, the cache of a node, and Cloud DNS where there is no cache."""
+    asked = {place for place, port in reached(rendered("gke-cpu-values.yaml"), "u-understudy-digits") if port == 53}
+
+    assert {"kube-system", "169.254.20.10/32", "169.254.169.254/32"} == asked
+
+
+def test_the_pipeline_reaches_mlflow_where_a_value_says_so() -> None:
+    policy = "u-understudy-pipeline"
+
+    assert ("mlflow", 5000) in reached(rendered("full-values.yaml"), policy)
+    assert 5000 not in {port for _, port in reached(rendered("gke-cpu-values.yaml"), policy)}
+
+
+def test_managed_prometheus_reads_metrics_from_both_of_its_namespaces() -> None:
+    """Autopilot has it in another one."""
+    rules = [rule for rule in ingress("gke-cpu-values.yaml") if [{"protocol": "TCP", "port": "rest"}] == rule["ports"]]
+
+    assert {"gmp-system", "gke-gmp-system"} == {_place(peer) for rule in rules for peer in rule["from"]}
 
 
 @hunt

@@ -31,7 +31,9 @@ def test_a_server_has_the_flags_without_which_it_follows_no_release(
     if rollout == "latest":
         source = BasePathSource(model="digits", uri=f"{ROOTS[values]}/{folder}/digits")
 
-    container = server(deployment(values, group, f"fleets.digits.rollout={rollout}"))
+    # Every second, as these flags say; the values for GKE look less often.
+    sets = (f"fleets.digits.rollout={rollout}", "fleets.digits.pollSeconds=1")
+    container = server(deployment(values, group, *sets))
 
     assert ["tensorflow_model_server"] == container["command"]
     assert set(required_flags(source)) <= set(container["args"])
@@ -193,6 +195,43 @@ def test_an_autoscaled_group_has_no_number_of_pods_and_the_others_have() -> None
     assert ["u-understudy-digits-rest"] == [*of_kind(objects, "HorizontalPodAutoscaler")]
 
 
+def test_an_autoscaler_waits_until_a_new_pod_has_loaded() -> None:
+    (autoscaler,) = of_kind(rendered("gke-cpu-values.yaml"), "HorizontalPodAutoscaler").values()
+
+    assert 60 == autoscaler["spec"]["behavior"]["scaleUp"]["stabilizationWindowSeconds"]
+
+
+def test_an_upgrade_is_not_given_up_while_a_pod_may_still_start() -> None:
+    spec = deployment("gke-cpu-values.yaml", "rest", "fleets.digits.startupSeconds=1200")["spec"]
+
+    assert 1260 == spec["progressDeadlineSeconds"]
+
+
+def test_a_large_number_is_given_to_a_server_as_digits() -> None:
+    """Go writes 2500000000 as 2.5e+09, and the server refuses that."""
+    sets = [f"fleets.digits.flags.{name}={value}" for name, value in LARGE.items()]
+
+    given = flags(server(deployment("minikube-values.yaml", "rest", *sets)))
+
+    assert LARGE.items() <= given.items()
+
+
+LARGE = {
+    "max_bytes": "2500000000",
+    "max_millions": "1000000",
+    "per_process_gpu_memory_fraction": "0.35",
+    "prefer_tflite_model": "true",
+}
+
+
+@pytest.mark.parametrize(("limit", "request_"), [("4Gi", "8Gi"), ("1.5Gi", "3Gi"), ("1500000.5Ki", "3000001Ki")])
+def test_a_pod_that_copies_asks_for_the_disk_it_may_fill(limit: str, request_: str) -> None:
+    pod = deployment("s3-values.yaml", "rest", f"fleets.digits.syncSizeLimit={limit}")["spec"]["template"]["spec"]
+
+    (sidecar,) = pod["initContainers"]
+    assert request_ == sidecar["resources"]["requests"]["ephemeral-storage"]
+
+
 def test_a_fleet_has_one_budget_for_disruptions() -> None:
     (budget,) = of_kind(rendered("gke-cpu-values.yaml"), "PodDisruptionBudget").values()
 
@@ -212,16 +251,48 @@ def test_metrics_are_read_from_every_pod_with_the_labels_of_the_dashboard() -> N
     assert ["fleet", "group", "ring"] == [each["from"] for each in google["spec"]["targetLabels"]["fromPod"]]
 
 
+# What clients ask of a model by REST.
+ASKED = ["", "/metadata", ":predict", ":classify", ":regress", "/labels/stable:predict", "/versions/7:predict"]
+
+
+def passes(path: str, matches: list[tuple[str, str]]) -> bool:
+    """Whether a path is let through. Ingress and Gateway compare prefixes by whole elements, between slashes."""
+    elements = path.split("/")
+    for kind, value in matches:
+        if kind == "Exact":
+            if path == value:
+                return True
+            continue
+        assert kind in ("Prefix", "PathPrefix")
+        wanted = value.split("/")
+        if elements[: len(wanted)] == wanted:
+            return True
+    return False
+
+
+def test_a_prefix_is_compared_by_whole_elements() -> None:
+    prefix = [("Prefix", "/v1/models/digits")]
+
+    assert passes("/v1/models/digits/labels/stable:predict", prefix)
+    assert not passes("/v1/models/digits:predict", prefix)
+    assert not passes("/v1/models/digits_small", prefix)
+
+
 def test_what_is_exposed_outside_is_one_model_and_no_way_to_change_it() -> None:
     objects = rendered("full-values.yaml")
 
     (ingress,) = of_kind(objects, "Ingress").values()
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
-    assert "/v1/models/digits_small" == path["path"]
+    ingress_paths = [(path["pathType"], path["path"])]
     (rest,) = of_kind(objects, "HTTPRoute").values()
-    assert [{"type": "PathPrefix", "value": "/v1/models/digits"}] == [
-        match["path"] for rule in rest["spec"]["rules"] for match in rule["matches"]
-    ]
+    matches = [match["path"] for rule in rest["spec"]["rules"] for match in rule["matches"]]
+    route_paths = [(each["type"], each["value"]) for each in matches]
+    for model, paths in (("digits_small", ingress_paths), ("digits", route_paths)):
+        for what in ASKED:
+            assert passes(f"/v1/models/{model}{what}", paths), what
+        assert not passes("/monitoring/prometheus/metrics", paths)
+        assert not passes("/", paths)
+    assert not passes("/v1/models/digits_small", route_paths), "another model that the host may have a route to"
     (grpc,) = of_kind(objects, "GRPCRoute").values()
     services = {match["method"]["service"] for rule in grpc["spec"]["rules"] for match in rule["matches"]}
     assert {"tensorflow.serving.PredictionService", "grpc.health.v1.Health"} == services

@@ -33,7 +33,13 @@ WRONG = [
     ("minikube-values.yaml", "fleets.digits.source=bucket", "cannot read root"),
     ("minikube-values.yaml", "fleets.digits.source=sync", "Set source to auto"),
     ("gke-cpu-values.yaml", "fleets.digits.source=volume", "needs a folder as root"),
+    ("gke-cpu-values.yaml", "fleets.digits.source=image", "source image needs bakedImage, and the model is in root"),
+    ("baked-values.yaml", "fleets.digits.source=bucket", "source bucket needs a root, and the model is in bakedImage"),
     ("minikube-values.yaml", "fleets.pets.groups.all.replicas=1", "neither root nor bakedImage is set"),
+    *[
+        ("minikube-values.yaml", f"fleets.pets.source={source},fleets.pets.groups.all.replicas=1", "neither root nor")
+        for source in ("bucket", "sync", "volume", "image")
+    ],
     ("minikube-values.yaml", "fleets.digits.bakedImage=digits:1", "are both set"),
     ("baked-values.yaml", "fleets.digits.groups.all.firstRing=true", "no first ring"),
     ("minikube-values.yaml", "fleets.digits.groups.rest.firstRing=true", "first and rest are all the first ring"),
@@ -48,7 +54,24 @@ WRONG = [
     ("minikube-values.yaml", "fleets.digits.terminationGracePeriodSeconds=20", "must be more than drainSeconds 20"),
     ("minikube-values.yaml", "fleets.digits.serviceType=LoadBalancer", "without loadBalancerSourceRanges"),
     ("full-values.yaml", "fleets.digits.gateway.grpcHost=digits.example.com", 'are both "digits.example.com"'),
-    ("minikube-values.yaml", f"fullnameOverride={'a' * 60}", "has 67 characters, and may have 58"),
+    ("minikube-values.yaml", f"fullnameOverride={'a' * 60}", "fullnameOverride: String length must be less than"),
+    ("minikube-values.yaml", f"fullnameOverride={'a' * 55}", "has 62 characters, and may have 58"),
+    ("minikube-values.yaml", "fullnameOverride=7up", "fullnameOverride: Does not match pattern"),
+    ("minikube-values.yaml", "fullnameOverride=a.b", "fullnameOverride: Does not match pattern"),
+    ("minikube-values.yaml", "nameOverride=a-", "nameOverride: Does not match pattern"),
+    ("minikube-values.yaml", "fleets.digits.groups.rest-.replicas=1", "groups"),
+    (
+        "baked-values.yaml",
+        "fleets.digits_.bakedImage=a:1,fleets.digits_.groups.all.replicas=1",
+        'cannot be named "u-understudy-digits-"',
+    ),
+    ("minikube-values.yaml", "image.tag=nightly", "serverTensorflow is empty, and image.tag"),
+    ("minikube-values.yaml", "fleets.digits.groups.rest.minimum=3", "minimum 3 pods, and replicas is 2"),
+    (
+        "full-values.yaml",
+        "fleets.digits.ingress.host=small.example.com",
+        'fleets.digits.ingress.host and fleets.digits_small.ingress.host are both "small.example.com"',
+    ),
     ("minikube-values.yaml", f"fleets.digits.groups.{'a' * 40}.replicas=1,fullnameOverride={'u' * 20}", "may have 63"),
     ("full-values.yaml", "fleets.digits.groups.small-first.replicas=1", "would both be named"),
     ("full-values.yaml", "fleets.digits.groups.small.replicas=1", "fleets.digits_small and fleets.digits.groups.small"),
@@ -70,6 +93,18 @@ def test_the_chart_without_values_says_what_to_set() -> None:
 
     assert done.returncode != 0
     assert "fleets is empty, so there is nothing to serve. Name a model and its groups" in done.stderr
+
+
+@pytest.mark.parametrize("release", ["7up", "a.b"])
+def test_a_release_whose_name_no_service_may_have_is_refused(release: str) -> None:
+    """Helm takes it, and the API would refuse the first Service."""
+    values = ("--values", str(CHART / "ci" / "minikube-values.yaml"))
+
+    done = helm("template", release, str(CHART), "--kube-version", "1.37.0", *values)
+
+    assert done.returncode != 0
+    assert f'a Service cannot be named "{release}-understudy-digits"' in done.stderr
+    assert "Choose another release" in done.stderr
 
 
 def test_an_older_kubernetes_is_refused() -> None:

@@ -6,10 +6,17 @@
 {{- end -}}
 {{- /* The names of policies that are not of a fleet. */}}
 {{- $names := dict (printf "%s-pipeline" (include "understudy.fullname" .)) "the policy of the pipeline" (printf "%s-default-deny" (include "understudy.fullname" .)) "the policy that denies" -}}
+{{- $hosts := dict -}}
 {{- range $model, $_ := .Values.fleets -}}
 {{- $fleet := include "understudy.fleet" (dict "root" $root "model" $model) | fromJson -}}
 {{- include "understudy.checkFleet" (dict "root" $root "model" $model "fleet" $fleet) -}}
 {{- $base := include "understudy.fleetName" (dict "root" $root "model" $model) -}}
+{{- with $fleet.ingress.host -}}
+{{- if hasKey $hosts . -}}
+{{- fail (printf "fleets.%s.ingress.host and fleets.%s.ingress.host are both %q. An Ingress cannot tell the models of one host apart: give each a host, or use gateway" (index $hosts .) $model .) -}}
+{{- end -}}
+{{- $_ := set $hosts . $model -}}
+{{- end -}}
 {{- /* The longest name of the fleet itself is that of its Job. */}}
 {{- include "understudy.checkName" (dict "names" $names "name" $base "length" 58 "at" (printf "fleets.%s" $model)) -}}
 {{- range $group, $_ := $fleet.groups -}}
@@ -23,6 +30,9 @@
 {{- if gt (len .name) (int .length) -}}
 {{- fail (printf "%s: the name %q has %d characters, and may have %d. Choose a shorter group, release or fullnameOverride" .at .name (len .name) (int .length)) -}}
 {{- end -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .name) -}}
+{{- fail (printf "%s: a Service cannot be named %q. A name begins with a small letter, ends with one or a digit, and between has these and dashes, no dots. Choose another release, fullnameOverride or model" .at .name) -}}
+{{- end -}}
 {{- if hasKey .names .name -}}
 {{- fail (printf "%s and %s would both be named %q. Rename a group, or use another release for one of the models" .at (index .names .name) .name) -}}
 {{- end -}}
@@ -33,6 +43,7 @@
 {{- $at := printf "fleets.%s" .model -}}
 {{- $fleet := .fleet -}}
 {{- include "understudy.checkSource" . -}}
+{{- include "understudy.checkRelease" . -}}
 {{- $rings := list -}}
 {{- range $name, $group := $fleet.groups -}}
 {{- if $group.firstRing }}{{ $rings = append $rings $name }}{{ end -}}
@@ -69,26 +80,45 @@
 {{- $at := printf "fleets.%s" .model -}}
 {{- $fleet := .fleet -}}
 {{- $local := hasPrefix "/" $fleet.root -}}
-{{- if eq $fleet.source "image" -}}
-{{- if not $fleet.bakedImage -}}
+{{- if not (or $fleet.root $fleet.bakedImage) -}}
 {{- fail (printf "%s: neither root nor bakedImage is set, so there is no model. Set root to gs://bucket/prefix, s3://bucket/prefix or a folder, or bakedImage to an image with the model" $at) -}}
 {{- end -}}
-{{- if or $fleet.ring $fleet.root -}}
-{{- fail (printf "%s: a model that is in the image follows no releases, so it has no root and no first ring. Remove them, or remove bakedImage" $at) -}}
-{{- end -}}
-{{- else if $fleet.bakedImage -}}
+{{- if and $fleet.root $fleet.bakedImage -}}
 {{- fail (printf "%s: root %q and bakedImage %q are both set, and only one of them can have the model. Remove one" $at $fleet.root $fleet.bakedImage) -}}
+{{- end -}}
+{{- if and $fleet.bakedImage (ne $fleet.source "image") -}}
+{{- fail (printf "%s: source %s needs a root, and the model is in bakedImage %q. Set source to auto" $at $fleet.source $fleet.bakedImage) -}}
+{{- end -}}
+{{- if and $fleet.root (eq $fleet.source "image") -}}
+{{- fail (printf "%s: source image needs bakedImage, and the model is in root %q. Set source to auto" $at $fleet.root) -}}
+{{- end -}}
+{{- if and $fleet.bakedImage $fleet.ring -}}
+{{- fail (printf "%s.groups.%s: a model that is in the image follows no releases, so it has no first ring. Remove firstRing" $at $fleet.ring) -}}
 {{- end -}}
 {{- if and (eq $fleet.source "bucket") (not (hasPrefix "gs://" $fleet.root)) -}}
 {{- fail (printf "%s: TensorFlow Serving cannot read root %q itself. Set source to auto" $at $fleet.root) -}}
 {{- end -}}
 {{- if and (eq $fleet.source "volume") (not $local) -}}
-{{- fail (printf "%s: source volume needs a folder as root, and root is %q" $at $fleet.root) -}}
+{{- fail (printf "%s: source volume needs a folder as root, and root is %q. Set source to auto" $at $fleet.root) -}}
+{{- end -}}
+{{- if and (eq $fleet.source "sync") $local -}}
+{{- fail (printf "%s: source sync copies from gs:// or s3://, and root is the folder %q. Set source to auto" $at $fleet.root) -}}
 {{- end -}}
 {{- if and $local (not $fleet.existingClaim) -}}
 {{- fail (printf "%s: root %q is a folder, and existingClaim is not set. Name the PersistentVolumeClaim that is mounted there" $at $fleet.root) -}}
 {{- end -}}
-{{- if and (eq $fleet.source "sync") $local -}}
-{{- fail (printf "%s: source sync copies from gs:// or s3://, and root is the folder %q. Set source to auto" $at $fleet.root) -}}
+{{- end }}
+
+{{- /* What a promotion needs: the servers' TensorFlow, and pods. Arguments: root, model, fleet. */}}
+{{- define "understudy.checkRelease" -}}
+{{- $at := printf "fleets.%s" .model -}}
+{{- if and .fleet.follows (not (include "understudy.serverTensorflow" .)) -}}
+{{- fail (printf "%s: serverTensorflow is empty, and image.tag %q does not begin with a version, so nobody knows which models the servers load. Set serverTensorflow, for example to 2.21" $at .root.Values.image.tag) -}}
+{{- end -}}
+{{- range $name, $group := .fleet.groups -}}
+{{- $pods := $group.replicas | default 1 | int -}}
+{{- if and (not $group.autoscaling) (gt (int $group.minimum) $pods) -}}
+{{- fail (printf "%s.groups.%s: a promotion needs minimum %d pods, and replicas is %d, so it would be refused for ever. Raise replicas" $at $name (int $group.minimum) $pods) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

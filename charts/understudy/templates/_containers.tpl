@@ -1,6 +1,6 @@
 {{- /* The model server. Arguments: root, fleet, model, group (its values), firstRing. */}}
 {{- define "understudy.serverContainer" -}}
-image: {{ include "understudy.serverImage" . }}
+image: {{ include "understudy.serverImage" . | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- /* The image's own script waits for a model of its own, and takes variables that nothing here sets. */}}
 command: [tensorflow_model_server]
@@ -66,7 +66,7 @@ volumeMounts:
     mountPath: /tmp
   {{- if or (eq .fleet.source "sync") (eq .fleet.source "volume") }}
   - name: bucket
-    mountPath: {{ .fleet.serverRoot }}
+    mountPath: {{ .fleet.serverRoot | quote }}
     readOnly: true
   {{- end }}
 {{- end }}
@@ -99,10 +99,10 @@ limits:
 
 {{- /* What copies a bucket to a folder that the server reads. Arguments: as above. */}}
 {{- define "understudy.syncContainer" -}}
-image: {{ include "understudy.pipelineImage" .root }}
+image: {{ include "understudy.pipelineImage" .root | quote }}
 imagePullPolicy: {{ .root.Values.pipelineImage.pullPolicy }}
 restartPolicy: Always
-args: [understudy, sync, --model, {{ .model }}, --every, {{ .fleet.syncSeconds | quote }}]
+args: [understudy, sync, --model, {{ .model | quote }}, --every, {{ .fleet.syncSeconds | quote }}]
 startupProbe:
   exec:
     command: [test, -f, {{ .fleet.serverRoot }}/{{ ternary "first_ring" "serve" .firstRing }}/{{ .model }}.config]
@@ -114,7 +114,8 @@ startupProbe:
 env:
   {{- include "understudy.pipelineEnvironment" . | nindent 2 }}
 resources:
-  requests: {cpu: 50m, memory: 256Mi}
+  # Of the disk: what both folders may have.
+  requests: {cpu: 50m, memory: 256Mi, ephemeral-storage: {{ include "understudy.twice" .fleet.syncSizeLimit | quote }}}
   limits: {memory: 512Mi}
 securityContext:
   {{- include "understudy.securityContext" .root | nindent 2 }}
@@ -122,7 +123,7 @@ volumeMounts:
   - name: tmp
     mountPath: /tmp
   - name: bucket
-    mountPath: {{ .fleet.serverRoot }}
+    mountPath: {{ .fleet.serverRoot | quote }}
 {{- end }}
 
 {{- /* The files that a server reads once. Arguments: fleet. */}}

@@ -56,13 +56,13 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 - --port=8500
 - --rest_api_port=8501
 {{- if .fleet.labelled }}
-- --model_config_file={{ include "understudy.polled" . }}
+- {{ printf "--model_config_file=%s" (include "understudy.polled" .) | quote }}
 - --model_config_file_poll_wait_seconds={{ .fleet.pollSeconds }}
 - --allow_version_labels_for_unavailable_models=true
 - --load_retry_interval_micros=1000000
 {{- else }}
 - --model_name={{ .model }}
-- --model_base_path={{ include "understudy.polled" . }}
+- {{ printf "--model_base_path=%s" (include "understudy.polled" .) | quote }}
 - --file_system_poll_wait_seconds={{ .fleet.pollSeconds }}
 - --load_retry_interval_micros=1000000
 - --max_num_load_retries=30
@@ -78,7 +78,7 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 - --batching_parameters_file=/etc/understudy/batching.config
 {{- end }}
 {{- range $name, $value := .group.flags }}
-- --{{ $name }}={{ $value }}
+- {{ printf "--%s=%s" $name (include "understudy.number" $value) | quote }}
 {{- end }}
 {{- end }}
 
@@ -92,7 +92,7 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 {{- $root := .root -}}
 {{- $model := .model -}}
 - --model
-- {{ .model }}
+- {{ .model | quote }}
 {{- range $name := keys .fleet.groups | sortAlpha }}
 - --replicas
 - {{ $name }}={{ include "understudy.replicas" (dict "root" $root "model" $model "group" $name) }}
@@ -100,7 +100,7 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 - {{ $name }}={{ (index $.fleet.groups $name).minimum }}
 {{- end }}
 - --first-ring
-- {{ .fleet.ring | default "none" }}
+- {{ .fleet.ring | default "none" | quote }}
 - --rollout
 - {{ .fleet.rollout }}
 {{- if eq .fleet.source "sync" }}
@@ -150,6 +150,6 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 {{- with .fleet.s3.secretName -}}
 envFrom:
   - secretRef:
-      name: {{ . }}
+      name: {{ . | quote }}
 {{- end }}
 {{- end }}

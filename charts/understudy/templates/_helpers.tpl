@@ -21,8 +21,8 @@
 
 {{- /* What a Service, a Deployment or a NetworkPolicy finds its pods by. They never change. */}}
 {{- define "understudy.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "understudy.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "understudy.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- /* The labels of every object. */}}
@@ -84,7 +84,7 @@ helm.sh/chart: {{ include "understudy.chart" . }}
 {{- with .Values.imagePullSecrets -}}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -105,4 +105,19 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
+{{- /* A number as digits: after 999999 Go writes 1e+06. The argument: a number, a text or a boolean. */}}
+{{- define "understudy.number" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{ int64 . }}
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end }}
+
+{{- /* Twice an amount of storage, with its unit. */}}
+{{- define "understudy.twice" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{ include "understudy.number" (mulf 2 $number) }}{{ trimPrefix $number . }}
 {{- end }}

@@ -3,11 +3,11 @@
 {{- range $name, $peer := . }}
 {{- if $peer.cidr }}
 - ipBlock:
-    cidr: {{ $peer.cidr }}
+    cidr: {{ $peer.cidr | quote }}
 {{- else }}
 - namespaceSelector:
     matchLabels:
-      kubernetes.io/metadata.name: {{ $peer.namespace }}
+      kubernetes.io/metadata.name: {{ $peer.namespace | quote }}
   {{- with $peer.podLabels }}
   podSelector:
     matchLabels:
@@ -23,22 +23,28 @@
     - namespaceSelector:
         matchLabels:
           kubernetes.io/metadata.name: kube-system
-    {{- /* GKE's cache on each node. */}}
+    {{- /* On GKE: the cache of the node, and Cloud DNS without it. */}}
     - ipBlock:
         cidr: 169.254.20.10/32
+    - ipBlock:
+        cidr: 169.254.169.254/32
   ports:
     - {protocol: UDP, port: 53}
     - {protocol: TCP, port: 53}
 {{- end }}
 
-{{- /* Egress to the bucket, and to where GKE's pods get their credentials. */}}
+{{- /* Egress to the bucket, and to where pods of GKE and EKS get their credentials. */}}
 {{- define "understudy.bucketEgress" -}}
 - to:
     - ipBlock:
-        cidr: {{ .Values.networkPolicy.bucketCidr }}
+        cidr: {{ .Values.networkPolicy.bucketCidr | quote }}
         {{- if eq .Values.networkPolicy.bucketCidr "0.0.0.0/0" }}
         except: [169.254.0.0/16]
         {{- end }}
+    {{- /* A network plug-in may not compare a block of addresses with those of pods: Cilium, and so Dataplane V2. */}}
+    {{- with .Values.networkPolicy.bucketPeers }}
+    {{- include "understudy.peers" . | nindent 4 }}
+    {{- end }}
   ports:
     {{- range .Values.networkPolicy.bucketPorts }}
     - {protocol: TCP, port: {{ int . }}}
@@ -49,6 +55,9 @@
         cidr: 169.254.169.254/32
     - ipBlock:
         cidr: 169.254.169.252/32
+    {{- /* The agent of EKS Pod Identity. */}}
+    - ipBlock:
+        cidr: 169.254.170.23/32
   ports:
     - {protocol: TCP, port: 80}
     - {protocol: TCP, port: 987}
@@ -58,11 +67,11 @@
 
 {{- /* The Gateway that a route belongs to. The argument: the value `gateway` of a fleet. */}}
 {{- define "understudy.gateway" -}}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   {{- with .sectionName }}
-  sectionName: {{ . }}
+  sectionName: {{ . | quote }}
   {{- end }}
 {{- end }}
