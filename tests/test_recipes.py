@@ -48,6 +48,8 @@ BLOCKS = re.findall(
 )
 
 MAKE = "make demo\nmake test"  # .ci/run does both
+# tests/platform runs make-env, and what compose would start: no engine is needed.
+COMPOSE = "sh docker/make-env\ndocker compose up --detach"
 ROLL_BACK = "understudy rollback"
 COMMAND = "understudy --help"
 MONITOR = "understudy status"
@@ -58,7 +60,7 @@ FLAGS = "--model_config_file=gs://"
 PETS = "name: pets"
 SERVER = "half_plus_two"
 CHECK = "understudy check"
-RECIPES = (MAKE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
+RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
 
 RUN_KEY = "retrain-20261201120000000000"
 LABELLED = ("cat", "dog", "owl")
