@@ -312,8 +312,10 @@ def test_an_api_that_is_too_slow(
             connection, _ = listener.accept()
             with connection, suppress(OSError):
                 connection.sendall(begins)
-                while not ended.wait(0.05):
+                for _ in range(200):  # ten seconds, so that a test that fails ends
                     connection.sendall(b" " if begins else b"")
+                    if ended.wait(0.05):
+                        break
 
         thread = threading.Thread(target=answer)
         thread.start()
