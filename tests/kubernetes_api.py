@@ -36,13 +36,15 @@ ALL_RIGHTS = frozenset((verb, resource) for verb in ("get", "list") for resource
 def pod(name: str, *, uid: str = "", restarts: int = 0, ready: bool = True, ending: bool = False) -> dict[str, Any]:
     """A pod with one container, `server`, and the fields that Kubernetes gives for one that runs."""
     ends = {"deletionTimestamp": "2026-11-29T08:00:30Z", "deletionGracePeriodSeconds": 30} if ending else {}
+    container = {"name": "server", "image": "serving", "ports": [{"name": "grpc", "containerPort": 8500}]}
+    status = {"name": "server", "image": "serving", "imageID": "serving", "ready": ready, "restartCount": restarts}
     return {
         "metadata": {"name": name, "uid": uid or f"uid-of-{name}", "labels": {"app": "digits"}, **ends},
-        "spec": {"containers": [{"name": "server", "ports": [{"name": "grpc", "containerPort": 8500}]}]},
+        "spec": {"containers": [container]},
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-            "containerStatuses": [{"name": "server", "ready": ready, "restartCount": restarts}],
+            "containerStatuses": [status],
         },
     }
 
