@@ -41,9 +41,15 @@ class KubernetesApi:
         import httpx  # noqa: PLC0415
 
         # Redirects are not followed: the token is for this server alone.
-        self._client = self._stack.enter_context(
-            httpx.Client(verify=self._access.tls or True, headers=self._access.headers, follow_redirects=False)
-        )
+        verify, headers = self._access.tls or True, self._access.headers
+        try:
+            client = httpx.Client(verify=verify, headers=headers, follow_redirects=False)
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise DiscoveryError(
+                f"{self._uri}: the proxy for {self._access.server} cannot be used ({error}). Check HTTPS_PROXY, "
+                "ALL_PROXY and NO_PROXY"
+            ) from error
+        self._client = self._stack.enter_context(client)
         return self
 
     def __exit__(

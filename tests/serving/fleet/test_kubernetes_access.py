@@ -299,6 +299,17 @@ def test_an_api_that_does_not_run(api: KubernetesApi, kubeconfig: Path) -> None:
         addresses()
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "nonsense://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used(
+    api: KubernetesApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    kubeconfig.write_text(api.kubeconfig())
+    monkeypatch.setenv("ALL_PROXY", proxy)
+
+    with refused("Check HTTPS_PROXY, ALL_PROXY and NO_PROXY"):
+        addresses()
+
+
 @pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_an_api_that_is_too_slow(
     api: KubernetesApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, begins: bytes
