@@ -22,7 +22,8 @@ Replicas = Annotated[
     list[str] | None,
     typer.Option(
         "--replicas",
-        help="where the replicas are: host:port,host:port or dns://name:port; several groups: once each, GROUP=...",
+        help="where the replicas are: host:port,host:port, dns://name:port, kubernetes://namespace/service:port or "
+        "tsuru://app/process:port; several groups: once each, GROUP=...",
     ),
 ]
 Minimum = Annotated[

@@ -8,8 +8,8 @@ class Source(Protocol):
     """A list of replicas, or a service that knows them.
 
     A new kind is one module with a class and a function that parses what follows `scheme://`, and one line in
-    `serving.fleet.sources`. Ports may differ from replica to replica. An address is all that is known of a replica: a
-    source that knows more, such as how many times a pod was restarted, needs a further method here.
+    `serving.fleet.sources`. Ports may differ from replica to replica. An address is all that is known of a replica
+    here. `serving.fleet.kubernetes.KubernetesSource.replicas` knows more: the pod, and how many times it was restarted.
 
     Attributes:
         uri: the source as a person writes it, for example `dns://digits.serving:8500`.

@@ -22,9 +22,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pipeline import layout
 from pipeline.deployment import Deployment
 from pipeline.fleets.fleet_spec import FleetSpec
+from serving.fleet.kubernetes import parse_kubernetes
 from serving.model_server.flags import parse_flags
 from serving.model_server.server import Server
-from tests.chart.helm import Manifest, of_kind, rendered, server
+from tests.chart.helm import NAMESPACE, Manifest, of_kind, rendered, server
 from tests.command import PROJECT, installed
 from tests.fleet import LABELS, Classifier, write_classifier
 from tests.hunts import hunt
@@ -100,6 +101,18 @@ def job(*sets: str, values: str = "minikube-values.yaml") -> Manifest:
 def records(folder: Path) -> list[dict[str, Any]]:
     """The records of the fleet, the oldest first."""
     return [json.loads(path.read_text()) for path in sorted((folder / layout.fleets("digits")).iterdir())]
+
+
+def test_the_pods_may_be_found_by_the_api_of_kubernetes() -> None:
+    """...by the Services that the chart makes, in the namespace where it is installed."""
+    arguments = job("discovery=kubernetes")["args"]
+    sources = [parse_kubernetes(each.partition("kubernetes://")[2]) for each in arguments if "kubernetes://" in each]
+    services = of_kind(rendered("minikube-values.yaml"), "Service")
+
+    assert ["u-understudy-digits-first", "u-understudy-digits-rest"] == [each.service for each in sources]
+    assert {each.service for each in sources} <= set(services)
+    assert [(NAMESPACE, 8500)] * 2 == [(each.namespace, each.port) for each in sources]
+    assert not [each for each in arguments if "dns://" in each]
 
 
 def test_the_job_writes_the_fleet_that_the_chart_starts(installed_chart: Machine) -> None:

@@ -9,6 +9,7 @@ WRONG = [
     ("minikube-values.yaml", "fleets.digits.rolout=latest", "Additional property rolout is not allowed"),
     ("minikube-values.yaml", "flets.digits.root=/x", "Additional property flets is not allowed"),
     ("minikube-values.yaml", "fleets.digits.rollout=canary", "fleets.digits.rollout must be one of"),
+    ("minikube-values.yaml", "discovery=static", "discovery must be one of"),
     ("minikube-values.yaml", "fleets.digits.root=bucket", "fleets.digits.root: Does not match pattern"),
     ("minikube-values.yaml", "fleets.digits.root=gs://", "fleets.digits.root: Does not match pattern"),
     ("minikube-values.yaml", "fleets.digits.pollSeconds=0", "fleets.digits.pollSeconds: Must be greater than"),

@@ -108,8 +108,8 @@ def test_a_cut_text_and_a_record_in_anothers_place_are_damaged() -> None:
 
 
 def test_a_validator_can_say_that_it_does_not_know_a_value() -> None:
-    with pytest.raises(NewerVersionError, match="its 'address' is 'kubernetes://serving',"):
-        stored(_Addressed, b'{"address": "kubernetes://serving"}', key="fleets/digits/1.json", what="a fleet record")
+    with pytest.raises(NewerVersionError, match="its 'address' is 'nomad://serving',"):
+        stored(_Addressed, b'{"address": "nomad://serving"}', key="fleets/digits/1.json", what="a fleet record")
 
 
 def test_the_caller_may_name_the_error_for_damaged_content() -> None:

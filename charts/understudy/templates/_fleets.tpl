@@ -84,7 +84,11 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 
 {{- /* Where the pipeline finds the replicas of a group, by the value `discovery`. Arguments: root, model, group. */}}
 {{- define "understudy.replicas" -}}
-{{ .root.Values.discovery }}://{{ include "understudy.groupName" . }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}.:8500
+{{- if eq .root.Values.discovery "kubernetes" -}}
+kubernetes://{{ .root.Release.Namespace }}/{{ include "understudy.groupName" . }}:8500
+{{- else -}}
+dns://{{ include "understudy.groupName" . }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}.:8500
+{{- end -}}
 {{- end }}
 
 {{- /* The options that `understudy init` and `understudy fleet set` have in common. Arguments: root, fleet, model. */}}
