@@ -24,15 +24,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen([*command, *stores], env=os.environ | quiet, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(address, server, folder / "log")
+        wait_until_healthy(address, server, folder / "log")
         yield address
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
+def wait_until_healthy(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
     while True:
         try:
             httpx.get(f"{address}/health", timeout=2).raise_for_status()

@@ -3,15 +3,12 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.chart.helm import CHART, of_kind, rendered
 
 COPY = CHART / "files" / "serving-dashboard.json"
 OWNER = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards" / "serving.json"
 
 
-@pytest.mark.skipif(not OWNER.parents[1].exists(), reason="this checkout has no docker/grafana")
 def test_the_chart_has_the_dashboard_of_compose() -> None:
     assert OWNER.read_bytes() == COPY.read_bytes(), f"cp {OWNER} {COPY}"
 

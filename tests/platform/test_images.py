@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from serving.server_flags import ConfigSource, replica_flags
+from tests.mlflow_server import wait_until_healthy
 from tests.platform import stand_ins
 from tests.platform.engine import PROJECT, Engine, engine
 from tests.ports import free_port
@@ -120,19 +120,6 @@ def running_mlflow(images: Engine, folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
-
-
-def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            httpx.get(f"{url}/health", timeout=2).raise_for_status()
-        except httpx.HTTPError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.3)
-        else:
-            return
 
 
 @contextmanager
