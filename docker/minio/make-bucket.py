@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 def main() -> None:
     import boto3
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     name = urlsplit(os.environ["UNDERSTUDY_ROOT"]).netloc
     try:
@@ -15,6 +15,9 @@ def main() -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             sys.exit(f"the bucket {name} could not be created: {error}")
+    except BotoCoreError as error:
+        what = f"the bucket {name} could not be created, the store gave no answer: {error}"
+        sys.exit(f"{what}. See `docker compose logs minio`")
     sys.stdout.write(f"the bucket {name} exists\n")
 
 

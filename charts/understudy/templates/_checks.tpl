@@ -113,7 +113,7 @@
 {{- define "understudy.checkRelease" -}}
 {{- $at := printf "fleets.%s" .model -}}
 {{- if and .fleet.follows (not (include "understudy.serverTensorflow" .)) -}}
-{{- fail (printf "%s: serverTensorflow is empty, and image.tag %q does not begin with a version, so nobody knows which models the servers load. Set serverTensorflow, for example to 2.21" $at .root.Values.image.tag) -}}
+{{- fail (printf "%s: serverTensorflow is empty, and image.tag %q does not begin with a version, so it is not known which models the servers can load. Set serverTensorflow, for example to 2.21" $at .root.Values.image.tag) -}}
 {{- end -}}
 {{- range $name, $group := .fleet.groups -}}
 {{- $pods := $group.replicas | default 1 | int -}}
