@@ -131,6 +131,8 @@ def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
         "errors": {each.version: each.error for each in replica.versions if each.error},
         "others": replica.others,
         "problem": replica.problem,
+        "pod": replica.pod.name if replica.pod else None,
+        "restarts": replica.pod.restarts if replica.pod else None,
     }
 
 
