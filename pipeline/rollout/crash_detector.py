@@ -5,8 +5,8 @@ answered before and has ended since is evidence against it. A replica that answe
 evidence, because its machine or the network may be the reason. But its users have no answer either, so the canary does
 not wait long for it. An address that is not listed any more counts for nothing: its replica was removed on purpose.
 
-Where the pods of replicas are known (`kubernetes://`), a restart count that has risen counts too, also if the server was
-back before anyone asked it. Another pod at an address counts for nothing, just as an address that is not listed any
+Where the pods of replicas are known (`kubernetes://`), a restart count that has risen counts too, also if the server
+was back before anyone asked it. Another pod at an address counts for nothing, just as an address that is not listed any
 more: a pod whose server ends keeps its UID. It is replaced by an autoscaler, a drained node, a new template, or an
 eviction, and an eviction does not say which pod has used the memory of the node.
 """
