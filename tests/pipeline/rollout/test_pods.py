@@ -1,7 +1,7 @@
 """Canaries in a fleet of pods (F22, F27, F29): servers are started again, or pods are replaced, meanwhile."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,17 +9,35 @@ import pytest
 
 from pipeline.errors import FailedError
 from pipeline.rollout.config import named_versions
+from pipeline.verbs.status import status
 from serving.model_server.lifecycle.servable import ServableId
+from serving.wire import Array
 from tests.fleet import Classifier, RunningReplica
 from tests.kubernetes_api import PODS, SLICES, Cluster, KubernetesApi, endpoint, endpoint_slice, pod
+from tests.released import start_released
 from tests.releases import World, eventually
 
 CANDIDATE = 3
 NOT_KNOWN = "Restart counts of pods are not known meanwhile"
 
 
+class Asked(Classifier):
+    """Calls a function when it is asked for the first time."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self._calls = [call]
+
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
+    ) -> list[Array]:
+        if self._calls:
+            self._calls.pop()()
+        return super().run(feeds, fetches, timeout_seconds=timeout_seconds)
+
+
 class PodServer(RunningReplica):
-    """A model server that is a pod of the cluster, and what happens to it while it loads the candidate.
+    """A model server that is a pod of the cluster, and what happens to it while it loads or answers from the candidate.
 
     All pods of a test listen on 127.0.0.1, so each has a slice with a port of its own.
     """
@@ -30,6 +48,7 @@ class PodServer(RunningReplica):
         self.uid = f"uid-of-{name}"
         self.restarts = 0
         self.at_load: Callable[[], None] = lambda: None
+        self.at_question: Callable[[], None] = lambda: None
         self.happened = threading.Event()
         self._cluster = cluster
 
@@ -43,6 +62,11 @@ class PodServer(RunningReplica):
     def count_restart(self) -> None:
         """The server is back before any call, and has the versions that it had."""
         self.restarts += 1
+        self.put()
+
+    def become_another(self) -> None:
+        """Another pod has the address, and its server has the versions of the one before."""
+        self.uid = f"{self.uid}-2"
         self.put()
 
     def restart(self) -> None:
@@ -64,7 +88,8 @@ class PodServer(RunningReplica):
             self.happened.set()
             # A server waits for its loads when it is stopped, so another thread does that.
             threading.Thread(target=self.at_load, daemon=True).start()
-        return super()._load(servable_id, path)
+        loaded = super()._load(servable_id, path)
+        return Asked(self.at_question) if servable_id.version == CANDIDATE else loaded
 
 
 @pytest.fixture
@@ -85,9 +110,7 @@ def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
     world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(2)]
     for server in servers(world):
         server.put()
-    world.start()
-    world.release("retrain-1")
-    world.release("retrain-2")
+    start_released(world, 2)
     world.publish("retrain-3", load_seconds=0.3)
     yield world
     world.stop()
@@ -159,3 +182,36 @@ def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
 
     assert "(pod digits-0, UID uid-of-digits-0): its server process has stopped once since" in reason
     assert 1 == caplog.text.count(NOT_KNOWN)
+
+
+def test_a_pod_that_is_replaced_during_the_questions_is_asked_itself(
+    pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F27: the answers of the pod before say nothing about the pod that has its address now."""
+    first, second = servers(pods)
+    first.at_question = first.become_another
+    with caplog.at_level("INFO"):
+        pods.run("canary", "retrain-3")
+
+    assert 2 == caplog.text.count(f"{first.address}: v3 answers")
+    assert 1 == caplog.text.count(f"{second.address}: v3 answers")
+
+
+def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
+    """A list of a second ago has the pods whose removal has just ended their servers."""
+    replicas = pods.context("look-0").replicas
+    crashes = replicas.watch_for_crashes()
+    for server in servers(pods):
+        server.become_another()
+        crashes.lost(server.address)
+
+    assert not replicas.is_over(crashes)
+
+
+def test_status_shows_pods_and_restarts(pods: World) -> None:
+    first, second = servers(pods)
+    first.count_restart()
+    found = {each["address"]: each for each in status(pods.context("status-0")).as_json()["replicas"]}
+
+    assert ("digits-0", 1) == (found[first.address]["pod"], found[first.address]["restarts"])
+    assert ("digits-1", 0) == (found[second.address]["pod"], found[second.address]["restarts"])
