@@ -230,8 +230,8 @@ MUTANTS = (
     Mutant(
         "a pod is judged by the answers of the one before",
         "pipeline/rollout/questioning.py",
-        " or reports[each].process != self.replicas.process(each)\n",
-        "\n",
+        " or reports[each].process != processes.get(each)]\n",
+        "]\n",
         ("tests/pipeline/rollout/test_pods.py",),
     ),
     Mutant(

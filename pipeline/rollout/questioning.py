@@ -124,9 +124,8 @@ class Questioning:
 
     def unasked(self, addresses: Sequence[str], reports: Mapping[str, ReplicaReport]) -> list[str]:
         """Those of which the server process has no report: one that has taken its place is asked itself (F27)."""
-        return [
-            each for each in addresses if each not in reports or reports[each].process != self.replicas.process(each)
-        ]
+        processes = self.replicas.processes()
+        return [each for each in addresses if each not in reports or reports[each].process != processes.get(each)]
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
@@ -192,7 +191,7 @@ class Questioning:
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
-        process = self.replicas.process(address)
+        process = self.replicas.processes().get(address)
         report = replace(question(replica, questions), process=process)
         if crashes and report.lost:
             crashes.lost(address, seconds=report.silent_seconds)

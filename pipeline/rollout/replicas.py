@@ -184,10 +184,9 @@ class Replicas:
 
         return self.ask(found, addresses)
 
-    def process(self, address: str) -> tuple[str, int] | None:
-        """Which server process is behind an address, see `PodReplica.process`; None if its source does not know."""
-        pod = self.fleet.pods().get(address)
-        return pod.process if pod else None
+    def processes(self) -> Mapping[str, tuple[str, int]]:
+        """Which server process is behind each address, see `PodReplica.process`; without those that no source knows."""
+        return {address: pod.process for address, pod in self.fleet.pods().items()}
 
     def ask(self, question: Callable[[Replica], T], addresses: Sequence[str]) -> list[T]:
         """The answers of these replicas, in the order of the addresses. Several are asked at once.
