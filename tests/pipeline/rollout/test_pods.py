@@ -9,10 +9,14 @@ import pytest
 
 from pipeline.errors import FailedError
 from pipeline.rollout.config import named_versions
+from pipeline.rollout.questioning import Probes, Questioning
+from pipeline.rollout.waiting import WaitResult
 from pipeline.verbs.status import status
+from pipeline.verdicts.labels import ApprovedLabels
+from pipeline.verdicts.verdict import Decision
 from serving.model_server.lifecycle.servable import ServableId
 from serving.wire import Array
-from tests.fleet import Classifier, RunningReplica
+from tests.fleet import LABELS, Classifier, RunningReplica
 from tests.kubernetes_api import PODS, SLICES, Cluster, KubernetesApi, endpoint, endpoint_slice, pod
 from tests.released import start_released
 from tests.releases import World, eventually
@@ -215,3 +219,17 @@ def test_status_shows_pods_and_restarts(pods: World) -> None:
 
     assert ("digits-0", 1) == (found[first.address]["pod"], found[first.address]["restarts"])
     assert ("digits-1", 0) == (found[second.address]["pod"], found[second.address]["restarts"])
+
+
+def test_a_replica_that_nobody_has_asked_is_no_pass(pods: World) -> None:
+    """It may have become another process after the last questions."""
+    replicas = pods.context("look-0").replicas
+    labels = ApprovedLabels(3, LABELS, 2, LABELS)
+    probes = Probes(golden=(), fresh=(), labels=labels, policy=pods.spec.canary, min_accuracy=0.5)
+    everybody = WaitResult(ready=tuple(replicas.addresses()), pending=())
+    judged = Questioning("digits", probes, replicas).conclude(
+        everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0
+    )
+
+    assert Decision.UNKNOWN is judged.verdict.decision
+    assert "was not asked for answers" in str(judged.verdict)
