@@ -72,6 +72,7 @@ class ReplicaReport:
         unreachable: whether that was an `UnreachableError`.
         lost: whether that was a `ConnectionLostError`, so its process seems to have ended.
         silent_seconds: how long the request took that had no answer.
+        process: which server process was asked, see `serving.fleet.pod.PodReplica.process`; None if that is unknown.
     """
 
     address: str
@@ -91,3 +92,4 @@ class ReplicaReport:
     # Only if unreachable: whether the process seems to have ended.
     lost: bool = False
     silent_seconds: float = 0.0
+    process: tuple[str, int] | None = None

@@ -109,7 +109,7 @@ def table(found: Status) -> Group:
         serving = f"v{replica.serving}" if replica.serving is not None else "-"
         agrees = _agrees(replica, found.found)
         holds = replica.problem or replica.others or loaded or "nothing"
-        replicas.add_row(named(replica), serving, Text(holds), agrees)
+        replicas.add_row(f"{named(replica)}{_pod(replica)}", serving, Text(holds), agrees)
     lines = [
         *_what_serves(found),
         f"{_entries(found)}{_record(found)}MLflow: {_mlflow_roles(found.found.mlflow)}",
@@ -131,7 +131,17 @@ def _replica_as_json(replica: ReplicaFound) -> dict[str, Any]:
         "errors": {each.version: each.error for each in replica.versions if each.error},
         "others": replica.others,
         "problem": replica.problem,
+        "pod": replica.pod.name if replica.pod else None,
+        "restarts": replica.pod.restarts if replica.pod else None,
     }
+
+
+def _pod(replica: ReplicaFound) -> str:
+    if replica.pod is None:
+        return ""
+    restarts = replica.pod.restarts
+    times = f", {restarts} restart{'s' if restarts > 1 else ''}" if restarts else ""
+    return f", pod {replica.pod.name}{times}"
 
 
 def _present(replica: ReplicaFound) -> list[VersionStatus]:

@@ -137,10 +137,10 @@ class Latest:
         asking = load_seconds = 0.0
         while True:
             result = self._wait.loaded(version, beyond=reports.keys(), crashes=crashes, replicas=replicas)
-            late = [address for address in result.ready if address not in reports]
+            late = questioning.unasked(result.ready, reports)
             if not late or any(state.failed for state in result.pending):
                 break
-            if crashes.is_over(replicas.known_addresses()):
+            if replicas.is_over(crashes):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking

@@ -74,11 +74,11 @@ class Pinned:
             # Questions take long; observers need not wait for the verdict.
             self._observers.notify(self._journal.read())
         while result.complete:
-            late = [address for address in result.ready if address not in reports]
+            late = questioning.unasked(result.ready, reports)
             if not late:
                 break
             other = self._wait.loaded(serving, crashes=crashes, replicas=replicas) if serving is not None else None
-            if crashes.is_over(replicas.known_addresses()):
+            if replicas.is_over(crashes):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"

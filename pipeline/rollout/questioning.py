@@ -4,8 +4,8 @@ The questions are an argument. The canary of a run asks those that `evaluate` re
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pipeline.rollout.crash_detector import CrashDetector
@@ -122,6 +122,11 @@ class Questioning:
         )
         return self.replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
 
+    def unasked(self, addresses: Sequence[str], reports: Mapping[str, ReplicaReport]) -> list[str]:
+        """Those of which the server process has no report: one that has taken its place is asked itself (F27)."""
+        processes = self.replicas.processes()
+        return [each for each in addresses if each not in reports or reports[each].process != processes.get(each)]
+
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
         return judge(
@@ -168,19 +173,26 @@ class Questioning:
         return all(state.seen is not None and version not in state.seen for state in result.pending)
 
     def _conclude(self, result: WaitResult, reports: dict[str, ReplicaReport]) -> Verdict:
-        if result.complete and reports.keys() >= set(result.ready):
+        unasked = self.unasked(result.ready, reports)
+        if result.complete and not unasked:
             return self.verdict(reports[address] for address in result.ready)
         answered = self.verdict(reports.values())
         # A wrong answer counts, even if its replica was removed after it.
-        return answered if reports and answered.decision is Decision.FAIL else result.verdict()
+        if reports and answered.decision is Decision.FAIL:
+            return answered
+        if result.complete:
+            reasons = tuple(f"{each}: it has loaded the version, and was not asked for answers" for each in unasked)
+            return Verdict(decision=Decision.UNKNOWN, reasons=reasons)
+        return result.verdict()
 
     def _ask_one(self, replica: Replica, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
         address = replica.address
-        if crashes and crashes.is_over(self.replicas.known_addresses()):
+        if crashes and self.replicas.is_over(crashes):
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
-        report = question(replica, questions)
+        process = self.replicas.processes().get(address)
+        report = replace(question(replica, questions), process=process)
         if crashes and report.lost:
             crashes.lost(address, seconds=report.silent_seconds)
         elif crashes and report.unreachable:

@@ -1,8 +1,9 @@
 """The replicas of one model's fleet: what they serve, and whether they belong to this fleet."""
 
-from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -15,7 +16,10 @@ from pipeline.rollout.placement import Placement
 from pipeline.rollout.workers import Workers
 from serving.errors import DiscoveryError, ServingError, UnreachableError
 from serving.fleet.fleet import Fleet
+from serving.fleet.pod import PodReplica
 from serving.replica import Replica, VersionStatus
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class ReplicaFound:
         problem: why it gave no answer; empty if it answered.
         others: what it serves of other models, as text; None for nothing.
         first_ring: whether it is in the first ring.
+        pod: the pod that it is; None if that is unknown.
     """
 
     address: str
@@ -42,6 +47,7 @@ class ReplicaFound:
     problem: str = ""
     others: str | None = None
     first_ring: bool = False
+    pod: PodReplica | None = None
 
 
 class Replicas:
@@ -107,12 +113,22 @@ class Replicas:
             raise CouldNotTellError(str(error)) from error
         return self._known
 
-    def known_addresses(self) -> Sequence[str]:
-        """The same; while they cannot be found out, those that were found last."""
-        try:
-            return self.addresses()
-        except CouldNotTellError:
-            return self._known
+    def known_addresses(self, *, fresh: bool = False) -> Sequence[str]:
+        """The same; while they cannot be found out, those that were found last.
+
+        Args:
+            fresh: ask for them now. Otherwise they are at most a second old.
+        """
+        with suppress(DiscoveryError):
+            self._known = self.fleet.fresh_addresses() if fresh else self.fleet.addresses()
+        return self._known
+
+    def is_over(self, crashes: CrashDetector) -> bool:
+        """Whether to stop waiting, see `CrashDetector.is_over`.
+
+        Before that, the list is asked for again: one of a second ago may contain a pod that was deleted since then.
+        """
+        return crashes.is_over(self.known_addresses()) and crashes.is_over(self.known_addresses(fresh=True))
 
     def require_enough(self, *, seconds: float) -> None:
         """Check that as many replicas are listed as there should be at least. They are listed again for a while.
@@ -152,19 +168,25 @@ class Replicas:
             addresses: the replicas.
             others: the models to ask about as well; None for this model alone.
         """
-        ring = self._addresses_of_first_ring()
+        ring, pods = self._addresses_of_first_ring(), self.fleet.pods()
 
         def found(replica: Replica) -> ReplicaFound:
-            inside = replica.address in ring
+            unanswered = ReplicaFound(
+                replica.address, first_ring=replica.address in ring, pod=pods.get(replica.address)
+            )
             try:
                 versions = tuple(replica.statuses(self._model))
                 serving = replica.version_behind(self._model, self._placement.label) if versions else None
                 served = others.served_by(replica) if others else None
             except ServingError as error:
-                return ReplicaFound(replica.address, problem=error.message, first_ring=inside)
-            return ReplicaFound(replica.address, serving, versions, others=served, first_ring=inside)
+                return replace(unanswered, problem=error.message)
+            return replace(unanswered, serving=serving, versions=versions, others=served)
 
         return self.ask(found, addresses)
+
+    def processes(self) -> Mapping[str, tuple[str, int]]:
+        """Which server process is behind each address, see `PodReplica.process`; without those that no source knows."""
+        return {address: pod.process for address, pod in self.fleet.pods().items()}
 
     def ask(self, question: Callable[[Replica], T], addresses: Sequence[str]) -> list[T]:
         """The answers of these replicas, in the order of the addresses. Several are asked at once.
@@ -205,7 +227,22 @@ class Replicas:
             first_ring=self._addresses_of_first_ring(),
             silent_seconds=self._silent_seconds,
             now=self._clock.monotonic,
+            pods=self._pods(),
         )
+
+    def _pods(self) -> Callable[[], Mapping[str, PodReplica]]:
+        """The pods of the replicas as they are now, and from then on.
+
+        Without a fresh list there is nothing to compare with: restarts before the exposure would count against the
+        candidate.
+        """
+        try:
+            if self.fleet.pods():
+                self.fleet.fresh_addresses()
+        except DiscoveryError as error:
+            log.warning("%s. Restarts are noticed in this check only by the answers of replicas", error)
+            return dict
+        return self.fleet.pods
 
     def _addresses_of_first_ring(self) -> Collection[str]:
         return frozenset(self.first_ring.known_addresses()) if self.first_ring else frozenset()

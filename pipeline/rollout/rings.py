@@ -138,7 +138,7 @@ class Rings:
         """
         version, ring = inside.probes.labels.version, inside.replicas
         result = self._wait.loaded(version, crashes=before, replicas=ring)
-        if not result.complete or before.is_over(ring.known_addresses()):
+        if not result.complete or ring.is_over(before):
             return inside.conclude(result, reports, crashes=before, load_seconds=judged.load_seconds)
         missed = [address for address in ring.known_addresses() if address not in after.known]
         if not missed:
@@ -161,7 +161,7 @@ class Rings:
             log.info("v%d has passed in the first ring and is observed for %g s", version, self._fleet.soak_seconds)
         while (left := end - clock.monotonic()) > 0:
             result = self._wait.loaded(version, crashes=crashes, replicas=ring)
-            if not result.complete or crashes.is_over(ring.known_addresses()):
+            if not result.complete or ring.is_over(crashes):
                 return inside.conclude(result, reports, crashes=crashes, load_seconds=judged.load_seconds)
             clock.sleep(min(left, _LOOK_SECONDS))
         if not self._fleet.soak_seconds:

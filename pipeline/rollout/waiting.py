@@ -1,7 +1,7 @@
 """Wait until every replica of a fleet is ready, and repair those that cannot become ready by themselves."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.clock import Clock
@@ -149,7 +149,8 @@ class _Wait:
         self._fleet = fleet
         self._asking = asking
         self._clock = clock
-        self._members: Sequence[str] = ()
+        # By address: which server process it is, where that is known; None elsewhere.
+        self._members: Mapping[str, tuple[str, int] | None] = {}
         self._states: dict[str, ReplicaState] = {}
         # By address: when the look was made that the state is from, and since when there was no answer.
         self._looked_at: dict[str, float] = {}
@@ -201,10 +202,13 @@ class _Wait:
             problem, undiscovered = str(error), True
         else:
             problem, undiscovered = self._fleet.shortfall(found), False
-            if set(found) != set(self._members):
+            pods = self._fleet.pods()
+            members = {address: pods[address].process if address in pods else None for address in found}
+            if members != self._members:
                 self._complete_since = None
-                self._forget(set(self._members).difference(found))
-            self._members = found
+                # Another pod, or another start of the same pod, has to be ready twice itself.
+                self._forget({address for address, _ in self._members.items() - members.items()})
+            self._members = members
         if problem:
             self._silent_since.setdefault(_FLEET, self._clock.monotonic())
         else:

@@ -86,8 +86,7 @@ class Waits:
             wanted=lambda state: version in self._placement.in_memory(state, first_ring=replicas.is_first_ring),
             best_effort=best_effort,
             enough=lambda ready: (
-                (beyond is not None and not set(ready) <= set(beyond))
-                or bool(crashes and crashes.is_over(replicas.known_addresses()))
+                (beyond is not None and not set(ready) <= set(beyond)) or bool(crashes and replicas.is_over(crashes))
             ),
             crashes=crashes,
             replicas=replicas,

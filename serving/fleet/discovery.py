@@ -3,11 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from serving.errors import DiscoveryError
-from serving.fleet.source import Source
+from serving.fleet.pod import PodReplica
+from serving.fleet.source import Source, SourceOfPods
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ _MAX_STALE_SECONDS = 60.0
 class _Found:
     addresses: tuple[str, ...]
     asked_at: float
+    pods: Mapping[str, PodReplica] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class Discovery:
         found = self._found
         return found.addresses if found else ()
 
+    @property
+    def pods(self) -> Mapping[str, PodReplica]:
+        """The pods of the newest list, by address; empty if the source knows none."""
+        found = self._found
+        return found.pods if found else {}
+
     def current(self) -> Sequence[str]:
         """The replicas of at most a second ago. While the source fails, those of at most a minute ago.
 
@@ -78,7 +86,7 @@ class Discovery:
         """
         asked_at = self._now()
         try:
-            found = _Found(tuple(self._source.addresses()), asked_at)
+            found = self._ask(asked_at)
         except DiscoveryError as error:
             with self._state:
                 self._failure = _Failure(str(error), asked_at)
@@ -89,6 +97,12 @@ class Discovery:
                 self._found, self._failure = found, None
         return found.addresses
 
+    def _ask(self, asked_at: float) -> _Found:
+        if not isinstance(self._source, SourceOfPods):
+            return _Found(tuple(self._source.addresses()), asked_at)
+        pods = {replica.address: replica for replica in self._source.replicas()}
+        return _Found(tuple(pods), asked_at, pods)
+
     def _stale(self, failure: _Failure) -> Sequence[str]:
         found = self._found
         age = self._now() - found.asked_at if found else None
@@ -96,5 +110,6 @@ class Discovery:
             raise DiscoveryError(failure.message)
         if self._warned_of is not found:
             self._warned_of = found
-            log.warning("%s. Using the list of %.0f s ago, for a minute at most", failure.message, age)
+            unknown = ". Restart counts of pods are not known meanwhile" if found.pods else ""
+            log.warning("%s. Using the list of %.0f s ago, for a minute at most%s", failure.message, age, unknown)
         return found.addresses

@@ -1,12 +1,13 @@
 """The replicas that serve one model: which exist now, how many there should be, and connections to them."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 from serving.fleet.discovery import Discovery
+from serving.fleet.pod import PodReplica
 from serving.fleet.source import Source
 from serving.fleet.sources import parse_source
 from serving.grpc_replica import GrpcReplica
@@ -44,6 +45,12 @@ class Fleet(Protocol):
 
         Raises:
             DiscoveryError: a source gave no answer.
+        """
+
+    def pods(self) -> Mapping[str, PodReplica]:
+        """The pods of the lists that were found last, by address. An address without one: its source knows no pods.
+
+        Asks no source and never fails. While a source fails, these are as old as its list.
         """
 
     def shortfall(self, addresses: Sequence[str]) -> str:
@@ -110,6 +117,9 @@ class GroupedFleet:
 
     def fresh_addresses(self) -> Sequence[str]:
         return _each_once(discovery.fresh() for discovery in self._discoveries)
+
+    def pods(self) -> Mapping[str, PodReplica]:
+        return {address: pod for each in self._discoveries for address, pod in each.pods.items()}
 
     def shortfall(self, addresses: Sequence[str]) -> str:
         unclaimed = set(addresses)

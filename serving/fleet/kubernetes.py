@@ -14,6 +14,7 @@ from typing import Any
 from serving.errors import DiscoveryError
 from serving.fleet.kubernetes_access import access
 from serving.fleet.kubernetes_api import KubernetesApi
+from serving.fleet.pod import PodReplica
 
 SCHEME = "kubernetes"
 
@@ -26,29 +27,9 @@ _FAMILIES = ("IPv4", "IPv6")
 _Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, order=True)
-class PodReplica:
-    """A replica that is a pod.
-
-    Attributes:
-        address: `host:port`.
-        name: the pod's name in its namespace. A StatefulSet gives it to the next pod again.
-        uid: the pod's identity. No other pod ever has it.
-        restarts: how many times the pod's server was started again: the restart count of the container that declares
-            the port, or the sum of all containers if none declares it. It grows as long as the pod lives.
-        ready: whether the pod is ready.
-    """
-
-    address: str
-    name: str
-    uid: str
-    restarts: int
-    ready: bool
-
-
 @dataclass(frozen=True)
 class KubernetesSource:
-    """The pods behind a Service; see `serving.fleet.source.Source`.
+    """The pods behind a Service; see `serving.fleet.source.SourceOfPods`.
 
     Attributes:
         namespace: the namespace of the Service.
@@ -175,21 +156,29 @@ def _is_present(pod: _Json) -> bool:
 
 
 def _replica(pod: _Json, host: str, port: int) -> PodReplica:
-    status = pod.get("status") or {}
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    servers = _servers(pod, port)
     return PodReplica(
         address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        name=pod["metadata"]["name"],
-        uid=pod["metadata"]["uid"],
-        restarts=_restarts(pod, port),
-        ready=ready,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        restarts=sum(each["restartCount"] for each in servers),
+        ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()),
+        last_end=", ".join(filter(None, map(_last_end, servers))),
     )
 
 
-def _restarts(pod: _Json, port: int) -> int:
+def _last_end(container: _Json) -> str:
+    last = (container.get("lastState") or {}).get("terminated") or {}
+    return str(last.get("reason") or "")
+
+
+def _servers(pod: _Json, port: int) -> Sequence[_Json]:
+    """The states of the containers that declare the port; of all if none does."""
     containers = (pod.get("spec") or {}).get("containers") or ()
     servers = {
         each["name"] for each in containers if port in [open_["containerPort"] for open_ in each.get("ports") or ()]
     }
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return sum(each["restartCount"] for each in statuses if not servers or each["name"] in servers)
+    return [each for each in statuses if not servers or each["name"] in servers]

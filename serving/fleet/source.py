@@ -1,7 +1,9 @@
 """Where the addresses of replicas come from."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from serving.fleet.pod import PodReplica
 
 
 class Source(Protocol):
@@ -9,7 +11,7 @@ class Source(Protocol):
 
     A new kind is one module with a class and a function that parses what follows `scheme://`, and one line in
     `serving.fleet.sources`. Ports may differ from replica to replica. An address is all that is known of a replica
-    here. `serving.fleet.kubernetes.KubernetesSource.replicas` knows more: the pod, and how many times it was restarted.
+    here; see `SourceOfPods` for more.
 
     Attributes:
         uri: the source as a person writes it, for example `dns://digits.serving:8500`.
@@ -34,3 +36,15 @@ class Source(Protocol):
 
     def too_few(self, found: int) -> str:
         """What to check when it has only `found` addresses, fewer than there are replicas; without a full stop."""
+
+
+@runtime_checkable
+class SourceOfPods(Source, Protocol):
+    """A source that knows the pod of each replica as well."""
+
+    def replicas(self) -> Sequence[PodReplica]:
+        """What `addresses` gives, and the pod of each, from the same requests.
+
+        Raises:
+            DiscoveryError: see `addresses`.
+        """

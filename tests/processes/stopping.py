@@ -13,6 +13,7 @@ from pipeline.storage.bucket import Bucket, Still
 from pipeline.storage.sums import FileSum
 from serving.apis import model_server_config_pb2
 from serving.fleet.fleet import Fleet
+from serving.fleet.pod import PodReplica
 from serving.grpc_replica import GrpcReplica
 
 # How Python calls what makes, renames or removes a file or a folder.
@@ -143,6 +144,9 @@ class StoppingFleet:
 
     def fresh_addresses(self) -> Sequence[str]:
         return self._fleet.fresh_addresses()
+
+    def pods(self) -> Mapping[str, PodReplica]:
+        return self._fleet.pods()
 
     def shortfall(self, addresses: Sequence[str]) -> str:
         return self._fleet.shortfall(addresses)

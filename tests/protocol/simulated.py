@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.storage.bucket import Bucket
 from serving.apis import model_server_config_pb2
 from serving.errors import NotServedError, translated
+from serving.fleet.pod import PodReplica
 from serving.replica import Answer, VersionStatus
 from serving.status import NotFoundError, StatusError, UnavailableError
 from serving.tls import Tls
@@ -154,6 +155,9 @@ class SimulatedFleet:
 
     def fresh_addresses(self) -> Sequence[str]:
         return self.addresses()
+
+    def pods(self) -> Mapping[str, PodReplica]:
+        return {}
 
     def shortfall(self, addresses: Sequence[str]) -> str:
         return (

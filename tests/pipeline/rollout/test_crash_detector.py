@@ -1,6 +1,9 @@
 """Which ends of servers are evidence against a candidate, from what was seen of them."""
 
+from dataclasses import replace
+
 from pipeline.rollout.crash_detector import CrashDetector
+from serving.fleet.pod import PodReplica
 from tests.protocol.clock import VirtualClock
 
 FLEET = ("a:1", "b:1", "c:1")
@@ -208,3 +211,132 @@ def test_a_replica_that_was_silent_from_the_beginning_is_watched_if_the_candidat
     assert ["a:1"] == [line.rpartition(": ")[0] for line in seen.silences(FLEET)]
     seen.answered("a:1", [1, 2])
     assert () == seen.silences(FLEET)
+
+
+class Pods:
+    """The pods of the fleet, one for each address, as the API of Kubernetes has them now."""
+
+    def __init__(self) -> None:
+        self.now = {
+            address: PodReplica(
+                address, namespace="serving", name=f"digits-{n}", uid=f"uid-{n}", restarts=4, ready=True
+            )
+            for n, address in enumerate(FLEET)
+        }
+
+    def restart(self, address: str, *, times: int = 1, last_end: str = "") -> None:
+        pod = self.now[address]
+        self.now[address] = replace(pod, restarts=pod.restarts + times, last_end=last_end)
+
+    def replace(self, address: str, *, restarts: int = 0) -> None:
+        self.now[address] = replace(self.now[address], uid=f"another-for-{address}", restarts=restarts)
+
+    def detector(self, *, first_ring: tuple[str, ...] = ()) -> CrashDetector:
+        return CrashDetector(
+            {"a:1": [1, 2], "b:1": [2], "c:1": []},
+            first_ring=first_ring,
+            silent_seconds=5.0,
+            now=CLOCK.monotonic,
+            pods=lambda: self.now,
+        )
+
+
+def test_a_restart_that_no_look_has_noticed_counts() -> None:
+    """F22: the server was back before anyone asked it, and has the same versions as before."""
+    pods = Pods()
+    seen = pods.detector()
+    pods.restart("a:1")
+    seen.answered("a:1", [1, 2, 3])
+    assert () == seen.reasons(FLEET)
+    pods.restart("b:1")
+
+    assert 2 == seen.ends(FLEET)
+    assert ["a:1", "b:1"] == [reason.partition(" ")[0] for reason in seen.reasons(FLEET)]
+
+
+def test_an_end_that_look_and_restart_count_have_noticed_is_one() -> None:
+    pods = Pods()
+    seen = pods.detector()
+    seen.lost("a:1")
+    assert 1 == seen.ends(FLEET)
+    pods.restart("a:1")
+    seen.answered("a:1", [2])
+
+    assert 1 == seen.ends(FLEET)
+    assert () == seen.reasons(FLEET)
+    seen.lost("a:1")
+    assert 2 == seen.ends(FLEET), "its next process has ended as well, and the count has not risen yet"
+
+
+def test_one_restart_in_the_first_ring_is_enough() -> None:
+    pods = Pods()
+    seen = pods.detector(first_ring=("a:1",))
+    pods.restart("a:1")
+
+    assert 1 == len(seen.reasons(FLEET))
+
+
+def test_the_reason_names_the_pod_the_counts_and_what_to_look_at() -> None:
+    pods = Pods()
+    seen = pods.detector(first_ring=("b:1",))
+    pods.restart("b:1", last_end="OOMKilled")
+
+    expected = (
+        "b:1 (pod digits-1, UID uid-1, restart count 4 before and 5 now, last end: OOMKilled): its server process has "
+        "stopped once since servers began to load the candidate. A likely cause is too little memory; two versions are "
+        "in memory at once. See `kubectl --namespace serving describe pod digits-1` and "
+        "`kubectl --namespace serving logs digits-1 --previous`"
+    )
+    assert (expected,) == seen.reasons(FLEET)
+
+
+def test_an_end_that_kubernetes_has_not_counted_yet_names_the_pod() -> None:
+    seen = Pods().detector(first_ring=("a:1",))
+    seen.lost("a:1")
+
+    (reason,) = seen.reasons(FLEET)
+    assert reason.startswith("a:1 (pod digits-0, UID uid-0): its server process has stopped once")
+
+
+def test_another_pod_at_the_address_is_no_evidence() -> None:
+    """F29: neither its missing versions, nor the end of the pod before, nor its silence, nor its restart count."""
+    pods = Pods()
+    seen = pods.detector(first_ring=FLEET)
+    for address in FLEET:
+        seen.lost(address)
+        pods.replace(address, restarts=9)
+    seen.answered("a:1", [3])
+    seen.silent("b:1", seconds=9.0)
+
+    assert not seen.is_over(FLEET)
+    assert 0 == seen.ends(FLEET)
+
+
+def test_a_pod_of_another_name_and_address_is_no_evidence() -> None:
+    pods = Pods()
+    seen = pods.detector(first_ring=FLEET)
+    pods.now["d:1"] = replace(pods.now.pop("a:1"), address="d:1", name="digits-9", uid="uid-9", restarts=7)
+
+    assert not seen.is_over(("b:1", "c:1", "d:1"))
+
+
+def test_without_pods_the_answers_decide_alone() -> None:
+    """The API of Kubernetes may give none from the beginning, or name a replica only later."""
+    pods = Pods()
+    known, pods.now = pods.now, {}
+    seen = pods.detector(first_ring=FLEET)
+    pods.now = known
+    pods.restart("a:1")
+    assert () == seen.reasons(FLEET), "when that was is not known"
+    seen.lost("a:1")
+
+    assert 1 == len(seen.reasons(FLEET))
+
+
+def test_restarts_of_a_replica_that_did_not_answer_before_the_exposure_prove_nothing() -> None:
+    pods = Pods()
+    pods.now["d:1"] = replace(pods.now["a:1"], address="d:1", uid="uid-9")
+    seen = pods.detector(first_ring=("d:1",))
+    pods.restart("d:1", times=5)
+
+    assert () == seen.reasons((*FLEET, "d:1"))

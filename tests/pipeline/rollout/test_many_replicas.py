@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pipeline.rollout.asking import Asking
 from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, wait_for
 from pipeline.rollout.workers import Threads, Workers
 from serving.errors import DiscoveryError
+from serving.fleet.pod import PodReplica
 from serving.grpc_replica import GrpcReplica
 from serving.replica import Replica
 from tests.many_ports import black_holes, many_servers
@@ -88,6 +89,7 @@ class _Fleet:
     on_fresh: Callable[[], None] = field(default=lambda: None)
     tls: None = None
     first_ring: None = None
+    its_pods: dict[str, PodReplica] = field(default_factory=dict)
 
     def addresses(self) -> Sequence[str]:
         if self.broken:
@@ -98,6 +100,9 @@ class _Fleet:
         self.asked_freshly += 1
         self.on_fresh()
         return self.addresses()
+
+    def pods(self) -> Mapping[str, PodReplica]:
+        return dict(self.its_pods)
 
     def shortfall(self, addresses: Sequence[str]) -> str:
         return "" if len(addresses) >= self.expected else f"only {len(addresses)} listed"
@@ -189,6 +194,23 @@ def test_a_replica_that_only_a_fresh_list_names_is_looked_at_too(servers: list[s
     result = wait(fleet)
 
     assert set(servers[:4]) == set(result.ready)
+
+
+@pytest.mark.parametrize("now", [("uid-2", 0), ("uid-1", 1)], ids=["another pod", "started again"])
+def test_another_process_at_the_same_address_has_to_be_ready_twice_itself(
+    servers: list[str], now: tuple[str, int]
+) -> None:
+    """F27: only a fresh list says that it is another one, when the answers so far would have been enough."""
+    before, after = (
+        PodReplica(servers[0], namespace="serving", name="digits-0", uid=uid, restarts=restarts, ready=True)
+        for uid, restarts in [("uid-1", 0), now]
+    )
+    fleet = _Fleet(servers[:3], its_pods={servers[0]: before})
+    fleet.on_fresh = lambda: fleet.its_pods.update({servers[0]: after})
+    result = wait(fleet)
+
+    assert set(servers[:3]) == set(result.ready)
+    assert 2 == fleet.asked_freshly, "the list was confirmed while it changed"
 
 
 def _come_down_to(count: int) -> bool:

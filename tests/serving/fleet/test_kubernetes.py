@@ -1,5 +1,6 @@
 """`kubernetes://`: the pods behind a Service, from a server that speaks the Kubernetes API."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from serving.errors import DiscoveryError
+from serving.fleet.discovery import Discovery
 from serving.fleet.fleet import parse_fleet
-from serving.fleet.kubernetes import KubernetesSource, PodReplica, parse_kubernetes
+from serving.fleet.kubernetes import KubernetesSource, parse_kubernetes
+from serving.fleet.pod import PodReplica
 from serving.fleet.sources import parse_source
 from tests.kubernetes.api import TOKEN, KubernetesApi
 from tests.kubernetes.objects import endpoint, endpoint_slice, pod
@@ -46,6 +49,33 @@ def refused(problem: str) -> AbstractContextManager[pytest.ExceptionInfo[Discove
     return pytest.raises(DiscoveryError, match=re.escape(problem))
 
 
+def test_the_pods_come_with_the_addresses_from_one_look_up(api: KubernetesApi) -> None:
+    fleet = parse_fleet(URI)
+    assert {} == fleet.pods(), "it asks nothing itself"
+    fleet.addresses()
+    asked = len(api.asked)
+
+    assert {"10.0.0.9:8500": "digits-0", "10.0.0.10:8500": "digits-1"} == {
+        address: found.name for address, found in fleet.pods().items()
+    }
+    assert 2 == len(api.asked) == asked
+
+
+def test_it_says_once_that_restarts_are_not_known_while_the_api_is_away(
+    api: KubernetesApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pods are those of the list of before, as its addresses are."""
+    seconds = itertools.count(0.0, 2.0)
+    discovery = Discovery(parse_source(URI), now=lambda: next(seconds))
+    listed = discovery.current()
+    api.answer = (503, b"")
+    for _ in range(3):
+        assert listed == discovery.current()
+
+    assert set(listed) == set(discovery.pods)
+    assert 1 == caplog.text.count("Restart counts of pods are not known meanwhile")
+
+
 @pytest.mark.usefixtures("api")
 def test_the_pods_behind_a_service_are_the_replicas() -> None:
     assert {"10.0.0.9:8500", "10.0.0.10:8500"} == addresses()
@@ -56,8 +86,18 @@ def test_a_replica_has_the_name_the_uid_and_the_restarts_of_its_pod(api: Kuberne
     api.cluster.put(PODS, pod("digits-0", uid="7f3a", restarts=3))
     api.cluster.put(SLICES, endpoint_slice("digits-a", endpoint(pod("digits-0", uid="7f3a"), "10.0.0.9")))
 
-    expected = PodReplica("10.0.0.9:8500", name="digits-0", uid="7f3a", restarts=3, ready=True)
+    expected = PodReplica("10.0.0.9:8500", namespace="serving", name="digits-0", uid="7f3a", restarts=3, ready=True)
     assert (expected,) == parse_kubernetes("serving/digits:8500").replicas()
+
+
+def test_the_reason_of_the_last_end_comes_with_the_restarts(api: KubernetesApi) -> None:
+    killed = pod("digits-0", restarts=1)
+    killed["status"]["containerStatuses"][0]["lastState"] = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    api.cluster.put(PODS, killed)
+
+    assert {"digits-0": "OOMKilled", "digits-1": ""} == {
+        each.name: each.last_end for each in parse_kubernetes("serving/digits:8500").replicas()
+    }
 
 
 def test_the_restarts_are_those_of_the_container_that_declares_the_port(api: KubernetesApi) -> None:

@@ -1,0 +1,235 @@
+"""Canaries in a fleet of pods (F22, F27, F29): servers are started again, or pods are replaced, meanwhile."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import FailedError
+from pipeline.rollout.config import named_versions
+from pipeline.rollout.questioning import Probes, Questioning
+from pipeline.rollout.waiting import WaitResult
+from pipeline.verbs.status import status
+from pipeline.verdicts.labels import ApprovedLabels
+from pipeline.verdicts.verdict import Decision
+from serving.model_server.lifecycle.servable import ServableId
+from serving.wire import Array
+from tests.fleet import LABELS, Classifier, RunningReplica
+from tests.kubernetes_api import PODS, SLICES, Cluster, KubernetesApi, endpoint, endpoint_slice, pod
+from tests.released import start_released
+from tests.releases import World, eventually
+
+CANDIDATE = 3
+NOT_KNOWN = "Restart counts of pods are not known meanwhile"
+
+
+class Asked(Classifier):
+    """Calls a function when it is asked for the first time."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self._calls = [call]
+
+    def run(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
+    ) -> list[Array]:
+        if self._calls:
+            self._calls.pop()()
+        return super().run(feeds, fetches, timeout_seconds=timeout_seconds)
+
+
+class PodServer(RunningReplica):
+    """A model server that is a pod of the cluster, and what happens to it while it loads or answers from the candidate.
+
+    All pods of a test listen on 127.0.0.1, so each has a slice with a port of its own.
+    """
+
+    def __init__(self, config: Path, cluster: Cluster, name: str) -> None:
+        super().__init__(config)
+        self.name = name
+        self.uid = f"uid-of-{name}"
+        self.restarts = 0
+        self.at_load: Callable[[], None] = lambda: None
+        self.at_question: Callable[[], None] = lambda: None
+        self.happened = threading.Event()
+        self._cluster = cluster
+
+    def put(self, *, listed: bool = True) -> None:
+        """Write the pod into the cluster as it is now."""
+        found = pod(self.name, uid=self.uid, restarts=self.restarts)
+        self._cluster.put(PODS, found)
+        endpoints = [endpoint(found, "127.0.0.1")] if listed else []
+        self._cluster.put(SLICES, endpoint_slice(f"digits-{self.name}", *endpoints, ports={"grpc": self.port}))
+
+    def count_restart(self) -> None:
+        """The server is back before any call, and has the versions that it had."""
+        self.restarts += 1
+        self.put()
+
+    def become_another(self) -> None:
+        """Another pod has the address, and its server has the versions of the one before."""
+        self.uid = f"{self.uid}-2"
+        self.put()
+
+    def restart(self) -> None:
+        self.stop()
+        self.restarts += 1
+        self.start()
+        self.put()
+
+    def replace(self) -> None:
+        """The next pod of a StatefulSet: it has the name and, here, the address of the one before."""
+        self.put(listed=False)
+        self.stop()
+        self.uid, self.restarts = f"{self.uid}-2", 0
+        self.start()
+        self.put()
+
+    def _load(self, servable_id: ServableId, path: str) -> Classifier:
+        if servable_id.version == CANDIDATE and not self.happened.is_set():
+            self.happened.set()
+            # A server waits for its loads when it is stopped, so another thread does that.
+            threading.Thread(target=self.at_load, daemon=True).start()
+        loaded = super()._load(servable_id, path)
+        return Asked(self.at_question) if servable_id.version == CANDIDATE else loaded
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KubernetesApi]:
+    with KubernetesApi() as running:
+        file = tmp_path / "kubeconfig"
+        file.write_text(running.kubeconfig())
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        yield running
+
+
+@pytest.fixture
+def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
+    """v2 serves on two pods, v1 is in memory beside it, and v3 is published."""
+    world = World(tmp_path, follow_seconds=15.0)
+    world.extra = {"replicas": "kubernetes://serving/digits:grpc", "expected_replicas": 2}
+    world.bucket.mkdir()
+    world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(2)]
+    for server in servers(world):
+        server.put()
+    start_released(world, 2)
+    world.publish("retrain-3", load_seconds=0.3)
+    yield world
+    world.stop()
+
+
+def servers(world: World) -> list[PodServer]:
+    return [each for each in world.replicas if isinstance(each, PodServer)]
+
+
+def refused(world: World) -> str:
+    """Why the canary has failed; the candidate is taken back."""
+    with pytest.raises(FailedError) as error:
+        world.run("canary", "retrain-3")
+    assert world.history().withdrawal(CANDIDATE) is not None
+    assert CANDIDATE not in named_versions(world.config.read_text())
+    assert eventually(lambda: [2, 2] == world.answering())
+    return str(error.value)
+
+
+def test_a_restart_that_no_call_has_noticed_fails_the_canary(pods: World) -> None:
+    """F22: the server was killed while it loaded the candidate, and answers as before."""
+    for server in servers(pods):
+        server.at_load = server.count_restart
+    reason = refused(pods)
+
+    assert "(pod digits-0, UID uid-of-digits-0, restart count 0 before and 1 now): its server process has stopped" in (
+        reason
+    )
+    assert "`kubectl --namespace serving describe pod digits-1`" in reason
+
+
+def test_servers_that_are_started_again_in_their_pods_are_evidence(pods: World) -> None:
+    """Each end counts once, whether a call, the forgotten v1 or the restart count has shown it."""
+    for server in servers(pods):
+        server.at_load = server.restart
+    reason = refused(pods)
+
+    assert "(pod digits-0, UID uid-of-digits-0" in reason
+    assert 2 == reason.count("its server process has stopped once since")
+
+
+def test_pods_that_are_replaced_are_no_evidence_and_are_asked_themselves(
+    pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F29: the same processes end as in the test before, and the UIDs say that they were removed on purpose."""
+    for server in servers(pods):
+        server.at_load = server.replace
+    with caplog.at_level("INFO"):
+        pods.run("canary", "retrain-3")
+
+    assert all(server.happened.is_set() and server.uid.endswith("-2") for server in servers(pods))
+    assert all(f"{server.address}: v3 answers" in caplog.text for server in servers(pods))
+    assert CANDIDATE == pods.history().state.candidate
+
+
+def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
+    api: KubernetesApi, pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API goes away while the candidate is loaded, and with it what tells a restart from a replaced pod."""
+
+    def lose_api_and_restart(server: PodServer) -> None:
+        api.answer = (503, b"")
+        eventually(lambda: NOT_KNOWN in caplog.text)
+        server.restart()
+
+    for server in servers(pods):
+        server.at_load = partial(lose_api_and_restart, server)
+    reason = refused(pods)
+
+    assert "(pod digits-0, UID uid-of-digits-0): its server process has stopped once since" in reason
+    assert 1 == caplog.text.count(NOT_KNOWN)
+
+
+def test_a_pod_that_is_replaced_during_the_questions_is_asked_itself(
+    pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F27: the answers of the pod before say nothing about the pod that has its address now."""
+    first, second = servers(pods)
+    first.at_question = first.become_another
+    with caplog.at_level("INFO"):
+        pods.run("canary", "retrain-3")
+
+    assert 2 == caplog.text.count(f"{first.address}: v3 answers")
+    assert 1 == caplog.text.count(f"{second.address}: v3 answers")
+
+
+def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
+    """A list of a second ago has the pods whose removal has just ended their servers."""
+    replicas = pods.context("look-0").replicas
+    crashes = replicas.watch_for_crashes()
+    for server in servers(pods):
+        server.become_another()
+        crashes.lost(server.address)
+
+    assert not replicas.is_over(crashes)
+
+
+def test_status_shows_pods_and_restarts(pods: World) -> None:
+    first, second = servers(pods)
+    first.count_restart()
+    found = {each["address"]: each for each in status(pods.context("status-0")).as_json()["replicas"]}
+
+    assert ("digits-0", 1) == (found[first.address]["pod"], found[first.address]["restarts"])
+    assert ("digits-1", 0) == (found[second.address]["pod"], found[second.address]["restarts"])
+
+
+def test_a_replica_that_nobody_has_asked_is_no_pass(pods: World) -> None:
+    """It may have become another process after the last questions."""
+    replicas = pods.context("look-0").replicas
+    labels = ApprovedLabels(3, LABELS, 2, LABELS)
+    probes = Probes(golden=(), fresh=(), labels=labels, policy=pods.spec.canary, min_accuracy=0.5)
+    everybody = WaitResult(ready=tuple(replicas.addresses()), pending=())
+    judged = Questioning("digits", probes, replicas).conclude(
+        everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0
+    )
+
+    assert Decision.UNKNOWN is judged.verdict.decision
+    assert "was not asked for answers" in str(judged.verdict)
