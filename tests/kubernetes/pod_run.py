@@ -13,7 +13,7 @@ from tests.kubernetes.container import Container
 from tests.kubernetes.container_log import ContainerLog
 from tests.kubernetes.environment import ConfigError, container_argv, container_variables
 from tests.kubernetes.events import SCHEDULER, record_event
-from tests.kubernetes.faults import PodFault
+from tests.kubernetes.faults import Faults, PodFault
 from tests.kubernetes.images import Image
 from tests.kubernetes.resources import PODS
 
@@ -45,7 +45,7 @@ class PodRun:
     cluster: Cluster
     pod: Mapping[str, Any]
     images: Mapping[str, Image]
-    fault: PodFault | None
+    faults: Faults
     message_file: Path
     services: Mapping[str, str]
     stopped: threading.Event
@@ -57,9 +57,11 @@ class PodRun:
     def __post_init__(self) -> None:
         metadata = self.pod["metadata"]
         self.name, self.namespace, self.uid = metadata["name"], metadata["namespace"], metadata["uid"]
+        self.fault = self.faults.of_pod(self.pod)
         self._spec = self.pod["spec"]["containers"][0]
         self._container: Container | None = None
         self._exit_reason = ""
+        self._has_suffered = False
         self._pod_reason: dict[str, str] = {}
         self._begin = time.monotonic()
 
@@ -87,7 +89,7 @@ class PodRun:
             message = self.fault.message or _NO_ROOM
             self._change(lambda pod: pod.update(status=pod_status.unscheduled(message)))
             self._event("FailedScheduling", message, normal=False, component=SCHEDULER)
-            self._stay()
+            self._stay(self.fault.lasts)
 
         def bind(pod: dict[str, Any]) -> None:
             pod["spec"]["nodeName"] = NODE
@@ -101,9 +103,11 @@ class PodRun:
     def _pull(self) -> None:
         image = self._spec["image"]
         self._event("Pulling", f'Pulling image "{image}"')
-        if image in self.images and not self._has("unpullable"):
-            self._event("Pulled", f'Successfully pulled image "{image}" in 10ms (10ms including waiting)')
-            return
+        if image not in self.images or self._has("unpullable"):
+            self._fail_to_pull(image)
+        self._event("Pulled", f'Successfully pulled image "{image}" in 10ms (10ms including waiting)')
+
+    def _fail_to_pull(self, image: str) -> None:
         ordered = self.fault.message if self.fault is not None else ""
         problem = ordered or f'rpc error: code = NotFound desc = failed to pull "{image}": {image}: not found'
         self._wait_for_image("ErrImagePull", problem)
@@ -114,7 +118,7 @@ class PodRun:
         self._event("BackOff", back_off)
         self._event("Failed", "Error: ImagePullBackOff", normal=False)
         self._wait_for_image("ImagePullBackOff", f"{back_off}: ErrImagePull: {problem}")
-        self._stay()
+        self._stay(self.fault.lasts if image in self.images and self.fault is not None else None)
 
     def _wait_for_image(self, reason: str, message: str) -> None:
         self._change(lambda pod: pod_status.waiting(pod["status"], self._spec, reason, message))
@@ -194,10 +198,13 @@ class PodRun:
 
     def _suffer(self) -> None:
         """Have the fault that is ordered, when it is due."""
+        if self.fault is None:
+            # It may have been ordered while the pod runs.
+            self.fault = self.faults.of_pod(self.pod, _EFFECTS.keys())
         fault = self.fault
-        if fault is None or fault.kind not in _EFFECTS or not self._is_due(fault):
+        if fault is None or fault.kind not in _EFFECTS or self._has_suffered or not self._is_due(fault):
             return
-        self.fault = None
+        self._has_suffered = True
         assert self._container is not None
         _EFFECTS[fault.kind](self, fault)
         self._container.stop(0)
@@ -248,9 +255,10 @@ class PodRun:
             if "deletionTimestamp" in ended["metadata"] or collected:
                 self.cluster.remove(PODS, self.name, namespace=self.namespace, uid=self.uid)
 
-    def _stay(self) -> None:
-        """Wait until the pod is deleted or its time is over; never returns."""
-        while True:
+    def _stay(self, seconds: float | None) -> None:
+        """Wait so long, or until the pod is deleted or its time is over; None for ever."""
+        ends = None if seconds is None else time.monotonic() + seconds
+        while ends is None or time.monotonic() < ends:
             self._pause()
 
     def _pause(self) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from tests.kubernetes.api import TOKEN, KubernetesApi
-from tests.kubernetes.faults import PodFault, RequestFault, parse_pod_fault
+from tests.kubernetes.faults import PodFault, PodFaultKind, RequestFault, parse_pod_fault
 from tests.kubernetes.manifests import NAMESPACE, log_of, shell_pod, wait_for
 from tests.kubernetes.resources import PODS
 
@@ -117,6 +116,25 @@ def test_a_pod_that_no_node_has_room_for(api: KubernetesApi, core: Any) -> None:
     assert [] == core.list_namespaced_pod(NAMESPACE).items
 
 
+@pytest.mark.parametrize("kind", ["unpullable", "unschedulable"])
+def test_a_pod_that_starts_after_all(api: KubernetesApi, core: Any, run: Run, kind: PodFaultKind) -> None:
+    """...as when a node is added for it, or a registry answers again."""
+    api.faults.order(PodFault(kind=kind, lasts=0.1))
+
+    assert "Succeeded" == run(shell_pod("true")).status.phase
+    assert ("Warning", "Failed" if kind == "unpullable" else "FailedScheduling") in events(core)
+
+
+def test_a_fault_that_is_ordered_while_the_pod_runs(api: KubernetesApi, core: Any) -> None:
+    core.create_namespaced_pod(NAMESPACE, shell_pod(FOR_LONG))
+    wait_for(lambda: "epoch 2" in api.kubelet.runs[0].log.text())
+    api.faults.order(PodFault(kind="oom"), PodFault(kind="killed"))
+
+    wait_for(lambda: core.read_namespaced_pod("step", NAMESPACE).status.phase == "Failed")
+    assert "OOMKilled" == state(core.read_namespaced_pod("step", NAMESPACE)).terminated.reason
+    assert [0, 1] == [each.times for each in api.faults.pods]
+
+
 def test_a_fault_is_of_the_pods_of_a_verb_and_of_so_many(api: KubernetesApi, run: Run) -> None:
     api.faults.order(PodFault(kind="killed", verb="train", times=1, line="go"))
     script = "echo go; sleep 0.2"
@@ -170,11 +188,18 @@ def test_an_api_that_cannot_be_reached(api: KubernetesApi, unretried: Any) -> No
     assert [] == unretried.list_namespaced_pod(NAMESPACE).items
 
 
-def test_a_request_whose_answer_is_lost_is_not_carried_out(api: KubernetesApi, unretried: Any) -> None:
+def test_a_request_that_is_lost(api: KubernetesApi, unretried: Any) -> None:
     api.faults.order(RequestFault(verbs=["create"], times=1))
     with pytest.raises(HTTPError):
         unretried.create_namespaced_pod(NAMESPACE, shell_pod("true"))
     assert [] == unretried.list_namespaced_pod(NAMESPACE).items
+
+
+def test_a_request_that_is_carried_out_and_whose_answer_is_lost(api: KubernetesApi, unretried: Any) -> None:
+    api.faults.order(RequestFault(verbs=["create"], times=1, done=True))
+    with pytest.raises(HTTPError):
+        unretried.create_namespaced_pod(NAMESPACE, shell_pod("true"))
+    assert ["step"] == [each.metadata.name for each in unretried.list_namespaced_pod(NAMESPACE).items]
 
 
 def test_a_log_that_is_cut(api: KubernetesApi, core: Any, run: Run) -> None:

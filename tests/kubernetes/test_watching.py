@@ -113,7 +113,7 @@ def test_the_asynchronous_client_reads_a_pod_its_events_and_its_log(kubeconfig: 
 
 
 async def _ask(kubeconfig: Path, version: str) -> tuple[Any, list[str], bytes]:
-    from kubernetes_asyncio import client, config, watch
+    from kubernetes_asyncio import client, config, watch  # noqa: PLC0415 - slow
 
     configuration = client.Configuration()
     await config.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
