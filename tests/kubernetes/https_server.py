@@ -27,6 +27,8 @@ class HttpsServer(ThreadingHTTPServer):
     """
 
     daemon_threads = False
+    # Many clients may come at once.
+    request_queue_size = 128
 
     def __init__(self, port: int, authority: Authority, respond: Respond, is_reachable: Callable[[], bool]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)

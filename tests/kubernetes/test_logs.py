@@ -1,13 +1,14 @@
 """The log of a pod: which lines, in which form, and when."""
 
-import datetime
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.kubernetes import moments
 from tests.kubernetes.api import KubernetesApi
+from tests.kubernetes.container_log import Line
 from tests.kubernetes.faults import PodFault
 from tests.kubernetes.manifests import NAMESPACE, log_of, shell_pod, wait_for
 
@@ -42,15 +43,17 @@ def test_a_part_of_a_log(core: Any, run: Run, query: dict[str, Any], expected: s
 
 def test_only_lines_since_a_moment(api: KubernetesApi, core: Any, run: Run) -> None:
     """The client cannot send `sinceTime`; kubectl does."""
-    run(shell_pod("echo 1; sleep 0.05; echo 2"))
-    moment = api.kubelet.runs[0].log.lines[1].moment / 10**9 - 0.01
-    since = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat().replace("+00:00", "Z")
+    run(shell_pod("echo 1; echo 2"))
+    api.kubelet.runs[0].log.lines[0] = Line(moments.parse("2020-01-01T00:00:00Z"), b"1\n")
+    since = "2020-01-01T00:00:00.5Z"
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/step/log"
     found = core.api_client.call_api(
         path, "GET", query_params=[("sinceTime", since)], auth_settings=["BearerToken"], _preload_content=False
     )
 
     assert b"2\n" == found.data
+    assert "2\n" == log_of(core, since_seconds=3600)
+    assert "1\n2\n" == log_of(core)
 
 
 def test_lines_are_there_while_the_process_runs(core: Any) -> None:

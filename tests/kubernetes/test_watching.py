@@ -92,13 +92,17 @@ def test_a_bookmark_tells_the_version_at_the_end(api: KubernetesApi, core: Any, 
 
 
 def test_a_client_that_leaves_ends_its_watch(core: Any) -> None:
-    before = threading.active_count()
     answer = core.list_namespaced_pod(NAMESPACE, watch=True, _preload_content=False)
-    wait_for(lambda: threading.active_count() > before)
+    wait_for(is_asked)
     answer.connection.close()
     answer.release_conn()
 
-    wait_for(lambda: threading.active_count() == before)
+    wait_for(lambda: not is_asked())
+
+
+def is_asked() -> bool:
+    """Whether the server has a thread for a client."""
+    return any("process_request_thread" in each.name for each in threading.enumerate())
 
 
 def test_the_asynchronous_client_reads_a_pod_its_events_and_its_log(kubeconfig: Path, core: Any, run: Run) -> None:
