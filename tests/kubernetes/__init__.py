@@ -3,7 +3,7 @@
 api         the server: TLS, tokens, rights, answers and streams
 cluster     the objects, their versions and their changes
 pods        what the API does with pods: create, patch, delete, log
-kubelet     runs pods; pod_run is the life of one pod, container its process, container_log its output
+kubelet     runs pods: pod_start until its container starts, pod_run from then on; container is its process
 faults      what a test can order to go wrong
 objects     makes pods, slices, Secrets and so on
 

@@ -40,6 +40,7 @@ class Stream:
     """Parts that are sent when they are there.
 
     Attributes:
+        parts: an empty one sends nothing; while the client waits there is one now and then.
         cut_after: so many parts are sent, then the connection is closed; None for all.
     """
 
@@ -57,7 +58,8 @@ def json_answer(content: Json, status: int = 200) -> Answer:
 
 
 def json_lines(contents: Iterable[Json]) -> Iterator[bytes]:
-    return (json.dumps(each).encode() + b"\n" for each in contents)
+    """Each content as a line; nothing for an empty one."""
+    return (json.dumps(each).encode() + b"\n" if each else b"" for each in contents)
 
 
 def error_answer(error: ApiError) -> Answer:

@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -21,7 +21,7 @@ from tests.kubernetes.answers import (
 )
 from tests.kubernetes.cluster import Cluster, Json
 from tests.kubernetes.discovery import describe
-from tests.kubernetes.faults import Faults
+from tests.kubernetes.faults import Faults, RequestFault
 from tests.kubernetes.https_server import HttpsServer
 from tests.kubernetes.images import Image
 from tests.kubernetes.kubelet import Kubelet
@@ -32,6 +32,8 @@ from tests.kubernetes.tables import is_table_wanted, pod_table, table_events
 from tests.kubernetes.watching import watch
 
 TOKEN = "secret-of-the-test"
+_ERROR = "an error on the server has prevented the request from succeeding"
+_MESSAGES = {401: "Unauthorized", 429: "Too many requests, please try again later."}
 _UNKNOWN = "the server could not find the requested resource"
 
 
@@ -114,7 +116,7 @@ class KubernetesApi:
     def _respond(self, http: HttpRequest) -> Answer | Stream:
         parts = urlsplit(http.path)
         request = parse_request(http.method, parts.path, dict(parse_qsl(parts.query)))
-        cut_after = self._fail(request)
+        fault = self._fail(request)
         if http.who not in self.rights:
             raise ApiError(401, "Unauthorized")
         if request is None:
@@ -123,19 +125,23 @@ class KubernetesApi:
             raise ApiError(404, _UNKNOWN)
         self._require_right(request, http.who)
         answer = self._do(request, http)
-        return Stream(answer.parts, answer.media_type, cut_after) if isinstance(answer, Stream) else answer
+        if fault is not None and fault.cut_after is None:
+            raise ConnectionCutError
+        if fault is not None and isinstance(answer, Stream):
+            return replace(answer, cut_after=fault.cut_after)
+        return answer
 
-    def _fail(self, request: Request | None) -> int | None:
-        """Have the fault that is ordered; gives after how many parts a stream is to be cut."""
+    def _fail(self, request: Request | None) -> RequestFault | None:
+        """Have the fault that is ordered; gives one that comes only when the request is carried out."""
         if self.faults.unreachable:
             raise ConnectionCutError
         fault = self.faults.of_request(request) if request is not None else None
-        if fault is None or fault.cut_after is not None:
-            return fault.cut_after if fault is not None else None
+        if fault is None or fault.done or fault.cut_after is not None:
+            return fault
         if fault.status == 0:
             raise ConnectionCutError
         wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        raise ApiError(fault.status, "an error on the server has prevented the request from succeeding", headers=wait)
+        raise ApiError(fault.status, _MESSAGES.get(fault.status, _ERROR), headers=wait)
 
     def _require_right(self, request: Request, who: str) -> None:
         if request.right in self.rights[who]:

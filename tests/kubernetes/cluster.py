@@ -121,7 +121,8 @@ class Cluster:
             if version < self.oldest_version:
                 raise ApiError(410, f"too old resource version: {version} ({self.oldest_version})")
             self.changed.wait_for(lambda: self.version > version, timeout)
-            return [each for each in self.changes if each.version > version]
+            # Each version has one change.
+            return self.changes[version - self.oldest_version :]
 
     def forget_changes(self) -> None:
         """Forget the changes so far, as a cluster does after some minutes: who watches from there gets a 410."""

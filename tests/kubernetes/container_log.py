@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tests.kubernetes import moments
+from tests.kubernetes.resources import is_set
 from tests.kubernetes.statuses import ApiError
 
 _POLL_SECONDS = 0.05
@@ -46,7 +47,10 @@ class ContainerLog:
         return b"".join(line.content for line in self.lines[-lines:])[-limit:].decode(errors="replace")
 
     def read(self, query: "LogQuery", stopped: threading.Event) -> Iterator[bytes]:
-        """The lines that are wanted; with `follow` those that are still to come, too."""
+        """The lines that are wanted; with `follow` those that are still to come, too.
+
+        While there is none, an empty part comes now and then.
+        """
         left = query.limit_bytes
         position = 0 if query.tail_lines is None else max(0, len(self.lines) - query.tail_lines)
         while True:
@@ -62,6 +66,7 @@ class ContainerLog:
                     return
             if ended or not query.follow:
                 return
+            yield b""
             self._wait(position)
 
     def _wait(self, position: int) -> None:
@@ -104,8 +109,8 @@ def parse_log_query(query: Mapping[str, str]) -> LogQuery:
     elif (seconds := _number(query, "sinceSeconds", least=1)) is not None:
         since = time.time_ns() - seconds * 10**9
     return LogQuery(
-        follow=query.get("follow") == "true",
-        timestamps=query.get("timestamps") == "true",
+        follow=is_set(query, "follow"),
+        timestamps=is_set(query, "timestamps"),
         since=since,
         tail_lines=_number(query, "tailLines", least=0),
         limit_bytes=_number(query, "limitBytes", least=1),

@@ -25,6 +25,7 @@ class PodFault:
         times: how many pods have it; None for all.
         after: seconds after the start of the container.
         line: a part of a line of the log: it happens then.
+        lasts: seconds until an image can be pulled, or a node has room, after all; None for ever.
         message: what Kubernetes says, if not what it usually does.
         without_status: an evicted pod has no status of its container.
     """
@@ -35,6 +36,7 @@ class PodFault:
     times: int | None = 1
     after: float = 0.0
     line: str = ""
+    lasts: float | None = None
     message: str = ""
     without_status: bool = False
 
@@ -49,6 +51,7 @@ class RequestFault:
 
     Attributes:
         status: what the API answers; 0: it closes the connection.
+        done: the request is carried out, before the connection is closed.
         cut_after: for watches and logs: close the connection after so many events or lines. None for an answer.
         verbs: of the requests, for example `watch`; empty for all.
         resources: `pods`, `pods/log`, ...; empty for all.
@@ -58,6 +61,7 @@ class RequestFault:
     """
 
     status: int = 0
+    done: bool = False
     cut_after: int | None = None
     verbs: Collection[str] = ()
     resources: Collection[str] = ()
@@ -111,10 +115,10 @@ class Faults:
     def unreachable(self) -> bool:
         return time.monotonic() < self._unreachable_until
 
-    def of_pod(self, pod: Mapping[str, Any]) -> PodFault | None:
-        """The first one that the pod has; it is counted."""
+    def of_pod(self, pod: Mapping[str, Any], kinds: Collection[str] = get_args(PodFaultKind)) -> PodFault | None:
+        """The first one of these kinds that the pod has; it is counted."""
         with self._lock:
-            found = next((each for each in self.pods if each.meets(pod)), None)
+            found = next((each for each in self.pods if each.kind in kinds and each.meets(pod)), None)
             if found is not None and found.times is not None:
                 found.times -= 1
             return found
@@ -129,14 +133,16 @@ class Faults:
 
 
 def parse_pod_fault(text: str) -> PodFault:
-    """`KIND[:verb=VERB][:times=N|always][:after=SECONDS][:line=TEXT]`, for example `killed:verb=train:line=epoch 2`.
+    """`KIND[:verb=VERB][:times=N|always][:after=SECONDS][:line=TEXT][:lasts=SECONDS]`, see PodFault.
+
+    For example `killed:verb=train:line=epoch 2`.
 
     Raises:
         ValueError: it is none.
     """
     kind, *parts = text.split(":")
     given = dict(part.partition("=")[::2] for part in parts)
-    if kind not in get_args(PodFaultKind) or not given.keys() <= {"verb", "times", "after", "line"}:
+    if kind not in get_args(PodFaultKind) or not given.keys() <= {"verb", "times", "after", "line", "lasts"}:
         raise ValueError(
             f"{text!r} is no fault. Write KIND:verb=VERB:times=N, KIND is one of {get_args(PodFaultKind)}."
         )
@@ -147,4 +153,5 @@ def parse_pod_fault(text: str) -> PodFault:
         times=None if times == "always" else int(times),
         after=float(given.get("after", "0")),
         line=given.get("line", ""),
+        lasts=float(given["lasts"]) if "lasts" in given else None,
     )

@@ -1,7 +1,9 @@
 """An HTTPS server on 127.0.0.1 whose connections and threads all end with it."""
 
+import select
 import socket
 import ssl
+import struct
 import sys
 import tempfile
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 from tests.certificates import Authority
 from tests.kubernetes.answers import Answer, ConnectionCutError, HttpRequest, Stream
 
+_HELLO_SECONDS = 5.0
 Respond = Callable[[HttpRequest], Answer | Stream]
 
 
@@ -20,16 +23,18 @@ class HttpsServer(ThreadingHTTPServer):
     """Answers from the start on, until `close`.
 
     Args:
-        is_reachable: whether new connections are accepted.
+        is_reachable: whether the server is; if not, it resets new connections.
     """
 
     daemon_threads = False
+    # Many clients may come at once.
+    request_queue_size = 128
 
     def __init__(self, port: int, authority: Authority, respond: Respond, is_reachable: Callable[[], bool]) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.socket = _tls(authority).wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.respond = respond
-        self._is_reachable = is_reachable
+        self.is_reachable = is_reachable
         self._connections: set[socket.socket] = set()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="Kubernetes API")
         self._thread.start()
@@ -41,9 +46,6 @@ class HttpsServer(ThreadingHTTPServer):
         for each in list(self._connections):
             cut(each)
         self.server_close()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        return self._is_reachable()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)
@@ -63,6 +65,14 @@ def cut(connection: socket.socket) -> None:
     """Close both directions without the farewell of TLS, as a broken network does."""
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def reset(connection: socket.socket) -> None:
+    """Reset the connection when the client has begun with TLS."""
+    connection.settimeout(_HELLO_SECONDS)
+    socket.socket.recv(connection, 1, socket.MSG_PEEK)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -116,12 +126,18 @@ class _Handler(BaseHTTPRequestHandler):
         for part in _until_cut(stream):
             if part:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            elif select.select([self.connection], [], [], 0)[0]:
+                # Clients send nothing during a stream but the end of the connection.
+                raise ConnectionCutError
         self.wfile.write(b"0\r\n\r\n")
 
     def handle(self) -> None:
         # A client that does not trust the server, or has given up, closes the connection.
         with suppress(OSError):
-            super().handle()
+            if self.server.is_reachable():
+                super().handle()
+            else:
+                reset(self.connection)
 
     def finish(self) -> None:
         with suppress(OSError):
@@ -132,9 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _until_cut(stream: Stream) -> Iterator[bytes]:
-    for number, part in enumerate(stream.parts):
-        if number == stream.cut_after:
+    number = 0
+    for part in stream.parts:
+        if part and number == stream.cut_after:
             raise ConnectionCutError
+        number += bool(part)
         yield part
     if stream.cut_after is not None:
         raise ConnectionCutError

@@ -40,7 +40,7 @@ class Kubelet:
             self.cluster,
             pod,
             self.images,
-            self.faults.of_pod(pod),
+            self.faults,
             Path(self._folder.name) / pod["metadata"]["uid"],
             self.services,
             self._stopped,

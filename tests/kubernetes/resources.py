@@ -87,8 +87,12 @@ class Request:
         return self.verb, f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     def flag(self, name: str) -> bool:
-        """Whether a parameter is set, as the API reads booleans."""
-        return self.query.get(name, "false").lower() in ("true", "1")
+        return is_set(self.query, name)
+
+
+def is_set(query: Mapping[str, str], name: str) -> bool:
+    """Whether a parameter is true: Kubernetes' Python client writes `True`, other clients `true`."""
+    return query.get(name, "").lower() in ("true", "t", "1")
 
 
 def parse_request(method: str, path: str, query: Mapping[str, str]) -> Request | None:

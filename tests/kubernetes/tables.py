@@ -57,6 +57,5 @@ def _partial(pod: Json) -> dict[str, Any]:
 def table_events(events: Iterable[Json]) -> Iterator[Json]:
     """The events of a watch with tables in place of pods."""
     for event in events:
-        content = event["object"]
-        is_pod = event["type"] in ("ADDED", "MODIFIED", "DELETED")
-        yield {**event, "object": pod_table([content], {})} if is_pod else event
+        is_pod = event.get("type") in ("ADDED", "MODIFIED", "DELETED")
+        yield {**event, "object": pod_table([event["object"]], {})} if is_pod else event

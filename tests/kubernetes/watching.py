@@ -17,7 +17,8 @@ Json = Mapping[str, Any]
 def watch(cluster: Cluster, request: Request, stopped: threading.Event) -> Iterator[dict[str, Any]]:
     """The events of a watch: from the version that the client knows or, without one, first the objects as they are.
 
-    A bookmark, if the client allows them, is the last event before the time of the watch is over.
+    A bookmark, if the client allows them, is the last event before the time of the watch is over. While nothing happens
+    an empty event comes now and then, which is not sent.
 
     Raises:
         ApiError: 400, at once, a selector is wrong.
@@ -39,6 +40,8 @@ def _events(
         except ApiError as error:
             yield {"type": "ERROR", "object": error.status()}
             return
+        if not changes:
+            yield {}
         for change in changes:
             version = change.version
             if change.resource == request.resource and (kind := _kind(change, is_selected)):
