@@ -27,6 +27,7 @@ from serving.fleet.fleet import parse_fleet
 from serving.replica import STABLE
 from tests.hunts import hunt
 from tests.mlflow_server import url
+from tests.ports import free_ports
 
 __all__ = ["url"]
 

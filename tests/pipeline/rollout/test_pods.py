@@ -17,7 +17,10 @@ from pipeline.verdicts.verdict import Decision
 from serving.model_server.lifecycle.servable import ServableId
 from serving.wire import Array
 from tests.fleet import LABELS, Classifier, RunningReplica
-from tests.kubernetes_api import PODS, SLICES, Cluster, KubernetesApi, endpoint, endpoint_slice, pod
+from tests.kubernetes.api import KubernetesApi
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.objects import endpoint, endpoint_slice, pod
+from tests.kubernetes.resources import PODS, SLICES
 from tests.released import start_released
 from tests.releases import World, eventually
 
