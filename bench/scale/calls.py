@@ -168,7 +168,7 @@ def _looks(seen: list[str]) -> list[str]:
 
 
 def _is_look(request: str) -> bool:
-    """Whether a look at the storage begins with this request: is the base path there?"""
+    """Whether a look at the storage begins with this request, which asks if the base path exists."""
     return "maxResults=1" in request and _prefix(request) == f"{layout.versions(MODEL)}/"
 
 

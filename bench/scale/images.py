@@ -1,7 +1,7 @@
 """What an image costs `snapshot` and `train`.
 
-    python -m bench.scale.images snapshot FOLDER ROOT
-    python -m bench.scale.images train COUNT PIXELS
+Run as a process, it does the one or the other: `python -m bench.scale.images snapshot FOLDER ROOT`, or `train COUNT
+EDGE`, with so many images of so many pixels.
 """
 
 import io
@@ -9,8 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image as Picture
+
 from bench.scale.measuring import answer, show, usage
+from pipeline.data.images import import_images
 from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.storage.opening import open_bucket
+from pipeline.training import network
 
 LABELS = 10
 EDGE = 32
@@ -18,9 +24,6 @@ EDGE = 32
 
 def encoded(number: int, edge: int) -> bytes:
     """A PNG in colour that nothing compresses, each with another content."""
-    import numpy as np
-    from PIL import Image as Picture
-
     pixels = np.random.default_rng(number).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Picture.fromarray(pixels).save(stream, format="PNG")
@@ -35,9 +38,6 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def snapshot(folder: str, root: str) -> None:
-    from pipeline.data.images import import_images
-    from pipeline.storage.opening import open_bucket
-
     spec = ModelSpec(
         name="many",
         description="many images",
@@ -51,10 +51,8 @@ def snapshot(folder: str, root: str) -> None:
 
 
 def train(count: int, edge: int) -> None:
-    from pipeline.training.network import train as fit
-
     images = [(encoded(number % 50, edge), number % LABELS) for number in range(count)]
-    fit(
+    network.train(
         Training(epochs=1),
         Image(height=edge, width=edge),
         classes=LABELS,

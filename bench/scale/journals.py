@@ -17,7 +17,7 @@ from bench.scale.measuring import answer, show, usage
 from pipeline import layout
 from pipeline.journal.journal import Journal
 from pipeline.storage.opening import open_bucket
-from tests.object_storage import Bucket, ObjectStore, in_use
+from tests.object_storage import ObjectStore, in_use
 from tests.pipeline.storage.fault_proxy import Answer
 from tests.releases import MODEL
 
@@ -72,7 +72,11 @@ def report_delayed(releases: int) -> None:
             entries = journal.read().seq
             seconds = time.monotonic() - began
         bucket.close()
-    show(f"time to read an entry in gs://, of {entries}, {CALL_SECONDS * 1e3:g} ms per call", 1e3 * seconds / entries, "ms")
+    show(
+        f"time to read an entry in gs://, of {entries}, {CALL_SECONDS * 1e3:g} ms per call",
+        1e3 * seconds / entries,
+        "ms",
+    )
 
 
 def _delayed(forward: Callable[[], Answer]) -> Answer:
@@ -90,7 +94,6 @@ def report_announce(few: int, many: int) -> None:
             used = usage("pipeline", "announce", "--model", MODEL, env=env, json_expected=False)
             show(f"`announce` on a disk, {5 * releases} entries: CPU", used.cpu_seconds, "s")
             show(f"`announce` on a disk, {5 * releases} entries: peak memory", used.peak_mb, "MB")
-
 
 
 if __name__ == "__main__":
