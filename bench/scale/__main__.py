@@ -14,24 +14,24 @@ from bench.scale import calls, fleets, images, journals, models, tracking
 
 
 def _models(*, quick: bool) -> None:
-    models.report([10, 50] if quick else [10, 100, 1000])
+    models.report([10, 20] if quick else [10, 100, 1000])
 
 
 def _calls(*, quick: bool) -> None:
     calls.report_polls()
-    calls.report_release(2 if quick else 6)
+    calls.report_release(1 if quick else 6)
 
 
 def _journals(*, quick: bool) -> None:
     journals.report_local(500 if quick else 10_000)
-    journals.report_gcs(40 if quick else 200)
-    journals.report_delayed(20 if quick else 100)
-    journals.report_announce(*((1, 200) if quick else (1, 10_000)))
+    journals.report_gcs(20 if quick else 200)
+    journals.report_delayed(10 if quick else 100)
+    journals.report_announce(*((1, 100) if quick else (1, 10_000)))
 
 
 def _images(*, quick: bool) -> None:
-    images.report_snapshot(*((500, 2_000) if quick else (1_000, 20_000)))
-    images.report_train(*((500, 1_500, 64) if quick else (1_000, 4_000, 128)))
+    images.report_snapshot(*((200, 1_000) if quick else (1_000, 20_000)))
+    images.report_train(*((200, 600, 64) if quick else (1_000, 4_000, 128)))
 
 
 def _fleets(*, quick: bool) -> None:
