@@ -144,6 +144,8 @@ class FaultProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body are two writes: the second one would wait up to 40 ms for the delayed ACK of the first.
+            disable_nagle_algorithm = True
 
             def _meet(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

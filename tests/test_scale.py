@@ -1,0 +1,242 @@
+"""`docs/scale.md` multiplies. Here the factors are taken from the code, and the products are computed again."""
+
+import ast
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.scale import __main__ as bench
+from bench.scale.calls import class_of
+from bench.scale.fleets import released
+from pipeline.settings import Settings
+from pipeline.spec import CanaryPolicy, RetentionPolicy
+from pipeline.storage import objects
+from pipeline.verbs.sync import sync
+from serving.canary import question
+from serving.fleet import kubernetes_api
+from serving.model_server.flags import Flags
+from serving.questions import Golden, Labelled, Questions
+from serving.replica import Answer
+from serving.server_flags import ConfigSource
+from tests.fleet import LABELS, Classifier, outputs_for
+from tests.protocol.world import MODEL, World
+
+PROJECT = Path(__file__).parents[1]
+PAGE = (PROJECT / "docs" / "scale.md").read_text(encoding="utf-8")
+# Without the ends of lines.
+TEXT = re.sub(r"\s+", " ", PAGE)
+DAY = 24 * 60 * 60
+# What 1,000 calls of a class cost, in dollars.
+PRICE = {"A": 0.005, "B": 0.0004}
+RELEASES = 24 * 365 * 5
+# In milliseconds: to read a journal entry in gs://.
+ENTRY_MS = 10
+
+
+def dollars(**calls: float) -> float:
+    return sum(count * PRICE[name] / 1000 for name, count in calls.items())
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table whose first line holds a text, without its head."""
+    lines = PAGE[PAGE.index(heading) :].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines[2:] if line.startswith("|")]
+    end = next((number for number, line in enumerate(lines[2:]) if not line.startswith("|")), len(rows))
+    return rows[:end]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return released(3)
+
+
+def test_a_release_has_as_many_entries_as_the_page_says(world: World) -> None:
+    """...and five years of hourly releases the product."""
+    entries = len([each for each in world.history().entries if each.run_key == "retrain-2"])
+
+    assert f"A release has {('no', 'one', 'two', 'three', 'four', 'five')[entries]} entries" in TEXT
+    assert {f"{entries}"} == {row[3] for row in table("| replicas | canary: questions")}
+    years = table("| one release an hour, for |")[-1]
+    assert [f"{RELEASES:,}", f"{RELEASES * entries:,}", f"{2 * RELEASES * entries:,}"] == [years[1], years[2], years[5]]
+
+
+def test_the_bytes_of_a_release_are_roughly_those_of_the_page(world: World) -> None:
+    entries = [each for each in world.history().entries if each.run_key == "retrain-2"]
+
+    assert 3.3 == pytest.approx(sum(len(each.model_dump_json(indent=1)) for each in entries) / 1000, rel=0.2)
+    assert "3.3 kB" == table("| replicas | canary: questions")[0][4]
+
+
+def test_the_servers_look_as_often_as_the_page_says() -> None:
+    assert 1 == ConfigSource(uri="any").poll_seconds
+    assert 1 == Flags().file_system_poll_wait_seconds
+    assert "`--model_config_file_poll_wait_seconds`, 1 s" in TEXT
+    assert "`--file_system_poll_wait_seconds`, 1 s" in TEXT
+
+
+def test_one_look_of_sync_reads_the_config_and_asks_for_that_of_a_first_ring(world: World, tmp_path: Path) -> None:
+    """What exists takes two calls, what does not takes one."""
+    read = world.bucket.read
+    found: list[int] = []
+
+    class Counting:
+        """The bucket of the world, which counts the calls that a read takes in gs://."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.bucket, name)
+
+        def read(self, key: str) -> bytes:
+            found.append(1)
+            content = read(key)
+            found[-1] = 2
+            return content
+
+    sync(world.bucket, MODEL, tmp_path)
+    assert [] == sync(Counting(), MODEL, tmp_path)
+    assert f"the server reads its disk | 0 | {sum(found)} |" in TEXT
+
+
+def test_the_prices_of_the_polls_are_the_products() -> None:
+    rows = table("| replicas | class A a day |")
+
+    assert ["3", "50", "1,000"] == [row[0] for row in rows]
+    for row in rows:
+        looks = int(row[0].replace(",", "")) * DAY
+        bills = dollars(A=3 * looks, B=2 * looks), dollars(A=2 * looks), dollars(B=3 * looks)
+        counts = [f"{count:,}" for count in (3 * looks, 2 * looks, 5 * looks // DAY)]
+        assert [*counts, *(f"{each:,.2f}" for each in bills)] == row[1:]
+
+
+def test_the_classes_of_calls_are_google_s() -> None:
+    requests = (
+        "GET /storage/v1/b/m/o?prefix=a",
+        "POST /upload/storage/v1/b/m/o",
+        "POST /storage/v1/b/m/o/a/rewriteTo/b",
+    )
+    assert {"A"} == set(map(class_of, requests))
+    assert "B" == class_of("GET /storage/v1/b/m/o/serve%2Fdigits.config?alt=media")
+    assert "free" == class_of("DELETE /storage/v1/b/m/o/a")
+
+
+@dataclass
+class CountedReplica:
+    """Answers as the classifier of `tests.fleet`, and counts."""
+
+    address: str = "127.0.0.1:8500"
+    asked: list[int | None] = field(default_factory=list)
+
+    def predict(self, model: str, inputs: Mapping[str, Any], *, version: int | None) -> Answer:
+        self.asked.append(version)
+        (images,) = inputs.values()
+        outputs = outputs_for([Classifier().answer(image) for image in images.tolist()])
+        return Answer(address=self.address, version=version or 0, outputs=outputs)
+
+
+def test_a_canary_asks_each_replica_as_often_as_the_page_says() -> None:
+    policy, replica = CanaryPolicy(), CountedReplica()
+    probabilities, label = Classifier().answer(b"0")
+    questions = Questions(
+        model=MODEL,
+        version=2,
+        serving=1,
+        golden=[Golden(b"0", label.decode(), tuple(probabilities))] * policy.golden,
+        fresh=[Labelled(b"0", label.decode())] * policy.fresh,
+        labels=LABELS,
+        serving_labels=LABELS,
+        tolerance=policy.tolerance,
+        latency_rounds=policy.latency_rounds,
+    )
+    report = question(replica, questions)  # type: ignore[arg-type]
+    each, threads = len(replica.asked), Settings().canary_threads
+
+    assert "" == report.problem
+    assert f"= {each} for each replica" in TEXT
+    for row in table("| replicas | canary: questions"):
+        count = int(row[0].replace(",", ""))
+        seconds = 0.02 * each * math.ceil(count / threads)
+        assert [f"{each * count:,}", f"{seconds:.0f} s" if seconds > 10 else f"{seconds:.1f} s"] == row[1:3]
+
+
+def test_the_limits_that_the_page_names_are_those_of_the_code() -> None:
+    policy = RetentionPolicy()
+    assert f"replicas / {Settings().canary_threads} threads" in TEXT
+    assert f"2 x 30 / {objects.THREADS} threads" in TEXT
+    assert f"in pages of {kubernetes_api._PAGE}" in TEXT
+    assert f"One look may take {kubernetes_api._TOTAL_SECONDS:.0f} s" in TEXT
+    assert f"{policy.days} days x 24" in TEXT
+    assert f"{policy.run_days} days x 24" in TEXT
+
+
+def _names(source: str, function: str) -> Iterator[list[str]]:
+    """The names given to each call of a function, in a file of DAGs; Airflow takes seconds to import."""
+    for node in ast.walk(ast.parse((PROJECT / "dags" / source).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
+            yield [each.id for each in node.args if isinstance(each, ast.Name)]
+
+
+def test_a_retrain_takes_as_many_pods_as_it_has_steps_without_withdraw() -> None:
+    steps = len(max(_names("retrain.py", "chain"), key=len))
+
+    assert f"the tasks of the DAG without `withdraw` | {steps}; one a day: {1000 * steps:,} pods a day" in TEXT
+    assert f"| pods | {steps} | {RELEASES * steps:,} |" in TEXT
+    assert f"| rows of `task_instance` | {steps + 1} | {RELEASES * (steps + 1):,}," in TEXT
+
+
+def test_the_cost_of_the_dag_announce_is_the_product() -> None:
+    (minutes,) = re.findall(r'cron\("\*/(\d+) ', (PROJECT / "dags" / "announce.py").read_text(encoding="utf-8"))
+    runs, entries = DAY // 60 // int(minutes), 52 * 5
+    rows = table("| models | tasks a day |")
+
+    assert f"{runs} runs a day" in TEXT
+    assert ["10", "100", "1,000"] == [row[0] for row in rows]
+    for row in rows:
+        count = int(row[0].replace(",", ""))
+        calls = {"A": 2 * runs * count, "B": runs * count * (1 + 2 * entries)}
+        assert [f"{runs * count:,}", f"{count * 1.05 / (60 * int(minutes)):.1f}"] == row[1:3]
+        assert [f"{calls['A']:,}", f"{calls['B']:,}", f"{dollars(**calls):.2f}"] == row[3:6]
+        assert f"{runs * count / DAY:.1f} a second" == row[6]
+
+
+def test_the_time_of_a_read_of_the_journal_is_the_product() -> None:
+    for row in table("| one release an hour, for |"):
+        releases, entries = (int(each.replace(",", "")) for each in row[1:3])
+        seconds = entries * ENTRY_MS / 1000
+        assert 5 * releases == entries
+        assert (f"{seconds / 60:.1f} min" if seconds > 60 else f"{seconds:.2g} s") == row[3]
+        assert f"{dollars(B=720 * (1 + 2 * entries)):.2f}" == row[6]
+    for row in table("| in `gs://`, a verb ends when"):
+        number, unit = row[1].split()
+        entries = int(number) * {"s": 1, "min": 60}[unit] * 1000 // ENTRY_MS
+        days = entries / 5 / 24
+        assert [f"{entries:,}", f"{days:.0f} days" if days < 1000 else f"{days / 365:.1f} years"] == row[2:]
+
+
+def test_the_memory_and_the_price_of_images_are_the_products() -> None:
+    kept, rows = 4 * 224 * 224 * 3 + 2 * 30_000, table("| images | first `snapshot` |")
+
+    assert f"= {round(kept / 1000)} kB" in TEXT
+    assert 5 == len(rows)
+    for power, row in enumerate(rows, 4):
+        count = 10**power
+        assert f"10<sup>{power}</sup>" == row[0]
+        assert _bytes(1e9 + 0.75 * count * kept) == row[5]
+        assert [dollars(A=count), dollars(B=2 * count)] == pytest.approx(
+            [float(each.strip(" $")) for each in row[6].split(",")], rel=0.3
+        )
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e12:.0f} TB" if size > 1e12 else f"{float(f'{size / 1e9:.2g}'):g} GB"
+
+
+def test_every_part_of_the_bench_that_the_page_names_exists() -> None:
+    named = set(re.findall(r"`--only (\w+)`", PAGE))
+    benches = set(re.findall(r"python -m bench\.(\w+)", PAGE))
+
+    assert set(bench.PARTS) == named
+    assert set() == {each for each in benches if not list((PROJECT / "bench").glob(f"{each}*"))}
