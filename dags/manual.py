@@ -45,6 +45,7 @@ def verb(name: str, meaning: str, *, kind: str, **more: Any) -> Any:
         form="{{ params | tojson }}",
         env={"UNDERSTUDY_MODEL": "{{ params.model }}"},
         doc_md=meaning,
+        on_call=True,
         **more,
     )
 

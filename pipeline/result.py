@@ -1,24 +1,34 @@
 """How a verb ended, for the program that has started it: one JSON object in the file that it has asked for.
 
-`UNDERSTUDY_RESULT_FILE` names that file. The exit code says the same in short; an error before a verb has begun leaves
-a result, too.
+`UNDERSTUDY_RESULT_FILE` names that file. In a pod it is the termination message of the container, which is a part of
+the pod's status. The exit code says the same in short; an error before a verb has begun leaves a result, too.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "UNDERSTUDY_RESULT_FILE"
+# In bytes. Kubernetes cuts a longer termination message, and what is left of a JSON object cannot be read.
+LARGEST = 4096
 
 
 def write(result: dict[str, Any], *, unless_there: bool = False) -> None:
-    """Write it where it is asked for; nothing where it is not. A result that cannot be written changes no outcome."""
+    """Write it where it is asked for; nothing where it is not. A result that cannot be written changes no outcome.
+
+    Args:
+        result: what to write. More than `LARGEST` bytes are made fit: the longest text is cut, and the longest list
+            loses its end, until they are.
+        unless_there: keep what an earlier call has written.
+    """
     path = os.environ.get(VARIABLE)
-    if not path or (unless_there and Path(path).exists()):
+    # An empty file is no result: Kubernetes makes one when it starts the container.
+    if not path or (unless_there and read(Path(path))):
         return
     try:
-        Path(path).write_text(json.dumps(result, default=str), encoding="utf-8")
+        Path(path).write_text(_fitting(result), encoding="utf-8")
     except OSError:
         return  # the log and the exit code say it all the same
 
@@ -26,7 +36,37 @@ def write(result: dict[str, Any], *, unless_there: bool = False) -> None:
 def read(path: Path) -> dict[str, Any]:
     """What a verb has left there; empty where it has left nothing that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The result in a text; empty where the text is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
     return found if isinstance(found, dict) else {}
+
+
+def _fitting(result: Mapping[str, Any]) -> str:
+    kept = dict(result)
+    while len(text := _json(kept)) > LARGEST:
+        longest = max(kept, key=lambda name: len(_json(kept[name])))
+        kept[longest] = _shorter(kept[longest])
+    return text
+
+
+def _shorter(value: Any) -> Any:
+    """At least a little shorter; nothing where that cannot be done."""
+    if isinstance(value, str) and len(value) > 1:
+        return value[: len(value) * 3 // 4 - 1] + "…"
+    if isinstance(value, list | tuple) and value:
+        return value[: len(value) * 3 // 4]
+    return None
+
+
+def _json(value: Any) -> str:
+    """In ASCII, so that a character is a byte."""
+    return json.dumps(value, default=str)

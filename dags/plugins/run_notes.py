@@ -1,8 +1,9 @@
 """A plugin of Airflow: when a DAG run ends, its note says what was decided, why, and what serves.
 
-Each verb leaves one sentence in the XCom `dags.outcomes.KEY` of its task. Airflow calls the two methods below where the
-end of a run is noticed: in the scheduler, or in the API server when a person sets the state. They read these sentences
-and write the note in the transaction in which the state of the run is written. They need no account and no password.
+Each verb leaves one sentence in the XCom `dags.tasks.outcomes.KEY` of its task. Airflow calls the two methods below
+where the end of a run is noticed: in the scheduler, or in the API server when a person sets the state. They read these
+sentences and write the note in the transaction in which the state of the run is written. They need no account and no
+password.
 A note that a person has typed stays, above what is written here; when the run ends again, only the latter is replaced.
 
 A note that cannot be written is logged and changes nothing: everything happens within a savepoint of that transaction.
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 KEY = "understudy_outcome"
 # Of the column and of Airflow's API.
 _LONGEST = 1000
-# The class of the tasks that run verbs, as Airflow stores it.
-_OPERATOR = "VerbOperator"
-# That of the tasks `announce`, which decide nothing: a note mentions only those that failed.
-_ANNOUNCER = "AnnounceOperator"
+# The classes of the tasks that run verbs, as Airflow stores them: as processes, and as pods.
+_OPERATORS = ("VerbOperator", "PodVerbOperator", "GkeVerbOperator")
+# Those of the tasks `announce`, which decide nothing: a note mentions only those that failed.
+_ANNOUNCERS = ("AnnounceOperator", "PodAnnounceOperator", "GkeAnnounceOperator")
 # How often a note is read again that a person changes at this very moment.
 _ATTEMPTS = 3
 # What this plugin has written, and nothing that a person may have typed around it.
@@ -130,7 +131,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         XComModel.map_index == TaskInstance.map_index,
         XComModel.key == KEY,
     )
-    failed_announcer = and_(TaskInstance.operator == _ANNOUNCER, TaskInstance.state == "failed")
+    failed_announcer = and_(TaskInstance.operator.in_(_ANNOUNCERS), TaskInstance.state == "failed")
     columns = (
         TaskInstance.id,
         TaskInstance.task_id,
@@ -145,7 +146,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         .where(
             TaskInstance.dag_id == dag_run.dag_id,
             TaskInstance.run_id == dag_run.run_id,
-            or_(TaskInstance.operator == _OPERATOR, failed_announcer),
+            or_(TaskInstance.operator.in_(_OPERATORS), failed_announcer),
         )
     ).all()
     lines, decided, unannounced, serves, undecided = [], "", "", "", True
@@ -159,7 +160,7 @@ def _outcome(connection: Any, dag_run: Any) -> tuple[list[str], str]:
         if not said.get("line"):
             continue
         lines.append(said["line"])
-        if task.operator == _ANNOUNCER:
+        if task.operator in _ANNOUNCERS:
             unannounced = unannounced or said["short"]
         elif undecided:  # the first that is not done decides; what comes after it only puts things right
             decided, undecided = said["short"], said["done"]

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from dags.steps import VerbOperator
+from dags.tasks.local import VerbOperator
 from tests.dags.moving import make_serve
 from tests.dags.noting import end_again, read_note, refused, typed
 
@@ -60,11 +60,11 @@ def play(
     os.environ["FAKE_CASE"] = case
     os.environ["FAKE_EXIT_CODES"] = json.dumps(codes)
     said = Said()
-    logging.getLogger("dags.steps").addHandler(said)
+    logging.getLogger("dags.tasks.verb_task").addHandler(said)
     moment = datetime(2026, 1, 2, 3, 4, 5, number, tzinfo=UTC)
     with typed(NOTES.get(case)):
         run = dag.test(run_after=moment, logical_date=moment, run_conf=form)
-    logging.getLogger("dags.steps").removeHandler(said)
+    logging.getLogger("dags.tasks.verb_task").removeHandler(said)
     tasks = {each.task_id: each for each in run.get_task_instances()}
     return {
         "run": str(run.state),
@@ -87,7 +87,9 @@ def announced() -> list[dict[str, Any]]:
 def ending(command: str) -> str:
     """The name of the exception with which the operator ends a command, or nothing."""
     try:
-        VerbOperator(task_id="one", verb="train", bash_command=command).execute({})
+        task = VerbOperator(task_id="one", verb="train", words=(), environment={})
+        task.bash_command = command
+        task.execute({})
     except AirflowException as error:
         return type(error).__name__
     return ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dags.outcomes import outcome as said
+from dags.tasks.outcomes import outcome as said
 
 # Whoever comes first plays all cases, and Airflow takes its time on a busy machine.
 pytestmark = pytest.mark.timeout(300)

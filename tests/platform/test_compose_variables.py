@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dags.steps import StepSettings
+from dags.tasks.step_settings import StepSettings
 from pipeline.settings import Settings
 from tests.platform.compose_file import ALL_ADDRESSES, PROJECT, Checkout
 from tests.platform.platform_processes import NOT_EXECUTED, Platform

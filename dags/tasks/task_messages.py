@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FAILED = "Correct the cause, then clear this task: the run continues from here."
+_AGAIN = (
+    "If Airflow shows the task as up for retry, wait: the next try finds in the bucket what this run has already done. "
+    "Otherwise correct the cause, then clear this task: the run continues from here."
+)
 _DECLINED = (
     "Nothing is broken. The later tasks of this run are skipped. When the reason above no longer applies, trigger a "
     "new run."
@@ -60,18 +64,19 @@ _OF_VERBS = {
 _BY_OUTCOME = {"failed": _FAILED, "declined": _DECLINED, "could not tell": _UNTOLD}
 
 
-def last_lines(verb: str, found: Mapping[str, Any], *, ended: str) -> Sequence[str]:
+def last_lines(verb: str, found: Mapping[str, Any], *, ended: str, again: bool = False) -> Sequence[str]:
     """What a person should read last.
 
     Args:
         verb: what was run.
         found: the result that it has left, see `pipeline.result`; empty where there is none.
         ended: how the process ended, in words, for where there is none.
+        again: whether the task may be tried again without a change.
     """
     if not found:
         return (
             f"What happened: `{verb}` ended without an answer ({ended}). The lines above show how far it got.",
-            f"What to do: {_FAILED}",
+            f"What to do: {_AGAIN if again else _FAILED}",
         )
     outcome = found.get("outcome", "")
     todo = _OF_VERBS.get(verb, {}).get(outcome) or _BY_OUTCOME.get(outcome, _FAILED)
