@@ -296,7 +296,7 @@ def installs_of(page: Page, release: str) -> list[Call]:
 
 def test_the_versions_of_other_charts_are_those_that_the_values_are_for(gke: Page) -> None:
     for name, chart in (("airflow-values.yaml", "airflow"), ("mlflow-values.yaml", "mlflow")):
-        (version,) = (call.option("version") for call in installs_of(gke, chart))
+        (version,) = {call.option("version") for call in installs_of(gke, chart)}
         assert f"version {version}" in (CHARTS / name).read_text().partition("\n\n")[0]
 
 
@@ -308,6 +308,18 @@ def test_what_runs_the_verbs_may_reach_the_servers(name: str, namespace: str, re
         peers = [peer for rule in rules if GRPC in rule["ports"] for peer in rule["from"]]
         names = [peer.get("namespaceSelector", {}).get("matchLabels") for peer in peers]
         assert {"kubernetes.io/metadata.name": namespace} in names
+
+
+def test_steps_are_pods_when_the_file_that_airflow_mounts_is_written(gke: Page) -> None:
+    """The chart writes it before Airflow's pods get the values that mount it."""
+    (written,) = [at for at, call in enumerate(gke.calls) if any("60-steps.yaml" in word for word in call.words)][:1]
+    (mounted,) = [at for at, call in enumerate(gke.calls) if any("airflow-pods" in word for word in call.words)]
+    found = [objects for objects in gke.renders if "understudy-pods" in of_kind(objects, "ConfigMap")]
+
+    assert written < mounted
+    assert found
+    for objects in found:
+        assert "understudy-step-pods" in of_kind(objects, "RoleBinding")
 
 
 def test_the_servers_take_models_of_the_tensorflow_of_the_pipeline(page: Page) -> None:
