@@ -15,18 +15,25 @@ from airflow.sdk import DAG
 
 from dags.announcing import announcement
 from dags.manual import MODELS
+from dags.models import or_why_not
 from dags.steps import cron
 
-with DAG(
-    dag_id="announce",
-    description="Emits an asset event for each change of what serves that no DAG has announced",
-    doc_md=__doc__,
-    schedule=cron("*/2 * * * *"),
-    is_paused_upon_creation=False,
-    catchup=False,
-    max_active_runs=1,
-    tags=["announce"],
-    default_args={"owner": "understudy"},
-) as dag:
-    for name in MODELS:
-        announcement(name, models=[name], task_id=name, grace=timedelta(minutes=1), retries=0)
+
+def announce() -> DAG:
+    with DAG(
+        dag_id="announce",
+        description="Emits an asset event for each change of what serves that no DAG has announced",
+        doc_md=__doc__,
+        schedule=cron("*/2 * * * *"),
+        is_paused_upon_creation=False,
+        catchup=False,
+        max_active_runs=1,
+        tags=["announce"],
+        default_args={"owner": "understudy"},
+    ) as made:
+        for name in MODELS:
+            announcement(name, models=[name], task_id=name, grace=timedelta(minutes=1), retries=0)
+    return made
+
+
+dag = or_why_not("announce", announce)

@@ -4,12 +4,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable
 
 from dags.tasks.local import AnnounceOperator, VerbOperator
-from dags.tasks.pod_settings import PodSettings, load_pods
+from dags.tasks.pod_settings import VERBS, PodSettings, load_pods
 from dags.tasks.step_settings import StepSettings
 from dags.tasks.verb_task import log_last_lines
 from pipeline.errors import BadInputError
@@ -24,6 +25,25 @@ _ONLY_HERE = frozenset(
     {"var", "models", "tls_ca", "tls_certificate", "tls_key", "signing_key", "verifying_key", "code_version"}
     | {"actor", "run_url", "scheduled", "params"}
 )
+
+
+@cache
+def require_steps() -> None:
+    """Check what steps need to know before a DAG is made of them.
+
+    Raises:
+        BadInputError: steps are to be pods, and it is not known how these look, or where the bucket is.
+    """
+    if StepSettings().execution == "local":
+        return
+    pods = load_pods(StepSettings().pods)
+    of_pods = [verb for verb in VERBS if pods.of(verb).execution != "local"]
+    if of_pods:
+        from dags.tasks.pod_manifest import manifest  # noqa: PLC0415 - imports the client of Kubernetes
+
+        for verb in of_pods:
+            manifest(pods.of(verb), verb=verb)
+            _deployment(pods, verb)
 
 
 def run_key(kind: str) -> str:
@@ -62,7 +82,7 @@ def step(
         task: what else Airflow is to know.
 
     Raises:
-        BadInputError: the step is to be a pod, and it is not known how pods look.
+        BadInputError: see `require_steps`.
     """
     command = ["-m", "pipeline", verb, *(() if key is None else ("--run", key)), *words]
     environment = {
@@ -100,6 +120,7 @@ def _pods(verb: str, *, on_call: bool) -> PodSettings | None:
     if settings.execution == "local":
         return None
     try:
+        require_steps()
         pods = load_pods(settings.pods)
     except BadInputError as error:
         if not on_call:

@@ -14,6 +14,34 @@ from tests.processes.acting import fork_server
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
+PODS = """\
+namespace: understudy
+image: registry.example/understudy-pipeline:1
+imagePullPolicy: IfNotPresent
+imagePullSecrets: [{name: registry}]
+serviceAccountName: understudy-pipeline
+env:
+  - {name: AWS_ENDPOINT_URL, value: "http://minio:9000"}
+  - {name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: secret}}}
+envFrom: [{configMapRef: {name: understudy}}]
+volumes: [{name: models, configMap: {name: models}}]
+volumeMounts: [{name: models, mountPath: /opt/understudy/models, readOnly: true}]
+resources: {requests: {cpu: 250m, memory: 1Gi}, limits: {memory: 1Gi}}
+priorityClassName: batch
+labels: {app.kubernetes.io/instance: understudy}
+annotations: {example.com/team: vision}
+startSeconds: 300
+verbs:
+  train:
+    image: registry.example/understudy-pipeline:1-gpu
+    resources: {limits: {nvidia.com/gpu: 1, memory: 8Gi}}
+    nodeSelector: {cloud.google.com/gke-accelerator: nvidia-l4}
+    tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]
+    startSeconds: 1200
+    retries: 3
+  announce: {execution: local}
+  pin: {execution: pod}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +96,22 @@ def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
 def described(environment: dict[str, str]) -> Any:
     """Every DAG as Airflow itself reads the folder; see describe.py."""
     return run_script("describe.py", environment=environment)
+
+
+@pytest.fixture(scope="session")
+def pods_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every field that a file of pods may have."""
+    path = tmp_path_factory.mktemp("pods") / "pods.yaml"
+    path.write_text(PODS, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def in_pods(environment: dict[str, str], pods_file: Path) -> Any:
+    """Every DAG as Airflow reads it where steps are pods; see render.py."""
+    of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(pods_file), "UNDERSTUDY_ROOT": "gs://models/here"}
+    here = {"UNDERSTUDY_TLS_CA": "/etc/here.pem", "UNDERSTUDY_ON_CALL_QUEUE": "on-call"}
+    return run_script("render.py", environment=environment | of_pods | here)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ def describe_task(task: Any) -> dict[str, Any]:
         "environment": getattr(task, "env", None),
         "command": getattr(task, "bash_command", None),
         "inlets": [inlet.name for inlet in task.inlets],
+        "operator": task.task_type,
+        "queue": task.queue,
     }
 
 

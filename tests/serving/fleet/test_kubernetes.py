@@ -12,7 +12,9 @@ from serving.errors import DiscoveryError
 from serving.fleet.fleet import parse_fleet
 from serving.fleet.kubernetes import KubernetesSource, PodReplica, parse_kubernetes
 from serving.fleet.sources import parse_source
-from tests.kubernetes_api import PODS, SLICES, TOKEN, KubernetesApi, endpoint, endpoint_slice, pod
+from tests.kubernetes.api import TOKEN, KubernetesApi
+from tests.kubernetes.objects import endpoint, endpoint_slice, pod
+from tests.kubernetes.resources import PODS, SLICES
 
 URI = "kubernetes://serving/digits:8500"
 FIRST, SECOND = pod("digits-0"), pod("digits-1")

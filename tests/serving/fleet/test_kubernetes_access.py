@@ -17,7 +17,10 @@ from serving.errors import DiscoveryError
 from serving.fleet import kubernetes_access, kubernetes_api
 from serving.fleet.sources import parse_source
 from tests.certificates import Authority
-from tests.kubernetes_api import ALL_RIGHTS, TOKEN, Cluster, KubernetesApi, serve
+from tests.kubernetes.api import TOKEN, KubernetesApi
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.objects import serve
+from tests.kubernetes.resources import ALL_RIGHTS
 from tests.ports import free_port
 
 FOUND = ("10.0.0.9:8500",)
