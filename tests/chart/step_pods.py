@@ -8,7 +8,6 @@ from typing import Any
 import airflow.providers.cncf.kubernetes as cncf
 import airflow.providers.google.cloud as google
 import yaml
-from kubernetes.client import CoreV1Api
 
 from dags.tasks.pod_manifest import manifest
 from dags.tasks.pod_settings import VERBS, PodSettings
@@ -81,4 +80,6 @@ def _name(function: ast.expr) -> str:
 
 
 def _is_request(name: str) -> bool:
+    from kubernetes.client import CoreV1Api
+
     return hasattr(CoreV1Api, f"{name}_with_http_info")

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from typer.main import get_command
@@ -18,6 +17,7 @@ from pipeline.cli import app
 from pipeline.runs.run_key import RunKey
 from tests.chart.helm import CHART, CHARTS, NEWEST, Manifest, containers, of_kind, pods
 from tests.chart.page import OPTIONS, PROJECT, Call, Page, labels, run
+from tests.chart.schemas import require_fit
 from tests.chart.test_other_charts import AIRFLOW, MLFLOW
 
 KINDS = {
@@ -141,7 +141,7 @@ def test_every_manifest_on_the_page_fits_the_schema_of_its_kind(page: Page) -> N
     assert applied
     for each in applied:
         if each["kind"] != "Gateway":
-            kubernetes_validate.validate(each, NEWEST, strict=True)
+            require_fit(each, NEWEST)
 
 
 def test_every_namespace_is_created_or_always_there(page: Page) -> None:
