@@ -5,7 +5,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 # None of those that the system gives to connections (on Linux from 32768 on), so that a port stays free while its
 # server is down.
@@ -17,6 +17,16 @@ def free_port() -> int:
     while True:
         port = next(_turns)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+def free_ports(*offsets: int) -> int:
+    """A port of the share that is free, and so are those at these distances from it."""
+    while True:
+        port = free_port()
+        with suppress(OSError), ExitStack() as taken:
+            for offset in offsets:
+                taken.enter_context(socket.create_server(("127.0.0.1", port + offset)))
             return port
 
 

@@ -6,13 +6,11 @@ the bucket says the right thing for each.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +27,6 @@ from serving.fleet.fleet import parse_fleet
 from serving.replica import STABLE
 from tests.hunts import hunt
 from tests.mlflow_server import url
-from tests.ports import free_port
 
 __all__ = ["url"]
 
@@ -120,12 +117,8 @@ def two(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tw
 
 def _serving_ports() -> tuple[int, int]:
     """Two gRPC ports, so that what is derived from them is free too: REST, and the ports of the second model."""
-    while True:
-        port = free_port()
-        with suppress(OSError), ExitStack() as taken:
-            for number in (*range(port + 1, port + 4), *range(port + 20, port + 24)):
-                taken.enter_context(socket.create_server(("127.0.0.1", number)))
-            return port, port + 2
+    port = free_ports(*range(1, 4), *range(20, 24))
+    return port, port + 2
 
 
 @hunt

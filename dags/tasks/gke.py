@@ -7,14 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.google.cloud.operators.kubernetes_engine import GKEStartPodOperator
+from airflow.providers.google.cloud.triggers.kubernetes_engine import GKEStartPodTrigger
 
 from dags.tasks.announcing_task import AnnouncingTask
 from dags.tasks.pod_settings import Gke
+from dags.tasks.pod_trigger import PatientTrigger
 from dags.tasks.pods import PodTask
 
 
-class GkeVerbOperator(PodTask, GKEStartPodOperator):  # type: ignore[misc]  # Airflow is untyped for us
+class GkeStepTrigger(PatientTrigger, GKEStartPodTrigger):  # type: ignore[misc]  # Airflow is untyped for us
+    """Looks at a pod of a GKE cluster."""
+
+
+class GkeVerbOperator(PodTask, GKEStartPodOperator):  # type: ignore[misc]
     """A verb as a pod of the GKE cluster that a project, a location and a name say."""
+
+    trigger_type = GkeStepTrigger
 
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)  # Airflow wants an operator to have a constructor of its own

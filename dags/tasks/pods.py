@@ -6,7 +6,9 @@ for it. What becomes of the exit code is the same as for a local process.
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -20,6 +22,7 @@ from dags.tasks.announcing_task import AnnouncingTask
 from dags.tasks.pod_endings import Ending, ending
 from dags.tasks.pod_manifest import manifest
 from dags.tasks.pod_settings import PodSettings
+from dags.tasks.pod_trigger import PatientTrigger, StepTrigger
 from dags.tasks.verb_task import VerbTask
 from pipeline import result
 
@@ -32,6 +35,9 @@ _KILLED = 128
 _TERMINATION_LOG = "/dev/termination-log"
 # How long a pod that Airflow has forgotten may stay after its step should have ended.
 _FORGOTTEN_SECONDS = 600
+# A step that takes no longer holds the worker that has started its pod; any other is deferred.
+_SHORT_SECONDS = 20
+_ENDED = frozenset({"Succeeded", "Failed"})
 # Of requests that are wrong, and not only at this moment.
 _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
 
@@ -61,10 +67,13 @@ _DEFAULTS: Mapping[str, Any] = {
 class PodTask(VerbTask):
     """What an operator needs to run a verb in a pod; it comes before `KubernetesPodOperator` among the bases."""
 
+    trigger_type: type[PatientTrigger] = StepTrigger
+
     # Of the operator.
     base_container_name: str
     env_vars: Any
     pod: V1Pod | None
+    pod_manager: Any
 
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)
@@ -83,6 +92,28 @@ class PodTask(VerbTask):
         """Go on when the pod has ended, or is said to have."""
         if self._attempt(context, lambda: super(PodTask, self).trigger_reentry(context, event)):  # type: ignore[misc]
             self.keep_answer(context)
+
+    def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
+        """Wait a little before the task is deferred: most verbs take seconds, and so does taking up a task again."""
+        self.pod = super().get_or_create_pod(pod_request_obj, context)  # type: ignore[misc]  # `on_kill` deletes it
+        deadline = time.monotonic() + _SHORT_SECONDS
+        while True:
+            seen = self._look()
+            if seen.status.phase in _ENDED or time.monotonic() > deadline:
+                return seen
+            time.sleep(1)
+
+    def _look(self) -> V1Pod:
+        try:
+            return self.pod_manager.read_pod(self.pod)
+        except ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise AirflowException("the pod was deleted before it had ended") from error
+            raise
+
+    def defer(self, *, trigger: Any, **more: Any) -> None:
+        _, arguments = trigger.serialize()
+        super().defer(trigger=self.trigger_type(**arguments), **more)  # type: ignore[misc]
 
     def cleanup(self, pod: V1Pod, remote_pod: V1Pod | None, *rest: Any, **more: Any) -> None:
         """Note how the pod has ended, before the operator deletes it."""
