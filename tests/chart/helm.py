@@ -42,11 +42,13 @@ def helm(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @lru_cache
-def rendered(*values: str, kube: str = NEWEST, sets: tuple[str, ...] = ()) -> tuple[Manifest, ...]:
+def rendered(
+    *values: str, kube: str = NEWEST, sets: tuple[str, ...] = (), release: str = RELEASE
+) -> tuple[Manifest, ...]:
     """The objects of the chart, for values files in its folder `ci` and values as `--set` takes them."""
     words = [word for name in values for word in ("--values", str(CHART / "ci" / name))]
     words += [word for each in sets for word in ("--set", each)]
-    done = helm("template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", f"{kube}.0", *words)
+    done = helm("template", release, str(CHART), "--namespace", NAMESPACE, "--kube-version", f"{kube}.0", *words)
     assert done.returncode == 0, done.stderr
     return objects_in(done.stdout)
 

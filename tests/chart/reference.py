@@ -88,7 +88,10 @@ def _places(schema: dict[str, Any], path: str) -> list[dict[str, Any]]:
         rest = path.removeprefix("defaults.")
         paths += [f"fleets.<model>.{rest}", f"fleets.<model>.groups.<group>.{rest}"]
     if path.startswith("networkPolicy.clients."):
-        paths += [path.replace("clients", other) for other in ("pipelines", "metrics", "mlflow", "bucketPeers")]
+        others = ("pipelines", "metrics", "mlflow", "apiServer", "bucketPeers")
+        paths += [path.replace("clients", other) for other in others]
+    if path.startswith("stepPods."):
+        paths.append(path.replace("stepPods.", "stepPods.verbs.<verb>.", 1))
     found = {id(place): place for each in paths if (place := _place(schema, each.split("."))) is not None}
     return [*found.values()]
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from typer.main import get_command
@@ -18,6 +17,7 @@ from pipeline.cli import app
 from pipeline.runs.run_key import RunKey
 from tests.chart.helm import CHART, CHARTS, NEWEST, Manifest, containers, of_kind, pods
 from tests.chart.page import OPTIONS, PROJECT, Call, Page, labels, run
+from tests.chart.schemas import require_fit
 from tests.chart.test_other_charts import AIRFLOW, MLFLOW
 
 KINDS = {
@@ -141,7 +141,7 @@ def test_every_manifest_on_the_page_fits_the_schema_of_its_kind(page: Page) -> N
     assert applied
     for each in applied:
         if each["kind"] != "Gateway":
-            kubernetes_validate.validate(each, NEWEST, strict=True)
+            require_fit(each, NEWEST)
 
 
 def test_every_namespace_is_created_or_always_there(page: Page) -> None:
@@ -296,7 +296,7 @@ def installs_of(page: Page, release: str) -> list[Call]:
 
 def test_the_versions_of_other_charts_are_those_that_the_values_are_for(gke: Page) -> None:
     for name, chart in (("airflow-values.yaml", "airflow"), ("mlflow-values.yaml", "mlflow")):
-        (version,) = (call.option("version") for call in installs_of(gke, chart))
+        (version,) = {call.option("version") for call in installs_of(gke, chart)}
         assert f"version {version}" in (CHARTS / name).read_text().partition("\n\n")[0]
 
 
@@ -308,6 +308,18 @@ def test_what_runs_the_verbs_may_reach_the_servers(name: str, namespace: str, re
         peers = [peer for rule in rules if GRPC in rule["ports"] for peer in rule["from"]]
         names = [peer.get("namespaceSelector", {}).get("matchLabels") for peer in peers]
         assert {"kubernetes.io/metadata.name": namespace} in names
+
+
+def test_steps_are_pods_when_the_file_that_airflow_mounts_is_written(gke: Page) -> None:
+    """The chart writes it before Airflow's pods get the values that mount it."""
+    (written,) = [at for at, call in enumerate(gke.calls) if any("60-steps.yaml" in word for word in call.words)][:1]
+    (mounted,) = [at for at, call in enumerate(gke.calls) if any("airflow-pods" in word for word in call.words)]
+    found = [objects for objects in gke.renders if "understudy-pods" in of_kind(objects, "ConfigMap")]
+
+    assert written < mounted
+    assert found
+    for objects in found:
+        assert "understudy-step-pods" in of_kind(objects, "RoleBinding")
 
 
 def test_the_servers_take_models_of_the_tensorflow_of_the_pipeline(page: Page) -> None:

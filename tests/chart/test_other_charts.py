@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.chart.helm import CHART, CHARTS, of_kind, rendered
+from tests.chart.step_pods import ENABLED
 
 PROJECT = Path(__file__).parents[2]
 
@@ -42,6 +43,51 @@ AIRFLOW = {
     **{f"{part}.args": LIST for part in ("scheduler", "apiServer")},
     **{f"{part}.serviceAccount.annotations": MAP for part in ("scheduler", "apiServer", "triggerer")},
     **{f"{part}.resources": MAP for part in ("scheduler", "apiServer", "dagProcessor", "triggerer")},
+}
+# The files on top of airflow-values.yaml.
+PODS = {
+    "extraEnv": TEXT,
+    "volumes": LIST,
+    "volumeMounts": LIST,
+    "config": MAP,
+    "scheduler.args": LIST,
+    "scheduler.resources": MAP,
+}
+CELERY = {
+    "executor": TEXT,
+    "redis.enabled": FLAG,
+    "data.brokerUrlSecretName": TEXT,
+    "data.resultBackendSecretName": TEXT,
+    "config": MAP,
+    "dagProcessor.env": LIST,
+    "scheduler.env": LIST,
+    "scheduler.resources": MAP,
+    "workers.celery.replicas": NUMBER,
+    "workers.celery.keda.enabled": FLAG,
+    "workers.celery.terminationGracePeriodSeconds": NUMBER,
+    "workers.celery.serviceAccount.annotations": MAP,
+    "workers.celery.resources": MAP,
+    "workers.celery.sets": LIST,
+}
+# What an item of `workers.celery.sets` may have.
+CELERY_SET = {
+    "name": TEXT,
+    "queue": TEXT,
+    "replicas": NUMBER,
+    "terminationGracePeriodSeconds": NUMBER,
+    "resources": MAP,
+}
+KUBERNETES_EXECUTOR = {
+    "executor": TEXT,
+    "allowPodLaunching": FLAG,
+    "config": MAP,
+    "priorityClasses": LIST,
+    "workers.kubernetes.resources": MAP,
+    "workers.kubernetes.terminationGracePeriodSeconds": NUMBER,
+    "workers.kubernetes.safeToEvict": FLAG,
+    "workers.kubernetes.serviceAccount.create": FLAG,
+    "workers.kubernetes.serviceAccount.annotations": MAP,
+    "scheduler.resources": MAP,
 }
 MLFLOW = {
     "fullnameOverride": TEXT,
@@ -73,7 +119,21 @@ def leaves(part: dict[str, Any], known: dict[str, str], above: str = "") -> Iter
             yield path, value
 
 
-@pytest.mark.parametrize(("name", "known"), [("airflow-values.yaml", AIRFLOW), ("mlflow-values.yaml", MLFLOW)])
+FILES = {
+    "airflow-values.yaml": AIRFLOW,
+    "airflow-pods-values.yaml": PODS,
+    "airflow-celery-values.yaml": CELERY,
+    "airflow-kubernetes-executor-values.yaml": KUBERNETES_EXECUTOR,
+    "mlflow-values.yaml": MLFLOW,
+}
+ON_TOP = [name for name in FILES if name.startswith("airflow-") and name != "airflow-values.yaml"]
+
+
+def test_all_values_files_for_other_charts_are_tested() -> None:
+    assert FILES.keys() == {path.name for path in CHARTS.glob("*-values.yaml")}
+
+
+@pytest.mark.parametrize(("name", "known"), FILES.items())
 def test_every_value_is_one_that_the_chart_knows(name: str, known: dict[str, str]) -> None:
     found = dict(leaves(values(name), known))
 
@@ -81,27 +141,32 @@ def test_every_value_is_one_that_the_chart_knows(name: str, known: dict[str, str
     assert [] == [path for path, value in found.items() if not isinstance(value, TYPES[known[path]])]
 
 
-def test_airflow_has_the_pool_of_retrains_and_more_slots_than_it() -> None:
-    airflow = values("airflow-values.yaml")
+@pytest.mark.parametrize("name", ["airflow-values.yaml", "airflow-pods-values.yaml"])
+def test_airflow_has_the_pool_of_retrains_and_more_slots_than_it(name: str) -> None:
+    airflow = values(name)
     pool = re.search(r'^POOL = "(\w+)"$', (PROJECT / "dags" / "retrain.py").read_text(), re.MULTILINE)
     assert pool
 
-    created = re.search(rf'airflow pools set {pool[1]} (\d+) "', airflow["scheduler"]["args"][-1])
+    command = airflow["scheduler"]["args"][-1]
+    created = re.search(rf'airflow pools set (?:--include-deferred )?{pool[1]} (\d+) "', command)
     assert created
     assert int(created[1]) < airflow["config"]["core"]["parallelism"]
 
 
 def test_the_commands_of_airflow_end_in_the_component_itself() -> None:
     """Without `exec` the shell would keep SIGTERM from it, and tasks would be killed with the pod."""
-    airflow = values("airflow-values.yaml")
-
-    for part, component in (("scheduler", "scheduler"), ("apiServer", "api-server")):
-        assert ["bash", "-c"] == airflow[part]["args"][:2]
-        assert airflow[part]["args"][2].endswith(f"&& exec airflow {component}")
+    for name, part, component in (
+        ("airflow-values.yaml", "scheduler", "scheduler"),
+        ("airflow-values.yaml", "apiServer", "api-server"),
+        ("airflow-pods-values.yaml", "scheduler", "scheduler"),
+    ):
+        arguments = values(name)[part]["args"]
+        assert ["bash", "-c"] == arguments[:2]
+        assert arguments[2].endswith(f"&& exec airflow {component}")
 
 
 def test_every_secret_that_is_named_is_described_at_the_top() -> None:
-    for name in ("airflow-values.yaml", "mlflow-values.yaml"):
+    for name in ("airflow-values.yaml", "airflow-celery-values.yaml", "mlflow-values.yaml"):
         text = (CHARTS / name).read_text()
         head = text.partition("\n\n")[0]
         named = set(re.findall(r"(?:SecretName|secretName|secretKeyRef: \{name): ([\w-]+)", text))
@@ -125,8 +190,9 @@ def test_airflow_starts_steps_with_the_accounts_that_may() -> None:
     """Their names begin with that of the release of Airflow, which the head of its values says."""
     binding = of_kind(rendered("full-values.yaml"), "RoleBinding")["u-understudy-step-pods"]
     parts = values("airflow-values.yaml").keys() & {"scheduler", "triggerer"}
+    accounts = {each["name"] for each in binding["subjects"] if each["kind"] == "ServiceAccount"}
 
-    assert {f"airflow-{part}" for part in parts} == {each["name"] for each in binding["subjects"]}
+    assert {f"airflow-{part}" for part in parts} == accounts
     assert "as the release `airflow` in the namespace `airflow`" in (CHARTS / "airflow-values.yaml").read_text()
 
 
@@ -135,3 +201,81 @@ def test_airflow_and_the_chart_use_the_same_bucket() -> None:
     gke = yaml.safe_load((CHART / "ci" / "gke-cpu-values.yaml").read_text())
 
     assert gke["fleets"]["digits"]["root"] == variables["UNDERSTUDY_ROOT"]
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+def test_a_file_on_top_replaces_no_list_that_it_does_not_mean_to(name: str) -> None:
+    """Of maps helm takes both, and of lists the last one."""
+    lists = [path for path, value in leaves(values(name), FILES[name]) if isinstance(value, list)]
+    below = dict(leaves(values("airflow-values.yaml"), AIRFLOW))
+
+    assert {"scheduler.args"} >= below.keys() & set(lists)
+
+
+@pytest.mark.parametrize("name", ON_TOP)
+def test_a_file_on_top_is_for_the_same_version_of_the_chart(name: str) -> None:
+    version = "version 1.22.0"
+
+    assert version in (CHARTS / "airflow-values.yaml").read_text()
+    assert version in (CHARTS / name).read_text().partition("\n\n")[0]
+
+
+def test_airflow_mounts_the_file_that_the_chart_writes_where_its_variable_says() -> None:
+    airflow = values("airflow-pods-values.yaml")
+    variables = {each["name"]: each["value"] for each in yaml.safe_load(airflow["extraEnv"])}
+    (volume,) = airflow["volumes"]
+    (mount,) = airflow["volumeMounts"]
+    written = rendered("gke-cpu-values.yaml", release="understudy", sets=ENABLED)
+    made = of_kind(written, "ConfigMap")[volume["configMap"]["name"]]
+
+    assert {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": "/etc/understudy/pods.yaml"} == variables
+    assert [f"{mount['mountPath']}/{name}" for name in made["data"]] == [variables["UNDERSTUDY_PODS"]]
+    assert "airflow" == made["metadata"]["namespace"]
+    assert mount["name"] == volume["name"]
+    assert "subPath" not in mount, "it would keep what the file was when the pod started"
+
+
+def test_steps_as_pods_count_in_the_pool_of_retrains_while_they_run() -> None:
+    """The task of such a step is deferred, and deferred tasks take no slot unless the pool says so."""
+    assert "airflow pools set --include-deferred retrain" in values("airflow-pods-values.yaml")["scheduler"]["args"][2]
+
+
+def test_celery_has_workers_of_their_own_for_the_queue_of_the_on_call_tasks() -> None:
+    celery = values("airflow-celery-values.yaml")
+    (on_call,) = celery["workers"]["celery"]["sets"]
+
+    assert on_call.keys() == CELERY_SET.keys()
+    assert [] == [name for name, value in on_call.items() if not isinstance(value, TYPES[CELERY_SET[name]])]
+    for part in ("dagProcessor", "scheduler"):
+        assert [{"name": "UNDERSTUDY_ON_CALL_QUEUE", "value": on_call["queue"]}] == celery[part]["env"]
+    assert "default" != on_call["queue"], "retrains are there"
+
+
+def test_workers_of_celery_have_as_long_to_end_as_the_longest_step_may_take() -> None:
+    hours = re.findall(r"execution_timeout=timedelta\(hours=(\d+)\)", (PROJECT / "dags/retrain.py").read_text())
+
+    celery = values("airflow-celery-values.yaml")["workers"]["celery"]
+    assert max(map(int, hours)) * 3600 == celery["terminationGracePeriodSeconds"]
+
+
+def test_steps_give_way_to_the_pods_of_rollbacks_and_servers_do_not() -> None:
+    """Pods without a class have the priority 0. An autoscaler adds no node for pods below -10."""
+    (made,) = values("airflow-kubernetes-executor-values.yaml")["priorityClasses"]
+
+    assert -10 <= made["value"] < 0
+    assert "" == yaml.safe_load((CHART / "values.yaml").read_text())["priorityClassName"]
+
+
+@pytest.mark.parametrize(
+    ("name", "accounts"),
+    [
+        ("airflow-celery-values.yaml", ["airflow-worker", "airflow-triggerer"]),
+        ("airflow-kubernetes-executor-values.yaml", ["airflow-worker-kubernetes", "airflow-triggerer"]),
+    ],
+)
+def test_the_page_of_executors_names_the_accounts_that_start_pods(name: str, accounts: list[str]) -> None:
+    """As Airflow's chart names them for the release `airflow`."""
+    page = (PROJECT / "docs" / "executors.md").read_text()
+
+    assert name in page
+    assert f"airflowServiceAccounts: [{', '.join(accounts)}]" in page

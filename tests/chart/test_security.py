@@ -25,6 +25,7 @@ from tests.chart.helm import (
     rendered,
     tool,
 )
+from tests.chart.step_pods import step_pods
 from tests.hunts import hunt
 
 SKIPPED = yaml.safe_load((Path(__file__).parent / "checkov.yaml").read_text())
@@ -74,6 +75,7 @@ def test_no_image_is_latest(values: str) -> None:
 
 
 def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None:
+    """Those for step pods are compared with the calls that Airflow makes in test_step_pods.py."""
     objects = rendered("full-values.yaml")
     roles = {
         name: [
@@ -85,17 +87,11 @@ def test_rights_are_those_for_step_pods_and_for_replicas_and_no_others() -> None
         for name, role in of_kind(objects, "Role").items()
     }
 
-    assert {
-        "u-understudy-step-pods": [
-            ("", "pods", ["create", "get", "list", "watch", "patch", "delete"]),
-            ("", "pods/log", ["get"]),
-            ("", "events", ["get", "list"]),
-        ],
-        "u-understudy-replicas": [
-            ("discovery.k8s.io", "endpointslices", ["get", "list"]),
-            ("", "pods", ["get", "list"]),
-        ],
-    } == roles
+    assert {"u-understudy-step-pods", "u-understudy-replicas"} == roles.keys()
+    assert [
+        ("discovery.k8s.io", "endpointslices", ["get", "list"]),
+        ("", "pods", ["get", "list"]),
+    ] == roles["u-understudy-replicas"]
     assert not {"ClusterRole", "ClusterRoleBinding"} & {each["kind"] for each in objects}
 
 
@@ -103,11 +99,16 @@ def test_who_has_these_rights() -> None:
     bindings = of_kind(rendered("full-values.yaml"), "RoleBinding")
 
     subjects = {
-        name: [(each["namespace"], each["name"]) for each in binding["subjects"]] for name, binding in bindings.items()
+        name: [(each["kind"], each.get("namespace"), each["name"]) for each in binding["subjects"]]
+        for name, binding in bindings.items()
     }
     assert {
-        "u-understudy-step-pods": [("airflow", "airflow-scheduler"), ("airflow", "airflow-triggerer")],
-        "u-understudy-replicas": [("serving", "u-understudy-pipeline")],
+        "u-understudy-step-pods": [
+            ("ServiceAccount", "airflow", "airflow-scheduler"),
+            ("ServiceAccount", "airflow", "airflow-triggerer"),
+            ("User", None, "airflow@my-project.iam.gserviceaccount.com"),
+        ],
+        "u-understudy-replicas": [("ServiceAccount", "serving", "u-understudy-pipeline")],
     } == subjects
 
 
@@ -117,6 +118,7 @@ def test_nobody_may_start_pods_by_default() -> None:
 
     for kind in ("Role", "RoleBinding"):
         assert ["u-understudy-replicas"] == [*of_kind(objects, kind)]
+    assert "u-understudy-pods" not in of_kind(objects, "ConfigMap")
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -257,6 +259,14 @@ def test_the_pipeline_reaches_mlflow_where_a_value_says_so() -> None:
     assert 5000 not in {port for _, port in reached(rendered("gke-cpu-values.yaml"), policy)}
 
 
+def test_the_pipeline_reaches_the_api_of_kubernetes_where_a_value_says_so() -> None:
+    place = ("172.16.0.2/32", 6443)
+
+    assert place in reached(rendered("full-values.yaml"), "u-understudy-pipeline")
+    assert place not in reached(rendered("full-values.yaml"), "u-understudy-digits")
+    assert 6443 not in {port for _, port in reached(rendered("gke-cpu-values.yaml"), "u-understudy-pipeline")}
+
+
 def test_managed_prometheus_reads_metrics_from_both_of_its_namespaces() -> None:
     """Autopilot has it in another one."""
     rules = [rule for rule in ingress("gke-cpu-values.yaml") if [{"protocol": "TCP", "port": "rest"}] == rule["ports"]]
@@ -271,6 +281,10 @@ def test_checkov_finds_nothing_that_is_not_skipped_with_a_reason(tmp_path: Path)
     program = tool("checkov", install=install)
     for values in VALUES:
         (tmp_path / values).write_text(yaml.safe_dump_all(rendered(values)))
+    steps = step_pods(rendered("full-values.yaml"))
+    for verb, pod in steps.items():
+        pod["metadata"]["name"] = verb  # it gets one when it is started
+    (tmp_path / "steps.yaml").write_text(yaml.safe_dump_all(steps.values()))
 
     words = ["--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "--output", "json"]
     done = subprocess.run(

@@ -81,6 +81,16 @@ WRONG = [
         "fleets.pipeline.bakedImage=a:1,fleets.pipeline.groups.all.replicas=1",
         "would both be named",
     ),
+    ("minikube-values.yaml", "stepPods.verb.train.retries=1", "Additional property verb is not allowed"),
+    ("minikube-values.yaml", "stepPods.verbs.train.labels.a=b", "Additional property labels is not allowed"),
+    ("minikube-values.yaml", "stepPods.verbs.train.execution=remote", "execution must be one of"),
+    ("minikube-values.yaml", "stepPods.verbs.train.image=understudy-pipeline:latest", "stepPods.verbs.train.image"),
+    ("full-values.yaml", "stepPods.gke.cluster=c", 'these are "", "" and "c"'),
+    ("minikube-values.yaml", "stepPods.enabled=true", "nobody may start the pods"),
+    ("full-values.yaml", "rbac.airflowNamespace=", "rbac.airflowNamespace is empty"),
+    ("full-values.yaml", "fleets.digits_small.root=gs://others/prefix", "have different buckets"),
+    ("full-values.yaml", "nameOverride=models", 'nameOverride is "models"'),
+    ("baked-values.yaml", "stepPods.enabled=true,rbac.airflowUsers={a}", "no fleet has a bucket"),
 ]
 
 

@@ -23,6 +23,31 @@
 {{- include "understudy.checkName" (dict "names" $names "name" (printf "%s-%s" $base $group) "length" 63 "at" (printf "fleets.%s.groups.%s" $model $group)) -}}
 {{- end -}}
 {{- end -}}
+{{- include "understudy.checkStepPods" . -}}
+{{- end }}
+
+{{- /* Steps as pods: somebody may start them, and Airflow is at one place. */}}
+{{- define "understudy.checkStepPods" -}}
+{{- $rbac := .Values.rbac -}}
+{{- if and $rbac.airflowServiceAccounts (not $rbac.airflowNamespace) -}}
+{{- fail (printf "rbac.airflowServiceAccounts names %s, and rbac.airflowNamespace is empty, so it is not known whose accounts these are. Set the namespace of Airflow, or, if Airflow is outside of this cluster, airflowUsers" (join " and " $rbac.airflowServiceAccounts)) -}}
+{{- end -}}
+{{- if .Values.stepPods.enabled -}}
+{{- if and $rbac.create (not (or $rbac.airflowServiceAccounts $rbac.airflowUsers)) -}}
+{{- fail "stepPods.enabled: nobody may start the pods, because rbac.airflowServiceAccounts and rbac.airflowUsers are empty. Name the accounts of Airflow, for example [airflow-scheduler, airflow-triggerer]" -}}
+{{- end -}}
+{{- with .Values.stepPods.gke -}}
+{{- if and (or .project .location .cluster) (not (and .project .location .cluster)) -}}
+{{- fail (printf "stepPods.gke: Google's operator needs project, location and cluster, and these are %q, %q and %q. Set all three, or none if Airflow is in the cluster" .project .location .cluster) -}}
+{{- end -}}
+{{- end -}}
+{{- if ne (include "understudy.name" .) "understudy" -}}
+{{- fail (printf "stepPods.enabled: nameOverride is %q, and Airflow gives step pods the label app.kubernetes.io/name: understudy, so no policy would be for them. Use fullnameOverride instead" (include "understudy.name" .)) -}}
+{{- end -}}
+{{- if not (include "understudy.stepBucket" . | fromJson) -}}
+{{- fail "stepPods.enabled: no fleet has a bucket, so there are no steps. Set it to false" -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Refuse a name that is too long or taken, and remember it. Arguments: names, name, length, at. */}}

@@ -1,0 +1,142 @@
+"""What docs/pods.md and docs/executors.md say is what the chart, Airflow's code and the values have."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from dags.tasks.pod_manifest import manifest
+from dags.tasks.pod_settings import PodFields, PodSettings, load_pods
+from tests.chart.helm import CHART, CHARTS, NEWEST, helm, objects_in, of_kind
+from tests.chart.page import OPTIONS, PROJECT, Page, run
+from tests.chart.schemas import require_fit
+from tests.chart.step_pods import step_pods
+from tests.chart.test_docs import anchors
+
+PAGES = {name: (PROJECT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("pods", "executors")}
+BLOCKS = [
+    (name, text)
+    for name, page in PAGES.items()
+    for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+]
+FILE = [text for _, text in BLOCKS if text.startswith("namespace:")]
+CHART_VALUES = [text for _, text in BLOCKS if not text.startswith("namespace:")]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return run("pods.md", tmp_path_factory.mktemp("pods"))
+
+
+def test_every_command_of_another_tool_exists_with_its_options(page: Page) -> None:
+    seen = [(call.command, call.options) for tool in OPTIONS for call in page.of(tool)]
+
+    assert len(seen) > 5
+
+
+def test_the_values_of_each_command_make_pods_that_fit_the_schema_of_kubernetes(page: Page) -> None:
+    assert 2 == len(page.renders)
+    for objects in page.renders:
+        pods = step_pods(objects)
+        assert {"train", "rollback"} & pods.keys()
+        for pod in pods.values():
+            require_fit(pod, NEWEST)
+
+
+def test_on_a_laptop_no_step_needs_the_bucket_or_the_servers_from_there(page: Page) -> None:
+    laptop, _ = page.renders
+
+    assert {"announce", "rollback", "pin", "freeze", "unfreeze", "readmit", "reconcile"} <= step_pods(laptop).keys()
+
+
+def test_the_file_on_the_page_is_taken_by_airflow_and_makes_pods(tmp_path: Path) -> None:
+    (text,) = FILE
+    (tmp_path / "pods.yaml").write_text(text)
+
+    pods = load_pods(tmp_path / "pods.yaml")
+
+    for verb in ("train", "gate"):
+        require_fit(manifest(pods.of(verb), verb=verb), NEWEST)
+    assert 1 == (pods.of("train").resources or {})["limits"]["nvidia.com/gpu"]
+
+
+@pytest.mark.parametrize("text", CHART_VALUES, ids=[text.splitlines()[0] for text in CHART_VALUES])
+def test_the_chart_takes_the_values_on_the_page(text: str, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(text)
+    words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--set", "stepPods.enabled=true"]
+    words += ["--values", str(tmp_path / "values.yaml")]
+    if "airflowServiceAccounts" not in text:
+        words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler}"]
+
+    done = helm("template", "understudy", str(CHART), "--kube-version", f"{NEWEST}.0", *words)
+
+    assert done.returncode == 0, done.stderr
+    for pod in step_pods(objects_in(done.stdout)).values():
+        require_fit(pod, NEWEST)
+
+
+def test_each_field_of_the_file_has_a_row() -> None:
+    fields = {field.alias for model in (PodFields, PodSettings) for field in model.model_fields.values()}
+    section = PAGES["pods"].partition("## The file")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| ", section, re.MULTILINE)
+
+    assert fields == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_how_a_pod_ended_is_said_in_the_words_of_the_page() -> None:
+    code = (PROJECT / "dags" / "tasks" / "pod_endings.py").read_text()
+    said = re.findall(r"`((?:the pod|no node|it was killed)[^:`(]*?)(?:[:`(]| \()", PAGES["pods"])
+    known = {each.replace(" 15", "") for each in said if each != "the pod "}
+
+    assert len(known) >= 5
+    assert [] == [each for each in known if each.strip() not in code]
+
+
+def test_a_name_that_the_page_calls_secret_is_refused_with_a_value() -> None:
+    (names,) = re.findall(r"under a name with ([A-Z, ]+) or ([A-Z]+) is refused", PAGES["pods"])
+
+    words = [*names[0].split(", "), names[1]]
+    assert len(words) == 5
+    for word in words:
+        with pytest.raises(ValidationError, match="has a secret as its value"):
+            PodSettings.model_validate({"env": [{"name": f"MY_{word}", "value": "x"}]})
+
+
+def test_airflow_may_do_in_the_cluster_what_the_page_lists(page: Page) -> None:
+    role = of_kind(page.renders[0], "Role")["understudy-step-pods"]
+    section = PAGES["pods"].partition("and nothing else:")[2].partition("A test compares")[0]
+
+    for rule in role["rules"]:
+        for resource in rule["resources"]:
+            rows = re.findall(rf"^\| ([\w, ]+) {resource} \|", section, re.MULTILINE)
+            assert set(rule["verbs"]) == set(re.findall(r"\w+", " ".join(rows))) - {"and"}, resource
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_exists(name: str) -> None:
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", PAGES[name]) if "://" not in link]
+
+    assert links
+    for target, _, anchor in links:
+        path = PROJECT / "docs" / (target or f"{name}.md")
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+def test_the_secrets_of_celery_are_created_with_their_keys() -> None:
+    head = (CHARTS / "airflow-celery-values.yaml").read_text().partition("\n\n")[0]
+    described = set(re.findall(r"^#   (airflow-[\w-]+) +([\w.-]+) ", head, re.MULTILINE))
+    made = set(re.findall(r"create secret generic (\S+) \\\n +--from-literal=(\w+)=", PAGES["executors"]))
+
+    assert 2 == len(described)
+    assert described == made
+
+
+def test_every_values_file_of_airflow_is_on_one_of_the_pages() -> None:
+    files = [path.name for path in CHARTS.glob("airflow-*values.yaml")]
+
+    assert len(files) == 4
+    assert [] == [name for name in files if not any(f"charts/{name}" in text for text in PAGES.values())]
+    assert yaml.safe_load((CHARTS / "airflow-pods-values.yaml").read_text())
