@@ -9,7 +9,9 @@ from pathlib import Path
 from bench.scale.measuring import show
 from pipeline import layout
 from serving.fleet.kubernetes import KubernetesSource
-from tests.kubernetes_api import PODS, SLICES, KubernetesApi, endpoint, endpoint_slice, pod
+from tests.kubernetes.api import KubernetesApi
+from tests.kubernetes.objects import endpoint, endpoint_slice, pod
+from tests.kubernetes.resources import PODS, SLICES
 from tests.protocol.world import MODEL, REPLICAS, World
 
 # A pod of a model server as an API server gives it, with its status and `managedFields`. An assumption.

@@ -243,7 +243,7 @@ def test_a_pod_must_know_the_bucket(environment: dict[str, str], pods_file: Path
 def test_local_steps_load_no_client_of_kubernetes_or_google(environment: dict[str, str], pods_file: Path) -> None:
     """Whatever file of pods there is: with it local steps are one variable away."""
     script = "import sys, json, dags.retrain, dags.rollback, dags.announce\n"
-    script += "names = 'kubernetes', 'airflow.providers.google', 'dags.tasks.pods', 'dags.tasks.gke'\n"
+    script += "names = 'kubernetes', 'airflow.providers.google.cloud.operators', 'dags.tasks.pods', 'dags.tasks.gke'\n"
     script += "heavy = [name for name in names if name in sys.modules]\n"
     script += "sys.stdout.write(json.dumps(heavy))"
     done = subprocess.run(

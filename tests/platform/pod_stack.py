@@ -1,8 +1,9 @@
-"""The stack of `make up` with its steps as pods of a server that speaks the Kubernetes API and runs them as processes."""
+"""The stack of `make up` with its steps as pods of a server that speaks the Kubernetes API and runs their commands."""
 
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,8 +131,6 @@ def wait_until(is_so: Callable[[], Any], *, what: str, seconds: float = 120) -> 
     Raises:
         AssertionError: it is not within this time, which only bounds a test that has failed.
     """
-    import time
-
     deadline = time.monotonic() + seconds
     while not (found := is_so()):
         assert time.monotonic() < deadline, what

@@ -152,10 +152,10 @@ def test_in_a_large_fleet_a_hundredth_must_end() -> None:
 def test_a_replica_that_answered_and_is_silent_for_long_is_not_waited_for() -> None:
     seen = crashes()
     seen.silent("a:1")
-    CLOCK.sleep(4.9)
+    CLOCK.sleep(4.5)
     seen.silent("a:1")
     assert not seen.is_over(FLEET)
-    CLOCK.sleep(0.1)
+    CLOCK.sleep(0.5)
 
     assert ("a:1: no answer for 5.0 s while the candidate is exposed to it",) == seen.silences(FLEET)
     assert not seen.silences(["b:1", "c:1"]), "it is not listed any more"
@@ -169,7 +169,7 @@ def test_a_call_that_waited_for_its_time_limit_is_a_part_of_the_silence() -> Non
     seen = crashes()
     seen.silent("a:1", seconds=4.9)
     assert not seen.is_over(FLEET)
-    CLOCK.sleep(0.1)
+    CLOCK.sleep(0.5)
 
     assert seen.is_over(FLEET)
     assert not crashes().is_over(FLEET)
@@ -204,9 +204,9 @@ def test_one_silent_replica_of_the_first_ring_is_enough_in_a_large_fleet() -> No
 def test_a_replica_that_was_silent_from_the_beginning_is_watched_if_the_candidate_was_exposed_before() -> None:
     """A canary that is repeated finds it without an answer, perhaps because of the candidate."""
     seen = CrashDetector({"b:1": [1]}, silent=["a:1"], silent_seconds=5.0, now=CLOCK.monotonic)
-    CLOCK.sleep(4.9)
+    CLOCK.sleep(4.5)
     assert not seen.is_over(FLEET)
-    CLOCK.sleep(0.1)
+    CLOCK.sleep(0.5)
 
     assert ["a:1"] == [line.rpartition(": ")[0] for line in seen.silences(FLEET)]
     seen.answered("a:1", [1, 2])
