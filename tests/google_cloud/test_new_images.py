@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from tests.google_cloud import pubsub
-from tests.google_cloud.cloud import google_cloud
+from tests.google_cloud.cloud import google_cloud, without_google
 from tests.google_cloud.metadata_server import PROJECT
 from tests.google_cloud.running import PROJECT as CHECKOUT
 from tests.google_cloud.running import run
+from tests.hunts import hunt
 from tests.object_storage import ObjectStore, in_use
 
 # How long nothing must be added.
@@ -25,6 +26,7 @@ def write_model(folder: Path, **new_images: Any) -> Path:
     return folder
 
 
+@hunt
 def test_messages_that_wait_together_are_one_event_and_are_acknowledged(tmp_path: Path) -> None:
     """A message that comes later is the next event: the request waits for it in Pub/Sub."""
     subscription = pubsub.Subscription(f"projects/{PROJECT}/subscriptions/digits-images")
@@ -50,6 +52,7 @@ def test_messages_that_wait_together_are_one_event_and_are_acknowledged(tmp_path
     assert {False} == set(subscription.pulls)
 
 
+@hunt
 def test_an_upload_has_ended_when_nothing_was_added_for_the_time_of_the_model_file(tmp_path: Path) -> None:
     """Objects of other prefixes do not count, and the names of objects are not handed to Airflow's database.
 
@@ -71,3 +74,19 @@ def test_an_upload_has_ended_when_nothing_was_added_for_the_time_of_the_model_fi
     assert [] == found["previous_objects"]
     assert "execute_complete" == found["resumes_with"]
     assert not found["a_person_waits"]
+
+
+@hunt
+def test_events_that_come_together_or_during_a_run_make_one_run(tmp_path: Path) -> None:
+    """Airflow's own scheduler and database: ten events, then five while that run is active, then its end.
+
+    While the DAG is paused nobody pulls, and the messages wait in Pub/Sub.
+    """
+    models = write_model(tmp_path / "models", pubsub={"project": PROJECT, "subscription": "digits-images"})
+    environment = without_google() | {"UNDERSTUDY_MODELS": str(models)}
+    run("migrate", home=tmp_path, environment=environment)
+    found = run("schedule_events", home=tmp_path, environment=environment).answer
+
+    assert 0 == found["triggers_while_paused"]
+    assert [0, 1, 1, 2] == found["counts"]
+    assert "asset_triggered" == found["type"]
