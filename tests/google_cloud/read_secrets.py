@@ -8,10 +8,12 @@ from typing import Any
 from airflow.configuration import conf, ensure_secrets_loaded
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.log import configure_logging
 
 from tests.google_cloud.running import answer
 
-logging.getLogger().setLevel(logging.DEBUG)
+# As the process of a task does.
+configure_logging(log_level="DEBUG")
 
 
 def digest(text: str | None) -> str:
