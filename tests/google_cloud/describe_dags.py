@@ -4,8 +4,8 @@ from typing import Any
 
 import jinja2
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.serialization.serialized_objects import DagSerialization
-from airflow.utils.types import DagRunType
 
 from tests.google_cloud.running import PROJECT, answer
 

@@ -10,6 +10,7 @@ import yaml
 from tests.google_cloud.cloud import google_cloud
 from tests.google_cloud.running import PROJECT, Ended, run
 from tests.google_cloud.storage_relay import storage_relay
+from tests.hunts import hunt
 from tests.object_storage import ObjectStore, in_use
 
 AIRFLOW = yaml.safe_load((PROJECT / "charts" / "airflow-values.yaml").read_text())
@@ -61,6 +62,7 @@ def test_a_log_is_written_and_read_without_a_key(write: Write) -> None:
     assert ["airflow-logs/dag_id=retrain_digits/run_id=manual__2026-12-01/task_id=train/attempt=1.log"] == objects
 
 
+@hunt
 def test_without_its_bucket_a_task_ends_as_it_would_and_its_log_stays_on_the_machine(write: Write) -> None:
     found, _ = write("unreadable", name="bucket-that-is-gone")
 

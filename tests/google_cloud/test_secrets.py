@@ -13,6 +13,9 @@ from tests.google_cloud.cloud import google_cloud
 from tests.google_cloud.metadata_server import PROJECT
 from tests.google_cloud.running import PROJECT as CHECKOUT
 from tests.google_cloud.running import Ended, run
+from tests.hunts import hunt
+
+pytestmark = hunt
 
 MLFLOW, DATABASE, HERE = "correct-horse-battery", "postgresql+psycopg2://airflow:staple@10.77.0.3/airflow", "of-here"
 SECRETS = {
