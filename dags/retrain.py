@@ -22,6 +22,9 @@ page of the run; click the pencil next to it for the rest. What you type there y
   gate says no* and a note that says why.
 - **`snapshot` or `train` and all later tasks skipped**: promotions are held by a roll-back, a pin or a freeze, and the
   run was started by its schedule. The log says by whom, why and until when. The DAG `unfreeze` ends the hold.
+- **`snapshot` and all later tasks skipped, *an event has started this run* in its log**: the images are those of an
+  earlier run, which the log names. Nothing needs to be done. To train on them again, trigger a run.
+- **`uploads` red**: there are no objects, or the upload did not end within a day. Read its log, then clear it.
 - **`gate` says that a label is missing or new**: the image folders do not have the labels of the serving version.
   `snapshot` has already warned about it. If a folder was renamed by mistake, or a copy of the images is incomplete,
   correct the folders and trigger a new run. If you want the change, trigger a run with the names under *Labels that may
@@ -68,7 +71,8 @@ from airflow.sdk import DAG, Param, chain
 
 from dags.announcing import announcement
 from dags.models import dag_of_each_model
-from dags.steps import RETRY, cron, run_key, step
+from dags.new_images import schedule, starts, uploads
+from dags.steps import RETRY, run_key, step
 from pipeline.commands import with_model
 from pipeline.spec import ModelSpec
 
@@ -83,8 +87,8 @@ def retrain(spec: ModelSpec) -> DAG:
     with DAG(
         dag_id=f"retrain_{spec.name}",
         description=spec.description,
-        doc_md=with_model(__doc__ or "", spec.name),
-        schedule=cron(spec.schedule),
+        doc_md=with_model((__doc__ or "").replace("\n\n", f"\n\n{starts(spec)}\n\n", 1), spec.name),
+        schedule=schedule(spec),
         catchup=False,
         max_active_runs=1,
         params=form(spec),
@@ -92,7 +96,10 @@ def retrain(spec: ModelSpec) -> DAG:
         default_args={"owner": spec.owner, "pool": POOL, **RETRY},
     ) as dag:
         snapshot = verb(
-            "snapshot", spec, "Keeps the images and the settings of this run, so that later changes do not affect it."
+            "snapshot",
+            spec,
+            "Keeps the images and the settings of this run, so that later changes do not affect it.",
+            env={"UNDERSTUDY_STARTED_BY_EVENT": "{{ 'true' if dag_run.run_type == 'asset_triggered' else 'false' }}"},
         )
         train = verb("train", spec, "Trains and exports the candidate.", execution_timeout=timedelta(hours=6))
         evaluate = verb(
@@ -121,6 +128,8 @@ def retrain(spec: ModelSpec) -> DAG:
         )
         chain(snapshot, train, evaluate, gate, publish, canary, promote, announce)
         chain([canary, promote], withdraw)
+        if spec.new_images and (uploaded := uploads(spec.new_images)):
+            chain(uploaded, snapshot)
     return dag
 
 

@@ -23,7 +23,7 @@ RETRY = {"retries": 1, "retry_delay": timedelta(seconds=60)}
 # What Airflow's environment says of the worker or of one call, and not of the bucket, the replicas and MLflow.
 _ONLY_HERE = frozenset(
     {"var", "models", "tls_ca", "tls_certificate", "tls_key", "signing_key", "verifying_key", "code_version"}
-    | {"actor", "run_url", "scheduled", "params"}
+    | {"actor", "run_url", "scheduled", "started_by_event", "params"}
 )
 
 

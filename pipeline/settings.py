@@ -66,6 +66,8 @@ class Settings(BaseSettings, Deployment):
     mlflow_public_url: str = Field(default="", pattern=r"^(https?://[^\s()<>]+)?$")
     # Whether a schedule, or another DAG, has started this run, and no person.
     scheduled: bool = False
+    # Whether an event has started this run, such as a message that there are new images.
+    started_by_event: bool = False
     params: Json[dict[str, Any]] = Field(default_factory=dict, validate_default=False)
     # Images set it. Without it `pipeline.runs.code_version` asks git.
     code_version: str | None = None

@@ -18,6 +18,7 @@ from pydantic import (
 
 from pipeline.errors import BadInputError
 from pipeline.layout import MODEL_PATTERN
+from pipeline.new_images import NewImages
 from pipeline.validation import problems
 
 Name = Annotated[str, StringConstraints(pattern=f"^{MODEL_PATTERN}$")]
@@ -139,6 +140,8 @@ class AutomaticRollback(_Frozen):
 
 
 class ModelSpec(_Frozen):
+    """A model file. `new_images` says only when a run begins, so it is in no record of a run."""
+
     name: Name
     description: str
     owner: str
@@ -150,6 +153,7 @@ class ModelSpec(_Frozen):
     canary: CanaryPolicy = CanaryPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     automatic_rollback: AutomaticRollback = AutomaticRollback()
+    new_images: Annotated[NewImages | None, Field(exclude=True)] = None
 
 
 class Overrides(_Frozen):

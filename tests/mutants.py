@@ -541,6 +541,27 @@ MUTANTS = (
         ("tests/pipeline/verbs/test_roll_back_holds.py",),
     ),
     Mutant(
+        "an event trains on the same images again",
+        "pipeline/verbs/snapshot.py",
+        "    if settings.started_by_event:\n",
+        "    if False:\n",
+        ("tests/pipeline/verbs/test_events.py",),
+    ),
+    Mutant(
+        "a run that was overtaken counts as decided",
+        "pipeline/inspection/decided_runs.py",
+        '    elif (promoted := records.find(PromoteRecord)) and promoted.outcome == "done":\n',
+        "    elif promoted := records.find(PromoteRecord):\n",
+        ("tests/pipeline/verbs/test_events.py",),
+    ),
+    Mutant(
+        "a message is not acknowledged",
+        "dags/new_images.py",
+        "        ack_messages=True,\n",
+        "        ack_messages=False,\n",
+        ("tests/google_cloud/test_dags.py",),
+    ),
+    Mutant(
         "previous is a version that was taken back",
         "pipeline/journal/history.py",
         "if content not in seen and self.was_good(number) and",

@@ -48,13 +48,17 @@ def manifest(fields: PodFields, *, verb: str) -> _Json:
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
-            # Who asks the API for replicas needs the token of an account; nobody else does.
-            "automountServiceAccountToken": "serviceAccountName" in said,
+            # Only who asks the API for replicas, `kubernetes://`, needs the token of its account.
+            "automountServiceAccountToken": said.get("automountServiceAccountToken", False),
+            # Variables of Services whose names begin with `understudy` would look like settings.
+            "enableServiceLinks": False,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": _USER,
                 "runAsGroup": 0,
                 "fsGroup": 0,
+                # Volumes may be large, and their files belong to this group already.
+                "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             **{name: said[name] for name in of_pod if name in said},

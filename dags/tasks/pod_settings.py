@@ -83,6 +83,7 @@ class PodFields(_Form):
     image_pull_policy: str | None = None
     image_pull_secrets: _Objects | None = None
     service_account_name: str | None = None
+    automount_service_account_token: bool | None = None
     env: _Objects | None = None
     env_from: _Objects | None = None
     volumes: _Objects | None = None

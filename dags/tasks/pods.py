@@ -95,7 +95,13 @@ class PodTask(VerbTask):
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
         """Wait a little before the task is deferred: most verbs take seconds, and so does taking up a task again."""
-        self.pod = super().get_or_create_pod(pod_request_obj, context)  # type: ignore[misc]  # `on_kill` deletes it
+        try:
+            self.pod = super().get_or_create_pod(pod_request_obj, context)  # type: ignore[misc]  # `on_kill` deletes it
+        except ApiException as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            # The answer to an earlier request was lost: no other task gives a pod this name.
+            self.pod = pod_request_obj
         deadline = time.monotonic() + _SHORT_SECONDS
         while True:
             seen = self._look()

@@ -5,9 +5,11 @@ import logging
 from pipeline.context import RunContext
 from pipeline.data.images import import_images
 from pipeline.errors import BadInputError
+from pipeline.inspection.decided_runs import newest_decided_run
 from pipeline.inspection.served_labels import served_labels
 from pipeline.model_files import load_spec
 from pipeline.rules import holds
+from pipeline.rules.unchanged import require_new_data
 from pipeline.runs.code_version import code_version
 from pipeline.runs.records import SnapshotRecord, SpecRecord
 from pipeline.spec import Overrides, RunSpec, parse, with_overrides
@@ -23,7 +25,8 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     declines them hours later where nobody has accepted them.
 
     Raises:
-        DeclinedError: promotions are held, and no person has asked for this run. Not recorded, because it may change.
+        DeclinedError: promotions are held, and no person has asked for this run; or an event has started it, and its
+            images are those of the newest decided run. Not recorded, because it may change.
         BadInputError: the model file, the form or the images cannot be used, or an accepted label is neither missing
             nor new; no snapshot was recorded.
         CouldNotTellError: the labels of the version that serves cannot be read; no snapshot was recorded.
@@ -47,6 +50,8 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     labels = served_labels(context, serving)
     frozen = context.records.finish(SpecRecord(spec=frozen, code_version=frozen.code_version)).spec
     data = import_images(context.bucket, frozen.model)
+    if settings.started_by_event:
+        require_new_data(data.digest, newest=newest_decided_run(context), model=context.model)
     present = data.present()
     found = changes(present, labels)
     _require_changed(frozen.accept_labels, found)

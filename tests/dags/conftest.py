@@ -20,6 +20,7 @@ image: registry.example/understudy-pipeline:1
 imagePullPolicy: IfNotPresent
 imagePullSecrets: [{name: registry}]
 serviceAccountName: understudy-pipeline
+automountServiceAccountToken: true
 env:
   - {name: AWS_ENDPOINT_URL, value: "http://minio:9000"}
   - {name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: secret}}}

@@ -1,0 +1,114 @@
+"""What `snapshot` makes of a run that an event has started: images that were decided on are not trained on again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.errors import DeclinedError
+from pipeline.runs.records import GateRecord, PromoteRecord, Record, SnapshotRecord, SpecRecord
+from pipeline.verdicts.verdict import Decision, Verdict
+from tests.pipeline.verbs.test_label_contract import draw
+from tests.releases import MODEL, SPEC, World
+
+GOOD, BAD = (Verdict(decision=decision, reasons=("it says so",)) for decision in (Decision.PASS, Decision.FAIL))
+DECLINED = GateRecord(outcome="declined", reason="worse", verdict=BAD, serving_version=None)
+PASSED = GateRecord(verdict=GOOD, serving_version=None)
+PROMOTED = PromoteRecord(version=4)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two labels, 40 images each."""
+    for number, label in enumerate(("cat", "dog")):
+        draw(tmp_path / "images", label, first=40 * number)
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def world(tmp_path: Path, images: Path) -> World:
+    """A bucket without replicas, and a model file that has `new_images`."""
+    content = SPEC.model_dump(mode="json")
+    content["data"] |= {"images": str(images), "holdout": 0.3}
+    content["new_images"] = {"pubsub": {"project": "my-project", "subscription": "digits-images"}}
+    (tmp_path / f"{MODEL}.yaml").write_text(json.dumps(content))
+    return World(tmp_path)
+
+
+def snapshot(world: World, key: str, *records: Record, event: bool = True) -> SnapshotRecord:
+    """A run that has got as far as these records; `event`: what has started it."""
+    world.extra |= {"scheduled": event, "started_by_event": event}
+    made = world.run("snapshot", key)
+    assert isinstance(made, SnapshotRecord)
+    for record in records:
+        world.context(key).records.finish(record)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("records", "decision"),
+    [((DECLINED,), "the gate declined the candidate"), ((PASSED, PROMOTED), "v4 was promoted")],
+)
+def test_an_event_without_new_images_ends_skipped(world: World, records: tuple[Record, ...], decision: str) -> None:
+    snapshot(world, "retrain-1", *records)
+
+    with pytest.raises(
+        DeclinedError, match=rf"those of run retrain-1 \(data digest \w{{12}}\), after which {decision}"
+    ):
+        snapshot(world, "retrain-2")
+    assert world.context("retrain-2").records.find(SnapshotRecord) is None
+
+
+def test_an_event_with_a_new_image_is_trained_on(world: World, images: Path) -> None:
+    before = snapshot(world, "retrain-1", PASSED, PROMOTED)
+    draw(images, "owl", first=120)
+
+    assert before.digest != snapshot(world, "retrain-2").digest
+
+
+@pytest.mark.parametrize(
+    "records",
+    [(), (PASSED,), (PASSED, PromoteRecord(outcome="declined", reason="v5 serves now", version=4))],
+    ids=["it failed before the gate", "it failed after the gate", "it was overtaken"],
+)
+def test_images_that_no_run_has_decided_on_are_trained_on(world: World, records: tuple[Record, ...]) -> None:
+    before = snapshot(world, "retrain-1", *records)
+
+    assert before.digest == snapshot(world, "retrain-2").digest
+
+
+def test_a_failed_run_does_not_hide_the_decided_one_before_it(world: World) -> None:
+    snapshot(world, "retrain-1", DECLINED)
+    snapshot(world, "retrain-2", event=False)
+
+    with pytest.raises(DeclinedError, match="those of run retrain-1"):
+        snapshot(world, "retrain-3")
+
+
+def test_a_run_of_a_person_or_of_the_schedule_trains_again(world: World) -> None:
+    before = snapshot(world, "retrain-1", DECLINED)
+
+    assert before.digest == snapshot(world, "retrain-2", event=False).digest
+    world.extra |= {"scheduled": True, "started_by_event": False}
+    assert world.run("snapshot", "retrain-3")
+
+
+def test_a_record_that_cannot_be_read_starts_a_training_and_says_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshot(world, "retrain-1", DECLINED)
+    (world.bucket / layout.record(MODEL, "retrain-1", "gate")).write_text("{")
+
+    assert snapshot(world, "retrain-2")
+    assert "whether run retrain-1 was decided cannot be read" in caplog.text
+
+
+def test_what_starts_a_run_is_in_no_record_of_it(world: World) -> None:
+    """So an older version of the code can still read the settings of the run."""
+    snapshot(world, "retrain-1")
+    stored = (world.bucket / layout.record(MODEL, "retrain-1", "spec")).read_text()
+
+    assert "new_images" not in stored
+    frozen = world.context("retrain-1").records.require(SpecRecord).spec
+    assert frozen.model.new_images is None
