@@ -17,12 +17,14 @@ from embedded.settings import PROJECT, StackSettings
 from embedded.supervision import supervisor
 from tests.kubernetes.api import KubernetesApi
 from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.faults import VERB_LABEL
 from tests.kubernetes.images import Image
+from tests.kubernetes.resources import PODS
 from tests.ports import free_ports
 
 NAMESPACE = "understudy"
-IMAGE, MISSING = "registry.example/understudy-pipeline:1", "registry.example/missing:1"
-PODS = f"""\
+IMAGE = "registry.example/understudy-pipeline:1"
+PODS_FILE = f"""\
 namespace: {NAMESPACE}
 image: {IMAGE}
 resources: {{requests: {{cpu: 250m, memory: 1Gi}}, limits: {{memory: 2Gi}}}}
@@ -58,10 +60,14 @@ class PodStack:
             each.kill()
         return pid
 
-    def pods(self) -> dict[str, Any]:
-        """The pods that exist, by the verb that they run."""
-        found = self.kubernetes.cluster.list("pods", NAMESPACE, {})
-        return {pod["metadata"]["labels"]["understudy/verb"]: pod for pod in found}
+    def pods(self, dag_id: str) -> dict[str, Any]:
+        """The pods of a DAG that exist, by the verb that they run."""
+        found = self.kubernetes.cluster.list(PODS, NAMESPACE, {"labelSelector": f"dag_id={dag_id}"})
+        return {label(pod, VERB_LABEL): pod for pod in found}
+
+
+def label(pod: Any, name: str) -> str:
+    return str(pod["metadata"]["labels"].get(name, ""))
 
 
 @contextmanager
@@ -71,7 +77,7 @@ def pod_stack(folder: Path) -> Iterator[PodStack]:
     models.mkdir()
     digits = (PROJECT / "models" / "digits.yaml").read_text(encoding="utf-8")
     (models / "digits.yaml").write_text(digits, encoding="utf-8")
-    (folder / "pods.yaml").write_text(PODS, encoding="utf-8")
+    (folder / "pods.yaml").write_text(PODS_FILE, encoding="utf-8")
     # All that a pod has beside what Airflow gives it: what the image has.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     in_image = {"PATH": path, "PYTHONPATH": str(PROJECT), "UNDERSTUDY_MODELS": str(models), "HOME": str(folder)}
