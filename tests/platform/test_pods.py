@@ -107,7 +107,7 @@ def test_a_retrain_succeeds_although_a_pod_and_two_processes_of_airflow_are_kill
 
     assert "success" == good["state"]
     assert dict.fromkeys(STEPS, "success") | {"withdraw": "skipped"} == good["tasks"]
-    assert (1, True) == (good["status"]["serving"], good["status"]["agrees"])
+    assert (1, True) == (good["status"]["serving"]["version"], good["status"]["agrees"])
 
 
 def test_each_step_was_a_pod_and_the_killed_one_was_a_second(seen: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_task_that_a_person_stops_ends_its_pod_and_the_process_in_it(seen: Any
     assert "Running" == stopped["before"]["train"]["status"]["phase"]
     assert ("failed", "failed") == (stopped["state"], stopped["tasks"]["train"])
     assert 0 < max(_epochs(stopped["train"].log.text())) < 1000
-    assert 1 == stopped["status"]["serving"]
+    assert 1 == stopped["status"]["serving"]["version"]
 
 
 def test_people_on_call_wait_for_no_pod(seen: Any) -> None:
