@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags.steps import require_steps
@@ -17,15 +17,19 @@ from pipeline.spec import ModelSpec
 
 
 def dag_of_each_model(kind: str, make: Callable[[ModelSpec], DAG]) -> dict[str, DAG]:
-    """`<kind>_<model>` by its name, for every model file.
+    """`<kind>_<model>` by its name, for every model file; in the process of a task, the DAG of that task alone.
 
     A file that cannot be used becomes a DAG that says why, in its description, in its docs, and by failing; so the
     history of its runs stays where people look for it.
     """
     dags = {}
+    # Airflow parses the file again before each task, and names the DAG that the task needs.
+    wanted = get_parsing_context().dag_id
     for path in model_files(load_settings().models):
         # Any file may lie there, and Airflow takes no other characters.
         dag_id = f"{kind}_{re.sub('[^A-Za-z0-9_.-]', '_', path.stem)}"
+        if wanted not in (None, dag_id):
+            continue
         try:
             spec = load_spec(path)
         except BadInputError as error:

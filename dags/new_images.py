@@ -50,7 +50,8 @@ def starts(spec: ModelSpec) -> str:
 def uploads(new: NewImages) -> Any:
     """The task that waits until an upload has ended; None where the model file names no place of uploads.
 
-    It waits in the triggerer and takes no slot of a worker or of a pool. A run that a person has started does not wait.
+    It waits in the triggerer, and takes no slot of a worker or of the pool of retrains. A run that a person has started
+    does not wait.
     """
     if new.upload is None:
         return None
@@ -74,6 +75,8 @@ def uploads(new: NewImages) -> Any:
         prefix=new.upload.prefix,
         inactivity_period=inactivity.total_seconds(),
         google_cloud_conn_id=new.connection,
+        # Where steps are pods, the pool of retrains counts what waits: uploads of a day would stop all retrains.
+        pool="default_pool",
         deferrable=True,
         poke_interval=min(_POLL_SECONDS, inactivity.total_seconds() / 4),
         # An upload that never pauses must not stop retraining without a word.

@@ -48,7 +48,10 @@ class Deployment(BaseModel):
 
     @property
     def polled_seconds(self) -> float:
-        """Long enough for a server to have looked: the poll that is under way, and one that has begun since."""
+        """Long enough for a server to have looked: the poll that is under way, and one that has begun since.
+
+        In `pinned` the second is that of the folders, in which a server finds a version that its config names.
+        """
         return 2.5 * self.config_poll_seconds
 
     @field_validator("server_root")

@@ -19,7 +19,11 @@ Flags = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigSource:
-    """A model config file, by path or URI, and the seconds between two reads: the roll-out `pinned`."""
+    """A model config file, by path or URI, and the seconds between two reads: the roll-out `pinned`.
+
+    A server looks as often at the folders of the versions that the config names. That look decides when a newly named
+    version is loaded, so a server has followed within two polls; `Deployment.polled_seconds` counts on that.
+    """
 
     uri: str
     poll_seconds: int = 1
@@ -28,6 +32,8 @@ class ConfigSource:
         return {
             "model_config_file": self.uri,
             "model_config_file_poll_wait_seconds": self.poll_seconds,
+            # In an object store a look at the folders costs more than one at the config.
+            "file_system_poll_wait_seconds": self.poll_seconds,
             # A config may put the label on a version that is still being loaded.
             "allow_version_labels_for_unavailable_models": True,
         }

@@ -110,6 +110,7 @@ def test_the_prices_of_the_polls_are_the_products() -> None:
         bills = dollars(A=3 * looks, B=2 * looks), dollars(A=2 * looks), dollars(B=3 * looks)
         counts = [f"{count:,}" for count in (3 * looks, 2 * looks, 5 * looks // DAY)]
         assert [*counts, *(f"{each:,.2f}" for each in bills)] == row[1:]
+    assert f"a tenth of the price, ${bills[0] / 10:,.2f} a day for {rows[-1][0]} replicas" in TEXT
 
 
 def test_the_classes_of_calls_are_google_s() -> None:

@@ -64,7 +64,8 @@ if [ -n "$config" ]; then
     *) check_file MODEL_CONFIG "$config" "Run \`understudy init\`, which writes it, or mount the bucket's folder there" ;;
   esac
   set -- --model_config_file="$config" --model_config_file_poll_wait_seconds="$poll_seconds" \
-    --allow_version_labels_for_unavailable_models=true --load_retry_interval_micros=1000000 "$@"
+    --file_system_poll_wait_seconds="$poll_seconds" --allow_version_labels_for_unavailable_models=true \
+    --load_retry_interval_micros=1000000 "$@"
 else
   [ -n "$name" ] || refuse "MODEL_PATH='$base_path' needs MODEL_NAME, the name that clients ask for"
   case $base_path in

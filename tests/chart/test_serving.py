@@ -27,12 +27,12 @@ def flags(container: Manifest) -> dict[str, str]:
 def test_a_server_has_the_flags_without_which_it_follows_no_release(
     values: str, rollout: str, group: str, folder: str
 ) -> None:
-    source: Source = ConfigSource(uri=f"{ROOTS[values]}/{folder}/digits.config")
+    """...and `pollSeconds` is how often it looks for anything."""
+    source: Source = ConfigSource(uri=f"{ROOTS[values]}/{folder}/digits.config", poll_seconds=7)
     if rollout == "latest":
-        source = BasePathSource(model="digits", uri=f"{ROOTS[values]}/{folder}/digits")
+        source = BasePathSource(model="digits", uri=f"{ROOTS[values]}/{folder}/digits", poll_seconds=7)
 
-    # Every second, as these flags say; the values for GKE look less often.
-    sets = (f"fleets.digits.rollout={rollout}", "fleets.digits.pollSeconds=1")
+    sets = (f"fleets.digits.rollout={rollout}", "fleets.digits.pollSeconds=7")
     container = server(deployment(values, group, *sets))
 
     assert ["tensorflow_model_server"] == container["command"]

@@ -80,6 +80,28 @@ def test_a_step_has_the_memory_that_it_may_use(values: str) -> None:
         assert "memory" in container["resources"]["limits"], verb
 
 
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ((), False),
+        (("discovery=kubernetes",), True),
+        (("stepPods.automountServiceAccountToken=true",), True),
+        (("discovery=kubernetes", "stepPods.automountServiceAccountToken=false"), False),
+    ],
+)
+def test_a_step_has_a_token_where_it_asks_kubernetes_for_replicas_or_the_values_say_so(
+    sets: tuple[str, ...], expected: bool
+) -> None:
+    for verb, pod in step_pods(objects_of("minikube-values.yaml", *sets)).items():
+        assert expected is pod["spec"]["automountServiceAccountToken"], verb
+
+
+def test_a_single_verb_may_have_a_token() -> None:
+    pods = step_pods(objects_of("minikube-values.yaml", "stepPods.verbs.canary.automountServiceAccountToken=true"))
+
+    assert ["canary"] == [verb for verb, pod in pods.items() if pod["spec"]["automountServiceAccountToken"]]
+
+
 def container(values: str, verb: str, *sets: str) -> Any:
     (found,) = step_pods(objects_of(values, *sets))[verb]["spec"]["containers"]
     return found

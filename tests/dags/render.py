@@ -9,7 +9,9 @@ from typing import Any
 from airflow.dag_processing.dagbag import DagBag
 from kubernetes.client import ApiClient  # noqa: TID253 - in a process of its own
 
-RUN = SimpleNamespace(run_after=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), triggering_user_name="$(ann)")
+RUN = SimpleNamespace(
+    run_after=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), run_type="manual", triggering_user_name="$(ann)"
+)
 
 
 def pod_of(task: Any) -> Any:

@@ -32,6 +32,7 @@ def describe(dag: Any) -> dict[str, Any]:
             "before": sorted(uploads.downstream_task_ids),
             "retries": uploads.retries,
             "owner": uploads.owner,
+            "pool": uploads.pool,
             "doc": uploads.doc_md,
             "limit": uploads.execution_timeout.total_seconds(),
             "looks_every": uploads.poke_interval,

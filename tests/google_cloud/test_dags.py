@@ -75,6 +75,7 @@ def test_the_upload_is_waited_for_before_anything_is_read(described: Any) -> Non
     assert (20 * 60, 60) == (task["inactivity"], task["looks_every"])
     assert 30 * 60 == described["dags"]["uploads"]["uploads"]["inactivity"]
     assert (1, "understudy") == (task["retries"], task["owner"])
+    assert "retrain" != task["pool"], "with `--include-deferred` it would take a slot of that pool for a day"
     assert task["doc"]
     assert task["limit"]
 

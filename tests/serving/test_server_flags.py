@@ -29,6 +29,7 @@ def test_a_replica_that_polls_a_config() -> None:
         rest_api_port=8501,
         model_config_file="/b/serve/m.config",
         model_config_file_poll_wait_seconds=2,
+        file_system_poll_wait_seconds=2,
         allow_version_labels_for_unavailable_models=True,
         num_load_threads=1,
         num_unload_threads=1,

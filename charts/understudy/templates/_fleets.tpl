@@ -58,6 +58,7 @@ test compares both. Arguments: root, fleet, model, group (its values), firstRing
 {{- if .fleet.labelled }}
 - {{ printf "--model_config_file=%s" (include "understudy.polled" .) | quote }}
 - --model_config_file_poll_wait_seconds={{ .fleet.pollSeconds }}
+- --file_system_poll_wait_seconds={{ .fleet.pollSeconds }}
 - --allow_version_labels_for_unavailable_models=true
 - --load_retry_interval_micros=1000000
 {{- else }}

@@ -56,7 +56,7 @@ that the fields do not have is there for the bucket alone).
 {{- $lists | toJson -}}
 {{- end }}
 
-{{- /* pods.yaml: how Airflow makes the pod of a step. Its fields are those of dags/pod_settings.py. */}}
+{{- /* pods.yaml: how Airflow makes the pod of a step. Its fields are those of dags/tasks/pod_settings.py. */}}
 {{- define "understudy.podsFile" -}}
 {{- $bucket := include "understudy.stepBucket" . | fromJson -}}
 {{- $step := .Values.stepPods -}}
@@ -72,6 +72,8 @@ imagePullPolicy: {{ .Values.pipelineImage.pullPolicy }}
 {{ . }}
 {{- end }}
 serviceAccountName: {{ include "understudy.pipelineServiceAccountName" . | quote }}
+{{- /* Whoever asks for replicas in `kubernetes://` needs it. Workload Identity asks the metadata server. */}}
+automountServiceAccountToken: {{ ternary (eq .Values.discovery "kubernetes") $step.automountServiceAccountToken (eq (toString $step.automountServiceAccountToken) "auto") }}
 {{- /* By these labels the policies of this chart know a step. */}}
 labels:
   {{- include "understudy.selectorLabels" . | nindent 2 }}

@@ -50,8 +50,8 @@ def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
     of_pets = tuple(each.replace("digits", "pets") for each in expected)
     assert [expected, of_pets] == [(each.model_config_file, each.model_base_path) for each in found]
     for each in found:
-        poll = each.model_config_file_poll_wait_seconds if rollout == "pinned" else each.file_system_poll_wait_seconds
-        assert poll == POLL_SECONDS
+        assert each.file_system_poll_wait_seconds == POLL_SECONDS
+        assert each.model_config_file_poll_wait_seconds == (POLL_SECONDS if rollout == "pinned" else 0)
 
 
 @pytest.mark.parametrize(
