@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipeline import result
 from serving.server_flags import ConfigSource, replica_flags
 from tests.mlflow_server import wait_until_healthy
 from tests.platform import stand_ins
@@ -164,6 +165,19 @@ def test_a_plan_of_a_roll_back_says_that_there_is_no_earlier_version(platform: P
     done = platform.run("rollback", "--plan", expected=1)
 
     assert "there is no previous good version" in done.stdout + done.stderr
+
+
+def test_the_result_of_a_verb_may_be_the_termination_message_of_its_container(platform: Platform) -> None:
+    """Kubernetes mounts an empty file that everybody may write, also where the root of the container is read-only."""
+    message = platform.bucket.parent / "termination-log"
+    message.touch()
+    message.chmod(0o666)
+    mounted = [f"--volume={message}:/dev/termination-log", f"--env={result.VARIABLE}=/dev/termination-log"]
+    command = ("python", "-m", "pipeline", "announce", "--model", "digits")
+    platform.images.run(PIPELINE, *command, options=[*platform.options, *mounted], expected=0)
+
+    found = result.read(message)
+    assert ("announce", "done", [1]) == (found["verb"], found["outcome"], [each["version"] for each in found["changes"]])
 
 
 def test_the_verbs_in_the_airflow_image_run_on_the_same_bucket(platform: Platform) -> None:
