@@ -177,7 +177,11 @@ def test_the_result_of_a_verb_may_be_the_termination_message_of_its_container(pl
     platform.images.run(PIPELINE, *command, options=[*platform.options, *mounted], expected=0)
 
     found = result.read(message)
-    assert ("announce", "done", [1]) == (found["verb"], found["outcome"], [each["version"] for each in found["changes"]])
+    assert ("announce", "done", [1]) == (
+        found["verb"],
+        found["outcome"],
+        [each["version"] for each in found["changes"]],
+    )
 
 
 def test_the_verbs_in_the_airflow_image_run_on_the_same_bucket(platform: Platform) -> None:
