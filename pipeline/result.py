@@ -19,8 +19,8 @@ def write(result: dict[str, Any], *, unless_there: bool = False) -> None:
     """Write it where it is asked for; nothing where it is not. A result that cannot be written changes no outcome.
 
     Args:
-        result: what to write. More than `LARGEST` bytes are made fit: the longest text is cut, and the longest list
-            loses its end, until they are.
+        result: what to write. More than `LARGEST` bytes are made fit: the longest value is cut, or left out if it is
+            neither a text nor a list, until they are.
         unless_there: keep what an earlier call has written.
     """
     path = os.environ.get(VARIABLE)
@@ -54,17 +54,17 @@ def _fitting(result: Mapping[str, Any]) -> str:
     kept = dict(result)
     while len(text := _json(kept)) > LARGEST:
         longest = max(kept, key=lambda name: len(_json(kept[name])))
-        kept[longest] = _shorter(kept[longest])
+        shorter = _shorter(kept.pop(longest))
+        if shorter:
+            kept[longest] = shorter
     return text
 
 
 def _shorter(value: Any) -> Any:
-    """At least a little shorter; nothing where that cannot be done."""
-    if isinstance(value, str) and len(value) > 1:
-        return value[: len(value) * 3 // 4 - 1] + "…"
-    if isinstance(value, list | tuple) and value:
-        return value[: len(value) * 3 // 4]
-    return None
+    """The first three quarters of a text or a list; nothing where that is nothing, or not possible."""
+    if isinstance(value, str):
+        return value[: len(value) * 3 // 4 - 1] + "…" if len(value) > 2 else ""
+    return value[: len(value) * 3 // 4] if isinstance(value, list | tuple) else None
 
 
 def _json(value: Any) -> str:
