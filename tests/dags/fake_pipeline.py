@@ -25,6 +25,7 @@ call = {
     "scheduled": os.environ["UNDERSTUDY_SCHEDULED"],
     "model": options.get("--model") or os.environ.get("UNDERSTUDY_MODEL"),
     "cwd": str(Path.cwd()),
+    "secret": os.environ.get("AWS_SECRET_ACCESS_KEY"),
 }
 calls = Path(os.environ["FAKE_CALLS"])
 earlier = [json.loads(line) for line in calls.read_text(encoding="utf-8").splitlines()] if calls.exists() else []
