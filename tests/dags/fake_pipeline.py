@@ -7,6 +7,7 @@ one, and a fresh interpreter would spend more time on its imports than Airflow d
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from pipeline.result import write
@@ -34,6 +35,12 @@ if isinstance(codes.get(verb), list):  # one for each try
     codes[verb] = codes[verb][tries]
 with calls.open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
+if not tries:
+    for line, seconds in json.loads(os.environ.get("FAKE_LINES", "[]")):
+        print(line, flush=True)  # noqa: T201 - it is the log of the verb
+        time.sleep(seconds)
+if os.environ["FAKE_CASE"] == "dies with one line of JSON":
+    sys.exit('{"level": "error", "event": "no space left on device"}')
 if os.environ["FAKE_CASE"] == "announce leaves nothing" and verb == "announce":
     sys.exit()
 if verb == "announce" and not codes.get(verb):

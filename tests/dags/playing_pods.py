@@ -39,6 +39,16 @@ class PlayedCluster:
         """The names of the pods that exist."""
         return [pod["metadata"]["name"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
 
+    def is_running(self) -> bool:
+        """Whether a pod runs at this moment."""
+        phases = [pod["status"]["phase"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
+        return "Running" in phases
+
+    def clear(self) -> None:
+        """Delete the pods that are left."""
+        for name in self.left():
+            self.api.cluster.remove(PODS, name, namespace=NAMESPACE)
+
     def ran(self) -> int:
         """How many pods there have been."""
         return len(self.api.kubelet.runs)
