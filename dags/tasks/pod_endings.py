@@ -6,7 +6,10 @@ Source of the fields: the API reference of Kubernetes, `v1` Pod.
 from dataclasses import dataclass
 from typing import Any
 
+from dags.tasks.task_messages import TOO_LONG
+
 _OUT_OF_MEMORY = "OOMKilled"
+GONE = "the pod was deleted before Airflow saw its end: its node was lost, or somebody or something deleted it"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def _unfinished(pod: Any, waiting: Any) -> str:
     for condition in getattr(status, "conditions", None) or ():
         if condition.type == "PodScheduled" and condition.status == "False":
             return _told(f"no node takes the pod: {condition.reason}", condition.message)
-    return f"the pod did not end in time; its phase is {getattr(status, 'phase', 'unknown')}"
+    phase = getattr(status, "phase", "unknown")
+    # Airflow cleans up a pod that runs only when the time of its task is over.
+    return TOO_LONG if phase == "Running" else f"the pod did not start in time; its phase is {phase}"
 
 
 def _told(what: str, message: str | None) -> str:

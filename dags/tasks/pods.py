@@ -4,25 +4,26 @@ Imported only where steps are pods: it loads the client of Kubernetes. Airflow's
 for it. What becomes of the exit code is the same as for a local process.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
-from kubernetes.client import V1EnvVar, V1Pod
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
+from kubernetes.client import V1EnvVar, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
 
 from dags.tasks.announcing_task import AnnouncingTask
-from dags.tasks.pod_endings import Ending, ending
+from dags.tasks.api_errors import FAILURES, is_refused, sentence
+from dags.tasks.pod_endings import GONE, Ending, ending
 from dags.tasks.pod_manifest import manifest
 from dags.tasks.pod_settings import PodSettings
 from dags.tasks.pod_trigger import PatientTrigger, StepTrigger
+from dags.tasks.task_messages import TOO_LONG
 from dags.tasks.verb_task import VerbTask
 from pipeline import result
 
@@ -38,8 +39,6 @@ _FORGOTTEN_SECONDS = 600
 # A step that takes no longer holds the worker that has started its pod; any other is deferred.
 _SHORT_SECONDS = 20
 _ENDED = frozenset({"Succeeded", "Failed"})
-# Of requests that are wrong, and not only at this moment.
-_REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
 
 _START = ("startup_timeout_seconds", "schedule_timeout_seconds")
 _DEFAULTS: Mapping[str, Any] = {
@@ -78,6 +77,7 @@ class PodTask(VerbTask):
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)
         self._ending: Ending | None = None
+        self._deferred_pod: V1Pod | None = None
 
     def build_pod_request_obj(self, context: Any = None, **more: Any) -> V1Pod:
         told = {} if context is None else self.variables(context) | {result.VARIABLE: _TERMINATION_LOG}
@@ -90,6 +90,8 @@ class PodTask(VerbTask):
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
         """Go on when the pod has ended, or is said to have."""
+        # The operator forgets it while it asks for it.
+        self._deferred_pod = V1Pod(metadata=V1ObjectMeta(name=event["name"], namespace=event["namespace"]))
         if self._attempt(context, lambda: super(PodTask, self).trigger_reentry(context, event)):  # type: ignore[misc]
             self.keep_answer(context)
 
@@ -114,7 +116,7 @@ class PodTask(VerbTask):
             return self.pod_manager.read_pod(self.pod)
         except ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise AirflowException("the pod was deleted before it had ended") from error
+                raise PodNotFoundException(GONE) from error
             raise
 
     def defer(self, *, trigger: Any, **more: Any) -> None:
@@ -135,9 +137,16 @@ class PodTask(VerbTask):
         """
         try:
             work()
+        except PodNotFoundException:
+            return self._judge(context, said=GONE)
+        except KubernetesApiException as error:
+            self._give_up(context, error.__context__ or error)
         except AirflowException as error:
             return self._judge(context, said=str(error))
-        except (ApiException, HTTPError, ConfigException) as error:
+        except AirflowTaskTimeout:
+            self.keep_failure(context, ended=TOO_LONG, again=True)
+            raise
+        except FAILURES as error:
             self._give_up(context, error)
         return True
 
@@ -155,11 +164,23 @@ class PodTask(VerbTask):
             raise self.failure(self.last_lines[0]) from None
         raise AirflowException(self.last_lines[0]) from None
 
-    def _give_up(self, context: Any, error: Exception) -> None:
+    def _give_up(self, context: Any, error: BaseException) -> NoReturn:
         """The API of Kubernetes has refused, or gives no answer."""
-        refused = isinstance(error, ConfigException) or getattr(error, "status", None) in _REFUSED
-        self.keep_failure(context, ended=f"the API of Kubernetes: {_sentence(error)}", again=not refused)
+        refused = is_refused(error)
+        if refused:
+            self._discard()
+        self.keep_failure(context, ended=f"the API of Kubernetes: {sentence(error)}", again=not refused)
         raise (self.failure if refused else AirflowException)(self.last_lines[0]) from None
+
+    def _discard(self) -> None:
+        """Delete a pod that no other try will find. It ends by itself at the latest, see `active_deadline_seconds`."""
+        pod = self.pod or self._deferred_pod
+        if pod is None:
+            return
+        try:
+            self.pod_manager.delete_pod(pod)
+        except FAILURES as error:
+            log.warning("the pod %s may still run: %s", pod.metadata.name, sentence(error))
 
 
 class PodVerbOperator(PodTask, KubernetesPodOperator):  # type: ignore[misc]  # Airflow is untyped for us
@@ -232,14 +253,3 @@ def _literal(variables: Any, told: Mapping[str, str]) -> list[V1EnvVar]:
         variables = [V1EnvVar(name=name, value=value) for name, value in variables.items()]
     values = {each.name: each.value for each in variables} | dict(told)
     return [V1EnvVar(name=name, value=str(value).replace("$", "$$")) for name, value in values.items()]
-
-
-def _sentence(error: Exception) -> str:
-    """What the API, or the way to it, says; without headers and tracebacks."""
-    if not isinstance(error, ApiException):
-        return str(error)
-    try:
-        said = json.loads(error.body)["message"]
-    except (TypeError, ValueError, KeyError):
-        said = error.reason
-    return f"{error.status}: {said}"

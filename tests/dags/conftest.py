@@ -86,6 +86,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[
 
 def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
     """What a script beside this file prints as the last line of its standard output, read as JSON."""
+    return run_and_log(name, *words, environment=environment)[0]
+
+
+def run_and_log(name: str, *words: str, environment: dict[str, str]) -> tuple[Any, list[str]]:
+    """The same, and the lines that it has printed before."""
     done = subprocess.run(
         [sys.executable, str(HERE / name), *words],
         cwd=PROJECT,
@@ -96,7 +101,8 @@ def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
         check=False,
     )
     assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return json.loads(done.stdout.splitlines()[-1])
+    *log, last = done.stdout.splitlines()
+    return json.loads(last), log
 
 
 @pytest.fixture(scope="session")

@@ -35,10 +35,12 @@ if isinstance(codes.get(verb), list):  # one for each try
     codes[verb] = codes[verb][tries]
 with calls.open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
-if not tries:
+if not tries or os.environ.get("FAKE_EVERY_TRY"):
     for line, seconds in json.loads(os.environ.get("FAKE_LINES", "[]")):
         print(line, flush=True)  # noqa: T201 - it is the log of the verb
-        time.sleep(seconds)
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not Path(os.environ["FAKE_WAIT_UNTIL"]).exists():
+            time.sleep(0.02)
 if os.environ["FAKE_CASE"] == "dies with one line of JSON":
     sys.exit('{"level": "error", "event": "no space left on device"}')
 if os.environ["FAKE_CASE"] == "announce leaves nothing" and verb == "announce":

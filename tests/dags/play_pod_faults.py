@@ -1,15 +1,13 @@
 """Plays each fault of pods with a DAG of one step; prints as JSON how its run ended, what was logged and what is left.
 
-    play_pod_faults.py SECONDS    how long the task itself waits for its pod before it is deferred
+play_pod_faults.py SECONDS    how long the task itself waits for its pod before it is deferred
 """
 
 import json
 import logging
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,23 +22,11 @@ from tests.kubernetes.api import TOKEN
 from tests.kubernetes.resources import ALL_RIGHTS
 
 ENDLESS = 60
-LIVE = [[f"line {n}", 0.4] for n in range(12)]
-
-
-class Log(logging.Handler):
-    """Keeps what is logged, and whether a pod ran at that moment."""
-
-    def __init__(self, cluster: PlayedCluster) -> None:
-        super().__init__()
-        self.cluster = cluster
-        self.lines: list[tuple[str, bool]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((self.format(record), self.cluster.is_running()))
+LIVE = [[f"live {n} of 12", 0.4] for n in range(12)]
 
 
 class UntilRetry(logging.Handler):
-    """The faults end when a task says its last lines."""
+    """The faults end when a task says its last lines, and so does the verb."""
 
     def __init__(self, cluster: PlayedCluster) -> None:
         super().__init__()
@@ -48,49 +34,68 @@ class UntilRetry(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.cluster.api.faults.clear()
+        Path(self.cluster.variables["FAKE_WAIT_UNTIL"]).touch()
 
 
-@contextmanager
-def handled(name: str, handler: logging.Handler) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    logger.addHandler(handler)
-    yield
-    logger.removeHandler(handler)
+class Deferrals(logging.Handler):
+    """Counts how often a trigger looks at a pod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.number += "running trigger" in record.getMessage()
+
+
+LOGGERS = (logging.getLogger("dags.tasks.verb_task"), logging.getLogger("airflow.sdk.definitions.dag"))
 
 
 def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: int) -> dict[str, Any]:
     (task,) = dag.tasks
-    log, before, begin = Log(cluster), cluster.ran(), time.monotonic()
-    cluster.variables["FAKE_LINES"] = json.dumps([[LINE, ENDLESS]] if case.waits else [])
+    before = cluster.ran()
+    cluster.variables |= tell([[LINE, ENDLESS]] if case.waits or case.waits_always else [], number)
+    cluster.variables["FAKE_EVERY_TRY"] = "yes" if case.waits_always else ""
     cluster.api.rights[TOKEN] = ALL_RIGHTS - set(case.without)
     cluster.api.faults.order(*case.faults())
-    kept = dict(vars(task))
-    kept["pod_template_dict"] = json.dumps(task.pod_template_dict)
+    kept = vars(task) | {"pod_template_dict": deepcopy(task.pod_template_dict)}
     case.change(task)
-    with handled("", log), handled("dags.tasks.verb_task", UntilRetry(cluster) if case.until_retry else logging.NullHandler()):
+    if not case.starts:
+        task.startup_timeout_seconds = task.schedule_timeout_seconds = 2
+    handlers = (UntilRetry(cluster) if case.until_retry else logging.NullHandler(), deferrals := Deferrals())
+    for logger, handler in zip(LOGGERS, handlers, strict=True):
+        logger.addHandler(handler)
+    with patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts else -1):
         result = play(dag, name, {"retain": case.codes}, number=number, form={}, environment=cluster.variables)
-    vars(task).update(kept, pod_template_dict=json.loads(kept["pod_template_dict"]))
+    for logger, handler in zip(LOGGERS, handlers, strict=True):
+        logger.removeHandler(handler)
+    vars(task).update(kept)
     cluster.api.faults.clear()
-    left = cluster.left()
+    found = result | {"pods": cluster.ran() - before, "left": cluster.left(), "deferrals": deferrals.number}
     cluster.clear()
-    took = time.monotonic() - begin
-    return result | {"pods": cluster.ran() - before, "left": left, "log": log.lines, "took": took}
+    return found
 
 
+def tell(lines: list[list[Any]], number: int) -> dict[str, str]:
+    """What the verb writes in its first try, and how many seconds it waits after each line."""
+    until = Path(os.environ["AIRFLOW_HOME"]) / f"until-{number}"
+    return {"FAKE_LINES": json.dumps(lines), "FAKE_WAIT_UNTIL": str(until)}
+
+
+seconds, *names = sys.argv[1:]
+short_seconds = float(seconds)
 be_brief_with_pods()
-patch("dags.tasks.pods._SHORT_SECONDS", float(sys.argv[1])).start() if len(sys.argv) > 1 else None
 with played_cluster() as cluster:
-    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    dag = bag.dags["retain_letters"]
+    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).dags["retain_letters"]
     (task,) = dag.tasks
     task.retry_delay = timedelta(0)
-    names = sys.argv[2:] or list(FAULTS)
-    results = {}
-    for number, name in enumerate(names, 301):
-        results[name] = play_case(cluster, dag, name, FAULTS[name], number)
+    results = {
+        name: play_case(cluster, dag, name, FAULTS[name], number) for number, name in enumerate(names or FAULTS, 301)
+    }
     task.logging_interval = 1
-    cluster.variables["FAKE_LINES"] = json.dumps(LIVE)
-    log = Log(cluster)
-    with handled("", log):
-        live = play(dag, "live", {}, number=400, form={}, environment=cluster.variables)
-print(json.dumps({"results": results, "live": live | {"log": log.lines}, "secret": SECRET}))  # noqa: T201 - the test reads it
+    cluster.api.rights[TOKEN] = ALL_RIGHTS
+    cluster.variables |= tell(LIVE, 400) | {"FAKE_EVERY_TRY": ""}
+    with patch("dags.tasks.pods._SHORT_SECONDS", -1):
+        results["live"] = play(dag, "live", {}, number=400, form={}, environment=cluster.variables)
+    written = [(line.moment, line.content.decode()) for line in cluster.api.kubelet.runs[-1].log.lines]
+print(json.dumps({"results": results, "written": written, "secret": SECRET}))  # noqa: T201 - the test reads it

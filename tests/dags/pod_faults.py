@@ -1,5 +1,6 @@
 """The faults that are played, and how the run of a DAG with one step ends then."""
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,8 @@ class Case:
         without: rights that Airflow does not have.
         change: changes the task.
         waits: the verb waits in its first try until it is ended.
+        waits_always: it does so in each try.
+        starts: whether a pod ever runs; where it does not, the task waits only two seconds for that.
         codes: with which code the verb ends, or with which each of its tries.
         until_retry: the faults are over when Airflow tries again.
         run: how the run ends.
@@ -67,13 +70,14 @@ class Case:
         left: how many are left.
         says: parts of the line that says what happened, of the last try that did not succeed.
         advises: a part of the line that says what to do.
-        logs: a part of the log.
     """
 
     faults: Callable[[], Sequence[Fault]] = list
     without: Collection[Right] = ()
     change: Callable[[Any], None] = change_nothing
     waits: bool = False
+    waits_always: bool = False
+    starts: bool = True
     codes: list[int] = field(default_factory=lambda: [0, 0])
     until_retry: bool = False
     run: str = "success"
@@ -82,19 +86,20 @@ class Case:
     left: int = 0
     says: Sequence[str] = ()
     advises: str = ""
-    logs: str = ""
 
 
 def _pod(kind: Any, **more: Any) -> Callable[[], Sequence[Fault]]:
-    return lambda: [PodFault(kind=kind, line=LINE if kind not in ("collected",) else "", **more)]
+    return lambda: [PodFault(kind=kind, line=LINE if kind != "collected" else "", **more)]
 
 
 def _requests(**more: Any) -> Callable[[], Sequence[Fault]]:
     return lambda: [RequestFault(**more)]
 
 
-def _right(verb: str, resource: str) -> Right:
-    return (verb, resource)
+def after(number: int) -> Callable[[object], bool]:
+    """Whether a request is not one of the first ones."""
+    count = itertools.count()
+    return lambda _: next(count) >= number
 
 
 # Each is played twice: the task waits for its pod, and the task is deferred.
@@ -119,13 +124,16 @@ FAULTS: dict[str, Case] = {
         says=["Evicted", "low on resource: memory"],
         advises=AGAIN,
     ),
-    "node lost": Case(faults=_pod("lost"), waits=True, tries=2, pods=2, says=["deleted", "node"], advises=AGAIN),
+    "node lost": Case(
+        faults=_pod("lost", after=1.0), waits=True, tries=2, pods=2, says=["deleted", "node"], advises=AGAIN
+    ),
     "collected": Case(faults=_pod("collected"), tries=2, pods=2, says=["deleted"], advises=AGAIN),
     "image not there": Case(
         faults=lambda: [PodFault(kind="unpullable", times=None)],
         run="failed",
         tries=2,
         pods=2,
+        starts=False,
         says=["ImagePull", "registry.example/understudy-pipeline:1", "403 Forbidden"],
         advises=AGAIN,
     ),
@@ -137,6 +145,7 @@ FAULTS: dict[str, Case] = {
         run="failed",
         tries=2,
         pods=2,
+        starts=False,
         says=["no node takes the pod", NO_NODE],
         advises=AGAIN,
     ),
@@ -148,15 +157,51 @@ FAULTS: dict[str, Case] = {
     "API away for a moment": Case(faults=_requests(status=0, times=4)),
     "API away until the next try": Case(
         faults=_requests(status=0, verbs=["get"], resources=[PODS]),
+        waits=True,
         until_retry=True,
         tries=2,
-        says=["the API of Kubernetes"],
+        says=["the API of Kubernetes: no answer from 127.0.0.1"],
         advises=AGAIN,
     ),
-    "API broken": Case(
-        faults=_requests(status=500), run="failed", tries=2, pods=0, says=["the API of Kubernetes", "500"], advises=AGAIN
+    "API away while the pod runs": Case(
+        faults=lambda: [RequestFault(status=0, verbs=["get"], resources=[PODS], where=after(1))],
+        waits=True,
+        until_retry=True,
+        tries=2,
+        says=["the API of Kubernetes: no answer from 127.0.0.1"],
+        advises=AGAIN,
     ),
-    "API away": Case(faults=_requests(status=0), run="failed", tries=2, pods=0, says=["API of Kubernetes"], advises=AGAIN),
+    "API broken while the pod runs": Case(
+        faults=lambda: [RequestFault(status=503, verbs=["get"], resources=[PODS], where=after(1))],
+        waits=True,
+        until_retry=True,
+        tries=2,
+        says=["the API of Kubernetes: 503"],
+        advises=AGAIN,
+    ),
+    "rights taken while the pod runs": Case(
+        faults=lambda: [RequestFault(status=403, verbs=["get"], resources=[PODS], where=after(1))],
+        waits_always=True,
+        run="failed",
+        says=["the API of Kubernetes: 403"],
+        advises=BY_HAND,
+    ),
+    "API broken": Case(
+        faults=_requests(status=500),
+        run="failed",
+        tries=2,
+        pods=0,
+        says=["the API of Kubernetes", "500"],
+        advises=AGAIN,
+    ),
+    "API away": Case(
+        faults=_requests(status=0),
+        run="failed",
+        tries=2,
+        pods=0,
+        says=["API of Kubernetes: no answer from"],
+        advises=AGAIN,
+    ),
     "token refused": Case(
         faults=_requests(status=401), run="failed", pods=0, says=["401: Unauthorized"], advises=BY_HAND
     ),
@@ -171,7 +216,7 @@ FAULTS: dict[str, Case] = {
         without=[("list", PODS)], run="failed", pods=0, says=["403", 'cannot list resource "pods"'], advises=BY_HAND
     ),
     "may not read pods": Case(
-        without=[("get", PODS)], run="failed", left=1, says=["403", 'cannot get resource "pods"'], advises=BY_HAND
+        without=[("get", PODS)], run="failed", says=["403", 'cannot get resource "pods"'], advises=BY_HAND
     ),
     "may not read logs": Case(without=[("get", LOGS)]),
     "may not read events": Case(without=[("list", "events"), ("watch", "events"), ("get", "events")]),
@@ -191,12 +236,23 @@ FAULTS: dict[str, Case] = {
         run="failed",
         tries=2,
         pods=2,
+        starts=False,
         says=["CreateContainerConfigError", 'secret "gone" not found'],
         advises=AGAIN,
     ),
-    "too long": Case(change=hurry, waits=True, tries=2, pods=2, says=["longer than"], advises=AGAIN),
-    "deadline of the pod": Case(
-        change=have_a_deadline, waits=True, tries=2, pods=2, says=["DeadlineExceeded"], advises=AGAIN
+    "too long": Case(
+        change=hurry, waits_always=True, run="failed", tries=2, pods=2, says=["longer than its task may"], advises=AGAIN
     ),
-    "dies with one line of JSON": Case(codes=[1], run="failed", says=["without an answer (exit code 1)"], advises=BY_HAND),
+    "deadline of the pod": Case(
+        change=have_a_deadline,
+        waits_always=True,
+        run="failed",
+        tries=2,
+        pods=2,
+        says=["DeadlineExceeded"],
+        advises=AGAIN,
+    ),
+    "dies with one line of JSON": Case(
+        codes=[1], run="failed", says=["without an answer (exit code 1)"], advises=BY_HAND
+    ),
 }
