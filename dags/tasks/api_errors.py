@@ -2,6 +2,7 @@
 
 import json
 
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError, MaxRetryError
@@ -9,7 +10,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 # Of requests that are wrong, and not only at this moment.
 _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
 # What clients and Airflow's hook raise: an answer that is an error, no answer, no way to the API.
-FAILURES = (ApiException, HTTPError, ConfigException)
+FAILURES = (ApiException, HTTPError, ConfigException, KubernetesApiException)
 
 
 def is_refused(error: Exception) -> bool:
@@ -19,6 +20,8 @@ def is_refused(error: Exception) -> bool:
 
 def sentence(error: Exception) -> str:
     """What the error says; without headers, addresses with queries and tracebacks."""
+    if isinstance(error, KubernetesApiException) and isinstance(error.__context__, Exception):
+        error = error.__context__
     if isinstance(error, MaxRetryError):
         host = f"{getattr(error.pool, 'host', '')}:{getattr(error.pool, 'port', '')}"
         return f"no answer from {host}: {_innermost(error.reason)}"

@@ -9,6 +9,10 @@ from typing import Any
 from dags.tasks.task_messages import TOO_LONG
 
 _OUT_OF_MEMORY = "OOMKilled"
+# The program of the image does not exist, or cannot be run.
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+# A signal ends a process with this and its number.
+_SIGNALS, _LAST_SIGNAL = 128, 64
 GONE = "the pod was deleted before Airflow saw its end: its node was lost, or somebody or something deleted it"
 
 
@@ -43,12 +47,20 @@ def ending(pod: Any, container: str) -> Ending:
     evicted = getattr(status, "reason", None)
     if evicted:
         return Ending(None, ended.message or "", _told(f"the pod failed: {evicted}", status.message))
-    words = f"exit code {ended.exit_code}"
-    if ended.reason == _OUT_OF_MEMORY:
-        words = f"it was killed for want of memory ({_OUT_OF_MEMORY}): raise its limit, resources.limits.memory"
-    elif ended.exit_code >= 128:
-        words = f"it was killed by signal {ended.exit_code - 128}"
-    return Ending(ended.exit_code, ended.message or "", words)
+    return Ending(ended.exit_code, ended.message or "", _terminated(ended))
+
+
+def _terminated(ended: Any) -> str:
+    code, reason = ended.exit_code, ended.reason
+    if reason == _OUT_OF_MEMORY:
+        return f"it was killed for want of memory ({_OUT_OF_MEMORY}): raise its limit, resources.limits.memory"
+    if reason in _NOT_STARTED:
+        return _told(f"its container did not start: {reason}", ended.message)
+    if reason not in (None, "", "Error", "Completed"):
+        return f"exit code {code}, {reason}"
+    if _SIGNALS < code <= _SIGNALS + _LAST_SIGNAL:
+        return f"it was killed by signal {code - _SIGNALS}"
+    return f"exit code {code}"
 
 
 def _state(status: Any, container: str) -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
 from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
@@ -78,6 +77,8 @@ class PodTask(VerbTask):
         super().__init__(**task)
         self._ending: Ending | None = None
         self._deferred_pod: V1Pod | None = None
+        # The operator itself calls `trigger_reentry` for a pod that has ended at once, within `execute`.
+        self._concluded = False
 
     def build_pod_request_obj(self, context: Any = None, **more: Any) -> V1Pod:
         told = {} if context is None else self.variables(context) | {result.VARIABLE: _TERMINATION_LOG}
@@ -93,6 +94,7 @@ class PodTask(VerbTask):
         # The operator forgets it while it asks for it.
         self._deferred_pod = V1Pod(metadata=V1ObjectMeta(name=event["name"], namespace=event["namespace"]))
         if self._attempt(context, lambda: super(PodTask, self).trigger_reentry(context, event)):  # type: ignore[misc]
+            self._concluded = True
             self.keep_answer(context)
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
@@ -137,17 +139,19 @@ class PodTask(VerbTask):
         """
         try:
             work()
-        except PodNotFoundException:
-            return self._judge(context, said=GONE)
-        except KubernetesApiException as error:
-            self._give_up(context, error.__context__ or error)
-        except AirflowException as error:
-            return self._judge(context, said=str(error))
         except AirflowTaskTimeout:
             self.keep_failure(context, ended=TOO_LONG, again=True)
             raise
-        except FAILURES as error:
-            self._give_up(context, error)
+        except (AirflowException, *FAILURES) as error:
+            if self._concluded:
+                raise
+            self._concluded = True
+            if not isinstance(error, FAILURES):
+                return self._judge(context, said=GONE if isinstance(error, PodNotFoundException) else str(error))
+            if self._ending is None or self._ending.exit_code is None:
+                self._give_up(context, error)
+            self._discard()
+            return self._judge(context, said=sentence(error))
         return True
 
     def _judge(self, context: Any, *, said: str) -> bool:
@@ -157,6 +161,8 @@ class PodTask(VerbTask):
             log.info("the pod has ended well, although Airflow lost sight of it: %s", said.splitlines()[0])
             return True
         answered = end.exit_code is not None and end.exit_code < _KILLED
+        if not answered:
+            self.result = {}  # what the verb has left says nothing of what ended it
         self.keep_failure(context, ended=end.words, again=not answered)
         if end.exit_code == SKIPPED:
             raise AirflowSkipException(self.last_lines[0]) from None
@@ -164,7 +170,7 @@ class PodTask(VerbTask):
             raise self.failure(self.last_lines[0]) from None
         raise AirflowException(self.last_lines[0]) from None
 
-    def _give_up(self, context: Any, error: BaseException) -> NoReturn:
+    def _give_up(self, context: Any, error: Exception) -> NoReturn:
         """The API of Kubernetes has refused, or gives no answer."""
         refused = is_refused(error)
         if refused:

@@ -42,6 +42,11 @@ def need_a_secret(task: Any) -> None:
     container["env"] = [{"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": reference}]
 
 
+def run_a_stranger(task: Any) -> None:
+    """The image has no such program."""
+    task.arguments = ["stranger", *task.arguments[1:]]
+
+
 def have_a_deadline(task: Any) -> None:
     task.active_deadline_seconds = 1
 
@@ -252,6 +257,7 @@ FAULTS: dict[str, Case] = {
         says=["DeadlineExceeded"],
         advises=AGAIN,
     ),
+    "program not there": Case(change=run_a_stranger, run="failed", tries=2, pods=2, says=["StartError"], advises=AGAIN),
     "dies with one line of JSON": Case(
         codes=[1], run="failed", says=["without an answer (exit code 1)"], advises=BY_HAND
     ),
