@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from unittest.mock import patch
 
 from airflow.dag_processing.dagbag import DagBag
 
+from dags.tasks.pods import PodTask
 from tests.dags.playing import play
 from tests.dags.playing_pods import SECRET, PlayedCluster, be_brief_with_pods, played_cluster
 from tests.dags.pod_faults import FAULTS, LINE, Case
@@ -26,15 +28,21 @@ LIVE = [[f"live {n} of 12", 0.4] for n in range(12)]
 
 
 class UntilRetry(logging.Handler):
-    """The faults end when a task says its last lines, and so does the verb."""
+    """Ends the faults when a task says its last lines, and the verb when the next try looks at its pod."""
 
     def __init__(self, cluster: PlayedCluster) -> None:
         super().__init__()
         self.cluster = cluster
+        self.is_over = False
 
     def emit(self, record: logging.LogRecord) -> None:
         self.cluster.api.faults.clear()
-        Path(self.cluster.variables["FAKE_WAIT_UNTIL"]).touch()
+        self.is_over = True
+
+    def look(self, task: PodTask, look: Callable[[PodTask], Any] = PodTask._look) -> Any:
+        if self.is_over:
+            Path(self.cluster.variables["FAKE_WAIT_UNTIL"]).touch()
+        return look(task)
 
 
 class Deferrals(logging.Handler):
@@ -62,10 +70,14 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
     case.change(task)
     if not case.starts:
         task.startup_timeout_seconds = task.schedule_timeout_seconds = 2
-    handlers = (UntilRetry(cluster) if case.until_retry else logging.NullHandler(), deferrals := Deferrals())
+    over, deferrals = UntilRetry(cluster), Deferrals()
+    handlers = (over if case.until_retry else logging.NullHandler(), deferrals)
     for logger, handler in zip(LOGGERS, handlers, strict=True):
         logger.addHandler(handler)
-    with patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts else -1):
+    with (
+        patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts else -1),
+        patch.object(PodTask, "_look", lambda task: over.look(task)),
+    ):
         result = play(dag, name, {"retain": case.codes}, number=number, form={}, environment=cluster.variables)
     for logger, handler in zip(LOGGERS, handlers, strict=True):
         logger.removeHandler(handler)

@@ -32,6 +32,8 @@ with played_cluster() as cluster:
         for _ in range(changes):
             make_serve("letters", run_key="rollback-1", minutes_ago=9)
         results[case] = play(bag.dags["announce"], case, {}, number=number, form={}, environment=variables)
+    case = "announce leaves nothing"
+    results[case] = play(bag.dags["announce"], case, {}, number=240, form={}, environment=variables)
     left = cluster.left()
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 told = {"results": results, "calls": calls, "nasty": NASTY, "secret": SECRET, "announced": announced(), "left": left}

@@ -36,13 +36,9 @@ class PlayedCluster:
     variables: dict[str, str]
 
     def left(self) -> list[str]:
-        """The names of the pods that exist."""
-        return [pod["metadata"]["name"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
-
-    def is_running(self) -> bool:
-        """Whether a pod runs at this moment."""
-        phases = [pod["status"]["phase"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
-        return "Running" in phases
+        """The names of the pods that exist, and that nobody has deleted."""
+        found = [pod["metadata"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
+        return [each["name"] for each in found if "deletionTimestamp" not in each]
 
     def clear(self) -> None:
         """Delete the pods that are left."""

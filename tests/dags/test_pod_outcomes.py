@@ -1,7 +1,7 @@
 """How a run ends for every way a step can end where steps are pods: as with local processes.
 
-The pods go through Airflow's operator, its trigger and the real clients, and run in the double of Kubernetes. The real
-double of each verb is the fake pipeline that the local steps of test_outcomes.py have, too.
+The pods go through Airflow's operator, its trigger and the real clients to the double of Kubernetes, which runs the
+fake pipeline that stands for the verbs in test_outcomes.py, too.
 """
 
 from pathlib import Path
@@ -85,6 +85,11 @@ def test_more_changes_than_a_result_can_hold_are_announced_by_the_next_run(playe
     assert list(range(1, 47)) == events
     assert 1 == len(calls["announce many"])
     assert 1 < len(calls["announce the rest"]) < 46
+
+
+def test_an_announcement_without_a_result_is_red(played_in_pods: Any) -> None:
+    """Also where the pod has ended before its task was deferred."""
+    assert {"failed"} == set(played_in_pods["results"]["announce leaves nothing"]["tasks"].values())
 
 
 def test_no_pod_is_left(played_in_pods: Any) -> None:
