@@ -21,7 +21,8 @@ from tests.dags.playing import play
 from tests.dags.playing_pods import SECRET, PlayedCluster, be_brief_with_pods, played_cluster
 from tests.dags.pod_faults import FAULTS, LINE, Case
 from tests.kubernetes.api import TOKEN
-from tests.kubernetes.resources import ALL_RIGHTS
+from tests.kubernetes.faults import RequestFault
+from tests.kubernetes.resources import ALL_RIGHTS, LOGS
 
 ENDLESS = 60
 LIVE = [[f"live {n} of 12", 0.4] for n in range(12)]
@@ -74,9 +75,13 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
     handlers = (over if case.until_retry else logging.NullHandler(), deferrals)
     for logger, handler in zip(LOGGERS, handlers, strict=True):
         logger.addHandler(handler)
+
+    def look(pod_task: PodTask) -> Any:
+        return over.look(pod_task)
+
     with (
         patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts else -1),
-        patch.object(PodTask, "_look", lambda task: over.look(task)),
+        patch.object(PodTask, "_look", look),
     ):
         result = play(dag, name, {"retain": case.codes}, number=number, form={}, environment=cluster.variables)
     for logger, handler in zip(LOGGERS, handlers, strict=True):
@@ -107,7 +112,10 @@ with played_cluster() as cluster:
     task.logging_interval = 1
     cluster.api.rights[TOKEN] = ALL_RIGHTS
     cluster.variables |= tell(LIVE, 400) | {"FAKE_EVERY_TRY": ""}
+    cluster.api.faults.order(RequestFault(cut_after=1, resources=[LOGS], times=1))
+    LOGGERS[1].addHandler(deferrals := Deferrals())
     with patch("dags.tasks.pods._SHORT_SECONDS", -1):
-        results["live"] = play(dag, "live", {}, number=400, form={}, environment=cluster.variables)
+        live = play(dag, "live", {}, number=400, form={}, environment=cluster.variables)
+    results["live"] = live | {"deferrals": deferrals.number}
     written = [(line.moment, line.content.decode()) for line in cluster.api.kubelet.runs[-1].log.lines]
 print(json.dumps({"results": results, "written": written, "secret": SECRET}))  # noqa: T201 - the test reads it
