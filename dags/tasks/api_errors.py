@@ -1,6 +1,7 @@
 """What the API of Kubernetes, or the way to it, says when it fails: one sentence for people."""
 
 import json
+import re
 
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
 from kubernetes.client.exceptions import ApiException
@@ -9,6 +10,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 
 # Of requests that are wrong, and not only at this moment.
 _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+_CONNECTION = re.compile(r"^(?:<.*?>|HTTPS?Connection\(.*?\)): ")
 # What clients and Airflow's hook raise: an answer that is an error, no answer, no way to the API.
 FAILURES = (ApiException, HTTPError, ConfigException, KubernetesApiException)
 
@@ -35,6 +37,6 @@ def sentence(error: Exception) -> str:
 
 
 def _innermost(reason: object) -> str:
-    """Errors of connections have the name of an object before what they say."""
+    """Without the connection that errors of connections name first."""
     text = str(reason.args[0]) if isinstance(reason, Exception) and reason.args else str(reason)
-    return text.rpartition("object at ")[2].partition(">: ")[2] or text
+    return _CONNECTION.sub("", text)
