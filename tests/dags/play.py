@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException
@@ -80,6 +81,12 @@ for number, (case, tries) in enumerate(AWAY.items(), 135):
     results[case] = play(retrain, case, {"announce": tries}, number=number, form={})
 results["the DAG announce fails"] = play(announce, "the DAG announce fails", {"announce": 75}, number=137, form={})
 results["announce at last"] = play(announce, "announce at last", {}, number=131, form={})
+retain = bag.dags["retain_letters"]
+(task,) = retain.tasks
+task.execution_timeout, task.retries = timedelta(seconds=1), 0
+slow = {"FAKE_LINES": json.dumps([["step 1", 60]]), "FAKE_WAIT_UNTIL": "/nowhere"}
+with patch.dict(os.environ, slow):
+    results["takes too long"] = play(retain, "takes too long", {}, number=140, form={})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}
 told = {"results": results, "calls": calls, "nasty": NASTY, "endings": endings, "announced": announced()}

@@ -175,6 +175,16 @@ def test_an_announcement_without_a_result_is_red(played: Any) -> None:
     assert "failed" == played["results"]["announce leaves nothing"]["tasks"]["announce"]
 
 
+def test_a_verb_that_takes_too_long_is_ended_and_the_last_lines_say_so(played: Any) -> None:
+    assert "failed" == played["results"]["takes too long"]["tasks"]["retain"]
+    happened, todo = said_last(played, "takes too long")
+    assert (
+        "What happened: `retain` ended without an answer (it took longer than its task may, see execution_timeout in "
+        "the details of the task). The lines above show how far it got."
+    ) == happened
+    assert "up for retry" in todo
+
+
 def test_a_retention_is_told_its_model_and_what_the_form_says(played: Any) -> None:
     (call,) = (call for call in played["calls"] if call["case"] == "dry retention")
 
