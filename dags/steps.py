@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable
 
 from dags.tasks.local import AnnounceOperator, VerbOperator
-from dags.tasks.pod_settings import VERBS, PodSettings, load_pods
+from dags.tasks.pod_settings import VERBS, PodSettings, is_secret, load_pods
 from dags.tasks.step_settings import StepSettings
 from dags.tasks.verb_task import log_last_lines
 from pipeline.errors import BadInputError
@@ -20,9 +20,16 @@ log = logging.getLogger(__name__)
 
 # A lost worker is tried once more, and not at once: while Airflow itself starts, its API may be silent for a minute.
 RETRY = {"retries": 1, "retry_delay": timedelta(seconds=60)}
+# Files that every verb needs that has to do with replicas or manifests, and what only `publish` needs.
+_FILES = frozenset({"tls_ca", "tls_certificate", "tls_key", "verifying_key"})
+_SIGNING = frozenset({"signing_key"})
+# Instead of a file: the authorities that the system trusts.
+_SYSTEM = "system"
 # What Airflow's environment says of the worker or of one call, and not of the bucket, the replicas and MLflow.
 _ONLY_HERE = frozenset(
-    {"var", "models", "tls_ca", "tls_certificate", "tls_key", "signing_key", "verifying_key", "code_version"}
+    _FILES
+    | _SIGNING
+    | {"var", "models", "code_version"}
     | {"actor", "run_url", "scheduled", "started_by_event", "params"}
 )
 
@@ -42,8 +49,8 @@ def require_steps() -> None:
         from dags.tasks.pod_manifest import manifest  # noqa: PLC0415 - imports the client of Kubernetes
 
         for verb in of_pods:
-            manifest(pods.of(verb), verb=verb)
-            _deployment(pods, verb)
+            _require_files(pods, verb)
+            manifest(pods.of(verb), verb=verb, deployment=_deployment(pods, verb))
 
 
 def run_key(kind: str) -> str:
@@ -91,7 +98,7 @@ def step(
         "UNDERSTUDY_SCHEDULED": "{{ 'false' if dag_run.triggering_user_name else 'true' }}",
         **(env or {}),
     }
-    told: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "verb": verb,
         "words": command,
         "environment": environment,
@@ -107,11 +114,10 @@ def step(
     }
     pods = _pods(verb, on_call=on_call)
     if pods is None:
-        return (VerbOperator if announcing is None else AnnounceOperator)(**told)
+        return (VerbOperator if announcing is None else AnnounceOperator)(**arguments)
     from dags.tasks.pod_step import pod_step  # noqa: PLC0415 - imports the client of Kubernetes
 
-    told["environment"] = _deployment(pods, verb) | environment
-    return pod_step(pods, announces=announcing is not None, **told)
+    return pod_step(pods, announces=announcing is not None, deployment=_deployment(pods, verb), **arguments)
 
 
 def _pods(verb: str, *, on_call: bool) -> PodSettings | None:
@@ -131,6 +137,23 @@ def _pods(verb: str, *, on_call: bool) -> PodSettings | None:
     return pods if execution == "pod" else None
 
 
+def _require_files(pods: PodSettings, verb: str) -> None:
+    """Check that what is a file for Airflow is one for the pod, too. Without it a step would not sign, or not verify.
+
+    Raises:
+        BadInputError: names the variable that the file of pods lacks.
+    """
+    needed = _FILES | _SIGNING if verb == "publish" else _FILES
+    names = sorted(f"UNDERSTUDY_{name.upper()}" for name in needed)
+    given = pods.variables(verb)
+    missing = [name for name in names if os.environ.get(name, _SYSTEM) != _SYSTEM and name not in given]
+    if missing and verb != "announce":  # which only reads the journal
+        raise BadInputError(
+            f"{missing[0]} names a file of Airflow's machine, and the pod of `{verb}` has none. Mount it from a Secret "
+            f"with `volumes` and `volumeMounts`, and set {missing[0]} in `env` of the file of pods: see docs/pods.md"
+        )
+
+
 def _queue(*, on_call: bool) -> dict[str, str]:
     """With CeleryExecutor, what people on call trigger may have workers of its own."""
     queue = StepSettings().on_call_queue
@@ -146,6 +169,12 @@ def _deployment(pods: PodSettings, verb: str) -> dict[str, str]:
     said = pods.variables(verb)
     names = [f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields if name not in _ONLY_HERE]
     found = {name: os.environ[name] for name in names if name in os.environ and name not in said}
+    for name, value in found.items():
+        if is_secret(name, value):
+            raise BadInputError(
+                f"{name} contains a secret, and is set for Airflow. Pods would show it: put it into a Secret, and name "
+                "that with `valueFrom` in `env` of the file of pods"
+            )
     if "UNDERSTUDY_ROOT" not in {*found, *said}:
         raise BadInputError(
             "UNDERSTUDY_ROOT is not set, and steps that are pods must know the bucket. Set it in Airflow's environment"

@@ -10,14 +10,16 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 
 # Of requests that are wrong, and not only at this moment.
 _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+_QUOTA = "exceeded quota"
 _CONNECTION = re.compile(r"^(?:<.*?>|HTTPS?Connection\(.*?\)): ")
 # What clients and Airflow's hook raise: an answer that is an error, no answer, no way to the API.
 FAILURES = (ApiException, HTTPError, ConfigException, KubernetesApiException)
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the same request will fail again."""
-    return isinstance(error, ConfigException) or getattr(error, "status", None) in _REFUSED
+    """Whether the same request will fail again. A quota that is used up has room again when other pods have ended."""
+    status = getattr(error, "status", None) or getattr(error, "code", None)
+    return isinstance(error, ConfigException) or (status in _REFUSED and _QUOTA not in sentence(error))
 
 
 def sentence(error: Exception) -> str:

@@ -37,10 +37,15 @@ VERBS = (
     "readmit",
     "reconcile",
 )
-_SECRET = re.compile("SECRET|PASSWORD|PASSPHRASE|TOKEN|CREDENTIAL", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"://[^/@\s]+:[^/@\s]+@")
+_SECRET = re.compile("SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_USER_IN_URL = re.compile(r"://[^/@\s]+@")
 
 _Objects = list[dict[str, Any]]
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable looks like a secret: by its name, or by an address with a user in it."""
+    return bool(value and (_SECRET.search(name) or _USER_IN_URL.search(value)))
 
 
 class _Form(BaseModel):
@@ -109,7 +114,7 @@ class PodFields(_Form):
         """Airflow shows these values to everybody who may see the DAG, and so does Kubernetes."""
         for variable in env or ():
             name, value = str(variable.get("name", "")), str(variable.get("value", ""))
-            if value and (_SECRET.search(name) or _USER_IN_URL.search(value)):
+            if is_secret(name, value):
                 raise ValueError(
                     f"{name} has a secret as its value. Put it into a Secret, and name that: {{name: {name}, "
                     "valueFrom: {secretKeyRef: {name: ..., key: ...}}}"
@@ -150,6 +155,12 @@ class PodSettings(PodFields):
         return {str(each.get("name")): each.get("value") for each in self.of(verb).env or ()}
 
 
+def _place(error: Exception) -> str:
+    """Where it stops being YAML. What is written there may be a secret."""
+    mark = getattr(error, "problem_mark", None)
+    return f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
 @cache
 def load_pods(path: Path | None) -> PodSettings:
     """Read the file.
@@ -169,7 +180,7 @@ def load_pods(path: Path | None) -> PodSettings:
     except OSError as error:
         raise BadInputError(f"UNDERSTUDY_PODS: {path} cannot be read: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInputError(f"UNDERSTUDY_PODS: {path} is not YAML: {error}") from error
+        raise BadInputError(f"UNDERSTUDY_PODS: {path} is not YAML{_place(error)}") from None
     except ValidationError as error:
         raise BadInputError(f"UNDERSTUDY_PODS: {path}: {problems(error, values=False)}") from error
     without = [verb for verb in VERBS if pods.of(verb).execution != "local" and not pods.of(verb).image]

@@ -4,6 +4,7 @@ Imported only where steps are pods: it loads the client of Kubernetes.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from dags.tasks.pod_manifest import manifest
@@ -12,7 +13,8 @@ from dags.tasks.pods import SKIPPED, PodAnnounceOperator, PodVerbOperator
 
 # How long a pod that Airflow has forgotten may stay after its step should have ended.
 _FORGOTTEN_SECONDS = 600
-_START = ("startup_timeout_seconds", "schedule_timeout_seconds")
+# Where the file of pods does not say it.
+_START_SECONDS = 120
 _DEFAULTS: Mapping[str, Any] = {
     # A task that waits for its pod holds no slot of a worker, and outlives the worker and the scheduler.
     "deferrable": True,
@@ -30,7 +32,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "log_pod_spec_on_failure": False,
     # After a lost worker, the next try finds the pod by its labels, and goes on with it.
     "durable": True,
-    # Two tries may overlap: then each has a pod of its own, and the verbs agree in the bucket.
+    # The state of a task has the name of its pod and not its UID, so no other pod may ever have this name.
     "random_name_suffix": True,
 }
 
@@ -42,6 +44,7 @@ def pod_step(
     verb: str,
     words: Sequence[str],
     environment: Mapping[str, str],
+    deployment: Mapping[str, str],
     **task: Any,
 ) -> Any:
     """The task that runs a verb as a pod.
@@ -52,6 +55,7 @@ def pod_step(
         verb: what is run.
         words: the words of the command, after the interpreter.
         environment: variables; templates.
+        deployment: variables with values that are no templates.
         task: what else Airflow is to know.
 
     Raises:
@@ -59,25 +63,28 @@ def pod_step(
     """
     fields = pods.of(verb)
     retries = {} if fields.retries is None or not task["retries"] else {"retries": fields.retries}
-    start = {} if fields.start_seconds is None else dict.fromkeys(_START, fields.start_seconds)
-    told = {
+    start = fields.start_seconds or _START_SECONDS
+    # A task has as long for its verb as where it is a local process: a pod first waits for a node, then for its image.
+    time = task["execution_timeout"] + 2 * timedelta(seconds=start)
+    arguments = {
         **_DEFAULTS,
-        **start,
+        "schedule_timeout_seconds": start,
+        "startup_timeout_seconds": start,
         "verb": verb,
         # Rendered when the task runs; unique by a suffix.
         "name": "{{ dag.dag_id }}-{{ task.task_id }}",
-        "namespace": fields.namespace,
         "base_container_name": verb,
         # The image's own entry point is process 1: it hands SIGTERM on.
         "arguments": ["python", *words],
         "env_vars": dict(environment),
-        "pod_template_dict": manifest(fields, verb=verb),
-        "active_deadline_seconds": int(task["execution_timeout"].total_seconds()) + _FORGOTTEN_SECONDS,
+        "pod_template_dict": manifest(fields, verb=verb, deployment=deployment),
+        "active_deadline_seconds": int(time.total_seconds()) + _FORGOTTEN_SECONDS,
         **task,
         **retries,
+        "execution_timeout": time,
     }
     if pods.gke is not None:
         from dags.tasks.gke import gke_step  # noqa: PLC0415 - imports the clients of Google Cloud
 
-        return gke_step(pods.gke, announces=announces, **told)
-    return (PodAnnounceOperator if announces else PodVerbOperator)(kubernetes_conn_id=pods.connection, **told)
+        return gke_step(pods.gke, announces=announces, **arguments)
+    return (PodAnnounceOperator if announces else PodVerbOperator)(kubernetes_conn_id=pods.connection, **arguments)

@@ -23,6 +23,7 @@ serviceAccountName: understudy-pipeline
 automountServiceAccountToken: true
 env:
   - {name: AWS_ENDPOINT_URL, value: "http://minio:9000"}
+  - {name: UNDERSTUDY_TLS_CA, value: /keys/ca.pem}
   - {name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: secret}}}
 envFrom: [{configMapRef: {name: understudy}}]
 volumes: [{name: models, configMap: {name: models}}]

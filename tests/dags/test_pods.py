@@ -1,7 +1,6 @@
 """The tasks that Airflow makes of the same DAGs where steps are pods, and the pods that these create."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +111,7 @@ def test_a_pod_has_what_the_file_says(in_pods: Any) -> None:
     assert {"example.com/team": "vision"} == pod["metadata"]["annotations"]
     assert [{"name": "registry"}] == pod["spec"]["imagePullSecrets"]
     assert [{"configMapRef": {"name": "understudy"}}] == only["envFrom"]
-    assert {"temporary", "models"} == {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert {"understudy-temporary", "models"} == {volume["name"] for volume in pod["spec"]["volumes"]}
 
 
 def test_a_pod_is_found_by_its_labels_and_its_name_says_what_it_is(in_pods: Any) -> None:
@@ -131,7 +130,8 @@ def test_the_settings_of_the_deployment_reach_a_pod_and_those_of_the_worker_do_n
     environment = {each["name"]: each.get("value") for each in container(in_pods, "train")["env"]}
 
     assert "gs://models/here" == environment["UNDERSTUDY_ROOT"]
-    assert {"UNDERSTUDY_TLS_CA", "UNDERSTUDY_MODELS", "UNDERSTUDY_PODS"}.isdisjoint(environment)
+    assert "/keys/ca.pem" == environment["UNDERSTUDY_TLS_CA"], "what the file says counts"
+    assert {"UNDERSTUDY_MODELS", "UNDERSTUDY_PODS", "UNDERSTUDY_EXECUTION"}.isdisjoint(environment)
 
 
 def test_a_secret_is_named_and_its_value_is_nowhere(in_pods: Any) -> None:
@@ -256,4 +256,3 @@ def test_local_steps_load_no_client_of_kubernetes_or_google(environment: dict[st
     )
 
     assert [] == json.loads(done.stdout.splitlines()[-1])
-    assert "UNDERSTUDY_EXECUTION" not in os.environ
