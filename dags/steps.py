@@ -108,7 +108,7 @@ def step(
     pods = _pods(verb, on_call=on_call)
     if pods is None:
         return (VerbOperator if announcing is None else AnnounceOperator)(**told)
-    from dags.tasks.pods import pod_step  # noqa: PLC0415 - imports the client of Kubernetes
+    from dags.tasks.pod_step import pod_step  # noqa: PLC0415 - imports the client of Kubernetes
 
     told["environment"] = _deployment(pods, verb) | environment
     return pod_step(pods, announces=announcing is not None, **told)

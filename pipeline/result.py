@@ -42,12 +42,12 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The result in a text; empty where the text is none."""
+    """The result in a text; empty where the text is none, such as the log of a container that has left no result."""
     try:
         found = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and "outcome" in found else {}
 
 
 def _fitting(result: Mapping[str, Any]) -> str:

@@ -6,18 +6,24 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import BadInputError
 
 
-def problems(error: ValidationError, *, prefix: str = "") -> str:
-    """Every field that pydantic found wrong, with why and the value given; `prefix` makes a field a variable's name."""
-    return "; ".join(problem_of(each, prefix=prefix) for each in error.errors())
+def problems(error: ValidationError, *, prefix: str = "", values: bool = True) -> str:
+    """Every field that pydantic found wrong, with why and the value given.
+
+    Args:
+        error: pydantic's.
+        prefix: makes a field a variable's name.
+        values: whether the values given may be read by everybody.
+    """
+    return "; ".join(problem_of(each, prefix=prefix, values=values) for each in error.errors())
 
 
-def problem_of(error: ErrorDetails, *, prefix: str = "") -> str:
+def problem_of(error: ErrorDetails, *, prefix: str = "", values: bool = True) -> str:
     """The same of one of them. A rule about several fields names them itself."""
     if error["type"] == "value_error" and not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
     problem = f"{_name(error['loc'], prefix)}: {error['msg'].removeprefix('Value error, ')}"
     # What is missing has no value; pydantic gives what it is missing from.
-    return problem if error["type"] == "missing" else f"{problem} (got {error['input']!r:.80})"
+    return problem if error["type"] == "missing" or not values else f"{problem} (got {error['input']!r:.80})"
 
 
 def _name(location: tuple[int | str, ...], prefix: str) -> str:

@@ -38,7 +38,7 @@ class GkeAnnounceOperator(AnnouncingTask, GkeVerbOperator):
 
 
 def gke_step(cluster: Gke, *, announces: bool, **task: Any) -> Any:
-    """The task that runs a verb as a pod of this cluster; see `dags.tasks.pods.pod_step`."""
+    """The task that runs a verb as a pod of this cluster; see `dags.tasks.pod_step.pod_step`."""
     return (GkeAnnounceOperator if announces else GkeVerbOperator)(
         project_id=cluster.project,
         location=cluster.location,

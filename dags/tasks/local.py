@@ -7,10 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
 
 from dags.tasks.announcing_task import AnnouncingTask
 from dags.tasks.step_settings import StepSettings
+from dags.tasks.task_messages import TOO_LONG
 from dags.tasks.verb_task import VerbTask
 from pipeline import result
 
@@ -45,6 +46,9 @@ class VerbOperator(VerbTask, BashOperator):  # type: ignore[misc]  # Airflow is 
             self._run(context)
         except AirflowSkipException:
             self.keep_failure(context, ended=self._ended())
+            raise
+        except AirflowTaskTimeout:
+            self.keep_failure(context, ended=TOO_LONG, again=True)
             raise
         except AirflowException:
             killed = self._exit_code < 0

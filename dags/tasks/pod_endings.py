@@ -6,7 +6,14 @@ Source of the fields: the API reference of Kubernetes, `v1` Pod.
 from dataclasses import dataclass
 from typing import Any
 
+from dags.tasks.task_messages import TOO_LONG
+
 _OUT_OF_MEMORY = "OOMKilled"
+# The program of the image does not exist, or cannot be run.
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+# A signal ends a process with this and its number.
+_SIGNALS, _LAST_SIGNAL = 128, 64
+GONE = "the pod was deleted before Airflow saw its end: its node was lost, or somebody or something deleted it"
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,20 @@ def ending(pod: Any, container: str) -> Ending:
     evicted = getattr(status, "reason", None)
     if evicted:
         return Ending(None, ended.message or "", _told(f"the pod failed: {evicted}", status.message))
-    words = f"exit code {ended.exit_code}"
-    if ended.reason == _OUT_OF_MEMORY:
-        words = f"it was killed for want of memory ({_OUT_OF_MEMORY}): raise its limit, resources.limits.memory"
-    elif ended.exit_code >= 128:
-        words = f"it was killed by signal {ended.exit_code - 128}"
-    return Ending(ended.exit_code, ended.message or "", words)
+    return Ending(ended.exit_code, ended.message or "", _terminated(ended))
+
+
+def _terminated(ended: Any) -> str:
+    code, reason = ended.exit_code, ended.reason
+    if reason == _OUT_OF_MEMORY:
+        return f"it was killed for want of memory ({_OUT_OF_MEMORY}): raise its limit, resources.limits.memory"
+    if reason in _NOT_STARTED:
+        return _told(f"its container did not start: {reason}", ended.message)
+    if reason not in (None, "", "Error", "Completed"):
+        return f"exit code {code}, {reason}"
+    if _SIGNALS < code <= _SIGNALS + _LAST_SIGNAL:
+        return f"it was killed by signal {code - _SIGNALS}"
+    return f"exit code {code}"
 
 
 def _state(status: Any, container: str) -> Any:
@@ -62,7 +77,9 @@ def _unfinished(pod: Any, waiting: Any) -> str:
     for condition in getattr(status, "conditions", None) or ():
         if condition.type == "PodScheduled" and condition.status == "False":
             return _told(f"no node takes the pod: {condition.reason}", condition.message)
-    return f"the pod did not end in time; its phase is {getattr(status, 'phase', 'unknown')}"
+    phase = getattr(status, "phase", "unknown")
+    # Airflow cleans up a pod that runs only when the time of its task is over.
+    return TOO_LONG if phase == "Running" else f"the pod did not start in time; its phase is {phase}"
 
 
 def _told(what: str, message: str | None) -> str:

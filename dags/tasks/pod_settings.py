@@ -99,8 +99,8 @@ class PodFields(_Form):
     @classmethod
     def _texts(cls, env: _Objects | None) -> _Objects | None:
         for variable in env or ():
-            if not isinstance(value := variable.get("value", ""), str):
-                raise ValueError(f'{variable.get("name")}: Kubernetes takes only text, so write "{value}" in quotes')
+            if not isinstance(variable.get("value", ""), str):
+                raise ValueError(f"{variable.get('name')}: Kubernetes takes only text, so write the value in quotes")
         return env
 
     @field_validator("env")
@@ -171,7 +171,7 @@ def load_pods(path: Path | None) -> PodSettings:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInputError(f"UNDERSTUDY_PODS: {path} is not YAML: {error}") from error
     except ValidationError as error:
-        raise BadInputError(f"UNDERSTUDY_PODS: {path}: {problems(error)}") from error
+        raise BadInputError(f"UNDERSTUDY_PODS: {path}: {problems(error, values=False)}") from error
     without = [verb for verb in VERBS if pods.of(verb).execution != "local" and not pods.of(verb).image]
     if without:
         raise BadInputError(f"UNDERSTUDY_PODS: {path}: image: say which image pods have (missing for {without[0]})")

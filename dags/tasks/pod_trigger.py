@@ -2,13 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.triggers.pod import KubernetesPodTrigger
+from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 
 # The scheduler takes a task for failed that is queued again before it has noticed that the task was deferred. It
 # notices once in each of its rounds, which take about a second, and several on a busy machine.
 HANDOVER_SECONDS = 15
+
+
+class LogReader(AsyncPodManager):  # type: ignore[misc]  # Airflow is untyped for us
+    """Reads a log again later where it cannot be read now.
+
+    The error would end the trigger, and after some of them the task would hold a worker until the pod has ended.
+    """
+
+    async def fetch_container_logs_before_current_sec(
+        self, pod: Any, container_name: str, since_time: Any = None
+    ) -> Any:
+        try:
+            return await super().fetch_container_logs_before_current_sec(pod, container_name, since_time)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the pod runs on
+            self.log.warning("The log cannot be read at this moment: %r", error)
+            return since_time
 
 
 class PatientTrigger:
@@ -26,6 +44,10 @@ class PatientTrigger:
     def serialize(self) -> tuple[str, dict[str, Any]]:
         _, arguments = super().serialize()  # type: ignore[misc]
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    @cached_property
+    def pod_manager(self) -> AsyncPodManager:
+        return LogReader(async_hook=self.hook)  # type: ignore[attr-defined]  # of the trigger
 
     @property
     def last_log_time(self) -> Any:

@@ -4,25 +4,23 @@ Imported only where steps are pods: it loads the client of Kubernetes. Airflow's
 for it. What becomes of the exit code is the same as for a local process.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
-from kubernetes.client import V1EnvVar, V1Pod
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, AirflowTaskTimeout
+from kubernetes.client import V1EnvVar, V1ObjectMeta, V1Pod
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
 
 from dags.tasks.announcing_task import AnnouncingTask
-from dags.tasks.pod_endings import Ending, ending
-from dags.tasks.pod_manifest import manifest
-from dags.tasks.pod_settings import PodSettings
+from dags.tasks.api_errors import FAILURES, is_refused, sentence
+from dags.tasks.pod_endings import GONE, Ending, ending
 from dags.tasks.pod_trigger import PatientTrigger, StepTrigger
+from dags.tasks.task_messages import TOO_LONG
 from dags.tasks.verb_task import VerbTask
 from pipeline import result
 
@@ -33,35 +31,9 @@ SKIPPED = 99
 _KILLED = 128
 # Where the kubelet reads what a container leaves.
 _TERMINATION_LOG = "/dev/termination-log"
-# How long a pod that Airflow has forgotten may stay after its step should have ended.
-_FORGOTTEN_SECONDS = 600
 # A step that takes no longer holds the worker that has started its pod; any other is deferred.
 _SHORT_SECONDS = 20
 _ENDED = frozenset({"Succeeded", "Failed"})
-# Of requests that are wrong, and not only at this moment.
-_REFUSED = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
-
-_START = ("startup_timeout_seconds", "schedule_timeout_seconds")
-_DEFAULTS: Mapping[str, Any] = {
-    # A task that waits for its pod holds no slot of a worker, and outlives the worker and the scheduler.
-    "deferrable": True,
-    "poll_interval": 2,
-    # How often the log of a running pod is read; without it there is none until the pod has ended.
-    "logging_interval": 10,
-    "skip_on_exit_code": SKIPPED,
-    "do_xcom_push": False,
-    # Log, events and result are in the task's log by then.
-    "on_finish_action": "delete_pod",
-    "on_kill_action": "delete_pod",
-    "termination_message_policy": "FallbackToLogsOnError",
-    "log_events_on_failure": True,
-    # It would contain the values of plain variables.
-    "log_pod_spec_on_failure": False,
-    # After a lost worker, the next try finds the pod by its labels, and goes on with it.
-    "durable": True,
-    # Two tries may overlap: then each has a pod of its own, and the verbs agree in the bucket.
-    "random_name_suffix": True,
-}
 
 
 class PodTask(VerbTask):
@@ -78,6 +50,9 @@ class PodTask(VerbTask):
     def __init__(self, **task: Any) -> None:
         super().__init__(**task)
         self._ending: Ending | None = None
+        self._deferred_pod: V1Pod | None = None
+        # The operator itself calls `trigger_reentry` for a pod that has ended at once, within `execute`.
+        self._concluded = False
 
     def build_pod_request_obj(self, context: Any = None, **more: Any) -> V1Pod:
         told = {} if context is None else self.variables(context) | {result.VARIABLE: _TERMINATION_LOG}
@@ -90,7 +65,10 @@ class PodTask(VerbTask):
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> None:
         """Go on when the pod has ended, or is said to have."""
+        # The operator forgets it while it asks for it.
+        self._deferred_pod = V1Pod(metadata=V1ObjectMeta(name=event["name"], namespace=event["namespace"]))
         if self._attempt(context, lambda: super(PodTask, self).trigger_reentry(context, event)):  # type: ignore[misc]
+            self._concluded = True
             self.keep_answer(context)
 
     def get_or_create_pod(self, pod_request_obj: V1Pod, context: Any) -> V1Pod:
@@ -114,7 +92,7 @@ class PodTask(VerbTask):
             return self.pod_manager.read_pod(self.pod)
         except ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise AirflowException("the pod was deleted before it had ended") from error
+                raise PodNotFoundException(GONE) from error
             raise
 
     def defer(self, *, trigger: Any, **more: Any) -> None:
@@ -135,10 +113,19 @@ class PodTask(VerbTask):
         """
         try:
             work()
-        except AirflowException as error:
-            return self._judge(context, said=str(error))
-        except (ApiException, HTTPError, ConfigException) as error:
-            self._give_up(context, error)
+        except AirflowTaskTimeout:
+            self.keep_failure(context, ended=TOO_LONG, again=True)
+            raise
+        except (AirflowException, *FAILURES) as error:
+            if self._concluded:
+                raise
+            self._concluded = True
+            if not isinstance(error, FAILURES):
+                return self._judge(context, said=GONE if isinstance(error, PodNotFoundException) else str(error))
+            if self._ending is None or self._ending.exit_code is None:
+                self._give_up(context, error)
+            self._discard()
+            return self._judge(context, said=sentence(error))
         return True
 
     def _judge(self, context: Any, *, said: str) -> bool:
@@ -148,6 +135,8 @@ class PodTask(VerbTask):
             log.info("the pod has ended well, although Airflow lost sight of it: %s", said.splitlines()[0])
             return True
         answered = end.exit_code is not None and end.exit_code < _KILLED
+        if not answered:
+            self.result = {}  # what the verb has left says nothing of what ended it
         self.keep_failure(context, ended=end.words, again=not answered)
         if end.exit_code == SKIPPED:
             raise AirflowSkipException(self.last_lines[0]) from None
@@ -155,11 +144,23 @@ class PodTask(VerbTask):
             raise self.failure(self.last_lines[0]) from None
         raise AirflowException(self.last_lines[0]) from None
 
-    def _give_up(self, context: Any, error: Exception) -> None:
+    def _give_up(self, context: Any, error: Exception) -> NoReturn:
         """The API of Kubernetes has refused, or gives no answer."""
-        refused = isinstance(error, ConfigException) or getattr(error, "status", None) in _REFUSED
-        self.keep_failure(context, ended=f"the API of Kubernetes: {_sentence(error)}", again=not refused)
+        refused = is_refused(error)
+        if refused:
+            self._discard()
+        self.keep_failure(context, ended=f"the API of Kubernetes: {sentence(error)}", again=not refused)
         raise (self.failure if refused else AirflowException)(self.last_lines[0]) from None
+
+    def _discard(self) -> None:
+        """Delete a pod that no other try will find. It ends by itself at the latest, see `active_deadline_seconds`."""
+        pod = self.pod or self._deferred_pod
+        if pod is None:
+            return
+        try:
+            self.pod_manager.delete_pod(pod)
+        except FAILURES as error:
+            log.warning("the pod %s may still run: %s", pod.metadata.name, sentence(error))
 
 
 class PodVerbOperator(PodTask, KubernetesPodOperator):  # type: ignore[misc]  # Airflow is untyped for us
@@ -178,68 +179,9 @@ class PodAnnounceOperator(AnnouncingTask, PodVerbOperator):
         super().__init__(**task)  # Airflow wants an operator to have a constructor of its own
 
 
-def pod_step(
-    pods: PodSettings,
-    *,
-    announces: bool,
-    verb: str,
-    words: Sequence[str],
-    environment: Mapping[str, str],
-    **task: Any,
-) -> Any:
-    """The task that runs a verb as a pod.
-
-    Args:
-        pods: how pods look.
-        announces: whether the task announces changes.
-        verb: what is run.
-        words: the words of the command, after the interpreter.
-        environment: variables; templates.
-        task: what else Airflow is to know.
-
-    Raises:
-        BadInputError: a field of the pods' file is none that a Pod has.
-    """
-    fields = pods.of(verb)
-    retries = {} if fields.retries is None or not task["retries"] else {"retries": fields.retries}
-    start = {} if fields.start_seconds is None else dict.fromkeys(_START, fields.start_seconds)
-    told = {
-        **_DEFAULTS,
-        **start,
-        "verb": verb,
-        # Rendered when the task runs; unique by a suffix.
-        "name": "{{ dag.dag_id }}-{{ task.task_id }}",
-        "namespace": fields.namespace,
-        "base_container_name": verb,
-        # The image's own entry point is process 1: it hands SIGTERM on.
-        "arguments": ["python", *words],
-        "env_vars": dict(environment),
-        "pod_template_dict": manifest(fields, verb=verb),
-        "active_deadline_seconds": int(task["execution_timeout"].total_seconds()) + _FORGOTTEN_SECONDS,
-        **task,
-        **retries,
-    }
-    if pods.gke is not None:
-        from dags.tasks.gke import gke_step  # noqa: PLC0415 - imports the clients of Google Cloud
-
-        return gke_step(pods.gke, announces=announces, **told)
-    return (PodAnnounceOperator if announces else PodVerbOperator)(kubernetes_conn_id=pods.connection, **told)
-
-
 def _literal(variables: Any, told: Mapping[str, str]) -> list[V1EnvVar]:
     """The variables as Kubernetes takes them: in their values, `$(NAME)` would become the value of another variable."""
     if isinstance(variables, Mapping):
         variables = [V1EnvVar(name=name, value=value) for name, value in variables.items()]
     values = {each.name: each.value for each in variables} | dict(told)
     return [V1EnvVar(name=name, value=str(value).replace("$", "$$")) for name, value in values.items()]
-
-
-def _sentence(error: Exception) -> str:
-    """What the API, or the way to it, says; without headers and tracebacks."""
-    if not isinstance(error, ApiException):
-        return str(error)
-    try:
-        said = json.loads(error.body)["message"]
-    except (TypeError, ValueError, KeyError):
-        said = error.reason
-    return f"{error.status}: {said}"

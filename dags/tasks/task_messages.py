@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+TOO_LONG = "it took longer than its task may, see execution_timeout in the details of the task"
+
 _FAILED = "Correct the cause, then clear this task: the run continues from here."
 _AGAIN = (
     "If Airflow shows the task as up for retry, wait: the next try finds in the bucket what this run has already done. "

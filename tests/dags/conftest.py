@@ -43,6 +43,12 @@ verbs:
   announce: {execution: local}
   pin: {execution: pod}
 """
+PLAYED_PODS = """\
+namespace: understudy
+image: registry.example/understudy-pipeline:1
+serviceAccountName: understudy-pipeline
+env: [{name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: key}}}]
+"""
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +86,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory, models: Path) -> dict[
 
 def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
     """What a script beside this file prints as the last line of its standard output, read as JSON."""
+    return run_and_log(name, *words, environment=environment)[0]
+
+
+def run_and_log(name: str, *words: str, environment: dict[str, str]) -> tuple[Any, list[str]]:
+    """The same, and the lines that it has printed before."""
     done = subprocess.run(
         [sys.executable, str(HERE / name), *words],
         cwd=PROJECT,
@@ -90,7 +101,8 @@ def run_script(name: str, *words: str, environment: dict[str, str]) -> Any:
         check=False,
     )
     assert done.returncode == 0, f"{name} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return json.loads(done.stdout.splitlines()[-1])
+    *log, last = done.stdout.splitlines()
+    return json.loads(last), log
 
 
 @pytest.fixture(scope="session")
@@ -118,17 +130,42 @@ def in_pods(environment: dict[str, str], pods_file: Path) -> Any:
 @pytest.fixture(scope="session")
 def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every case of play.py, run by a real Airflow with a program in the place of the verbs."""
-    folder = tmp_path_factory.mktemp("played")
+    return run_script("play.py", environment=faked(environment, tmp_path_factory.mktemp("played")))
+
+
+@pytest.fixture(scope="session")
+def played_in_pods(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Every case of play_pods.py: the same with pods."""
+    folder = tmp_path_factory.mktemp("played_in_pods")
+    return run_script("play_pods.py", environment=in_cluster(faked(environment, folder), folder))
+
+
+def faked(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """The environment of an Airflow of its own that plays DAGs with a fake pipeline."""
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_pipeline.py"}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
-    migrate = [shutil.which("airflow", path=str(Path(sys.executable).parent)) or "airflow", "db", "migrate"]
-    subprocess.run(migrate, env=environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     (folder / "bucket").mkdir()
     faked = environment | {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
         "UNDERSTUDY_PYTHON": str(python),
         "UNDERSTUDY_ROOT": str(folder / "bucket"),
+        "FAKE_PYTHON": str(python),
         "FAKE_CALLS": str(folder / "calls.jsonl"),
         "FAKE_FORK_SERVER": fork_server(),
     }
-    return run_script("play.py", environment=faked)
+    migrate = [shutil.which("airflow", path=str(Path(sys.executable).parent)) or "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=faked, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return faked
+
+
+def in_cluster(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    """The same for an Airflow whose steps are pods of the cluster that KUBECONFIG names."""
+    pods = folder / "pods.yaml"
+    pods.write_text(PLAYED_PODS, encoding="utf-8")
+    return environment | {
+        "UNDERSTUDY_EXECUTION": "pod",
+        "UNDERSTUDY_PODS": str(pods),
+        "KUBECONFIG": str(folder / "kubeconfig"),
+    }

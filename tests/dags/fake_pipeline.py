@@ -7,6 +7,7 @@ one, and a fresh interpreter would spend more time on its imports than Airflow d
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from pipeline.result import write
@@ -25,6 +26,7 @@ call = {
     "scheduled": os.environ["UNDERSTUDY_SCHEDULED"],
     "model": options.get("--model") or os.environ.get("UNDERSTUDY_MODEL"),
     "cwd": str(Path.cwd()),
+    "secret": os.environ.get("AWS_SECRET_ACCESS_KEY"),
 }
 calls = Path(os.environ["FAKE_CALLS"])
 earlier = [json.loads(line) for line in calls.read_text(encoding="utf-8").splitlines()] if calls.exists() else []
@@ -33,6 +35,14 @@ if isinstance(codes.get(verb), list):  # one for each try
     codes[verb] = codes[verb][tries]
 with calls.open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
+if not tries or os.environ.get("FAKE_EVERY_TRY"):
+    for line, seconds in json.loads(os.environ.get("FAKE_LINES", "[]")):
+        print(line, flush=True)  # noqa: T201 - it is the log of the verb
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and not Path(os.environ["FAKE_WAIT_UNTIL"]).exists():
+            time.sleep(0.02)
+if os.environ["FAKE_CASE"] == "dies with one line of JSON":
+    sys.exit('{"level": "error", "event": "no space left on device"}')
 if os.environ["FAKE_CASE"] == "announce leaves nothing" and verb == "announce":
     sys.exit()
 if verb == "announce" and not codes.get(verb):

@@ -1,87 +1,19 @@
 """Runs DAGs through Airflow itself, one case after the other; prints as JSON how each run and each task ended."""
 
 import json
-import logging
 import os
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from airflow.dag_processing import dagbag
-from airflow.models.asset import AssetEvent, AssetModel
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException
-from airflow.utils.session import create_session
-from sqlalchemy import select
 
 from dags.tasks.local import VerbOperator
 from tests.dags.moving import make_serve
-from tests.dags.noting import end_again, read_note, refused, typed
-
-# `withdraw` declines (99) when nothing of the run is on a replica.
-CASES: dict[str, dict[str, int]] = {
-    "all good": {},
-    "gate declines": {"gate": 99},
-    "train fails": {"train": 1, "withdraw": 99},
-    "publish fails": {"publish": 1, "withdraw": 99},
-    "canary fails": {"canary": 1},
-    "canary cannot tell": {"canary": 75},
-    "promote fails": {"promote": 1},
-    "promote declines": {"promote": 99},
-}
-
-NASTY = (
-    'it\'s "quoted" $(touch hacked) `touch hacked` ; touch hacked & | > hacked \\ {{ 7 * 7 }} {% raw %} %s\n'
-    "second line, ünïcode \u2013 \u65e5\u672c \U0001f600 </script> \u2028 end \\"
-)
-
-
-class Said(logging.Handler):
-    """Keeps what the tasks of one case say last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-# Of a case whose run has one before it begins.
-NOTES = {"gate declines": "Only to see whether\nit is *any* better. Ann", "promote declines": "x" * 990}
-
-
-def play(
-    dag: Any, case: str, codes: Mapping[str, int | list[int]], *, number: int, form: dict[str, Any]
-) -> dict[str, Any]:
-    os.environ["FAKE_CASE"] = case
-    os.environ["FAKE_EXIT_CODES"] = json.dumps(codes)
-    said = Said()
-    logging.getLogger("dags.tasks.verb_task").addHandler(said)
-    moment = datetime(2026, 1, 2, 3, 4, 5, number, tzinfo=UTC)
-    with typed(NOTES.get(case)):
-        run = dag.test(run_after=moment, logical_date=moment, run_conf=form)
-    logging.getLogger("dags.tasks.verb_task").removeHandler(said)
-    tasks = {each.task_id: each for each in run.get_task_instances()}
-    return {
-        "run": str(run.state),
-        "id": run.run_id,
-        "note": read_note(run.run_id, dag.dag_id),
-        "said": said.lines,
-        "tasks": {task_id: str(each.state) for task_id, each in tasks.items()},
-        "tries": {task_id: each.try_number for task_id, each in tasks.items()},
-    }
-
-
-def announced() -> list[dict[str, Any]]:
-    """Every event of an asset, in the order of their coming."""
-    with create_session() as session:
-        query = select(AssetModel.name, AssetEvent).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        events = session.execute(query.order_by(AssetEvent.id)).all()
-        return [{"asset": name, "by": each.source_dag_id, "extra": each.extra} for name, each in events]
+from tests.dags.noting import end_again, read_note, refused
+from tests.dags.playing import CASES, NASTY, announced, be_brief, play
 
 
 def ending(command: str) -> str:
@@ -95,17 +27,8 @@ def ending(command: str) -> str:
     return ""
 
 
-def sleep_briefly(seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Airflow waits a second where it finds no task to run, also where the next look finds the end of the run."""
-    sleep(min(seconds, 0.05))
-
-
-# Before each run Airflow reads all files and writes them to the database, a third of its time: once is enough here.
-for each in ("BundleDagBag", "sync_bag_to_db"):
-    patch.object(dagbag, each, cache(getattr(dagbag, each))).start()
-patch("time.sleep", sleep_briefly).start()
-
-bag = dagbag.DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+be_brief()
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 retrain = bag.dags["retrain_digits"]
 results = {
     case: play(retrain, case, codes, number=number, form={}) for number, (case, codes) in enumerate(CASES.items(), 1)
@@ -158,6 +81,12 @@ for number, (case, tries) in enumerate(AWAY.items(), 135):
     results[case] = play(retrain, case, {"announce": tries}, number=number, form={})
 results["the DAG announce fails"] = play(announce, "the DAG announce fails", {"announce": 75}, number=137, form={})
 results["announce at last"] = play(announce, "announce at last", {}, number=131, form={})
+retain = bag.dags["retain_letters"]
+(task,) = retain.tasks
+task.execution_timeout, task.retries = timedelta(seconds=1), 0
+slow = {"FAKE_LINES": json.dumps([["step 1", 60]]), "FAKE_WAIT_UNTIL": "/nowhere"}
+with patch.dict(os.environ, slow):
+    results["takes too long"] = play(retain, "takes too long", {}, number=140, form={})
 calls = [json.loads(line) for line in Path(os.environ["FAKE_CALLS"]).read_text(encoding="utf-8").splitlines()]
 endings = {command: ending(command) for command in ("exit 0", "exit 99", "exit 1", "exit 75", "kill -9 $$")}
 told = {"results": results, "calls": calls, "nasty": NASTY, "endings": endings, "announced": announced()}

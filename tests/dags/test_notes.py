@@ -6,55 +6,16 @@ from typing import Any
 import pytest
 
 from dags.tasks.outcomes import outcome as said
+from tests.dags.expected import NOTES, PROVEN, note, outcome
 
 # Whoever comes first plays all cases, and Airflow takes its time on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 
 
-def outcome(headline: str, *lines: str) -> str:
-    return "\n".join([f"**Outcome: {headline}**", "", *(f"- {line}" for line in lines), "", "*Understudy, <moment>*"])
-
-
-def note(played: Any, case: str, name: str = "note") -> str:
-    """With the moment at which it was written left out."""
-    found = played["results"][case][name]
-    assert found is not None, f"the run {case!r} has no note"
-    return re.sub(r"20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC", "<moment>", found)
-
-
-PROVEN = "`gate` done: pass: accuracy 0.9 >= 0.8"
-
-
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        (
-            "all good",
-            outcome(
-                "promote done; v4 serves digits",
-                PROVEN,
-                "`publish` done, v4",
-                "`canary` done, v4: pass: 2 replicas",
-                "`promote` done, v4",
-            ),
-        ),
-        (
-            "canary fails",
-            outcome(
-                "canary failed; v3 serves digits",
-                PROVEN,
-                "`publish` done, v4",
-                "`canary` failed: the reason of canary",
-                "`withdraw` done, v4: fail: golden answers differ",
-            ),
-        ),
-        (
-            "train fails",
-            outcome(
-                "train failed",
-                "`train` ended without a result. Its log shows what was done",
-            ),
-        ),
+        *NOTES,
         (
             "nasty rollback",
             outcome("roll_back done; v3 serves letters", "`roll_back` done, v3 instead of v4: confuses 3 and 8"),

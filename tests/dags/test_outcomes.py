@@ -6,48 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.dags.expected import LAST_LINES, OUTCOMES, said_last
+
 # The first case plays all of them, and Airflow takes its time on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 
-VERBS = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote", "announce")
 
-
-def states(*, last: str, state: str, after: str, withdraw: str) -> dict[str, str]:
-    """Success up to `last`, which ended as `state`; what comes after it ended as `after`."""
-    position = VERBS.index(last)
-    return (
-        dict.fromkeys(VERBS[:position], "success")
-        | {last: state}
-        | dict.fromkeys(VERBS[position + 1 :], after)
-        | {"withdraw": withdraw}
-    )
-
-
-@pytest.mark.parametrize(
-    ("case", "run", "tasks"),
-    [
-        ("all good", "success", states(last="announce", state="success", after="", withdraw="skipped")),
-        ("gate declines", "success", states(last="gate", state="skipped", after="skipped", withdraw="skipped")),
-        ("train fails", "failed", states(last="train", state="failed", after="upstream_failed", withdraw="skipped")),
-        (
-            "publish fails",
-            "failed",
-            states(last="publish", state="failed", after="upstream_failed", withdraw="skipped"),
-        ),
-        ("canary fails", "failed", states(last="canary", state="failed", after="upstream_failed", withdraw="success")),
-        (
-            "canary cannot tell",
-            "failed",
-            states(last="canary", state="failed", after="upstream_failed", withdraw="success"),
-        ),
-        (
-            "promote fails",
-            "failed",
-            states(last="promote", state="failed", after="upstream_failed", withdraw="success"),
-        ),
-        ("promote declines", "success", states(last="promote", state="skipped", after="skipped", withdraw="skipped")),
-    ],
-)
+@pytest.mark.parametrize(("case", "run", "tasks"), OUTCOMES)
 def test_outcome(played: Any, case: str, run: str, tasks: dict[str, str]) -> None:
     result = played["results"][case]
 
@@ -75,48 +40,13 @@ def test_a_failed_verb_is_not_tried_again(played: Any, case: str) -> None:
     assert len(verbs) == len(set(verbs))
 
 
-@pytest.mark.parametrize(
-    ("case", "said"),
-    [
-        ("all good", []),
-        (
-            "gate declines",
-            [
-                "What happened: `gate` declined: the reason of gate",
-                "What serves digits: v3",
-                "What to do: Nothing is broken. The later tasks of this run are skipped. When the reason above no "
-                "longer applies, trigger a new run.",
-            ],
-        ),
-        (
-            "canary fails",
-            [
-                "What happened: `canary` failed: the reason of canary",
-                "What serves digits: v3",
-                "What to do: If the reason above says to clear this task, do that. Otherwise the task `withdraw` "
-                "removes the candidate: correct the cause, then trigger a new run.",
-            ],
-        ),
-        (
-            "train fails",
-            [
-                "What happened: `train` ended without an answer (exit code 1). The lines above show how far it got.",
-                "What to do: Correct the cause, then clear this task: the run continues from here.",
-                "What happened: `withdraw` ended without an answer (exit code 99). "
-                "The lines above show how far it got.",
-                "What to do: Correct the cause, then clear this task: the run continues from here.",
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("case", "said"), LAST_LINES)
 def test_the_last_lines_of_a_log_say_what_happened_what_serves_and_what_to_do(
     played: Any, case: str, said: list[str]
 ) -> None:
     """They come after the exception that Airflow logs by itself, and after the end of the group that it folds away."""
-    lines = played["results"][case]["said"]
-
-    assert said == [each for each in lines if each != "::endgroup::"]
-    assert lines[:1] in ([], ["::endgroup::"])
+    assert said == said_last(played, case)
+    assert played["results"][case]["said"][:1] in ([], ["::endgroup::"])
 
 
 def test_every_verb_of_a_run_gets_the_same_key(played: Any) -> None:
@@ -221,7 +151,7 @@ def test_an_announcement_that_fails_is_red_says_why_and_is_made_up_for(played: A
         "What serves digits: v3",
         "What to do: Correct the cause. The DAG `announce` then announces what is missing; this task need not be "
         "cleared.",
-    ] == [each for each in result["said"] if each != "::endgroup::"]
+    ] == said_last(played, "announce fails")
     assert "**Outcome: roll_back done; announce could not tell; v3 serves digits**" in result["note"]
     assert "- `announce` could not tell: the reason of announce" in result["note"]
 
@@ -243,6 +173,16 @@ def test_the_announcement_of_a_release_is_tried_again_once(played: Any, case: st
 
 def test_an_announcement_without_a_result_is_red(played: Any) -> None:
     assert "failed" == played["results"]["announce leaves nothing"]["tasks"]["announce"]
+
+
+def test_a_verb_that_takes_too_long_is_ended_and_the_last_lines_say_so(played: Any) -> None:
+    assert "failed" == played["results"]["takes too long"]["tasks"]["retain"]
+    happened, todo = said_last(played, "takes too long")
+    assert (
+        "What happened: `retain` ended without an answer (it took longer than its task may, see execution_timeout in "
+        "the details of the task). The lines above show how far it got."
+    ) == happened
+    assert "up for retry" in todo
 
 
 def test_a_retention_is_told_its_model_and_what_the_form_says(played: Any) -> None:

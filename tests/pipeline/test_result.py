@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.result import read
+from pipeline.result import LARGEST, VARIABLE, parse, read, write
 from tests.pipeline.test_cli import pipeline
 from tests.releases import World
 
@@ -56,3 +56,46 @@ def test_a_result_that_cannot_be_read_is_empty(tmp_path: Path, content: str | No
         file.write_text(content)
 
     assert {} == read(file)
+
+
+def test_a_text_that_no_verb_has_written_is_no_result() -> None:
+    """Without a result, Kubernetes gives the end of the log; a line of it may be JSON."""
+    assert {} == parse('{"level": "error", "event": "no space left on device"}')
+
+
+def test_a_result_fits_into_the_termination_message_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "result.json"
+    monkeypatch.setenv(VARIABLE, str(file))
+    write({"outcome": "failed", "reason": "ü" * 5000, "serving": 3})
+
+    assert 3000 < file.stat().st_size <= LARGEST
+    found = read(file)
+    assert ("failed", 3) == (found["outcome"], found["serving"])
+    assert found["reason"].startswith("ü" * 400)
+    assert found["reason"].endswith("…")
+
+
+def test_a_list_that_does_not_fit_loses_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "result.json"
+    monkeypatch.setenv(VARIABLE, str(file))
+    changes = [{"entry": number, "event": "promoted", "by": "ann"} for number in range(200)]
+    write({"outcome": "done", "changes": changes})
+
+    assert file.stat().st_size <= LARGEST
+    kept = read(file)["changes"]
+    assert 30 < len(kept) < 200
+    assert changes[: len(kept)] == kept
+
+
+def test_kubernetes_empty_file_is_no_result_that_an_error_would_keep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "termination-log"
+    file.touch()
+    monkeypatch.setenv(VARIABLE, str(file))
+    write({"outcome": "failed"}, unless_there=True)
+    write({"outcome": "declined"}, unless_there=True)
+
+    assert {"outcome": "failed"} == read(file)
