@@ -66,6 +66,7 @@ def test_the_file_on_the_page_is_taken_by_airflow_and_makes_pods(tmp_path: Path)
 def test_the_chart_takes_the_values_on_the_page(text: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(text)
     words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--set", "stepPods.enabled=true"]
+    words += ["--set", "networkPolicy.mlflow.mlflow.namespace=mlflow"]
     words += ["--values", str(tmp_path / "values.yaml")]
     if "airflowServiceAccounts" not in text:
         words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler}"]
