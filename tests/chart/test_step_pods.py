@@ -171,12 +171,8 @@ def test_the_calls_of_airflow_are_those_of_the_table() -> None:
 
 
 def test_the_file_is_where_airflow_is_and_with_the_release_if_that_is_outside() -> None:
-    outside = (
-        *ENABLED,
-        "rbac.airflowServiceAccounts=null",
-        "rbac.airflowNamespace=",
-        "rbac.airflowUsers={a@example.com}",
-    )
+    by_user = ("stepPods.enabled=true", "networkPolicy.mlflow.it.namespace=mlflow", "rbac.airflowUsers={a@example.com}")
+    outside = (*by_user, "rbac.airflowNamespace=")
 
     inside = of_kind(objects_of("minikube-values.yaml", "rbac.airflowNamespace=jobs"), "ConfigMap")[FILE]
     assert "jobs" == inside["metadata"]["namespace"]
