@@ -18,7 +18,19 @@ from tests.chart.helm import Manifest, helm, objects_in
 PROJECT = Path(__file__).parents[2]
 # By program, command, and the options that it has.
 OPTIONS: dict[str, dict[str, list[str]]] = yaml.safe_load((Path(__file__).parent / "cloud_options.yaml").read_text())
-PROGRAMS = ("gcloud", "kubectl", "minikube", "helm", "make", "docker/images", "understudy", "curl", "git", "openssl")
+PROGRAMS = (
+    "gcloud",
+    "kubectl",
+    "minikube",
+    "helm",
+    "make",
+    "docker/images",
+    "understudy",
+    "curl",
+    "git",
+    "openssl",
+    ".venv/bin/airflow",
+)
 SECONDS = 300
 # What a stand-in prints if its words contain these.
 ANSWERS = {

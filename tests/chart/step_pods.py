@@ -14,7 +14,11 @@ from dags.tasks.pod_settings import VERBS, PodSettings
 from tests.chart.helm import Manifest, of_kind
 
 # Steps as pods, on top of any values file.
-ENABLED = ("stepPods.enabled=true", "rbac.airflowServiceAccounts={airflow-scheduler,airflow-triggerer}")
+ENABLED = (
+    "stepPods.enabled=true",
+    "rbac.airflowServiceAccounts={airflow-scheduler,airflow-triggerer}",
+    "networkPolicy.mlflow.mlflow.namespace=mlflow",
+)
 
 # What the right to call a method of the client is called in a Role: group, resource, verb. `watch` in front of a method
 # means that it is called by a Watch of the client.

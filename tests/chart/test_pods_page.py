@@ -1,6 +1,7 @@
 """What docs/pods.md and docs/executors.md say is what the chart, Airflow's code and the values have."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from pydantic import ValidationError
 
 from dags.tasks.pod_manifest import manifest
 from dags.tasks.pod_settings import PodFields, PodSettings, load_pods
+from dags.tasks.step_settings import StepSettings
+from pipeline.settings import Settings
 from tests.chart.helm import CHART, CHARTS, NEWEST, helm, objects_in, of_kind
 from tests.chart.page import OPTIONS, PROJECT, Page, run
 from tests.chart.schemas import require_fit
-from tests.chart.step_pods import step_pods
+from tests.chart.step_pods import ENABLED, settings_in, step_pods
 from tests.chart.test_docs import anchors
 
 PAGES = {name: (PROJECT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("pods", "executors")}
@@ -22,6 +25,12 @@ BLOCKS = [
     for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 ]
 FILE = [text for _, text in BLOCKS if text.startswith("namespace:")]
+# What a failed task shows of the texts of Kubernetes itself: reasons, statuses, parts of messages.
+OF_KUBERNETES = {
+    *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "CreateContainerConfigError", "ContainerCreating"),
+    *("Unschedulable", "Evicted", "NodeShutdown", "Terminated", "Preempting", "DeadlineExceeded"),
+    *("403", "401", "422", "500", "forbidden", "is invalid", "exceeded quota"),
+}
 CHART_VALUES = [text for _, text in BLOCKS if not text.startswith("namespace:")]
 
 
@@ -51,6 +60,58 @@ def test_on_a_laptop_no_step_needs_the_bucket_or_the_servers_from_there(page: Pa
     assert {"announce", "rollback", "pin", "freeze", "unfreeze", "readmit", "reconcile"} <= step_pods(laptop).keys()
 
 
+def test_the_airflow_of_a_laptop_has_the_variables_the_file_and_the_pool(page: Page) -> None:
+    assert [
+        ["db", "migrate"],
+        ["pools", "set", "--include-deferred", "retrain", "1", "Steps of retrains"],
+        ["standalone"],
+    ] == [call.words for call in page.of(".venv/bin/airflow")]
+    block = re.findall(r"^```sh\n((?:export AIRFLOW|export UNDERSTUDY).*?)^```$", page.text, re.DOTALL | re.MULTILINE)
+    variables = dict(re.findall(r"(\w+)=(\S+)", block[0]))
+    fleet = yaml.safe_load((CHART / "ci" / "minikube-values.yaml").read_text())["fleets"]["digits"]
+
+    settings = {f"UNDERSTUDY_{name.upper()}" for each in (StepSettings, Settings) for name in each.model_fields}
+    assert [] == [name for name in variables if name.startswith("UNDERSTUDY_") and name not in settings]
+    assert fleet["root"] == variables["UNDERSTUDY_ROOT"]
+    assert (page.folder / variables["UNDERSTUDY_PODS"].removeprefix("$PWD/")).exists(), "kubectl has written it"
+    assert f"`{fleet['existingClaim']}`" in page.text
+    for name in ("AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__CORE__PLUGINS_FOLDER"):
+        assert (PROJECT / variables[name].removeprefix("$PWD/")).is_dir()
+
+
+def test_the_account_of_an_airflow_outside_is_made_and_may_find_and_connect_to_the_cluster(page: Page) -> None:
+    """roles/container.clusterViewer has container.clusters.connect, container.clusters.get and .list."""
+    calls = page.of("gcloud")
+    (made,) = [call.arguments for call in calls if call.command == "iam service-accounts create"]
+    (role,) = [call for call in calls if call.command == "projects add-iam-policy-binding"]
+    binding = of_kind(page.renders[1], "RoleBinding")["understudy-step-pods"]
+
+    assert ["airflow"] == made
+    assert "roles/container.clusterViewer" == role.option("role")
+    assert [role.option("member").removeprefix("serviceAccount:")] == [each["name"] for each in binding["subjects"]]
+    assert settings_in(page.renders[1]).gke
+
+
+def test_only_the_pod_of_publish_has_the_private_key(tmp_path: Path) -> None:
+    (text,) = [each for each in CHART_VALUES if "signing.pem" in each]
+    (tmp_path / "values.yaml").write_text(text)
+    values = ("--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--values", str(tmp_path / "values.yaml"))
+    done = helm("template", "u", str(CHART), "--kube-version", f"{NEWEST}.0", *values, *words_of(ENABLED))
+    pods = step_pods(objects_in(done.stdout))
+
+    assert ["publish"] == [verb for verb, pod in pods.items() if "understudy-signing" in str(pod)]
+    for verb, pod in pods.items():
+        (container,) = pod["spec"]["containers"]
+        mounts = [each["mountPath"] for each in container["volumeMounts"]]
+        paths = [each["value"] for each in container["env"] if each["value"].startswith("/")]
+        assert "UNDERSTUDY_VERIFYING_KEY" in [each["name"] for each in container["env"]], verb
+        assert [] == [path for path in paths if str(Path(path).parent) not in mounts], verb
+
+
+def words_of(sets: Iterable[str]) -> list[str]:
+    return [word for each in sets for word in ("--set", each)]
+
+
 def test_the_file_on_the_page_is_taken_by_airflow_and_makes_pods(tmp_path: Path) -> None:
     (text,) = FILE
     (tmp_path / "pods.yaml").write_text(text)
@@ -66,6 +127,7 @@ def test_the_file_on_the_page_is_taken_by_airflow_and_makes_pods(tmp_path: Path)
 def test_the_chart_takes_the_values_on_the_page(text: str, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(text)
     words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--set", "stepPods.enabled=true"]
+    words += ["--set", "networkPolicy.mlflow.mlflow.namespace=mlflow"]
     words += ["--values", str(tmp_path / "values.yaml")]
     if "airflowServiceAccounts" not in text:
         words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler}"]
@@ -85,13 +147,26 @@ def test_each_field_of_the_file_has_a_row() -> None:
     assert fields == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
-def test_how_a_pod_ended_is_said_in_the_words_of_the_page() -> None:
-    code = (PROJECT / "dags" / "tasks" / "pod_endings.py").read_text()
-    said = re.findall(r"`((?:the pod|no node|it was killed)[^:`(]*?)(?:[:`(]| \()", PAGES["pods"])
-    known = {each.replace(" 15", "") for each in said if each != "the pod "}
+def test_what_a_failed_task_shows_is_said_by_the_code_or_by_kubernetes() -> None:
+    code = "".join(path.read_text() for path in (PROJECT / "dags").rglob("*.py"))
+    section = PAGES["pods"].partition("## What a failed task shows")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)[1:]
+    quoted = [part for cell in cells for part in re.findall(r"`([^`]+)`", cell)]
+    parts = {part.removesuffix(" 15").partition(" (")[0] for each in quoted for part in each.split(": ")}
 
-    assert len(known) >= 5
-    assert [] == [each for each in known if each.strip() not in code]
+    assert len(parts) > 20
+    assert set() == {part for part in parts if part not in code} - OF_KUBERNETES
+    assert parts >= OF_KUBERNETES
+
+
+def test_every_way_in_which_a_pod_ends_without_an_answer_has_a_row() -> None:
+    """The texts of the code up to what is filled in; an exit code is no such way."""
+    code = (PROJECT / "dags" / "tasks" / "pod_endings.py").read_text()
+    ways = set(re.findall(r'"((?:the pod|no node|its container|it was)[^:;{(]*?)(?:[:;{(]| for want)', code))
+    section = PAGES["pods"].partition("## What a failed task shows")[2].partition("\n## ")[0]
+
+    assert len(ways) >= 6
+    assert [] == [way for way in ways if f"| `{way.strip()}" not in section and f", `{way.strip()}" not in section]
 
 
 def test_a_name_that_the_page_calls_secret_is_refused_with_a_value() -> None:

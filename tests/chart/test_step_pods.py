@@ -1,5 +1,6 @@
 """What the chart says about the pods of steps, what Airflow makes of it, and what such a pod and Airflow may do."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from dags.tasks.pod_settings import load_pods
-from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, of_kind, rendered
+from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, helm, objects_in, of_kind, rendered
 from tests.chart.schemas import require_fit
 from tests.chart.step_pods import CALLS, ENABLED, NOT_MADE, provider_calls, settings_in, step_pods
 
@@ -170,7 +171,8 @@ def test_the_calls_of_airflow_are_those_of_the_table() -> None:
 
 
 def test_the_file_is_where_airflow_is_and_with_the_release_if_that_is_outside() -> None:
-    outside = ("stepPods.enabled=true", "rbac.airflowNamespace=", "rbac.airflowUsers={airflow@example.com}")
+    by_user = ("stepPods.enabled=true", "networkPolicy.mlflow.it.namespace=mlflow", "rbac.airflowUsers={a@example.com}")
+    outside = (*by_user, "rbac.airflowNamespace=")
 
     inside = of_kind(objects_of("minikube-values.yaml", "rbac.airflowNamespace=jobs"), "ConfigMap")[FILE]
     assert "jobs" == inside["metadata"]["namespace"]
@@ -184,3 +186,61 @@ def test_airflow_outside_finds_the_cluster_by_the_values_for_gke() -> None:
 
     assert found
     assert ("p", "europe-west4", "c", True) == (found.project, found.location, found.cluster, found.dns_endpoint)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("defaults.mlflowUrl=https://mlflow.example.com",),
+        ("defaults.mlflowUrl=http://mlflow.example.com:8080/x", "networkPolicy.bucketPorts={443,8080}"),
+        ("networkPolicy.enabled=false",),
+    ],
+)
+def test_steps_that_reach_mlflow_without_a_rule_for_it_need_none(sets: tuple[str, ...]) -> None:
+    """The rule for the bucket lets them out of the cluster, or there are no rules."""
+    by_user = ("stepPods.enabled=true", "rbac.airflowUsers={a@example.com}")
+
+    assert "train" in step_pods(rendered("gke-cpu-values.yaml", sets=(*by_user, *sets)))
+
+
+@pytest.mark.parametrize("port", [443, 6443, 8443])
+def test_a_step_reaches_the_api_of_kubernetes_at_its_usual_ports(port: int) -> None:
+    """On GKE, most others, and minikube."""
+    sets = ("discovery=kubernetes", "networkPolicy.apiServer.it.cidr=192.168.49.2/32")
+    rules = of_kind(objects_of("minikube-values.yaml", *sets), "NetworkPolicy")["u-understudy-pipeline"]["spec"]
+    (rule,) = [each for each in rules["egress"] if {"ipBlock": {"cidr": "192.168.49.2/32"}} in each["to"]]
+
+    assert {"protocol": "TCP", "port": port} in rule["ports"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "warned"),
+    [
+        ((), False),
+        (("discovery=kubernetes",), True),
+        (("discovery=kubernetes", "networkPolicy.enabled=false"), False),
+        (("discovery=kubernetes", "networkPolicy.apiServer.it.cidr=192.168.49.2/32"), False),
+    ],
+)
+def test_the_notes_warn_of_steps_that_may_not_reach_the_api_of_kubernetes(
+    sets: tuple[str, ...], warned: bool, tmp_path: Path
+) -> None:
+    assert warned is ("WARNING: discovery is kubernetes" in notes("minikube-values.yaml", sets, tmp_path))
+
+
+def notes(values: str, sets: tuple[str, ...], folder: Path) -> str:
+    """`helm template` renders the notes and does not print them, so here they are in an object of a copy."""
+    chart = Path(shutil.copytree(CHART, folder / "chart"))
+    templates = chart / "templates"
+    (templates / "_notes.tpl").write_text(
+        f'{{{{ define "notes" }}}}{(templates / "NOTES.txt").read_text()}{{{{ end }}}}'
+    )
+    (templates / "notes.yaml").write_text(
+        'kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n'
+    )
+    words = [word for each in sets for word in ("--set", each)]
+    done = helm(
+        "template", "u", str(chart), "--values", str(chart / "ci" / values), "--kube-version", f"{NEWEST}.0", *words
+    )
+    assert done.returncode == 0, done.stderr
+    return str(of_kind(objects_in(done.stdout), "Notes")["notes"]["text"])

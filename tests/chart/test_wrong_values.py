@@ -87,6 +87,16 @@ WRONG = [
     ("minikube-values.yaml", "stepPods.verbs.train.image=understudy-pipeline:latest", "stepPods.verbs.train.image"),
     ("full-values.yaml", "stepPods.gke.cluster=c", 'these are "", "" and "c"'),
     ("minikube-values.yaml", "stepPods.enabled=true", "nobody may start the pods"),
+    (
+        "minikube-values.yaml",
+        "stepPods.enabled=true,rbac.airflowUsers={a}",
+        'do not reach MLflow, fleets.digits.mlflowUrl "http://mlflow.mlflow:5000", and each train would fail',
+    ),
+    (
+        "minikube-values.yaml",
+        "stepPods.enabled=true,rbac.airflowUsers={a},defaults.mlflowUrl=http://mlflow.example.com",
+        'fleets.digits.mlflowUrl "http://mlflow.example.com"',
+    ),
     ("full-values.yaml", "rbac.airflowNamespace=", "rbac.airflowNamespace is empty"),
     ("full-values.yaml", "fleets.digits_small.root=gs://others/prefix", "have different buckets"),
     ("full-values.yaml", "nameOverride=models", 'nameOverride is "models"'),

@@ -47,6 +47,26 @@
 {{- if not (include "understudy.stepBucket" . | fromJson) -}}
 {{- fail "stepPods.enabled: no fleet has a bucket, so there are no steps. Set it to false" -}}
 {{- end -}}
+{{- include "understudy.checkMlflow" . -}}
+{{- end -}}
+{{- end }}
+
+{{- /* A step that reaches no MLflow fails: `train` first. By the ports of the bucket a step reaches one outside of the cluster. */}}
+{{- define "understudy.checkMlflow" -}}
+{{- $root := . -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- if and $policy.enabled (not $policy.mlflow) -}}
+{{- range $model, $_ := .Values.fleets -}}
+{{- $fleet := include "understudy.fleet" (dict "root" $root "model" $model) | fromJson -}}
+{{- $address := urlParse $fleet.mlflowUrl -}}
+{{- $given := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
+{{- $port := $given | default (ternary "443" "80" (eq $address.scheme "https")) | int -}}
+{{- $open := list -}}
+{{- range $policy.bucketPorts }}{{ $open = append $open (int .) }}{{ end -}}
+{{- if and $fleet.follows (not (has $port $open)) -}}
+{{- fail (printf "stepPods.enabled: networkPolicy.mlflow is empty, so step pods do not reach MLflow, fleets.%s.mlflowUrl %q, and each train would fail. Name where it is, for example networkPolicy.mlflow.mlflow.namespace=mlflow" $model $fleet.mlflowUrl) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 
