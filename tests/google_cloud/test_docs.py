@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from pipeline.new_images import NewImages
+from pipeline.new_images import NewImages, Upload
 from tests.chart.page import OPTIONS, Page, run
 from tests.chart.test_docs import anchors
 from tests.google_cloud.running import PROJECT
@@ -77,6 +77,15 @@ def test_the_notification_publishes_to_the_topic_of_the_subscription_in_the_mode
     assert new.upload.prefix == notification.option("object-prefix")
     assert {"pubsub", "upload", "connection"} == NewImages.model_fields.keys()
     assert all(f"`{name}" in pages[1].text for name in ("pubsub.project", "upload.inactivity_minutes", "connection`"))
+
+
+def test_the_page_has_the_limits_and_the_states_of_the_task_that_waits(pages: list[Page]) -> None:
+    (most,) = (each.le for each in Upload.model_fields["inactivity_minutes"].metadata if hasattr(each, "le"))
+
+    assert f"at most {most} |" in pages[1].text
+    assert {"up_for_retry", "failed"} == set(re.findall(r"`uploads` is `(\w+)`", pages[1].text))
+    assert "after a minute it waits for all of `inactivity_minutes` again" in pages[1].text
+    assert " red" not in pages[1].text
 
 
 def test_logs_are_deleted_only_in_their_folder(pages: list[Page]) -> None:

@@ -1,12 +1,15 @@
 """What `snapshot` makes of a run that an event has started: images that were decided on are not trained on again."""
 
 import json
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline import layout
 from pipeline.errors import DeclinedError
+from pipeline.rules import holds
 from pipeline.runs.records import GateRecord, PromoteRecord, Record, SnapshotRecord, SpecRecord
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.verbs.test_label_contract import draw
@@ -84,6 +87,18 @@ def test_a_failed_run_does_not_hide_the_decided_one_before_it(world: World) -> N
 
     with pytest.raises(DeclinedError, match="those of run retrain-1"):
         snapshot(world, "retrain-3")
+
+
+def test_images_of_an_event_during_a_hold_are_trained_on_by_the_next_run_after_it(world: World) -> None:
+    """...which nothing starts by itself but the schedule: the message is used up."""
+    context = world.context("freeze-1")
+    until = context.clock.now() + timedelta(hours=1)
+    context.journal.decide(partial(holds.freeze, until=until, reason="a fair", now=context.clock.now()))
+    with pytest.raises(DeclinedError, match="promotions are frozen"):
+        snapshot(world, "retrain-1")
+    context.journal.decide(partial(holds.unfreeze, reason="it is over"))
+
+    assert snapshot(world, "retrain-2").examples
 
 
 def test_a_run_of_a_person_or_of_the_schedule_trains_again(world: World) -> None:
