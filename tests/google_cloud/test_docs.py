@@ -1,6 +1,8 @@
 """docs/google.md and docs/new-images.md: their commands, settings and rights. There is no cloud here to try them in."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -61,7 +63,19 @@ def test_the_secret_that_is_created_has_the_prefix_of_the_settings(pages: list[P
     prefix = yaml.safe_load(settings["backend_kwargs"])["connections_prefix"]
 
     assert created.arguments[0].startswith(f"{prefix}-")
-    assert "https://ann:5ec7e7@" in (pages[0].folder / "var" / "gke" / "alerts").read_text()
+
+
+def test_the_file_with_the_password_is_readable_by_its_owner_alone_and_deleted(
+    pages: list[Page], tmp_path: Path
+) -> None:
+    (line,) = re.findall(r"^.*> var/gke/alerts.*$", pages[0].text, re.MULTILINE)
+    (tmp_path / "var" / "gke").mkdir(parents=True)
+    subprocess.run(["bash", "-c", f"umask 022\nopenssl() {{ echo 5ec7e7; }}\n{line}"], cwd=tmp_path, check=True)
+    written = tmp_path / "var" / "gke" / "alerts"
+
+    assert "https://ann:5ec7e7@alerts.example.com" == written.read_text()
+    assert 0o600 == written.stat().st_mode & 0o777
+    assert not (pages[0].folder / "var" / "gke" / "alerts").exists()
 
 
 def test_the_notification_publishes_to_the_topic_of_the_subscription_in_the_model_file(pages: list[Page]) -> None:
