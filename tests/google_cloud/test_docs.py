@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 from pipeline.new_images import NewImages, Upload
+from tests.chart.helm import CHART, NEWEST, helm, objects_in
 from tests.chart.page import OPTIONS, Page, run
+from tests.chart.schemas import require_fit
+from tests.chart.step_pods import step_pods
 from tests.chart.test_docs import anchors
 from tests.google_cloud.running import PROJECT
 
@@ -100,6 +103,30 @@ def test_the_page_has_the_limits_and_the_states_of_the_task_that_waits(pages: li
     assert {"up_for_retry", "failed"} == set(re.findall(r"`uploads` is `(\w+)`", pages[1].text))
     assert "after a minute it waits for all of `inactivity_minutes` again" in pages[1].text
     assert " red" not in pages[1].text
+
+
+def test_the_pod_of_snapshot_alone_mounts_the_images_with_the_values_on_the_page(
+    pages: list[Page], tmp_path: Path
+) -> None:
+    (block,) = re.findall(r"```yaml\n(stepPods:\n.*?)```", pages[1].text, re.DOTALL)
+    (tmp_path / "values.yaml").write_text(block)
+    words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--values", str(tmp_path / "values.yaml")]
+    words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler,airflow-triggerer}"]
+    done = helm("template", "understudy", str(CHART), "--kube-version", f"{NEWEST}.0", *words)
+    assert done.returncode == 0, done.stderr
+    pods = step_pods(objects_in(done.stdout))
+    pod = pods["snapshot"]
+    (container,) = pod["spec"]["containers"]
+    (volume,) = (each for each in pod["spec"]["volumes"] if "csi" in each)
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == volume["name"])
+
+    require_fit(pod, NEWEST)
+    assert {"snapshot"} == {verb for verb, each in pods.items() if "gcsfuse" in str(each)}
+    assert "true" == pod["metadata"]["annotations"]["gke-gcsfuse/volumes"]
+    assert ("gcsfuse.csi.storage.gke.io", True) == (volume["csi"]["driver"], volume["csi"]["readOnly"])
+    assert mount["readOnly"]
+    assert f"`images: {mount['mountPath']}/digits`" in pages[1].text
+    assert "understudy-pipeline" == pod["spec"]["serviceAccountName"]
 
 
 def test_logs_are_deleted_only_in_their_folder(pages: list[Page]) -> None:
