@@ -15,6 +15,8 @@ from pipeline.spec import ModelSpec
 # The most that Pub/Sub gives at once. All of them are one event.
 _MESSAGES = 1000
 _POLL_SECONDS = 60.0
+# How long an upload may take, without the time for which nothing is added at its end.
+_UPLOAD = timedelta(days=1)
 
 
 def schedule(spec: ModelSpec) -> Any:
@@ -79,9 +81,10 @@ def uploads(new: NewImages) -> Any:
         pool="default_pool",
         deferrable=True,
         poke_interval=min(_POLL_SECONDS, inactivity.total_seconds() / 4),
-        # An upload that never pauses must not stop retraining without a word.
-        timeout=timedelta(days=1).total_seconds(),
-        execution_timeout=timedelta(days=1, minutes=5),
+        # If an upload never pauses, the task fails, and so does the run: without a limit no run would train or fail.
+        timeout=(_UPLOAD + inactivity).total_seconds(),
+        execution_timeout=_UPLOAD + inactivity + timedelta(minutes=5),
+        # The retries of the DAG are kept: the task asks once a minute for hours, and one answer that fails ends a try.
         doc_md="Waits until no object was added for the minutes that the model file says.",
     )
 

@@ -21,10 +21,13 @@ page of the run; click the pencil next to it for the rest. What you type there y
   note of the run and the log of `gate` have the reasons. To publish it anyway, trigger a run with *Publish although the
   gate says no* and a note that says why.
 - **`snapshot` or `train` and all later tasks skipped**: promotions are held by a roll-back, a pin or a freeze, and the
-  run was started by its schedule. The log says by whom, why and until when. The DAG `unfreeze` ends the hold.
+  run was started by its schedule or by an event. The log says by whom, why and until when. The DAG `unfreeze` ends the
+  hold. Nothing repeats a run that an event has started: trigger one after the hold. With `schedule` in the model file
+  the next scheduled run trains on those images by itself.
 - **`snapshot` and all later tasks skipped, *an event has started this run* in its log**: the images are those of an
   earlier run, which the log names. Nothing needs to be done. To train on them again, trigger a run.
-- **`uploads` red**: there are no objects, or the upload did not end within a day. Read its log, then clear it.
+- **`uploads` red**: there are no objects, or the upload did not end within a day and the minutes of the model file.
+  Read its log, then clear it.
 - **`gate` says that a label is missing or new**: the image folders do not have the labels of the serving version.
   `snapshot` has already warned about it. If a folder was renamed by mistake, or a copy of the images is incomplete,
   correct the folders and trigger a new run. If you want the change, trigger a run with the names under *Labels that may

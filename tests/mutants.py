@@ -550,9 +550,23 @@ MUTANTS = (
     Mutant(
         "a run that was overtaken counts as decided",
         "pipeline/inspection/decided_runs.py",
-        '    elif (promoted := records.find(PromoteRecord)) and promoted.outcome == "done":\n',
-        "    elif promoted := records.find(PromoteRecord):\n",
+        '    if promoted and promoted.outcome == "done":\n',
+        "    if promoted:\n",
         ("tests/pipeline/verbs/test_events.py",),
+    ),
+    Mutant(
+        "a model that a person has readmitted is still refused to events",
+        "pipeline/rules/unchanged.py",
+        "    if word is not None and word.event is Event.READMITTED:\n        return None\n",
+        "",
+        ("tests/pipeline/rules/test_unchanged.py",),
+    ),
+    Mutant(
+        "images whose canary could not tell are not trained on again",
+        "pipeline/rules/unchanged.py",
+        "word.verdict is not None and word.verdict.decision is Decision.FAIL",
+        "word.verdict is not None",
+        ("tests/pipeline/rules/test_unchanged.py",),
     ),
     Mutant(
         "a message is not acknowledged",

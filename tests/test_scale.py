@@ -231,6 +231,24 @@ def test_the_memory_and_the_price_of_images_are_the_products() -> None:
         )
 
 
+def test_so_many_images_as_the_first_table_says_are_read_within_the_limit_of_snapshot() -> None:
+    """The first `snapshot` of an image takes CPU, and in gs:// it waits for a call too."""
+    (minutes,) = re.findall(
+        r'"execution_timeout": timedelta\(minutes=(\d+)\)', (PROJECT / "dags" / "steps.py").read_text(encoding="utf-8")
+    )
+    (cpu,) = re.findall(r"the first `snapshot` that sees it \| ([\d.]+) ms", PAGE)
+    (call,) = re.findall(r"16 at once: 30 ms / 16 = ([\d.]+) ms more", TEXT)
+    in_bucket, on_disk = ((float(cpu) + float(call)) / 1000, float(cpu) / 1000)
+    (row,) = (each for each in table("| what grows |") if each[0] == "[images, any size](#images)")
+
+    assert f"takes {round(10**6 * in_bucket / 60)} minutes in `gs://`, and its limit is {minutes}," in TEXT
+    assert f"on a disk it takes {round(10**6 * on_disk / 60)} minutes" in TEXT
+    fits = int(int(minutes) * 60 / in_bucket / 1e5) * 100_000
+    assert f"{fits:,} in `gs://`, 10<sup>6</sup> on a disk" == row[1]
+    assert f"which is enough for {fits:,}" in TEXT
+    assert 10**6 * on_disk < int(minutes) * 60
+
+
 def _bytes(size: float) -> str:
     return f"{size / 1e12:.0f} TB" if size > 1e12 else f"{float(f'{size / 1e9:.2g}'):g} GB"
 

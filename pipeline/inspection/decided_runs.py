@@ -1,6 +1,7 @@
 """The newest retraining that has led to a decision: the gate has refused its model, or its version was promoted.
 
-A run that failed, or that stopped before it was decided, is skipped: its images may be trained on again.
+A version that was withdrawn counts too, see `decision_about`. A run that failed, or that stopped before it was decided,
+is skipped: its images may be trained on again.
 """
 
 import logging
@@ -8,15 +9,16 @@ import logging
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.errors import DamagedError, NewerVersionError
-from pipeline.rules.unchanged import DecidedRun
-from pipeline.runs.records import GateRecord, PromoteRecord, SnapshotRecord
+from pipeline.journal.history import History
+from pipeline.rules.unchanged import DecidedRun, decision_about
+from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, SnapshotRecord
 from pipeline.runs.run_key import Kind, is_run_key, kind_of
 from pipeline.runs.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
 
-def newest_decided_run(context: RunContext) -> DecidedRun | None:
+def newest_decided_run(context: RunContext, history: History) -> DecidedRun | None:
     """The newest decided run of the model apart from this one; None if there is none whose records can be read.
 
     Raises:
@@ -26,7 +28,7 @@ def newest_decided_run(context: RunContext) -> DecidedRun | None:
     keys = [name for name in names if is_run_key(name) and kind_of(name) == Kind.RETRAIN and name != context.run_key]
     for key in sorted(keys, reverse=True):
         try:
-            found = _decided(key, RunRecords(context.bucket, context.model, key))
+            found = _decided(key, RunRecords(context.bucket, context.model, key), history)
         except (DamagedError, NewerVersionError) as error:
             log.warning("whether run %s was decided cannot be read, so it is not compared with: %s", key, error)
             continue
@@ -35,15 +37,20 @@ def newest_decided_run(context: RunContext) -> DecidedRun | None:
     return None
 
 
-def _decided(key: str, records: RunRecords) -> DecidedRun | None:
+def _decided(key: str, records: RunRecords, history: History) -> DecidedRun | None:
+    decision = _decision(records, history)
+    data = records.find(SnapshotRecord) if decision else None
+    return DecidedRun(key, data.digest, decision) if data and decision else None
+
+
+def _decision(records: RunRecords, history: History) -> str | None:
     gate = records.find(GateRecord)
     if gate is None:
         return None
     if gate.outcome == "declined":
-        decision = "the gate declined the candidate"
-    elif (promoted := records.find(PromoteRecord)) and promoted.outcome == "done":
-        decision = f"v{promoted.version} was promoted"
-    else:
-        return None
-    data = records.find(SnapshotRecord)
-    return DecidedRun(key, data.digest, decision) if data else None
+        return "the gate declined the candidate"
+    promoted = records.find(PromoteRecord)
+    if promoted and promoted.outcome == "done":
+        return decision_about(history, promoted.version, promoted=True)
+    published = records.find(PublishRecord)
+    return decision_about(history, published.version, promoted=False) if published else None

@@ -46,12 +46,13 @@ def snapshot(context: RunContext) -> SnapshotRecord:
         code_version=code_version(settings.code_version),
         accept_labels=overrides.accept_labels,
     )
-    serving = context.journal.read().state.serving
+    history = context.journal.read()
+    serving = history.state.serving
     labels = served_labels(context, serving)
     frozen = context.records.finish(SpecRecord(spec=frozen, code_version=frozen.code_version)).spec
     data = import_images(context.bucket, frozen.model)
     if settings.started_by_event:
-        require_new_data(data.digest, newest=newest_decided_run(context), model=context.model)
+        require_new_data(data.digest, newest=newest_decided_run(context, history), model=context.model)
     present = data.present()
     found = changes(present, labels)
     _require_changed(frozen.accept_labels, found)

@@ -30,10 +30,11 @@ def describe(dag: Any) -> dict[str, Any]:
         "uploads": uploads
         and {
             "before": sorted(uploads.downstream_task_ids),
-            "retries": uploads.retries,
+            "retries": (uploads.retries, uploads.retry_delay.total_seconds()),
             "owner": uploads.owner,
             "pool": uploads.pool,
             "doc": uploads.doc_md,
+            "timeout": uploads.timeout,
             "limit": uploads.execution_timeout.total_seconds(),
             "looks_every": uploads.poke_interval,
             "inactivity": uploads.inactivity_period,

@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from pipeline.new_images import Upload
 from tests.google_cloud.cloud import without_google
 from tests.google_cloud.running import PROJECT, run
+from tests.hunts import hunt, share
+
+# Airflow takes seconds to read the DAGs, once for all of these tests.
+pytestmark = [hunt, share]
 
 PUBSUB = {"project": "my-project", "subscription": "digits-images"}
 UPLOAD = {"bucket": "my-images", "prefix": "digits/", "inactivity_minutes": 20}
@@ -14,6 +20,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "both": {"new_images": {"pubsub": PUBSUB, "upload": UPLOAD}},
     "messages": {"schedule": None, "new_images": {"pubsub": PUBSUB, "connection": "images"}},
     "uploads": {"new_images": {"upload": {"bucket": "my-images"}}},
+    "longest": {"new_images": {"upload": UPLOAD | {"inactivity_minutes": 24 * 60}}},
     "plain": {},
 }
 
@@ -43,9 +50,10 @@ def test_a_subscription_starts_runs_beside_the_schedule_or_alone(described: Any)
         "both": "Asset or 0 3 * * 1",
         "messages": "Asset",
         "uploads": "0 3 * * 1",
+        "longest": "0 3 * * 1",
         "plain": "0 3 * * 1",
     } == summaries
-    assert {"both": ["both/images"], "messages": ["messages/images"], "uploads": [], "plain": []} == assets
+    assert ({"both", "messages"}, ["both/images"]) == ({name for name in assets if assets[name]}, assets["both"])
 
 
 def test_the_watcher_waits_in_pub_sub_and_acknowledges(described: Any) -> None:
@@ -69,15 +77,32 @@ def test_the_upload_is_waited_for_before_anything_is_read(described: Any) -> Non
     firsts = {name: dag["first"] for name, dag in described["dags"].items()}
     task = described["dags"]["both"]["uploads"]
 
-    assert {"both": ["uploads"], "messages": ["snapshot"], "uploads": ["uploads"], "plain": ["snapshot"]} == firsts
+    assert {"both", "uploads", "longest"} == {name for name, first in firsts.items() if first == ["uploads"]}
+    assert {"messages", "plain"} == {name for name, first in firsts.items() if first == ["snapshot"]}
     assert ["snapshot"] == task["before"]
     assert task["deferrable"]
     assert (20 * 60, 60) == (task["inactivity"], task["looks_every"])
     assert 30 * 60 == described["dags"]["uploads"]["uploads"]["inactivity"]
-    assert (1, "understudy") == (task["retries"], task["owner"])
+    assert (1, 60) == tuple(task["retries"]), "docs/new-images.md says when it waits again"
+    assert "understudy" == task["owner"]
     assert "retrain" != task["pool"], "with `--include-deferred` it would take a slot of that pool for a day"
     assert task["doc"]
-    assert task["limit"]
+
+
+@pytest.mark.parametrize(("name", "minutes"), [("both", 20), ("longest", 24 * 60)])
+def test_an_upload_of_a_day_leaves_time_for_the_minutes_without_a_new_object(
+    described: Any, name: str, minutes: int
+) -> None:
+    """The largest `inactivity_minutes` is a day: with a limit of one day it could never succeed."""
+    task = described["dags"][name]["uploads"]
+
+    assert (24 * 60 + minutes) * 60 == task["timeout"]
+    assert task["timeout"] < task["limit"], "Airflow tries a task that is over `execution_timeout` again"
+
+
+def test_more_than_a_day_without_a_new_object_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 1440"):
+        Upload.model_validate(UPLOAD | {"inactivity_minutes": 24 * 60 + 1})
 
 
 def test_only_one_run_at_a_time(described: Any) -> None:

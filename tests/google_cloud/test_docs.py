@@ -1,12 +1,17 @@
 """docs/google.md and docs/new-images.md: their commands, settings and rights. There is no cloud here to try them in."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
-from pipeline.new_images import NewImages
+from pipeline.new_images import NewImages, Upload
+from tests.chart.helm import CHART, NEWEST, helm, objects_in
 from tests.chart.page import OPTIONS, Page, run
+from tests.chart.schemas import require_fit
+from tests.chart.step_pods import step_pods
 from tests.chart.test_docs import anchors
 from tests.google_cloud.running import PROJECT
 
@@ -61,7 +66,19 @@ def test_the_secret_that_is_created_has_the_prefix_of_the_settings(pages: list[P
     prefix = yaml.safe_load(settings["backend_kwargs"])["connections_prefix"]
 
     assert created.arguments[0].startswith(f"{prefix}-")
-    assert "https://ann:5ec7e7@" in (pages[0].folder / "var" / "gke" / "alerts").read_text()
+
+
+def test_the_file_with_the_password_is_readable_by_its_owner_alone_and_deleted(
+    pages: list[Page], tmp_path: Path
+) -> None:
+    (line,) = re.findall(r"^.*> var/gke/alerts.*$", pages[0].text, re.MULTILINE)
+    (tmp_path / "var" / "gke").mkdir(parents=True)
+    subprocess.run(["bash", "-c", f"umask 022\nopenssl() {{ echo 5ec7e7; }}\n{line}"], cwd=tmp_path, check=True)
+    written = tmp_path / "var" / "gke" / "alerts"
+
+    assert "https://ann:5ec7e7@alerts.example.com" == written.read_text()
+    assert 0o600 == written.stat().st_mode & 0o777
+    assert not (pages[0].folder / "var" / "gke" / "alerts").exists()
 
 
 def test_the_notification_publishes_to_the_topic_of_the_subscription_in_the_model_file(pages: list[Page]) -> None:
@@ -77,6 +94,39 @@ def test_the_notification_publishes_to_the_topic_of_the_subscription_in_the_mode
     assert new.upload.prefix == notification.option("object-prefix")
     assert {"pubsub", "upload", "connection"} == NewImages.model_fields.keys()
     assert all(f"`{name}" in pages[1].text for name in ("pubsub.project", "upload.inactivity_minutes", "connection`"))
+
+
+def test_the_page_has_the_limits_and_the_states_of_the_task_that_waits(pages: list[Page]) -> None:
+    (most,) = (each.le for each in Upload.model_fields["inactivity_minutes"].metadata if hasattr(each, "le"))
+
+    assert f"at most {most} |" in pages[1].text
+    assert {"up_for_retry", "failed"} == set(re.findall(r"`uploads` is `(\w+)`", pages[1].text))
+    assert "after a minute it waits for all of `inactivity_minutes` again" in pages[1].text
+    assert " red" not in pages[1].text
+
+
+def test_the_pod_of_snapshot_alone_mounts_the_images_with_the_values_on_the_page(
+    pages: list[Page], tmp_path: Path
+) -> None:
+    (block,) = re.findall(r"```yaml\n(stepPods:\n.*?)```", pages[1].text, re.DOTALL)
+    (tmp_path / "values.yaml").write_text(block)
+    words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--values", str(tmp_path / "values.yaml")]
+    words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler,airflow-triggerer}"]
+    done = helm("template", "understudy", str(CHART), "--kube-version", f"{NEWEST}.0", *words)
+    assert done.returncode == 0, done.stderr
+    pods = step_pods(objects_in(done.stdout))
+    pod = pods["snapshot"]
+    (container,) = pod["spec"]["containers"]
+    (volume,) = (each for each in pod["spec"]["volumes"] if "csi" in each)
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == volume["name"])
+
+    require_fit(pod, NEWEST)
+    assert {"snapshot"} == {verb for verb, each in pods.items() if "gcsfuse" in str(each)}
+    assert "true" == pod["metadata"]["annotations"]["gke-gcsfuse/volumes"]
+    assert ("gcsfuse.csi.storage.gke.io", True) == (volume["csi"]["driver"], volume["csi"]["readOnly"])
+    assert mount["readOnly"]
+    assert f"`images: {mount['mountPath']}/digits`" in pages[1].text
+    assert "understudy-pipeline" == pod["spec"]["serviceAccountName"]
 
 
 def test_logs_are_deleted_only_in_their_folder(pages: list[Page]) -> None:

@@ -51,6 +51,7 @@ def events(lines: Any) -> list[str]:
     return [json.loads(line)["event"] for line in lines if line.strip()]
 
 
+@hunt
 def test_a_log_is_written_and_read_without_a_key(write: Write) -> None:
     """The token is that of the metadata server, as with Workload Identity; a request without one is refused."""
     found, objects = write()

@@ -18,8 +18,9 @@ from tests.hunts import hunt
 pytestmark = hunt
 
 MLFLOW, DATABASE, HERE = "correct-horse-battery", "postgresql+psycopg2://airflow:staple@10.77.0.3/airflow", "of-here"
-SECRETS = {
+SECRETS: dict[str, str | None] = {
     "airflow-connections-mlflow": f"https://ann:{MLFLOW}@mlflow.example.com",
+    "airflow-connections-empty": None,
     "airflow-config-database": DATABASE,
 }
 
@@ -51,8 +52,10 @@ def ended(secrets: secret_manager.SecretManager, tmp_path_factory: pytest.TempPa
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             "AIRFLOW_CONN_HERE": f"https://bob:{HERE}@here.example.com",
             "AIRFLOW_CONN_FORBIDDEN": f"https://bob:{HERE}@here.example.com",
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": "google-cloud-platform://",
         }
-        return run("read_secrets", "mlflow", "here", "forbidden", "nowhere", home=folder, environment=environment)
+        names = ("mlflow", "here", "forbidden", "nowhere", "empty", "google_cloud_default")
+        return run("read_secrets", *names, home=folder, environment=environment)
 
 
 def digest(text: str) -> str:
@@ -76,9 +79,22 @@ def test_a_refusal_is_in_the_log_with_the_name_and_the_permission(ended: Ended) 
     assert "secretmanager.versions.access" in ended.log
 
 
-def test_a_connection_that_is_nowhere_is_not_found(ended: Ended) -> None:
-    assert ended.answer["connections"]["nowhere"] is None
-    assert "Secret ID airflow-connections-nowhere not found" in ended.log
+def test_the_connection_that_the_page_keeps_in_the_environment_is_refused_first(ended: Ended) -> None:
+    """A role on single secrets does not tell whether another one exists. The page says that this line is expected."""
+    page = (CHECKOUT / "docs" / "google.md").read_text(encoding="utf-8")
+    line = "No access for Secret ID airflow-connections-google_cloud_default"
+
+    assert "google_cloud_platform" == ended.answer["connections"]["google_cloud_default"]["type"]
+    assert line in ended.log
+    assert f"`{line}`" in page
+
+
+def test_a_connection_that_is_nowhere_is_refused_and_one_without_a_version_is_not_found(ended: Ended) -> None:
+    connections = ended.answer["connections"]
+
+    assert (None, None) == (connections["nowhere"], connections["empty"])
+    assert "No access for Secret ID airflow-connections-nowhere" in ended.log
+    assert "Secret ID airflow-connections-empty not found" in ended.log
 
 
 def test_a_setting_whose_name_ends_with_secret_comes_from_there(ended: Ended) -> None:

@@ -1,9 +1,15 @@
 """A run that nobody has asked for does not repeat the newest run that was decided."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.errors import DeclinedError
-from pipeline.rules.unchanged import DecidedRun, require_new_data
+from pipeline.rules import readmission
+from pipeline.rules import run as run_rules
+from pipeline.rules.unchanged import DecidedRun, decision_about, require_new_data
+from pipeline.verdicts.verdict import Decision, Verdict
+from tests.pipeline.journal.test_journal import Releases
 
 NEWEST = DecidedRun(key="retrain-1", data="d" * 64, decision="v4 was promoted")
 
@@ -21,3 +27,64 @@ def test_the_images_of_the_newest_decided_run_are_declined_and_that_run_is_named
 @pytest.mark.parametrize("newest", [NEWEST, None])
 def test_other_images_and_the_first_run_are_trained_on(newest: DecidedRun | None) -> None:
     require_new_data("e" * 64, newest=newest, model="pets")
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    """v1 and then v2 were promoted."""
+    made = Releases(tmp_path / "bucket")
+    made.release("retrain-1", "one")
+    made.release("retrain-2", "two")
+    return made
+
+
+def test_a_promoted_version_is_decided(releases: Releases) -> None:
+    assert "v2 was promoted" == decision_about(releases.history(), 2, promoted=True)
+
+
+def test_after_a_roll_back_it_is_said_who_withdrew_the_promoted_version_and_why(releases: Releases) -> None:
+    """The same images would give a similar model, after the person who rolled back has lifted the hold too."""
+    history = releases.roll_back(1, "rollback-1")
+    decision = decision_about(history, 2, promoted=True)
+
+    assert decision
+    assert decision.startswith("v2 was promoted, and then withdrawn by ann on 2")
+    assert decision.endswith("UTC (bad)")
+
+
+def test_nothing_is_decided_about_a_model_that_a_person_has_readmitted(releases: Releases) -> None:
+    releases.roll_back(1, "rollback-1")
+    history = releases.journal("readmit-1").decide(lambda h: readmission.readmit(h, version=2, reason="a broken disk"))
+
+    assert decision_about(history, 2, promoted=True) is None
+
+
+def test_a_roll_back_to_a_withdrawn_version_decides_for_it(releases: Releases) -> None:
+    releases.roll_back(1, "rollback-1")
+
+    assert "v2 was promoted" == decision_about(releases.roll_back(2, "rollback-2"), 2, promoted=True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (Verdict(decision=Decision.FAIL, reasons=("7 of 20 golden answers differ",)), "v3 was withdrawn on 2"),
+        (Verdict(decision=Decision.UNKNOWN, reasons=("no answer",)), ""),
+        (None, ""),
+    ],
+    ids=["wrong answers", "the canary could not tell", "the run stopped"],
+)
+def test_a_candidate_is_decided_if_it_was_withdrawn_for_its_answers(
+    releases: Releases, verdict: Verdict | None, expected: str
+) -> None:
+    version = releases.publish("retrain-3", "three")
+    releases.expose("retrain-3", version)
+    assert decision_about(releases.history(), version, promoted=False) is None
+    history = releases.journal("retrain-3").decide(
+        lambda h: run_rules.withdraw(h, version=version, run_key="retrain-3", reason=str(verdict), verdict=verdict)
+    )
+    decision = decision_about(history, version, promoted=False)
+
+    assert bool(expected) == bool(decision)
+    assert (decision or "").startswith(expected)
+    assert not expected or "golden answers differ" in (decision or "")

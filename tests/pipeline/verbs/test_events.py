@@ -1,13 +1,17 @@
 """What `snapshot` makes of a run that an event has started: images that were decided on are not trained on again."""
 
 import json
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline import layout
 from pipeline.errors import DeclinedError
-from pipeline.runs.records import GateRecord, PromoteRecord, Record, SnapshotRecord, SpecRecord
+from pipeline.rules import holds
+from pipeline.rules import run as run_rules
+from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, Record, SnapshotRecord, SpecRecord
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.verbs.test_label_contract import draw
 from tests.releases import MODEL, SPEC, World
@@ -60,6 +64,37 @@ def test_an_event_without_new_images_ends_skipped(world: World, records: tuple[R
     assert world.context("retrain-2").records.find(SnapshotRecord) is None
 
 
+def withdrawn(world: World, key: str, decision: Decision) -> int:
+    """The version of a run whose candidate was exposed and taken back with a verdict."""
+    journal = world.context(key).journal
+    history = journal.decide(
+        partial(run_rules.claim, run_key=key, compared_with=None, reason="good", verdict=GOOD, digest=key)
+    )
+    version = history.version_of(key)
+    assert version is not None
+    journal.decide(partial(run_rules.announce_published, version=version, manifest="m"))
+    journal.decide(partial(run_rules.expose, version=version, compared_with=None))
+    verdict = Verdict(decision=decision, reasons=("golden answers differ",))
+    journal.decide(partial(run_rules.withdraw, version=version, run_key=key, reason=str(verdict), verdict=verdict))
+    return version
+
+
+def test_an_event_does_not_repeat_a_run_whose_candidate_the_canary_refused(world: World) -> None:
+    snapshot(world, "retrain-1", PASSED, PublishRecord(version=1))
+    assert 1 == withdrawn(world, "retrain-1", Decision.FAIL)
+
+    with pytest.raises(DeclinedError, match=r"after which v1 was withdrawn on .* UTC \(.*golden answers differ\)"):
+        snapshot(world, "retrain-2")
+    assert snapshot(world, "retrain-3", event=False)
+
+
+def test_an_event_repeats_a_run_whose_canary_could_not_tell(world: World) -> None:
+    snapshot(world, "retrain-1", PASSED, PublishRecord(version=1))
+    withdrawn(world, "retrain-1", Decision.UNKNOWN)
+
+    assert snapshot(world, "retrain-2")
+
+
 def test_an_event_with_a_new_image_is_trained_on(world: World, images: Path) -> None:
     before = snapshot(world, "retrain-1", PASSED, PROMOTED)
     draw(images, "owl", first=120)
@@ -84,6 +119,18 @@ def test_a_failed_run_does_not_hide_the_decided_one_before_it(world: World) -> N
 
     with pytest.raises(DeclinedError, match="those of run retrain-1"):
         snapshot(world, "retrain-3")
+
+
+def test_images_of_an_event_during_a_hold_are_trained_on_by_the_next_run_after_it(world: World) -> None:
+    """...which nothing starts by itself but the schedule: the message is used up."""
+    context = world.context("freeze-1")
+    until = context.clock.now() + timedelta(hours=1)
+    context.journal.decide(partial(holds.freeze, until=until, reason="a fair", now=context.clock.now()))
+    with pytest.raises(DeclinedError, match="promotions are frozen"):
+        snapshot(world, "retrain-1")
+    context.journal.decide(partial(holds.unfreeze, reason="it is over"))
+
+    assert snapshot(world, "retrain-2").examples
 
 
 def test_a_run_of_a_person_or_of_the_schedule_trains_again(world: World) -> None:
