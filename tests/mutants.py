@@ -235,6 +235,20 @@ MUTANTS = (
         ("tests/pipeline/rollout/test_pods.py",),
     ),
     Mutant(
+        "a pod with a wrong answer is asked again when it was replaced",
+        "pipeline/rollout/pinned.py",
+        "            if questioning.failure(reports.values()):\n",
+        "            if False:\n",
+        ("tests/pipeline/rollout/test_pods.py",),
+    ),
+    Mutant(
+        "a wrong answer counts only as long as its server is there",
+        "pipeline/rollout/questioning.py",
+        "        verdict = failure or self._conclude(result, reports)\n",
+        "        verdict = self._conclude(result, reports)\n",
+        ("tests/pipeline/rollout/test_pods.py",),
+    ),
+    Mutant(
         "the end of a pod that was just deleted is evidence",
         "pipeline/rollout/replicas.py",
         " and crashes.is_over(self.known_addresses(fresh=True))\n",

@@ -24,7 +24,7 @@ from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.records import BaselineRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.verdicts.canary import label_failures
-from pipeline.verdicts.verdict import Decision, conclude
+from pipeline.verdicts.verdict import conclude
 from serving.questions import ReplicaReport
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ class Latest:
             asked = questioning.ask(late, version=version, crashes=crashes)
             asking += clock.monotonic() - began
             reports |= by_address(_compared(report, baseline) for report in asked)
-            if questioning.verdict(reports.values()).decision is Decision.FAIL:
+            if questioning.failure(reports.values()):
                 break
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 

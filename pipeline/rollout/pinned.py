@@ -84,6 +84,9 @@ class Pinned:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
             reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
+            if questioning.failure(reports.values()):
+                # Asked again, a server that was started again or replaced would answer in its place.
+                break
             result = self._wait.loaded(version, crashes=crashes, replicas=replicas)
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 

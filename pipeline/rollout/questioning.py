@@ -127,6 +127,15 @@ class Questioning:
         processes = self.replicas.processes()
         return [each for each in addresses if each not in reports or reports[each].process != processes.get(each)]
 
+    def failure(self, reports: Iterable[ReplicaReport]) -> Verdict | None:
+        """The verdict on the version if an answer speaks against it, whatever has happened to its server since.
+
+        That a server does not have the version is no such answer: another one may have just taken its place.
+        """
+        counted = [report for report in reports if not report.not_served]
+        verdict = self.verdict(counted)
+        return verdict if counted and verdict.decision is Decision.FAIL else None
+
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
         return judge(
@@ -141,7 +150,8 @@ class Questioning:
     ) -> Judged:
         """The result of the canary, after a wait has ended and these replicas have been asked.
 
-        Servers that have ended come first, then wrong answers, then servers that have become silent, then the wait.
+        Servers that have ended come first, then wrong answers, then servers that have become silent, then the wait. A
+        wrong answer is never forgiven, also if its replica was removed, replaced or started again after it.
 
         Args:
             result: how the last wait ended.
@@ -150,12 +160,14 @@ class Questioning:
             load_seconds: as in `Judged`.
         """
         listed = self.replicas.known_addresses()
+        failure = self.failure(reports.values())
         if reasons := crashes.reasons(listed):
-            verdict = Verdict(decision=Decision.FAIL, reasons=reasons)
-            return Judged(verdict, load_seconds, harmful=True, forgivable=crashes.ends(listed) < _ENOUGH_ENDS)
-        verdict = self._conclude(result, reports)
+            verdict = Verdict(decision=Decision.FAIL, reasons=(*reasons, *(failure.reasons if failure else ())))
+            forgivable = failure is None and crashes.ends(listed) < _ENOUGH_ENDS
+            return Judged(verdict, load_seconds, harmful=True, forgivable=forgivable)
+        verdict = failure or self._conclude(result, reports)
         silences = crashes.silences(listed)
-        if silences and not (reports and self.verdict(reports.values()).decision is Decision.FAIL):
+        if silences and failure is None:
             verdict = Verdict(decision=Decision.UNKNOWN, reasons=silences)
             return Judged(verdict, load_seconds, harmful=True, forgivable=True)
         if self._is_another_config(result):
@@ -176,10 +188,6 @@ class Questioning:
         unasked = self.unasked(result.ready, reports)
         if result.complete and not unasked:
             return self.verdict(reports[address] for address in result.ready)
-        answered = self.verdict(reports.values())
-        # A wrong answer counts, even if its replica was removed after it.
-        if reports and answered.decision is Decision.FAIL:
-            return answered
         if result.complete:
             reasons = tuple(f"{each}: it has loaded the version, and was not asked for answers" for each in unasked)
             return Verdict(decision=Decision.UNKNOWN, reasons=reasons)

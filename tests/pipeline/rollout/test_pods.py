@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,37 +10,42 @@ import pytest
 
 from pipeline.errors import FailedError
 from pipeline.rollout.config import named_versions
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Probes, Questioning
 from pipeline.rollout.waiting import WaitResult
 from pipeline.verbs.status import status
 from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision
 from serving.model_server.lifecycle.servable import ServableId
+from serving.questions import ReplicaReport
+from serving.status import NotFoundError
 from serving.wire import Array
 from tests.fleet import LABELS, Classifier, RunningReplica
 from tests.kubernetes.api import KubernetesApi
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.objects import endpoint, endpoint_slice, pod
 from tests.kubernetes.resources import PODS, SLICES
-from tests.released import start_released
-from tests.releases import World, eventually
+from tests.released import PATIENCE, start_released
+from tests.releases import IMAGES, World, eventually
 
 CANDIDATE = 3
 NOT_KNOWN = "Restart counts of pods are not known meanwhile"
 
 
 class Asked(Classifier):
-    """Calls a function when it is asked for the first time."""
+    """Calls a function when it is asked for the first time, and gives so many wrong answers before the right ones."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], *, wrong: int = 0) -> None:
         super().__init__()
         self._calls = [call]
+        self._wrong = wrong
 
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
     ) -> list[Array]:
         if self._calls:
             self._calls.pop()()
+        self._shift, self._wrong = int(self._wrong > 0), self._wrong - 1
         return super().run(feeds, fetches, timeout_seconds=timeout_seconds)
 
 
@@ -56,6 +62,7 @@ class PodServer(RunningReplica):
         self.restarts = 0
         self.at_load: Callable[[], None] = lambda: None
         self.at_question: Callable[[], None] = lambda: None
+        self.wrong_answers = 0
         self.happened = threading.Event()
         self._cluster = cluster
 
@@ -96,7 +103,7 @@ class PodServer(RunningReplica):
             # A server waits for its loads when it is stopped, so another thread does that.
             threading.Thread(target=self.at_load, daemon=True).start()
         loaded = super()._load(servable_id, path)
-        return Asked(self.at_question) if servable_id.version == CANDIDATE else loaded
+        return Asked(self.at_question, wrong=self.wrong_answers) if servable_id.version == CANDIDATE else loaded
 
 
 @pytest.fixture
@@ -125,6 +132,13 @@ def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
 
 def servers(world: World) -> list[PodServer]:
     return [each for each in world.replicas if isinstance(each, PodServer)]
+
+
+def questioning(world: World) -> Questioning:
+    """Without questions, for reports that a test makes."""
+    labels = ApprovedLabels(CANDIDATE, LABELS, 2, LABELS)
+    probes = Probes(golden=(), fresh=(), labels=labels, policy=world.spec.canary, min_accuracy=0.5)
+    return Questioning("digits", probes, world.context("look-0").replicas)
 
 
 def refused(world: World) -> str:
@@ -177,10 +191,11 @@ def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
     api: KubernetesApi, pods: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The API goes away while the candidate is loaded, and with it what tells a restart from a replaced pod."""
+    noticed: list[bool] = []
 
     def lose_api_and_restart(server: PodServer) -> None:
         api.answer = (503, b"")
-        eventually(lambda: NOT_KNOWN in caplog.text)
+        noticed.append(eventually(lambda: NOT_KNOWN in caplog.text, PATIENCE))
         server.restart()
 
     for server in servers(pods):
@@ -188,6 +203,7 @@ def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
     reason = refused(pods)
 
     assert "(pod digits-0, UID uid-of-digits-0): its server process has stopped once since" in reason
+    assert [True, True] == noticed
     assert 1 == caplog.text.count(NOT_KNOWN)
 
 
@@ -202,6 +218,53 @@ def test_a_pod_that_is_replaced_during_the_questions_is_asked_itself(
 
     assert 2 == caplog.text.count(f"{first.address}: v3 answers")
     assert 1 == caplog.text.count(f"{second.address}: v3 answers")
+
+
+@pytest.mark.parametrize("change", [PodServer.count_restart, PodServer.become_another])
+def test_a_wrong_answer_counts_whatever_has_happened_to_its_pod_since(
+    pods: World, change: Callable[[PodServer], None]
+) -> None:
+    """The server that has its address after the questions would give right answers."""
+    first, _ = servers(pods)
+    first.wrong_answers = 4
+    first.at_question = partial(change, first)
+
+    with pytest.raises(FailedError, match=f"{first.address}: 4 of {len(IMAGES)} golden answers differ"):
+        pods.run("canary", "retrain-3")
+
+
+def test_a_wrong_answer_is_not_forgiven_because_its_server_has_ended_since(pods: World) -> None:
+    """The end alone would only decline the candidate, and its model could be published again."""
+    address = servers(pods)[0].address
+    crashes = CrashDetector({address: [2]}, first_ring=[address], silent_seconds=5.0, now=lambda: 0.0)
+    crashes.lost(address)
+    right = ReplicaReport(address, CANDIDATE, answered_by={CANDIDATE}, golden_asked=4, fresh_asked=4, fresh_right=4)
+    nobody = WaitResult(ready=(), pending=())
+    conclude = partial(questioning(pods).conclude, nobody, crashes=crashes, load_seconds=0.0)
+    judged = conclude({address: replace(right, golden_wrong=4)})
+
+    assert conclude({address: right}).forgivable
+    assert not judged.forgivable
+    assert "its server process has stopped once" in str(judged.verdict)
+    assert "4 of 4 golden answers differ" in str(judged.verdict)
+
+
+def test_a_pod_that_takes_the_place_of_another_need_not_have_the_candidate_at_once(
+    pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F29: the questions to the pod before go to a server that has just started. It is asked again when it is ready."""
+    first, _ = servers(pods)
+
+    def replace_and_start() -> None:
+        first.become_another()
+        raise NotFoundError("Servable not found for request: Specific(digits, 3)")
+
+    first.at_question = replace_and_start
+    with caplog.at_level("INFO"):
+        pods.run("canary", "retrain-3")
+
+    assert f"{first.address}: v3 NOT_FOUND" in caplog.text
+    assert 1 == caplog.text.count(f"{first.address}: v3 answers")
 
 
 def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
@@ -227,12 +290,8 @@ def test_status_shows_pods_and_restarts(pods: World) -> None:
 def test_a_replica_that_nobody_has_asked_is_no_pass(pods: World) -> None:
     """It may have become another process after the last questions."""
     replicas = pods.context("look-0").replicas
-    labels = ApprovedLabels(3, LABELS, 2, LABELS)
-    probes = Probes(golden=(), fresh=(), labels=labels, policy=pods.spec.canary, min_accuracy=0.5)
     everybody = WaitResult(ready=tuple(replicas.addresses()), pending=())
-    judged = Questioning("digits", probes, replicas).conclude(
-        everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0
-    )
+    judged = questioning(pods).conclude(everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0)
 
     assert Decision.UNKNOWN is judged.verdict.decision
     assert "was not asked for answers" in str(judged.verdict)
