@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailedError
+from pipeline.errors import DeclinedError, FailedError
+from pipeline.journal.entries import Event
 from pipeline.rollout.config import named_versions
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Probes, Questioning
@@ -116,12 +117,18 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KubernetesA
 
 
 @pytest.fixture
-def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
-    """v2 serves on two pods, v1 is in memory beside it, and v3 is published."""
+def count() -> int:
+    """How many pods the fleet has."""
+    return 2
+
+
+@pytest.fixture
+def pods(api: KubernetesApi, tmp_path: Path, count: int) -> Iterator[World]:
+    """v2 serves on all pods, v1 is in memory beside it, and v3 is published."""
     world = World(tmp_path, follow_seconds=15.0)
-    world.extra = {"replicas": "kubernetes://serving/digits:grpc", "expected_replicas": 2}
+    world.extra = {"replicas": "kubernetes://serving/digits:grpc", "expected_replicas": count}
     world.bucket.mkdir()
-    world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(2)]
+    world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(count)]
     for server in servers(world):
         server.put()
     start_released(world, 2)
@@ -161,6 +168,17 @@ def test_a_restart_that_no_call_has_noticed_fails_the_canary(pods: World) -> Non
         reason
     )
     assert "`kubectl --namespace serving describe pod digits-1`" in reason
+
+
+@pytest.mark.parametrize("count", [1])
+def test_a_restart_of_the_only_pod_that_no_call_has_noticed_declines(pods: World) -> None:
+    """As if the end itself had been seen: that may be the fault of its machine."""
+    (server,) = servers(pods)
+    server.at_load = server.count_restart
+    with pytest.raises(DeclinedError, match="restart count 0 before and 1 now"):
+        pods.run("canary", "retrain-3")
+
+    assert Event.DECLINED is pods.history().entries[-1].event
 
 
 def test_servers_that_are_started_again_in_their_pods_are_evidence(pods: World) -> None:
