@@ -250,10 +250,17 @@ MUTANTS = (
     ),
     Mutant(
         "the end of a pod that was just deleted is evidence",
-        "pipeline/rollout/replicas.py",
-        " and crashes.is_over(self.known_addresses(fresh=True))\n",
+        "pipeline/rollout/canary_end.py",
+        " and crashes.is_over(replicas.known_addresses(fresh=True))\n",
         "\n",
         ("tests/pipeline/rollout/test_pods.py",),
+    ),
+    Mutant(
+        "each replica that is not asked any more costs a fresh list",
+        "pipeline/rollout/canary_end.py",
+        "                self._confirmed.set()\n        return self._confirmed.is_set()\n",
+        "                return True\n        return False\n",
+        ("tests/pipeline/rollout/test_canary_end.py",),
     ),
     Mutant(
         "another pod need not be ready twice",

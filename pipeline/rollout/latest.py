@@ -11,6 +11,7 @@ from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, Decl
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
@@ -140,7 +141,7 @@ class Latest:
             late = questioning.unasked(result.ready, reports)
             if not late or any(state.failed for state in result.pending):
                 break
-            if replicas.is_over(crashes):
+            if is_over(replicas, crashes):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking

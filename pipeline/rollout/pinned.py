@@ -11,6 +11,7 @@ from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.observers import Observers
 from pipeline.journal.state import resident
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
@@ -78,7 +79,7 @@ class Pinned:
             if not late:
                 break
             other = self._wait.loaded(serving, crashes=crashes, replicas=replicas) if serving is not None else None
-            if replicas.is_over(crashes):
+            if is_over(replicas, crashes):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pipeline.rollout.canary_end import CanaryEnd
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.waiting import WaitResult
@@ -120,7 +121,8 @@ class Questioning:
             serving_labels=probes.labels.of(beside) if beside is not None else (),
             serving_knows_fresh=bool(known),
         )
-        return self.replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
+        end = CanaryEnd(self.replicas, crashes) if crashes else None
+        return self.replicas.ask(partial(self._ask_one, questions=questions, end=end), addresses)
 
     def unasked(self, addresses: Sequence[str], reports: Mapping[str, ReplicaReport]) -> list[str]:
         """Those of which the server process has no report: one that has taken its place is asked itself (F27)."""
@@ -193,18 +195,18 @@ class Questioning:
             return Verdict(decision=Decision.UNKNOWN, reasons=reasons)
         return result.verdict()
 
-    def _ask_one(self, replica: Replica, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
+    def _ask_one(self, replica: Replica, *, questions: Questions, end: CanaryEnd | None) -> ReplicaReport:
         address = replica.address
-        if crashes and self.replicas.is_over(crashes):
+        if end and end.has_come():
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
         process = self.replicas.processes().get(address)
         report = replace(question(replica, questions), process=process)
-        if crashes and report.lost:
-            crashes.lost(address, seconds=report.silent_seconds)
-        elif crashes and report.unreachable:
-            crashes.silent(address, seconds=report.silent_seconds)
+        if end and report.lost:
+            end.crashes.lost(address, seconds=report.silent_seconds)
+        elif end and report.unreachable:
+            end.crashes.silent(address, seconds=report.silent_seconds)
         log.info(
             "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
             address,

@@ -123,13 +123,6 @@ class Replicas:
             self._known = self.fleet.fresh_addresses() if fresh else self.fleet.addresses()
         return self._known
 
-    def is_over(self, crashes: CrashDetector) -> bool:
-        """Whether to stop waiting, see `CrashDetector.is_over`.
-
-        Before that, the list is asked for again: one of a second ago may contain a pod that was deleted since then.
-        """
-        return crashes.is_over(self.known_addresses()) and crashes.is_over(self.known_addresses(fresh=True))
-
     def require_enough(self, *, seconds: float) -> None:
         """Check that as many replicas are listed as there should be at least. They are listed again for a while.
 

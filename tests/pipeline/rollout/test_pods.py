@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.errors import DeclinedError, FailedError
 from pipeline.journal.entries import Event
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.config import named_versions
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Probes, Questioning
@@ -293,7 +294,7 @@ def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
         server.become_another()
         crashes.lost(server.address)
 
-    assert not replicas.is_over(crashes)
+    assert not is_over(replicas, crashes)
 
 
 def test_status_shows_pods_and_restarts(pods: World) -> None:
