@@ -230,7 +230,7 @@ MUTANTS = (
     Mutant(
         "a pod is judged by the answers of the one before",
         "pipeline/rollout/questioning.py",
-        " or reports[each].process != processes.get(each)]\n",
+        " or reports[each].process != now.get(each)]\n",
         "]\n",
         ("tests/pipeline/rollout/test_pods.py",),
     ),

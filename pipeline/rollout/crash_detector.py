@@ -173,8 +173,8 @@ class CrashDetector:
 
 
 def _reason(address: str, ends: int, changes: PodChanges) -> str:
-    pod, advice = changes.described(address)
+    times = _TIMES.get(ends, f"{ends} times")
     return (
-        f"{address}{pod}: its server process has stopped {_TIMES.get(ends, f'{ends} times')} since servers began to "
-        f"load the candidate. A likely cause is too little memory; {advice}"
+        f"{address}{changes.described(address)}: its server process has stopped {times} since servers began to load "
+        f"the candidate. A likely cause is too little memory; {changes.advice(address)}"
     )

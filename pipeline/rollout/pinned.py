@@ -17,7 +17,7 @@ from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rings import ExposeEverywhere, Rings
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult, overtaken
+from pipeline.rollout.wait_result import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
 from pipeline.rollout.without_bucket import move_label
 from pipeline.rules import rollback as rollback_rules

@@ -10,8 +10,9 @@ from functools import partial
 
 from pipeline.rollout.canary_end import CanaryEnd
 from pipeline.rollout.crash_detector import CrashDetector
+from pipeline.rollout.pod_changes import processes
 from pipeline.rollout.replicas import Replicas
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.labels import ApprovedLabels
@@ -126,8 +127,8 @@ class Questioning:
 
     def unasked(self, addresses: Sequence[str], reports: Mapping[str, ReplicaReport]) -> list[str]:
         """Those of which the server process has no report: one that has taken its place is asked itself (F27)."""
-        processes = self.replicas.processes()
-        return [each for each in addresses if each not in reports or reports[each].process != processes.get(each)]
+        now = processes(self.replicas.fleet)
+        return [each for each in addresses if each not in reports or reports[each].process != now.get(each)]
 
     def failure(self, reports: Iterable[ReplicaReport]) -> Verdict | None:
         """The verdict on the version if an answer speaks against it, whatever has happened to its server since.
@@ -201,7 +202,7 @@ class Questioning:
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
-        process = self.replicas.processes().get(address)
+        process = processes(self.replicas.fleet).get(address)
         report = replace(question(replica, questions), process=process)
         if end and report.lost:
             end.crashes.lost(address, seconds=report.silent_seconds)

@@ -14,7 +14,8 @@ from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
+from pipeline.rollout.wait_result import ReplicaState, WaitResult, described
+from pipeline.rollout.waiting import Goal, wait_for
 from serving.errors import UnreachableError
 from serving.replica import Replica, VersionStatus
 

@@ -14,7 +14,7 @@ from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.config import named_versions
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Probes, Questioning
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.verbs.status import status
 from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision
@@ -266,6 +266,29 @@ def test_a_wrong_answer_is_not_forgiven_because_its_server_has_ended_since(pods:
     assert not judged.forgivable
     assert "its server process has stopped once" in str(judged.verdict)
     assert "4 of 4 golden answers differ" in str(judged.verdict)
+
+
+def test_a_wrong_answer_counts_if_its_replica_was_removed_since(pods: World) -> None:
+    """All replicas that are left have given right answers."""
+    removed, left = servers(pods)
+    right = ReplicaReport(
+        left.address,
+        CANDIDATE,
+        answered_by={CANDIDATE},
+        golden_asked=4,
+        fresh_asked=4,
+        fresh_right=4,
+        process=(left.uid, left.restarts),
+    )
+    wrong = replace(right, address=removed.address, golden_wrong=4)
+    asking = questioning(pods)
+    crashes = asking.replicas.watch_for_crashes()
+    everybody = WaitResult(ready=(left.address,), pending=())
+    reports = {left.address: right, removed.address: wrong}
+    judged = asking.conclude(everybody, reports, crashes=crashes, load_seconds=0.0)
+
+    assert Decision.FAIL is judged.verdict.decision
+    assert f"{removed.address}: 4 of 4 golden answers differ" in str(judged.verdict)
 
 
 def test_a_pod_that_takes_the_place_of_another_need_not_have_the_candidate_at_once(
