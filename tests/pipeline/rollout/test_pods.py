@@ -66,6 +66,7 @@ class PodServer(RunningReplica):
         self.at_question: Callable[[], None] = lambda: None
         self.wrong_answers = 0
         self.happened = threading.Event()
+        self._acted = threading.Event()
         self._cluster = cluster
 
     def put(self, *, listed: bool = True) -> None:
@@ -99,11 +100,25 @@ class PodServer(RunningReplica):
         self.start()
         self.put()
 
+    def expect_load(self) -> None:
+        """From now on a load of the candidate waits until `at_load` has ended, or has stopped the server."""
+        self._acted.clear()
+
+    def stop(self) -> None:
+        self._acted.set()
+        super().stop()
+
+    def _act(self) -> None:
+        self.at_load()
+        self._acted.set()
+
     def _load(self, servable_id: ServableId, path: str) -> Classifier:
         if servable_id.version == CANDIDATE and not self.happened.is_set():
             self.happened.set()
             # A server waits for its loads when it is stopped, so another thread does that.
-            threading.Thread(target=self.at_load, daemon=True).start()
+            threading.Thread(target=self._act, daemon=True).start()
+            # However slow that thread is, it comes before the end of the load.
+            self._acted.wait(PATIENCE)
         loaded = super()._load(servable_id, path)
         return Asked(self.at_question, wrong=self.wrong_answers) if servable_id.version == CANDIDATE else loaded
 
@@ -133,6 +148,8 @@ def pods(api: KubernetesApi, tmp_path: Path, count: int) -> Iterator[World]:
     for server in servers(world):
         server.put()
     start_released(world, 2)
+    for server in servers(world):
+        server.expect_load()
     world.publish("retrain-3", load_seconds=0.3)
     yield world
     world.stop()
