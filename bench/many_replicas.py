@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pipeline.clock import SystemClock
 from pipeline.rollout.asking import Asking
-from pipeline.rollout.waiting import Goal, ReplicaState, wait_for
+from pipeline.rollout.wait_result import ReplicaState
+from pipeline.rollout.waiting import Goal, wait_for
 from pipeline.rollout.workers import Threads
 from serving.canary import question
 from serving.fleet.fleet import Fleet, parse_fleet

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from serving.errors import ConnectionLostError, ServingError, UnreachableError
+from serving.errors import ConnectionLostError, NotServedError, ServingError, UnreachableError
 from serving.questions import Golden, Labelled, Questions, ReplicaReport
 from serving.replica import Answer, Replica
 from serving.signature import indices_of, inputs_of, labels_of, probabilities_of
@@ -25,6 +25,7 @@ def question(replica: Replica, questions: Questions) -> ReplicaReport:
             problem=error.message,
             unreachable=isinstance(error, UnreachableError),
             lost=isinstance(error, ConnectionLostError),
+            not_served=isinstance(error, NotServedError),
             silent_seconds=time.perf_counter() - timed.asked_at,
         )
 

@@ -71,6 +71,7 @@ class ReplicaReport:
         problem: why the replica gave no answer; empty if it answered.
         unreachable: whether that was an `UnreachableError`.
         lost: whether that was a `ConnectionLostError`, so its process seems to have ended.
+        not_served: whether that was a `NotServedError`. A server that has just started does not have the version yet.
         silent_seconds: how long the request took that had no answer.
         process: which server process was asked, see `serving.fleet.pod.PodReplica.process`; None if that is unknown.
     """
@@ -91,5 +92,6 @@ class ReplicaReport:
     unreachable: bool = False
     # Only if unreachable: whether the process seems to have ended.
     lost: bool = False
+    not_served: bool = False
     silent_seconds: float = 0.0
     process: tuple[str, int] | None = None

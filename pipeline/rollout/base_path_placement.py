@@ -12,7 +12,7 @@ from pipeline.journal.history import History
 from pipeline.journal.state import State, newest
 from pipeline.rollout import config
 from pipeline.rollout.base_path import BasePath
-from pipeline.rollout.waiting import ReplicaState, described
+from pipeline.rollout.wait_result import ReplicaState, described
 from serving.replica import Replica
 
 

@@ -8,7 +8,7 @@ from pipeline.journal.history import History
 from pipeline.journal.state import State, resident
 from pipeline.rollout import config
 from pipeline.rollout.healing import heal_if_stuck
-from pipeline.rollout.waiting import ReplicaState
+from pipeline.rollout.wait_result import ReplicaState
 from serving.replica import STABLE, Replica
 
 

@@ -118,8 +118,9 @@ class CrashDetector:
     def reasons(self, listed: Collection[str]) -> tuple[str, ...]:
         """Why the candidate must be taken back now, a line for each replica; empty if there is no reason.
 
-        There is one when a process of the first ring has ended, when the first one has ended while no replica answers,
-        when a second one has, and in a large fleet when a hundredth of all have. Only the addresses in `listed` count.
+        There is one when a process of the first ring has ended, when the first one has ended while no replica answers
+        or is the only one, when a second one has, and in a large fleet when a hundredth of all have. Only the addresses
+        in `listed` count.
         """
         changes = self._changes
         watched = self._watched(listed, changes)
@@ -127,7 +128,9 @@ class CrashDetector:
             ends = {address: count for address, count in self._ends_of(watched, changes).items() if count}
             nobody_answers = not self._answering.intersection(listed)
         enough = max(_ENOUGH, ceil(_ENOUGH_SHARE * len(listed)))
-        if self._first_ring.intersection(ends) or nobody_answers:
+        # The only replica of a fleet may answer again: no other one shows whether its machine was the reason.
+        all_have_ended = all(address in ends for address in listed)
+        if self._first_ring.intersection(ends) or nobody_answers or all_have_ended:
             enough = 1
         if sum(ends.values()) < enough:
             return ()
@@ -170,8 +173,8 @@ class CrashDetector:
 
 
 def _reason(address: str, ends: int, changes: PodChanges) -> str:
-    pod, advice = changes.described(address)
+    times = _TIMES.get(ends, f"{ends} times")
     return (
-        f"{address}{pod}: its server process has stopped {_TIMES.get(ends, f'{ends} times')} since servers began to "
-        f"load the candidate. A likely cause is too little memory; {advice}"
+        f"{address}{changes.described(address)}: its server process has stopped {times} since servers began to load "
+        f"the candidate. A likely cause is too little memory; {changes.advice(address)}"
     )

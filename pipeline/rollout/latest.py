@@ -11,12 +11,13 @@ from pipeline.errors import BadInputError, CouldNotTellError, DamagedError, Decl
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rings import ExposeEverywhere, Rings
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult, overtaken
+from pipeline.rollout.wait_result import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
@@ -24,7 +25,7 @@ from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.records import BaselineRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.verdicts.canary import label_failures
-from pipeline.verdicts.verdict import Decision, conclude
+from pipeline.verdicts.verdict import conclude
 from serving.questions import ReplicaReport
 
 log = logging.getLogger(__name__)
@@ -140,14 +141,14 @@ class Latest:
             late = questioning.unasked(result.ready, reports)
             if not late or any(state.failed for state in result.pending):
                 break
-            if replicas.is_over(crashes):
+            if is_over(replicas, crashes):
                 break
             began = clock.monotonic()
             load_seconds = began - start - asking
             asked = questioning.ask(late, version=version, crashes=crashes)
             asking += clock.monotonic() - began
             reports |= by_address(_compared(report, baseline) for report in asked)
-            if questioning.verdict(reports.values()).decision is Decision.FAIL:
+            if questioning.failure(reports.values()):
                 break
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 

@@ -11,12 +11,13 @@ from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.observers import Observers
 from pipeline.journal.state import resident
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning, by_address
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rings import ExposeEverywhere, Rings
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult, overtaken
+from pipeline.rollout.wait_result import WaitResult, overtaken
 from pipeline.rollout.waits import Waits
 from pipeline.rollout.without_bucket import move_label
 from pipeline.rules import rollback as rollback_rules
@@ -78,12 +79,15 @@ class Pinned:
             if not late:
                 break
             other = self._wait.loaded(serving, crashes=crashes, replicas=replicas) if serving is not None else None
-            if replicas.is_over(crashes):
+            if is_over(replicas, crashes):
                 break
             if other and not other.complete:
                 reason = f"v{serving}, which it is compared with, is not loaded on every replica: {other}"
                 return Judged(Verdict(decision=Decision.UNKNOWN, reasons=(reason,)), load_seconds)
             reports |= by_address(questioning.ask(late, version=version, beside=serving, crashes=crashes))
+            if questioning.failure(reports.values()):
+                # Asked again, a server that was started again or replaced would answer in its place.
+                break
             result = self._wait.loaded(version, crashes=crashes, replicas=replicas)
         return questioning.conclude(result, reports, crashes=crashes, load_seconds=load_seconds)
 

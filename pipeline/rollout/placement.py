@@ -14,7 +14,7 @@ from pipeline.deployment import RolloutName
 from pipeline.errors import StorageError
 from pipeline.journal.history import History
 from pipeline.journal.state import State
-from pipeline.rollout.waiting import ReplicaState
+from pipeline.rollout.wait_result import ReplicaState
 from serving.replica import Replica
 
 

@@ -1,9 +1,14 @@
 """What has happened to the pods of a fleet since a candidate was exposed."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from serving.errors import DiscoveryError
+from serving.fleet.fleet import Fleet
 from serving.fleet.pod import PodReplica
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,46 @@ class PodChanges:
         before, now = self.before.get(address), self.now.get(address)
         return max(0, now.restarts - before.restarts) if before and now and before.uid == now.uid else 0
 
-    def described(self, address: str) -> tuple[str, str]:
-        """Which pod it was and what happened to it, and what to do, as text for a person; without a full stop."""
+    def described(self, address: str) -> str:
+        """Which pod it was, and what happened to it, in brackets after a space; empty without a pod."""
+        pod = self.before.get(address)
+        return f" (pod {pod.name}, UID {pod.uid}{self._risen(pod)})" if pod else ""
+
+    def advice(self, address: str) -> str:
+        """What to look at after an end of its server, as text for a person; without a full stop."""
         pod = self.before.get(address)
         if pod is None:
-            return "", "read the log of the server"
-        risen = ""
-        if restarts := self.restarts(address):
-            last = self.now[address].last_end
-            risen = f", restart count {pod.restarts} before and {pod.restarts + restarts} now"
-            risen += f", last end: {last}" if last else ""
+            return "read the log of the server"
         kubectl = f"kubectl --namespace {pod.namespace}"
         return (
-            f" (pod {pod.name}, UID {pod.uid}{risen})",
             f"two versions are in memory at once. See `{kubectl} describe pod {pod.name}` and "
-            f"`{kubectl} logs {pod.name} --previous`",
+            f"`{kubectl} logs {pod.name} --previous`"
         )
+
+    def _risen(self, before: PodReplica) -> str:
+        restarts = self.restarts(before.address)
+        if not restarts:
+            return ""
+        last = self.now[before.address].last_end
+        counts = f", restart count {before.restarts} before and {before.restarts + restarts} now"
+        return f"{counts}, last end: {last}" if last else counts
+
+
+def processes(fleet: Fleet) -> Mapping[str, tuple[str, int]]:
+    """Which server process is behind each address, see `PodReplica.process`; without those that no source knows."""
+    return {address: pod.process for address, pod in fleet.pods().items()}
+
+
+def pods_from_now(fleet: Fleet) -> Callable[[], Mapping[str, PodReplica]]:
+    """The pods of a fleet as they are now, and from then on.
+
+    Without a fresh list there is nothing to compare with: restarts before the exposure would count against the
+    candidate.
+    """
+    try:
+        if fleet.pods():
+            fleet.fresh_addresses()
+    except DiscoveryError as error:
+        log.warning("%s. Restarts are noticed in this check only by the answers of replicas", error)
+        return dict
+    return fleet.pods

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pipeline.rollout.canary_end import CanaryEnd
 from pipeline.rollout.crash_detector import CrashDetector
+from pipeline.rollout.pod_changes import processes
 from pipeline.rollout.replicas import Replicas
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.canary import judge
 from pipeline.verdicts.labels import ApprovedLabels
@@ -120,12 +122,22 @@ class Questioning:
             serving_labels=probes.labels.of(beside) if beside is not None else (),
             serving_knows_fresh=bool(known),
         )
-        return self.replicas.ask(partial(self._ask_one, questions=questions, crashes=crashes), addresses)
+        end = CanaryEnd(self.replicas, crashes) if crashes else None
+        return self.replicas.ask(partial(self._ask_one, questions=questions, end=end), addresses)
 
     def unasked(self, addresses: Sequence[str], reports: Mapping[str, ReplicaReport]) -> list[str]:
         """Those of which the server process has no report: one that has taken its place is asked itself (F27)."""
-        processes = self.replicas.processes()
-        return [each for each in addresses if each not in reports or reports[each].process != processes.get(each)]
+        now = processes(self.replicas.fleet)
+        return [each for each in addresses if each not in reports or reports[each].process != now.get(each)]
+
+    def failure(self, reports: Iterable[ReplicaReport]) -> Verdict | None:
+        """The verdict on the version if an answer speaks against it, whatever has happened to its server since.
+
+        That a server does not have the version is no such answer: another one may have just taken its place.
+        """
+        counted = [report for report in reports if not report.not_served]
+        verdict = self.verdict(counted)
+        return verdict if counted and verdict.decision is Decision.FAIL else None
 
     def verdict(self, reports: Iterable[ReplicaReport]) -> Verdict:
         """The verdict on the version, from these reports alone."""
@@ -141,7 +153,8 @@ class Questioning:
     ) -> Judged:
         """The result of the canary, after a wait has ended and these replicas have been asked.
 
-        Servers that have ended come first, then wrong answers, then servers that have become silent, then the wait.
+        Servers that have ended come first, then wrong answers, then servers that have become silent, then the wait. A
+        wrong answer is never forgiven, also if its replica was removed, replaced or started again after it.
 
         Args:
             result: how the last wait ended.
@@ -150,12 +163,14 @@ class Questioning:
             load_seconds: as in `Judged`.
         """
         listed = self.replicas.known_addresses()
+        failure = self.failure(reports.values())
         if reasons := crashes.reasons(listed):
-            verdict = Verdict(decision=Decision.FAIL, reasons=reasons)
-            return Judged(verdict, load_seconds, harmful=True, forgivable=crashes.ends(listed) < _ENOUGH_ENDS)
-        verdict = self._conclude(result, reports)
+            verdict = Verdict(decision=Decision.FAIL, reasons=(*reasons, *(failure.reasons if failure else ())))
+            forgivable = failure is None and crashes.ends(listed) < _ENOUGH_ENDS
+            return Judged(verdict, load_seconds, harmful=True, forgivable=forgivable)
+        verdict = failure or self._conclude(result, reports)
         silences = crashes.silences(listed)
-        if silences and not (reports and self.verdict(reports.values()).decision is Decision.FAIL):
+        if silences and failure is None:
             verdict = Verdict(decision=Decision.UNKNOWN, reasons=silences)
             return Judged(verdict, load_seconds, harmful=True, forgivable=True)
         if self._is_another_config(result):
@@ -176,27 +191,23 @@ class Questioning:
         unasked = self.unasked(result.ready, reports)
         if result.complete and not unasked:
             return self.verdict(reports[address] for address in result.ready)
-        answered = self.verdict(reports.values())
-        # A wrong answer counts, even if its replica was removed after it.
-        if reports and answered.decision is Decision.FAIL:
-            return answered
         if result.complete:
             reasons = tuple(f"{each}: it has loaded the version, and was not asked for answers" for each in unasked)
             return Verdict(decision=Decision.UNKNOWN, reasons=reasons)
         return result.verdict()
 
-    def _ask_one(self, replica: Replica, *, questions: Questions, crashes: CrashDetector | None) -> ReplicaReport:
+    def _ask_one(self, replica: Replica, *, questions: Questions, end: CanaryEnd | None) -> ReplicaReport:
         address = replica.address
-        if crashes and self.replicas.is_over(crashes):
+        if end and end.has_come():
             return ReplicaReport(
                 address, questions.version, problem="was not asked, because the canary had ended", unreachable=True
             )
-        process = self.replicas.processes().get(address)
+        process = processes(self.replicas.fleet).get(address)
         report = replace(question(replica, questions), process=process)
-        if crashes and report.lost:
-            crashes.lost(address, seconds=report.silent_seconds)
-        elif crashes and report.unreachable:
-            crashes.silent(address, seconds=report.silent_seconds)
+        if end and report.lost:
+            end.crashes.lost(address, seconds=report.silent_seconds)
+        elif end and report.unreachable:
+            end.crashes.silent(address, seconds=report.silent_seconds)
         log.info(
             "%s: v%d %s; %d/%d golden answers exact, %d/%d fresh images right, median %.1f ms",
             address,

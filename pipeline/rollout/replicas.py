@@ -1,7 +1,7 @@
 """The replicas of one model's fleet: what they serve, and whether they belong to this fleet."""
 
 import logging
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from pipeline.rollout.asking import QUICK_SECONDS, Asking, Reply
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.other_models import OtherModels, not_of_this_fleet
 from pipeline.rollout.placement import Placement
+from pipeline.rollout.pod_changes import pods_from_now
 from pipeline.rollout.workers import Workers
 from serving.errors import DiscoveryError, ServingError, UnreachableError
 from serving.fleet.fleet import Fleet
@@ -123,13 +124,6 @@ class Replicas:
             self._known = self.fleet.fresh_addresses() if fresh else self.fleet.addresses()
         return self._known
 
-    def is_over(self, crashes: CrashDetector) -> bool:
-        """Whether to stop waiting, see `CrashDetector.is_over`.
-
-        Before that, the list is asked for again: one of a second ago may contain a pod that was deleted since then.
-        """
-        return crashes.is_over(self.known_addresses()) and crashes.is_over(self.known_addresses(fresh=True))
-
     def require_enough(self, *, seconds: float) -> None:
         """Check that as many replicas are listed as there should be at least. They are listed again for a while.
 
@@ -184,10 +178,6 @@ class Replicas:
 
         return self.ask(found, addresses)
 
-    def processes(self) -> Mapping[str, tuple[str, int]]:
-        """Which server process is behind each address, see `PodReplica.process`; without those that no source knows."""
-        return {address: pod.process for address, pod in self.fleet.pods().items()}
-
     def ask(self, question: Callable[[Replica], T], addresses: Sequence[str]) -> list[T]:
         """The answers of these replicas, in the order of the addresses. Several are asked at once.
 
@@ -227,22 +217,8 @@ class Replicas:
             first_ring=self._addresses_of_first_ring(),
             silent_seconds=self._silent_seconds,
             now=self._clock.monotonic,
-            pods=self._pods(),
+            pods=pods_from_now(self.fleet),
         )
-
-    def _pods(self) -> Callable[[], Mapping[str, PodReplica]]:
-        """The pods of the replicas as they are now, and from then on.
-
-        Without a fresh list there is nothing to compare with: restarts before the exposure would count against the
-        candidate.
-        """
-        try:
-            if self.fleet.pods():
-                self.fleet.fresh_addresses()
-        except DiscoveryError as error:
-            log.warning("%s. Restarts are noticed in this check only by the answers of replicas", error)
-            return dict
-        return self.fleet.pods
 
     def _addresses_of_first_ring(self) -> Collection[str]:
         return frozenset(self.first_ring.known_addresses()) if self.first_ring else frozenset()

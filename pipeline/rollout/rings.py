@@ -11,6 +11,7 @@ from pipeline.errors import CouldNotTellError
 from pipeline.journal.entries import Change
 from pipeline.journal.history import History, Rule
 from pipeline.journal.journal import JournalWriter
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Judged, Questioning
 from pipeline.rollout.replicas import Replicas
@@ -138,7 +139,7 @@ class Rings:
         """
         version, ring = inside.probes.labels.version, inside.replicas
         result = self._wait.loaded(version, crashes=before, replicas=ring)
-        if not result.complete or ring.is_over(before):
+        if not result.complete or is_over(ring, before):
             return inside.conclude(result, reports, crashes=before, load_seconds=judged.load_seconds)
         missed = [address for address in ring.known_addresses() if address not in after.known]
         if not missed:
@@ -161,7 +162,7 @@ class Rings:
             log.info("v%d has passed in the first ring and is observed for %g s", version, self._fleet.soak_seconds)
         while (left := end - clock.monotonic()) > 0:
             result = self._wait.loaded(version, crashes=crashes, replicas=ring)
-            if not result.complete or ring.is_over(crashes):
+            if not result.complete or is_over(ring, crashes):
                 return inside.conclude(result, reports, crashes=crashes, load_seconds=judged.load_seconds)
             clock.sleep(min(left, _LOOK_SECONDS))
         if not self._fleet.soak_seconds:

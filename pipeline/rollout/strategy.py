@@ -5,7 +5,7 @@ from typing import NoReturn, Protocol
 from pipeline.journal.history import History, Rule
 from pipeline.rollout.questioning import Judged, Questioning
 from pipeline.rollout.rings import ExposeEverywhere
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.runs.run_records import RunRecords
 

@@ -10,10 +10,12 @@ from pipeline.errors import BadInputError
 from pipeline.journal.journal import Journal
 from pipeline.journal.observers import Observers
 from pipeline.journal.state import State
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, described, wait_for
+from pipeline.rollout.wait_result import ReplicaState, WaitResult, described
+from pipeline.rollout.waiting import Goal, wait_for
 from serving.errors import UnreachableError
 from serving.replica import Replica, VersionStatus
 
@@ -86,7 +88,7 @@ class Waits:
             wanted=lambda state: version in self._placement.in_memory(state, first_ring=replicas.is_first_ring),
             best_effort=best_effort,
             enough=lambda ready: (
-                (beyond is not None and not set(ready) <= set(beyond)) or bool(crashes and replicas.is_over(crashes))
+                (beyond is not None and not set(ready) <= set(beyond)) or bool(crashes and is_over(replicas, crashes))
             ),
             crashes=crashes,
             replicas=replicas,

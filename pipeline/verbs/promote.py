@@ -6,7 +6,7 @@ from pipeline.commands import with_model
 from pipeline.context import RunContext
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal.entries import Event
-from pipeline.rollout.waiting import WaitResult, overtaken
+from pipeline.rollout.wait_result import WaitResult, overtaken
 from pipeline.rules import holds
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord, GateRecord, PromoteRecord

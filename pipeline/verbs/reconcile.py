@@ -28,7 +28,7 @@ from pipeline.inspection.differences import roles
 from pipeline.inspection.known_models import nothing_released, require_known
 from pipeline.journal.entries import Entry, Event
 from pipeline.journal.history import History
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord

@@ -10,7 +10,7 @@ from pipeline.inspection.rollback_plan import plan
 from pipeline.inspection.unreachable_bucket import explained
 from pipeline.journal.history import History
 from pipeline.moments import NONE, hold_until
-from pipeline.rollout.waiting import overtaken
+from pipeline.rollout.wait_result import overtaken
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules
 from pipeline.rules.rollback import RollbackRequest

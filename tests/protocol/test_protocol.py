@@ -25,7 +25,7 @@ from pipeline.rollout.questioning import Judged
 from pipeline.rollout.replicas import Replicas
 from pipeline.rollout.rings import Rings
 from pipeline.rollout.rollout import Rollout
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.rollout.waits import Waits
 from pipeline.rules import rollback as rollback_rules
 from pipeline.rules import run as run_rules

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline import layout
-from pipeline.rollout.waiting import Goal, ReplicaState, wait_for
+from pipeline.rollout.wait_result import ReplicaState
+from pipeline.rollout.waiting import Goal, wait_for
 from pipeline.storage.memory import MemoryBucket
 from serving.errors import ConnectionLostError, UnreachableError
 from serving.model_server.lifecycle.aspired_versions_manager import ManagerOptions

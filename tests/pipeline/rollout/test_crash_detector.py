@@ -254,6 +254,19 @@ def test_a_restart_that_no_look_has_noticed_counts() -> None:
     assert ["a:1", "b:1"] == [reason.partition(" ")[0] for reason in seen.reasons(FLEET)]
 
 
+def test_one_restart_is_enough_where_every_listed_replica_has_ended() -> None:
+    """The only one of a fleet is back, and answers: nobody else can show whether its machine was the reason."""
+    pods = Pods()
+    seen = pods.detector()
+    pods.restart("a:1")
+    seen.answered("a:1", [1, 2, 3])
+
+    assert 1 == len(seen.reasons(["a:1"]))
+    assert 1 == seen.ends(["a:1"])
+    assert () == seen.reasons(["a:1", "b:1"]), "b:1 has not ended"
+    assert () == seen.reasons([])
+
+
 def test_an_end_that_look_and_restart_count_have_noticed_is_one() -> None:
     pods = Pods()
     seen = pods.detector()

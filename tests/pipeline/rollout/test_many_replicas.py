@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.clock import SystemClock
 from pipeline.rollout.asking import Asking
-from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, wait_for
+from pipeline.rollout.wait_result import ReplicaState, WaitResult
+from pipeline.rollout.waiting import Goal, wait_for
 from pipeline.rollout.workers import Threads, Workers
 from serving.errors import DiscoveryError
 from serving.fleet.pod import PodReplica

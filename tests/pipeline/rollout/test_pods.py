@@ -2,44 +2,52 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import FailedError
+from pipeline.errors import DeclinedError, FailedError
+from pipeline.journal.entries import Event
+from pipeline.rollout.canary_end import is_over
 from pipeline.rollout.config import named_versions
+from pipeline.rollout.crash_detector import CrashDetector
 from pipeline.rollout.questioning import Probes, Questioning
-from pipeline.rollout.waiting import WaitResult
+from pipeline.rollout.wait_result import WaitResult
 from pipeline.verbs.status import status
 from pipeline.verdicts.labels import ApprovedLabels
 from pipeline.verdicts.verdict import Decision
 from serving.model_server.lifecycle.servable import ServableId
+from serving.questions import ReplicaReport
+from serving.status import NotFoundError
 from serving.wire import Array
 from tests.fleet import LABELS, Classifier, RunningReplica
 from tests.kubernetes.api import KubernetesApi
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.objects import endpoint, endpoint_slice, pod
 from tests.kubernetes.resources import PODS, SLICES
-from tests.released import start_released
-from tests.releases import World, eventually
+from tests.released import PATIENCE, start_released
+from tests.releases import IMAGES, World, eventually
 
 CANDIDATE = 3
 NOT_KNOWN = "Restart counts of pods are not known meanwhile"
 
 
 class Asked(Classifier):
-    """Calls a function when it is asked for the first time."""
+    """Calls a function when it is asked for the first time, and gives so many wrong answers before the right ones."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[], None], *, wrong: int = 0) -> None:
         super().__init__()
         self._calls = [call]
+        self._wrong = wrong
 
     def run(
         self, feeds: Mapping[str, Array], fetches: Sequence[str], *, timeout_seconds: float | None = None
     ) -> list[Array]:
         if self._calls:
             self._calls.pop()()
+        self._shift, self._wrong = int(self._wrong > 0), self._wrong - 1
         return super().run(feeds, fetches, timeout_seconds=timeout_seconds)
 
 
@@ -56,7 +64,9 @@ class PodServer(RunningReplica):
         self.restarts = 0
         self.at_load: Callable[[], None] = lambda: None
         self.at_question: Callable[[], None] = lambda: None
+        self.wrong_answers = 0
         self.happened = threading.Event()
+        self._acted = threading.Event()
         self._cluster = cluster
 
     def put(self, *, listed: bool = True) -> None:
@@ -90,13 +100,27 @@ class PodServer(RunningReplica):
         self.start()
         self.put()
 
+    def expect_load(self) -> None:
+        """From now on a load of the candidate waits until `at_load` has ended, or has stopped the server."""
+        self._acted.clear()
+
+    def stop(self) -> None:
+        self._acted.set()
+        super().stop()
+
+    def _act(self) -> None:
+        self.at_load()
+        self._acted.set()
+
     def _load(self, servable_id: ServableId, path: str) -> Classifier:
         if servable_id.version == CANDIDATE and not self.happened.is_set():
             self.happened.set()
             # A server waits for its loads when it is stopped, so another thread does that.
-            threading.Thread(target=self.at_load, daemon=True).start()
+            threading.Thread(target=self._act, daemon=True).start()
+            # However slow that thread is, it comes before the end of the load.
+            self._acted.wait(PATIENCE)
         loaded = super()._load(servable_id, path)
-        return Asked(self.at_question) if servable_id.version == CANDIDATE else loaded
+        return Asked(self.at_question, wrong=self.wrong_answers) if servable_id.version == CANDIDATE else loaded
 
 
 @pytest.fixture
@@ -109,15 +133,23 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KubernetesA
 
 
 @pytest.fixture
-def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
-    """v2 serves on two pods, v1 is in memory beside it, and v3 is published."""
+def count() -> int:
+    """How many pods the fleet has."""
+    return 2
+
+
+@pytest.fixture
+def pods(api: KubernetesApi, tmp_path: Path, count: int) -> Iterator[World]:
+    """v2 serves on all pods, v1 is in memory beside it, and v3 is published."""
     world = World(tmp_path, follow_seconds=15.0)
-    world.extra = {"replicas": "kubernetes://serving/digits:grpc", "expected_replicas": 2}
+    world.extra = {"replicas": "kubernetes://serving/digits:grpc", "expected_replicas": count}
     world.bucket.mkdir()
-    world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(2)]
+    world.replicas = [PodServer(world.config, api.cluster, f"digits-{n}") for n in range(count)]
     for server in servers(world):
         server.put()
     start_released(world, 2)
+    for server in servers(world):
+        server.expect_load()
     world.publish("retrain-3", load_seconds=0.3)
     yield world
     world.stop()
@@ -125,6 +157,13 @@ def pods(api: KubernetesApi, tmp_path: Path) -> Iterator[World]:
 
 def servers(world: World) -> list[PodServer]:
     return [each for each in world.replicas if isinstance(each, PodServer)]
+
+
+def questioning(world: World) -> Questioning:
+    """Without questions, for reports that a test makes."""
+    labels = ApprovedLabels(CANDIDATE, LABELS, 2, LABELS)
+    probes = Probes(golden=(), fresh=(), labels=labels, policy=world.spec.canary, min_accuracy=0.5)
+    return Questioning("digits", probes, world.context("look-0").replicas)
 
 
 def refused(world: World) -> str:
@@ -147,6 +186,17 @@ def test_a_restart_that_no_call_has_noticed_fails_the_canary(pods: World) -> Non
         reason
     )
     assert "`kubectl --namespace serving describe pod digits-1`" in reason
+
+
+@pytest.mark.parametrize("count", [1])
+def test_a_restart_of_the_only_pod_that_no_call_has_noticed_declines(pods: World) -> None:
+    """As if the end itself had been seen: that may be the fault of its machine."""
+    (server,) = servers(pods)
+    server.at_load = server.count_restart
+    with pytest.raises(DeclinedError, match="restart count 0 before and 1 now"):
+        pods.run("canary", "retrain-3")
+
+    assert Event.DECLINED is pods.history().entries[-1].event
 
 
 def test_servers_that_are_started_again_in_their_pods_are_evidence(pods: World) -> None:
@@ -177,10 +227,11 @@ def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
     api: KubernetesApi, pods: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The API goes away while the candidate is loaded, and with it what tells a restart from a replaced pod."""
+    noticed: list[bool] = []
 
     def lose_api_and_restart(server: PodServer) -> None:
         api.answer = (503, b"")
-        eventually(lambda: NOT_KNOWN in caplog.text)
+        noticed.append(eventually(lambda: NOT_KNOWN in caplog.text, PATIENCE))
         server.restart()
 
     for server in servers(pods):
@@ -188,6 +239,7 @@ def test_without_the_api_the_answers_of_servers_decide_as_in_any_fleet(
     reason = refused(pods)
 
     assert "(pod digits-0, UID uid-of-digits-0): its server process has stopped once since" in reason
+    assert [True, True] == noticed
     assert 1 == caplog.text.count(NOT_KNOWN)
 
 
@@ -204,6 +256,76 @@ def test_a_pod_that_is_replaced_during_the_questions_is_asked_itself(
     assert 1 == caplog.text.count(f"{second.address}: v3 answers")
 
 
+@pytest.mark.parametrize("change", [PodServer.count_restart, PodServer.become_another])
+def test_a_wrong_answer_counts_whatever_has_happened_to_its_pod_since(
+    pods: World, change: Callable[[PodServer], None]
+) -> None:
+    """The server that has its address after the questions would give right answers."""
+    first, _ = servers(pods)
+    first.wrong_answers = 4
+    first.at_question = partial(change, first)
+
+    with pytest.raises(FailedError, match=f"{first.address}: 4 of {len(IMAGES)} golden answers differ"):
+        pods.run("canary", "retrain-3")
+
+
+def test_a_wrong_answer_is_not_forgiven_because_its_server_has_ended_since(pods: World) -> None:
+    """The end alone would only decline the candidate, and its model could be published again."""
+    address = servers(pods)[0].address
+    crashes = CrashDetector({address: [2]}, first_ring=[address], silent_seconds=5.0, now=lambda: 0.0)
+    crashes.lost(address)
+    right = ReplicaReport(address, CANDIDATE, answered_by={CANDIDATE}, golden_asked=4, fresh_asked=4, fresh_right=4)
+    nobody = WaitResult(ready=(), pending=())
+    conclude = partial(questioning(pods).conclude, nobody, crashes=crashes, load_seconds=0.0)
+    judged = conclude({address: replace(right, golden_wrong=4)})
+
+    assert conclude({address: right}).forgivable
+    assert not judged.forgivable
+    assert "its server process has stopped once" in str(judged.verdict)
+    assert "4 of 4 golden answers differ" in str(judged.verdict)
+
+
+def test_a_wrong_answer_counts_if_its_replica_was_removed_since(pods: World) -> None:
+    """All replicas that are left have given right answers."""
+    removed, left = servers(pods)
+    right = ReplicaReport(
+        left.address,
+        CANDIDATE,
+        answered_by={CANDIDATE},
+        golden_asked=4,
+        fresh_asked=4,
+        fresh_right=4,
+        process=(left.uid, left.restarts),
+    )
+    wrong = replace(right, address=removed.address, golden_wrong=4)
+    asking = questioning(pods)
+    crashes = asking.replicas.watch_for_crashes()
+    everybody = WaitResult(ready=(left.address,), pending=())
+    reports = {left.address: right, removed.address: wrong}
+    judged = asking.conclude(everybody, reports, crashes=crashes, load_seconds=0.0)
+
+    assert Decision.FAIL is judged.verdict.decision
+    assert f"{removed.address}: 4 of 4 golden answers differ" in str(judged.verdict)
+
+
+def test_a_pod_that_takes_the_place_of_another_need_not_have_the_candidate_at_once(
+    pods: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F29: the questions to the pod before go to a server that has just started. It is asked again when it is ready."""
+    first, _ = servers(pods)
+
+    def replace_and_start() -> None:
+        first.become_another()
+        raise NotFoundError("Servable not found for request: Specific(digits, 3)")
+
+    first.at_question = replace_and_start
+    with caplog.at_level("INFO"):
+        pods.run("canary", "retrain-3")
+
+    assert f"{first.address}: v3 NOT_FOUND" in caplog.text
+    assert 1 == caplog.text.count(f"{first.address}: v3 answers")
+
+
 def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
     """A list of a second ago has the pods whose removal has just ended their servers."""
     replicas = pods.context("look-0").replicas
@@ -212,7 +334,7 @@ def test_ends_are_judged_by_a_fresh_list(pods: World) -> None:
         server.become_another()
         crashes.lost(server.address)
 
-    assert not replicas.is_over(crashes)
+    assert not is_over(replicas, crashes)
 
 
 def test_status_shows_pods_and_restarts(pods: World) -> None:
@@ -227,12 +349,8 @@ def test_status_shows_pods_and_restarts(pods: World) -> None:
 def test_a_replica_that_nobody_has_asked_is_no_pass(pods: World) -> None:
     """It may have become another process after the last questions."""
     replicas = pods.context("look-0").replicas
-    labels = ApprovedLabels(3, LABELS, 2, LABELS)
-    probes = Probes(golden=(), fresh=(), labels=labels, policy=pods.spec.canary, min_accuracy=0.5)
     everybody = WaitResult(ready=tuple(replicas.addresses()), pending=())
-    judged = Questioning("digits", probes, replicas).conclude(
-        everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0
-    )
+    judged = questioning(pods).conclude(everybody, {}, crashes=replicas.watch_for_crashes(), load_seconds=0.0)
 
     assert Decision.UNKNOWN is judged.verdict.decision
     assert "was not asked for answers" in str(judged.verdict)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.rollout.waiting import Goal, ReplicaState, WaitResult, wait_for
+from pipeline.rollout.wait_result import ReplicaState, WaitResult
+from pipeline.rollout.waiting import Goal, wait_for
 from pipeline.rollout.workers import Threads
 from pipeline.verdicts.verdict import Decision
 from serving.fleet.fleet import parse_fleet
