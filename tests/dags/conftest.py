@@ -44,11 +44,14 @@ verbs:
   announce: {execution: local}
   pin: {execution: pod}
 """
-PLAYED_PODS = """\
+PLAIN = "value-of-a-plain-variable"
+PLAYED_PODS = f"""\
 namespace: understudy
 image: registry.example/understudy-pipeline:1
 serviceAccountName: understudy-pipeline
-env: [{name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: key}}}]
+env:
+  - {{name: AWS_SECRET_ACCESS_KEY, valueFrom: {{secretKeyRef: {{name: minio, key: key}}}}}}
+  - {{name: PLAIN, value: {PLAIN}}}
 """
 
 

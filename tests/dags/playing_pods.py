@@ -5,6 +5,7 @@ Pods inherit nothing of Airflow's environment. What the fake pipeline must know 
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from tests.kubernetes.api import KubernetesApi
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.images import Image
 from tests.kubernetes.objects import secret, service_account
-from tests.kubernetes.resources import PODS, SECRETS, SERVICE_ACCOUNTS
+from tests.kubernetes.pods import delete_pod
+from tests.kubernetes.resources import PODS, SECRETS, SERVICE_ACCOUNTS, parse_request
 
 NAMESPACE, IMAGE, SECRET = "understudy", "registry.example/understudy-pipeline:1", "the-key-of-the-bucket"
 _OF_IMAGE = ("PATH", "PYTHONPATH", "UNDERSTUDY_MODELS", "FAKE_CALLS", "FAKE_FORK_SERVER")
@@ -39,6 +41,16 @@ class PlayedCluster:
         """The names of the pods that exist, and that nobody has deleted."""
         found = [pod["metadata"] for pod in self.api.cluster.list(PODS, NAMESPACE, {})]
         return [each["name"] for each in found if "deletionTimestamp" not in each]
+
+    def end(self, line: str) -> None:
+        """Delete the pods that run, with a grace period, as soon as their verbs have written a line."""
+        while not all(line in run.log.text() for run in self.api.kubelet.runs[-1:]):
+            time.sleep(0.02)
+        for name in self.left():
+            path = f"/api/v1/namespaces/{NAMESPACE}/{PODS}/{name}"
+            request = parse_request("DELETE", path, {})
+            assert request is not None
+            delete_pod(self.api.cluster, request, {})
 
     def clear(self) -> None:
         """Delete the pods that are left."""

@@ -28,6 +28,7 @@ class PodFault:
         lasts: seconds until an image can be pulled, or a node has room, after all; None for ever.
         message: what Kubernetes says, if not what it usually does.
         without_status: an evicted pod has no status of its container.
+        met: how many pods have had it.
     """
 
     kind: PodFaultKind
@@ -39,10 +40,17 @@ class PodFault:
     lasts: float | None = None
     message: str = ""
     without_status: bool = False
+    met: int = 0
 
     def meets(self, pod: Mapping[str, Any]) -> bool:
         labels = pod["metadata"].get("labels") or {}
         return self.times != 0 and self.verb in ("", labels.get(VERB_LABEL)) and self.where(pod)
+
+    def begin(self) -> None:
+        """Count a pod that has the fault."""
+        self.met += 1
+        if self.times is not None:
+            self.times -= 1
 
 
 @dataclass(kw_only=True)
@@ -58,6 +66,8 @@ class RequestFault:
         times: how many requests have it; None for all.
         seconds: how long, from the first request on that has it; None for ever.
         retry_after: seconds, for the header of a 429.
+        message: what the API says, if not what it usually does.
+        met: how many requests have had it.
     """
 
     status: int = 0
@@ -69,6 +79,8 @@ class RequestFault:
     times: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
+    message: str = ""
+    met: int = 0
     _ends: float | None = None
 
     def meets(self, request: Request) -> bool:
@@ -78,6 +90,7 @@ class RequestFault:
 
     def begin(self) -> None:
         """Count a request that has the fault."""
+        self.met += 1
         if self.times is not None:
             self.times -= 1
         if self.seconds is not None and self._ends is None:
@@ -119,8 +132,8 @@ class Faults:
         """The first one of these kinds that the pod has; it is counted."""
         with self._lock:
             found = next((each for each in self.pods if each.kind in kinds and each.meets(pod)), None)
-            if found is not None and found.times is not None:
-                found.times -= 1
+            if found is not None:
+                found.begin()
             return found
 
     def of_request(self, request: Request) -> RequestFault | None:
