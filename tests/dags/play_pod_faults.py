@@ -18,7 +18,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from dags.tasks.pods import PodTask
 from tests.dags.playing import play
-from tests.dags.playing_pods import SECRET, PlayedCluster, be_brief_with_pods, played_cluster
+from tests.dags.playing_pods import SECRET, Deferrals, PlayedCluster, be_brief_with_pods, played_cluster, tell
 from tests.dags.pod_faults import FAULTS, LINE, Case
 from tests.kubernetes.api import TOKEN
 from tests.kubernetes.faults import RequestFault
@@ -47,17 +47,6 @@ class UntilRetry(logging.Handler):
         if self.is_over:
             Path(self.cluster.variables["FAKE_WAIT_UNTIL"]).touch()
         return look(task)
-
-
-class Deferrals(logging.Handler):
-    """Counts how often a trigger looks at a pod."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.number += "running trigger" in record.getMessage()
 
 
 LOGGERS = (logging.getLogger("dags.tasks.verb_task"), logging.getLogger("airflow.sdk.definitions.dag"))
@@ -96,12 +85,6 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
     found["met"] = [fault.met for fault in ordered]
     cluster.clear()
     return found
-
-
-def tell(lines: list[list[Any]], number: int) -> dict[str, str]:
-    """What the verb writes in its first try, and how many seconds it waits after each line."""
-    until = Path(os.environ["AIRFLOW_HOME"]) / f"until-{number}"
-    return {"FAKE_LINES": json.dumps(lines), "FAKE_WAIT_UNTIL": str(until)}
 
 
 seconds, *names = sys.argv[1:]

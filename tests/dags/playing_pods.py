@@ -4,6 +4,8 @@ Pods inherit nothing of Airflow's environment. What the fake pipeline must know 
 """
 
 import asyncio
+import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -73,6 +75,23 @@ def played_cluster() -> Iterator[PlayedCluster]:
     with KubernetesApi(cluster, images={IMAGE: image}) as api:
         Path(os.environ["KUBECONFIG"]).write_text(api.kubeconfig(namespace=NAMESPACE), encoding="utf-8")
         yield PlayedCluster(api, variables)
+
+
+class Deferrals(logging.Handler):
+    """Counts how often a trigger looks at a pod."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.number += "running trigger" in record.getMessage()
+
+
+def tell(lines: list[list[Any]], number: int) -> dict[str, str]:
+    """What the verb writes in its first try, and how many seconds it waits after each line."""
+    until = Path(os.environ["AIRFLOW_HOME"]) / f"until-{number}"
+    return {"FAKE_LINES": json.dumps(lines), "FAKE_WAIT_UNTIL": str(until)}
 
 
 def be_brief_with_pods() -> None:

@@ -33,7 +33,7 @@ def read_all(setup: Setup, path: Path) -> dict[str, Any]:
         path.write_text(setup.content, encoding="utf-8")
     root = {"UNDERSTUDY_ROOT": setup.root} if setup.root else {}
     os.environ.clear()
-    os.environ.update(WITHOUT | root | setup.environment, UNDERSTUDY_EXECUTION="pod", UNDERSTUDY_PODS=str(path))
+    os.environ.update(WITHOUT | root | dict(setup.environment), UNDERSTUDY_EXECUTION="pod", UNDERSTUDY_PODS=str(path))
     load_pods.cache_clear()
     require_steps.cache_clear()
     found: dict[str, Any] = {"import_errors": {}, "dags": {}, "descriptions": {}}
@@ -43,6 +43,6 @@ def read_all(setup: Setup, path: Path) -> dict[str, Any]:
     return found
 
 
-setups = enumerate((WRONG | RIGHT).items())
+setups = enumerate({**WRONG, **RIGHT}.items())
 told = {name: read_all(setup, Path(sys.argv[1]) / f"{number}.yaml") for number, (name, setup) in setups}
 print(json.dumps(told))  # noqa: T201 - the test reads it
