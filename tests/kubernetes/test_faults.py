@@ -1,5 +1,6 @@
 """Each fault that a test can order, as a client sees it."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -136,7 +137,7 @@ def test_a_fault_that_is_ordered_while_the_pod_runs(api: KubernetesApi, core: An
 
 
 def test_a_fault_is_of_the_pods_of_a_verb_and_of_so_many(api: KubernetesApi, run: Run) -> None:
-    api.faults.order(PodFault(kind="killed", verb="train", times=1, line="go"))
+    api.faults.order(fault := PodFault(kind="killed", verb="train", times=1, line="go"))
     script = "echo go; sleep 0.2"
     phases = [
         run(shell_pod(script, name=f"{verb}-{n}", verb=verb)).status.phase
@@ -145,6 +146,7 @@ def test_a_fault_is_of_the_pods_of_a_verb_and_of_so_many(api: KubernetesApi, run
     ]
 
     assert ["Succeeded", "Succeeded", "Failed", "Succeeded"] == phases
+    assert 1 == fault.met
 
 
 def test_faults_are_written_as_words() -> None:
@@ -166,6 +168,17 @@ def test_answers_that_are_errors_for_some_requests(api: KubernetesApi, unretried
         assert (status, "1") == (failed.value.status, failed.value.headers["Retry-After"])
     unretried.list_namespaced_event(NAMESPACE)
     assert [] == unretried.list_namespaced_pod(NAMESPACE).items
+
+
+def test_an_answer_with_a_message_of_its_own_and_how_many_requests_had_it(api: KubernetesApi, unretried: Any) -> None:
+    from kubernetes.client import ApiException
+
+    api.faults.order(fault := RequestFault(status=403, message="exceeded quota: pods", verbs=["list"]))
+    for _ in range(2):
+        with pytest.raises(ApiException) as failed:
+            unretried.list_namespaced_pod(NAMESPACE)
+        assert "exceeded quota: pods" == json.loads(failed.value.body)["message"]
+    assert 2 == fault.met
 
 
 def test_answers_that_are_errors_for_some_time(api: KubernetesApi, unretried: Any) -> None:
