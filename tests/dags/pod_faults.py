@@ -107,6 +107,14 @@ def _requests(**more: Any) -> Callable[[], Sequence[Fault]]:
     return lambda: [RequestFault(**more)]
 
 
+def _pending_until_met(**more: Any) -> Callable[[], Sequence[Fault]]:
+    def ordered() -> Sequence[Fault]:
+        fault = RequestFault(**more)
+        return [PodFault(kind="unschedulable", until=lambda: fault.met > 0), fault]
+
+    return ordered
+
+
 def after(number: int) -> Callable[[object], bool]:
     """Whether a request is not one of the first ones."""
     count = itertools.count()
@@ -163,10 +171,7 @@ FAULTS: dict[str, Case] = {
     "a node later": Case(faults=lambda: [PodFault(kind="unschedulable", lasts=0.3)]),
     # Events are watched only as long as a pod does not run.
     "watch cut": Case(
-        faults=lambda: [
-            PodFault(kind="unschedulable", lasts=1.5),
-            RequestFault(cut_after=0, verbs=["watch"], times=3),
-        ],
+        faults=_pending_until_met(cut_after=0, verbs=["watch"], times=3),
         of_trigger=True,
     ),
     "log cut": Case(faults=_requests(cut_after=0, resources=[LOGS], times=1)),

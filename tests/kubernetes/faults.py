@@ -26,6 +26,7 @@ class PodFault:
         after: seconds after the start of the container.
         line: a part of a line of the log: it happens then.
         lasts: seconds until an image can be pulled, or a node has room, after all; None for ever.
+        until: a node has room as soon as this is so; instead of `lasts`.
         message: what Kubernetes says, if not what it usually does.
         without_status: an evicted pod has no status of its container.
         met: how many pods have had it.
@@ -38,6 +39,7 @@ class PodFault:
     after: float = 0.0
     line: str = ""
     lasts: float | None = None
+    until: Callable[[], bool] = lambda: False
     message: str = ""
     without_status: bool = False
     met: int = 0

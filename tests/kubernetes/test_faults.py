@@ -1,6 +1,7 @@
 """Each fault that a test can order, as a client sees it."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +125,18 @@ def test_a_pod_that_starts_after_all(api: KubernetesApi, core: Any, run: Run, ki
 
     assert "Succeeded" == run(shell_pod("true")).status.phase
     assert ("Warning", "Failed" if kind == "unpullable" else "FailedScheduling") in events(core)
+
+
+def test_a_pod_that_waits_until_something_is_so(api: KubernetesApi, core: Any) -> None:
+    is_so = threading.Event()
+    api.faults.order(PodFault(kind="unschedulable", until=is_so.is_set))
+    core.create_namespaced_pod(NAMESPACE, shell_pod("true"))
+    wait_for(lambda: core.read_namespaced_pod("step", NAMESPACE).status.conditions)
+    assert core.read_namespaced_pod("step", NAMESPACE).spec.node_name is None
+
+    is_so.set()
+
+    wait_for(lambda: core.read_namespaced_pod("step", NAMESPACE).status.phase == "Succeeded")
 
 
 def test_a_fault_that_is_ordered_while_the_pod_runs(api: KubernetesApi, core: Any) -> None:

@@ -37,11 +37,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def _with_faults(stack: PodStack, airflow: AirflowApi) -> dict[str, Any]:
     """A whole retrain, however much goes wrong around it."""
     faults = stack.kubernetes.faults
+    watch = RequestFault(verbs=["watch"], cut_after=1)
     faults.order(
         PodFault(kind="killed", verb="train", line="epoch 2 "),
-        # Events are watched only as long as a pod does not run, and after the worker has waited for it.
-        PodFault(kind="unschedulable", verb="evaluate", lasts=60),
-        watch := RequestFault(verbs=["watch"], cut_after=1),
+        # Events are watched only as long as a pod does not run, and by a trigger alone.
+        PodFault(kind="unschedulable", verb="evaluate", until=lambda: watch.met > 0),
+        watch,
         RequestFault(resources=["pods/log"], cut_after=2, times=1),
     )
     run = airflow.trigger(DAG, {"epochs": EPOCHS, "note": NOTE})
