@@ -133,8 +133,16 @@ class PodTask(VerbTask):
         return bool(super().process_pod_deletion(pod, **more))  # type: ignore[misc]
 
     def on_kill(self) -> None:
-        if self.pod is None or _try_of(self._look()) <= self._try:
+        if self.pod is None or self._is_ours(self.pod):
             super().on_kill()  # type: ignore[misc]
+
+    def _is_ours(self, pod: V1Pod) -> bool:
+        """Whether the pod is there, and no later try waits for it."""
+        try:
+            return _try_of(self._look()) <= self._try
+        except (PodNotFoundException, *self.failures) as error:
+            log.warning("the pod %s is not deleted: %s", pod.metadata.name, sentence(error))
+            return False
 
     @cached_property
     def pod_manager(self) -> PodManager:

@@ -24,6 +24,7 @@ automountServiceAccountToken: true
 env:
   - {name: AWS_ENDPOINT_URL, value: "http://minio:9000"}
   - {name: UNDERSTUDY_TLS_CA, value: /keys/ca.pem}
+  - {name: SHAPE, value: "{{ conn.nope }} $(AWS_ENDPOINT_URL)"}
   - {name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: secret}}}
 envFrom: [{configMapRef: {name: understudy}}]
 volumes: [{name: models, configMap: {name: models}}]
@@ -31,7 +32,7 @@ volumeMounts: [{name: models, mountPath: /opt/understudy/models, readOnly: true}
 resources: {requests: {cpu: 250m, memory: 1Gi}, limits: {memory: 1Gi}}
 priorityClassName: batch
 labels: {app.kubernetes.io/instance: understudy}
-annotations: {example.com/team: vision}
+annotations: {example.com/team: vision, example.com/shape: "{{ conn.nope }} $(ann)"}
 startSeconds: 300
 verbs:
   train:
@@ -41,14 +42,20 @@ verbs:
     tolerations: [{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]
     startSeconds: 1200
     retries: 3
+  evaluate:
+    volumes: [{name: big, emptyDir: {medium: Memory}}]
+    volumeMounts: [{name: big, mountPath: /tmp}]
   announce: {execution: local}
   pin: {execution: pod}
 """
-PLAYED_PODS = """\
+PLAIN = "value-of-a-plain-variable"
+PLAYED_PODS = f"""\
 namespace: understudy
 image: registry.example/understudy-pipeline:1
 serviceAccountName: understudy-pipeline
-env: [{name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: minio, key: key}}}]
+env:
+  - {{name: AWS_SECRET_ACCESS_KEY, valueFrom: {{secretKeyRef: {{name: minio, key: key}}}}}}
+  - {{name: PLAIN, value: {PLAIN}}}
 """
 
 
@@ -125,7 +132,8 @@ def in_pods(environment: dict[str, str], pods_file: Path) -> Any:
     """Every DAG as Airflow reads it where steps are pods; see render.py."""
     of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(pods_file), "UNDERSTUDY_ROOT": "gs://models/here"}
     here = {"UNDERSTUDY_TLS_CA": "/etc/here.pem", "UNDERSTUDY_ON_CALL_QUEUE": "on-call"}
-    return run_script("render.py", environment=environment | of_pods | here)
+    like_a_template = {"UNDERSTUDY_TLS_SERVER_NAME": "{{conn.nope}}.$(ann)"}
+    return run_script("render.py", environment=environment | of_pods | here | like_a_template)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ one, and a fresh interpreter would spend more time on its imports than Airflow d
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ earlier = [json.loads(line) for line in calls.read_text(encoding="utf-8").splitl
 tries = sum((each["case"], each["verb"]) == (call["case"], verb) for each in earlier)
 if isinstance(codes.get(verb), list):  # one for each try
     codes[verb] = codes[verb][tries]
+if not tries and os.environ.get("FAKE_ENDS_LATE"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with calls.open("a", encoding="utf-8") as stream:
     stream.write(json.dumps(call) + "\n")
 if not tries or os.environ.get("FAKE_EVERY_TRY"):

@@ -18,7 +18,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 from dags.tasks.pods import PodTask
 from tests.dags.playing import play
-from tests.dags.playing_pods import SECRET, PlayedCluster, be_brief_with_pods, played_cluster
+from tests.dags.playing_pods import SECRET, Deferrals, PlayedCluster, be_brief_with_pods, played_cluster, tell
 from tests.dags.pod_faults import FAULTS, LINE, Case
 from tests.kubernetes.api import TOKEN
 from tests.kubernetes.faults import RequestFault
@@ -31,30 +31,22 @@ LIVE = [[f"live {n} of 12", 0.4] for n in range(12)]
 class UntilRetry(logging.Handler):
     """Ends the faults when a task says its last lines, and the verb when the next try looks at its pod."""
 
-    def __init__(self, cluster: PlayedCluster) -> None:
+    def __init__(self, cluster: PlayedCluster, case: Case) -> None:
         super().__init__()
         self.cluster = cluster
+        self.case = case
         self.is_over = False
 
     def emit(self, record: logging.LogRecord) -> None:
         self.cluster.api.faults.clear()
+        if self.case.is_deleted and not self.is_over:
+            self.cluster.end(LINE)
         self.is_over = True
 
     def look(self, task: PodTask, look: Callable[[PodTask], Any] = PodTask._look) -> Any:
         if self.is_over:
             Path(self.cluster.variables["FAKE_WAIT_UNTIL"]).touch()
         return look(task)
-
-
-class Deferrals(logging.Handler):
-    """Counts how often a trigger looks at a pod."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.number += "running trigger" in record.getMessage()
 
 
 LOGGERS = (logging.getLogger("dags.tasks.verb_task"), logging.getLogger("airflow.sdk.definitions.dag"))
@@ -66,12 +58,13 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
     cluster.variables |= tell([[LINE, ENDLESS]] if case.waits or case.waits_always else [], number)
     cluster.variables["FAKE_EVERY_TRY"] = "yes" if case.waits_always else ""
     cluster.api.rights[TOKEN] = ALL_RIGHTS - set(case.without)
-    cluster.api.faults.order(*case.faults())
+    cluster.variables["FAKE_ENDS_LATE"] = "yes" if case.is_deleted else ""
+    cluster.api.faults.order(*(ordered := case.faults()))
     kept = vars(task) | {"pod_template_dict": deepcopy(task.pod_template_dict)}
     case.change(task)
     if not case.starts:
         task.startup_timeout_seconds = task.schedule_timeout_seconds = 2
-    over, deferrals = UntilRetry(cluster), Deferrals()
+    over, deferrals = UntilRetry(cluster, case), Deferrals()
     handlers = (over if case.until_retry else logging.NullHandler(), deferrals)
     for logger, handler in zip(LOGGERS, handlers, strict=True):
         logger.addHandler(handler)
@@ -80,7 +73,7 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
         return over.look(pod_task)
 
     with (
-        patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts else -1),
+        patch("dags.tasks.pods._SHORT_SECONDS", short_seconds if case.starts and not case.of_trigger else -1),
         patch.object(PodTask, "_look", look),
     ):
         result = play(dag, name, {"retain": case.codes}, number=number, form={}, environment=cluster.variables)
@@ -89,14 +82,9 @@ def play_case(cluster: PlayedCluster, dag: Any, name: str, case: Case, number: i
     vars(task).update(kept)
     cluster.api.faults.clear()
     found = result | {"pods": cluster.ran() - before, "left": cluster.left(), "deferrals": deferrals.number}
+    found["met"] = [fault.met for fault in ordered]
     cluster.clear()
     return found
-
-
-def tell(lines: list[list[Any]], number: int) -> dict[str, str]:
-    """What the verb writes in its first try, and how many seconds it waits after each line."""
-    until = Path(os.environ["AIRFLOW_HOME"]) / f"until-{number}"
-    return {"FAKE_LINES": json.dumps(lines), "FAKE_WAIT_UNTIL": str(until)}
 
 
 seconds, *names = sys.argv[1:]

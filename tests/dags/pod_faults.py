@@ -12,6 +12,7 @@ from tests.kubernetes.resources import LOGS, PODS, Right
 Fault = PodFault | RequestFault
 # The verb writes it in its first try, and then waits to be ended.
 LINE = "step 1"
+FULL = 'pods "retain" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=9, limited: pods=9'
 NO_NODE = "0/3 nodes are available: 3 Insufficient memory."
 AGAIN, BY_HAND = "up for retry", "Correct the cause, then clear this task"
 
@@ -67,7 +68,9 @@ class Case:
         change: changes the task.
         waits: the verb waits in its first try until it is ended.
         waits_always: it does so in each try.
-        starts: whether a pod ever runs; where it does not, the task waits only two seconds for that.
+        is_deleted: the pod is deleted before Airflow tries again, and its verb takes its time to end.
+        starts: whether a pod ever runs; where it does not, the task is deferred, and waits two seconds for that.
+        of_trigger: only a trigger meets the fault, so the task is always deferred.
         codes: with which code the verb ends, or with which each of its tries.
         until_retry: the faults are over when Airflow tries again.
         run: how the run ends.
@@ -83,7 +86,9 @@ class Case:
     change: Callable[[Any], None] = change_nothing
     waits: bool = False
     waits_always: bool = False
+    is_deleted: bool = False
     starts: bool = True
+    of_trigger: bool = False
     codes: list[int] = field(default_factory=lambda: [0, 0])
     until_retry: bool = False
     run: str = "success"
@@ -100,6 +105,14 @@ def _pod(kind: Any, **more: Any) -> Callable[[], Sequence[Fault]]:
 
 def _requests(**more: Any) -> Callable[[], Sequence[Fault]]:
     return lambda: [RequestFault(**more)]
+
+
+def _pending_until_met(**more: Any) -> Callable[[], Sequence[Fault]]:
+    def ordered() -> Sequence[Fault]:
+        fault = RequestFault(**more)
+        return [PodFault(kind="unschedulable", until=lambda: fault.met > 0), fault]
+
+    return ordered
 
 
 def after(number: int) -> Callable[[object], bool]:
@@ -156,7 +169,11 @@ FAULTS: dict[str, Case] = {
         advises=AGAIN,
     ),
     "a node later": Case(faults=lambda: [PodFault(kind="unschedulable", lasts=0.3)]),
-    "watch cut": Case(faults=_requests(cut_after=0, verbs=["watch"], times=3)),
+    # Events are watched only as long as a pod does not run.
+    "watch cut": Case(
+        faults=_pending_until_met(cut_after=0, verbs=["watch"], times=3),
+        of_trigger=True,
+    ),
     "log cut": Case(faults=_requests(cut_after=0, resources=[LOGS], times=1)),
     "API busy": Case(faults=_requests(status=429, retry_after=1, times=4)),
     "API broken for a moment": Case(faults=_requests(status=500, times=4)),
@@ -174,6 +191,16 @@ FAULTS: dict[str, Case] = {
         waits=True,
         until_retry=True,
         tries=2,
+        says=["the API of Kubernetes: no answer from 127.0.0.1"],
+        advises=AGAIN,
+    ),
+    "terminating": Case(
+        faults=lambda: [RequestFault(status=0, verbs=["get"], resources=[PODS], where=after(1))],
+        waits=True,
+        until_retry=True,
+        is_deleted=True,
+        tries=2,
+        pods=2,
         says=["the API of Kubernetes: no answer from 127.0.0.1"],
         advises=AGAIN,
     ),
@@ -206,6 +233,12 @@ FAULTS: dict[str, Case] = {
         tries=2,
         pods=0,
         says=["API of Kubernetes: no answer from"],
+        advises=AGAIN,
+    ),
+    "quota": Case(
+        faults=_requests(status=403, message=FULL, verbs=["create"], resources=[PODS], times=1),
+        tries=2,
+        says=["403", FULL],
         advises=AGAIN,
     ),
     "token refused": Case(

@@ -45,6 +45,7 @@ def describe(task: Any) -> dict[str, Any]:
         "bash_command",
     )
     said = {name: getattr(task, name) for name in names if hasattr(task, name)}
+    said["execution_timeout"] = task.execution_timeout and task.execution_timeout.total_seconds()
     return {"operator": task.task_type, "pod": pod, "downstream": sorted(task.downstream_task_ids), **said}
 
 

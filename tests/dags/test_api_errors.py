@@ -14,6 +14,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from dags.tasks.api_errors import is_refused, sentence
 
 FORBIDDEN = 'pods is forbidden: User "system:serviceaccount:airflow:worker" cannot create resource "pods"'
+FULL = 'pods "retain-x" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=9, limited: pods=9'
 NO_ANSWER = "no answer from 10.0.0.1:443: Failed to establish a new connection: refused"
 
 
@@ -38,6 +39,7 @@ def said_by_airflow() -> KubernetesApiException:
     ("error", "expected", "final"),
     [
         (answered(403, "Forbidden", json.dumps({"message": FORBIDDEN})), f"403: {FORBIDDEN}", True),
+        (answered(403, "Forbidden", json.dumps({"message": FULL})), f"403: {FULL}", False),
         (answered(502, "Bad Gateway", "<html>"), "502: Bad Gateway", False),
         (answered(401, "Unauthorized", None), "401: Unauthorized", True),
         (away(), NO_ANSWER, False),

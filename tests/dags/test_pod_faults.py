@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.dags.conftest import faked, in_cluster, run_and_log
+from tests.dags.conftest import PLAIN, faked, in_cluster, run_and_log
 from tests.dags.expected import said_last
 from tests.dags.pod_faults import FAULTS
 from tests.hunts import hunt
@@ -56,7 +56,14 @@ def test_the_last_lines_say_what_happened_and_what_to_do(faults: Any, name: str)
     assert not any("Traceback" in line or "\n" in line for line in lines)
 
 
-@pytest.mark.parametrize("name", [name for name, case in FAULTS.items() if case.starts and case.run == "success"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_is_met(faults: Any, name: str) -> None:
+    assert all(faults["results"][name]["met"])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in FAULTS.items() if case.starts and not case.of_trigger and case.run == "success"]
+)
 def test_a_fault_comes_where_it_is_to_come(faults: Any, name: str) -> None:
     """While the task waits for its pod; or while it is deferred, if its verb takes that long."""
     deferrals = faults["results"][name]["deferrals"]
@@ -70,6 +77,12 @@ def test_a_fault_comes_where_it_is_to_come(faults: Any, name: str) -> None:
 def test_no_secret_is_logged(faults: Any) -> None:
     assert faults["log"]
     assert not any(faults["secret"] in line for line in faults["log"])
+
+
+def test_the_manifest_of_a_pod_is_not_logged(faults: Any) -> None:
+    """Not even where Kubernetes refuses it."""
+    assert any("volumeMounts" in line for line in faults["log"]), "a manifest was refused"
+    assert not any(PLAIN in line for line in faults["log"])
 
 
 def test_the_log_of_a_running_pod_is_complete_in_its_order_and_read_while_it_runs(faults: Any) -> None:

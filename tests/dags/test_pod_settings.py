@@ -57,6 +57,10 @@ def test_the_variables_of_a_verb_are_known_without_the_values_of_secrets(tmp_pat
         ("verbs: {train: {env: [{name: N, value: 1}]}}", "N: Kubernetes takes only text, so write the value in quotes"),
         ("verbs: {train: {env: [{name: DB_PASSWORD, value: hidden}]}}", "DB_PASSWORD has a secret as its value"),
         ("verbs: {train: {env: [{name: URL, value: 'http://ann:hidden@host'}]}}", "URL has a secret as its value"),
+        ("verbs: {train: {env: [{name: URL, value: 'https://hidden@host/'}]}}", "URL has a secret as its value"),
+        ("verbs: {train: {env: [{name: WANDB_API_KEY, value: hidden}]}}", "WANDB_API_KEY has a secret as its value"),
+        ("verbs: {train: {env: [{name: privateKey, value: hidden}]}}", "privateKey has a secret as its value"),
+        ("verbs: {train: {env: [{name: A, value: hidden}}}", "is not YAML: line 6, column"),
     ],
 )
 def test_what_is_wrong_is_named_and_a_secret_is_not_repeated(tmp_path: Path, more: str, said: str) -> None:

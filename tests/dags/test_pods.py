@@ -11,11 +11,14 @@ import pytest
 
 from tests.dags.conftest import PROJECT, run_script
 from tests.dags.test_structure import SHAPES
+from tests.dags.wrong_pods import HIDDEN, RIGHT, WRONG
 
 STEPS = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote", "withdraw")
 KEY = "retrain-20260102030405000006"
 # The oldest and the newest version of Kubernetes that the chart is checked for.
 VERSIONS = ("1.29", "1.37")
+# They have steps that wait for no person.
+SCHEDULED = ("retrain_digits", "retain_digits", "announce")
 
 
 def pods(found: Any) -> dict[str, Any]:
@@ -108,7 +111,7 @@ def test_a_pod_has_what_the_file_says(in_pods: Any) -> None:
     assert "understudy-pipeline" == pod["spec"]["serviceAccountName"]
     assert pod["spec"]["automountServiceAccountToken"]
     assert "batch" == pod["spec"]["priorityClassName"]
-    assert {"example.com/team": "vision"} == pod["metadata"]["annotations"]
+    assert "vision" == pod["metadata"]["annotations"]["example.com/team"]
     assert [{"name": "registry"}] == pod["spec"]["imagePullSecrets"]
     assert [{"configMapRef": {"name": "understudy"}}] == only["envFrom"]
     assert {"understudy-temporary", "models"} == {volume["name"] for volume in pod["spec"]["volumes"]}
@@ -132,6 +135,22 @@ def test_the_settings_of_the_deployment_reach_a_pod_and_those_of_the_worker_do_n
     assert "gs://models/here" == environment["UNDERSTUDY_ROOT"]
     assert "/keys/ca.pem" == environment["UNDERSTUDY_TLS_CA"], "what the file says counts"
     assert {"UNDERSTUDY_MODELS", "UNDERSTUDY_PODS", "UNDERSTUDY_EXECUTION"}.isdisjoint(environment)
+
+
+def test_the_file_of_pods_and_the_settings_of_the_deployment_are_no_templates(in_pods: Any) -> None:
+    pod = in_pods["dags"]["retrain_digits"]["train"]["pod"]
+    environment = {each["name"]: each.get("value") for each in container(in_pods, "train")["env"]}
+
+    assert "{{ conn.nope }} $(ann)" == pod["metadata"]["annotations"]["example.com/shape"]
+    assert "{{ conn.nope }} $(AWS_ENDPOINT_URL)" == environment["SHAPE"], "Kubernetes says what $(...) means here"
+    assert "{{conn.nope}}.$$(ann)" == environment["UNDERSTUDY_TLS_SERVER_NAME"]
+
+
+def test_a_pod_may_have_a_temporary_folder_of_its_own(in_pods: Any) -> None:
+    (spec, mounts) = (in_pods["dags"]["retrain_digits"]["evaluate"]["pod"]["spec"], container(in_pods, "evaluate"))
+
+    assert [{"name": "big", "mountPath": "/tmp"}] == mounts["volumeMounts"]
+    assert [{"name": "big", "emptyDir": {"medium": "Memory"}}] == spec["volumes"]
 
 
 def test_a_secret_is_named_and_its_value_is_nowhere(in_pods: Any) -> None:
@@ -162,6 +181,19 @@ def test_a_pod_outlives_neither_its_task_nor_a_kill(in_pods: Any) -> None:
                     task["do_xcom_push"],
                 ), (dag_id, task_id)
                 assert 600 < task["pod"]["spec"]["activeDeadlineSeconds"], (dag_id, task_id)
+
+
+def test_a_task_has_time_for_its_verb_beyond_the_start_of_its_pod(outside: Any, described: Any) -> None:
+    """Twice 120 s, where the file does not say it: until a node takes the pod, and until its image is there."""
+    names = [tuple(name.split(".")) for name in pods(outside)]
+    tasks = {name: outside["dags"][name[0]][name[1]] for name in names}
+    local = {name: described["dags"][name[0]]["tasks"][name[1]]["execution_timeout"] for name in names}
+
+    assert {name: seconds + 240 for name, seconds in local.items()} == {
+        name: task["execution_timeout"] for name, task in tasks.items()
+    }
+    for name, task in tasks.items():
+        assert task["execution_timeout"] < task["pod"]["spec"]["activeDeadlineSeconds"], name
 
 
 def test_only_what_people_trigger_has_the_queue_for_that(in_pods: Any) -> None:
@@ -204,40 +236,37 @@ def test_outside_the_cluster_the_operator_of_gke_is_used(outside: Any) -> None:
         kubernetes_validate.validate(pod, VERSIONS[-1], strict=True)
 
 
-WRONG = {
-    "misspelt": ("image: a\nimagee: b\n", "imagee"),
-    "unknown to a Pod": ("image: a\ntolerations: [{keyy: gpu}]\n", "a Pod has no field spec.tolerations[0].keyy"),
-    "not the form of a Pod": ("image: a\nresources: {limits: [cpu]}\n", "form that it has in a Pod"),
-    "no file": (None, "cannot be read"),
-    "no image": ("namespace: understudy\n", "say which image pods have"),
-}
+@pytest.fixture(scope="module")
+def with_setups(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The DAGs with each set-up of wrong_pods.py; see render_setups.py."""
+    return run_script("render_setups.py", str(tmp_path_factory.mktemp("setups")), environment=environment)
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_file_takes_no_dag_away_that_people_on_call_need(
-    environment: dict[str, str], tmp_path: Path, case: str
-) -> None:
-    content, told = WRONG[case]
-    path = tmp_path / "pods.yaml"
-    if content is not None:
-        path.write_text(content, encoding="utf-8")
-    of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(path), "UNDERSTUDY_ROOT": "gs://models/here"}
-    found = run_script("render.py", environment=environment | of_pods)
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_takes_no_dag_away_that_people_on_call_need(with_setups: Any, name: str) -> None:
+    found = with_setups[name]
 
     assert {} == found["import_errors"]
-    for dag_id in ("retrain_digits", "retain_digits", "announce"):
+    for dag_id in SCHEDULED:
         assert ["settings"] == list(found["dags"][dag_id])
-        assert told in found["descriptions"][dag_id]
-    assert {"VerbOperator", "AnnounceOperator"} == {task["operator"] for task in found["dags"]["rollback"].values()}
+        assert WRONG[name].says in found["descriptions"][dag_id]
+    assert {"VerbOperator", "AnnounceOperator"} == set(found["dags"]["rollback"].values())
 
 
-def test_a_pod_must_know_the_bucket(environment: dict[str, str], pods_file: Path) -> None:
-    """Otherwise it would work on a bucket of its own, and lose it with its pod."""
-    found = run_script(
-        "render.py", environment=environment | {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(pods_file)}
-    )
+@pytest.mark.parametrize("name", RIGHT)
+def test_files_for_airflow_are_files_for_pods(with_setups: Any, name: str) -> None:
+    """Or the authorities of the system. Only `publish` signs, and `announce` verifies nothing."""
+    found = with_setups[name]
 
-    assert "UNDERSTUDY_ROOT is not set" in found["descriptions"]["retrain_digits"]
+    assert {} == found["import_errors"]
+    for dag_id in SCHEDULED:
+        assert {"PodVerbOperator", "PodAnnounceOperator"} >= set(found["dags"][dag_id].values())
+
+
+def test_no_secret_is_in_a_reason(with_setups: Any) -> None:
+    """Airflow shows it to everybody who may see the DAG."""
+    assert HIDDEN in json.dumps([WRONG[name].content for name in ("a secret", "no YAML")])
+    assert HIDDEN not in json.dumps(with_setups)
 
 
 def test_local_steps_load_no_client_of_kubernetes_or_google(environment: dict[str, str], pods_file: Path) -> None:

@@ -141,7 +141,7 @@ class KubernetesApi:
         if fault.status == 0:
             raise ConnectionCutError
         wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        raise ApiError(fault.status, _MESSAGES.get(fault.status, _ERROR), headers=wait)
+        raise ApiError(fault.status, fault.message or _MESSAGES.get(fault.status, _ERROR), headers=wait)
 
     def _require_right(self, request: Request, who: str) -> None:
         if request.right in self.rights[who]:

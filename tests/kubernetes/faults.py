@@ -26,8 +26,10 @@ class PodFault:
         after: seconds after the start of the container.
         line: a part of a line of the log: it happens then.
         lasts: seconds until an image can be pulled, or a node has room, after all; None for ever.
+        until: a node has room as soon as this is so; instead of `lasts`.
         message: what Kubernetes says, if not what it usually does.
         without_status: an evicted pod has no status of its container.
+        met: how many pods have had it.
     """
 
     kind: PodFaultKind
@@ -37,12 +39,20 @@ class PodFault:
     after: float = 0.0
     line: str = ""
     lasts: float | None = None
+    until: Callable[[], bool] = lambda: False
     message: str = ""
     without_status: bool = False
+    met: int = 0
 
     def meets(self, pod: Mapping[str, Any]) -> bool:
         labels = pod["metadata"].get("labels") or {}
         return self.times != 0 and self.verb in ("", labels.get(VERB_LABEL)) and self.where(pod)
+
+    def begin(self) -> None:
+        """Count a pod that has the fault."""
+        self.met += 1
+        if self.times is not None:
+            self.times -= 1
 
 
 @dataclass(kw_only=True)
@@ -58,6 +68,8 @@ class RequestFault:
         times: how many requests have it; None for all.
         seconds: how long, from the first request on that has it; None for ever.
         retry_after: seconds, for the header of a 429.
+        message: what the API says, if not what it usually does.
+        met: how many requests have had it.
     """
 
     status: int = 0
@@ -69,6 +81,8 @@ class RequestFault:
     times: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
+    message: str = ""
+    met: int = 0
     _ends: float | None = None
 
     def meets(self, request: Request) -> bool:
@@ -78,6 +92,7 @@ class RequestFault:
 
     def begin(self) -> None:
         """Count a request that has the fault."""
+        self.met += 1
         if self.times is not None:
             self.times -= 1
         if self.seconds is not None and self._ends is None:
@@ -119,8 +134,8 @@ class Faults:
         """The first one of these kinds that the pod has; it is counted."""
         with self._lock:
             found = next((each for each in self.pods if each.kind in kinds and each.meets(pod)), None)
-            if found is not None and found.times is not None:
-                found.times -= 1
+            if found is not None:
+                found.begin()
             return found
 
     def of_request(self, request: Request) -> RequestFault | None:

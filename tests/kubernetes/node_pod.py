@@ -72,14 +72,14 @@ class NodePod:
         time.sleep(POLL_SECONDS)
         self.waiting()
 
-    def stay(self, seconds: float | None) -> None:
-        """Wait so long; None for ever.
+    def stay(self, seconds: float | None, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Wait so long, None for ever; or until something is so.
 
         Raises:
             PodEndedError: see `waiting`.
         """
         ends = None if seconds is None else time.monotonic() + seconds
-        while ends is None or time.monotonic() < ends:
+        while (ends is None or time.monotonic() < ends) and not until():
             self.pause()
 
     def become_active(self) -> None:

@@ -26,7 +26,7 @@ def schedule(pod: NodePod, fault: PodFault | None) -> None:
         message = fault.message or _NO_ROOM
         pod.change(lambda found: found.update(status=pod_status.unscheduled(message)))
         pod.record("FailedScheduling", message, normal=False, component=SCHEDULER)
-        pod.stay(fault.lasts)
+        pod.stay(fault.lasts, until=fault.until)
 
     def bind(found: dict[str, Any]) -> None:
         found["spec"]["nodeName"] = NODE

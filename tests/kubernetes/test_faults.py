@@ -1,5 +1,7 @@
 """Each fault that a test can order, as a client sees it."""
 
+import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +127,18 @@ def test_a_pod_that_starts_after_all(api: KubernetesApi, core: Any, run: Run, ki
     assert ("Warning", "Failed" if kind == "unpullable" else "FailedScheduling") in events(core)
 
 
+def test_a_pod_that_waits_until_something_is_so(api: KubernetesApi, core: Any) -> None:
+    is_so = threading.Event()
+    api.faults.order(PodFault(kind="unschedulable", until=is_so.is_set))
+    core.create_namespaced_pod(NAMESPACE, shell_pod("true"))
+    wait_for(lambda: core.read_namespaced_pod("step", NAMESPACE).status.conditions)
+    assert core.read_namespaced_pod("step", NAMESPACE).spec.node_name is None
+
+    is_so.set()
+
+    wait_for(lambda: core.read_namespaced_pod("step", NAMESPACE).status.phase == "Succeeded")
+
+
 def test_a_fault_that_is_ordered_while_the_pod_runs(api: KubernetesApi, core: Any) -> None:
     core.create_namespaced_pod(NAMESPACE, shell_pod(FOR_LONG))
     wait_for(lambda: "epoch 2" in api.kubelet.runs[0].log.text())
@@ -136,15 +150,15 @@ def test_a_fault_that_is_ordered_while_the_pod_runs(api: KubernetesApi, core: An
 
 
 def test_a_fault_is_of_the_pods_of_a_verb_and_of_so_many(api: KubernetesApi, run: Run) -> None:
-    api.faults.order(PodFault(kind="killed", verb="train", times=1, line="go"))
-    script = "echo go; sleep 0.2"
+    api.faults.order(fault := PodFault(kind="killed", verb="train", times=1, line="go"))
+    seconds = {"probe-1": 0.2, "probe-2": 0.2, "train-1": 60, "train-2": 0.2}
     phases = [
-        run(shell_pod(script, name=f"{verb}-{n}", verb=verb)).status.phase
-        for verb in ("probe", "train")
-        for n in (1, 2)
+        run(shell_pod(f"echo go; sleep {wait}", name=name, verb=name.partition("-")[0])).status.phase
+        for name, wait in seconds.items()
     ]
 
     assert ["Succeeded", "Succeeded", "Failed", "Succeeded"] == phases
+    assert 1 == fault.met
 
 
 def test_faults_are_written_as_words() -> None:
@@ -166,6 +180,17 @@ def test_answers_that_are_errors_for_some_requests(api: KubernetesApi, unretried
         assert (status, "1") == (failed.value.status, failed.value.headers["Retry-After"])
     unretried.list_namespaced_event(NAMESPACE)
     assert [] == unretried.list_namespaced_pod(NAMESPACE).items
+
+
+def test_an_answer_with_a_message_of_its_own_and_how_many_requests_had_it(api: KubernetesApi, unretried: Any) -> None:
+    from kubernetes.client import ApiException
+
+    api.faults.order(fault := RequestFault(status=403, message="exceeded quota: pods", verbs=["list"]))
+    for _ in range(2):
+        with pytest.raises(ApiException) as failed:
+            unretried.list_namespaced_pod(NAMESPACE)
+        assert "exceeded quota: pods" == json.loads(failed.value.body)["message"]
+    assert 2 == fault.met
 
 
 def test_answers_that_are_errors_for_some_time(api: KubernetesApi, unretried: Any) -> None:

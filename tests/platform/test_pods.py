@@ -37,9 +37,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def _with_faults(stack: PodStack, airflow: AirflowApi) -> dict[str, Any]:
     """A whole retrain, however much goes wrong around it."""
     faults = stack.kubernetes.faults
+    watch = RequestFault(verbs=["watch"], cut_after=1)
     faults.order(
         PodFault(kind="killed", verb="train", line="epoch 2 "),
-        RequestFault(verbs=["watch"], cut_after=1),
+        # Events are watched only as long as a pod does not run, and by a trigger alone.
+        PodFault(kind="unschedulable", verb="evaluate", until=lambda: watch.met > 0),
+        watch,
         RequestFault(resources=["pods/log"], cut_after=2, times=1),
     )
     run = airflow.trigger(DAG, {"epochs": EPOCHS, "note": NOTE})
@@ -54,6 +57,7 @@ def _with_faults(stack: PodStack, airflow: AirflowApi) -> dict[str, Any]:
     faults.clear()
     return {
         "killed": killed,
+        "cut watches": watch.met,
         "live": live,
         "running": running,
         "state": state,
@@ -108,6 +112,10 @@ def test_a_retrain_succeeds_although_a_pod_and_two_processes_of_airflow_are_kill
     assert "success" == good["state"]
     assert dict.fromkeys(STEPS, "success") | {"withdraw": "skipped"} == good["tasks"]
     assert (1, True) == (good["status"]["serving"]["version"], good["status"]["agrees"])
+
+
+def test_watches_were_cut(seen: Any) -> None:
+    assert 0 < seen["good"]["cut watches"]
 
 
 def test_each_step_was_a_pod_and_the_killed_one_was_a_second(seen: Any) -> None:
