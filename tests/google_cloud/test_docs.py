@@ -109,7 +109,8 @@ def test_the_pod_of_snapshot_alone_mounts_the_images_with_the_values_on_the_page
     pages: list[Page], tmp_path: Path
 ) -> None:
     (block,) = re.findall(r"```yaml\n(stepPods:\n.*?)```", pages[1].text, re.DOTALL)
-    (tmp_path / "values.yaml").write_text(block)
+    mlflow = "networkPolicy: {mlflow: {mlflow: {namespace: mlflow}}}\n"  # of the page on pods
+    (tmp_path / "values.yaml").write_text(block + mlflow)
     words = ["--values", str(CHART / "ci" / "gke-cpu-values.yaml"), "--values", str(tmp_path / "values.yaml")]
     words += ["--set", "rbac.airflowServiceAccounts={airflow-scheduler,airflow-triggerer}"]
     done = helm("template", "understudy", str(CHART), "--kube-version", f"{NEWEST}.0", *words)
