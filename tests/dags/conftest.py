@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.once import once
 from tests.processes.acting import fork_server
 
 HERE = Path(__file__).parent
@@ -114,9 +115,9 @@ def run_and_log(name: str, *words: str, environment: dict[str, str]) -> tuple[An
 
 
 @pytest.fixture(scope="session")
-def described(environment: dict[str, str]) -> Any:
+def described(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every DAG as Airflow itself reads the folder; see describe.py."""
-    return run_script("describe.py", environment=environment)
+    return once(tmp_path_factory, "described", lambda: run_script("describe.py", environment=environment))
 
 
 @pytest.fixture(scope="session")
@@ -128,25 +129,34 @@ def pods_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def in_pods(environment: dict[str, str], pods_file: Path) -> Any:
+def in_pods(environment: dict[str, str], pods_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every DAG as Airflow reads it where steps are pods; see render.py."""
     of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(pods_file), "UNDERSTUDY_ROOT": "gs://models/here"}
     here = {"UNDERSTUDY_TLS_CA": "/etc/here.pem", "UNDERSTUDY_ON_CALL_QUEUE": "on-call"}
     like_a_template = {"UNDERSTUDY_TLS_SERVER_NAME": "{{conn.nope}}.$(ann)"}
-    return run_script("render.py", environment=environment | of_pods | here | like_a_template)
+    rendered = environment | of_pods | here | like_a_template
+    return once(tmp_path_factory, "in_pods", lambda: run_script("render.py", environment=rendered))
 
 
 @pytest.fixture(scope="session")
 def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every case of play.py, run by a real Airflow with a program in the place of the verbs."""
-    return run_script("play.py", environment=faked(environment, tmp_path_factory.mktemp("played")))
+
+    def play() -> Any:
+        return run_script("play.py", environment=faked(environment, tmp_path_factory.mktemp("played")))
+
+    return once(tmp_path_factory, "played", play)
 
 
 @pytest.fixture(scope="session")
 def played_in_pods(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every case of play_pods.py: the same with pods."""
-    folder = tmp_path_factory.mktemp("played_in_pods")
-    return run_script("play_pods.py", environment=in_cluster(faked(environment, folder), folder))
+
+    def play() -> Any:
+        folder = tmp_path_factory.mktemp("played_in_pods")
+        return run_script("play_pods.py", environment=in_cluster(faked(environment, folder), folder))
+
+    return once(tmp_path_factory, "played_in_pods", play)
 
 
 def faked(environment: dict[str, str], folder: Path) -> dict[str, str]:

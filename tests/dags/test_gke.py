@@ -9,6 +9,7 @@ import pytest
 
 from tests.dags.conftest import PLAYED_PODS, faked, in_cluster, run_script
 from tests.hunts import hunt
+from tests.once import once
 
 # The first test plays all runs, and Airflow takes its time on a busy machine.
 pytestmark = [hunt, pytest.mark.timeout(300)]
@@ -19,10 +20,13 @@ GKE = "gke: {project: my-project, location: europe-west4, cluster: main}\n"
 
 @pytest.fixture(scope="module")
 def played(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("gke")
-    with_pods = in_cluster(faked(environment, folder), folder)
-    (folder / "pods.yaml").write_text(PLAYED_PODS + GKE, encoding="utf-8")
-    return run_script("play_gke.py", environment=with_pods)
+    def play() -> Any:
+        folder = tmp_path_factory.mktemp("gke")
+        with_pods = in_cluster(faked(environment, folder), folder)
+        (folder / "pods.yaml").write_text(PLAYED_PODS + GKE, encoding="utf-8")
+        return run_script("play_gke.py", environment=with_pods)
+
+    return once(tmp_path_factory, "gke", play)
 
 
 def test_the_operators_of_gke_are_played(played: Any) -> None:

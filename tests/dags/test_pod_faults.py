@@ -12,6 +12,7 @@ from tests.dags.conftest import PLAIN, faked, in_cluster, run_and_log
 from tests.dags.expected import said_last
 from tests.dags.pod_faults import FAULTS
 from tests.hunts import hunt
+from tests.once import once
 
 # The first test of each mode plays all faults, and Airflow takes its time on a busy machine.
 pytestmark = [hunt, pytest.mark.timeout(600)]
@@ -22,10 +23,16 @@ MODES = {"waits": "20", "is deferred": "-1"}
 
 @pytest.fixture(scope="module", params=MODES)
 def faults(request: Any, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("faults")
-    played = in_cluster(faked(environment, folder), folder)
-    found, log = run_and_log("play_pod_faults.py", MODES[request.param], environment=played)
-    return found | {"log": log, "is deferred": request.param == "is deferred"}
+    mode = request.param
+
+    def play() -> Any:
+        folder = tmp_path_factory.mktemp("faults")
+        return run_and_log(
+            "play_pod_faults.py", MODES[mode], environment=in_cluster(faked(environment, folder), folder)
+        )
+
+    found, log = once(tmp_path_factory, f"faults-{mode}", play)
+    return found | {"log": log, "is deferred": mode == "is deferred"}
 
 
 @pytest.mark.parametrize("name", FAULTS)
