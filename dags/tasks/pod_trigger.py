@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,8 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import AsyncPodManager
 # The scheduler takes a task for failed that is queued again before it has noticed that the task was deferred. It
 # notices once in each of its rounds, which take about a second, and several on a busy machine.
 HANDOVER_SECONDS = 15
+# How long a request for a log may take until the API reads it.
+_OVERLAP = timedelta(seconds=2)
 
 
 class LogReader(AsyncPodManager):  # type: ignore[misc]  # Airflow is untyped for us
@@ -32,8 +35,9 @@ class LogReader(AsyncPodManager):  # type: ignore[misc]  # Airflow is untyped fo
 class PatientTrigger:
     """Makes a trigger wait before it looks, and read no log line too few; it comes before that trigger among the bases.
 
-    `last_log_time` is a whole second: a trigger does not show what came in the second in which it reads, and asks the
-    next time for what came since. Without that, it may ask for too little, and lines are lost.
+    `last_log_time` lies some seconds before the last reading. A trigger does not show what came in the second in which
+    it reads, and asks the next time for the last so many seconds, which the API counts from when it is asked. So a
+    request that takes long would ask for too little, and lines would be lost; now some come twice.
     """
 
     async def run(self) -> AsyncIterator[Any]:
@@ -55,7 +59,7 @@ class PatientTrigger:
 
     @last_log_time.setter
     def last_log_time(self, moment: Any) -> None:
-        self._last_log_time = moment and moment.replace(microsecond=0)
+        self._last_log_time = moment and moment.replace(microsecond=0) - _OVERLAP
 
 
 class StepTrigger(PatientTrigger, KubernetesPodTrigger):  # type: ignore[misc]  # Airflow is untyped for us

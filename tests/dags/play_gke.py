@@ -40,13 +40,17 @@ def play_all(cluster: PlayedCluster, mode: str, number: int) -> dict[str, Any]:
         ("announce", announce, []),
     ):
         number += 1
+        deferrals = Deferrals()
         if name == "killed":
             cluster.api.faults.order(PodFault(kind="killed", line=LINE))
+        elif name == "good" and mode == "is deferred":
+            # Otherwise the pod may have ended when the task looks at it for the first time.
+            cluster.api.faults.order(PodFault(kind="unschedulable", until=deferrals.have_begun))
         if name == "announce":
             make_serve("letters", run_key="rollback-1", minutes_ago=9)
         cluster.variables |= tell(lines, number)
         codes = {"retain": 99} if name == "declines" else {}
-        airflow.addHandler(deferrals := Deferrals())
+        airflow.addHandler(deferrals)
         found = play(dag, f"{name} {mode}", codes, number=number, form={}, environment=cluster.variables)
         airflow.removeHandler(deferrals)
         results[name] = found | {"deferrals": deferrals.number}

@@ -87,6 +87,9 @@ class Deferrals(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.number += "running trigger" in record.getMessage()
 
+    def have_begun(self) -> bool:
+        return self.number > 0
+
 
 def tell(lines: list[list[Any]], number: int) -> dict[str, str]:
     """What the verb writes in its first try, and how many seconds it waits after each line."""

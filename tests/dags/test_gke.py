@@ -56,7 +56,7 @@ def test_a_pod_that_ends_soon_needs_no_trigger(played: Any) -> None:
 
 
 def test_a_trigger_looks_at_a_pod_that_takes_longer(played: Any) -> None:
-    assert 0 < played["is deferred"]["killed"]["deferrals"]
+    assert 0 < played["is deferred"]["good"]["deferrals"]
 
 
 @pytest.mark.parametrize("mode", MODES)
