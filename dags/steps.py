@@ -167,8 +167,14 @@ def _deployment(pods: PodSettings, verb: str) -> dict[str, str]:
         BadInputError: nothing says where the bucket is. A pod has no stack of its own to take it from.
     """
     said = pods.variables(verb)
-    names = [f"UNDERSTUDY_{name.upper()}" for name in Settings.model_fields if name not in _ONLY_HERE]
-    found = {name: os.environ[name] for name in names if name in os.environ and name not in said}
+    found = {}
+    for field in Settings.model_fields:
+        name = f"UNDERSTUDY_{field.upper()}"
+        value = os.environ.get(name)
+        # What the system trusts is no file, and holds for pods too: without it they would ask replicas in plain text.
+        is_for_pods = field not in _ONLY_HERE or (field in _FILES and value == _SYSTEM)
+        if value is not None and name not in said and is_for_pods:
+            found[name] = value
     for name, value in found.items():
         if is_secret(name, value):
             raise BadInputError(

@@ -191,9 +191,10 @@ class PodTask(VerbTask):
 
     def _judge(self, context: Any, *, said: str) -> bool:
         """The pod has not ended well, or it is not known how."""
-        end = self._ending or Ending(None, "", said.splitlines()[0] if said else "it was deleted")
+        said = said.partition("\n")[0]
+        end = self._ending or Ending(None, "", said or GONE)
         if end.exit_code == 0:
-            log.info("the pod has ended well, although Airflow lost sight of it: %s", said.splitlines()[0])
+            log.info("the pod has ended well, although Airflow lost sight of it: %s", said)
             return True
         answered = end.exit_code is not None and end.exit_code < _KILLED
         if not answered:

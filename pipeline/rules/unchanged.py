@@ -1,4 +1,4 @@
-"""Whether a run that nobody has asked for would repeat an earlier one. Pure.
+"""Whether a run that an event has started would repeat an earlier one. Pure.
 
 A message that there are new images may come twice, may come for each of a thousand images, and may come when they are
 in the snapshot already. So what counts is the content: the digest of the data.

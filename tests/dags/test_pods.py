@@ -217,7 +217,16 @@ def outside(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         encoding="utf-8",
     )
     of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(path), "UNDERSTUDY_ROOT": "gs://models/here"}
-    return run_script("render.py", environment=environment | of_pods)
+    trusting = {"UNDERSTUDY_TLS_CA": "system", "UNDERSTUDY_ACTOR": "system"}
+    return run_script("render.py", environment=environment | of_pods | trusting)
+
+
+def test_the_authorities_of_the_system_hold_for_pods_too(outside: Any) -> None:
+    """Without them a pod would ask replicas in plain text. They are no file that a pod must have."""
+    environment = {each["name"]: each.get("value") for each in container(outside, "canary")["env"]}
+
+    assert "system" == environment["UNDERSTUDY_TLS_CA"]
+    assert "$$(ann)" == environment["UNDERSTUDY_ACTOR"], "this one is of the run"
 
 
 def test_outside_the_cluster_the_operator_of_gke_is_used(outside: Any) -> None:
