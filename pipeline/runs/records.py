@@ -15,6 +15,9 @@ from pipeline.verdicts.measurements import Evaluation, Stored
 from pipeline.verdicts.verdict import Verdict
 
 
+Split = Literal["train", "validation", "holdout"]
+
+
 class Record(Stored):
     """The answer of a verb.
 
@@ -43,22 +46,57 @@ class Example(Stored):
         sha256: the SHA-256 of the encoded image, in hexadecimal.
         suffix: the suffix of its file, with the dot.
         label: what it shows.
-        split: depends on the content alone, see `pipeline.data.images.split_of`.
+        split: which part of the data set it is in, see `pipeline.data.splits`.
     """
 
     sha256: str
     suffix: str
     label: str
-    split: Literal["train", "validation", "holdout"]
+    split: Split
+
+
+class DataSummary(Stored):
+    """What a snapshot has found, in figures.
+
+    Attributes:
+        files: files, or records of shards, that should be images.
+        unusable: those that were skipped, or stopped the snapshot.
+        duplicates: files with the content of another file.
+        near_duplicates: images that are in the split of an older one that looks the same.
+        left_out: usable files that are in no split: an image with two labels or in two splits, or one that looks like
+            images of several splits.
+        converted: images that are stored in another encoding than that of their file.
+        blank: images of which every pixel is nearly the same.
+        tiny: images with a side shorter than `data.checks.tiny_edge`.
+        counts: the images by label and split.
+    """
+
+    files: int = 0
+    unusable: int = 0
+    duplicates: int = 0
+    near_duplicates: int = 0
+    left_out: int = 0
+    converted: int = 0
+    blank: int = 0
+    tiny: int = 0
+    counts: dict[str, dict[Split, int]] = Field(default_factory=dict)
+
+    def images(self, split: Split | None = None) -> int:
+        """The number of images in a split, or in all of them."""
+        return sum(sum(of.values()) if split is None else of.get(split, 0) for of in self.counts.values())
 
 
 class SnapshotRecord(Record):
     """The data as this run sees it.
 
     Attributes:
-        digest: covers every example, its label and its split.
+        digest: covers every image, its label and its split.
         labels: in the order of their indices. Those of `serving_version` keep their index.
-        examples: every image, sorted by content.
+        examples: every image, sorted by content; in records from before 2026-12 only.
+        manifest: the folder in the bucket with the list of all images, see `pipeline.data.manifests`; empty in records
+            that have `examples`.
+        found: the figures; None in records that have `examples`.
+        report: the folder in the bucket with the report about the data; empty if there is none.
         serving_version: the version that served at that time; None if none did.
         missing: labels of the serving version that no image shows.
         new: labels that the serving version does not know.
@@ -66,7 +104,10 @@ class SnapshotRecord(Record):
 
     digest: str
     labels: tuple[str, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[Example, ...] = ()
+    manifest: str = ""
+    found: DataSummary | None = None
+    report: str = ""
     serving_version: int | None = None
     missing: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
@@ -74,7 +115,7 @@ class SnapshotRecord(Record):
     def summary(self) -> dict[str, Any]:
         changed = {"missing_labels": self.missing, "new_labels": self.new}
         return {
-            "images": len(self.examples),
+            "images": self.count(),
             "labels": len(self.labels),
             **{name: labels for name, labels in changed.items() if labels},
             "data_digest": self.digest[:12],
@@ -82,10 +123,15 @@ class SnapshotRecord(Record):
 
     def present(self) -> frozenset[str]:
         """The labels that at least one image shows."""
+        if self.found is not None:
+            return frozenset(self.found.counts)
         return frozenset(example.label for example in self.examples)
 
-    def split(self, name: Literal["train", "validation", "holdout"]) -> list[Example]:
-        return [example for example in self.examples if example.split == name]
+    def count(self, split: Split | None = None) -> int:
+        """The number of images in a split, or in all of them."""
+        if self.found is not None:
+            return self.found.images(split)
+        return sum(1 for example in self.examples if split in (None, example.split))
 
 
 class Epoch(Stored):

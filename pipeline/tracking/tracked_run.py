@@ -73,8 +73,8 @@ class TrackedRun:
             "dense": model.training.network.dense,
             "dropout": model.training.network.dropout,
             "image": f"{model.image.height}x{model.image.width}x{model.image.channels}",
-            "examples/train": len(data.split("train")),
-            "examples/holdout": len(data.split("holdout")),
+            "examples/train": data.count("train"),
+            "examples/holdout": data.count("holdout"),
             "data_digest": data.digest,
         }
         with self._asking("log the parameters"):
