@@ -1,6 +1,9 @@
 """Where everything is in the bucket. No other module builds these paths.
 
     data/<model>/<sha256>.<suffix>        images, each stored once under its content
+    snapshots/<model>/<moment>-<digest>/  the list of all images of a snapshot, see `pipeline.data.manifests`
+    snapshots/<model>/parts/<name>/       what a snapshot that was interrupted has read
+    snapshots/<model>/lost/<sha256>       images that a run has missed in `data/`: read again by the next snapshot
     runs/<model>/<key>/<record>.json      what each verb of a run left
     runs/<model>/<key>/attempts/...       verdicts that did not end the run
     runs/<model>/<key>/model-<digest>/    the exported SavedModel
@@ -27,6 +30,7 @@ MODEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 # What TensorFlow Serving would accept as a version is wider ("007", "+5"); what we write and read is not.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SEQUENCE = re.compile(r"[0-9]{8}\.json")
+_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{16}")
 _MODEL = re.compile(MODEL_PATTERN)
 
 
@@ -41,6 +45,31 @@ def images(model: str) -> str:
 
 def image(model: str, digest: str, suffix: str) -> str:
     return f"data/{model}/{digest}{suffix}"
+
+
+def snapshots(model: str) -> str:
+    return f"snapshots/{model}"
+
+
+def snapshot_manifest(model: str, moment: str, digest: str) -> str:
+    return f"snapshots/{model}/{moment}-{digest[:16]}"
+
+
+def is_snapshot_manifest(name: str) -> bool:
+    """Whether a name in the folder of the snapshots is that of a manifest."""
+    return _SNAPSHOT.fullmatch(name) is not None
+
+
+def snapshot_parts(model: str) -> str:
+    return f"snapshots/{model}/parts"
+
+
+def lost_images(model: str) -> str:
+    return f"snapshots/{model}/lost"
+
+
+def lost_image(model: str, digest: str) -> str:
+    return f"snapshots/{model}/lost/{digest}"
 
 
 def runs(model: str) -> str:

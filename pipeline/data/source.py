@@ -59,6 +59,13 @@ class Source(Protocol):
     def is_sharded(self) -> bool:
         """Whether its entries are shards."""
 
+    @property
+    def carves_validation(self) -> bool:
+        """Whether it gives splits, and none for validation.
+
+        Then a part of the images that it gives for training is the validation split, by their contents.
+        """
+
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.
 

@@ -1,0 +1,149 @@
+"""What a snapshot has found in a source, before anybody has decided whether it may be used."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline import layout
+from pipeline.data import manifests
+from pipeline.data.manifests import Manifest, Shard
+from pipeline.data.rows import Row
+from pipeline.data.source import Source
+from pipeline.data.working_table import WorkingTable
+from pipeline.problems import Problems
+from pipeline.runs.records import DataSummary
+from pipeline.storage.bucket import Bucket
+
+
+class NewImage(NamedTuple):
+    """An image that no earlier snapshot has seen: its path for people, its label, and its key in the bucket."""
+
+    path: str
+    label: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A source that was listed and read. To be used only inside the block of `importing.examined`.
+
+    Attributes:
+        model: the name of the model.
+        source: where the images are.
+        at: the moment of this snapshot.
+        digest: of the data set, see `SnapshotRecord`.
+        found: the figures.
+        newest: the newest manifest before this snapshot; None if there is none.
+        is_unchanged: whether the listing is that of `newest`.
+        settings: how images were read and split.
+        shards: name, size and stamp of each shard that was read to its end.
+        slices: the names of the slices.
+        tiny_edge: an image with a shorter side, in pixels, is tiny.
+        table: a row for each file; empty if nothing has changed, apart from the problems of the listing.
+        replaced_parts: the parts of earlier snapshots and of this one, which a manifest replaces.
+        scratch: a folder for files that end with the block.
+    """
+
+    model: str
+    source: Source
+    at: datetime
+    digest: str
+    found: DataSummary
+    newest: Manifest | None
+    is_unchanged: bool
+    settings: dict[str, Any]
+    shards: frozenset[Shard]
+    slices: tuple[str, ...]
+    tiny_edge: int
+    table: WorkingTable
+    replaced_parts: tuple[str, ...]
+    scratch: Path
+
+    @property
+    def address(self) -> str:
+        """Where the images are."""
+        return self.source.address
+
+    @property
+    def previous(self) -> DataSummary | None:
+        """The figures of the snapshot before; None if there is none."""
+        return self.newest.found if self.newest else None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Each unusable file: its path, and why as the end of a sentence."""
+        yield from self.table.problems()
+        if self.found.unusable > self.table.count_problems():
+            for row in self._rows():
+                if row.status == "unusable":
+                    yield self.source.shown(row.name), row.note or ""
+
+    def remarks(self) -> Iterator[tuple[str, str, str]]:
+        """Usable files that are worth a look: kind, path, and why. A file may be named several times."""
+        for row in self._rows():
+            path = self.source.shown(row.name)
+            for kind, reason in _remarks(row, self.tiny_edge):
+                yield kind, path, reason
+
+    def new_images(self) -> Iterator[NewImage]:
+        """Images in a split that no earlier snapshot has seen, in the order of their contents."""
+        found = self.table.database.execute(
+            "SELECT name, label, stored, suffix FROM files WHERE split IS NOT NULL AND since = ? ORDER BY digest",
+            (self.at.isoformat(),),
+        )
+        for name, label, stored, suffix in found:
+            yield NewImage(self.source.shown(name), label, layout.image(self.model, stored.hex(), suffix))
+
+    def shortcomings(self) -> Problems:
+        """What is wrong with the data set as a whole: a classifier could not be trained, or not judged."""
+        problems = Problems()
+        labels = sorted(self.found.counts)
+        if len(labels) < 2:
+            problems.add(f"{self.address} holds usable images of {len(labels)} labels; a classifier needs two")
+        for label in labels:
+            for split in ("train", "holdout"):
+                if not self.found.counts[label].get(split):
+                    problems.add(f"label {label!r} has no image in the {split} split; add images of it")
+        return problems
+
+    def store(self, bucket: Bucket) -> str:
+        """Store the manifest, which the next snapshot then knows; its folder in the bucket.
+
+        If nothing has changed, it is the one that exists.
+        """
+        if self.is_unchanged and self.newest:
+            return self.newest.key
+        path = self.scratch / "manifest.parquet"
+        manifests.write(
+            path,
+            self.table.rows(),
+            slices=self.slices,
+            settings=self.settings,
+            shards=self.shards,
+            digest=self.digest,
+            found=self.found,
+            unusable_rows=self.found.unusable - self.table.count_problems(),
+        )
+        key = manifests.store(bucket, self.model, path, digest=self.digest, at=self.at)
+        manifests.remove_parts(bucket, self.model, self.replaced_parts)
+        bucket.remove(layout.lost_images(self.model))
+        return key
+
+    def _rows(self) -> Iterator[Row]:
+        return self.newest.rows() if self.is_unchanged and self.newest else self.table.rows()
+
+
+def _remarks(row: Row, tiny_edge: int) -> Iterator[tuple[str, str]]:
+    if row.status in ("duplicate", "left out"):
+        yield row.status, row.note or ""
+    if row.split is None:
+        return
+    if row.note:
+        yield "near-duplicate", f"{row.note}, so it is in the split {row.split}"
+    if row.stored != row.digest:
+        yield "converted", f"is stored as {row.suffix}"
+    if row.blank:
+        yield "blank", "has nearly the same value in each pixel"
+    if min(row.width, row.height) < tiny_edge:
+        yield "tiny", f"has {row.width} x {row.height} pixels"

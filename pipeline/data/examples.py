@@ -1,0 +1,69 @@
+"""The images of a snapshot, as the later steps of a run read them."""
+
+import hashlib
+from collections.abc import Sequence
+
+from pipeline import layout
+from pipeline.data import manifests
+from pipeline.data.manifests import Manifest
+from pipeline.errors import FailedError, MissingError
+from pipeline.runs.records import Example, SnapshotRecord, Split
+from pipeline.storage.bucket import Bucket
+
+_ADVICE = (
+    "so this run cannot use it. Trigger a new run: its `snapshot` reads the file at its source again, and stores the "
+    "image again"
+)
+
+
+def examples_of(bucket: Bucket, data: SnapshotRecord, split: Split) -> list[Example]:
+    """The images of a split, in the order of the contents of their files.
+
+    Raises:
+        MissingError: the bucket does not have the manifest any more.
+        DamagedError: it is no manifest.
+        NewerVersionError: a newer version wrote it.
+    """
+    if not data.manifest:
+        return [example for example in data.examples if example.split == split]
+    with manifests.opened(bucket, data.manifest) as manifest:
+        return _read(manifest, split)
+
+
+def _read(manifest: Manifest, split: Split) -> list[Example]:
+    import pyarrow.parquet as pq
+
+    columns = ["digest", "stored", "suffix", "label"]
+    found = pq.read_table(manifest.path, columns=columns, filters=[("split", "=", split)]).sort_by("digest")
+    values = (found.column(name).to_pylist() for name in columns[1:])
+    return [
+        Example(sha256=stored.hex(), suffix=suffix, label=label, split=split)
+        for stored, suffix, label in zip(*values, strict=True)
+    ]
+
+
+def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list[bytes]:
+    """The encoded images, in the order of the examples.
+
+    Raises:
+        FailedError: the bucket does not have one any more, or its content differs from the snapshot. The next snapshot
+            stores it again.
+    """
+    keys = [layout.image(model, example.sha256, example.suffix) for example in examples]
+    try:
+        contents = bucket.read_all(keys)
+    except MissingError as error:
+        present = set(bucket.names(layout.images(model)))
+        _note_lost(bucket, model, [each for each in examples if f"{each.sha256}{each.suffix}" not in present])
+        raise FailedError(f"{error}, {_ADVICE}") from error
+    for key, example, content in zip(keys, examples, contents, strict=True):
+        if hashlib.sha256(content).hexdigest() != example.sha256:
+            _note_lost(bucket, model, [example])
+            raise FailedError(f"the stored image {key} has changed, {_ADVICE}")
+    return contents
+
+
+def _note_lost(bucket: Bucket, model: str, examples: Sequence[Example]) -> None:
+    """Note which images the next snapshot must store again, although it knows their files."""
+    for example in examples:
+        bucket.create(layout.lost_image(model, example.sha256), b"")

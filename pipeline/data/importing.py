@@ -1,0 +1,185 @@
+"""A snapshot of the images of a model, as far as data is concerned.
+
+List the source; read what is new, and store it; decide what counts and in which split. Files that the newest manifest
+knows by name, size and stamp are not read. If the listing is that of the manifest, nothing more is done at all.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pipeline.data import manifests
+from pipeline.data.examined import Examined
+from pipeline.data.known import Known, settings_of
+from pipeline.data.manifests import Manifest, Shard
+from pipeline.data.parts import Parts
+from pipeline.data.reading import Reader
+from pipeline.data.resolving import data_digest, resolve, summarised
+from pipeline.data.source import Entry, Source, UnreadableError
+from pipeline.data.sources.opening import open_source
+from pipeline.data.working_table import WorkingTable
+from pipeline.errors import BadInputError
+from pipeline.runs.records import DataSummary
+from pipeline.spec import ModelSpec
+from pipeline.storage.bucket import Bucket
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A snapshot that was stored: the digest of the data set, the folder of its manifest, and the figures."""
+
+    digest: str
+    manifest: str
+    found: DataSummary
+
+
+def import_images(bucket: Bucket, spec: ModelSpec, *, at: datetime) -> Imported:
+    """Store every image of the model in the bucket, once per content, and list them.
+
+    Raises:
+        BadInputError: the source cannot be used, a file is unusable, or a label has too few images.
+        StorageError: the source or the bucket does not answer. A repeated call goes on where this one stopped.
+    """
+    with examined(spec, at=at, bucket=bucket) as found:
+        problems = found.shortcomings()
+        for path, reason in found.problems():
+            problems.add(f"{path} {reason}")
+        if problems:
+            raise BadInputError(f"data.images: {problems}")
+        return Imported(found.digest, found.store(bucket), found.found)
+
+
+@contextmanager
+def examined(
+    spec: ModelSpec, *, at: datetime, bucket: Bucket | None = None, seconds: float = 30.0
+) -> Iterator[Examined]:
+    """List the source of a model, and read what is new. The result is valid inside the block.
+
+    Args:
+        spec: the model.
+        at: the moment of this snapshot, in UTC.
+        bucket: where images are stored, and the newest manifest is; None: read every file, and store nothing.
+        seconds: for how long a call to the source is retried.
+
+    Raises:
+        BadInputError: the source as a whole cannot be used.
+        StorageError: the source or the bucket does not answer. What was read is kept in the bucket.
+    """
+    source = open_source(spec.data, seconds=seconds)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        table = WorkingTable(scratch)
+        stack.callback(table.close)
+        newest = stack.enter_context(manifests.newest(bucket, spec.name)) if bucket else None
+        yield _Snapshot(spec, source, at, bucket, scratch, table, newest).examine()
+
+
+@dataclass
+class _Snapshot:
+    """The steps of `examined`."""
+
+    spec: ModelSpec
+    source: Source
+    at: datetime
+    bucket: Bucket | None
+    scratch: Path
+    table: WorkingTable
+    newest: Manifest | None
+    shards: set[Shard] = field(default_factory=set)
+
+    def examine(self) -> Examined:
+        settings = settings_of(self.spec, self.source)
+        known = Known(self.bucket, self.spec.name, self.newest, settings)
+        entries = self.source.entries(self.table.add_problem)
+        if known.is_complete and self.newest:
+            is_same, entries = self._compared(self.newest, entries)
+            if is_same:
+                return self._examined(settings, self.newest.digest, self._unchanged(self.newest), is_unchanged=True)
+        known_shards = known.add_to(self.table)
+        self.table.add_listing(entries)
+        parts = Parts(self.bucket, self.spec, self.scratch, settings)
+        with parts.kept_on_errors():
+            if self.source.is_sharded:
+                self._read_shards(known_shards, parts)
+            else:
+                self._read_files(parts)
+        data = self.spec.data
+        resolve(self.table.database, data, carves_validation=self.source.carves_validation, shown=self.source.shown)
+        found = summarised(self.table.database, tiny_edge=data.checks.tiny_edge)
+        digest = data_digest(self.table.database)
+        return self._examined(settings, digest, found, replaced_parts=(*known.parts, *parts.names))
+
+    def _compared(self, newest: Manifest, entries: Iterator[Entry]) -> tuple[bool, Iterator[Entry]]:
+        """Whether a listing is that of the newest manifest; if not, the whole listing again."""
+        if self.source.is_sharded:
+            listed = list(entries)
+            stamped = {(each.name, each.size, each.stamp) for each in listed if each.stamp}
+            return stamped == newest.shards and len(stamped) == len(listed), iter(listed)
+        same, taken = newest.same_entries(entries)
+        rest = (each for each in taken if not manifests.is_end(each))
+        return not taken, chain(newest.listed(same), rest, entries)
+
+    def _unchanged(self, newest: Manifest) -> DataSummary:
+        """The figures of the newest manifest, with the problems of this listing."""
+        unusable = newest.unusable_rows + self.table.count_problems()
+        files = newest.found.files - newest.found.unusable + unusable
+        return newest.found.model_copy(update={"unusable": unusable, "files": files})
+
+    def _read_files(self, parts: Parts) -> None:
+        self.table.take_known()
+        for ordinal, row in self._reader().files(self.table.unread(), self.table.add_problem):
+            self.table.add_row(ordinal, row)
+            parts.add(row)
+
+    def _read_shards(self, known: frozenset[Shard], parts: Parts) -> None:
+        ordinal = 0
+        for _, entry, _ in self.table.unread():
+            shard = (entry.name, entry.size, entry.stamp)
+            if shard in known:
+                self.shards.add(shard)
+                ordinal += self.table.take_shard(entry.name, first=ordinal)
+                continue
+            try:
+                for row in self._reader().shard(entry, self.table.add_problem):
+                    self.table.add_row(ordinal, row)
+                    parts.add(row)
+                    ordinal += 1
+            except UnreadableError as error:
+                self.table.add_problem(self.source.shown(entry.name), str(error))
+            else:
+                self.shards.add(shard)
+                parts.complete(shard)
+
+    def _reader(self) -> Reader:
+        return Reader(self.source, self.bucket, self.spec.name, self.spec.image.channels, self.at.isoformat())
+
+    def _examined(
+        self,
+        settings: dict[str, Any],
+        digest: str,
+        found: DataSummary,
+        *,
+        is_unchanged: bool = False,
+        replaced_parts: tuple[str, ...] = (),
+    ) -> Examined:
+        return Examined(
+            model=self.spec.name,
+            source=self.source,
+            at=self.at,
+            digest=digest,
+            found=found,
+            newest=self.newest,
+            is_unchanged=is_unchanged,
+            settings=settings,
+            shards=frozenset(self.shards),
+            slices=self.spec.data.slices,
+            tiny_edge=self.spec.data.checks.tiny_edge,
+            table=self.table,
+            replaced_parts=replaced_parts,
+            scratch=self.scratch,
+        )

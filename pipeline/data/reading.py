@@ -1,0 +1,133 @@
+"""Read files that are new: their content is hashed, decoded, converted if need be, and stored in the bucket."""
+
+import hashlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipeline import layout
+from pipeline.data.image_files import read_image
+from pipeline.data.rows import Row, slices_text
+from pipeline.data.source import Entry, Record, Report, Source, UnreadableError, record_name
+from pipeline.errors import StorageError
+from pipeline.progress import logged
+from pipeline.storage.bucket import Bucket
+
+log = logging.getLogger(__name__)
+
+# Images in work at once. Each needs requests to the source and to the bucket.
+_THREADS = 16
+# Contents in memory at most: those in work, and as many that wait for a thread.
+_WAITING = 2 * _THREADS
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads images of one source.
+
+    Attributes:
+        source: where they are.
+        bucket: where they are stored; None: they are only looked at.
+        model: the name of the model.
+        channels: the channels that the served graph decodes images to, 1 or 3.
+        at: the moment of this snapshot, in ISO 8601.
+    """
+
+    source: Source
+    bucket: Bucket | None
+    model: str
+    channels: int
+    at: str
+
+    def files(self, unread: Iterable[tuple[int, Entry, str]], report: Report) -> Iterator[tuple[int, Row]]:
+        """Read single files: ordinals and rows. What cannot be read at all is reported, and has no row.
+
+        Args:
+            unread: ordinal, entry and slices of each.
+            report: called with each problem that may be another one next time.
+
+        Raises:
+            StorageError: the source or the bucket does not answer.
+        """
+
+        def work(item: tuple[int, Entry, str]) -> tuple[int, Row | None, str]:
+            ordinal, entry, slices = item
+            try:
+                content = self.source.read(entry)
+            except UnreadableError as error:
+                return ordinal, None, f"{self.source.shown(entry.name)}\0{error}"
+            return ordinal, self._row(entry, slices, content), ""
+
+        for ordinal, row, problem in _in_parallel(work, logged(unread, "new images read")):
+            if row is None:
+                report(*problem.split("\0", 1))
+            else:
+                yield ordinal, row
+
+    def shard(self, shard: Entry, report: Report) -> Iterator[Row]:
+        """Read every image of a shard.
+
+        Raises:
+            UnreadableError: the shard cannot be read, or not to its end.
+            StorageError: the source or the bucket does not answer.
+        """
+
+        def work(record: Record) -> Row:
+            name = record_name(shard.name, record.number)
+            entry = Entry(name, len(record.content), shard.stamp, record.label, record.split)
+            return self._row(entry, slices_text(record.slices), record.content)
+
+        records = self.source.records(shard, report)
+        yield from _in_parallel(work, logged(records, f"images read of {self.source.shown(shard.name)}"))
+
+    def _row(self, entry: Entry, slices: str, content: bytes) -> Row:
+        digest = hashlib.sha256(content).digest()
+        listed = (entry.name, entry.size, entry.stamp, entry.label, entry.split, slices)
+        try:
+            image = read_image(content, channels=self.channels)
+        except UnreadableError as error:
+            return Row(*listed, digest, None, "", 0, 0, 0, None, self.at, "unusable", None, str(error))
+        stored = hashlib.sha256(image.content).digest() if image.is_converted else digest
+        if self.bucket is not None:
+            _store(self.bucket, layout.image(self.model, stored.hex(), image.suffix), image.content)
+        blank, phash = int(image.is_blank), _signed(image.phash)
+        return Row(
+            *listed, digest, stored, image.suffix, image.width, image.height, blank, phash, self.at, "used", None, None
+        )
+
+
+def _store(bucket: Bucket, key: str, content: bytes) -> None:
+    """Store an image under its content. An object that was damaged there is replaced."""
+    if bucket.create(key, content):
+        return
+    found = bucket.read(key)
+    if found != content and not bucket.replace(key, content, instead_of=found):
+        raise StorageError(f"{key} is damaged, and another process changes it; repeat this step")
+    log.warning("%s was damaged in the bucket, and is stored again", key)
+
+
+def _signed(number: int | None) -> int | None:
+    """64 bits as SQLite and Parquet keep them."""
+    return number - (1 << 64) if number is not None and number >> 63 else number
+
+
+def _in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of the items, of which only a few are taken at a time: they have contents of images."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= _WAITING:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

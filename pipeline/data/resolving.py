@@ -1,0 +1,144 @@
+"""From files to a data set: which file counts for an image, which images contradict each other, who is in which split.
+
+Everything here works on the table `files` of `pipeline.data.working_table`, in whole tables where that is possible. The
+result depends on the contents of the files, on their order in the listing, and on the splits that were given before.
+"""
+
+import hashlib
+from collections.abc import Callable
+from sqlite3 import Connection
+
+from pipeline.data.near_duplicates import settle_near_duplicates
+from pipeline.data.splits import split_of, training_split_of
+from pipeline.runs.records import DataSummary
+from pipeline.spec import Data
+
+
+def resolve(database: Connection, data: Data, *, carves_validation: bool, shown: Callable[[str], str]) -> None:
+    """Give every file its status, its split and its note.
+
+    Args:
+        database: that of a `WorkingTable`, with a row for each file that was read.
+        data: the shares of the splits, and how alike near-duplicates are.
+        carves_validation: cut the validation split out of the images that the source gives for training.
+        shown: a name as people know it.
+    """
+
+    def proper(digest: bytes, given: str | None) -> str:
+        if given == "train" and carves_validation:
+            return training_split_of(digest.hex(), data)
+        return given or split_of(digest.hex(), data)
+
+    def may_be_in(split: str, given: str | None) -> bool:
+        return given in (None, split) or (given == "train" and carves_validation and split == "validation")
+
+    database.create_function("proper_split", 2, proper, deterministic=True)
+    database.create_function("may_be_in", 2, may_be_in, deterministic=True)
+    database.create_function("shown", 1, shown, deterministic=True)
+    database.executescript("""
+        CREATE INDEX files_digest ON files (digest);
+        CREATE TEMP TABLE several AS SELECT digest, count(DISTINCT label) AS labels, count(DISTINCT given) AS splits
+            FROM files WHERE stored IS NOT NULL GROUP BY digest HAVING count(*) > 1;
+        UPDATE files SET status = 'used', note = NULL WHERE stored IS NOT NULL AND status <> 'used';
+    """)
+    _mark_contradictions(database)
+    _mark_duplicates(database)
+    _recall(database)
+    settle_near_duplicates(database, data.near_duplicates)
+    database.execute("UPDATE files SET split = proper_split(digest, given) WHERE status = 'used' AND split IS NULL")
+
+
+def _mark_contradictions(database: Connection) -> None:
+    """Images with two labels, or given in two splits, are used in none."""
+    for what, column in (("labels", "label"), ("splits", "given")):
+        database.execute(f"""
+            UPDATE files SET status = 'unusable', split = NULL, note = 'is the same image as ' || (
+                SELECT shown(o.name) || ', which is in the {what[:-1]} ' || quote(o.{column}) FROM files o
+                WHERE o.digest = files.digest AND o.{column} <> files.{column} ORDER BY o.ordinal LIMIT 1
+            ) || ', and here in ' || quote({column}) || '; keep one'
+            WHERE status = 'used' AND digest IN (SELECT digest FROM several WHERE {what} > 1)
+        """)  # noqa: S608 - the words above
+
+
+def _mark_duplicates(database: Connection) -> None:
+    """Of several files with the same content the first one counts."""
+    database.execute("""
+        UPDATE files SET status = 'duplicate', split = NULL, note = 'is the same image as ' || (
+            SELECT shown(o.name) FROM files o WHERE o.digest = files.digest ORDER BY o.ordinal LIMIT 1
+        )
+        WHERE status = 'used' AND digest IN (SELECT digest FROM several)
+            AND ordinal > (SELECT min(o.ordinal) FROM files o WHERE o.digest = files.digest)
+    """)
+
+
+def _recall(database: Connection) -> None:
+    """Give an image the split that it had under another name, and the moment since when it is known.
+
+    A split that the source gives counts more. What was left out before is decided again.
+    """
+    database.executescript("""
+        CREATE INDEX known_digest ON known (digest);
+        UPDATE files SET since = min(since, (SELECT min(k.since) FROM known k WHERE k.digest = files.digest))
+            WHERE digest IN (SELECT digest FROM known);
+        UPDATE files SET split = (
+            SELECT k.split FROM known k WHERE k.digest = files.digest AND k.split IS NOT NULL
+        ) WHERE status = 'used' AND split IS NULL;
+        UPDATE files SET split = NULL WHERE split IS NOT NULL AND NOT may_be_in(split, given);
+        UPDATE files SET note = NULL WHERE status = 'used' AND split IS NULL;
+    """)
+
+
+def summarised(database: Connection, *, tiny_edge: int) -> DataSummary:
+    """The figures of a resolved table.
+
+    Args:
+        database: that of a `WorkingTable`.
+        tiny_edge: an image with a shorter side, in pixels, is tiny.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for label, split, number in database.execute(
+        "SELECT label, split, count(*) FROM files WHERE split IS NOT NULL GROUP BY label, split ORDER BY label, split"
+    ):
+        counts.setdefault(label, {})[split] = number
+    of_status = dict(database.execute("SELECT status, count(*) FROM files GROUP BY status"))
+    (listing_problems,) = database.execute("SELECT count(*) FROM problems").fetchone()
+    near, converted, blank, tiny = database.execute(
+        """
+        SELECT count(note), coalesce(sum(stored <> digest), 0), coalesce(sum(blank), 0),
+            coalesce(sum(min(width, height) < ?), 0) FROM files WHERE split IS NOT NULL
+        """,
+        (tiny_edge,),
+    ).fetchone()
+    return DataSummary.model_validate(
+        {
+            "files": sum(of_status.values()) + listing_problems,
+            "unusable": of_status.get("unusable", 0) + listing_problems,
+            "duplicates": of_status.get("duplicate", 0),
+            "near_duplicates": near,
+            "left_out": of_status.get("left out", 0),
+            "converted": converted,
+            "blank": blank,
+            "tiny": tiny,
+            "counts": counts,
+        }
+    )
+
+
+def data_digest(database: Connection) -> str:
+    """The SHA-256 of a line for each image, in the order of their contents.
+
+    Where nothing is converted and there are no slices, the same as in snapshots from before 2026-12.
+    """
+    found = hashlib.sha256()
+    separator = b""
+    for digest, split, label, stored, slices in database.execute(
+        "SELECT digest, split, label, stored, slices FROM files WHERE split IS NOT NULL ORDER BY digest"
+    ):
+        line = f"{digest.hex()} {split} {label}"
+        if stored != digest:
+            line += f" {stored.hex()}"
+        if slices != "[]":
+            line += f" {slices}"
+        found.update(separator + line.encode())
+        separator = b"\n"
+    return found.hexdigest()
