@@ -1,51 +1,86 @@
-"""Check whether an image file can be decoded, before a model is trained on it."""
+"""What a snapshot learns from the bytes of one image file: whether it can be used, what is stored, how it looks."""
 
-import io
+import math
+from dataclasses import dataclass
+from typing import Any
 
-# The same number as Pillow's own limit. A few kilobytes can claim to be billions of pixels.
-MOST_PIXELS = 89_478_485
-# The last chunk of every PNG: length, name and checksum. Pillow looks at its name only.
-_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+from pipeline.data.perceptual_hash import LEAST_SIDE, perceptual_hash
+from pipeline.data.served_decoder import UndecodableError, decoded_shape
+from pipeline.data.source import UnreadableError
+from serving.images import ImageError, Prepared, prepare
+
+# Grey values from 0 to 255. One letter on a page is more, the noise of JPEG in a single colour is less.
+_BLANK_DEVIATION = 2.0
 
 
-def decoding_problem(content: bytes, *, channels: int) -> str | None:
-    """Why the graph that is served could not decode an image, as the end of a sentence; None if it can.
+@dataclass(frozen=True)
+class ReadImage:
+    """An image that can be used.
 
-    Pillow decodes the whole image. TensorFlow, which the graph uses, takes seconds to load and fails for the same
-    files: `tests/pipeline/data/test_decoding.py` compares the two.
+    Attributes:
+        content: what is stored, a PNG or JPEG: the given bytes, or what they were converted to.
+        suffix: of the content, `.png` or `.jpg`.
+        width: in pixels, upright.
+        height: likewise.
+        is_converted: whether the content differs from what was given.
+        is_blank: whether nearly all of it has one brightness: a standard deviation below 2 of 255.
+        phash: its perceptual hash, of 64 bits; None for a blank image and for one with a side below 64 pixels.
+    """
+
+    content: bytes
+    suffix: str
+    width: int
+    height: int
+    is_converted: bool
+    is_blank: bool
+    phash: int | None
+
+
+def read_image(content: bytes, *, channels: int) -> ReadImage:
+    """Convert an image file if necessary, and decode what will be stored as a server will. Safe in many threads.
 
     Args:
         content: the file.
-        channels: 1 for grey, 3 for colour.
+        channels: of the model's images, 1 or 3. What is stored does not depend on it.
+
+    Raises:
+        UnreadableError: it cannot be used.
     """
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only new images are looked at
-
-    if not content:
-        return "is empty (0 bytes); copy it again or remove it"
     try:
-        mode = _decoded_mode(content)
-    except UnidentifiedImageError:
-        return "is not a PNG or JPEG image, although its name says so; convert it or remove it"
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return f"is too large: the limit is {MOST_PIXELS:,} pixels; make it smaller or remove it"
-    except Exception as error:  # noqa: BLE001 - Pillow has no common base for what damaged files make it raise
-        return f"cannot be decoded ({error}); copy it again or remove it"
-    if mode == "CMYK" and channels == 1:
-        return "is a CMYK image, which TensorFlow cannot decode with image.channels 1; convert it to grey or RGB"
+        prepared = prepare(content)
+        decoded_shape(prepared.content, channels=channels)
+    except ImageError as error:
+        raise UnreadableError(str(error)) from error
+    except UndecodableError as error:
+        raise UnreadableError(f"is damaged (TensorFlow: {error}); copy it again or remove it") from error
+    is_blank = _is_blank(prepared.picture)
+    return ReadImage(
+        content=prepared.content,
+        suffix=prepared.suffix,
+        width=prepared.width,
+        height=prepared.height,
+        is_converted=prepared.is_converted,
+        is_blank=is_blank,
+        phash=None if is_blank else _hash(prepared),
+    )
+
+
+def _is_blank(picture: Any) -> bool:
+    counts = picture.convert("L").histogram()
+    pixels = sum(counts)
+    mean = sum(value * count for value, count in enumerate(counts)) / pixels
+    variance = sum((value - mean) ** 2 * count for value, count in enumerate(counts)) / pixels
+    return math.sqrt(variance) < _BLANK_DEVIATION
+
+
+def _hash(prepared: Prepared) -> int | None:
+    return perceptual_hash(prepared.picture) if min(prepared.width, prepared.height) >= LEAST_SIDE else None
+
+
+def decoding_problem(content: bytes, *, channels: int) -> str | None:
+    """Why an image cannot be used; None if it can."""
+    try:
+        read_image(content, channels=channels)
+    except UnreadableError as error:
+        return str(error)
     return None
-
-
-def _decoded_mode(content: bytes) -> str:
-    """Decode the whole image; Pillow's name for its colours. Raises whatever Pillow raises if it cannot."""
-    from PIL import Image  # noqa: PLC0415 - see above
-
-    with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise Image.DecompressionBombError
-        if image.format == "PNG" and _PNG_END not in content:
-            raise OSError("its end is missing")
-        # The checksums of a PNG, which decoding its pixels does not need. The image cannot be used afterwards.
-        image.verify()
-    with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-        image.load()
-        return str(image.mode)

@@ -1,0 +1,125 @@
+"""Keep or convert: the bytes of a PNG or JPEG that shows what a given file shows. The rules are in docs/images.md."""
+
+import io
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from serving.images.colours import flat, stored_as
+from serving.images.header import AGAIN, Header, ImageError, header_of, opened, orientation_of
+
+# Raised by one whenever a rule changes: images that are stored remember by which rules.
+RULES = 1
+
+# Bit depth and colour type in the IHDR chunk of a PNG.
+_GREY_OR_RGB = (b"\x08\x00", b"\x08\x02")
+# A first generation of loss at this quality, without subsampling, is invisible; a PNG would be five times as large.
+_JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
+_PNG = {"format": "PNG"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image that the served graph decodes.
+
+    Attributes:
+        content: a PNG or JPEG: the given bytes, or what they were converted to.
+        suffix: `.png` or `.jpg`.
+        width: in pixels, upright.
+        height: likewise.
+        is_converted: whether the content differs from what was given.
+        picture: the pixels as a Pillow image in mode L or RGB, upright. Of a converted JPEG they are those from before
+            it was encoded again.
+    """
+
+    content: bytes
+    suffix: str
+    width: int
+    height: int
+    is_converted: bool
+    picture: Any
+
+
+def prepare(content: bytes) -> Prepared:
+    """Decode an image file to its end, and convert it if the served graph would not show what it shows.
+
+    The same bytes give the same result each time. At most two copies of the pixels are in memory.
+
+    Raises:
+        ImageError: it cannot be used; says why and what to do.
+    """
+    with opened(content) as picture:
+        header, stored, is_plain = header_of(picture), stored_as(picture), _is_plain(picture, content)
+        if header.format == "PNG":
+            _check_chunks(content)
+        picture.load()
+        # Again, because the orientation of a PNG may stand behind its pixels.
+        orientation = orientation_of(picture) if header.format == "PNG" else header.orientation
+        if is_plain and orientation == 1:
+            return _prepared(content, picture, header, is_converted=False)
+        upright = _turned(flat(picture, stored=stored), orientation)
+        return _prepared(_encoded(upright, header), upright, header, is_converted=True)
+
+
+def _prepared(content: bytes, picture: Any, header: Header, *, is_converted: bool) -> Prepared:
+    return Prepared(
+        content=content,
+        suffix=".jpg" if header.format == "JPEG" else ".png",
+        width=picture.width,
+        height=picture.height,
+        is_converted=is_converted,
+        picture=picture,
+    )
+
+
+def _is_plain(picture: Any, content: bytes) -> bool:
+    """Whether TensorFlow decodes it to the same pixels as it is, apart from its orientation."""
+    if picture.format == "PNG":
+        return content[24:26] in _GREY_OR_RGB and "transparency" not in picture.info
+    return picture.format in ("JPEG", "MPO") and picture.mode in ("L", "RGB")
+
+
+def _turned(picture: Any, orientation: int) -> Any:
+    """Turn stored pixels upright, by the EXIF orientation."""
+    from PIL.Image import Transpose  # noqa: PLC0415 - see the package
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return picture.transpose(turns[orientation]) if orientation in turns else picture
+
+
+def _encoded(picture: Any, header: Header) -> bytes:
+    stream = io.BytesIO()
+    # Otherwise Pillow would write the colour profile, the comment and the transparency of the original.
+    picture.info.clear()
+    picture.save(stream, **(_JPEG if header.format == "JPEG" else _PNG))
+    return stream.getvalue()
+
+
+def _check_chunks(content: bytes) -> None:
+    """Read the checksums of a PNG, and look for its end: Pillow does neither while it decodes pixels.
+
+    As in libpng, chunks that no decoder needs may be damaged.
+    """
+    position = 8
+    while (name := content[position + 4 : position + 8]) != b"IEND":
+        end = position + 8 + int.from_bytes(content[position : position + 4])
+        checksum = content[end : end + 4]
+        if len(checksum) < 4:
+            raise ImageError(f"is cut off: its end is missing; {AGAIN}")
+        if name[:1].isupper() and zlib.crc32(memoryview(content)[position + 4 : end]) != int.from_bytes(checksum):
+            raise ImageError(f"is damaged (wrong checksum of its chunk {name.decode('latin-1')!r}); {AGAIN}")
+        position = end + 4
+    if not content.startswith(_END, position):
+        raise ImageError(f"is cut off: its end is missing; {AGAIN}")
+
+
+# Length, name and checksum.
+_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
