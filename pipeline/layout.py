@@ -6,6 +6,7 @@
     snapshots/<model>/lost/<sha256>       images that a run has missed in `data/`: read again by the next snapshot
     runs/<model>/<key>/<record>.json      what each verb of a run left
     runs/<model>/<key>/attempts/...       verdicts that did not end the run
+    runs/<model>/<key>/data-report-<digest>/  what `snapshot` has found in the images, for people
     runs/<model>/<key>/model-<digest>/    the exported SavedModel
     baselines/<model>/<digests>.json      a model's answers on one data set, computed once
     journal/<model>/<seq>.json            the one truth, append-only
@@ -94,6 +95,10 @@ def attempts(model: str, key: str) -> str:
 
 def exported(model: str, key: str, digest: str) -> str:
     return f"runs/{model}/{key}/model-{digest[:16]}"
+
+
+def data_report(model: str, key: str, digest: str) -> str:
+    return f"runs/{model}/{key}/data-report-{digest[:16]}"
 
 
 def baseline(model: str, model_digest: str, data_digest: str) -> str:

@@ -1,5 +1,6 @@
 """What a snapshot has found in a source, before anybody has decided whether it may be used."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +13,13 @@ from pipeline.data.manifests import Manifest, Shard
 from pipeline.data.rows import Row
 from pipeline.data.source import Source
 from pipeline.data.working_table import WorkingTable
+from pipeline.errors import BadInputError
 from pipeline.problems import Problems
-from pipeline.runs.records import DataSummary
+from pipeline.runs.records import DataSummary, Split
+from pipeline.spec import DataChecks
 from pipeline.storage.bucket import Bucket
+
+log = logging.getLogger(__name__)
 
 
 class NewImage(NamedTuple):
@@ -147,3 +152,27 @@ def _remarks(row: Row, tiny_edge: int) -> Iterator[tuple[str, str]]:
         yield "blank", "has nearly the same value in each pixel"
     if min(row.width, row.height) < tiny_edge:
         yield "tiny", f"has {row.width} x {row.height} pixels"
+
+
+def require_usable(data: Examined, checks: DataChecks) -> None:
+    """Check that a classifier can be trained and judged with these images.
+
+    Raises:
+        BadInputError: more files are unusable than `checks.unusable` allows, or a label lacks images; names all of
+            them, up to a limit.
+    """
+    problems = data.shortcomings()
+    if data.found.unusable > checks.unusable * data.found.files:
+        for path, reason in data.problems():
+            problems.add(f"{path} {reason}")
+    if problems:
+        raise BadInputError(f"data.images: {problems}")
+    if data.found.unusable:
+        log.warning("%d of %d files are unusable, and skipped: see the report", data.found.unusable, data.found.files)
+
+
+def summary(found: DataSummary) -> str:
+    """A sentence: how many images and labels there are, and how many images in each split."""
+    splits: tuple[Split, ...] = ("holdout", "train", "validation")
+    counted = ", ".join(f"{count} {split}" for split in splits if (count := found.images(split)))
+    return f"{found.images()} images of {len(found.counts)} labels: {counted}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data import manifests
-from pipeline.data.examined import Examined
+from pipeline.data.examined import Examined, require_usable
 from pipeline.data.known import Known, settings_of
 from pipeline.data.manifests import Manifest, Shard
 from pipeline.data.parts import Parts
@@ -23,7 +23,6 @@ from pipeline.data.resolving import data_digest, resolve, summarised
 from pipeline.data.source import Entry, Source, UnreadableError
 from pipeline.data.sources.opening import open_source
 from pipeline.data.working_table import WorkingTable
-from pipeline.errors import BadInputError
 from pipeline.runs.records import DataSummary
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket
@@ -46,11 +45,7 @@ def import_images(bucket: Bucket, spec: ModelSpec, *, at: datetime) -> Imported:
         StorageError: the source or the bucket does not answer. A repeated call goes on where this one stopped.
     """
     with examined(spec, at=at, bucket=bucket) as found:
-        problems = found.shortcomings()
-        for path, reason in found.problems():
-            problems.add(f"{path} {reason}")
-        if problems:
-            raise BadInputError(f"data.images: {problems}")
+        require_usable(found, spec.data.checks)
         return Imported(found.digest, found.store(bucket), found.found)
 
 

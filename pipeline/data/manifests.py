@@ -35,7 +35,7 @@ _MOMENT = "%Y%m%dT%H%M%S%fZ"
 # Rows in memory at a time.
 BATCH = 8192
 # Rows of a row group; a multiple of the batch.
-_GROUP = 65_536
+_GROUP = 16_384
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.data.images import read_images
+from pipeline.data.examples import examples_of, read_images
 from pipeline.errors import (
     CouldNotTellError,
     DamagedError,
@@ -55,7 +55,7 @@ def evaluate(context: RunContext) -> EvaluateRecord:
     spec = context.records.require(SpecRecord).spec
     data = context.records.require(SnapshotRecord)
     trained = context.records.require(TrainRecord)
-    held_out = data.split("holdout")
+    held_out = examples_of(context.bucket, data, "holdout")
     contents = read_images(context.bucket, context.model, held_out)
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving

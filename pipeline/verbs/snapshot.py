@@ -3,9 +3,11 @@
 import logging
 
 from pipeline.context import RunContext
-from pipeline.data.images import import_images
-from pipeline.errors import BadInputError
+from pipeline.data.examined import Examined, require_usable, summary
+from pipeline.data.importing import examined
+from pipeline.errors import BadInputError, FailedError
 from pipeline.inspection.decided_runs import newest_decided_run
+from pipeline.inspection.judged_data import judge, report_of, store_report, suspects_of
 from pipeline.inspection.served_labels import served_labels
 from pipeline.model_files import load_spec
 from pipeline.rules import holds
@@ -14,6 +16,7 @@ from pipeline.runs.code_version import code_version
 from pipeline.runs.records import SnapshotRecord, SpecRecord
 from pipeline.spec import Overrides, RunSpec, parse, with_overrides
 from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
+from pipeline.verdicts.verdict import Decision
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +53,49 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     serving = history.state.serving
     labels = served_labels(context, serving)
     frozen = context.records.finish(SpecRecord(spec=frozen, code_version=frozen.code_version)).spec
-    data = import_images(context.bucket, frozen.model)
-    if settings.started_by_event:
-        require_new_data(data.digest, newest=newest_decided_run(context, history), model=context.model)
-    present = data.present()
-    found = changes(present, labels)
-    _require_changed(frozen.accept_labels, found)
-    arranged = arrange(present, serving=labels, accepted=frozen.accept_labels)
+    moment = context.clock.now()
+    with examined(frozen.model, at=moment, bucket=context.bucket, seconds=settings.storage_seconds) as data:
+        if settings.started_by_event:
+            require_new_data(data.digest, newest=newest_decided_run(context, history), model=context.model)
+        present = frozenset(data.found.counts)
+        found = changes(present, labels)
+        _require_changed(frozen.accept_labels, found)
+        report = _judged(context, frozen, data, serving)
+        record = SnapshotRecord(
+            digest=data.digest,
+            labels=arrange(present, serving=labels, accepted=frozen.accept_labels),
+            manifest=data.store(context.bucket),
+            found=data.found,
+            report=report,
+        )
     if serving is None:
-        return data.model_copy(update={"labels": arranged})
+        return record
     _warn(found, accepted=frozen.accept_labels, serving=serving)
-    update = {"labels": arranged, "serving_version": serving, "missing": found.missing, "new": found.new}
-    return data.model_copy(update=update)
+    return record.model_copy(update={"serving_version": serving, "missing": found.missing, "new": found.new})
+
+
+def _judged(context: RunContext, run: RunSpec, data: Examined, serving: int | None) -> str:
+    """Write the report about the data; its folder.
+
+    Raises:
+        BadInputError: a classifier cannot be trained with it, or more files are unusable than the model file allows.
+        FailedError: another limit of the model file is passed, and nobody has overruled it.
+    """
+    checks = run.model.data.checks
+    suspects = suspects_of(context, data, checks, serving)
+    verdict = judge(data, checks, suspects)
+    report = store_report(context, report_of(data, verdict, suspects))
+    log.info("%s; the report is in %s", summary(data.found), context.bucket.uri(report))
+    require_usable(data, checks)
+    if verdict.decision is Decision.PASS:
+        return report
+    if not run.force:
+        raise FailedError(
+            f"the images are refused: {verdict}. Correct them, or the limits in `data.checks` of the model file, then "
+            f"trigger a new run; or trigger one with `force` and a note. The report is in {context.bucket.uri(report)}"
+        )
+    log.warning("%s overrules the checks of the data: %s", run.requested_by, verdict)
+    return report
 
 
 def _require_changed(accepted: tuple[str, ...], found: LabelChanges) -> None:

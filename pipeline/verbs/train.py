@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.data.images import read_images
-from pipeline.runs.records import Epoch, Example, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.data.examples import examples_of, read_images
+from pipeline.runs.records import Epoch, ExportRecord, SnapshotRecord, SpecRecord, Split, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
@@ -77,14 +77,14 @@ def _train_and_store(
         log.info("epoch %d of %d: %s", number, spec.model.training.epochs, described)
         run.show_epoch(number, epochs[-1])
 
-    training = _load(context, data, data.split("train"))
+    training = _load(context, data, "train")
     model = network.train(
         spec.model.training,
         spec.model.image,
         classes=len(data.labels),
         seed=seed,
         train_images=training,
-        validation_images=_load(context, data, data.split("validation")),
+        validation_images=_load(context, data, "validation"),
         on_epoch=on_epoch,
     )
     with tempfile.TemporaryDirectory() as scratch:
@@ -101,7 +101,8 @@ def _train_and_store(
     return ExportRecord(model_key=key, files=files, epochs=tuple(epochs))
 
 
-def _load(context: RunContext, data: SnapshotRecord, examples: list[Example]) -> network.Images:
+def _load(context: RunContext, data: SnapshotRecord, split: Split) -> network.Images:
+    examples = examples_of(context.bucket, data, split)
     number = {label: index for index, label in enumerate(data.labels)}
     contents = read_images(context.bucket, context.model, examples)
     return [(content, number[each.label]) for content, each in zip(contents, examples, strict=True)]

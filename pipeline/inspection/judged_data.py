@@ -1,0 +1,62 @@
+"""Judge what a snapshot has found, and write the report about it."""
+
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from pipeline import layout
+from pipeline.context import RunContext
+from pipeline.data.examined import Examined
+from pipeline.data.report import DataReport, write_report
+from pipeline.inspection.suspected_labels import Shown, suspected_labels
+from pipeline.spec import DataChecks
+from pipeline.verdicts.data_checks import judge_data
+from pipeline.verdicts.measurements import LabelErrors
+from pipeline.verdicts.verdict import Verdict
+
+
+def suspects_of(context: RunContext, data: Examined, checks: DataChecks, serving: int | None) -> LabelErrors | None:
+    """What the serving version suspects of the images that are new; None if that cannot be found out.
+
+    It has not been trained on them, so its probabilities are no memory.
+    """
+    if serving is None or not checks.examined:
+        return None
+    return suspected_labels(context, serving, list(_new_images(context, data, checks.examined)))
+
+
+def _new_images(context: RunContext, data: Examined, most: int) -> Iterator[Shown]:
+    for image in islice(data.new_images(), most):
+        yield Shown(image.path, image.label, context.bucket.read(image.key))
+
+
+def judge(data: Examined, checks: DataChecks, suspects: LabelErrors | None) -> Verdict:
+    """The verdict about the figures of a snapshot."""
+    return judge_data(data.found, data.previous, checks, suspects=suspects)
+
+
+def report_of(data: Examined, verdict: Verdict, suspects: LabelErrors | None) -> DataReport:
+    """The report about a snapshot. It reads from `data` while it is written."""
+    return DataReport(
+        model=data.model,
+        made_at=data.at,
+        address=data.address,
+        digest=data.digest,
+        found=data.found,
+        previous=data.previous,
+        verdict=verdict,
+        problems=data.problems(),
+        problem_count=data.found.unusable,
+        remarks=data.remarks(),
+        suspects=suspects,
+    )
+
+
+def store_report(context: RunContext, report: DataReport) -> str:
+    """Write the report, and store it with the run; its folder in the bucket."""
+    key = layout.data_report(context.model, context.run_key, report.digest)
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(Path(folder), report)
+        context.bucket.upload(Path(folder), key)
+    return key
