@@ -4,13 +4,17 @@ A listing costs no read of an image. An entry is one image, or a shard that hold
 that is downloaded as a whole. The order of a listing is the same as long as nothing has changed.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, Protocol
 
 from pipeline.runs.records import Split
+from pipeline.storage.tree import Report, UnreadableError
 
-# Called with the path, as people know it, and with what is wrong there, as the end of a sentence: `is empty`.
-Report = Callable[[str, str], None]
+__all__ = ["Entry", "GivenSplit", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
+
+# What a source says about the split of an image. `train or validation`: the source holds out some images and names no
+# others for validation, so these are divided by their content, `data.validation` of them for validation.
+GivenSplit = Split | Literal["train or validation"]
 
 
 class Entry(NamedTuple):
@@ -30,7 +34,7 @@ class Entry(NamedTuple):
     size: int
     stamp: str
     label: str = ""
-    split: Split | None = None
+    split: GivenSplit | None = None
     slices: tuple[str, ...] = ()
 
 
@@ -40,12 +44,8 @@ class Record(NamedTuple):
     number: int
     content: bytes
     label: str
-    split: Split | None = None
+    split: GivenSplit | None = None
     slices: tuple[str, ...] = ()
-
-
-class UnreadableError(Exception):
-    """One image or shard cannot be read; the text is the end of a sentence: `cannot be read: Permission denied`."""
 
 
 class Source(Protocol):
