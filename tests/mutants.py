@@ -79,7 +79,7 @@ MUTANTS = (
     ),
     Mutant(
         "hidden folders are labels",
-        "pipeline/data/sources.py",
+        "pipeline/data/old_sources.py",
         'path.name.startswith(".") or path.name.lower() in names',
         "path.name.lower() in names",
         ("tests/pipeline/data/test_images.py",),

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pipeline import layout
 from pipeline.data.image_files import decoding_problem
-from pipeline.data.sources import ImageFile, find_images
+from pipeline.data.old_sources import ImageFile, find_images
 from pipeline.errors import BadInputError, FailedError
 from pipeline.problems import Problems
 from pipeline.progress import logged

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from pipeline.runs.records import Split
+from pipeline.storage.tree import UnreadableError
+
+__all__ = ["Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
 
 # Called with the path, as people know it, and with what is wrong there, as the end of a sentence: `is empty`.
 Report = Callable[[str, str], None]
@@ -44,10 +47,6 @@ class Record(NamedTuple):
     slices: tuple[str, ...] = ()
 
 
-class UnreadableError(Exception):
-    """One image or shard cannot be read; the text is the end of a sentence: `cannot be read: Permission denied`."""
-
-
 class Source(Protocol):
     """Labelled images in one place."""
 
@@ -58,6 +57,13 @@ class Source(Protocol):
     @property
     def is_sharded(self) -> bool:
         """Whether its entries are shards."""
+
+    @property
+    def carves_validation(self) -> bool:
+        """Whether it gives `train` and no `validation`, so that validation images are cut out of `train` by content.
+
+        Only for sources that give splits. Known when the listing has ended.
+        """
 
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.
