@@ -104,7 +104,7 @@ class _Snapshot:
             else:
                 self._read_files(parts)
         data = self.spec.data
-        resolve(self.table.database, data, carves_validation=self.source.carves_validation, shown=self.source.shown)
+        resolve(self.table.database, data, shown=self.source.shown)
         found = summarised(self.table.database, tiny_edge=data.checks.tiny_edge)
         digest = data_digest(self.table.database)
         return self._examined(settings, digest, found, replaced_parts=(*known.parts, *parts.names))

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from serving.images import RULES
-
 from pipeline import layout
 from pipeline.data.manifests import Manifest, Shard, read_parts
 from pipeline.data.source import Source, shard_of
 from pipeline.data.working_table import WorkingTable
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket
+from serving.images import RULES
 
 
 def settings_of(spec: ModelSpec, source: Source) -> dict[str, Any]:

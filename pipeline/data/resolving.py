@@ -14,23 +14,31 @@ from pipeline.runs.records import DataSummary
 from pipeline.spec import Data
 
 
-def resolve(database: Connection, data: Data, *, carves_validation: bool, shown: Callable[[str], str]) -> None:
+def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) -> None:
     """Give every file its status, its split and its note.
+
+    The gate needs images that training never sees. So if a source gives one other split than `train`, that one is held
+    out for the gate, whatever its name is, and the images for validation are taken from `train` by their contents.
 
     Args:
         database: that of a `WorkingTable`, with a row for each file that was read.
         data: the shares of the splits, and how alike near-duplicates are.
-        carves_validation: cut the validation split out of the images that the source gives for training.
         shown: a name as people know it.
     """
+    splits = {given for (given,) in database.execute("SELECT DISTINCT given FROM files WHERE given IS NOT NULL")}
+    has_validation = {"validation", "holdout"} <= splits
 
     def proper(digest: bytes, given: str | None) -> str:
-        if given == "train" and carves_validation:
-            return training_split_of(digest.hex(), data)
-        return given or split_of(digest.hex(), data)
+        if given is None:
+            return split_of(digest.hex(), data)
+        if has_validation:
+            return given
+        return training_split_of(digest.hex(), data) if given == "train" else "holdout"
 
     def may_be_in(split: str, given: str | None) -> bool:
-        return given in (None, split) or (given == "train" and carves_validation and split == "validation")
+        if given is None or has_validation:
+            return given in (None, split)
+        return (split == "holdout") is (given != "train")
 
     database.create_function("proper_split", 2, proper, deterministic=True)
     database.create_function("may_be_in", 2, may_be_in, deterministic=True)

@@ -5,16 +5,12 @@ that is downloaded as a whole. The order of a listing is the same as long as not
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pipeline.runs.records import Split
 from pipeline.storage.tree import Report, UnreadableError
 
-__all__ = ["Entry", "GivenSplit", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
-
-# What a source says about the split of an image. `train or validation`: the source holds out some images and names no
-# others for validation, so these are divided by their content, `data.validation` of them for validation.
-GivenSplit = Split | Literal["train or validation"]
+__all__ = ["Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
 
 
 class Entry(NamedTuple):
@@ -34,7 +30,7 @@ class Entry(NamedTuple):
     size: int
     stamp: str
     label: str = ""
-    split: GivenSplit | None = None
+    split: Split | None = None
     slices: tuple[str, ...] = ()
 
 
@@ -44,7 +40,7 @@ class Record(NamedTuple):
     number: int
     content: bytes
     label: str
-    split: GivenSplit | None = None
+    split: Split | None = None
     slices: tuple[str, ...] = ()
 
 
@@ -58,13 +54,6 @@ class Source(Protocol):
     @property
     def is_sharded(self) -> bool:
         """Whether its entries are shards."""
-
-    @property
-    def carves_validation(self) -> bool:
-        """Whether it gives splits, and none for validation.
-
-        Then a part of the images that it gives for training is the validation split, by their contents.
-        """
 
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.

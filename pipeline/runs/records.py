@@ -14,7 +14,6 @@ from pipeline.storage.sums import FileSum
 from pipeline.verdicts.measurements import Evaluation, Stored
 from pipeline.verdicts.verdict import Verdict
 
-
 Split = Literal["train", "validation", "holdout"]
 
 

@@ -3,11 +3,10 @@
 A record is its length and its bytes, each followed by a checksum.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import google_crc32c
 
@@ -18,6 +17,8 @@ CHECKSUM = struct.Struct("<I")
 HEADER_SIZE = LENGTH.size + CHECKSUM.size
 # Above it TensorFlow's own arithmetic would overflow.
 MAX_LENGTH = 2**64 - 1 - CHECKSUM.size
+# A length that is wrong asks for no more memory than this, plus what the file really has.
+_PIECE = 1 << 24
 
 
 def read_records(path: Path) -> Iterator[bytes]:
@@ -31,29 +32,51 @@ def read_records(path: Path) -> Iterator[bytes]:
     except OSError as error:
         raise NotFoundError(f"{path}; {error.strerror}") from error
     with file:
-        yield from _records(file, os.fstat(file.fileno()).st_size)
+        for record in scan_records(file):
+            if isinstance(record, DataLossError):
+                raise record
+            yield record
 
 
-def _records(file: BinaryIO, size: int) -> Iterator[bytes]:
+def scan_records(stream: IO[bytes]) -> Iterator[bytes | DataLossError]:
+    """The records of a stream, and an error in the place of each whose own checksum is wrong.
+
+    The next record begins where the length of the damaged one says, because the length has its own checksum.
+
+    Raises DataLossError, in TensorFlow's words, where no next record can be found.
+    """
     position = 0
-    while size - position >= HEADER_SIZE:
-        (length,) = LENGTH.unpack(_checked(file.read(HEADER_SIZE), position))
+    while len(header := _read(stream, HEADER_SIZE)) == HEADER_SIZE:
+        if not _is_whole(header):
+            raise _corrupted(position)
+        (length,) = LENGTH.unpack(header[: LENGTH.size])
         if length >= MAX_LENGTH:
             raise DataLossError("record size too large")
-        end = position + HEADER_SIZE + length + CHECKSUM.size
-        if end > size:
+        stored = _read(stream, length + CHECKSUM.size)
+        if len(stored) < length + CHECKSUM.size:
             raise DataLossError(f"truncated record at {position}' failed with Read less bytes than requested")
-        yield _checked(file.read(length + CHECKSUM.size), position + HEADER_SIZE)
-        position = end
+        yield stored[: -CHECKSUM.size] if _is_whole(stored) else _corrupted(position + HEADER_SIZE)
+        position += HEADER_SIZE + len(stored)
 
 
-def _checked(stored: bytes, position: int) -> bytes:
-    content = stored[: -CHECKSUM.size]
+def _read(stream: IO[bytes], size: int) -> bytes:
+    """That many bytes of a stream, or fewer at its end."""
+    pieces = []
+    while size and (piece := stream.read(min(size, _PIECE))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _is_whole(stored: bytes) -> bool:
+    """Whether the checksum at the end is that of the bytes before it."""
     (checksum,) = CHECKSUM.unpack(stored[-CHECKSUM.size :])
-    if checksum != masked(google_crc32c.value(content)):
-        doubt = "" if position else " (Is this even a TFRecord file?)"
-        raise DataLossError(f"corrupted record at {position}{doubt}")
-    return content
+    return bool(checksum == masked(google_crc32c.value(stored[: -CHECKSUM.size])))
+
+
+def _corrupted(position: int) -> DataLossError:
+    doubt = "" if position else " (Is this even a TFRecord file?)"
+    return DataLossError(f"corrupted record at {position}{doubt}")
 
 
 def masked(checksum: int) -> int:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.data.source import GivenSplit
+from pipeline.data.source import Split
 from pipeline.data.sources.split_folders import EXPECTED, are_splits, given_splits
 from pipeline.errors import BadInputError
 from pipeline.storage.tree import Tree
@@ -28,7 +28,7 @@ class Layout:
         labels: the label of each label folder, by its path below the root.
     """
 
-    splits: dict[str, GivenSplit] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 
-from pipeline.data.source import Entry, GivenSplit, Record, Report
+from pipeline.data.source import Entry, Record, Report, Split
 from pipeline.data.sources.class_folders import Layout, find_layout, listed
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
@@ -94,7 +94,7 @@ class _Listing:
                 self._report(self._tree.shown(name), f"is not one of {', '.join(SUFFIXES)}; convert it or remove it")
         self._say()
 
-    def _place(self, name: str) -> tuple[str, str, GivenSplit | None]:
+    def _place(self, name: str) -> tuple[str, str, Split | None]:
         """The folder of a file's label, with a slash at its end, the label and the split; no folder: it has none."""
         parts = name.split("/")
         depth = 2 if self._layout.splits else 1

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from pipeline.data.source import GivenSplit
 from pipeline.runs.records import Split
 
 # What a folder's name, in lower case, says.
@@ -25,13 +24,6 @@ def are_splits(names: Sequence[str]) -> bool:
     return len(splits) > 1 and None not in splits and "train" in splits and len(set(splits)) == len(splits)
 
 
-def given_splits(names: Sequence[str]) -> dict[str, GivenSplit]:
-    """The split of each folder. `are_splits` holds for the names.
-
-    The gate needs images that training never sees. So if only one folder is held out, it is for the gate, whatever its
-    name is, and images for validation are taken from `train`.
-    """
-    splits: dict[str, GivenSplit] = {name: _NAMES[name.lower()] for name in names}
-    if len(splits) == 2:
-        return {name: "train or validation" if split == "train" else "holdout" for name, split in splits.items()}
-    return splits
+def given_splits(names: Sequence[str]) -> dict[str, Split]:
+    """The split of each folder. `are_splits` holds for the names."""
+    return {name: _NAMES[name.lower()] for name in names}

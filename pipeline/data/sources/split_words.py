@@ -1,0 +1,28 @@
+"""The words that people have for the splits of a data set."""
+
+import re
+
+from pipeline.runs.records import Split
+
+_WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "holdout",
+    "holdout": "holdout",
+}
+EXPECTED = ", ".join(_WORDS)
+
+
+def split_of_word(word: str) -> Split | None:
+    """The split that a word names, in upper or lower case; None for another word."""
+    return _WORDS.get(word.strip().lower())
+
+
+def splits_in(name: str) -> set[Split]:
+    """The splits that the words of a name stand for: `flowers-train-00000-of-00010` names `train`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return {_WORDS[word] for word in words if word in _WORDS}
