@@ -1,8 +1,8 @@
 """Near-duplicates: an image that looks like another one is in the same split, so that the gate is not deceived.
 
-Two images look alike if few of the 64 bits of their perceptual hashes differ. The hash has four groups of 16 bits. Of
-two hashes that differ in at most three bits at least one group is equal, so an index for each group finds every pair (G.
-S. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007).
+Two images look alike if few of the 64 bits of their perceptual hashes differ. The hash has four groups of 16 bits.
+Of two hashes that differ in at most three bits at least one group is equal, so an index for each group finds every pair
+(G. S. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007).
 """
 
 from sqlite3 import Connection

@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.data.source import Split
 from pipeline.data.sources.split_folders import EXPECTED, are_splits, given_splits
 from pipeline.errors import BadInputError
+from pipeline.runs.records import Split
 from pipeline.storage.tree import Tree
 
 _SHOWN = 5

@@ -84,13 +84,12 @@ class ManifestSource:
         try:
             listed = self._listed(row, columns)
         except _RowError as error:
-            shown = path if path else f"row {row.number} of {self.address}"
+            shown = path or f"row {row.number} of {self.address}"
             where = f" (row {row.number} of {self.address})" if path else ""
             report(shown, f"{error}{where}")
             return
         before = table.add(listed)
-        if before is None:
-        elif (before.label, before.split) != (listed.label, listed.split):
+        if before is not None and (before.label, before.split) != (listed.label, listed.split):
             table.leave_out(listed.name)
             what, *values = (
                 ("labels", before.label, listed.label)
