@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.verdicts.data_checks import percent, relative_change
 from pipeline.verdicts.measurements import DataSummary
 
 
@@ -29,12 +30,12 @@ class ClassRow:
         """For people: `+12 (+4%)`, `new`, `vanished`; empty if nothing has changed or is known."""
         if self.before is None or self.before == self.images:
             return ""
-        if self.is_new:
+        if not self.before:
             return "new"
         if self.has_vanished:
             return "vanished"
-        difference = self.images - self.before
-        return f"{difference:+,} ({100 * difference / self.before:+.3g}%)"
+        share = relative_change(self.images, self.before)
+        return f"{self.images - self.before:+,} ({percent(share, signed=True)})"
 
 
 def class_rows(found: DataSummary, previous: DataSummary | None) -> list[ClassRow]:

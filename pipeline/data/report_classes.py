@@ -17,7 +17,7 @@ _FIGURES: dict[str, Callable[[DataSummary], int]] = {
     "classes": lambda found: len(found.counts),
     "to train": lambda found: found.images("train"),
     "to validate": lambda found: found.images("validation"),
-    "held out for the gate": lambda found: found.images("holdout"),
+    "held out": lambda found: found.images("holdout"),
     "files": lambda found: found.files,
     _UNUSABLE: lambda found: found.unusable,
     "duplicates": lambda found: found.duplicates,
@@ -31,24 +31,17 @@ _FIGURES: dict[str, Callable[[DataSummary], int]] = {
 
 def figures(found: DataSummary, previous: DataSummary | None) -> str:
     cards = [
-        _card(title, *(None if each is None else value(each) for each in (found, previous)))
-        for title, value in _FIGURES.items()
+        _card(title, value(found), None if previous is None else value(previous)) for title, value in _FIGURES.items()
     ]
-    cards.append(f"<div><dt>imbalance: most / fewest images</dt><dd>{found.imbalance():.4g}</dd></div>")
-    return f'<dl class="figures">{"".join(cards)}</dl>'
+    cards.append(f"<div><dt>imbalance</dt><dd>{found.imbalance():.4g}</dd></div>")
+    note = "" if previous is None else '<p class="soft">Small numbers: change since the last snapshot.</p>'
+    return f'{note}<dl class="figures">{"".join(cards)}</dl>'
 
 
-def _card(title: str, now: int | None, before: int | None) -> str:
-    note = _since(now or 0, before)
-    small = f"<small>{note}</small>" if note else ""
+def _card(title: str, now: int, before: int | None) -> str:
+    change = f" <small>{now - before:+,}</small>" if before is not None and now != before else ""
     bad = ' class="bad"' if title == _UNUSABLE and now else ""
-    return f"<div{bad}><dt>{title}</dt><dd>{now:,}{small}</dd></div>"
-
-
-def _since(now: int, before: int | None) -> str:
-    if before is None:
-        return ""
-    return f"{now - before:+,} since the last snapshot" if now != before else "as in the last snapshot"
+    return f"<div{bad}><dt>{title}</dt><dd>{now:,}{change}</dd></div>"
 
 
 def classes(rows: Sequence[ClassRow]) -> str:
@@ -60,7 +53,7 @@ def classes(rows: Sequence[ClassRow]) -> str:
     if len(rows) <= _MOST_CLASSES:
         return content + _class_table(rows, rows, "All classes")
     present = [row for row in rows if not row.has_vanished]
-    frequent, rarest = present[:_MOST_FREQUENT], present[-_RAREST:]
+    frequent, rarest = present[:_MOST_FREQUENT], present[-_RAREST:][::-1]
     return (
         f"{content}<h3>The {len(frequent)} most frequent</h3>{_class_table(frequent, rows, 'Most frequent classes')}"
         f"<h3>The {len(rarest)} rarest</h3>{_class_table(rarest, rows, 'Rarest classes')}"

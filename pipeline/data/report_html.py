@@ -4,9 +4,13 @@ Paths and labels are the text of strangers. All text goes through `html.escape`,
 or that change the direction of the text, are shown as their code.
 """
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+
+# More rows than this are folded, so that what comes after them is found.
+_UNFOLDED = 50
 
 
 @dataclass
@@ -40,25 +44,45 @@ def text(content: str) -> str:
 
 
 def as_name(content: str) -> str:
-    return f"<bdi>{text(content)}</bdi>" if content else '<span class="soft">(empty)</span>'
+    """A label or a model. Where two that differ can look the same, its characters follow: `cat ` and `cat`."""
+    if not content:
+        return '<span class="soft">(empty)</span>'
+    code = ""
+    if not unicodedata.is_normalized("NFC", content):
+        code = ascii(content)
+    elif content != content.strip():
+        code = repr(content)
+    that_is = f' <span class="soft">(that is {text(code)})</span>' if code else ""
+    return f"<bdi>{text(content)}</bdi>{that_is}"
 
 
 def as_path(content: str) -> str:
-    return f"<code>{as_name(content)}</code>"
+    return f"<code><bdi>{text(content)}</bdi></code>"
 
 
 def rest_of(listed: Listed, file: str) -> str:
+    """A sentence that says where the rest is; empty if there is no rest."""
     if listed.count == len(listed.shown):
         return ""
     return f'<p>The first {len(listed.shown):,}. All of them are in <a href="{file}">{file}</a>.</p>'
 
 
 def listing(listed: Listed) -> str:
-    rows = (
-        f'<tr><th scope="row" class="path">{as_path(path)}</th><td class="reason">{text(reason)}</td></tr>'
+    rows = [
+        f'<tr><th scope="row" class="path">{as_path(path)}</th><td class="reason">{text(reason)}</td></tr>\n'
         for path, reason in listed.shown
-    )
-    return html_table(("Path", "Reason"), rows, label="Paths and reasons")
+    ]
+    return folded(("Path", "Reason"), rows, label="Paths and reasons")
+
+
+def folded(headings: Sequence[str], rows: Sequence[str], *, label: str) -> str:
+    """A table, of which only the first rows are shown until the others are wanted."""
+    first, others = rows[:_UNFOLDED], rows[_UNFOLDED:]
+    shown = html_table(headings, first, label=label)
+    if not others:
+        return shown
+    rest = html_table(headings, others, label=f"{label}, continued")
+    return f"{shown}<details><summary>{len(others):,} more</summary>{rest}</details>"
 
 
 def html_table(headings: Iterable[str], rows: Iterable[str], *, label: str) -> str:

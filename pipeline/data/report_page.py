@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.class_rows import ClassRow
 from pipeline.data.report_classes import classes, figures
-from pipeline.data.report_html import Listed, as_name, as_path, html_table, listing, rest_of, text
+from pipeline.data.report_html import Listed, as_name, as_path, folded, listing, rest_of, text
 from pipeline.data.report_style import STYLE
 from pipeline.verdicts.data_checks import FEWEST_EXAMINED
 from pipeline.verdicts.measurements import LabelErrors
@@ -116,17 +116,13 @@ def _suspects(suspects: LabelErrors | None) -> _Section:
     shown = suspects.suspects[:_SHOWN_SUSPECTS]
     few = f" So few are not judged: that takes {FEWEST_EXAMINED}." if suspects.examined < FEWEST_EXAMINED else ""
     about = f"<p>v{suspects.version} was asked about {suspects.examined:,} new images.{few}</p>"
-    rest = (
-        f'<p>The first {len(shown):,}. All of them are in <a href="label_errors.csv">label_errors.csv</a>.</p>'
-        if count > len(shown)
-        else ""
-    )
-    rows = (
+    rows = [
         f'<tr><th scope="row" class="path">{as_path(each.path)}</th><td class="name">{as_name(each.label)}</td>'
         f'<td class="name">{as_name(each.suggested)}</td><td class="number">{each.probability:.1%}</td>'
         f'<td class="number">{each.given_probability:.1%}</td></tr>\n'
         for each in shown
-    )
-    headings = ("Path", "Label", "The model says", "#Sure of that", "#Of the label")
-    table = html_table(headings, rows, label="Suspected label errors") if shown else ""
-    return _Section("label-errors", f"Suspected label errors ({count:,})", about + rest + table)
+    ]
+    headings = ("Path", "Label", "The model says", "#Sure of that", "#Sure of the label")
+    found = folded(headings, rows, label="Suspected label errors") if shown else ""
+    rest = rest_of(Listed(len(shown), [(each.path, "") for each in shown], count), "label_errors.csv")
+    return _Section("label-errors", f"Suspected label errors ({count:,})", about + rest + found)

@@ -8,11 +8,11 @@ STYLE = """
   --link: #7ab4ff; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-header, nav, main { max-width: 76rem; margin: 0 auto; padding: 0 1.5rem; }
+header, main { max-width: 76rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 1.5rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .5rem; }
+h2 { font-size: 1.2rem; margin: 1.75rem 0 .5rem; padding-top: .5rem; }
 p, ul { margin: .4rem 0; }
 p { max-width: 60rem; }
 a { color: var(--link); }
@@ -32,13 +32,12 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
 .verdict.fail h2 { color: var(--bad); }
 .verdict ul { padding-left: 1.2rem; }
 .verdict li { overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .75rem;
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.4rem, 1fr)); gap: .75rem;
   margin: .75rem 0; }
-.figures div { border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; display: flex;
-  flex-direction: column-reverse; justify-content: flex-end; }
+.figures div { border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; }
 .figures dt { color: var(--soft); font-size: .9rem; }
 .figures dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; line-height: 1.3; }
-.figures small { font-size: .8rem; color: var(--soft); display: block; }
+.figures small { font-size: .9rem; color: var(--soft); margin-left: .25rem; }
 .figures .bad dd { color: var(--bad); }
 .scroll { overflow-x: auto; margin: .5rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .95rem; }
@@ -46,8 +45,8 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; b
 thead th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; }
 tbody th { font-weight: inherit; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.name { min-width: 9rem; max-width: 26rem; }
-.path { min-width: 14rem; width: 45%; }
+.name { min-width: 9rem; width: 24%; }
+.path { min-width: 14rem; width: 40%; }
 .reason { min-width: 14rem; overflow-wrap: anywhere; }
 .images { width: 30%; min-width: 9rem; }
 .bar { display: flex; height: .8rem; margin-top: .35rem; }

@@ -77,7 +77,7 @@ def _imbalance(found: DataSummary, most: float | None) -> Check:
     totals = found.totals()
     rarest, frequent = _rarest(totals), max(sorted(totals), key=totals.__getitem__)
     value = found.imbalance()
-    between = f"{quoted([frequent])} has {_images(totals[frequent])}, {quoted([rarest])} {totals[rarest]}"
+    between = f"{quoted([frequent])} has {_images(totals[frequent])}, {quoted([rarest])} {totals[rarest]:,}"
     return _limited(f"imbalance {value:.4g}", value, most, key="data.checks.imbalance", after=f": {between}")
 
 
@@ -106,9 +106,8 @@ def _class_change(totals: Mapping[str, int], before: Mapping[str, int], most: fl
     over = [label for label in sorted(changes) if most is not None and abs(changes[label]) > most]
     more = f"; {_more(len(over) - 1)} changed by more than that limit" if len(over) > 1 else ""
     value = abs(changes[largest])
-    numbers = (
-        f"label {quoted([largest])} changed by {100 * changes[largest]:+.3g}% ({before[largest]} -> {totals[largest]})"
-    )
+    counts = f"{before[largest]:,} -> {totals[largest]:,}"
+    numbers = f"label {quoted([largest])} changed by {percent(changes[largest], signed=True)} ({counts})"
     return [_limited(numbers, value, most, key="data.checks.class_change", after=more, as_share=True)]
 
 
@@ -117,6 +116,13 @@ def relative_change(now: int, before: int) -> float:
     if before == 0:
         return math.inf if now else 0.0
     return (now - before) / before
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """A share for people, with two digits or more: 0.25%, 12%, +7,830%."""
+    value = 100 * share
+    digits = ",.0f" if abs(value) >= 9.95 else ".2g"
+    return f"{value:{'+' if signed else ''}{digits}}%"
 
 
 def _label_errors(suspects: LabelErrors | None, most: float | None) -> list[Check]:
@@ -132,7 +138,7 @@ def _label_errors(suspects: LabelErrors | None, most: float | None) -> list[Chec
 
 def _share(name: str, count: int, total: int, most: float | None, *, key: str) -> Check:
     value = count / total if total else 0.0
-    return _limited(f"{name} {count} of {total} ({100 * value:.3g}%)", value, most, key=key, as_share=True)
+    return _limited(f"{name} {count:,} of {total:,} ({percent(value)})", value, most, key=key, as_share=True)
 
 
 def _limited(
@@ -141,7 +147,7 @@ def _limited(
     """Check that `value` is at most `most`; without a limit, only say what was measured."""
     if most is None:
         return _passed(f"{measured}{after}")
-    limit = f"{most:.4g}" if not as_share else f"{100 * most:.4g}%"
+    limit = percent(most) if as_share else f"{most:,.4g}"
     if value <= most:
         return _passed(f"{measured} <= {limit}{after}")
     return Check(decision=Decision.FAIL, reason=f"{measured} > {limit} ({key}){after}")
@@ -156,7 +162,7 @@ def _rarest(totals: Mapping[str, int]) -> str:
 
 
 def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _more(count: int) -> str:
