@@ -15,9 +15,9 @@ from pipeline.data.source import Source
 from pipeline.data.working_table import WorkingTable
 from pipeline.errors import BadInputError
 from pipeline.problems import Problems
-from pipeline.runs.records import DataSummary, Split
 from pipeline.spec import DataChecks
 from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.measurements import DataSummary, Split
 
 log = logging.getLogger(__name__)
 

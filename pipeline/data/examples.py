@@ -7,8 +7,9 @@ from pipeline import layout
 from pipeline.data import manifests
 from pipeline.data.manifests import Manifest
 from pipeline.errors import FailedError, MissingError
-from pipeline.runs.records import Example, SnapshotRecord, Split
+from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.measurements import Split
 
 _ADVICE = (
     "so this run cannot use it. Trigger a new run: its `snapshot` reads the file at its source again, and stores the "

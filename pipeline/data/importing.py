@@ -23,9 +23,9 @@ from pipeline.data.resolving import data_digest, resolve, summarised
 from pipeline.data.source import Entry, Source, UnreadableError
 from pipeline.data.sources.opening import open_source
 from pipeline.data.working_table import WorkingTable
-from pipeline.runs.records import DataSummary
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.measurements import DataSummary
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from pipeline import layout
 from pipeline.data.rows import Row, metadata_of, record_batch, rows_of, schema, slice_columns
 from pipeline.data.source import Entry
 from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
-from pipeline.runs.records import DataSummary
 from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.measurements import DataSummary
 
 log = logging.getLogger(__name__)
 

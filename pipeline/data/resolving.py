@@ -10,8 +10,8 @@ from sqlite3 import Connection
 
 from pipeline.data.near_duplicates import settle_near_duplicates
 from pipeline.data.splits import split_of, training_split_of
-from pipeline.runs.records import DataSummary
 from pipeline.spec import Data
+from pipeline.verdicts.measurements import DataSummary
 
 
 def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) -> None:

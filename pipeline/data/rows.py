@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from pipeline.runs.records import Split
+from pipeline.verdicts.measurements import Split
 
 # used: in a split. duplicate: another file has the same content. left out: usable, and in no split. unusable: skipped.
 Status = Literal["used", "duplicate", "left out", "unusable"]

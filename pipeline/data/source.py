@@ -7,8 +7,8 @@ that is downloaded as a whole. The order of a listing is the same as long as not
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from pipeline.runs.records import Split
 from pipeline.storage.tree import Report, UnreadableError
+from pipeline.verdicts.measurements import Split
 
 __all__ = ["Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
 

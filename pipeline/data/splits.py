@@ -1,7 +1,7 @@
 """Which split an image is in. The content decides, or the source; it never changes while other images come and go."""
 
-from pipeline.runs.records import Split
 from pipeline.spec import Data
+from pipeline.verdicts.measurements import Split
 
 
 def split_of(digest: str, data: Data) -> Split:

@@ -11,10 +11,8 @@ from pydantic import Field
 
 from pipeline.spec import RunSpec
 from pipeline.storage.sums import FileSum
-from pipeline.verdicts.measurements import Evaluation, Stored
+from pipeline.verdicts.measurements import DataSummary, Evaluation, Split, Stored
 from pipeline.verdicts.verdict import Verdict
-
-Split = Literal["train", "validation", "holdout"]
 
 
 class Record(Stored):
@@ -52,37 +50,6 @@ class Example(Stored):
     suffix: str
     label: str
     split: Split
-
-
-class DataSummary(Stored):
-    """What a snapshot has found, in figures.
-
-    Attributes:
-        files: files, or records of shards, that should be images.
-        unusable: those that were skipped, or stopped the snapshot.
-        duplicates: files with the content of another file.
-        near_duplicates: images that are in the split of an older one that looks the same.
-        left_out: usable files that are in no split: an image with two labels or in two splits, or one that looks like
-            images of several splits.
-        converted: images that are stored in another encoding than that of their file.
-        blank: images of which every pixel is nearly the same.
-        tiny: images with a side shorter than `data.checks.tiny_edge`.
-        counts: the images by label and split.
-    """
-
-    files: int = 0
-    unusable: int = 0
-    duplicates: int = 0
-    near_duplicates: int = 0
-    left_out: int = 0
-    converted: int = 0
-    blank: int = 0
-    tiny: int = 0
-    counts: dict[str, dict[Split, int]] = Field(default_factory=dict)
-
-    def images(self, split: Split | None = None) -> int:
-        """The number of images in a split, or in all of them."""
-        return sum(sum(of.values()) if split is None else of.get(split, 0) for of in self.counts.values())
 
 
 class SnapshotRecord(Record):

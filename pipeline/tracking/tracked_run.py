@@ -25,7 +25,7 @@ from pipeline.tracking.pages import VIEW_TAGS, run_page
 from pipeline.tracking.registry import BUCKET_TAG, bucket_tags
 from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
 from pipeline.training.confusion import confusion_table, draw_confusion
-from pipeline.verdicts.measurements import Evaluation, Performance
+from pipeline.verdicts.measurements import DataSummary, Evaluation, Performance
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,26 @@ class TrackedRun:
             mlflow.log_params(params)
             dataset = MetaDataset(CodeDatasetSource({"images": source}), name=model.name, digest=data.digest[:32])
             mlflow.log_input(dataset, context="training")
+
+    def log_data_report(self, folder: Path, found: DataSummary) -> None:
+        """Log the report about the images (`pipeline.data.report`) below `data/`, and its main figures as metrics.
+
+        Repeating it replaces the files.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+
+        metrics = {
+            "data/images": found.images(),
+            "data/unusable": found.unusable,
+            "data/classes": len(found.counts),
+            "data/imbalance": found.imbalance(),
+        }
+        with self._asking("log the report about the images"):
+            mlflow.log_artifacts(str(folder), artifact_path="data")
+            mlflow.log_metrics(metrics)
 
     def show_epoch(self, number: int, epoch: Epoch) -> None:
         """Log one epoch while the training runs.

@@ -17,6 +17,7 @@ from pipeline.errors import (
     NewerVersionError,
     UnderstudyError,
 )
+from pipeline.inspection.exported_answers import answers
 from pipeline.inspection.served_labels import served_labels
 from pipeline.runs.records import (
     EvaluateRecord,
@@ -176,8 +177,7 @@ def _comparable(truth: Sequence[str], serving_labels: Sequence[str]) -> str:
 def _measure(
     context: RunContext, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
 ) -> Performance:
-    with context.bucket.local_copy(folder) as local:
-        predictions = scoring.ExportedModel(local).predict([content for content, _ in images])
+    predictions = answers(context.bucket, folder, [content for content, _ in images])
     return scoring.performance(
         predictions,
         [label for _, label in images],

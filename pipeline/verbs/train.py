@@ -9,13 +9,14 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.data.examples import examples_of, read_images
-from pipeline.runs.records import Epoch, ExportRecord, SnapshotRecord, SpecRecord, Split, TrainRecord
+from pipeline.runs.records import Epoch, ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import RunSpec
 from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
 from pipeline.tracking.tracked_run import TrackedRun, tracked_run
 from pipeline.training import export, network
 from pipeline.verbs.snapshot import decline_if_held
+from pipeline.verdicts.measurements import Split
 
 log = logging.getLogger(__name__)
 

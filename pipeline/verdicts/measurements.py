@@ -1,6 +1,11 @@
-"""The figures of exported models, as the gate gets them and as they are stored. Shapes only; see `verdicts.gate`."""
+"""The figures of data sets and of exported models, as verdicts get them and as they are stored. Shapes only."""
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Split = Literal["train", "validation", "holdout"]
 
 
 class Stored(BaseModel):
@@ -8,6 +13,85 @@ class Stored(BaseModel):
 
     # A training that diverged has NaN among its metrics; as `null`, the default, the record could not be read again.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class DataSummary(Stored):
+    """What a snapshot has found, in figures.
+
+    Attributes:
+        files: files, or records of shards, that should be images.
+        unusable: those that were skipped, or stopped the snapshot.
+        duplicates: files with the content of another file.
+        near_duplicates: images that are in the split of an older one that looks the same.
+        left_out: usable files that are in no split: an image with two labels or in two splits, or one that looks like
+            images of several splits.
+        converted: images that are stored in another encoding than that of their file.
+        blank: images of which every pixel is nearly the same.
+        tiny: images with a side shorter than `data.checks.tiny_edge`.
+        counts: the images by label and split.
+    """
+
+    files: int = 0
+    unusable: int = 0
+    duplicates: int = 0
+    near_duplicates: int = 0
+    left_out: int = 0
+    converted: int = 0
+    blank: int = 0
+    tiny: int = 0
+    counts: dict[str, dict[Split, int]] = Field(default_factory=dict)
+
+    def images(self, split: Split | None = None) -> int:
+        """The number of images in a split, or in all of them."""
+        return sum(sum(of.values()) if split is None else of.get(split, 0) for of in self.counts.values())
+
+    def totals(self) -> dict[str, int]:
+        """The number of images by label, in all splits."""
+        return {label: sum(of.values()) for label, of in self.counts.items()}
+
+    def imbalance(self) -> float:
+        """Images of the most frequent label / images of the rarest one; 1 if there are fewer than two labels."""
+        totals = self.totals().values()
+        if len(totals) < 2:
+            return 1.0
+        return max(totals) / min(totals) if min(totals) else math.inf
+
+
+class Suspect(Stored):
+    """An image whose label is perhaps wrong.
+
+    Attributes:
+        path: where it is, as people know it.
+        label: the label that it was given.
+        suggested: what the serving model says.
+        probability: how sure the model is of `suggested`, 0 to 1.
+        given_probability: the same of `label`.
+    """
+
+    path: str
+    label: str
+    suggested: str
+    probability: float
+    given_probability: float
+
+
+class LabelErrors(Stored):
+    """Suspected label errors.
+
+    Attributes:
+        version: the model that was asked.
+        examined: how many images it was asked about.
+        suspects: the most certain errors first.
+    """
+
+    version: int
+    examined: int
+    suspects: tuple[Suspect, ...]
+
+    @property
+    def share(self) -> float:
+        """Of the images that were examined, 0 to 1."""
+        return len(self.suspects) / self.examined if self.examined else 0.0
 
 
 class Performance(Stored):

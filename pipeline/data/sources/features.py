@@ -7,8 +7,8 @@ and of TensorFlow Datasets (`image`, `label`).
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.data.sources.split_words import EXPECTED, split_of_word
-from pipeline.runs.records import Split
 from pipeline.spec import Data
+from pipeline.verdicts.measurements import Split
 
 if TYPE_CHECKING:
     from serving.apis import example_pb2, feature_pb2

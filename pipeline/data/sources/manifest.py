@@ -10,7 +10,7 @@ from pipeline.data.sources.manifest_rows import Columns, Row, csv_rows, parquet_
 from pipeline.data.sources.manifest_table import Listed, ManifestTable, manifest_table
 from pipeline.data.sources.split_words import EXPECTED, split_of_word
 from pipeline.errors import BadInputError
-from pipeline.runs.records import Split
+from pipeline.verdicts.measurements import Split
 from pipeline.spec import Data
 from pipeline.storage.tree import Found, Tree, UnreadableError
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from pipeline.runs.records import Split
+from pipeline.verdicts.measurements import Split
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;

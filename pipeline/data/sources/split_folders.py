@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.runs.records import Split
+from pipeline.verdicts.measurements import Split
 
 # What a folder's name, in lower case, says.
 _NAMES: dict[str, Split] = {

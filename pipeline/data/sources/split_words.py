@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.runs.records import Split
+from pipeline.verdicts.measurements import Split
 
 _WORDS: dict[str, Split] = {
     "train": "train",

@@ -11,9 +11,9 @@ from pipeline.data.source import Entry, Record, Report, UnreadableError, record_
 from pipeline.data.sources.features import FeatureError, Features, describe, features_of
 from pipeline.data.sources.split_words import splits_in
 from pipeline.errors import BadInputError
-from pipeline.runs.records import Split
 from pipeline.spec import Data
 from pipeline.storage.tree import Tree
+from pipeline.verdicts.measurements import Split
 from serving.inference.tfrecord import CHECKSUM, HEADER_SIZE, LENGTH, masked, scan_records
 from serving.status import DataLossError
 

@@ -1,0 +1,103 @@
+"""Ask the serving version about new images: where it is sure of another label, that of the image may be wrong."""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from pipeline.context import RunContext
+from pipeline.errors import UnderstudyError
+from pipeline.inspection.exported_answers import answers
+from pipeline.inspection.served_labels import served_labels
+from pipeline.runs.records import SpecRecord
+from pipeline.training.scoring import Predictions
+from pipeline.verdicts.label_errors import find_label_errors
+from pipeline.verdicts.measurements import LabelErrors, Suspect
+from serving.status import StatusError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Shown(NamedTuple):
+    """An image that the model may be asked about: `content` is what is stored, which the served graph decodes."""
+
+    path: str
+    label: str
+    content: bytes
+
+
+def suspected_labels(context: RunContext, serving: int | None, images: Sequence[Shown]) -> LabelErrors | None:
+    """Find suspected label errors among images that the serving version was not trained on.
+
+    At most `data.checks.examined` images are examined, evenly spread over all of them. Those with a label that the
+    serving version does not know are left out. `spec.json` of the run must exist.
+
+    Returns:
+        None if nothing serves, there is nothing to ask about, or the model cannot be asked; the log says why.
+    """
+    most = context.records.require(SpecRecord).spec.model.data.checks.examined
+    if serving is None or not images or not most:
+        return None
+    try:
+        return _examine(context, serving, images, most=most)
+    except (UnderstudyError, StatusError) as error:
+        # It is a help. Whether the serving version can be measured is for `evaluate` to decide.
+        log.warning("v%d could not be asked for label errors, so none are looked for: %s", serving, error)
+        return None
+
+
+def _examine(context: RunContext, serving: int, images: Sequence[Shown], *, most: int) -> LabelErrors | None:
+    labels = served_labels(context, serving)
+    index = {label: number for number, label in enumerate(labels)}
+    chosen = spread([image for image in images if image.label in index], most)
+    if not chosen:
+        log.info("no new image has a label that v%d knows, so no label errors are looked for", serving)
+        return None
+    history = context.journal.read()
+    # Before any of it runs: a model is a program.
+    context.manifests.verify(serving, history)
+    folder = context.manifests.folder(serving, history)
+    predictions = answers(context.bucket, folder, [each.content for each in chosen])
+    problem = _problem(predictions, classes=len(labels))
+    if problem:
+        log.warning("v%d %s, so no label errors are looked for", serving, problem)
+        return None
+    suspects = _suspects(chosen, [index[each.label] for each in chosen], predictions, labels)
+    log.info("v%d suspects %d label errors among %d new images", serving, len(suspects), len(chosen))
+    return LabelErrors(version=serving, examined=len(chosen), suspects=suspects)
+
+
+def _problem(predictions: Predictions, *, classes: int) -> str | None:
+    given = predictions.probabilities.shape[1]
+    if given != classes:
+        return f"answers with {given} probabilities for its {classes} labels"
+    if not np.isfinite(predictions.probabilities).all():
+        return "answers with NaN or infinity"
+    return None
+
+
+def _suspects(
+    images: Sequence[Shown], given: Sequence[int], predictions: Predictions, labels: Sequence[str]
+) -> tuple[Suspect, ...]:
+    probabilities = predictions.probabilities
+    found = find_label_errors(probabilities, np.array(given))
+    return tuple(
+        Suspect(
+            path=images[example].path,
+            label=images[example].label,
+            suggested=labels[suggested],
+            probability=float(probabilities[example, suggested]),
+            given_probability=float(probabilities[example, given[example]]),
+        )
+        for example, suggested in zip(found.examples.tolist(), found.suggested.tolist(), strict=True)
+    )
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spread over all, in their order. A listing has the images class by class."""
+    if len(items) <= most:
+        return list(items)
+    return [items[number * len(items) // most] for number in range(most)]
