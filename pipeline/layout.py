@@ -25,6 +25,7 @@ Keys are POSIX paths relative to the bucket's root.
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 MODEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 
@@ -59,6 +60,16 @@ def snapshot_manifest(model: str, moment: str, digest: str) -> str:
 def is_snapshot_manifest(name: str) -> bool:
     """Whether a name in the folder of the snapshots is that of a manifest."""
     return _SNAPSHOT.fullmatch(name) is not None
+
+
+def snapshot_moment(name: str) -> datetime | None:
+    """When the snapshot with this manifest began; None for a name that is not that of a manifest."""
+    if not is_snapshot_manifest(name):
+        return None
+    try:
+        return datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%S%f%z")  # Z is UTC
+    except ValueError:  # the digits are no date
+        return None
 
 
 def snapshot_parts(model: str) -> str:

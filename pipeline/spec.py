@@ -231,7 +231,11 @@ class Overrides(_Frozen):
 
 
 class RunSpec(_Frozen):
-    """`spec.json` of a run: all that later verbs read about what was asked for."""
+    """`spec.json` of a run: all that later verbs read about what was asked for.
+
+    `installed` is the digest of the packages that `snapshot` found, see `pipeline.runs.installed`; empty in records
+    from before 2026-12.
+    """
 
     model: ModelSpec
     run_key: str
@@ -240,6 +244,7 @@ class RunSpec(_Frozen):
     force: bool
     code_version: str
     accept_labels: tuple[str, ...] = ()
+    installed: str = ""
 
 
 def with_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:

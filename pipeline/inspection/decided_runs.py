@@ -5,17 +5,20 @@ is skipped: its images may be trained on again.
 """
 
 import logging
+from collections.abc import Sequence
 
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.errors import DamagedError, NewerVersionError
 from pipeline.journal.history import History
-from pipeline.rules.unchanged import DecidedRun, decision_about
-from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, SnapshotRecord
+from pipeline.rules.unchanged import Conditions, DecidedRun, changes_between, decision_about
+from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, SnapshotRecord, SpecRecord
 from pipeline.runs.run_key import Kind, is_run_key, kind_of
 from pipeline.runs.run_records import RunRecords
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 5
 
 
 def newest_decided_run(context: RunContext, history: History) -> DecidedRun | None:
@@ -37,10 +40,47 @@ def newest_decided_run(context: RunContext, history: History) -> DecidedRun | No
     return None
 
 
+def run_to_repeat(context: RunContext, history: History, now: Conditions) -> DecidedRun | None:
+    """The run that this one would repeat if its images are the same; None if it trains in any case.
+
+    It is cheap, so that it can be called before the images are read. What has changed is logged: this is why the same
+    images are trained on again.
+
+    Args:
+        context: of this run.
+        history: the journal.
+        now: what this run would train with.
+
+    Raises:
+        StorageError: the bucket does not answer.
+    """
+    settings = context.settings
+    if not (settings.scheduled or settings.started_by_event):
+        return None
+    newest = newest_decided_run(context, history)
+    if newest is None or settings.started_by_event:
+        return newest
+    changed = changes_between(newest.conditions, now)
+    if changed:
+        log.info("this run trains, also on the same images: since run %s changed %s", newest.key, _listed(changed))
+    return None if changed else newest
+
+
+def _listed(changed: Sequence[str]) -> str:
+    """The first few: a model file may have been rewritten."""
+    others = len(changed) - _SHOWN
+    return "; ".join(changed[:_SHOWN]) + (f"; and {others} more" if others > 0 else "")
+
+
 def _decided(key: str, records: RunRecords, history: History) -> DecidedRun | None:
     decision = _decision(records, history)
-    data = records.find(SnapshotRecord) if decision else None
-    return DecidedRun(key, data.digest, decision) if data and decision else None
+    if decision is None:
+        return None
+    data, frozen = records.find(SnapshotRecord), records.find(SpecRecord)
+    if data is None or frozen is None:
+        return None
+    spec = frozen.spec
+    return DecidedRun(key, data.digest, decision, Conditions(spec.code_version, spec.model, spec.installed))
 
 
 def _decision(records: RunRecords, history: History) -> str | None:

@@ -24,6 +24,7 @@ class Retained:
         dry_run: whether it only says what it would do.
         lines: what becomes of each version.
         runs: the runs whose records are deleted.
+        snapshots: the folders of lists of images, and of parts of interrupted ones, that are deleted.
         undated: runs whose time is not recorded; they stay.
         unknown: names among versions and runs that Understudy did not create; they stay.
         leftovers: what crashed processes have left, in words.
@@ -34,6 +35,7 @@ class Retained:
     dry_run: bool
     lines: tuple[VersionDecision, ...] = ()
     runs: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Retained:
             "retired": decisions.count(RetentionDecision.RETIRE),
             "retired_before": decisions.count(RetentionDecision.DELETE),
             "runs": len(self.runs),
+            "snapshots": len(self.snapshots),
             "leftovers": len(self.leftovers),
             "left_alone": len(self.undated) + len(self.unknown) + len(self.back),
         }
@@ -78,6 +81,7 @@ def _numbers(lines: Sequence[VersionDecision]) -> str:
 def _beside(model: str, found: Retained) -> Iterator[str]:
     goes = "that would be deleted" if found.dry_run else "that were deleted"
     yield f"runs older than {found.policy.run_days:g} days {goes}: {_few(found.runs)}"
+    yield f"lists of images older than that, of no run, {goes}: {_few(found.snapshots)}"
     yield f"leftovers of crashed processes {goes}: {_few(found.leftovers)}"
     again = f"run `understudy retain --model {model}` again"
     for what, names in (

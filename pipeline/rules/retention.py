@@ -1,4 +1,4 @@
-"""Which versions and runs may be deleted, and why each of the others stays. Pure.
+"""Which versions, runs and lists of images may be deleted, and why each of the others stays. Pure.
 
 The journal records first that a version is retired; then its files are deleted. So a roll-back that was decided before
 keeps its target, and a later one is refused.
@@ -84,6 +84,10 @@ class RetentionLimits:
         """The age of a moment in seconds."""
         return (self.now - moment).total_seconds()
 
+    def is_old_for_a_run(self, moment: datetime) -> bool:
+        """Whether the records of a run from that moment may be deleted."""
+        return self.age(moment) >= self.policy.run_days * _DAY
+
 
 def plan(history: History, found: StoredVersions, terms: RetentionLimits) -> tuple[VersionDecision, ...]:
     """A line for every version of the journal, in ascending order.
@@ -116,10 +120,22 @@ def old_runs(
     """
     kept = {line.version for line in lines if line.decision is RetentionDecision.KEEP}
     return [
-        key
-        for key, moment in dated.items()
-        if history.version_of(key) not in kept and terms.age(moment) >= terms.policy.run_days * _DAY
+        key for key, moment in dated.items() if history.version_of(key) not in kept and terms.is_old_for_a_run(moment)
     ]
+
+
+def old_lists(dated: Mapping[str, datetime], terms: RetentionLimits) -> list[str]:
+    """The lists of images that may be deleted if no kept run names them, in their order.
+
+    The newest one stays: the next snapshot knows from it which files need not be read again. A young one stays, because
+    its run may be about to name it.
+
+    Args:
+        dated: when the snapshot of each list began.
+        terms: the limits.
+    """
+    newest = max(dated, key=lambda name: (dated[name], name), default=None)
+    return sorted(name for name, moment in dated.items() if name != newest and terms.is_old_for_a_run(moment))
 
 
 def _versions(history: History) -> range:

@@ -11,6 +11,8 @@ from pipeline.stack_file import PROJECT
 log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
+# What git appends where files differ from the commit.
+_DIRTY = "-dirty"
 
 # Git answers in milliseconds; a file system that hangs must not block a verb.
 _SECONDS = 10.0
@@ -19,6 +21,11 @@ _SECONDS = 10.0
 def code_version(named: str | None) -> str:
     """`named` (UNDERSTUDY_CODE_VERSION, which images set); without it the commit of this checkout; else `unknown`."""
     return named or describe(PROJECT)
+
+
+def is_exact(version: str) -> bool:
+    """Whether two processes with this version run the same code. Changes that no commit has are not in a version."""
+    return version != UNKNOWN and not version.endswith(_DIRTY)
 
 
 @cache

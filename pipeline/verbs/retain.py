@@ -1,4 +1,4 @@
-"""Let old versions, runs and leftovers go; at any time, beside any verb and beside itself.
+"""Delete old versions, runs, lists of images and leftovers; at any time, beside any verb and beside itself.
 
 First the journal says what is retired, then the config and what lies below the base path follow it, and only then files
 are deleted. So nobody who decides anything meanwhile, however slowly, counts on files that go; and what a crash has
@@ -16,6 +16,7 @@ from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.errors import BadInputError, DamagedError, NewerVersionError
 from pipeline.inspection.known_models import nothing_released
+from pipeline.inspection.old_snapshots import old_manifests, old_parts
 from pipeline.inspection.retained import Retained
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
@@ -60,13 +61,15 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     else:
         history, lines = _retire(context, found, terms)
     runs, undated = _old_runs(context, history, lines, terms)
-    folders = [*_folders(context, lines, found), *(layout.run(context.model, key) for key in runs)]
+    snapshots = [*old_manifests(context, terms, deleted_runs=frozenset(runs)), *old_parts(context, terms)]
+    folders = [*_folders(context, lines, found), *(layout.run(context.model, key) for key in runs), *snapshots]
     back = () if dry_run else _delete(context, folders)
     return Retained(
         policy,
         dry_run,
         lines=lines,
         runs=tuple(runs),
+        snapshots=tuple(snapshots),
         undated=tuple(undated),
         unknown=tuple(_unknown(context, history)),
         leftovers=tuple(context.bucket.tidy(older_than=terms.now - _LEFTOVER_AGE, dry_run=dry_run)),

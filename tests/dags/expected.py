@@ -39,6 +39,8 @@ OUTCOMES: list[tuple[str, str, dict[str, str]]] = [
         states(last="promote", state="failed", after="upstream_failed", withdraw="success"),
     ),
     ("promote declines", "success", states(last="promote", state="skipped", after="skipped", withdraw="skipped")),
+    # Nothing has changed, or promotions are held.
+    ("snapshot declines", "success", states(last="snapshot", state="skipped", after="skipped", withdraw="skipped")),
 ]
 
 # What the logs of the failed and skipped tasks of a case say last.
@@ -113,6 +115,10 @@ NOTES: list[tuple[str, str]] = [
             "`canary` failed: the reason of canary",
             "`withdraw` done, v4: fail: golden answers differ",
         ),
+    ),
+    (
+        "snapshot declines",
+        outcome("snapshot declined; v3 serves digits", "`snapshot` declined: the reason of snapshot"),
     ),
     (
         "train fails",

@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, int]] = {
     "canary cannot tell": {"canary": 75},
     "promote fails": {"promote": 1},
     "promote declines": {"promote": 99},
+    "snapshot declines": {"snapshot": 99},
 }
 
 NASTY = (

@@ -25,7 +25,7 @@ def test_withdraw_is_asked_after_every_failure(played: Any, case: str) -> None:
     assert "withdraw" in [call["verb"] for call in played["calls"] if call["case"] == case]
 
 
-@pytest.mark.parametrize("case", ["all good", "gate declines", "promote declines"])
+@pytest.mark.parametrize("case", ["all good", "gate declines", "promote declines", "snapshot declines"])
 def test_withdraw_is_not_asked_when_nothing_failed(played: Any, case: str) -> None:
     assert "withdraw" not in [call["verb"] for call in played["calls"] if call["case"] == case]
 

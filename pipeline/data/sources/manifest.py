@@ -10,9 +10,9 @@ from pipeline.data.sources.manifest_rows import Columns, Row, csv_rows, parquet_
 from pipeline.data.sources.manifest_table import Listed, ManifestTable, manifest_table
 from pipeline.data.sources.split_words import EXPECTED, split_of_word
 from pipeline.errors import BadInputError
-from pipeline.verdicts.measurements import Split
 from pipeline.spec import Data
 from pipeline.storage.tree import Found, Tree, UnreadableError
+from pipeline.verdicts.measurements import Split
 
 log = logging.getLogger(__name__)
 

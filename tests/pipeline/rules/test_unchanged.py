@@ -1,5 +1,6 @@
-"""A run that nobody has asked for does not repeat the newest run that was decided."""
+"""A run that no person has asked for does not repeat the newest run that was decided."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,16 +8,26 @@ import pytest
 from pipeline.errors import DeclinedError
 from pipeline.rules import readmission
 from pipeline.rules import run as run_rules
-from pipeline.rules.unchanged import DecidedRun, decision_about, require_new_data
+from pipeline.rules.unchanged import (
+    PARAMETERS,
+    Conditions,
+    DecidedRun,
+    changes_between,
+    decision_about,
+    require_new_data,
+)
+from pipeline.spec import GatePolicy, ModelSpec, Network
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.journal.test_journal import Releases
+from tests.releases import SPEC
 
-NEWEST = DecidedRun(key="retrain-1", data="d" * 64, decision="v4 was promoted")
+NOW = Conditions(code_version="v1", model=SPEC, installed="p" * 64)
+NEWEST = DecidedRun(key="retrain-1", data="d" * 64, decision="v4 was promoted", conditions=NOW)
 
 
-def test_the_images_of_the_newest_decided_run_are_declined_and_that_run_is_named() -> None:
+def test_an_event_with_the_images_of_the_newest_decided_run_is_declined_and_that_run_is_named() -> None:
     with pytest.raises(DeclinedError) as refused:
-        require_new_data("d" * 64, newest=NEWEST, model="pets")
+        require_new_data("d" * 64, newest=NEWEST, model="pets", by_event=True)
 
     assert (
         "an event has started this run, and the images are those of run retrain-1 (data digest dddddddddddd), after "
@@ -24,9 +35,67 @@ def test_the_images_of_the_newest_decided_run_are_declined_and_that_run_is_named
     ) == str(refused.value)
 
 
+def test_the_message_of_a_scheduled_run_says_what_was_compared_with_which_run_and_how_to_train() -> None:
+    with pytest.raises(DeclinedError) as refused:
+        require_new_data("d" * 64, newest=NEWEST, model="pets", by_event=False)
+
+    assert (
+        "nothing has changed since run retrain-1, after which v4 was promoted: this scheduled run has the same images "
+        "(data digest dddddddddddd), code (version v1), parameters (`training`, `image`, `data`, `gate`, `canary` of "
+        "the model file) and installed packages. Nothing is trained. To train all the same, trigger `retrain_pets`"
+    ) == str(refused.value)
+
+
 @pytest.mark.parametrize("newest", [NEWEST, None])
-def test_other_images_and_the_first_run_are_trained_on(newest: DecidedRun | None) -> None:
-    require_new_data("e" * 64, newest=newest, model="pets")
+@pytest.mark.parametrize("by_event", [True, False])
+def test_other_images_and_the_first_run_are_trained_on(newest: DecidedRun | None, *, by_event: bool) -> None:
+    require_new_data("e" * 64, newest=newest, model="pets", by_event=by_event)
+
+
+def test_the_same_conditions_have_no_changes() -> None:
+    assert () == changes_between(NOW, replace(NOW, model=SPEC.model_copy(deep=True)))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "change"),
+    [
+        ("v1", "v2", "the code (version v1, now v2)"),
+        ("v1", "unknown", "the code (version v1, now unknown)"),
+        ("unknown", "unknown", "perhaps the code (version unknown says not exactly which code that is)"),
+        ("v1-dirty", "v1-dirty", "perhaps the code (version v1-dirty says not exactly which code that is)"),
+    ],
+)
+def test_code_that_is_another_or_cannot_be_told_counts_as_changed(before: str, now: str, change: str) -> None:
+    assert (change,) == changes_between(replace(NOW, code_version=before), replace(NOW, code_version=now))
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ("q" * 64, "the installed packages"),
+        ("", "perhaps the installed packages (that run has not recorded them)"),
+    ],
+)
+def test_packages_that_are_others_or_were_not_recorded_count_as_changed(before: str, change: str) -> None:
+    assert (change,) == changes_between(replace(NOW, installed=before), NOW)
+
+
+def test_each_parameter_that_has_changed_is_named_with_both_values() -> None:
+    training = SPEC.training.model_copy(update={"epochs": 9, "network": Network(dense=8)})
+    after = SPEC.model_copy(update={"training": training, "gate": GatePolicy(margin=0.5)})
+
+    assert (
+        "gate.margin (0.02, now 0.5)",
+        "training.epochs (1, now 9)",
+        "training.network.dense (64, now 8)",
+    ) == changes_between(NOW, replace(NOW, model=after))
+
+
+def test_every_group_of_a_model_file_either_counts_or_has_no_effect_on_the_candidate() -> None:
+    """Whoever adds one has to decide."""
+    free = {"name", "description", "owner", "schedule", "retention", "automatic_rollback", "new_images"}
+
+    assert set(ModelSpec.model_fields) == {*PARAMETERS, *free}
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What `snapshot` makes of a run that an event has started: images that were decided on are not trained on again."""
 
-import json
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -10,34 +9,21 @@ import pytest
 from pipeline import layout
 from pipeline.errors import DeclinedError
 from pipeline.rules import holds
-from pipeline.rules import run as run_rules
-from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, Record, SnapshotRecord, SpecRecord
-from pipeline.verdicts.verdict import Decision, Verdict
+from pipeline.runs.records import PublishRecord, Record, SnapshotRecord, SpecRecord
+from pipeline.verdicts.verdict import Decision
+from tests.pipeline.verbs.repeated_runs import DECLINED, OVERTAKEN, PASSED, PROMOTED, draw_images, withdrawn, world_of
 from tests.pipeline.verbs.test_label_contract import draw
-from tests.releases import MODEL, SPEC, World
-
-GOOD, BAD = (Verdict(decision=decision, reasons=("it says so",)) for decision in (Decision.PASS, Decision.FAIL))
-DECLINED = GateRecord(outcome="declined", reason="worse", verdict=BAD, serving_version=None)
-PASSED = GateRecord(verdict=GOOD, serving_version=None)
-PROMOTED = PromoteRecord(version=4)
+from tests.releases import MODEL, World
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two labels, 40 images each."""
-    for number, label in enumerate(("cat", "dog")):
-        draw(tmp_path / "images", label, first=40 * number)
-    return tmp_path / "images"
+    return draw_images(tmp_path / "images")
 
 
 @pytest.fixture
 def world(tmp_path: Path, images: Path) -> World:
-    """A bucket without replicas, and a model file that has `new_images`."""
-    content = SPEC.model_dump(mode="json")
-    content["data"] |= {"images": str(images), "holdout": 0.3}
-    content["new_images"] = {"pubsub": {"project": "my-project", "subscription": "digits-images"}}
-    (tmp_path / f"{MODEL}.yaml").write_text(json.dumps(content))
-    return World(tmp_path)
+    return world_of(tmp_path, images)
 
 
 def snapshot(world: World, key: str, *records: Record, event: bool = True) -> SnapshotRecord:
@@ -62,21 +48,6 @@ def test_an_event_without_new_images_ends_skipped(world: World, records: tuple[R
     ):
         snapshot(world, "retrain-2")
     assert world.context("retrain-2").records.find(SnapshotRecord) is None
-
-
-def withdrawn(world: World, key: str, decision: Decision) -> int:
-    """The version of a run whose candidate was exposed and taken back with a verdict."""
-    journal = world.context(key).journal
-    history = journal.decide(
-        partial(run_rules.claim, run_key=key, compared_with=None, reason="good", verdict=GOOD, digest=key)
-    )
-    version = history.version_of(key)
-    assert version is not None
-    journal.decide(partial(run_rules.announce_published, version=version, manifest="m"))
-    journal.decide(partial(run_rules.expose, version=version, compared_with=None))
-    verdict = Verdict(decision=decision, reasons=("golden answers differ",))
-    journal.decide(partial(run_rules.withdraw, version=version, run_key=key, reason=str(verdict), verdict=verdict))
-    return version
 
 
 def test_an_event_does_not_repeat_a_run_whose_candidate_the_canary_refused(world: World) -> None:
@@ -104,7 +75,7 @@ def test_an_event_with_a_new_image_is_trained_on(world: World, images: Path) -> 
 
 @pytest.mark.parametrize(
     "records",
-    [(), (PASSED,), (PASSED, PromoteRecord(outcome="declined", reason="v5 serves now", version=4))],
+    [(), (PASSED,), (PASSED, OVERTAKEN)],
     ids=["it failed before the gate", "it failed after the gate", "it was overtaken"],
 )
 def test_images_that_no_run_has_decided_on_are_trained_on(world: World, records: tuple[Record, ...]) -> None:
@@ -133,12 +104,19 @@ def test_images_of_an_event_during_a_hold_are_trained_on_by_the_next_run_after_i
     assert snapshot(world, "retrain-2").examples
 
 
-def test_a_run_of_a_person_or_of_the_schedule_trains_again(world: World) -> None:
+def test_a_run_of_a_person_trains_again(world: World) -> None:
     before = snapshot(world, "retrain-1", DECLINED)
 
     assert before.digest == snapshot(world, "retrain-2", event=False).digest
-    world.extra |= {"scheduled": True, "started_by_event": False}
-    assert world.run("snapshot", "retrain-3")
+
+
+def test_an_event_says_nothing_about_code_or_parameters_so_a_change_of_them_does_not_count(world: World) -> None:
+    """A thousand messages would be a thousand trainings where the version of the code is not known."""
+    snapshot(world, "retrain-1", DECLINED)
+    world.extra["code_version"] = "unknown"
+
+    with pytest.raises(DeclinedError, match="an event has started this run"):
+        snapshot(world, "retrain-2")
 
 
 def test_a_record_that_cannot_be_read_starts_a_training_and_says_so(
