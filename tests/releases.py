@@ -30,7 +30,7 @@ from pipeline.runs.records import (
     TrainRecord,
 )
 from pipeline.settings import Settings
-from pipeline.spec import CanaryPolicy, Data, Image, ModelSpec, RunSpec, Training
+from pipeline.spec import CanaryPolicy, Data, DataChecks, Image, ModelSpec, RunSpec, Training
 from pipeline.storage.sums import MARK, folder_digest, sums_of
 from pipeline.verbs.rollback import request_for, rollback
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -48,7 +48,8 @@ SPEC = ModelSpec(
     name=MODEL,
     description="digits",
     owner="understudy",
-    data=Data(images="builtin:digits"),
+    # Pictures of a few pixels in one colour serve as images.
+    data=Data(images="builtin:digits", checks=DataChecks(blank=None, tiny=None)),
     image=Image(height=8, width=8, channels=1),
     training=Training(epochs=1),
     canary=CanaryPolicy(latency_rounds=3),

@@ -101,7 +101,7 @@ def test_images_of_an_event_during_a_hold_are_trained_on_by_the_next_run_after_i
         snapshot(world, "retrain-1")
     context.journal.decide(partial(holds.unfreeze, reason="it is over"))
 
-    assert snapshot(world, "retrain-2").examples
+    assert snapshot(world, "retrain-2").count()
 
 
 def test_a_run_of_a_person_trains_again(world: World) -> None:
