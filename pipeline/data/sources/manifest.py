@@ -89,7 +89,7 @@ class ManifestSource:
         try:
             listed = self._listed(row, columns)
         except _RowError as error:
-            shown = path if path else f"row {row.number} of {self.address}"
+            shown = path or f"row {row.number} of {self.address}"
             where = f" (row {row.number} of {self.address})" if path else ""
             report(shown, f"{error}{where}")
             return
