@@ -26,7 +26,10 @@ class _Type:
 
 
 class _Array:
-    """In the place of `numpy.ndarray`. The state is version, shape, type, whether it is in Fortran's order, and bytes."""
+    """In the place of `numpy.ndarray`.
+
+    Its state is the version, the shape, the type, whether it is in Fortran's order, and the bytes.
+    """
 
     state: Any = None
 

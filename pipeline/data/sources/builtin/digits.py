@@ -1,4 +1,7 @@
-"""The handwritten digits of the UCI machine learning repository that come with scikit-learn: 1,797 images, 8x8 in grey."""
+"""The handwritten digits of the UCI machine learning repository that come with scikit-learn.
+
+1,797 images, 8x8 in grey.
+"""
 
 import io
 from collections.abc import Iterator, Sequence

@@ -106,7 +106,9 @@ def _chunks(file: PublishedFile, limits: DownloadLimits) -> Iterator[bytes]:
 
     received, log_at = 0, time.monotonic() + _LOG_SECONDS
     try:
-        with httpx.stream("GET", file.url, timeout=limits.silence, follow_redirects=True) as response:
+        # As it is stored: a server must neither compress nor decompress it.
+        headers = {"Accept-Encoding": "identity"}
+        with httpx.stream("GET", file.url, headers=headers, timeout=limits.silence, follow_redirects=True) as response:
             _check_status(response)
             for chunk in response.iter_raw(_MEGABYTE):
                 received += len(chunk)

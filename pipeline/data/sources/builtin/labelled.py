@@ -26,8 +26,8 @@ def drawn(
     """
     if pixels.dtype != "uint8" or pixels.shape[1:] != shape or classes.shape != pixels.shape[:1]:
         raise FormatError(
-            f"holds images of the shape {pixels.shape} ({pixels.dtype}) and labels of the shape {classes.shape}; expected "
-            f"are bytes of the shape (images, {', '.join(map(str, shape))}) and one label for each image"
+            f"holds images of the shape {pixels.shape} ({pixels.dtype}) and labels of the shape {classes.shape}; "
+            f"expected are bytes of the shape (images, {', '.join(map(str, shape))}) and one label for each image"
         )
     if not len(classes):
         raise FormatError("holds no images")
