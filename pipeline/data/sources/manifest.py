@@ -43,7 +43,7 @@ class ManifestSource:
 
     def entries(self, report: Report) -> Iterator[Entry]:
         with manifest_table() as table:
-            self._fill(table, report)
+            self.fill(table, report)
             found = self._joined(table) if "://" in self._tree.address else self._looked_up(table)
             for listed, file in found:
                 if isinstance(file, Found):
@@ -60,7 +60,8 @@ class ManifestSource:
     def shown(self, name: str) -> str:
         return self._tree.shown(name)
 
-    def _fill(self, table: ManifestTable, report: Report) -> None:
+    def fill(self, table: ManifestTable, report: Report) -> None:
+        """Read every row into the table, and report those that cannot be used."""
         count = 0
         try:
             stream = self._tree.open(self._name)

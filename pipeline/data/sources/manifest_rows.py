@@ -1,7 +1,6 @@
 """The rows of a manifest, one at a time: a CSV or Parquet file with the path, label, split and slices of each image."""
 
 import csv
-import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -68,7 +67,7 @@ def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, I
     Raises:
         BadInputError: it cannot be read as such, also while the rows are read.
     """
-    reader = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), skipinitialspace=True, strict=True)
+    reader = csv.reader(_lines(stream), skipinitialspace=True, strict=True)
     numbered = _numbered(reader, manifest)
     _, header = next(numbered, (1, []))
     present = [name.strip() for name in header]
@@ -87,6 +86,12 @@ def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, I
     return columns, rows()
 
 
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    """The lines with their ends. In UTF-8 no other character has the byte of a line feed in it."""
+    for number, line in enumerate(stream):
+        yield line.decode("utf-8" if number else "utf-8-sig")
+
+
 def _numbered(reader: Iterator[list[str]], manifest: str) -> Iterator[tuple[int, list[str]]]:
     number = 0
     try:
@@ -94,7 +99,7 @@ def _numbered(reader: Iterator[list[str]], manifest: str) -> Iterator[tuple[int,
             yield number, fields
     except UnicodeDecodeError as error:
         raise BadInputError(
-            f"data.images: {manifest} is not UTF-8 in or after row {number + 1}; save it as CSV in UTF-8"
+            f"data.images: {manifest} is not UTF-8 in row {number + 1}; save it as CSV in UTF-8"
         ) from error
     except csv.Error as error:
         raise BadInputError(f"data.images: row {number + 1} of {manifest} is not CSV ({error}); correct it") from error
