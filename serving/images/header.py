@@ -101,9 +101,17 @@ def _translated(content: bytes) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large("more pixels than that") from error
     except Exception as error:  # Pillow has no common base for what damaged files make it raise
-        if "runcated" in str(error):
-            raise ImageError(f"is cut off: its end is missing; {AGAIN}") from error
-        raise ImageError(f"is damaged ({error or type(error).__name__}); {AGAIN}") from error
+        raise ImageError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an exception of Pillow means."""
+    text = str(error) or type(error).__name__
+    if "runcated" in text:
+        return f"is cut off: its end is missing; {AGAIN}"
+    if "Decompressed data too large" in text or "Too much memory used in text chunks" in text:
+        return "is too large: a text or colour profile in it unpacks to more than 1 MiB; save it without"
+    return f"is damaged ({text}); {AGAIN}"
 
 
 def _too_large(size: str) -> ImageError:

@@ -1,12 +1,12 @@
 """Keep or convert: the bytes of a PNG or JPEG that shows what a given file shows. The rules are in docs/images.md."""
 
 import io
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 from serving.images.colours import flat, stored_as
-from serving.images.header import AGAIN, Header, ImageError, header_of, opened, orientation_of
+from serving.images.header import Header, header_of, opened, orientation_of
+from serving.images.png_chunks import SIGNATURE, checked_chunks
 
 # Raised by one whenever a rule changes: images that are stored remember by which rules.
 RULES = 1
@@ -48,10 +48,9 @@ def prepare(content: bytes) -> Prepared:
     Raises:
         ImageError: it cannot be used; says why and what to do.
     """
-    with opened(content) as picture:
+    readable = checked_chunks(content) if content.startswith(SIGNATURE) else content
+    with opened(readable) as picture:
         header, stored, is_plain = header_of(picture), stored_as(picture), _is_plain(picture, content)
-        if header.format == "PNG":
-            _check_chunks(content)
         picture.load()
         # Again, because the orientation of a PNG may stand behind its pixels.
         orientation = orientation_of(picture) if header.format == "PNG" else header.orientation
@@ -101,25 +100,3 @@ def _encoded(picture: Any, header: Header) -> bytes:
     picture.info.clear()
     picture.save(stream, **(_JPEG if header.format == "JPEG" else _PNG))
     return stream.getvalue()
-
-
-def _check_chunks(content: bytes) -> None:
-    """Read the checksums of a PNG, and look for its end: Pillow does neither while it decodes pixels.
-
-    As in libpng, chunks that no decoder needs may be damaged.
-    """
-    position = 8
-    while (name := content[position + 4 : position + 8]) != b"IEND":
-        end = position + 8 + int.from_bytes(content[position : position + 4])
-        checksum = content[end : end + 4]
-        if len(checksum) < 4:
-            raise ImageError(f"is cut off: its end is missing; {AGAIN}")
-        if name[:1].isupper() and zlib.crc32(memoryview(content)[position + 4 : end]) != int.from_bytes(checksum):
-            raise ImageError(f"is damaged (wrong checksum of its chunk {name.decode('latin-1')!r}); {AGAIN}")
-        position = end + 4
-    if not content.startswith(_END, position):
-        raise ImageError(f"is cut off: its end is missing; {AGAIN}")
-
-
-# Length, name and checksum.
-_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
