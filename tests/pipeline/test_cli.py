@@ -53,7 +53,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
     records = World(tmp_path).context("retrain-1").records
     spec = records.require(SpecRecord).spec
     assert (3, "ann", 'quotes " and $(touch x)') == (spec.model.training.epochs, spec.requested_by, spec.note)
-    assert 1797 == len(records.require(SnapshotRecord).examples)
+    assert 1797 == records.require(SnapshotRecord).count()
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,7 @@ def interlaced() -> bytes:
 
     rows = b"\0" + bytes(3) + b"\0" + bytes(3) + b"\0" + bytes(6)
     header = struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 1)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def with_text() -> bytes:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pipeline.data.images import import_images, read_images, split_of
 
 from pipeline import layout
-from pipeline.data.images import import_images, read_images, split_of
 from pipeline.errors import BadInputError, FailedError
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.local import LocalBucket

@@ -69,7 +69,7 @@ def recorded(context: RunContext) -> dict[str, Any]:
         "labels": data.labels,
         "missing": data.missing,
         "new": data.new,
-        "held_out": len(data.split("holdout")),
+        "held_out": data.count("holdout"),
         "compared": len(evaluated.evaluation.compared()) if evaluated else None,
         "recall": sorted(evaluated.evaluation.candidate.class_recall) if evaluated else None,
         "reasons": gate.verdict.reasons if gate else None,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pipeline.data.source import Entry, Record, Report
 from pipeline.data.sources.builtin.data_set import PREFIX, Draw, FormatError
 from pipeline.data.sources.builtin.files import Files
-from pipeline.runs.records import Split
 from pipeline.storage.tree import UnreadableError
+from pipeline.verdicts.measurements import Split
 
 # What readers of npz, GZIP and tar raise for files that are damaged.
 _DAMAGED = (FormatError, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
