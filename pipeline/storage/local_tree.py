@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +45,21 @@ class LocalTree:
         skipped = Skipped()
         yield from self._below("", (self._real_root,), report, skipped)
         skipped.say(self.address)
+
+    def sample(self, limit: int) -> list[str]:
+        names: list[str] = []
+        folders = [""]
+        while folders and len(names) < limit:
+            prefix = folders.pop()
+            with suppress(UnreadableError), file_errors(self._path(prefix)), os.scandir(self._path(prefix)) as entries:
+                for entry in islice(entries, limit):
+                    if is_system_name(entry.name) or not is_text(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(f"{prefix}{entry.name}/")
+                    else:
+                        names.append(prefix + entry.name)
+        return names[:limit]
 
     def folders(self, below: str = "") -> list[str]:
         found: list[str] = []

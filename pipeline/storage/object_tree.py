@@ -73,6 +73,10 @@ class ObjectTree:
                     skipped.add(system)
         skipped.say(self.address)
 
+    def sample(self, limit: int) -> list[str]:
+        page = next(self._reads.pages(), [])
+        return [found.name for found in page if not found.name.endswith("/") and not _system_part(found.name)][:limit]
+
     def folders(self, below: str = "") -> list[str]:
         names = self._reads.folders(f"{below}/" if below else "")
         return sorted(name for name in names if not is_system_name(name))

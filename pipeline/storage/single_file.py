@@ -25,6 +25,9 @@ class SingleFileTree:
         except UnreadableError as error:
             raise BadInputError(f"{self._setting}: {self.address} {error}; correct the path") from error
 
+    def sample(self, limit: int) -> list[str]:
+        return [self._name][:limit]
+
     def folders(self, below: str = "") -> list[str]:  # noqa: ARG002 - there are none
         return []
 

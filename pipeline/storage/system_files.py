@@ -15,9 +15,10 @@ def is_system_name(name: str) -> bool:
 
 
 class Skipped:
-    """What was skipped below one root: how many, and a few names."""
+    """What was skipped below one root: how many, and a few names. `what` says in the plural what it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "hidden or system files and folders") -> None:
+        self._what = what
         self._count = 0
         self._examples: dict[str, None] = {}
 
@@ -32,9 +33,10 @@ class Skipped:
         if self._count:
             more = ", ..." if self._count > len(self._examples) else ""
             log.info(
-                "%s: skipped %d hidden or system files and folders: %s%s",
+                "%s: skipped %d %s: %s%s",
                 address,
                 self._count,
+                self._what,
                 ", ".join(self._examples),
                 more,
             )

@@ -52,6 +52,12 @@ class Tree(Protocol):
                 does not exist is empty.
         """
 
+    def sample(self, limit: int) -> list[str]:
+        """The names of up to `limit` files, in any order, for a first look at what they are. It costs little.
+
+        A root that does not exist, or may not be read, has none.
+        """
+
     def folders(self, below: str = "") -> list[str]:
         """The names of the folders directly in the folder `below`, sorted; as `files` would enter them.
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pipeline.data.source import Entry, Record, Report
 from pipeline.data.sources.class_folders import Layout, find_layout, listed
 from pipeline.errors import BadInputError
+from pipeline.problems import Problems
 from pipeline.spec import Data
+from pipeline.storage.system_files import Skipped
 from pipeline.storage.tree import Tree
 from pipeline.verdicts.measurements import Split
 
@@ -56,12 +58,12 @@ class FolderSource:
         return self._tree.shown(name)
 
     def _without_folders(self, layout: Layout) -> BadInputError:
-        problems: list[str] = []
-        files = self._tree.files(lambda path, problem: problems.append(f"{path} {problem}"))
+        problems = Problems()
+        files = self._tree.files(lambda path, problem: problems.add(f"{path} {problem}"))
         images = sum(_is_image(found.name) for found in files)
         what = f"{self.address} holds {images} images and no folders of labels"
         if not images and problems:
-            return BadInputError(f"data.images: {what}. {listed(problems)}")
+            return BadInputError(f"data.images: {what}. {problems}")
         where = "a folder with the name of the label" + (", in the folder of its split" if layout.splits else "")
         return BadInputError(f"data.images: {what}; put the images of each label into {where}")
 
@@ -74,7 +76,7 @@ class _Listing:
         self._layout = layout
         self._report_to = report
         self._empty = dict(layout.labels)
-        self._beside: list[str] = []
+        self._beside = Skipped("files beside the folders of the labels")
         # Whether there was an image, or a problem that says why there was none.
         self.is_useful = False
 
@@ -110,15 +112,14 @@ class _Listing:
         if _is_image(name):
             self._report(self._tree.shown(name), "is in no folder of a label; move it into one")
         else:
-            self._beside.append(name)
+            self._beside.add(name)
 
     def _report(self, path: str, problem: str) -> None:
         self.is_useful = True
         self._report_to(path, problem)
 
     def _say(self) -> None:
-        if self._beside:
-            log.info("%s: skipped files beside the folders of the labels: %s", self._tree.address, listed(self._beside))
+        self._beside.say(self._tree.address)
         for folder, label in self._empty.items():
             log.warning(
                 "%s holds no image, so nothing is learned about the label %r. Add images or remove the folder",

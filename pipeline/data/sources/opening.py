@@ -1,8 +1,8 @@
 """Open the source of images that a model file names."""
 
 import re
-from itertools import islice
 from pathlib import PurePosixPath
+from typing import Literal
 
 from pipeline.data.source import Source
 from pipeline.data.sources.folders import SUFFIXES, FolderSource
@@ -16,15 +16,17 @@ BUILTIN = "builtin:"
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 # Also `name.tfrecord-00000-of-00010`, and with the name of a compression.
 _TFRECORD = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz|\.zlib)?$", re.IGNORECASE)
-# Among so many of the first files, one must show what a folder holds. One answer of a store lists as many.
-_FIRST = 1000
+# So many files of a folder show what it holds. One answer of a store lists as many.
+_LOOKED_AT = 1000
+
+Format = Literal["folders", "manifest", "tfrecord"]
 
 
 def open_source(data: Data, *, seconds: float = 30.0) -> Source:
     """The source of `data.images`. If `data.format` is null, the names decide what it is.
 
     A manifest ends with `.csv` or `.parquet`, a shard with `.tfrecord`, `.tfrecords` or `.tfrec`, also before
-    `-00000-of-00010`. In a folder, the first file that is an image or a shard decides.
+    `-00000-of-00010`. A folder with more shards than images is one of shards.
 
     Args:
         data: where the images are.
@@ -39,7 +41,7 @@ def open_source(data: Data, *, seconds: float = 30.0) -> Source:
 
         return open_builtin(data)
     address = data.images.rstrip("/") or data.images
-    match data.format or _format(address, seconds=seconds):
+    match find_format(data, seconds=seconds):
         case "manifest":
             from pipeline.data.sources.manifest import ManifestSource  # noqa: PLC0415
 
@@ -58,25 +60,17 @@ def is_shard(name: str) -> bool:
     return _TFRECORD.search(name) is not None
 
 
-def _format(address: str, *, seconds: float) -> str:
-    if PurePosixPath(address).suffix.lower() in MANIFEST_SUFFIXES:
+def find_format(data: Data, *, seconds: float = 30.0) -> Format:
+    """What `data.images` is: see `open_source`, whose errors this has too."""
+    if data.format is not None:
+        return data.format
+    if PurePosixPath(data.images).suffix.lower() in MANIFEST_SUFFIXES:
         return "manifest"
-    if is_shard(address) or _holds_shards(open_tree(address, seconds=seconds)):
+    if is_shard(data.images.rstrip("/")):
         return "tfrecord"
-    return "folders"
-
-
-def _holds_shards(tree: Tree) -> bool:
-    try:
-        for found in islice(tree.files(lambda _path, _problem: None), _FIRST):
-            if is_shard(found.name):
-                return True
-            if found.name.lower().endswith(SUFFIXES):
-                return False
-    except BadInputError:
-        # Said when the source is listed.
-        pass
-    return False
+    names = open_tree(data.images, seconds=seconds).sample(_LOOKED_AT)
+    shards = sum(is_shard(name) for name in names)
+    return "tfrecord" if shards > sum(name.lower().endswith(SUFFIXES) for name in names) else "folders"
 
 
 def _shards(address: str, *, seconds: float) -> Tree:

@@ -21,10 +21,16 @@ def open_gcs_tree(address: str, patience: CallLimits, *, setting: str) -> Object
 
 
 class GcsReads:
-    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its generation."""
+    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its generation.
 
-    def __init__(self, at: Connection) -> None:
+    Args:
+        at: the connection.
+        page: how many names one request lists; Google lists 1000 at most.
+    """
+
+    def __init__(self, at: Connection, *, page: int = 1000) -> None:
         self._at = at
+        self._page = page
 
     @property
     def address(self) -> str:
@@ -60,10 +66,12 @@ class GcsReads:
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[Any]:
         """The answers to a listing, each of which is retried alone."""
-        with self._at.asked("list", prefix):
-            pages = self._at.client.list_blobs(self._at.bucket_name, prefix=prefix, **options, **self._at.bounds).pages
+        with self._at.asked("list", "the files"):
+            pages = self._at.client.list_blobs(
+                self._at.bucket_name, prefix=prefix, page_size=self._page, **options, **self._at.bounds
+            ).pages
         while True:
-            with self._at.asked("list", prefix):
+            with self._at.asked("list", "the files"):
                 page = next(pages, None)
             if page is None:
                 return

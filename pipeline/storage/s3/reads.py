@@ -23,10 +23,16 @@ def open_s3_tree(address: str, patience: CallLimits, *, setting: str) -> ObjectT
 
 
 class S3Reads:
-    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its ETag."""
+    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its ETag.
 
-    def __init__(self, at: Connection) -> None:
+    Args:
+        at: the connection.
+        page: how many names one request lists; Amazon lists 1000 at most.
+    """
+
+    def __init__(self, at: Connection, *, page: int = 1000) -> None:
         self._at = at
+        self._page = page
 
     @property
     def address(self) -> str:
@@ -62,9 +68,9 @@ class S3Reads:
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[dict[str, Any]]:
         """The answers to a listing, each of which is retried alone."""
-        asked = {"Bucket": self._at.bucket_name, "Prefix": prefix, **options}
+        asked = {"Bucket": self._at.bucket_name, "Prefix": prefix, "MaxKeys": self._page, **options}
         while True:
-            page = self._at.ask("list", prefix, lambda client: client.list_objects_v2(**asked))
+            page = self._at.ask("list", "the files", lambda client: client.list_objects_v2(**asked))
             yield page
             if not page.get("IsTruncated"):
                 return
