@@ -60,7 +60,7 @@ def read(
     """The records of a shard, what is reported, and why it cannot be read to its end."""
     root.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_bytes(content)
-    shards, reports, records, reason = source(root, **settings), Reports(), [], None
+    shards, reports, records, reason = source(root, **settings), Reports(), list[Record](), None
     (shard,) = shards.entries(reports)
     try:
         records.extend(shards.records(shard, reports))
@@ -300,7 +300,7 @@ def test_the_feature_of_a_record_gives_its_split_before_the_name_of_the_shard(tm
 
 def test_a_split_that_is_unknown_or_missing_though_named_is_reported(tmp_path: Path) -> None:
     records = [example(image=b"c", label=b"cat", fold=b"tset"), example(image=b"d", label=b"cat")]
-    settings = {"splits": "given", "columns": {"split": "fold"}}
+    settings: dict[str, Any] = {"splits": "given", "columns": {"split": "fold"}}
     found, reports, _ = read(tmp_path, b"".join(map(framed, records)), **settings)
 
     assert [] == found
