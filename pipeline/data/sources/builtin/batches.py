@@ -70,9 +70,10 @@ def read_batch(stream: IO[bytes]) -> tuple["np.ndarray", "np.ndarray"]:
     try:
         batch = _Unpickler(stream, encoding="bytes").load()
         _, shape, kind, is_fortran, content = batch[b"data"].state
-        if kind.code not in (b"u1", "u1") or is_fortran:
+        if kind.code not in (b"u1", "u1"):
             raise FormatError(f"holds an array of another kind ({kind.code!r})")
-        return np.frombuffer(content, "uint8").reshape(shape), np.array(batch[b"labels"], "int64")
+        images = np.frombuffer(content, "uint8").reshape(shape, order="F" if is_fortran else "C")
+        return images, np.array(batch[b"labels"], "int64")
     except FormatError:
         raise
     except Exception as error:  # damaged pickles raise anything

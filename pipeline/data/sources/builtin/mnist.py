@@ -19,14 +19,14 @@ def _draw(part: str, files: Sequence[Path]) -> Iterator[Drawn]:
     import numpy as np  # noqa: PLC0415 - only when a part is drawn
 
     (file,) = files
-    arrays = np.load(file, allow_pickle=False)
-    if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise FormatError("is one array, and no .npz archive")
-    with arrays:
-        missing = {f"x_{part}", f"y_{part}"} - set(arrays.files)
+    with file.open("rb") as stream:
+        archive = np.load(stream, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise FormatError("is one array, and not an archive of arrays")
+        missing = {f"x_{part}", f"y_{part}"} - set(archive.files)
         if missing:
-            raise FormatError(f"has no array {' and '.join(sorted(missing))}; it has {', '.join(arrays.files)}")
-        pixels, classes = arrays[f"x_{part}"], arrays[f"y_{part}"]
+            raise FormatError(f"has no array {' and '.join(sorted(missing))}; it has {', '.join(archive.files)}")
+        pixels, classes = archive[f"x_{part}"], archive[f"y_{part}"]
     return drawn(pixels, classes, shape=(28, 28), names="0123456789")
 
 
