@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.perceptual_hash import LEAST_SIDE, perceptual_hash
+from pipeline.data.perceptual_hash import perceptual_hash
 from pipeline.data.served_decoder import UndecodableError, decoded_shape
 from pipeline.data.source import UnreadableError
-from serving.images import ImageError, Prepared, prepare
+from serving.images import ImageError, prepare
 
 # Grey values from 0 to 255. One letter on a page is more, the noise of JPEG in a single colour is less.
 _BLANK_DEVIATION = 2.0
@@ -26,7 +26,8 @@ class ReadImage:
         height: likewise.
         is_converted: whether the content differs from what was given.
         is_blank: whether nearly all of it has one brightness: a standard deviation below 2 of 255.
-        phash: its perceptual hash, of 64 bits; None for a blank image and for one with a side below 64 pixels.
+        phash: its perceptual hash, of 64 bits; None for a blank image and for one that `perceptual_hash` finds too small or
+            too empty.
     """
 
     content: bytes
@@ -63,7 +64,7 @@ def read_image(content: bytes, *, channels: int) -> ReadImage:
         height=prepared.height,
         is_converted=prepared.is_converted,
         is_blank=is_blank,
-        phash=None if is_blank else _hash(prepared),
+        phash=None if is_blank else perceptual_hash(prepared.picture),
     )
 
 
@@ -71,10 +72,6 @@ def _is_blank(picture: Any) -> bool:
     shares = np.array(picture.convert("L").histogram()) / (picture.width * picture.height)
     variance = shares @ _GREYS**2 - (shares @ _GREYS) ** 2
     return bool(variance < _BLANK_DEVIATION**2)
-
-
-def _hash(prepared: Prepared) -> int | None:
-    return perceptual_hash(prepared.picture) if min(prepared.width, prepared.height) >= LEAST_SIDE else None
 
 
 def decoding_problem(content: bytes, *, channels: int) -> str | None:

@@ -15,6 +15,8 @@ _NAMES = "PNG, JPEG, WebP, BMP, GIF or TIFF"
 _ORIENTATION = 0x0112
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+# In the text of Pillow's DecompressionBombError, which it raises above twice the limit.
+_CLAIMED = re.compile(r"\((\d+) pixels\)")
 AGAIN = "copy it again or remove it"
 
 
@@ -63,7 +65,7 @@ def opened(content: bytes) -> Iterator[Any]:
         raise ImageError(f"is empty (0 bytes); {AGAIN}")
     with _translated(content), _pillow().open(io.BytesIO(content), formats=FORMATS) as picture:
         if picture.width * picture.height > MOST_PIXELS:
-            raise _too_large(f"{picture.width} x {picture.height} pixels")
+            raise _too_large(f"{picture.width * picture.height:,}")
         yield picture
 
 
@@ -99,7 +101,8 @@ def _translated(content: bytes) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise ImageError(_unknown(content)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large("more pixels than that") from error
+        claimed = _CLAIMED.search(str(error))
+        raise _too_large(f"{int(claimed[1]):,}" if claimed else "more") from error
     except Exception as error:  # Pillow has no common base for what damaged files make it raise
         raise ImageError(_reason(error)) from error
 
@@ -114,15 +117,17 @@ def _reason(error: Exception) -> str:
     return f"is damaged ({text}); {AGAIN}"
 
 
-def _too_large(size: str) -> ImageError:
-    return ImageError(f"is too large: it claims {size}, the limit is {MOST_PIXELS:,}; make it smaller or remove it")
+def _too_large(claimed: str) -> ImageError:
+    return ImageError(
+        f"is too large: its header claims {claimed} pixels, the limit is {MOST_PIXELS:,}; make it smaller or remove it"
+    )
 
 
 def _unknown(content: bytes) -> str:
     """Why Pillow did not recognise a file. The cases are those that people meet."""
     start = content.lstrip()[:20].lower()
     if content.startswith(_SIGNATURES):
-        return f"is damaged or cut off in its first bytes; {AGAIN}"
+        return "is damaged in its first bytes, or of a kind that cannot be read; copy it again, convert it or remove it"
     if content[4:8] == b"ftyp":
         return "is a HEIC, AVIF or video file; convert it to JPEG or PNG"
     if start.startswith((b"<!doctype html", b"<html")):
@@ -143,5 +148,3 @@ def _pillow() -> Any:
     if _QUIET not in warnings.filters:
         warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
     return Image
-
-

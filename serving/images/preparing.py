@@ -43,7 +43,7 @@ class Prepared:
 def prepare(content: bytes) -> Prepared:
     """Decode an image file to its end, and convert it if the served graph would not show what it shows.
 
-    The same bytes give the same result each time. At most two copies of the pixels are in memory.
+    The same bytes give the same result each time.
 
     Raises:
         ImageError: it cannot be used; says why and what to do.
