@@ -15,7 +15,6 @@ from pipeline.data.sources.split_folders import EXPECTED, are_splits, given_spli
 from pipeline.errors import BadInputError
 from pipeline.runs.records import Split
 from pipeline.storage.tree import Tree
-from pipeline.verdicts.measurements import Split
 
 _SHOWN = 5
 

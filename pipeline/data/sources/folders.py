@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Iterator
 
-from pipeline.data.source import Entry, Record, Report
+from pipeline.data.source import Entry, Record, Report, Split
 from pipeline.data.sources.class_folders import Layout, find_layout, listed
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from pipeline.storage.tree import Tree
-from pipeline.verdicts.measurements import Split
 
 log = logging.getLogger(__name__)
 
