@@ -1,6 +1,7 @@
 """What only looks and changes nothing."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,12 +98,23 @@ def announce_command(
 
 
 @commands.command("check", rich_help_panel=GROUP)
-def check_command(model: Model) -> None:
+def check_command(
+    model: Model,
+    *,
+    data: Annotated[bool, typer.Option("--data", help="show the whole report about the images")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FOLDER", help="write that report as a page and CSV files, too"),
+    ] = None,
+) -> None:
     """Find everything that is wrong with a model file and its images. Needs no bucket."""
     from pipeline.settings import load_settings
-    from pipeline.verbs.check import check
+    from pipeline.verbs.check import check, check_data
 
     path = load_settings().models / f"{model}.yaml"
     with naming(model):
-        checked = check(path)
+        if data or report is not None:
+            checked = check_data(path, show=whole_lines().print, folder=report)
+        else:
+            checked = check(path)
     typer.echo(f"{path}: no problems found. {checked}")

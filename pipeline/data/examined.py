@@ -21,6 +21,9 @@ from pipeline.verdicts.measurements import DataSummary, Split
 
 log = logging.getLogger(__name__)
 
+# Each label needs an image in these.
+_NEEDED: tuple[Split, ...] = ("train", "holdout")
+
 
 class NewImage(NamedTuple):
     """An image that no earlier snapshot has seen: its path for people, its label, and its key in the bucket."""
@@ -100,17 +103,22 @@ class Examined:
         for name, label, stored, suffix in found:
             yield NewImage(self.source.shown(name), label, layout.image(self.model, stored.hex(), suffix))
 
-    def shortcomings(self) -> Problems:
+    def shortcomings(self) -> list[str]:
         """What is wrong with the data set as a whole: a classifier could not be trained, or not judged."""
-        problems = Problems()
         labels = sorted(self.found.counts)
-        if len(labels) < 2:
-            problems.add(f"{self.address} holds usable images of {len(labels)} labels; a classifier needs two")
-        for label in labels:
-            for split in ("train", "holdout"):
-                if not self.found.counts[label].get(split):
-                    problems.add(f"label {label!r} has no image in the {split} split; add images of it")
-        return problems
+        return [
+            *(
+                [f"{self.address} holds usable images of {len(labels)} labels; a classifier needs two"]
+                if len(labels) < 2
+                else []
+            ),
+            *(
+                f"label {label!r} has no image in the {split} split; add images of it"
+                for label in labels
+                for split in _NEEDED
+                if not self.found.counts[label].get(split)
+            ),
+        ]
 
     def store(self, bucket: Bucket) -> str:
         """Store the manifest, which the next snapshot then knows; its folder in the bucket.
@@ -154,6 +162,15 @@ def _remarks(row: Row, tiny_edge: int) -> Iterator[tuple[str, str]]:
         yield "tiny", f"has {row.width} x {row.height} pixels"
 
 
+def add_problems(data: Examined, checks: DataChecks, problems: Problems) -> None:
+    """Name each label that lacks images, and each unusable file if there are more than `checks.unusable` allows."""
+    for shortcoming in data.shortcomings():
+        problems.add(shortcoming)
+    if data.found.unusable > checks.unusable * data.found.files:
+        for path, reason in data.problems():
+            problems.add(f"{path} {reason}")
+
+
 def require_usable(data: Examined, checks: DataChecks) -> None:
     """Check that a classifier can be trained and judged with these images.
 
@@ -161,10 +178,8 @@ def require_usable(data: Examined, checks: DataChecks) -> None:
         BadInputError: more files are unusable than `checks.unusable` allows, or a label lacks images; names all of
             them, up to a limit.
     """
-    problems = data.shortcomings()
-    if data.found.unusable > checks.unusable * data.found.files:
-        for path, reason in data.problems():
-            problems.add(f"{path} {reason}")
+    problems = Problems()
+    add_problems(data, checks, problems)
     if problems:
         raise BadInputError(f"data.images: {problems}")
     if data.found.unusable:

@@ -76,11 +76,8 @@ def write_report(folder: Path, report: DataReport) -> None:
     rows = class_rows(report.found, report.previous)
     _write(
         folder / "classes.csv",
-        ("label", "images", "train", "validation", "holdout", "images_before", "change"),
-        (
-            (row.label, row.images, row.train, row.validation, row.holdout, _cell(row.before), row.change)
-            for row in rows
-        ),
+        ("label", "images", "train", "validation", "holdout", "images_before"),
+        ((row.label, row.images, row.train, row.validation, row.holdout, _cell(row.before)) for row in rows),
     )
     _write(
         folder / "label_errors.csv",

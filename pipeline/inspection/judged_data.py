@@ -13,7 +13,7 @@ from pipeline.inspection.suspected_labels import Shown, suspected_labels
 from pipeline.spec import DataChecks
 from pipeline.verdicts.data_checks import judge_data
 from pipeline.verdicts.measurements import LabelErrors
-from pipeline.verdicts.verdict import Verdict
+from pipeline.verdicts.verdict import Decision, Verdict
 
 
 def suspects_of(context: RunContext, data: Examined, checks: DataChecks, serving: int | None) -> LabelErrors | None:
@@ -32,8 +32,13 @@ def _new_images(context: RunContext, data: Examined, most: int) -> Iterator[Show
 
 
 def judge(data: Examined, checks: DataChecks, suspects: LabelErrors | None) -> Verdict:
-    """The verdict about the figures of a snapshot."""
-    return judge_data(data.found, data.previous, checks, suspects=suspects)
+    """The verdict about a snapshot: its figures, and what a classifier lacks."""
+    verdict = judge_data(data.found, data.previous, checks, suspects=suspects)
+    shortcomings = data.shortcomings()
+    if not shortcomings:
+        return verdict
+    failures = verdict.reasons if verdict.decision is Decision.FAIL else ()
+    return Verdict(decision=Decision.FAIL, reasons=(*shortcomings, *failures))
 
 
 def report_of(data: Examined, verdict: Verdict, suspects: LabelErrors | None) -> DataReport:

@@ -1,17 +1,28 @@
 """Look at a model file and its images before anything is done with them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.data.images import examine, summary
+from pipeline.clock import SystemClock
+from pipeline.data.examined import add_problems, summary
+from pipeline.data.importing import examined
 from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
+from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.verdicts.data_checks import judge_data
+from pipeline.verdicts.verdict import Decision
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def check(path: Path) -> str:
     """Find everything that would stop `snapshot`, by the code that `snapshot` uses; what there is, in a sentence.
 
-    Every image is decoded, also those that the bucket has already. No bucket is read, and nothing is changed.
+    Every image is decoded, also those that the bucket has already. No bucket is read, and nothing is changed. So what
+    a snapshot compares with, the snapshot before and the serving version, is not known here.
 
     Args:
         path: the model file.
@@ -33,6 +44,40 @@ def check(path: Path) -> str:
     return found
 
 
+def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: Path | None) -> str:
+    """Look at the images of a model file, and show the whole report about them; what there is, in a sentence.
+
+    Args:
+        path: the model file.
+        show: called with the report.
+        folder: where the page and its CSV files are written, also if the images are refused; None: nowhere.
+
+    Raises:
+        BadInputError: the model file or the source cannot be used, the images are refused, or the folder cannot be
+            written.
+    """
+    # They take time to import, and `check` does not need them.
+    from pipeline.data.report import PAGE, write_report  # noqa: PLC0415
+    from pipeline.inspection.data_table import report_table  # noqa: PLC0415
+    from pipeline.inspection.judged_data import judge, report_of  # noqa: PLC0415
+
+    spec = load_spec(path)
+    with examined(spec, at=SystemClock().now()) as data:
+        verdict = judge(data, spec.data.checks, None)
+        if folder is not None:
+            try:
+                write_report(folder, report_of(data, verdict, None))
+            except OSError as error:
+                raise BadInputError(f"the report cannot be written to {folder}: {error.strerror}") from error
+        show(report_table(report_of(data, verdict, None)))
+        written = f"; the report is {folder / PAGE}" if folder is not None else ""
+        if verdict.decision is not Decision.PASS:
+            raise BadInputError(
+                f"{path}: a snapshot would refuse these images. Correct them, or the limits in `data.checks`{written}"
+            )
+        return f"{summary(data.found)}{written}"
+
+
 def _examine(path: Path, problems: Problems) -> str:
     try:
         loaded = load_data(path)
@@ -44,7 +89,22 @@ def _examine(path: Path, problems: Problems) -> str:
         return ""
     data, channels = loaded
     try:
-        return summary(examine(data, channels=channels, problems=problems))
+        with examined(_spec_of_images(path.stem, data, channels), at=SystemClock().now()) as found:
+            add_problems(found, data.checks, problems)
+            # Unusable files are named one by one.
+            checks = data.checks.model_copy(update={"unusable": 1.0})
+            verdict = judge_data(found.found, None, checks, suspects=None)
+            if verdict.decision is not Decision.PASS:
+                for reason in verdict.reasons:
+                    problems.add(reason)
+            return summary(found.found)
     except BadInputError as error:
         problems.add(str(error))
         return ""
+
+
+def _spec_of_images(name: str, data: Data, channels: int) -> ModelSpec:
+    """A model of which only the images are looked at: other fields of its file may be wrong."""
+    image, training = Image(height=1, width=1, channels=channels), Training(epochs=1)
+    # The name of the file may be none of a model, which is another problem of it.
+    return ModelSpec.model_construct(name=name, description="", owner="", data=data, image=image, training=training)

@@ -2,12 +2,13 @@
 
 import io
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from pipeline.data.images import import_images
+from pipeline.data.importing import import_images
 from pipeline.errors import BadInputError
 from pipeline.model_files import load_spec
 from pipeline.storage.local import LocalBucket
@@ -18,8 +19,11 @@ README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
 def picture(shade: int) -> bytes:
+    """Neither blank nor tiny, and like no other one."""
     stream = io.BytesIO()
-    Image.new("L", (4, 4), shade).save(stream, format="PNG")
+    image = Image.new("L", (8, 8), 255 - shade)
+    image.paste(shade, (0, 0, 4, 8))
+    image.save(stream, format="PNG")
     return stream.getvalue()
 
 
@@ -54,7 +58,7 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
     assert "5 problems:" == told.splitlines()[0]
     assert re.search(r"pets\.yaml: line [0-9]+: training\.epochs: .*\(got 0\)", told)
     assert re.search(r"pets\.yaml: line [0-9]+: training\.momentum: ", told)
-    assert f"{images}/cat/short.png cannot be decoded" in told
+    assert f"{images}/cat/short.png is cut off" in told
     assert f"{images}/dog/notes.txt is not one of .png" in told
     assert "label 'rat' has no image in the" in told
 
@@ -83,7 +87,7 @@ def test_check_and_snapshot_name_the_same_problems(pets: Path, tmp_path: Path) -
     with pytest.raises(BadInputError) as checked:
         check(pets)
     with pytest.raises(BadInputError) as imported:
-        import_images(LocalBucket(tmp_path / "bucket"), load_spec(pets))
+        import_images(LocalBucket(tmp_path / "bucket"), load_spec(pets), at=datetime.now(UTC))
     assert f"data.images: {checked.value}" == str(imported.value)
 
 
@@ -96,6 +100,6 @@ def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) 
 
     assert (0, 1) == (good.returncode, bad.returncode)
     assert "no problems found. 80 images of 2 labels" in good.stdout
-    assert f"{tmp_path}/images/cat/short.png cannot be decoded" in bad.stderr
+    assert f"{tmp_path}/images/cat/short.png is cut off" in bad.stderr
     assert "Traceback" not in bad.stderr
     assert not Path(nowhere).exists()
