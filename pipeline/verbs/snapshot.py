@@ -15,7 +15,7 @@ from pipeline.rules.unchanged import Conditions, DecidedRun, require_new_data
 from pipeline.runs.code_version import code_version
 from pipeline.runs.installed import installed
 from pipeline.runs.records import SnapshotRecord, SpecRecord
-from pipeline.spec import Overrides, RunSpec, parse, with_overrides
+from pipeline.spec import DataChecks, Overrides, RunSpec, parse, with_overrides
 from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
 from pipeline.verdicts.verdict import Decision
 
@@ -47,7 +47,7 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     newest = run_to_repeat(context, history, now)
     seconds = context.settings.storage_seconds
     with examined(spec.model, at=context.clock.now(), bucket=context.bucket, seconds=seconds) as data:
-        _require_new(context, data, newest)
+        _require_new(context, data, spec.model.data.checks, newest)
         _freeze(context, spec)
         present = frozenset(data.found.counts)
         found = changes(present, labels)
@@ -66,12 +66,16 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     return record.model_copy(update={"serving_version": serving, "missing": found.missing, "new": found.new})
 
 
-def _require_new(context: RunContext, data: Examined, newest: DecidedRun | None) -> None:
+def _require_new(context: RunContext, data: Examined, checks: DataChecks, newest: DecidedRun | None) -> None:
     """Check that this run would not repeat the newest decided one.
+
+    Files that cannot be used have no effect on the digest. Too many of them are reported first, in red.
 
     Raises:
         DeclinedError: it would.
     """
+    if data.found.unusable > checks.unusable * data.found.files:
+        return
     try:
         by_event = context.settings.started_by_event
         require_new_data(data.digest, newest=newest, model=context.model, by_event=by_event)

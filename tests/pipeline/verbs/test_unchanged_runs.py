@@ -1,6 +1,7 @@
 """A scheduled run that would repeat the newest decided run ends in `snapshot`; each change alone lets it train."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -244,7 +245,29 @@ def test_a_canary_that_could_not_tell_is_repeated(world: World) -> None:
     assert run(world, "retrain-2")
 
 
-def test_images_that_cannot_be_used_freeze_nothing_so_a_cleared_task_reads_the_corrected_model_file(
+def test_new_files_that_cannot_be_used_are_no_change_of_the_digest_and_are_reported_all_the_same(
+    world: World, images: Path
+) -> None:
+    run(world, "retrain-1", DECLINED)
+    (images / "cat" / "broken.png").write_bytes(b"not a picture")
+
+    with pytest.raises(BadInputError, match=r"cat/broken\.png"):
+        run(world, "retrain-2")
+
+
+def test_files_that_were_only_touched_are_no_change_and_are_read_only_once_again(world: World, images: Path) -> None:
+    run(world, "retrain-1", DECLINED)
+    for path in images.rglob("*.png"):
+        os.utime(path, (1, 1))
+    bucket = world.context("look-0").bucket
+    for number, lists in ((2, 2), (3, 2)):
+        with pytest.raises(DeclinedError, match="since run retrain-1"):
+            run(world, f"retrain-{number}")
+
+        assert lists == len(bucket.names(layout.snapshots(MODEL)))
+
+
+def test_a_source_that_does_not_exist_freezes_nothing_so_a_cleared_task_reads_the_corrected_model_file(
     world: World,
     images: Path,
 ) -> None:
