@@ -57,14 +57,17 @@ def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) ->
 
 
 def _mark_contradictions(database: Connection) -> None:
-    """Images with two labels, or given in two splits, are used in none."""
-    for what, column in (("labels", "label"), ("splits", "given")):
+    """Images with two labels, or given for two splits, are used in none."""
+    for column, several, states, here in (
+        ("label", "labels", "which has the label", "and this one"),
+        ("given", "splits", "which is given for", "and this one for"),
+    ):
         database.execute(f"""
             UPDATE files SET status = 'unusable', split = NULL, note = 'is the same image as ' || (
-                SELECT shown(o.name) || ', which is in the {what[:-1]} ' || quote(o.{column}) FROM files o
+                SELECT shown(o.name) || ', {states} ' || quote(o.{column}) FROM files o
                 WHERE o.digest = files.digest AND o.{column} <> files.{column} ORDER BY o.ordinal LIMIT 1
-            ) || ', and here in ' || quote({column}) || '; keep one'
-            WHERE status = 'used' AND digest IN (SELECT digest FROM several WHERE {what} > 1)
+            ) || ', {here} ' || quote({column}) || '; keep one'
+            WHERE status = 'used' AND digest IN (SELECT digest FROM several WHERE {several} > 1)
         """)  # noqa: S608 - the words above
 
 

@@ -160,4 +160,6 @@ def test_one_image_that_is_given_in_two_splits_is_unusable_with_both_paths(bucke
     notes = {row["name"]: row["note"] for row in rows(bucket, found) if row["status"] == "unusable"}
 
     assert {"test/cat/copy.png", "train/cat/0.png"} == set(notes)
-    assert str(notes["train/cat/0.png"]).startswith(f"is the same image as {folder}/test/cat/copy.png, which is in the")
+    assert str(notes["train/cat/0.png"]).startswith(
+        f"is the same image as {folder}/test/cat/copy.png, which is given for"
+    )
