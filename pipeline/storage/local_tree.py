@@ -75,7 +75,7 @@ class LocalTree:
         changed = status.st_mtime_ns
         return Found(name, status.st_size, str(changed) if changed < now - _SETTLED_NS else "")
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, stamp: str = "") -> bytes:  # noqa: ARG002 - a disk has no cache that is out of date
         with self.open(name) as stream, file_errors(self._path(name)):
             return stream.read()
 
