@@ -100,10 +100,24 @@ MUTANTS = (
     ),
     Mutant(
         "hidden folders are labels",
-        "pipeline/data/old_sources.py",
-        'path.name.startswith(".") or path.name.lower() in names',
-        "path.name.lower() in names",
-        ("tests/pipeline/data/test_images.py",),
+        "pipeline/storage/system_files.py",
+        'return name.startswith(".") or',
+        "return",
+        ("tests/pipeline/data/sources/test_folders.py", "tests/pipeline/storage/test_tree.py"),
+    ),
+    Mutant(
+        "links that lead out of a data set are followed",
+        "pipeline/storage/local_tree.py",
+        "        if not self._is_inside(real):\n",
+        "        if False:\n",
+        ("tests/pipeline/data/sources/test_folders.py", "tests/pipeline/storage/test_local_tree.py"),
+    ),
+    Mutant(
+        "a file that changed just now counts as known",
+        "pipeline/storage/local_tree.py",
+        'str(changed) if changed < settled else ""',
+        "str(changed)",
+        ("tests/pipeline/storage/test_local_tree.py",),
     ),
     Mutant(
         "a download is not compared with what is stored",

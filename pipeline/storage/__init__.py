@@ -1,1 +1,1 @@
-"""The bucket: one small interface (`bucket`) on the local disk, in Google Cloud Storage, in S3, and in memory."""
+"""Where bytes are: the bucket (`bucket`), and files of other people that are only read (`tree`)."""

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pipeline.errors import BadInputError
 from pipeline.storage.local_paths import file_errors, is_text, printable
-from pipeline.storage.system_files import SYSTEM_NAMES, Skipped, is_system_name
+from pipeline.storage.system_files import SYSTEM_STARTS, Skipped, is_system_name
 from pipeline.storage.tree import Found, Report, UnreadableError
 
 # A file that changed so shortly before it was listed has no stamp: it may change again, and have the same time then.
@@ -23,8 +23,8 @@ _DEEPEST = 100
 class LocalTree:
     """Files below a folder of this machine; see `pipeline.storage.tree.Tree`.
 
-    Symbolic links are followed if they lead to something below the root. A link to a folder that contains the link is
-    reported, so that a walk ends.
+    Symbolic links are followed if they lead to something below the root. A link to a folder is reported if it is inside
+    that folder, or inside another linked one, so that a walk ends soon.
 
     Args:
         root: the folder; its name is completed to an absolute one.
@@ -75,7 +75,7 @@ class LocalTree:
         changed = status.st_mtime_ns
         return Found(name, status.st_size, str(changed) if changed < now - _SETTLED_NS else "")
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, stamp: str = "") -> bytes:  # noqa: ARG002 - a disk has no cache that is out of date
         with self.open(name) as stream, file_errors(self._path(name)):
             return stream.read()
 
@@ -117,8 +117,8 @@ class LocalTree:
         with self._reported(prefix, report), os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                # As `is_system_name`, without a call for each file.
-                if name[0] == "." or name.lower() in SYSTEM_NAMES:
+                # Most names need no call.
+                if name[0] in SYSTEM_STARTS and is_system_name(name):
                     skipped.add(printable(prefix + name))
                 elif name.isascii() and entry.is_file(follow_symlinks=False):
                     names.append(name)
@@ -132,7 +132,8 @@ class LocalTree:
     def _is_entered(self, entry: "os.DirEntry[str]", prefix: str) -> bool:
         if is_system_name(entry.name) or not is_text(entry.name) or not entry.is_dir():
             return False
-        return not entry.is_symlink() or self._problem(entry, prefix, (self._real_root,)) is None
+        above = (self._real_root, os.path.realpath(self._path(prefix)))
+        return not entry.is_symlink() or self._problem(entry, prefix, above) is None
 
     def _problem(self, entry: "os.DirEntry[str]", prefix: str, above: tuple[str, ...]) -> str | None:
         """Why something in a folder cannot be used, as the end of a sentence; None if it can."""
@@ -144,6 +145,9 @@ class LocalTree:
         if entry.is_dir():
             if os.path.realpath(path) in above:
                 return "is a link to a folder that contains it; remove it"
+            # Folders that link to one another would be listed in every order that there is.
+            if entry.is_symlink() and above[-1] != os.path.normpath(f"{self._real_root}/{prefix}"):
+                return "is a link to a folder, in a folder that was reached by a link; replace it by a copy"
             return f"is more than {_DEEPEST} folders deep; move it" if len(above) > _DEEPEST else None
         return None if entry.is_file() else "is not a file; remove it"
 

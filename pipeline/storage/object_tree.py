@@ -32,8 +32,8 @@ class Reads(Protocol):
             MissingError: it does not exist.
         """
 
-    def read(self, name: str) -> bytes:
-        """The content, with one request.
+    def read(self, name: str, stamp: str) -> bytes:
+        """The content, with one request unless a cache answers it. For `stamp` see `Tree.read`.
 
         Raises:
             MissingError: it does not exist.
@@ -85,9 +85,9 @@ class ObjectTree:
         with _readable():
             return self._reads.find(name)[0]
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, stamp: str = "") -> bytes:
         with _readable():
-            return self._reads.read(name)
+            return self._reads.read(name, stamp)
 
     def open(self, name: str) -> BinaryIO:
         with _readable():

@@ -34,8 +34,8 @@ class SingleFileTree:
     def find(self, name: str) -> Found:
         return self._tree.find(name)
 
-    def read(self, name: str) -> bytes:
-        return self._tree.read(name)
+    def read(self, name: str, *, stamp: str = "") -> bytes:
+        return self._tree.read(name, stamp=stamp)
 
     def open(self, name: str) -> BinaryIO:
         return self._tree.open(name)

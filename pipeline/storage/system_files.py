@@ -6,6 +6,8 @@ log = logging.getLogger(__name__)
 
 # In lower case. Names that begin with a dot are skipped too: `.DS_Store`, `._photo.jpg`, `.ipynb_checkpoints`.
 SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
+# What each of these names begins with.
+SYSTEM_STARTS = frozenset({".", *(name[0] for name in SYSTEM_NAMES), *(name[0].upper() for name in SYSTEM_NAMES)})
 _EXAMPLES = 5
 
 

@@ -71,8 +71,12 @@ class Tree(Protocol):
             UnreadableError: it does not exist, or is not a file that can be read.
         """
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, stamp: str = "") -> bytes:
         """The content of a file.
+
+        Args:
+            name: as it was listed.
+            stamp: as it was listed, if it was. The content is not older than it, even if a cache answers.
 
         Raises:
             UnreadableError: it does not exist, or cannot be read.

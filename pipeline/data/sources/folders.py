@@ -49,7 +49,7 @@ class FolderSource:
             )
 
     def read(self, entry: Entry) -> bytes:
-        return self._tree.read(entry.name)
+        return self._tree.read(entry.name, stamp=entry.stamp)
 
     def records(self, shard: Entry, report: Report) -> Iterator[Record]:  # noqa: ARG002 - no entry is a shard
         return iter(())

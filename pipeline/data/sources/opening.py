@@ -40,19 +40,18 @@ def open_source(data: Data, *, seconds: float = 30.0) -> Source:
         from pipeline.data.sources.builtin import open_builtin  # noqa: PLC0415 - each source loads libraries of its own
 
         return open_builtin(data)
-    address = data.images.rstrip("/") or data.images
     match find_format(data, seconds=seconds):
         case "manifest":
             from pipeline.data.sources.manifest import ManifestSource  # noqa: PLC0415
 
-            folder, name = _split(address)
+            folder, name = _split(data.images)
             return ManifestSource(data, open_tree(folder, seconds=seconds), name)
         case "tfrecord":
             from pipeline.data.sources.tfrecord import TfrecordSource  # noqa: PLC0415
 
-            return TfrecordSource(data, _shards(address, seconds=seconds))
+            return TfrecordSource(data, _shards(data.images, seconds=seconds))
         case _:
-            return FolderSource(data, open_tree(address, seconds=seconds))
+            return FolderSource(data, open_tree(data.images, seconds=seconds))
 
 
 def is_shard(name: str) -> bool:
@@ -74,7 +73,7 @@ def find_format(data: Data, *, seconds: float = 30.0) -> Format:
 
 
 def _shards(address: str, *, seconds: float) -> Tree:
-    if not is_shard(address):
+    if not is_shard(address.rstrip("/")):
         return open_tree(address, seconds=seconds)
     folder, name = _split(address)
     return SingleFileTree(open_tree(folder, seconds=seconds), name, setting="data.images")
@@ -82,9 +81,9 @@ def _shards(address: str, *, seconds: float) -> Tree:
 
 def _split(address: str) -> tuple[str, str]:
     """The folder and the name of a file."""
-    folder, separator, name = address.rpartition("/")
+    folder, separator, name = address.rstrip("/").rpartition("/")
     if folder.endswith(":/"):
         raise BadInputError(f"data.images: {address} is a bucket; name a file in it")
     if not separator:
-        return ".", address
+        return ".", name
     return folder or "/", name

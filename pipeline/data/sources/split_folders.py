@@ -13,6 +13,7 @@ _NAMES: dict[str, Split] = {
     "validation": "validation",
     "dev": "validation",
     "test": "holdout",
+    "testing": "holdout",
     "holdout": "holdout",
 }
 EXPECTED = "train, val (or validation, valid) and test (or holdout)"

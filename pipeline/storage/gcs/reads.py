@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.storage.gcs.connection import Connection
 from pipeline.storage.object_tree import ObjectTree
 from pipeline.storage.objects import CallLimits
+from pipeline.storage.sums import crc32c_of
 from pipeline.storage.tree import Found
 
 _FIELDS = "name,size,crc32c,generation"
@@ -54,15 +55,27 @@ class GcsReads:
             blob.reload(**self._at.bounds)
             return _found(name, blob), str(blob.generation)
 
-    def read(self, name: str) -> bytes:
-        with self._at.asked("read", name):
-            return bytes(self._at.blob(name).download_as_bytes(checksum="crc32c", **self._at.bounds))
+    def read(self, name: str, stamp: str) -> bytes:
+        """Read the object.
+
+        A public one may come from a cache of Google's, for an hour after it was replaced. So a content that is not as
+        it was listed is read again, in the current generation, which no cache mixes up with another one.
+        """
+        content = self._content(name)
+        if not stamp or crc32c_of(content) == stamp:
+            return content
+        _, generation = self.find(name)
+        return self._content(name, generation=int(generation))
 
     def read_range(self, name: str, identity: str, first: int, last: int) -> bytes:
         with self._at.asked("read", name):
             blob = self._at.blob(name, generation=int(identity))
             # Google has a checksum of the whole content only.
             return bytes(blob.download_as_bytes(start=first, end=last, checksum=None, **self._at.bounds))
+
+    def _content(self, name: str, **options: int) -> bytes:
+        with self._at.asked("read", name):
+            return bytes(self._at.blob(name, **options).download_as_bytes(checksum="crc32c", **self._at.bounds))
 
     def _pages(self, prefix: str, **options: Any) -> Iterator[Any]:
         """The answers to a listing, each of which is retried alone."""

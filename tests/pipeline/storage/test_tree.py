@@ -24,7 +24,7 @@ from pipeline.storage.single_file import SingleFileTree
 from pipeline.storage.tree import Tree, UnreadableError
 from tests.object_storage import VARIABLE as GCS_VARIABLE
 from tests.object_storage import store
-from tests.pipeline.storage.fault_proxy import FaultProxy, lost_before, refused, s3_refused
+from tests.pipeline.storage.fault_proxy import Answer, FaultProxy, lost_before, refused, s3_refused
 from tests.pipeline.storage.kinds import SHORT
 from tests.pipeline.storage.s3_store import VARIABLE as S3_VARIABLE
 from tests.pipeline.storage.s3_store import s3_store
@@ -279,6 +279,26 @@ def test_a_file_is_read_with_one_request(remote: Place, proxy: FaultProxy) -> No
 
     assert b"content" == remote.tree().read("1.png")
     assert ["GET"] == [line.split()[0] for line in requests_for_objects(proxy)]
+
+
+@pytest.mark.parametrize("remote", ["gcs"], indirect=True)
+def test_a_content_that_a_cache_has_kept_is_not_taken_for_the_listed_one(remote: Place, proxy: FaultProxy) -> None:
+    """Google's cache answers requests for public objects with an old content, and with the checksum of that."""
+    kept: list[Answer] = []
+
+    def keep(forward: Callable[[], Answer]) -> Answer:
+        kept.append(forward())
+        return kept[0]
+
+    remote.write("1.png", b"old")
+    proxy.inject(keep, request="alt=media", times=1)
+    assert b"old" == remote.tree().read("1.png")
+    remote.write("1.png", b"new")
+    (found,) = remote.tree().files(no_report)
+    proxy.inject(lambda _: kept[0], request="alt=media", times=2)
+
+    assert b"old" == remote.tree().read("1.png")
+    assert b"new" == remote.tree().read("1.png", stamp=found.stamp)
 
 
 @pytest.mark.parametrize("use", ["files", "folders", "read", "open"])
