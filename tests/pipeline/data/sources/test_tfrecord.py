@@ -110,16 +110,6 @@ def test_a_folder_without_shards_says_what_is_expected(tmp_path: Path) -> None:
         list(source(tmp_path).entries(Reports()))
 
 
-def test_a_single_shard_may_have_any_name(tmp_path: Path) -> None:
-    (tmp_path / "flowers").write_bytes(framed(ROSE))
-    (tmp_path / "x.tfrecord").write_bytes(framed(TULIP))
-    shards = TfrecordSource(Data(images=str(tmp_path / "flowers")), FolderTree(tmp_path), name="flowers")
-    (shard,) = shards.entries(Reports())
-
-    assert [Record(0, b"rose.png", "rose")] == list(shards.records(shard, Reports()))
-    assert f"{tmp_path}/flowers" == shards.address
-
-
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_shards_are_read_uncompressed_and_with_gzip(tmp_path: Path, compress: Any) -> None:
     records, reports, reason = read(tmp_path, compress(framed(ROSE) + framed(TULIP)))
