@@ -4,6 +4,7 @@ import logging
 import os
 import posixpath
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from pipeline.data.source import Entry, Record, Report
 from pipeline.data.sources.manifest_rows import Columns, Row, csv_rows, parquet_rows
@@ -62,22 +63,26 @@ class ManifestSource:
 
     def fill(self, table: ManifestTable, report: Report) -> None:
         """Read every row into the table, and report those that cannot be used."""
-        count = 0
         try:
-            stream = self._tree.open(self._name)
+            with self._tree.open(self._name) as stream:
+                count = self._read(stream, table, report)
         except UnreadableError as error:
-            raise BadInputError(f"data.images: {self.address} {error}; correct the path") from error
-        read_rows = parquet_rows if self._name.lower().endswith((".parquet", ".pq")) else csv_rows
-        with stream:
-            columns, rows = read_rows(stream, self._data, manifest=self.address)
-            if columns.ignored_split is not None:
-                log.info(
-                    "%s: the column %r is ignored, because data.splits is content", self.address, columns.ignored_split
-                )
-            for count, row in enumerate(rows, start=1):  # noqa: B007 - the last one is needed
-                self._take(row, columns, table, report)
+            raise BadInputError(f"data.images: {self.address} {error}; correct the path, or write it again") from error
         if not count:
             raise BadInputError(f"data.images: {self.address} has no rows; each row should name an image and its label")
+
+    def _read(self, stream: BinaryIO, table: ManifestTable, report: Report) -> int:
+        """As `fill`; the number of rows."""
+        read_rows = parquet_rows if self._name.lower().endswith((".parquet", ".pq")) else csv_rows
+        columns, rows = read_rows(stream, self._data, manifest=self.address)
+        if columns.ignored_split is not None:
+            log.info(
+                "%s: the column %r is ignored, because data.splits is content", self.address, columns.ignored_split
+            )
+        count = 0
+        for count, row in enumerate(rows, start=1):  # noqa: B007 - the last one is needed
+            self._take(row, columns, table, report)
+        return count
 
     def _take(self, row: Row, columns: Columns, table: ManifestTable, report: Report) -> None:
         """Add the image of a row to the table, or report the row."""

@@ -9,6 +9,7 @@ from typing import IO, BinaryIO, cast
 
 from pipeline.data.source import Entry, Record, Report, UnreadableError, record_name
 from pipeline.data.sources.features import FeatureError, Features, describe, features_of
+from pipeline.data.sources.shard_names import is_shard
 from pipeline.data.sources.split_words import splits_in
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
@@ -19,10 +20,9 @@ from serving.status import DataLossError
 
 log = logging.getLogger(__name__)
 
-# `train-00000-of-00010`, `train.tfrecord`, `train.tfrecord-00000-of-00010`, `train.tfrecords.gz`, `train.tfrec`.
-_SHARD = re.compile(r"-\d+-of-\d+(\.\w+)*$|\.tfrec(ords?)?(\.gz)?$")
 # What writers of shards leave beside them: `dataset_info.json`, `label.labels.txt`, `_SUCCESS`, `README.md`.
 _BESIDE = (".json", ".txt", ".md", ".pbtxt", ".crc")
+_EXAMPLES = 5
 _RECORD = re.compile(r"^(?P<shard>.+)#(?P<number>\d{9,})$")
 _GZIP = b"\x1f\x8b"
 
@@ -32,24 +32,20 @@ class TfrecordSource:
 
     is_sharded = True
 
-    def __init__(self, data: Data, tree: Tree, *, name: str | None = None) -> None:
-        """Use every shard of the tree, or the single one with that name."""
+    def __init__(self, data: Data, tree: Tree) -> None:
         self._data = data
         self._tree = tree
-        self._name = name
         self._features = features_of(data)
 
     @property
     def address(self) -> str:
-        return self._tree.address if self._name is None else self._tree.shown(self._name)
+        return self._tree.address
 
     def entries(self, report: Report) -> Iterator[Entry]:
         skipped: list[str] = []
         count = 0
         for found in self._tree.files(report):
-            if self._name not in (None, found.name):
-                continue
-            if self._name is None and not _SHARD.search(found.name):
+            if not is_shard(found.name):
                 self._leave(found.name, skipped, report)
                 continue
             count += 1
@@ -60,7 +56,8 @@ class TfrecordSource:
                 continue
             yield Entry(found.name, found.size, found.stamp, split=split)
         if skipped:
-            log.info("%s: skipped %s", self.address, ", ".join(skipped))
+            more = ", ..." if len(skipped) > _EXAMPLES else ""
+            log.info("%s: skipped %s%s", self.address, ", ".join(skipped[:_EXAMPLES]), more)
         if not count:
             raise BadInputError(
                 f"data.images: {self.address} has no TFRecord shard; names such as train-00000-of-00010 and "
@@ -91,7 +88,7 @@ class TfrecordSource:
         base = name.rpartition("/")[2]
         if not base.startswith((".", "_")) and not base.endswith(_BESIDE):
             report(self._tree.shown(name), "is not named like a TFRecord shard; rename it or remove it")
-        elif len(skipped) < 10:
+        elif len(skipped) <= _EXAMPLES:
             skipped.append(name)
 
     def _split_of(self, name: str) -> Split | None:

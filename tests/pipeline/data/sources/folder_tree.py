@@ -20,6 +20,9 @@ class FolderTree:
         for name in sorted(path.relative_to(self._root).as_posix() for path in paths):
             yield self._found(name)
 
+    def sample(self, limit: int) -> list[str]:
+        return sorted(path.name for path in self._root.rglob("*") if path.is_file())[:limit]
+
     def folders(self, below: str = "") -> list[str]:
         return sorted(path.name for path in (self._root / below).iterdir() if path.is_dir())
 

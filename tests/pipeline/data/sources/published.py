@@ -18,7 +18,7 @@ def pixels(count: int, *shape: int, seed: int = 0) -> "np.ndarray":
 
 def npz(**arrays: "np.ndarray") -> bytes:
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    np.savez_compressed(stream, allow_pickle=True, **arrays)
     return stream.getvalue()
 
 

@@ -110,16 +110,6 @@ def test_a_folder_without_shards_says_what_is_expected(tmp_path: Path) -> None:
         list(source(tmp_path).entries(Reports()))
 
 
-def test_a_single_shard_may_have_any_name(tmp_path: Path) -> None:
-    (tmp_path / "flowers").write_bytes(framed(ROSE))
-    (tmp_path / "x.tfrecord").write_bytes(framed(TULIP))
-    shards = TfrecordSource(Data(images=str(tmp_path / "flowers")), FolderTree(tmp_path), name="flowers")
-    (shard,) = shards.entries(Reports())
-
-    assert [Record(0, b"rose.png", "rose")] == list(shards.records(shard, Reports()))
-    assert f"{tmp_path}/flowers" == shards.address
-
-
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_shards_are_read_uncompressed_and_with_gzip(tmp_path: Path, compress: Any) -> None:
     records, reports, reason = read(tmp_path, compress(framed(ROSE) + framed(TULIP)))
@@ -235,7 +225,11 @@ def test_a_length_that_is_damaged_ends_the_shard(tmp_path: Path) -> None:
     assert reason == f"cannot be read beyond record 0 (corrupted record at {len(framed(ROSE))}); copy or write it again"
 
 
-@pytest.mark.parametrize("content", [b"x" * 100, b"\x1f\x8b" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + bytes(50)])
+@pytest.mark.parametrize(
+    "content",
+    [b"x" * 100, b"\x1f\x8b" + b"x" * 100, b"\x89PNG\r\n\x1a\n" + bytes(50)],
+    ids=["text", "as GZIP begins", "as PNG begins"],
+)
 def test_a_file_that_is_no_shard_is_unreadable(tmp_path: Path, content: bytes) -> None:
     records, reports, reason = read(tmp_path, content)
 
@@ -244,7 +238,7 @@ def test_a_file_that_is_no_shard_is_unreadable(tmp_path: Path, content: bytes) -
     assert reason.startswith("is not a TFRecord shard, uncompressed or with GZIP")
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["empty", "GZIP"])
 def test_a_shard_without_records_is_unreadable(tmp_path: Path, content: bytes) -> None:
     assert ([], [], "has no records; write it again or remove it") == read(tmp_path, content)
 
