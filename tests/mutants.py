@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "a PNG may claim another size before its real one",
         "pipeline/training/preprocessing.py",
-        'b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR"',
-        'b"\\x89PNG\\r\\n\\x1a\\n\\0\\0\\0\\rIHDR"[:8]',
+        "len(HEADER_OF_PNG)), HEADER_OF_PNG)",
+        "8), HEADER_OF_PNG[:8])",
         ("tests/pipeline/training/test_pixel_limit.py",),
     ),
     Mutant(

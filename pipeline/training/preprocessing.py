@@ -6,9 +6,9 @@ from pipeline.spec import Image
 from serving.images import MOST_PIXELS
 
 # Up to the name of the first chunk, which libpng lets other chunks precede: those could claim another size.
-_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+HEADER_OF_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _JPEG = b"\xff\xd8\xff"
-_SIZE_IN_PNG = (len(_PNG), 8)
+_SIZE_IN_PNG = (len(HEADER_OF_PNG), 8)
 _HEADER = sum(_SIZE_IN_PNG)
 
 
@@ -34,7 +34,7 @@ def _checks(content: Any) -> list[Any]:
 
     # Zeros behind a short content, so that every content has a header.
     header = tf.strings.join([tf.strings.substr(content, 0, _HEADER), bytes(_HEADER)])
-    is_png = tf.equal(tf.strings.substr(header, 0, len(_PNG)), _PNG)
+    is_png = tf.equal(tf.strings.substr(header, 0, len(HEADER_OF_PNG)), HEADER_OF_PNG)
     is_jpeg = tf.equal(tf.strings.substr(header, 0, len(_JPEG)), _JPEG)
     known = tf.debugging.Assert(is_png | is_jpeg, ["the image is not a PNG or JPEG; convert it before it is sent"])
     with tf.control_dependencies([known]):

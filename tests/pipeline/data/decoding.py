@@ -150,6 +150,20 @@ def pixel_differences() -> dict[str, int]:
     return largest
 
 
+def is_bounded_only() -> bool:
+    """Whether the limit on pixels changes no pixel: those of `decoded` are those of the same steps without it."""
+    import tensorflow as tf
+
+    for channels in (1, 3):
+        for original in originals().values():
+            content = read_image(original, channels=channels).content
+            pixels = tf.io.decode_image(content, channels=channels, expand_animations=False)
+            expected = tf.image.resize(pixels, (4, 4), antialias=True) / 255.0
+            if not tf.reduce_all(expected == graph(channels)(content)):
+                return False
+    return True
+
+
 def main(seed: int, turns: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - the same bytes each time
     differing, refused, usable = [], 0, 0
@@ -161,6 +175,7 @@ def main(seed: int, turns: int) -> None:
             is_refused = problem(content, 3) is not None
             refused, usable = refused + is_refused, usable + (not is_refused)
     seen = {"differing": differing, "refused": refused, "usable": usable, "attributes": served_attributes()}
+    seen["is_bounded_only"] = is_bounded_only()
     seen["pixels"] = pixel_differences()
     print(json.dumps(seen))  # noqa: T201 - the test reads it
 
