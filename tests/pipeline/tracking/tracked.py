@@ -33,7 +33,6 @@ LABELS = (
     "cat's",
     "$x",
     "$x$ and $y_1^{$",
-    "e\u0301te\u0301",
     "\u00e9t\u00e9",
     "a?b",
     "a*b",
