@@ -47,11 +47,21 @@ LIGHT = (
     "embedded.__main__",
     "embedded.demo.scenario",
 )
+_VERDICTS = ("gate", "canary", "paired", "verdict", "data_checks", "label_errors")
 # No clock, no client, no bucket behind a verdict or a state: the standard library and pydantic.
 PURE = {
-    "httpx typer rich airflow": [f"pipeline.verdicts.{name}" for name in ("gate", "canary", "paired", "verdict")],
+    "httpx typer rich airflow": [f"pipeline.verdicts.{name}" for name in _VERDICTS],
     "grpc numpy httpx typer": [
-        f"pipeline.{name}" for name in ("journal.state", "layout", "errors", "spec", "runs.records", "verdicts.gate")
+        f"pipeline.{name}"
+        for name in (
+            "journal.state",
+            "layout",
+            "errors",
+            "spec",
+            "runs.records",
+            "verdicts.gate",
+            "verdicts.data_checks",
+        )
     ],
 }
 

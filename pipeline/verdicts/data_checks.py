@@ -77,7 +77,11 @@ def _imbalance(found: DataSummary, most: float | None) -> Check:
     totals = found.totals()
     rarest, frequent = _rarest(totals), max(sorted(totals), key=totals.__getitem__)
     value = found.imbalance()
-    between = f"{quoted([frequent])} has {_images(totals[frequent])}, {quoted([rarest])} {totals[rarest]:,}"
+    between = (
+        f"each label has {_images(totals[rarest])}"
+        if totals[rarest] == totals[frequent]
+        else f"{quoted([frequent])} has {_images(totals[frequent])}, {quoted([rarest])} {totals[rarest]:,}"
+    )
     return _limited(f"imbalance {value:.4g}", value, most, key="data.checks.imbalance", after=f": {between}")
 
 

@@ -110,6 +110,12 @@ def test_another_bucket_with_the_same_model_and_run_key_gets_a_run_of_its_own(se
     assert seen["another"]["untouched"]
 
 
+def test_the_report_about_the_images_is_an_artifact_and_its_figures_are_metrics(seen: Any) -> None:
+    assert ["data/classes.csv", "data/index.html"] == seen["data"]["artifacts"]
+    expected = {"data/images": 8.0, "data/unusable": 1.0, "data/classes": 2.0, "data/imbalance": 3.0}
+    assert expected == seen["data"]["metrics"]
+
+
 class TestFailures:
     def test_before_a_training_nothing_is_trained(self, seen: Any) -> None:
         ended = seen["failures"]["down"]["train"]

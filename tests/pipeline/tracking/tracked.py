@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pipeline.runs.records import ExportRecord, PublishRecord, SpecRecord, Train
 from pipeline.settings import Settings
 from pipeline.storage.identity import Identity, make_identity
 from pipeline.tracking.tracked_run import tracked_run
-from pipeline.verdicts.measurements import Evaluation, Performance
+from pipeline.verdicts.measurements import DataSummary, Evaluation, Performance
 from tests.pipeline.storage.fault_proxy import Answer, FaultProxy, lost_before, refused
 from tests.releases import NO_MLFLOW
 
@@ -32,7 +33,6 @@ LABELS = (
     "cat's",
     "$x",
     "$x$ and $y_1^{$",
-    "e\u0301te\u0301",
     "\u00e9t\u00e9",
     "a?b",
     "a*b",
@@ -103,7 +103,7 @@ class Place:
             "name": MODEL,
             "description": "plants",
             "owner": "ann",
-            "data": {"images": str(self.folder / "images"), "holdout": 0.4},
+            "data": {"images": str(self.folder / "images"), "holdout": 0.4, "checks": {"tiny": None}},
             "image": {"height": 6, "width": 6, "channels": 1},
             "training": {"epochs": self.epochs, "network": {"filters": [2], "dense": 4}},
             "gate": {"min_accuracy": 0, "min_class_recall": 0, "max_calibration_error": 1},
@@ -275,6 +275,28 @@ def many_labels(place: Place, url: str) -> dict[str, Any]:
     return {"metrics": len(found.data.metrics), "seconds": time.monotonic() - start}
 
 
+def data_report(place: Place, url: str) -> dict[str, Any]:
+    """The report about the images, logged twice as a repeated task does."""
+    from mlflow import MlflowClient
+
+    context = place.context(url, "retrain-5")
+    run(context, "snapshot")
+    spec = context.records.require(SpecRecord).spec
+    found = DataSummary(files=9, unusable=1, counts={"cat": {"train": 6}, "dog": {"train": 1, "holdout": 1}})
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("index.html", "classes.csv"):
+            Path(folder, name).write_text(name)
+        with tracked_run(url, spec, bucket=make_identity(context.bucket), kept="") as tracked:
+            tracked.log_data_report(Path(folder), found)
+            tracked.log_data_report(Path(folder), found)
+    client = MlflowClient(url)
+    metrics = client.get_run(tracked.id).data.metrics
+    return {
+        "artifacts": sorted(each.path for each in client.list_artifacts(tracked.id, "data")),
+        "metrics": {name: value for name, value in metrics.items() if name.startswith("data/")},
+    }
+
+
 def main(folder: Path, url: str) -> None:
     # MLflow's client waits longer each time before it asks again.
     os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"] = "0"
@@ -294,6 +316,7 @@ def main(folder: Path, url: str) -> None:
             "failures": failures(place, proxy),
             "deleted": deleted_while_training(place, proxy),
             "many": many_labels(place, url),
+            "data": data_report(place, url),
         }
     finally:
         proxy.stop()

@@ -4,6 +4,7 @@ import io
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from pipeline.data.importing import import_images
 from pipeline.errors import BadInputError
 from pipeline.model_files import load_spec
 from pipeline.storage.local import LocalBucket
-from pipeline.verbs.check import check
+from pipeline.verbs.check import check, check_data
 from tests.pipeline.test_cli import pipeline
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
@@ -103,3 +104,56 @@ def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) 
     assert f"{tmp_path}/images/cat/short.png is cut off" in bad.stderr
     assert "Traceback" not in bad.stderr
     assert not Path(nowhere).exists()
+
+
+class TestData:
+    """`check --data`: the whole report, before any run."""
+
+    @pytest.fixture
+    def environment(self, pets: Path, tmp_path: Path) -> dict[str, str]:
+        return {"UNDERSTUDY_MODELS": str(tmp_path), "UNDERSTUDY_MODEL": "pets", "UNDERSTUDY_ROOT": str(tmp_path / "no")}
+
+    def test_shows_classes_and_the_verdict(self, environment: dict[str, str], tmp_path: Path) -> None:
+        done = pipeline(tmp_path, "check", "--data", **environment)
+
+        assert 0 == done.returncode, done.stderr
+        assert re.search(r"cat +\D+40 \D+[0-9]+ \D+[0-9]+", done.stdout)
+        assert "Passed\n  unusable files 0 of 80 (0%) <= 0%" in done.stdout
+        assert "no problems found. 80 images of 2 labels" in done.stdout
+        assert not (tmp_path / "no").exists()
+
+    def test_writes_the_report_of_images_that_are_refused(self, environment: dict[str, str], tmp_path: Path) -> None:
+        broken = tmp_path / "images" / "cat" / "short.png"
+        broken.write_bytes(picture(200)[:-3])
+        done = pipeline(tmp_path, "check", "--report", str(tmp_path / "report"), **environment)
+
+        assert 1 == done.returncode
+        assert str(broken) in done.stdout
+        assert "Refused\n  unusable files 1 of 81 (1.2%) > 0% (data.checks.unusable)" in done.stdout
+        assert "a snapshot would refuse these images. Correct them, or the limits in `data.checks`; the report is " in (
+            done.stderr
+        )
+        assert str(broken) in (tmp_path / "report" / "problems.csv").read_text()
+        assert "Refused" in (tmp_path / "report" / "index.html").read_text()
+        assert "Traceback" not in done.stderr
+
+    def test_says_which_label_cannot_be_learned(self, pets: Path, environment: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "images" / "rat").mkdir()
+        (tmp_path / "images" / "rat" / "only.png").write_bytes(picture(250))
+        shown: list[Any] = []
+
+        with pytest.raises(BadInputError, match="a snapshot would refuse these images"):
+            check_data(pets, show=shown.append, folder=tmp_path / "report")
+        assert "label &#x27;rat&#x27; has no image in the " in (tmp_path / "report" / "index.html").read_text()
+
+    def test_a_folder_that_cannot_be_written_is_named(self, pets: Path, tmp_path: Path) -> None:
+        (tmp_path / "a file").write_text("")
+
+        with pytest.raises(BadInputError, match=r"the report cannot be written to .*/a file/x: Not a directory"):
+            check_data(pets, show=lambda _: None, folder=tmp_path / "a file" / "x")
+
+    def test_a_limit_of_the_model_file_is_a_problem_without_the_report_too(self, pets: Path) -> None:
+        pets.write_text(pets.read_text().replace("data:\n", "data:\n  checks: {class_images: 50}\n"))
+
+        with pytest.raises(BadInputError, match=r"2 labels have fewer than 50 images: .*class_images\)"):
+            check(pets)

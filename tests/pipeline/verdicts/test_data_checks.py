@@ -141,6 +141,12 @@ def test_no_usable_image_is_a_failure_in_words(files: int) -> None:
     ) == verdict.reasons
 
 
+def test_equal_classes_are_not_named() -> None:
+    assert "imbalance 1: each label has 100 images" in str(
+        judge_data(summary(cat=100), None, DataChecks(), suspects=None)
+    )
+
+
 def test_one_class_alone_has_no_imbalance() -> None:
     verdict = judge_data(summary(dog=0), None, DataChecks(imbalance=1), suspects=None)
 
