@@ -18,9 +18,9 @@ CALL_SECONDS = 0.03
 _TURNS = 3
 
 
-def measure(scratch: Path, *, files: int, rounds: int) -> list[Row]:
+def measure(files: int, *, rounds: int) -> list[Row]:
     """Images and bucket are both in the store."""
-    with in_use(ObjectStore(scratch / "store")) as store, proxied(store) as proxy:
+    with in_use(ObjectStore()) as store, proxied(store) as proxy:
         few, many = (_uploaded(store, count) for count in (files // growth.TIMES, files))
         proxy.inject(_delayed)
         runs = [(_snapshots(store, proxy, few), _snapshots(store, proxy, many)) for _ in range(rounds)]

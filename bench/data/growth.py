@@ -2,7 +2,7 @@
 
 import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.data.files import write_images
@@ -36,11 +36,14 @@ def rows(figure: str, runs: Sequence[tuple[Mapping[str, Usage], Mapping[str, Usa
     return [row for name in ("first", "next") for row in _rows(figure, name, runs)]
 
 
-def _rows(figure: str, name: str, runs: Sequence[tuple[Mapping[str, Usage], Mapping[str, Usage]]]) -> tuple[Row, Row]:
+def _rows(figure: str, name: str, runs: Sequence[tuple[Mapping[str, Usage], Mapping[str, Usage]]]) -> Iterator[Row]:
     pairs = [(many[name], few[name]) for few, many in runs]
-    time = _row(figure, f"time of the {name} snapshot", [tuple(map(_seconds, each)) for each in pairs], "s", TIME_GOAL)
+    times = [(_seconds(many), _seconds(few)) for many, few in pairs]
+    yield _row(figure, f"time of the {name} snapshot", times, "s", TIME_GOAL)
+    cpu = [(many.cpu_seconds, few.cpu_seconds) for many, few in pairs]
+    yield _row(figure, f"CPU of the {name} snapshot, with the start of Python", cpu, "s")
     peaks = [(many.peak_mb, few.peak_mb) for many, few in pairs]
-    return time, _row(figure, f"peak memory of the {name} snapshot", peaks, "MB", MEMORY_GOAL)
+    yield _row(figure, f"peak memory of the {name} snapshot", peaks, "MB", MEMORY_GOAL)
 
 
 def _seconds(used: Usage) -> float:
@@ -48,7 +51,7 @@ def _seconds(used: Usage) -> float:
     return float(used.found["snapshots"][0])
 
 
-def _row(figure: str, what: str, pairs: Sequence[tuple[float, ...]], unit: str, goal: float) -> Row:
+def _row(figure: str, what: str, pairs: Sequence[tuple[float, float]], unit: str, goal: float | None = None) -> Row:
     many, few = (statistics.median(each) for each in zip(*pairs, strict=True))
     return Row(
         figure=figure,

@@ -5,15 +5,18 @@ EDGE`, with so many images of so many pixels.
 """
 
 import io
+import os
 import sys
 import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
 
 from bench.scale.measuring import answer, show, usage
-from pipeline.data.images import import_images
+from pipeline.data.importing import import_images
 from pipeline.spec import Data, Image, ModelSpec, Training
 from pipeline.storage.opening import open_bucket
 from pipeline.training import network
@@ -33,8 +36,11 @@ def encoded(number: int, edge: int) -> bytes:
 def write_images(folder: Path, count: int) -> None:
     for label in range(LABELS):
         (folder / f"label {label}").mkdir(parents=True)
+    an_hour_ago = time.time() - 3600  # a file that has just been changed is read again by the next snapshot
     for number in range(count):
-        (folder / f"label {number % LABELS}" / f"{number}.png").write_bytes(encoded(number, EDGE))
+        path = folder / f"label {number % LABELS}" / f"{number}.png"
+        path.write_bytes(encoded(number, EDGE))
+        os.utime(path, (an_hour_ago, an_hour_ago))
 
 
 def snapshot(folder: str, root: str) -> None:
@@ -46,8 +52,8 @@ def snapshot(folder: str, root: str) -> None:
         image=Image(height=EDGE, width=EDGE),
         training=Training(epochs=1),
     )
-    found = import_images(open_bucket(root, seconds=30), spec)
-    answer(len(found.model_dump_json(indent=1)))
+    found = import_images(open_bucket(root, seconds=30), spec, at=datetime.now(UTC))
+    answer(sum(path.stat().st_size for path in (Path(root) / found.manifest).iterdir()))
 
 
 def train(count: int, edge: int) -> None:
@@ -65,7 +71,7 @@ def train(count: int, edge: int) -> None:
 
 
 def report_snapshot(few: int, many: int) -> None:
-    """The first snapshot stores each image; the second one reads each and stores nothing."""
+    """The first snapshot reads and stores each image; the second one lists them and finds nothing new."""
     with tempfile.TemporaryDirectory() as scratch:
         found = {}
         for count in (few, many):
@@ -77,9 +83,9 @@ def report_snapshot(few: int, many: int) -> None:
     for order, (small, large) in zip(("first", "next"), zip(found[few], found[many], strict=True), strict=True):
         cpu = 1e3 * (large.cpu_seconds - small.cpu_seconds) / more
         show(f"CPU of an image in the {order} snapshot, {few} to {many} images, on a disk", cpu, "ms")
-    small, large = found[few][1], found[many][1]
-    show("bytes of an image in the record of a snapshot", (large.found - small.found) / more, "bytes")
-    show("memory of an image in a snapshot", 1e3 * (large.peak_mb - small.peak_mb) / more, "kB")
+    small, large = found[few][0], found[many][0]
+    show("bytes of an image in the list of a snapshot", (large.found - small.found) / more, "bytes")
+    show("memory of an image in the first snapshot", 1e3 * (large.peak_mb - small.peak_mb) / more, "kB")
 
 
 def report_train(few: int, many: int, edge: int) -> None:
