@@ -15,13 +15,12 @@ from pipeline.data.source import Entry, Record, Report, Source, UnreadableError,
 from pipeline.errors import StorageError
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
+from pipeline.storage.objects import THREADS
 
 log = logging.getLogger(__name__)
 
-# Images in work at once. Each needs requests to the source and to the bucket.
-_THREADS = 16
 # Contents in memory at most: those in work, and as many that wait for a thread.
-_WAITING = 2 * _THREADS
+_WAITING = 2 * THREADS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -119,7 +118,7 @@ def _signed(number: int | None) -> int | None:
 
 def _in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in the order of the items, of which only a few are taken at a time: they have contents of images."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:

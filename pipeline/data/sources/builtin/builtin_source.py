@@ -37,10 +37,6 @@ class BuiltinSource:
     def address(self) -> str:
         return f"{PREFIX}{self._name}"
 
-    @property
-    def carves_validation(self) -> bool:
-        return any(self._parts.values())
-
     def entries(self, report: Report) -> Iterator[Entry]:  # noqa: ARG002 - of the protocol
         for part in sorted(self._parts):
             size, stamp = self._files.state(part)

@@ -118,7 +118,7 @@ def test_digits_are_one_shard_without_a_split() -> None:
     (entry,) = source.entries(Reports())
 
     assert Entry("images", 1797 * 64, "1") == entry
-    assert (True, False) == (source.is_sharded, source.carves_validation)
+    assert source.is_sharded
     assert ("builtin:digits", "builtin:digits") == (source.address, source.shown(entry.name))
     assert "image 3 of builtin:digits" == source.shown(record_name(entry.name, 3))
 
@@ -238,7 +238,7 @@ def test_a_file_that_is_damaged_or_another_one_is_unreadable_with_its_path(tmp_p
     assert reason.endswith("; download it again")
 
 
-def test_the_split_that_is_given_holds_the_test_part_out_and_cuts_validation_out_of_train(tmp_path: Path) -> None:
+def test_the_split_that_is_given_holds_the_test_part_out(tmp_path: Path) -> None:
     (tmp_path / "mnist.npz").write_bytes(npz(**MNIST))
     given, content = named("mnist", tmp_path, splits="given"), named("mnist", tmp_path)
 
@@ -246,7 +246,6 @@ def test_the_split_that_is_given_holds_the_test_part_out_and_cuts_validation_out
         part: {record.split for record in records} for part, records in parts(given).items()
     }
     assert {None} == {record.split for records in parts(content).values() for record in records}
-    assert (True, False) == (given.carves_validation, content.carves_validation)
 
 
 def test_images_are_named_by_part_and_place(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import pytest
 
-from pipeline.data.source import Entry, GivenSplit, UnreadableError
+from pipeline.data.source import Entry, UnreadableError
 from pipeline.data.sources.folders import SUFFIXES, FolderSource
 from pipeline.data.sources.opening import open_source
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from pipeline.storage.opening import open_tree
+from pipeline.verdicts.measurements import Split
 from tests.object_storage import Bucket as GoogleBucket
 from tests.object_storage import bucket, store
 from tests.pipeline.storage.s3_store import S3TestBucket, s3_bucket, s3_store
@@ -53,7 +54,7 @@ def labels(images: Path | str) -> dict[str, str]:
     return {entry.name: entry.label for entry in entries}
 
 
-def splits_of(images: Path) -> dict[str, GivenSplit | None]:
+def splits_of(images: Path) -> dict[str, Split | None]:
     entries, problems = read(images, "given")
     assert {} == problems
     return {entry.name: entry.split for entry in entries}
@@ -234,17 +235,6 @@ def test_given_splits_are_folders_above_the_labels(tmp_path: Path, names: tuple[
         (f"{validation}/cat/3.png", "cat", "validation"),
         (f"{holdout}/dog/4.png", "dog", "holdout"),
     } == {(entry.name, entry.label, entry.split) for entry in entries}
-
-
-@pytest.mark.parametrize("held_out", ["val", "valid", "validation", "test", "holdout"])
-def test_the_only_split_beside_train_is_for_the_gate_and_train_is_divided(tmp_path: Path, held_out: str) -> None:
-    write(tmp_path, "train/cat/1.png", "train/dog/2.png", f"{held_out}/cat/3.png")
-
-    assert {
-        "train/cat/1.png": "train or validation",
-        "train/dog/2.png": "train or validation",
-        f"{held_out}/cat/3.png": "holdout",
-    } == splits_of(tmp_path)
 
 
 def test_an_image_between_a_split_and_its_labels_is_reported(tmp_path: Path) -> None:

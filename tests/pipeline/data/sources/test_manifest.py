@@ -166,15 +166,6 @@ def test_words_that_people_have_for_splits(root: Path, words: tuple[str, ...], s
         assert ([split], []) == ([entry.split for entry in entries], reports)
 
 
-@pytest.mark.parametrize(("words", "expected"), [("train test", True), ("train val", False)])
-def test_validation_is_cut_out_of_train_if_no_row_gives_it(root: Path, words: str, expected: bool) -> None:
-    first, second = words.split()
-    given = source(root, csv(root, f"path,label,split\na.png,x,{first}\nb.png,x,{second}\n"), splits="given")
-    list(given.entries(Reports()))
-
-    assert expected is given.carves_validation
-
-
 def test_a_split_column_that_is_not_asked_for_is_ignored_and_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     name = csv(root, "path,label,split\na.png,tulip,no word\n")
     with caplog.at_level(logging.INFO):

@@ -302,16 +302,6 @@ def test_a_split_that_is_unknown_or_missing_though_named_is_reported(tmp_path: P
     assert "record 1 of ROOT/x.tfrecord has no feature 'fold', which data.columns names for the split" == reports[1]
 
 
-@pytest.mark.parametrize(("names", "expected"), [("train test", True), ("train val test", False)])
-def test_validation_is_cut_out_of_train_if_no_shard_is_for_it(tmp_path: Path, names: str, expected: bool) -> None:
-    for name in names.split():
-        (tmp_path / f"{name}.tfrecord").write_bytes(framed(ROSE))
-    shards = source(tmp_path, splits="given")
-    list(shards.entries(Reports()))
-
-    assert expected is shards.carves_validation
-
-
 WRITE = """
 import sys
 import tensorflow as tf
