@@ -46,10 +46,10 @@ def train(context: RunContext) -> TrainRecord:
     url, started_by = context.fleet.mlflow_url, context.settings.run_url
     public_url = context.settings.mlflow_public_url
     with tracked_run(url, spec, bucket=bucket, kept=kept, started_by=started_by, public_url=public_url) as run:
-        run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if data.report and data.found is not None:
             with context.bucket.local_copy(data.report) as report:
                 run.log_data_report(report, data.found)
+        run.log_training_input(spec, data, seed=seed, source=context.bucket.uri(layout.images(context.model)))
         if exported is None:
             exported = context.records.finish(_train_and_store(context, spec, data, seed=seed, run=run))
         run.kept = _kept(exported)

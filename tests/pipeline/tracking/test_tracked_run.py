@@ -46,7 +46,7 @@ class TestLabels:
     def test_a_table_beside_the_picture_says_which_label_a_metric_is_of(self, seen: Any) -> None:
         rows = list(csv.DictReader(io.StringIO(seen["odd"]["table"], newline="")))
 
-        assert ["classes.csv", "confusion.png", "confusions.csv"] == seen["odd"]["kept"]["artifacts"]
+        assert ["classes.csv", "confusion.png", "confusions.csv", "data"] == seen["odd"]["kept"]["artifacts"]
         assert sorted(LABELS) == [row["label"] for row in rows]
         assert [metric_name(label) for label in sorted(LABELS)] == [row["metric"] for row in rows]
         assert [str(number) for number in range(len(LABELS))] == [row["class"] for row in rows]
@@ -108,6 +108,11 @@ def test_another_bucket_with_the_same_model_and_run_key_gets_a_run_of_its_own(se
     assert first["tags"]["understudy.bucket"] != other["tags"]["understudy.bucket"]
     assert other["tags"]["understudy.bucket_address"].endswith("/another/bucket")
     assert seen["another"]["untouched"]
+
+
+def test_train_logs_the_report_about_the_images(seen: Any) -> None:
+    assert "data" in seen["odd"]["kept"]["artifacts"]
+    assert len(LABELS) == seen["odd"]["kept"]["metrics"]["data/classes"]
 
 
 def test_the_report_about_the_images_is_an_artifact_and_its_figures_are_metrics(seen: Any) -> None:

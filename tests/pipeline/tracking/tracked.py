@@ -200,7 +200,7 @@ def failures(place: Place, proxy: FaultProxy) -> dict[str, Any]:
     training = run(context, "train")
     stored = context.records.find(ExportRecord)
     proxy.heal()
-    proxy.inject(refused(500, "disk full"), request="mlflow-artifacts")
+    proxy.inject(refused(500, "disk full"), request="logged-models")
     registering = run(context, "train")
     proxy.heal()
     repeated = run(context, "train")
