@@ -1,9 +1,9 @@
 """Find labels that are probably wrong, from what a model says about the images. Pure.
 
 Confident learning: C. G. Northcutt, L. Jiang, I. L. Chuang, "Confident Learning: Estimating Uncertainty in Dataset
-Labels", Journal of Artificial Intelligence Research 70 (2021), 1373-1411. The package cleanlab (Apache-2.0 since 2.9)
-finds the same examples in the same order; it is not used, because it would be one more dependency that imports pandas
-and scikit-learn, for these few lines.
+Labels", Journal of Artificial Intelligence Research 70 (2021), 1373-1411. Where every class is among the labels, the
+package cleanlab finds the same examples in the same order. It has no threshold for a class that no example is labelled
+with, so it would find nothing in a folder of new images that all belong to another class: the case that matters here.
 """
 
 from dataclasses import dataclass

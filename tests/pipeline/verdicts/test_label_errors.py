@@ -1,6 +1,5 @@
 """Confident learning: a case by hand, and labels that were flipped on purpose."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -90,18 +89,3 @@ def test_a_model_that_always_agrees_suspects_nothing() -> None:
 
 def test_no_image_is_no_suspicion() -> None:
     assert 0 == len(find_label_errors(np.empty((0, 3)), np.empty(0, int)).examples)
-
-
-def test_a_thousand_classes_take_no_matrix_of_classes() -> None:
-    """Four times the examples take about four times the time; a tenfold time would be another order."""
-    probabilities, true = answers(4000, 1000, seed=5)
-
-    def seconds(examples: int) -> float:
-        start = time.perf_counter()
-        find_label_errors(probabilities[:examples], true[:examples])
-        return time.perf_counter() - start
-
-    seconds(100)
-    small, large = (min(seconds(examples) for _ in range(3)) for examples in (1000, 4000))
-
-    assert large < 10 * small + 0.05
