@@ -4,16 +4,17 @@ A listing costs no read of an image. An entry is one image, or a shard that hold
 that is downloaded as a whole. The order of a listing is the same as long as nothing has changed.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, Protocol
 
 from pipeline.runs.records import Split
-from pipeline.storage.tree import UnreadableError
+from pipeline.storage.tree import Report, UnreadableError
 
-__all__ = ["Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
+__all__ = ["Entry", "GivenSplit", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
 
-# Called with the path, as people know it, and with what is wrong there, as the end of a sentence: `is empty`.
-Report = Callable[[str, str], None]
+# What a source says about the split of an image. `train or validation`: the source holds out some images and names no
+# others for validation, so these are divided by their content, `data.validation` of them for validation.
+GivenSplit = Split | Literal["train or validation"]
 
 
 class Entry(NamedTuple):
@@ -33,7 +34,7 @@ class Entry(NamedTuple):
     size: int
     stamp: str
     label: str = ""
-    split: Split | None = None
+    split: GivenSplit | None = None
     slices: tuple[str, ...] = ()
 
 
@@ -43,7 +44,7 @@ class Record(NamedTuple):
     number: int
     content: bytes
     label: str
-    split: Split | None = None
+    split: GivenSplit | None = None
     slices: tuple[str, ...] = ()
 
 
@@ -60,10 +61,7 @@ class Source(Protocol):
 
     @property
     def carves_validation(self) -> bool:
-        """Whether it gives `train` and no `validation`, so that validation images are cut out of `train` by content.
-
-        Only for sources that give splits. Known when the listing has ended.
-        """
+        """Whether it gives `train` and no `validation`."""
 
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.

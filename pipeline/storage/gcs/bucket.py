@@ -1,15 +1,10 @@
 """The bucket in Google Cloud Storage."""
 
-import re
-
-from pipeline.errors import BadInputError
 from pipeline.storage.gcs.connection import Connection
 from pipeline.storage.gcs.objects import GcsObjects
 from pipeline.storage.object_bucket import ObjectBucket
 from pipeline.storage.objects import CallLimits
 from pipeline.storage.pace import Pace
-
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 class GcsBucket(ObjectBucket):
@@ -27,9 +22,6 @@ class GcsBucket(ObjectBucket):
     """
 
     def __init__(self, root: str, *, patience: CallLimits | None = None, pace: Pace | None = None) -> None:
-        name, _, prefix = root.removeprefix("gs://").strip("/").partition("/")
-        if not _BUCKET.fullmatch(name):
-            raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use gs://bucket or gs://bucket/prefix")
         patience = patience or CallLimits()
-        objects = GcsObjects(Connection(name, f"{prefix}/" if prefix else "", patience))
+        objects = GcsObjects(Connection(root, patience))
         super().__init__(objects, pace or Pace(patience.between_writes))

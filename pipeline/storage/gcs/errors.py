@@ -13,13 +13,14 @@ _SAID = 300
 
 
 @contextmanager
-def storage_errors(action: str, key: str, *, bucket: str, since: float | None = None) -> Iterator[None]:
+def storage_errors(action: str, key: str, *, bucket: str, role: str, since: float | None = None) -> Iterator[None]:
     """Translate every error of the libraries in the block.
 
     Args:
         action: what the block does, as a verb.
         key: the object or folder it does it to.
         bucket: the address of the bucket.
+        role: what to grant if permission is denied.
         since: when it began by `time.monotonic`, if that was before the block.
 
     Raises:
@@ -27,18 +28,20 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float | None = 
     """
     started = time.monotonic() if since is None else since
     what = f"cannot {action} {key} in {bucket}"
-    with translated(lambda failure: _error(failure, what, bucket=bucket, seconds=time.monotonic() - started)):
+    with translated(
+        lambda failure: _error(failure, what, grant=f"{role} on {bucket}", seconds=time.monotonic() - started)
+    ):
         yield
 
 
-def _error(failure: Failure, what: str, *, bucket: str, seconds: float) -> StorageError:
+def _error(failure: Failure, what: str, *, grant: str, seconds: float) -> StorageError:
     said = " ".join(str(failure.cause).split())[:_SAID]
     match failure.kind:
         case Kind.CORRUPT:
             return StorageError(f"{what}: the data arrived damaged; try again ({failure.cause})")
         case Kind.REFUSED:
             assert failure.status is not None
-            return _refused(failure.status, what, bucket=bucket, said=said)
+            return _refused(failure.status, what, grant=grant, said=said)
         case Kind.CREDENTIALS:
             return _unknown_caller(what, said)
         case Kind.DISK:
@@ -50,7 +53,7 @@ def _error(failure: Failure, what: str, *, bucket: str, seconds: float) -> Stora
             )
 
 
-def _refused(status: int, what: str, *, bucket: str, said: str) -> StorageError:
+def _refused(status: int, what: str, *, grant: str, said: str) -> StorageError:
     if status == HTTPStatus.PRECONDITION_FAILED:
         return ChangedError(f"{what}: another process has changed it meanwhile")
     if status == HTTPStatus.NOT_FOUND:
@@ -58,9 +61,7 @@ def _refused(status: int, what: str, *, bucket: str, said: str) -> StorageError:
     if status == HTTPStatus.UNAUTHORIZED:
         return _unknown_caller(what, said)
     if status == HTTPStatus.FORBIDDEN:
-        return StorageError(
-            f"{what}: permission denied; grant this account roles/storage.objectUser on {bucket} (Google said: {said})"
-        )
+        return StorageError(f"{what}: permission denied; grant this account {grant} (Google said: {said})")
     return StorageError(f"{what}: it was refused (Google said: {said})")
 
 

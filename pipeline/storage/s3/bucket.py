@@ -1,15 +1,10 @@
 """The bucket in Amazon S3, or in a store that speaks its protocol."""
 
-import re
-
-from pipeline.errors import BadInputError
 from pipeline.storage.object_bucket import ObjectBucket
 from pipeline.storage.objects import CallLimits
 from pipeline.storage.pace import Pace
 from pipeline.storage.s3.connection import Connection
 from pipeline.storage.s3.objects import S3Objects
-
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class S3Bucket(ObjectBucket):
@@ -30,9 +25,6 @@ class S3Bucket(ObjectBucket):
     """
 
     def __init__(self, root: str, *, patience: CallLimits | None = None) -> None:
-        name, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
-        if not _BUCKET.fullmatch(name):
-            raise BadInputError(f"{root!r}: no bucket can be called {name!r}; use s3://bucket or s3://bucket/prefix")
-        objects = S3Objects(Connection(name, f"{prefix}/" if prefix else "", patience or CallLimits()))
+        objects = S3Objects(Connection(root, patience or CallLimits()))
         # Amazon needs no pause between two writes of the same object.
         super().__init__(objects, Pace(0))

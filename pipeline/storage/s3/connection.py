@@ -1,16 +1,19 @@
 """The connection to one bucket in S3: every call has a time limit, every error is translated."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from pipeline.errors import BadInputError
 from pipeline.storage.objects import CallLimits, UnansweredError
 from pipeline.storage.s3.errors import storage_errors
 
 _AMAZON = "amazonaws.com"
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 Result = TypeVar("Result")
 
@@ -19,13 +22,25 @@ class Connection:
     """One bucket, with a prefix for all keys.
 
     Safe to use from many threads. Nothing is connected before the first call.
+
+    Args:
+        root: s3://bucket or s3://bucket/prefix.
+        patience: the time limits of every call.
+        setting: where the address comes from, for messages.
+
+    Raises:
+        BadInputError: the name of the bucket is malformed.
     """
 
-    def __init__(self, bucket: str, prefix: str, patience: CallLimits) -> None:
-        self.address = f"s3://{bucket}/{prefix}".rstrip("/")
+    def __init__(self, root: str, patience: CallLimits, *, setting: str = "UNDERSTUDY_ROOT") -> None:
+        bucket, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
+        if not _BUCKET.fullmatch(bucket):
+            raise BadInputError(f"{root!r}: no bucket can be called {bucket!r}; use s3://bucket or s3://bucket/prefix")
         self.bucket_name = bucket
-        self.prefix = prefix
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.address = f"s3://{bucket}/{prefix}".rstrip("/")
         self._patience = patience
+        self._setting = setting
 
     @cached_property
     def client(self) -> Any:
@@ -62,7 +77,7 @@ class Connection:
         pause = min(1.0, self._patience.pause)
         while True:
             try:
-                with storage_errors(action, key, bucket=self.address, since=started):
+                with storage_errors(action, key, bucket=self.address, setting=self._setting, since=started):
                     return request(self.client)
             except UnansweredError:
                 rest = random.uniform(0, pause)  # noqa: S311 - to keep callers apart, no secret

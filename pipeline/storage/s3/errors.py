@@ -39,13 +39,14 @@ _SAID = 300
 
 
 @contextmanager
-def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Iterator[None]:
+def storage_errors(action: str, key: str, *, bucket: str, setting: str, since: float) -> Iterator[None]:
     """Translate every error of the libraries in the block.
 
     Args:
         action: what the block does, as a verb.
         key: the object or folder it does it to.
         bucket: the address of the bucket.
+        setting: where the address comes from.
         since: when it was first tried, by `time.monotonic`.
 
     Raises:
@@ -57,6 +58,8 @@ def storage_errors(action: str, key: str, *, bucket: str, since: float) -> Itera
     try:
         yield
     except boto.ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+            raise _no_bucket(what, bucket=bucket, setting=setting) from error
         raise _answered(error.response, error.operation_name, what, bucket=bucket, since=since) from error
     except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as error:
         raise _unanswered(what, _short(error), since=since) from error
@@ -78,16 +81,18 @@ def _answered(response: dict[str, Any], operation: str, what: str, *, bucket: st
         return _unanswered(what, said, since=since)
     if status == HTTPStatus.PRECONDITION_FAILED:
         return ChangedError(f"{what}: another process has changed it meanwhile")
-    if status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket":
+    if status == HTTPStatus.NOT_FOUND:
         return MissingError(f"{what}: it does not exist")
-    if code == "NoSuchBucket":
-        name = bucket.removeprefix("s3://").partition("/")[0]
-        return StorageError(f"{what}: the bucket s3://{name} does not exist; create it, or correct UNDERSTUDY_ROOT")
     # Denied by another service than S3: the caller may not assume its role.
     no_role = status == HTTPStatus.FORBIDDEN and operation not in _RIGHTS
     if status == HTTPStatus.UNAUTHORIZED or code in _UNKNOWN_CALLER or no_role:
         return _unknown_caller(what, said)
     return _refused(status, operation, what, bucket=bucket, said=said)
+
+
+def _no_bucket(what: str, *, bucket: str, setting: str) -> StorageError:
+    name = bucket.removeprefix("s3://").partition("/")[0]
+    return StorageError(f"{what}: the bucket s3://{name} does not exist; create it, or correct {setting}")
 
 
 def _refused(status: int, operation: str, what: str, *, bucket: str, said: str) -> StorageError:

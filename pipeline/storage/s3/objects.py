@@ -47,11 +47,11 @@ class S3Objects:
     def find(self, key: str) -> StoredObject | None:
         try:
             answer, content = self._at.ask(
-                "read", key, partial(_get, place=self._at.place(key), options={"ChecksumMode": "ENABLED"})
+                "read", key, partial(get, place=self._at.place(key), options={"ChecksumMode": "ENABLED"})
             )
         except MissingError:
             return None
-        stored = _crc32c(answer)
+        stored = crc32c_in(answer)
         if stored and stored != crc32c_of(content):
             raise StorageError(f"cannot read {key} in {self.address}: the data arrived damaged; try again")
         return StoredObject(content, answer["ETag"], answer["Metadata"].get(WRITER, ""))
@@ -173,7 +173,7 @@ class S3Objects:
             answer = self._at.ask(
                 "look at", key, lambda client: client.head_object(**self._at.place(key), ChecksumMode="ENABLED")
             )
-            seen = Listed(answer["ETag"], answer["ContentLength"], _crc32c(answer))
+            seen = Listed(answer["ETag"], answer["ContentLength"], crc32c_in(answer))
             if seen.crc32c:
                 return seen
             with suppress(ChangedError):
@@ -184,7 +184,7 @@ class S3Objects:
         """The content of the object in this generation, in pieces; each is retried alone."""
         for start in range(0, listed.size, PIECE):
             pinned = {"IfMatch": listed.generation, "Range": f"bytes={start}-{start + PIECE - 1}"}
-            _, piece = self._at.ask("read", key, partial(_get, place=self._at.place(key), options=pinned))
+            _, piece = self._at.ask("read", key, partial(get, place=self._at.place(key), options=pinned))
             yield piece
 
     def _pages(self, client: Any, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
@@ -210,7 +210,7 @@ class S3Objects:
             )
 
 
-def _get(client: Any, *, place: Mapping[str, str], options: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+def get(client: Any, *, place: Mapping[str, str], options: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The answer and its content. They are read together, so that a content that breaks off is requested again."""
     answer = client.get_object(**place, **options)
     with answer["Body"] as body:
@@ -222,7 +222,7 @@ def _carried(crc32c: str) -> dict[str, str]:
     return {"ChecksumAlgorithm": "CRC32C", "ChecksumCRC32C": crc32c}
 
 
-def _crc32c(answer: Mapping[str, Any]) -> str:
+def crc32c_in(answer: Mapping[str, Any]) -> str:
     """The CRC32C of the whole content; empty for a checksum of parts, which ends with the number of parts."""
     found = str(answer.get("ChecksumCRC32C", ""))
     return "" if "-" in found or answer.get("ChecksumType") == "COMPOSITE" else found

@@ -123,7 +123,7 @@ def test_a_large_file_is_read_back_in_pieces(s3_bucket: S3TestBucket, proxy: Fau
 
 def test_a_file_too_large_for_one_request_is_refused(tmp_path: Path) -> None:
     """Before a byte of it is sent."""
-    objects = S3Objects(Connection("some-bucket", "", SHORT))
+    objects = S3Objects(Connection("s3://some-bucket", SHORT))
 
     with pytest.raises(StorageError, match=r"cannot copy a to b in s3://some-bucket: it has 6\.0 GiB and .* takes 5"):
         objects.rewrite("a", Listed("etag", 6 << 30, ""), "b")
@@ -193,9 +193,9 @@ def test_uploads_nobody_has_finished_are_tidied_away(s3_bucket: S3TestBucket) ->
 
 def test_only_a_store_that_is_not_amazons_is_asked_by_path(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Amazon has a name in DNS for every bucket; MinIO as it comes has not."""
-    own = Connection("some-bucket", "", SHORT).client
+    own = Connection("s3://some-bucket", SHORT).client
     monkeypatch.delenv(VARIABLE)
-    amazons = Connection("some-bucket", "", SHORT).client
+    amazons = Connection("s3://some-bucket", SHORT).client
     addresses = [
         each.generate_presigned_url("get_object", Params={"Bucket": "some-bucket", "Key": "a"}).partition("?")[0]
         for each in (own, amazons)
