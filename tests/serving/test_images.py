@@ -209,7 +209,7 @@ def test_of_16_bits_the_upper_8_are_kept(colours: int, channels: int) -> None:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("white", [0, 1])
 def test_a_tiff_of_16_bits_is_reduced_in_either_byte_order(order: str, white: int) -> None:
-    """By hand: Pillow writes one order only. `white` is tag 262; with 0 there, 0 is white, of which Pillow reads one."""
+    """By hand: Pillow writes one order only. `white` is tag 262; with 0 there, 0 is white."""
     tags = [(256, 2), (257, 1), (258, 16), (259, 1), (262, white), (273, 8), (277, 1), (278, 1), (279, 4)]
     entries = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
     pixels = struct.pack(f"{order}HH", 0x1234, 0xFEDC)
@@ -304,7 +304,7 @@ def test_text_and_profiles_that_unpack_to_much_are_refused(name: bytes) -> None:
     packed = zlib.compress(bytes(50_000_000), 9)
     data = b"x\0\1\0\0\0" + packed if name == b"iTXt" else b"x\0\0" + packed
 
-    with pytest.raises(ImageError, match="^is too large: a text or colour profile in it unpacks to more than 1 MiB"):
+    with pytest.raises(ImageError, match=r"^is too large: a text or colour profile in it unpacks to more than 1 MiB"):
         prepare(png((1, 1), bytes(4), bits=8, colours=2, before=chunk(name, data)))
 
 

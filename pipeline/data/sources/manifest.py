@@ -53,7 +53,7 @@ class ManifestSource:
                     report(self.shown(listed.name), f"{file}; row {listed.number} of {self.address} names it")
 
     def read(self, entry: Entry) -> bytes:
-        return self._tree.read(entry.name)
+        return self._tree.read(entry.name, stamp=entry.stamp)
 
     def records(self, shard: Entry, report: Report) -> Iterator[Record]:  # noqa: ARG002 - of the protocol
         raise UnreadableError("is one image, and not a shard")

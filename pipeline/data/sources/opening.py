@@ -1,11 +1,11 @@
 """Open the source of images that a model file names."""
 
-import re
 from pathlib import PurePosixPath
 from typing import Literal
 
 from pipeline.data.source import Source
 from pipeline.data.sources.folders import SUFFIXES, FolderSource
+from pipeline.data.sources.shard_names import is_shard
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from pipeline.storage.opening import open_tree
@@ -14,8 +14,6 @@ from pipeline.storage.tree import Tree
 
 BUILTIN = "builtin:"
 MANIFEST_SUFFIXES = (".csv", ".parquet")
-# Also `name.tfrecord-00000-of-00010`, and with the name of a compression.
-_TFRECORD = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz|\.zlib)?$", re.IGNORECASE)
 # So many files of a folder show what it holds. One answer of a store lists as many.
 _LOOKED_AT = 1000
 
@@ -33,9 +31,11 @@ def open_source(data: Data, *, seconds: float = 30.0) -> Source:
         seconds: for how long a call to a store that failed with a transient error is retried.
 
     Raises:
-        BadInputError: the address is malformed, or there is no such built-in data set.
+        BadInputError: the address is malformed, there is no such built-in data set, or `data.file` is not for it.
         StorageError: a folder must be looked into, and its storage does not answer.
     """
+    if data.file is not None and not data.images.startswith(BUILTIN):
+        raise BadInputError(f"data.file: {data.file} is for built-in data sets; {data.images} is none. Remove it")
     if data.images.startswith(BUILTIN):
         from pipeline.data.sources.builtin import open_builtin  # noqa: PLC0415 - each source loads libraries of its own
 
@@ -52,11 +52,6 @@ def open_source(data: Data, *, seconds: float = 30.0) -> Source:
             return TfrecordSource(data, _shards(data.images, seconds=seconds))
         case _:
             return FolderSource(data, open_tree(data.images, seconds=seconds))
-
-
-def is_shard(name: str) -> bool:
-    """Whether a file has the name of a TFRecord shard."""
-    return _TFRECORD.search(name) is not None
 
 
 def find_format(data: Data, *, seconds: float = 30.0) -> Format:

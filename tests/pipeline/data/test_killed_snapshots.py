@@ -23,7 +23,7 @@ def test_a_snapshot_that_is_killed_again_and_again_ends_with_the_same_data(tmp_p
     folder = write_classes(tmp_path / "images")
     for name in ("bucket", "calm"):
         (tmp_path / name).mkdir()
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - no secret
     command = [sys.executable, "-m", "tests.pipeline.data.snapshotting", str(folder), str(tmp_path / "bucket")]
     result = tmp_path / "digest"
     kills = 0

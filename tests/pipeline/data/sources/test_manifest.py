@@ -16,6 +16,7 @@ from pipeline.data.sources.manifest_table import manifest_table
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from tests.hunts import hunt
+from tests.pipeline.data.pictures import write_old
 from tests.pipeline.data.sources.folder_tree import FolderTree
 from tests.pipeline.data.sources.reports import Reports
 
@@ -28,7 +29,7 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "flowers"
     (folder / "deep").mkdir(parents=True)
     for name in ("a.png", "b.png", "deep/c.png"):
-        (folder / name).write_bytes(name.encode())
+        write_old(folder / name, name.encode())
     return folder
 
 
@@ -177,7 +178,7 @@ def test_a_split_column_that_is_not_asked_for_is_ignored_and_said(root: Path, ca
 
 ROWS = {
     "does-not-exist.png,x": "ROOT/does-not-exist.png does not exist; row 3 of ROOT/labels.csv names it",
-    "deep,x": "ROOT/deep does not exist; row 3 of ROOT/labels.csv names it",
+    "deep,x": "ROOT/deep is a folder; row 3 of ROOT/labels.csv names it",
     "b.png,": "b.png has no label; add it or remove the row (row 3 of ROOT/labels.csv)",
     "b.png, ": "b.png has no label; add it or remove the row (row 3 of ROOT/labels.csv)",
     ",x": "row 3 of ROOT/labels.csv names no path; add it or remove the row",

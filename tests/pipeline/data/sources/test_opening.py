@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline.data.sources.folders import FolderSource
-from pipeline.data.sources.opening import find_format, is_shard, open_source
+from pipeline.data.sources.opening import find_format, open_source
+from pipeline.data.sources.shard_names import is_shard
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from tests.object_storage import bucket, store

@@ -19,6 +19,7 @@ from pipeline.storage.tree import UnreadableError
 from serving.apis import example_pb2
 from serving.inference.tfrecord import masked
 from tests.hunts import hunt
+from tests.pipeline.data.pictures import write_old
 from tests.pipeline.data.sources.folder_tree import FolderTree
 from tests.pipeline.data.sources.reports import Reports
 
@@ -78,8 +79,7 @@ def described(root: Path, *records: bytes, **settings: Any) -> tuple[list[tuple[
 
 def test_a_listing_reads_no_shard(tmp_path: Path) -> None:
     for name in ("b-00001-of-00002", "b-00000-of-00002", "deep/a.tfrecord", "a.tfrecords.gz", "a.tfrec"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"no shard")
+        write_old(tmp_path / name, b"no shard")
     shards = source(tmp_path)
     entries = list(shards.entries(Reports()))
 
