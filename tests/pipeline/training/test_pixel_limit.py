@@ -19,8 +19,8 @@ from serving.images import MOST_PIXELS
 from serving.signature import predict_request, probabilities_of
 from serving.wire import from_proto
 from tests import pictures
-from tests.pipeline.training.training import LABELS
 from tests.pictures import PNG_SIGNATURE, chunk, encoded, noise
+from tests.pipeline.training.training import LABELS
 from tests.ports import free_port
 
 NAME = "shades"
@@ -104,7 +104,7 @@ def test_the_limit_is_on_the_pixels(server: Running, bomb: Any) -> None:
 
 
 def test_a_size_that_another_chunk_claims_is_not_believed(server: Running) -> None:
-    """libpng lets a chunk that it does not know stand before the one with the size."""
+    """A chunk that libpng does not know may stand before the one with the size."""
     bomb = pictures.png_bomb()
     decoy = PNG_SIGNATURE + chunk(b"deCo", b"\0\0\0\1\0\0\0\1") + bomb[len(PNG_SIGNATURE) :]
     refusal, growth = server.growth_mb(lambda: server.refusal(decoy))
