@@ -26,7 +26,7 @@ class ReadImage:
         height: likewise.
         is_converted: whether the content differs from what was given.
         is_blank: whether nearly all of it has one brightness: a standard deviation below 2 of 255.
-        phash: its perceptual hash, of 64 bits; None for a blank image and for one that `perceptual_hash` finds too
+        phash: its perceptual hash, of 64 bits; None for a blank image, and for one that `perceptual_hash` finds too
             small or too empty.
     """
 

@@ -104,13 +104,15 @@ def _translated(content: bytes) -> Iterator[None]:
         claimed = _CLAIMED.search(str(error))
         raise _too_large(f"{int(claimed[1]):,}" if claimed else "more") from error
     except Exception as error:  # Pillow has no common base for what damaged files make it raise
-        raise ImageError(_reason(error)) from error
+        raise ImageError(_reason(error, content)) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, content: bytes) -> str:
     """What an exception of Pillow means."""
     text = str(error) or type(error).__name__
-    if "runcated" in text:
+    # A WebP says how long it is, behind its first 8 bytes.
+    is_short = content.startswith(b"RIFF") and int.from_bytes(content[4:8], "little") > len(content) - 8
+    if "runcated" in text or is_short:
         return f"is cut off: its end is missing; {AGAIN}"
     if "Decompressed data too large" in text or "Too much memory used in text chunks" in text:
         return "is too large: a text or colour profile in it unpacks to more than 1 MiB; save it without"

@@ -11,7 +11,9 @@ from serving.images.png_chunks import SIGNATURE, checked_chunks
 # Raised by one whenever a rule changes: images that are stored remember by which rules.
 RULES = 1
 
-# Bit depth and colour type in the IHDR chunk of a PNG.
+# Of a PNG: the start of the chunk with its size, which the served graph wants to be the first, and behind the size the
+# bit depth and the colour type.
+_FIRST_CHUNK = b"\0\0\0\rIHDR"
 _GREY_OR_RGB = (b"\x08\x00", b"\x08\x02")
 # A first generation of loss at this quality, without subsampling, is invisible; a PNG would be five times as large.
 _JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
@@ -74,7 +76,8 @@ def _prepared(content: bytes, picture: Any, header: Header, *, is_converted: boo
 def _is_plain(picture: Any, content: bytes) -> bool:
     """Whether TensorFlow decodes it to the same pixels as it is, apart from its orientation."""
     if picture.format == "PNG":
-        return content[24:26] in _GREY_OR_RGB and "transparency" not in picture.info
+        starts_right = content.startswith(_FIRST_CHUNK, len(SIGNATURE))
+        return starts_right and content[24:26] in _GREY_OR_RGB and "transparency" not in picture.info
     return picture.format in ("JPEG", "MPO") and picture.mode in ("L", "RGB")
 
 

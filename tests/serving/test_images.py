@@ -7,12 +7,13 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from serving.images import MOST_PIXELS, ImageError, prepare, read_header
+from serving.images import MOST_PIXELS, RULES, ImageError, prepare, read_header
 from tests import pictures
 from tests.hunts import hunt
 from tests.pictures import chunk, encoded, noise, photograph, png
@@ -101,12 +102,11 @@ def test_exif_orientation_is_applied_to_the_pixels(kind: str, orientation: int) 
     inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
     content = encoded(upright.transpose(Image.Transpose(inverse)), kind, exif=oriented(orientation))
     picture = stored(content)
+    corners = np.asarray(picture)[3, [7, 24]]
 
     assert upright.size == picture.size
     assert prepare(content).is_converted
-    assert [RED, WHITE] == [
-        tuple(round(value / 255) * 255 for value in picture.getpixel(at)) for at in [(7, 3), (24, 3)]
-    ]  # type: ignore[union-attr]
+    assert [RED, WHITE] == [tuple((corner > 127) * 255) for corner in corners]
     assert upright.size == (read_header(content).width, read_header(content).height)
 
 
@@ -209,7 +209,7 @@ def test_of_16_bits_the_upper_8_are_kept(colours: int, channels: int) -> None:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("white", [0, 1])
 def test_a_tiff_of_16_bits_is_reduced_in_either_byte_order(order: str, white: int) -> None:
-    """By hand: Pillow writes one order only. `white` is tag 262; with 0 there, 0 is white."""
+    """By hand: Pillow writes one order only. `white` is tag 262: at 0, 0 is white, which Pillow reads in one order."""
     tags = [(256, 2), (257, 1), (258, 16), (259, 1), (262, white), (273, 8), (277, 1), (278, 1), (279, 4)]
     entries = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
     pixels = struct.pack(f"{order}HH", 0x1234, 0xFEDC)
@@ -259,6 +259,10 @@ def test_16_bit_colours_that_hold_12_are_refused() -> None:
         ("is cut off: its end is missing", encoded(noise(), "JPEG")[:-200]),
         ("is damaged in its first bytes, or of a kind that cannot be read", encoded(noise(), "JPEG")[:3]),
         ("is damaged: the checksum of its chunk 'IDAT' differs", encoded(noise(), "PNG").replace(b"IDATx", b"IDATy")),
+        ("is cut off: its end is missing", encoded(noise(), "WEBP")[:-5]),
+        ("is cut off: its end is missing", encoded(noise(), "BMP")[:-5]),
+        ("is cut off: its end is missing", encoded(noise("P"), "GIF")[:-5]),
+        ("is cut off: its end is missing", encoded(noise(), "TIFF")[:-5]),
         ("is damaged", b"RIFF\x10\0\0\0WEBPVP8 " + bytes(30)),
     ],
     ids=lambda value: value if isinstance(value, str) else "content",
@@ -331,6 +335,21 @@ def test_a_damaged_text_in_a_png_does_not_matter() -> None:
     content = whole[:33] + text[:-1] + bytes([text[-1] ^ 1]) + whole[33:]
 
     assert content == prepare(content).content
+
+
+def test_a_png_whose_size_is_not_in_its_first_chunk_is_converted() -> None:
+    """The served graph refuses it: it looks for the size where the standard wants it."""
+    whole = encoded(noise(), "PNG")
+    content = whole[:8] + chunk(b"deCo", whole[16:29]) + whole[8:]
+
+    assert whole == prepare(content).content
+
+
+def test_the_page_about_images_names_the_rules_and_the_limit() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
+
+    assert f"rules of version {RULES}, `serving.images.RULES`" in page
+    assert 3 <= page.count(f"{MOST_PIXELS:,}") + page.count(str(MOST_PIXELS))
 
 
 @pytest.mark.parametrize(

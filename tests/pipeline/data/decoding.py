@@ -1,4 +1,4 @@
-"""A program for the tests: damage images from a seed; and see that a snapshot refuses what the served graph does.
+"""A program for the tests: damage images, and compare what a snapshot and the served graph say of them.
 
 Prints the differences as JSON. Arguments: the seed, and how many bytes are turned in each image. In the segments of a
 JPEG before its scan, a snapshot may refuse more: Pillow needs them in order, and libjpeg looks for the next one.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import numpy as np
 from PIL import Image as Picture
 from PIL.PngImagePlugin import PngInfo
 
@@ -136,7 +137,6 @@ def served_attributes() -> list[dict[str, Any]]:
 
 def pixel_differences() -> dict[str, int]:
     """The largest difference of a pixel between Pillow and TensorFlow, for what is stored for each whole original."""
-    import numpy as np  # noqa: PLC0415 - as TensorFlow, only here
     import tensorflow as tf
 
     largest = {"PNG": 0, "JPEG": 0}

@@ -104,7 +104,7 @@ def test_the_limit_is_on_the_pixels(server: Running, bomb: Any) -> None:
 
 
 def test_a_size_that_another_chunk_claims_is_not_believed(server: Running) -> None:
-    """Libpng lets a chunk that it does not know stand before the one with the size."""
+    """A chunk that libpng does not know may stand before the one with the size."""
     bomb = pictures.png_bomb()
     decoy = PNG_SIGNATURE + chunk(b"deCo", b"\0\0\0\1\0\0\0\1") + bomb[len(PNG_SIGNATURE) :]
     refusal, growth = server.growth_mb(lambda: server.refusal(decoy))
