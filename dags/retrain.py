@@ -26,6 +26,9 @@ page of the run; click the pencil next to it for the rest. What you type there y
   the next scheduled run trains on those images by itself.
 - **`snapshot` and all later tasks skipped, *an event has started this run* in its log**: the images are those of an
   earlier run, which the log names. Nothing needs to be done. To train on them again, trigger a run.
+- **`snapshot` and all later tasks skipped, *nothing has changed since run* in its log**: the schedule has started the
+  run, and images, code, parameters and installed packages are those of an earlier run, which was decided. Nothing needs
+  to be done. To train all the same, trigger a run.
 - **`uploads` red**: there are no objects, or the upload did not end within a day and the minutes of the model file.
   Read its log, then clear it.
 - **`gate` says that a label is missing or new**: the image folders do not have the labels of the serving version.

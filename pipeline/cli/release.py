@@ -9,7 +9,8 @@ GROUP = "Release: the steps of a run, in this order"
 
 HELP = {
     "snapshot": "Freeze the settings and the images of the run. Decline a run that no person has started while "
-    "promotions are held, and one that an event has started without new images.",
+    "promotions are held, one of the schedule in which nothing has changed, and one that an event has started without "
+    "new images.",
     "train": "Train the model of the run and export it as a SavedModel.",
     "evaluate": "Compare the candidate with the serving version on the same held-out images.",
     "gate": "Decide whether the candidate is good enough to be published.",

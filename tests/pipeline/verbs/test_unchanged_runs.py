@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,9 +25,11 @@ from pipeline.spec import RunSpec
 from pipeline.storage.memory import MemoryBucket
 from pipeline.verbs.snapshot import snapshot
 from pipeline.verdicts.verdict import Decision
+from tests.hunts import hunt
 from tests.pipeline.verbs.repeated_runs import DECLINED, OVERTAKEN, PASSED, PROMOTED, draw_images, withdrawn, world_of
 from tests.pipeline.verbs.test_label_contract import draw
-from tests.releases import MODEL, World
+from tests.releases import MODEL, NO_MLFLOW, World
+from tests.test_light_imports import HEAVY
 
 
 @pytest.fixture
@@ -299,3 +303,34 @@ def test_a_second_copy_of_a_task_does_not_mix_its_images_with_the_settings_of_th
         snapshot(second)
 
     assert None is first.find(SnapshotRecord)
+
+
+@hunt
+def test_a_run_in_which_nothing_has_changed_loads_nothing_heavy_but_what_reads_the_list(world: World) -> None:
+    """The whole process is to take less than 2 s of work, and each of these takes a good part of that."""
+    run(world, "retrain-1", DECLINED)
+    for path in (world.folder / "images").rglob("*.png"):
+        os.utime(path, (1, 1))  # old enough to be known the next time
+    with pytest.raises(DeclinedError):
+        run(world, "retrain-2")
+    settings = world.context("look-0").settings
+    environment = {
+        "UNDERSTUDY_ROOT": str(world.bucket),
+        "UNDERSTUDY_MODELS": str(settings.models),
+        "UNDERSTUDY_REPLICAS": "127.0.0.1:9",
+        "UNDERSTUDY_MLFLOW_URL": NO_MLFLOW,
+        "UNDERSTUDY_CODE_VERSION": "test",
+        "UNDERSTUDY_SCHEDULED": "true",
+    }
+    code = (
+        "import sys\n"
+        f"sys.argv = ['understudy', 'snapshot', '--model', '{MODEL}', '--run', 'retrain-3']\n"
+        "from pipeline.__main__ import main\n"
+        "print(main())\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+    assert ["99", "['pyarrow']"] == done.stdout.splitlines()[-2:], done.stderr
