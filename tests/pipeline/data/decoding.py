@@ -154,16 +154,6 @@ def is_bounded_only() -> bool:
     """Whether the limit on pixels changes no pixel: those of `decoded` are those of the same steps without it."""
     import tensorflow as tf
 
-<<<<<<< HEAD
-    for channels in (1, 3):
-        for original in originals().values():
-            content = read_image(original, channels=channels).content
-            pixels = tf.io.decode_image(content, channels=channels, expand_animations=False)
-            expected = tf.image.resize(pixels, (4, 4), antialias=True) / 255.0
-            if not tf.reduce_all(expected == graph(channels)(content)):
-                return False
-    return True
-=======
     def unbounded(content: Any, channels: int) -> Any:
         pixels = tf.io.decode_image(content, channels=channels, expand_animations=False)
         return tf.image.resize(pixels, (4, 4), antialias=True) / 255.0
@@ -176,7 +166,6 @@ def is_bounded_only() -> bool:
         for channels in (1, 3)
         for content in stored
     )
->>>>>>> wt-c
 
 
 def main(seed: int, turns: int) -> None:
