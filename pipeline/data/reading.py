@@ -117,16 +117,25 @@ def _signed(number: int | None) -> int | None:
 
 
 def _in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, of which only a few are taken at a time: they have contents of images."""
+    """Results in the order of the items, of which only a few are taken at a time: they have contents of images.
+
+    If the items end with an `UnreadableError`, it is raised after the results of those before.
+    """
+    ended_by: UnreadableError | None = None
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= _WAITING:
-                    yield waiting.popleft().result()
+            try:
+                for item in items:
+                    waiting.append(pool.submit(work, item))
+                    if len(waiting) >= _WAITING:
+                        yield waiting.popleft().result()
+            except UnreadableError as error:
+                ended_by = error
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+    if ended_by is not None:
+        raise ended_by
