@@ -116,8 +116,8 @@ class _Snapshot:
             stamped = {(each.name, each.size, each.stamp) for each in listed if each.stamp}
             return stamped == newest.shards and len(stamped) == len(listed), iter(listed)
         same, taken = newest.same_entries(entries)
-        rest = (each for each in taken if not manifests.is_end(each))
-        return not taken, chain(newest.listed(same), rest, entries)
+        is_same = same == newest.count and not taken
+        return is_same, chain(newest.listed(same), taken, entries)
 
     def _unchanged(self, newest: Manifest) -> DataSummary:
         """The figures of the newest manifest, with the problems of this listing."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import layout
-from pipeline.data.rows import Row, metadata_of, record_batch, rows_of, schema, slice_columns
+from pipeline.data.rows import Row, record_batch, rows_of, schema
 from pipeline.data.source import Entry
 from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
 from pipeline.storage.bucket import Bucket
@@ -32,10 +32,12 @@ Shard = tuple[str, int, str]
 _FORMAT = 1
 # Of names of manifests, so that they sort by time.
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
-# Rows in memory at a time.
+# Rows in memory at a time, and in a row group.
 BATCH = 8192
-# Rows of a row group; a multiple of the batch.
-_GROUP = 16_384
+# Entries that are compared at a time. Few, because Python's garbage collector looks at each that is alive.
+_COMPARED = 1024
+# The key of the metadata in a Parquet file.
+_METADATA = "understudy"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Manifest:
         found: the figures.
         slices: the names of the slices.
         unusable_rows: the number of rows that are unusable.
+        count: the number of rows.
+        listing: the digest of each `_COMPARED` rows, as they were listed. It tells whether a listing is the same without a
+            row being read.
     """
 
     key: str
@@ -61,6 +66,8 @@ class Manifest:
     found: DataSummary
     slices: tuple[str, ...]
     unusable_rows: int
+    count: int
+    listing: tuple[str, ...]
 
     def rows(self) -> Iterator[Row]:
         """Every row, in the order of the listing."""
@@ -74,52 +81,30 @@ class Manifest:
         """Compare a listing with that of this manifest, by name, size, stamp, label, split and slices.
 
         Returns:
-            How many entries are the same from the beginning, and the entries that were taken after them; an empty list
-            if all of them are the same and both end here. An entry without a stamp is never the same.
+            How many entries are the same from the beginning, and those that were taken after them. The listings are the
+            same if these are all rows, and no entry was taken after them. An entry without a stamp is never the same.
         """
-        import pyarrow.parquet as pq
-
-        names = ["name", "size", "stamp", "label", "given", *slice_columns(self.slices)]
         same = 0
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BATCH, columns=names):
-                taken = list(islice(entries, batch.num_rows))
-                if len(taken) < batch.num_rows or not _is_listing(batch, taken):
-                    # One more, so that a listing that has become shorter differs.
-                    return same, taken or [_END]
-                same += len(taken)
+        for expected in self.listing:
+            taken = list(islice(entries, min(_COMPARED, self.count - same)))
+            if not taken or any(not entry.stamp for entry in taken) or _listing_digest(taken) != expected:
+                return same, taken
+            same += len(taken)
         return same, list(islice(entries, 1))
 
     def listed(self, count: int) -> Iterator[Entry]:
         """The first entries of the listing."""
-        for row in islice(self.rows(), count):
-            yield Entry(row.name, row.size, row.stamp, row.label, row.given, slices_of(row))
+        return map(_entry_of, islice(self.rows(), count))
 
 
-# Stands for the end of a listing.
-_END = Entry("", 0, "")
+def _entry_of(row: Row) -> Entry:
+    return Entry(row.name, row.size, row.stamp, row.label, row.given, tuple(json.loads(row.slices)))
 
 
-def is_end(entry: Entry) -> bool:
-    """Whether an entry of `same_entries` only says that the listing has ended."""
-    return entry is _END
-
-
-def slices_of(row: Row) -> tuple[str, ...]:
-    """The values of the slices of a row."""
-    return tuple(json.loads(row.slices))
-
-
-def _is_listing(batch: Any, entries: Sequence[Entry]) -> bool:
-    names, sizes, stamps, labels, given, slices = zip(*entries, strict=True)
-    if "" in stamps:
-        return False
-    columns = [names, sizes, stamps, labels, given, *zip(*slices, strict=True)]
-    return len(columns) == batch.num_columns and all(
-        # As lists: `pyarrow.array` imports pandas, which takes longer than all of a snapshot that finds nothing new.
-        found.to_pylist() == list(values)
-        for found, values in zip(batch.columns, columns, strict=True)
-    )
+def _listing_digest(entries: Sequence[Entry]) -> str:
+    """The SHA-256 of a part of a listing. In columns, because `zip` would make an iterator for each entry."""
+    columns = [[entry[number] for entry in entries] for number in range(len(Entry._fields))]
+    return sha256(repr(columns).encode()).hexdigest()
 
 
 def write(
@@ -136,20 +121,28 @@ def write(
     """Write a manifest or a part to a file; the SHA-256 of the file. Memory does not grow with the rows."""
     import pyarrow.parquet as pq
 
-    metadata = {
-        "format": _FORMAT,
-        "settings": dict(settings),
-        "digest": digest,
-        "found": (found or DataSummary()).model_dump(mode="json"),
-        "shards": sorted(shards),
-        "slices": list(slices),
-        "unusable_rows": unusable_rows,
-    }
-    shape = schema(slices, metadata)
+    shape = schema(slices)
+    count = 0
+    listing: list[str] = []
     with pq.ParquetWriter(path, shape, compression="zstd") as writer:
         rest = iter(rows)
-        while batch := list(islice(rest, _GROUP)):
+        while batch := list(islice(rest, BATCH)):
             writer.write_batch(record_batch(batch, shape))
+            count += len(batch)
+            entries = [_entry_of(row) for row in batch]
+            listing += [_listing_digest(entries[at : at + _COMPARED]) for at in range(0, len(entries), _COMPARED)]
+        metadata = {
+            "format": _FORMAT,
+            "settings": dict(settings),
+            "digest": digest,
+            "found": (found or DataSummary()).model_dump(mode="json"),
+            "shards": sorted(shards),
+            "slices": list(slices),
+            "unusable_rows": unusable_rows,
+            "count": count,
+            "listing": listing,
+        }
+        writer.add_key_value_metadata({_METADATA: json.dumps(metadata)})
     summed = sha256()
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):
@@ -252,7 +245,7 @@ def _read(key: str, path: Path) -> Manifest:
     import pyarrow.parquet as pq
 
     try:
-        found = metadata_of(pq.read_schema(path))
+        found = json.loads(pq.read_metadata(path).metadata[_METADATA.encode()])
         if found["format"] > _FORMAT:
             raise NewerVersionError(f"{key} was written by a newer version of Understudy; update this one")
         return Manifest(
@@ -264,6 +257,8 @@ def _read(key: str, path: Path) -> Manifest:
             found=DataSummary.model_validate(found["found"]),
             slices=tuple(found["slices"]),
             unusable_rows=found["unusable_rows"],
+            count=found["count"],
+            listing=tuple(found["listing"]),
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"{key} is not a manifest of images: {error}") from error

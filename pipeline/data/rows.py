@@ -4,7 +4,7 @@ The same columns are in the manifest of a snapshot (Parquet) and in the working 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pipeline.verdicts.measurements import Split
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 COLUMNS = Row._fields
 
 
-def schema(slices: Sequence[str], metadata: Mapping[str, Any]) -> Any:
+def schema(slices: Sequence[str]) -> Any:
     """The Arrow schema of rows. Each slice is a column of its own, for those who open a manifest with another tool."""
     import pyarrow as pa
 
@@ -72,12 +72,7 @@ def schema(slices: Sequence[str], metadata: Mapping[str, Any]) -> Any:
     }
     fields = [pa.field(name, types.get(name, pa.string())) for name in COLUMNS if name != "slices"]
     fields += [pa.field(f"{_SLICE}{name}", pa.string()) for name in slices]
-    return pa.schema(fields, metadata={_KEY: json.dumps(metadata)})
-
-
-def metadata_of(schema_: Any) -> dict[str, Any]:
-    """The metadata that `schema` was given; empty if it was made by something else."""
-    return dict(json.loads((schema_.metadata or {}).get(_KEY.encode(), b"{}")))
+    return pa.schema(fields)
 
 
 def record_batch(rows: Sequence[Row], schema_: Any) -> Any:
@@ -111,11 +106,3 @@ def rows_of(batch: Any) -> Iterator[Row]:
 def slices_text(values: Iterable[str]) -> str:
     """The values of slices as they are in a row."""
     return json.dumps(list(values), ensure_ascii=False)
-
-
-def slice_columns(slices: Sequence[str]) -> list[str]:
-    """The names of the columns of slices in a manifest."""
-    return [f"{_SLICE}{name}" for name in slices]
-
-
-_KEY = "understudy"
