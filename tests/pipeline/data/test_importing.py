@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,32 +11,12 @@ import pytest
 from pipeline import layout
 from pipeline.data import parts
 from pipeline.data.examples import examples_of, read_images
-from pipeline.data.importing import Imported, examined, import_images
+from pipeline.data.importing import examined
 from pipeline.data.splits import split_of
 from pipeline.errors import BadInputError, FailedError, StorageError
-from pipeline.runs.records import SnapshotRecord
-from pipeline.spec import Data, ModelSpec
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import png, write_classes, write_old
-from tests.releases import SPEC
-
-NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-class CountingBucket(LocalBucket):
-    """A bucket on a disk that counts the images it is asked to store, and may fail after some of them."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.stored = 0
-        self.fails_after = 10**9
-
-    def create(self, key: str, content: bytes) -> bool:
-        if key.startswith("data/"):
-            self.stored += 1
-            if self.stored > self.fails_after:
-                raise StorageError("the bucket does not answer")
-        return super().create(key, content)
+from tests.pipeline.data.snapshots import NOON, CountingBucket, record, rows, snapshot, spec, splits
 
 
 @pytest.fixture
@@ -48,30 +28,6 @@ def folder(tmp_path: Path) -> Path:
 def bucket(tmp_path: Path) -> CountingBucket:
     (tmp_path / "bucket").mkdir()
     return CountingBucket(tmp_path / "bucket")
-
-
-def spec(images: Path | str, **data: object) -> ModelSpec:
-    return SPEC.model_copy(update={"data": Data.model_validate({"images": str(images), "holdout": 0.3} | data)})
-
-
-def snapshot(bucket: LocalBucket, model: ModelSpec, *, day: int = 0) -> Imported:
-    return import_images(bucket, model, at=NOON + timedelta(days=day))
-
-
-def rows(bucket: LocalBucket, found: Imported) -> list[dict[str, object]]:
-    """The manifest, as people read it with any tool."""
-    import pyarrow.parquet as pq
-
-    return list(pq.read_table(Path(bucket.uri(found.manifest)) / "images.parquet").to_pylist())
-
-
-def splits(bucket: LocalBucket, found: Imported) -> dict[str, object]:
-    return {str(row["name"]): row["split"] for row in rows(bucket, found)}
-
-
-def record(found: Imported) -> SnapshotRecord:
-    labels = tuple(sorted(found.found.counts))
-    return SnapshotRecord(digest=found.digest, labels=labels, manifest=found.manifest, found=found.found)
 
 
 def test_every_image_is_stored_and_listed_with_its_content_and_split(bucket: CountingBucket, folder: Path) -> None:

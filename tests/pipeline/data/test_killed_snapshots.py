@@ -1,6 +1,6 @@
 """A snapshot may be killed after any side effect, and may run twice at once: a repeated one ends with the same data."""
 
-import random
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,35 +14,35 @@ from pipeline.data.importing import import_images
 from pipeline.storage.local import LocalBucket
 from tests.hunts import hunt
 from tests.pipeline.data.pictures import write_classes
-from tests.pipeline.data.test_importing import spec
+from tests.pipeline.data.snapshots import spec
+
+# Of one snapshot that nobody kills: 80 images, 8 parts between them, the manifest, and what is removed in the end.
+EFFECTS = 80 + 8 + 1 + 8 + 1
 
 
 @hunt
-@pytest.mark.parametrize("seed", range(4))
-def test_a_snapshot_that_is_killed_again_and_again_ends_with_the_same_data(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("effects", [11, 40, *range(86, EFFECTS)])
+def test_a_snapshot_that_is_killed_again_and_again_ends_with_the_same_data(tmp_path: Path, effects: int) -> None:
+    """Each process is killed after more side effects than the one before, so that it ends."""
     folder = write_classes(tmp_path / "images")
     for name in ("bucket", "calm"):
         (tmp_path / name).mkdir()
-    chance = random.Random(seed)  # noqa: S311 - no secret
     command = [sys.executable, "-m", "tests.pipeline.data.snapshotting", str(folder), str(tmp_path / "bucket")]
     result = tmp_path / "digest"
-    kills = 0
-    while not result.exists():
-        # Later each time, so that it ends.
-        seconds = chance.uniform(0.5, 2.0) + 0.3 * kills
-        process = subprocess.Popen([*command, str(result)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            assert 0 == process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
+    for kills in range(1, 20):
+        done = subprocess.run(
+            [*command, str(effects * kills), str(result)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != -signal.SIGKILL:
+            break
+    assert 0 == done.returncode, done.stderr
 
     calm = import_images(LocalBucket(tmp_path / "calm"), spec(folder), at=datetime.now(UTC))
     bucket = LocalBucket(tmp_path / "bucket")
-    assert kills
+    assert kills > 1
     assert calm.digest == result.read_text(encoding="ascii")
     assert bucket.names(layout.images("digits")) == LocalBucket(tmp_path / "calm").names(layout.images("digits"))
+    assert [] == bucket.names(layout.snapshot_parts("digits"))
     assert calm.digest == import_images(bucket, spec(folder), at=datetime.now(UTC)).digest
 
 

@@ -11,8 +11,8 @@ from pipeline.data import parts
 from pipeline.data.examples import examples_of, read_images
 from pipeline.errors import FailedError, StorageError
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
+from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits
 from tests.pipeline.data.sources.test_tfrecord import example, framed
-from tests.pipeline.data.test_importing import CountingBucket, record, rows, snapshot, spec, splits
 
 
 @pytest.fixture

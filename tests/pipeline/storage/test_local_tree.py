@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from pipeline.errors import BadInputError, StorageError
 from pipeline.storage.local_paths import file_errors
 from pipeline.storage.opening import open_tree
 from pipeline.storage.tree import Found, Tree, UnreadableError
-from tests.hunts import hunt
 
 NOBODY = 65534
 MINUTE_AGO = time.time() - 60
@@ -262,34 +261,3 @@ def test_no_descriptor_stays_open_if_a_listing_is_not_read_to_its_end(root: Path
     files.close()  # type: ignore[attr-defined]
 
     assert before == len(list(Path("/proc/self/fd").iterdir()))
-
-
-@hunt
-def test_a_listing_takes_at_most_1_3_times_a_bare_one(tmp_path: Path) -> None:
-    for number in range(20_000):
-        folder = tmp_path / f"class {number % 10}"
-        folder.mkdir(exist_ok=True)
-        (folder / f"image {number:06}.png").write_bytes(b"any")
-
-    def bare(folder: str) -> Iterator[os.stat_result]:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from bare(entry.path)
-                else:
-                    yield entry.stat(follow_symlinks=False)
-
-    def seconds(listed: Callable[[], Iterator[object]]) -> float:
-        started = time.perf_counter()
-        assert 20_000 == sum(1 for _ in listed())
-        return time.perf_counter() - started
-
-    # In turns, and until it holds: what else the machine does slows down both, but not each turn as much.
-    theirs, ours = [], []
-    for _ in range(30):
-        theirs.append(seconds(lambda: bare(str(tmp_path))))
-        ours.append(seconds(lambda: tree(tmp_path).files(ignored)))
-        if len(ours) > 4 and min(ours) <= 1.3 * min(theirs):
-            break
-
-    assert min(ours) <= 1.3 * min(theirs)
