@@ -3,6 +3,7 @@
 A real release first. Prints what it saw as JSON.
 """
 
+import csv
 import io
 import json
 import logging
@@ -16,6 +17,7 @@ from PIL import Image as Picture
 
 from pipeline import layout
 from pipeline.context import RunContext
+from pipeline.errors import FailedError
 from pipeline.inspection.suspected_labels import Shown, suspected_labels
 from pipeline.run_verbs import run_once
 from pipeline.runs.records import SpecRecord
@@ -68,6 +70,27 @@ def new_images() -> list[Shown]:
     ]
 
 
+def judged(world: RealWorld, key: str, label_errors: float | None) -> Any:
+    """How `snapshot` ends with these new images in the folder, and the paths in the table of its report."""
+    model_file = world.folder / f"{MODEL}.yaml"
+    content = json.loads(model_file.read_text())
+    content["data"]["checks"]["label_errors"] = label_errors
+    model_file.write_text(json.dumps(content))
+    try:
+        run_once(VERBS["snapshot"], world.context(key))
+        ended = "done"
+    except FailedError as error:
+        ended = str(error)
+    (table,) = (world.bucket / "runs" / MODEL / key).glob("data-report-*/label_errors.csv")
+    return {"ended": ended, "suspects": [row["path"] for row in csv.DictReader(table.open(encoding="utf-8"))]}
+
+
+def add_new_images(folder: Path) -> None:
+    """Those of `new_images`, in the folders of their labels."""
+    for each in new_images():
+        (folder / each.label / f"new {each.path.replace('/', ' ')}").write_bytes(each.content)
+
+
 def asked(context: RunContext, serving: int | None, images: list[Shown]) -> Any:
     found: LabelErrors | None = suspected_labels(context, serving, images)
     return found and found.model_dump()
@@ -105,6 +128,9 @@ def main(folder: Path) -> None:
         "lost": without(version / "saved_model.pb", lambda: asked(context, 1, images)),
         "gone": without(version, lambda: asked(context, 1, images)),
     }
+    add_new_images(folder / "images")
+    seen["refused"] = judged(world, "retrain-3", 0.01)
+    seen["accepted"] = judged(world, "retrain-4", 0.2)
     world.stop()
     print(json.dumps(seen | {"log": kept.messages}))  # noqa: T201 - the test reads it
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.inspection.suspected_labels import Shown, spread, suspected_labels
 from pipeline.runs.records import SpecRecord
 from pipeline.spec import RunSpec
 from tests.hunts import hunt
+from tests.once import once
 from tests.releases import SPEC, World
 
 PROJECT = Path(__file__).parents[3]
@@ -52,13 +54,16 @@ class TestWithoutAnAnswer:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("world")
-    command = [sys.executable, "-m", "tests.pipeline.inspection.suspecting", str(folder)]
-    # MLflow without a server leaves pictures in the working folder.
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    def make() -> Any:
+        folder = tmp_path_factory.mktemp("world")
+        command = [sys.executable, "-m", "tests.pipeline.inspection.suspecting", str(folder)]
+        # MLflow without a server leaves pictures in the working folder.
+        environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return once(tmp_path_factory, "suspected-labels", make)
 
 
 @hunt
@@ -89,3 +94,15 @@ class TestRealModel:
     @pytest.mark.parametrize("case", ["nothing serves", "no images", "no picture", "lost", "gone"])
     def test_stops_nothing_if_it_cannot_be_asked(self, seen: Any, case: str) -> None:
         assert seen[case] is None
+
+    def test_too_many_of_them_refuse_a_snapshot_and_fewer_are_in_its_report(self, seen: Any) -> None:
+        refused, accepted = seen["refused"], seen["accepted"]
+
+        assert "the images are refused: " in refused["ended"]
+        assert re.search(
+            r"suspected label errors, says v1, \d of 100 .*> 1% \(data\.checks\.label_errors\)", refused["ended"]
+        )
+        assert "done" == accepted["ended"]
+        assert refused["suspects"] == accepted["suspects"]
+        assert len(accepted["suspects"]) >= 3, "100 of 120 images were examined, six of which have a wrong label"
+        assert {"new"} == {Path(path).name.split()[0] for path in accepted["suspects"]}
