@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pipeline import layout
 from pipeline.errors import BadInputError
 from pipeline.runs.records import SnapshotRecord
 from pipeline.verbs.check import check
+from pipeline.verdicts.measurements import DataSummary
 from tests import pictures
 from tests.pictures import encoded, noise
 from tests.pipeline.data.pictures import png
@@ -58,6 +58,11 @@ def snapshot(world: World, key: str = "retrain-1", **data: Any) -> SnapshotRecor
     return made
 
 
+def figures(record: SnapshotRecord) -> DataSummary:
+    assert record.found is not None
+    return record.found
+
+
 def refused(world: World, **data: Any) -> str:
     """What `snapshot` says; `check` says the same."""
     with pytest.raises(BadInputError) as raised:
@@ -69,22 +74,23 @@ def refused(world: World, **data: Any) -> str:
     return message
 
 
-def write(folder: Path, content: Callable[[int], bytes] = png, *names: str) -> None:
-    for number, name in enumerate(names):
+def write(folder: Path, *names: str, first: int = 0) -> None:
+    """A picture of a shade of its own for each name, from the first one."""
+    for shade, name in enumerate(names, start=first):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content(number))
+        path.write_bytes(png(shade))
 
 
 def test_any_label_is_taken_as_it_is(world: World, tmp_path: Path) -> None:
     """From training to MLflow and the exported model: `tests/pipeline/tracking/test_tracked_run.py`."""
     for number, label in enumerate(LABELS):
         folder = tmp_path / "plants" / label
-        write(folder, lambda shade, first=25 * number: png(first + shade), *(f"{each}.png" for each in range(20)))
+        write(folder, *(f"{each}.png" for each in range(20)), first=25 * number)
     record = snapshot(world, images=str(tmp_path / "plants"))
 
     assert sorted(LABELS) == list(record.labels)
-    assert dict.fromkeys(LABELS, 20) == record.found.totals()
+    assert dict.fromkeys(LABELS, 20) == figures(record).totals()
 
 
 def test_what_systems_and_tools_leave_is_skipped_and_said_once(
@@ -92,12 +98,12 @@ def test_what_systems_and_tools_leave_is_skipped_and_said_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     digest = snapshot(world).digest
-    write(images, png, *(f"{name}/1.png" for name in (".ipynb_checkpoints", ".cache", "__MACOSX", "@eaDir")))
-    write(images, png, "cat/Thumbs.db", "cat/desktop.ini", "cat/._x.jpg", "cat/.DS_Store", "Thumbs.db")
+    write(images, *(f"{name}/1.png" for name in (".ipynb_checkpoints", ".cache", "__MACOSX", "@eaDir")))
+    write(images, "cat/Thumbs.db", "cat/desktop.ini", "cat/._x.jpg", "cat/.DS_Store", "Thumbs.db")
     caplog.clear()
     again = snapshot(world, "retrain-2")
 
-    assert (digest, ("cat", "dog"), 0) == (again.digest, again.labels, again.found.unusable)
+    assert (digest, ("cat", "dog"), 0) == (again.digest, again.labels, figures(again).unusable)
     assert 1 == caplog.text.count("skipped 9 hidden or system files and folders")
 
 
@@ -142,7 +148,7 @@ def test_pictures_of_every_kind_are_kept_or_converted_by_one_rule(world: World, 
     record = snapshot(world)
     stored = world.context("look-0").bucket.names(layout.images(MODEL))
 
-    assert (88, len(converted), 0) == (record.found.images(), record.found.converted, record.found.unusable)
+    assert (88, len(converted), 0) == (figures(record).images(), figures(record).converted, figures(record).unusable)
     assert 88 == len(stored)
     assert {".png", ".jpg"} == {Path(name).suffix for name in stored}
 
@@ -150,10 +156,10 @@ def test_pictures_of_every_kind_are_kept_or_converted_by_one_rule(world: World, 
 def test_what_cannot_be_reached_is_named_by_path(world: World, images: Path, tmp_path: Path) -> None:
     """A file that vanishes while it is read: `tests/pipeline/data/sources/test_folders.py`."""
     (images / "cat" / "gone.png").symlink_to("nowhere.png")
-    write(tmp_path, png, "elsewhere/1.png")
+    write(tmp_path, "elsewhere/1.png")
     (images / "rat").symlink_to(tmp_path / "elsewhere")
-    write(Path(os.fsdecode(os.fsencode(images) + b"/caf\xe9")), png, "1.png")
-    write(images, lambda _: png(200), "cat/album.png/1.png")
+    write(Path(os.fsdecode(os.fsencode(images) + b"/caf\xe9")), "1.png")
+    write(images, "cat/album.png/1.png", first=200)
     message = refused(world)
 
     assert "data.images: 3 problems:" == message.splitlines()[0]
@@ -184,7 +190,7 @@ def test_folders_of_splits_are_no_classes_until_the_model_file_says_what_they_ar
     assert "Set data.splits: given" in refused(world, images=str(folder))
     record = snapshot(world, "retrain-2", splits="given")
     assert ("cat", "dog") == record.labels
-    assert (18, 18, 18) == tuple(record.found.images(split) for split in ("train", "validation", "holdout"))
+    assert (18, 18, 18) == tuple(figures(record).images(split) for split in ("train", "validation", "holdout"))
 
 
 def test_images_may_be_nested_below_their_label(world: World, images: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import BadInputError, FailedError
 from pipeline.runs.records import SnapshotRecord
+from pipeline.verdicts.measurements import DataSummary
 from tests.pipeline.data.pictures import png
 from tests.pipeline.verbs.repeated_runs import draw_images, world_of
 from tests.releases import MODEL, World
@@ -42,6 +43,11 @@ def snapshot(world: World, key: str = "retrain-1", **form: Any) -> SnapshotRecor
     return made
 
 
+def figures(record: SnapshotRecord) -> DataSummary:
+    assert record.found is not None
+    return record.found
+
+
 def reports(world: World, key: str = "retrain-1") -> list[Path]:
     return list((world.bucket / "runs" / MODEL / key).glob("data-report-*"))
 
@@ -70,7 +76,7 @@ def test_a_refused_data_set_is_not_what_the_next_one_is_compared_with(world: Wor
         path.unlink()
     limit(world, tiny=None, class_change=0.01)
 
-    assert {"cat": 30, "dog": 40} == snapshot(world, "retrain-2").found.totals()
+    assert {"cat": 30, "dog": 40} == figures(snapshot(world, "retrain-2")).totals()
 
 
 def test_the_limits_that_the_first_try_has_frozen_hold_for_a_cleared_task(world: World) -> None:
@@ -88,7 +94,7 @@ def test_a_person_overrules_the_checks_and_the_log_says_who(world: World, caplog
 
     assert "ann overrules the checks of the data: " in caplog.text
     assert "(data.checks.tiny)" in caplog.text
-    assert 80 == record.found.tiny
+    assert 80 == figures(record).tiny
     assert [world.bucket / record.report] == reports(world)
 
 
@@ -109,4 +115,4 @@ def test_without_an_answer_of_what_serves_the_limit_of_label_errors_stops_nothin
     """No version serves here. What one that serves suspects is in `tests/pipeline/inspection`."""
     limit(world, tiny=None, label_errors=0.0)
 
-    assert 80 == snapshot(world).found.images()
+    assert 80 == figures(snapshot(world)).images()
