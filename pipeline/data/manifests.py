@@ -54,8 +54,8 @@ class Manifest:
         slices: the names of the slices.
         unusable_rows: the number of rows that are unusable.
         count: the number of rows.
-        listing: the digest of each `_COMPARED` rows, as they were listed. It tells whether a listing is the same without a
-            row being read.
+        listing: the digest of each `_COMPARED` rows, as they were listed. They tell whether a listing is the same, and
+            no row is read for that.
     """
 
     key: str
@@ -68,6 +68,11 @@ class Manifest:
     unusable_rows: int
     count: int
     listing: tuple[str, ...]
+
+    @property
+    def at(self) -> datetime | None:
+        """When the snapshot began; None for a part."""
+        return layout.snapshot_moment(self.key.rpartition("/")[2])
 
     def rows(self) -> Iterator[Row]:
         """Every row, in the order of the listing."""
