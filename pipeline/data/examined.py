@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import layout
-from pipeline.data import manifests
-from pipeline.data.manifests import Manifest, Shard
+from pipeline.data import manifest_file, manifests
+from pipeline.data.manifest_file import Manifest, Shard
 from pipeline.data.rows import Row
 from pipeline.data.source import Source
 from pipeline.data.working_table import WorkingTable
@@ -132,7 +132,7 @@ class Examined:
         if self.is_unchanged and self.newest:
             return self.newest.key
         path = self.scratch / "manifest.parquet"
-        manifests.write(
+        manifest_file.write(
             path,
             self.table.rows(),
             slices=self.slices,
