@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import layout
-from pipeline.data import manifests
-from pipeline.data.manifests import Manifest, Shard
+from pipeline.data import manifest_file, manifests
+from pipeline.data.manifest_file import Manifest, Shard
 from pipeline.data.rows import Row
 from pipeline.data.source import Source
 from pipeline.data.working_table import WorkingTable
@@ -26,7 +26,7 @@ _NEEDED: tuple[Split, ...] = ("train", "holdout")
 
 
 class NewImage(NamedTuple):
-    """An image that no earlier snapshot has seen: its path for people, its label, and its key in the bucket."""
+    """An image that the newest manifest does not have: its path for people, its label, and its key in the bucket."""
 
     path: str
     label: str
@@ -95,10 +95,14 @@ class Examined:
                 yield kind, path, reason
 
     def new_images(self) -> Iterator[NewImage]:
-        """Images in a split that no earlier snapshot has seen, in the order of their contents."""
+        """Images in a split that the newest manifest does not have, in the order of their contents.
+
+        What a snapshot has read that was refused or interrupted is still new.
+        """
+        before = self.newest.at if self.newest else None
         found = self.table.database.execute(
-            "SELECT name, label, stored, suffix FROM files WHERE split IS NOT NULL AND since = ? ORDER BY digest",
-            (self.at.isoformat(),),
+            "SELECT name, label, stored, suffix FROM files WHERE split IS NOT NULL AND since > ? ORDER BY digest",
+            (before.isoformat() if before else "",),
         )
         for name, label, stored, suffix in found:
             yield NewImage(self.source.shown(name), label, layout.image(self.model, stored.hex(), suffix))
@@ -128,7 +132,7 @@ class Examined:
         if self.is_unchanged and self.newest:
             return self.newest.key
         path = self.scratch / "manifest.parquet"
-        manifests.write(
+        manifest_file.write(
             path,
             self.table.rows(),
             slices=self.slices,
@@ -171,8 +175,13 @@ def add_problems(data: Examined, checks: DataChecks, problems: Problems) -> None
             problems.add(f"{path} {reason}")
 
 
-def require_usable(data: Examined, checks: DataChecks) -> None:
+def require_usable(data: Examined, checks: DataChecks, *, report: str = "") -> None:
     """Check that a classifier can be trained and judged with these images.
+
+    Args:
+        data: what was found.
+        checks: the limits of the model file.
+        report: where the report is, for the message; empty if there is none.
 
     Raises:
         BadInputError: more files are unusable than `checks.unusable` allows, or a label lacks images; names all of
@@ -180,10 +189,14 @@ def require_usable(data: Examined, checks: DataChecks) -> None:
     """
     problems = Problems()
     add_problems(data, checks, problems)
+    unusable, files = data.found.unusable, data.found.files
     if problems:
-        raise BadInputError(f"data.images: {problems}")
-    if data.found.unusable:
-        log.warning("%d of %d files are unusable, and skipped: see the report", data.found.unusable, data.found.files)
+        share = f"unusable files {unusable} of {files} > {100 * checks.unusable:g}% (data.checks.unusable)"
+        ends = [share] if unusable > checks.unusable * files else []
+        ends += [f"all of them are in the report, {report}"] if report else []
+        raise BadInputError("\n  ".join([f"data.images: {problems}", *ends]))
+    if unusable:
+        log.warning("%d of %d files are unusable, and skipped: see the report", unusable, files)
 
 
 def summary(found: DataSummary) -> str:

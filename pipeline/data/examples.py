@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline import layout
 from pipeline.data import manifests
-from pipeline.data.manifests import Manifest
+from pipeline.data.manifest_file import Manifest
 from pipeline.errors import FailedError, MissingError
 from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.storage.bucket import Bucket

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from pipeline.data import manifests
 from pipeline.data.examined import Examined, require_usable
 from pipeline.data.known import Known, settings_of
-from pipeline.data.manifests import Manifest, Shard
+from pipeline.data.manifest_file import Manifest, Shard
 from pipeline.data.parts import Parts
 from pipeline.data.reading import Reader
 from pipeline.data.resolving import data_digest, resolve, summarised
@@ -127,23 +127,20 @@ class _Snapshot:
 
     def _read_files(self, parts: Parts) -> None:
         self.table.take_known()
-        for ordinal, row in self._reader().files(self.table.unread(), self.table.add_problem):
-            self.table.add_row(ordinal, row)
-            parts.add(row)
+        rows = self._reader().files(self.table.unread(), self.table.add_problem)
+        self.table.add_rows((ordinal, parts.keep(row)) for ordinal, row in rows)
 
     def _read_shards(self, known: frozenset[Shard], parts: Parts) -> None:
-        ordinal = 0
-        for _, entry, _ in self.table.unread():
+        ordinals = count()
+        for entry in self.table.listed():
             shard = (entry.name, entry.size, entry.stamp)
             if shard in known:
+                self.table.take_shard(entry.name, ordinals)
                 self.shards.add(shard)
-                ordinal += self.table.take_shard(entry.name, first=ordinal)
                 continue
+            rows = self._reader().shard(entry, self.table.add_problem)
             try:
-                for row in self._reader().shard(entry, self.table.add_problem):
-                    self.table.add_row(ordinal, row)
-                    parts.add(row)
-                    ordinal += 1
+                self.table.add_rows((next(ordinals), parts.keep(row)) for row in rows)
             except UnreadableError as error:
                 self.table.add_problem(self.source.shown(entry.name), str(error))
             else:

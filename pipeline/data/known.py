@@ -3,7 +3,8 @@
 from typing import Any
 
 from pipeline import layout
-from pipeline.data.manifests import Manifest, Shard, read_parts
+from pipeline.data.manifest_file import Manifest, Shard
+from pipeline.data.manifests import read_parts
 from pipeline.data.source import Source, shard_of
 from pipeline.data.working_table import WorkingTable
 from pipeline.spec import ModelSpec

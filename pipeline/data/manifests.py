@@ -1,153 +1,27 @@
-"""The manifests of snapshots: Parquet files in the bucket with a row for each file, in the order of the listing.
+"""The manifests of snapshots in the bucket: what a run uses, and what the next snapshot knows.
 
-A manifest is at once the list of a run's images, and what the next snapshot knows: a file with the same name, size and
-stamp is not read again. Until a snapshot is complete, what it has read is in parts, which the next one knows as well.
+A file with the same name, size and stamp as in the newest manifest is not read again. Until a snapshot is complete, what it
+has read is in parts, which the next one knows as well.
 """
 
-import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from hashlib import sha256
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pipeline import layout
-from pipeline.data.rows import Row, record_batch, rows_of, schema
-from pipeline.data.source import Entry
+from pipeline.data import manifest_file
+from pipeline.data.manifest_file import Manifest
 from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
 from pipeline.storage.bucket import Bucket
-from pipeline.verdicts.measurements import DataSummary
 
 log = logging.getLogger(__name__)
 
 _FILE = "images.parquet"
-# Name, size and stamp.
-Shard = tuple[str, int, str]
-# Of the shape of manifests. A manifest of a newer one is read by nobody older.
-_FORMAT = 1
 # Of names of manifests, so that they sort by time.
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
-# Rows in memory at a time, and in a row group.
-BATCH = 8192
-# Entries that are compared at a time. Few, because Python's garbage collector looks at each that is alive.
-_COMPARED = 1024
-# The key of the metadata in a Parquet file.
-_METADATA = "understudy"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest on this machine.
-
-    Attributes:
-        key: its folder in the bucket.
-        path: the file.
-        digest: of the data set, see `SnapshotRecord`.
-        settings: how it was made, see `pipeline.data.importing`.
-        shards: name, size and stamp of each shard that it has all images of.
-        found: the figures.
-        slices: the names of the slices.
-        unusable_rows: the number of rows that are unusable.
-        count: the number of rows.
-        listing: the digest of each `_COMPARED` rows, as they were listed. It tells whether a listing is the same without a
-            row being read.
-    """
-
-    key: str
-    path: Path
-    digest: str
-    settings: Mapping[str, Any]
-    shards: frozenset[Shard]
-    found: DataSummary
-    slices: tuple[str, ...]
-    unusable_rows: int
-    count: int
-    listing: tuple[str, ...]
-
-    def rows(self) -> Iterator[Row]:
-        """Every row, in the order of the listing."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BATCH):
-                yield from rows_of(batch)
-
-    def same_entries(self, entries: Iterator[Entry]) -> tuple[int, list[Entry]]:
-        """Compare a listing with that of this manifest, by name, size, stamp, label, split and slices.
-
-        Returns:
-            How many entries are the same from the beginning, and those that were taken after them. The listings are the
-            same if these are all rows, and no entry was taken after them. An entry without a stamp is never the same.
-        """
-        same = 0
-        for expected in self.listing:
-            taken = list(islice(entries, min(_COMPARED, self.count - same)))
-            if not taken or any(not entry.stamp for entry in taken) or _listing_digest(taken) != expected:
-                return same, taken
-            same += len(taken)
-        return same, list(islice(entries, 1))
-
-    def listed(self, count: int) -> Iterator[Entry]:
-        """The first entries of the listing."""
-        return map(_entry_of, islice(self.rows(), count))
-
-
-def _entry_of(row: Row) -> Entry:
-    return Entry(row.name, row.size, row.stamp, row.label, row.given, tuple(json.loads(row.slices)))
-
-
-def _listing_digest(entries: Sequence[Entry]) -> str:
-    """The SHA-256 of a part of a listing. In columns, because `zip` would make an iterator for each entry."""
-    columns = [[entry[number] for entry in entries] for number in range(len(Entry._fields))]
-    return sha256(repr(columns).encode()).hexdigest()
-
-
-def write(
-    path: Path,
-    rows: Iterable[Row],
-    *,
-    slices: Sequence[str],
-    settings: Mapping[str, Any],
-    shards: Iterable[Shard],
-    digest: str = "",
-    found: DataSummary | None = None,
-    unusable_rows: int = 0,
-) -> str:
-    """Write a manifest or a part to a file; the SHA-256 of the file. Memory does not grow with the rows."""
-    import pyarrow.parquet as pq
-
-    shape = schema(slices)
-    count = 0
-    listing: list[str] = []
-    with pq.ParquetWriter(path, shape, compression="zstd") as writer:
-        rest = iter(rows)
-        while batch := list(islice(rest, BATCH)):
-            writer.write_batch(record_batch(batch, shape))
-            count += len(batch)
-            entries = [_entry_of(row) for row in batch]
-            listing += [_listing_digest(entries[at : at + _COMPARED]) for at in range(0, len(entries), _COMPARED)]
-        metadata = {
-            "format": _FORMAT,
-            "settings": dict(settings),
-            "digest": digest,
-            "found": (found or DataSummary()).model_dump(mode="json"),
-            "shards": sorted(shards),
-            "slices": list(slices),
-            "unusable_rows": unusable_rows,
-            "count": count,
-            "listing": listing,
-        }
-        writer.add_key_value_metadata({_METADATA: json.dumps(metadata)})
-    summed = sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            summed.update(piece)
-    return summed.hexdigest()
 
 
 def store(bucket: Bucket, model: str, path: Path, *, digest: str, at: datetime) -> str:
@@ -188,22 +62,19 @@ def newest(bucket: Bucket, model: str) -> Iterator[Manifest | None]:
 
 @contextmanager
 def _opened_or_none(bucket: Bucket, key: str) -> Iterator[Manifest | None]:
-    """Yield inside the `with` of a copy, so errors of the block are not mistaken for those of the manifest."""
+    with ExitStack() as stack:
+        yield _entered(stack, bucket, key)
+
+
+def _entered(stack: ExitStack, bucket: Bucket, key: str) -> Manifest | None:
+    """The manifest, on this machine as long as the stack is; None if it does not exist or cannot be read."""
     try:
-        copy = bucket.local_copy(key)
-        folder = copy.__enter__()
+        return manifest_file.read(key, stack.enter_context(bucket.local_copy(key)) / _FILE)
     except MissingError:
-        yield None
-        return
-    try:
-        try:
-            found = _read(key, folder / _FILE)
-        except (DamagedError, NewerVersionError) as error:
-            log.warning("%s; it is ignored, and more images are read again", error)
-            found = None
-        yield found
-    finally:
-        copy.__exit__(None, None, None)
+        return None
+    except (DamagedError, NewerVersionError) as error:
+        log.warning("%s; it is ignored, and more images are read again", error)
+        return None
 
 
 @contextmanager
@@ -216,7 +87,7 @@ def opened(bucket: Bucket, key: str) -> Iterator[Manifest]:
         NewerVersionError: a newer version wrote it.
     """
     with bucket.local_copy(key) as folder:
-        yield _read(key, folder / _FILE)
+        yield manifest_file.read(key, folder / _FILE)
 
 
 def read_parts(bucket: Bucket, model: str, names: Iterable[str]) -> Iterator[Manifest]:
@@ -238,27 +109,3 @@ def remove_parts(bucket: Bucket, model: str, names: Iterable[str]) -> None:
         except StorageError as error:
             log.warning("a part of an earlier snapshot could not be removed: %s", error)
             return
-
-
-def _read(key: str, path: Path) -> Manifest:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        found = json.loads(pq.read_metadata(path).metadata[_METADATA.encode()])
-        if found["format"] > _FORMAT:
-            raise NewerVersionError(f"{key} was written by a newer version of Understudy; update this one")
-        return Manifest(
-            key=key,
-            path=path,
-            digest=found["digest"],
-            settings=found["settings"],
-            shards=frozenset((name, size, stamp) for name, size, stamp in found["shards"]),
-            found=DataSummary.model_validate(found["found"]),
-            slices=tuple(found["slices"]),
-            unusable_rows=found["unusable_rows"],
-            count=found["count"],
-            listing=tuple(found["listing"]),
-        )
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"{key} is not a manifest of images: {error}") from error

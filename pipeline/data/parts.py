@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import manifests
-from pipeline.data.manifests import Shard
+from pipeline.data import manifest_file, manifests
+from pipeline.data.manifest_file import Shard
 from pipeline.data.rows import Row
 from pipeline.errors import StorageError
 from pipeline.spec import ModelSpec
@@ -38,13 +38,13 @@ class Parts:
         self._shards: list[Shard] = []
         self._stored_at = time.monotonic()
 
-    def add(self, row: Row) -> None:
-        """Take a row that was read."""
-        if self._bucket is None:
-            return
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS or time.monotonic() > self._stored_at + _SECONDS:
-            self._store(self._bucket)
+    def keep(self, row: Row) -> Row:
+        """Take a row that was read; the row."""
+        if self._bucket is not None:
+            self._rows.append(row)
+            if len(self._rows) >= _ROWS or time.monotonic() > self._stored_at + _SECONDS:
+                self._store(self._bucket)
+        return row
 
     def complete(self, shard: Shard) -> None:
         """Note that every image of a shard was read: only then it is known."""
@@ -63,7 +63,7 @@ class Parts:
 
     def _store(self, bucket: Bucket) -> None:
         path = self._scratch / "part.parquet"
-        digest = manifests.write(
+        digest = manifest_file.write(
             path, self._rows, slices=self._spec.data.slices, settings=self._settings, shards=self._shards
         )
         self.names.append(manifests.store_part(bucket, self._spec.name, path, digest=digest))

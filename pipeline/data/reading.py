@@ -55,19 +55,18 @@ class Reader:
             StorageError: the source or the bucket does not answer.
         """
 
-        def work(item: tuple[int, Entry, str]) -> tuple[int, Row | None, str]:
+        def work(item: tuple[int, Entry, str]) -> tuple[int, Row | tuple[str, str]]:
             ordinal, entry, slices = item
             try:
-                content = self.source.read(entry)
+                return ordinal, self._row(entry, slices, self.source.read(entry))
             except UnreadableError as error:
-                return ordinal, None, f"{self.source.shown(entry.name)}\0{error}"
-            return ordinal, self._row(entry, slices, content), ""
+                return ordinal, (self.source.shown(entry.name), str(error))
 
-        for ordinal, row, problem in _in_parallel(work, logged(unread, "new images read")):
-            if row is None:
-                report(*problem.split("\0", 1))
+        for ordinal, found in _in_parallel(work, logged(unread, "new images read")):
+            if isinstance(found, Row):
+                yield ordinal, found
             else:
-                yield ordinal, row
+                report(*found)
 
     def shard(self, shard: Entry, report: Report) -> Iterator[Row]:
         """Read every image of a shard.

@@ -36,7 +36,7 @@ class DataReport:
         model: the name of the model.
         made_at: when the images were listed, in UTC.
         address: where they are.
-        digest: that of the snapshot; empty if none was made.
+        digest: of the data set, see `SnapshotRecord`.
         found: the figures.
         previous: those of the snapshot before; None if there is none.
         verdict: the decision, with its reasons.

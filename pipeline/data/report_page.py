@@ -71,7 +71,7 @@ def _header(report: "DataReport") -> str:
     about = {
         "Source": as_path(report.address),
         "Looked at": f'<time datetime="{made_at.isoformat()}">{made_at:%Y-%m-%d %H:%M:%S} UTC</time>',
-        "Snapshot": f"<code>{text(report.digest[:12])}</code>" if report.digest else "none was made",
+        "Data digest": f"<code>{text(report.digest[:12])}</code>",
     }
     pairs = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in about.items())
     return f'<header><h1>Images of {as_name(report.model)}</h1><dl class="about">{pairs}</dl></header>'

@@ -55,8 +55,10 @@ def _session() -> Session:
     """The one session of this process. It lives as long as the process."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "saved_model.pb").write_bytes(graph().SerializeToString())
-        threads = config_pb2.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-        return open_session(Path(folder), session_config=threads)
+        # Many threads decode, each its own image. A GPU cannot decode, and is left to the training.
+        config = config_pb2.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+        config.device_count["GPU"] = 0
+        return open_session(Path(folder), session_config=config)
 
 
 def graph() -> Any:

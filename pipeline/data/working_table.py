@@ -95,16 +95,20 @@ class WorkingTable:
             WHERE k.size = l.size AND k.stamp = l.stamp AND l.stamp <> ''
         """)  # noqa: S608 - the columns of this module
 
-    def take_shard(self, shard: str, *, first: int) -> int:
-        """Give each image of a known shard its row, with ordinals from `first`; how many there are."""
-        done = self.database.execute(
-            f"""
-            INSERT INTO files (ordinal, {_NAMES})
-            SELECT ? + row_number() OVER (ORDER BY name), {_NAMES} FROM known WHERE name > ? AND name < ?
-            """,  # noqa: S608 - the columns of this module
-            (first - 1, f"{shard}#", f"{shard}$"),
+    def take_shard(self, shard: str, ordinals: Iterator[int]) -> None:
+        """Give each image of a known shard its row, with the next ordinals."""
+        found = self._batches(
+            "SELECT name FROM known WHERE name > ? AND name < ? ORDER BY name", (f"{shard}#", f"{shard}$")
         )
-        return done.rowcount
+        self.database.executemany(
+            f"INSERT INTO files SELECT ?, {_NAMES} FROM known WHERE name = ?",  # noqa: S608 - the columns of this module
+            ((next(ordinals), name) for (name,) in found),
+        )
+
+    def listed(self) -> Iterator[Entry]:
+        """The whole listing, without slices."""
+        for found in self._batches("SELECT name, size, stamp, label, given FROM listed ORDER BY ordinal"):
+            yield Entry(*found)
 
     def unread(self) -> Iterator[tuple[int, Entry, str]]:
         """The listed files without a row: ordinal, entry, slices as in a row. Rows may be added meanwhile."""
@@ -123,8 +127,10 @@ class WorkingTable:
                 yield ordinal, Entry(name, size, stamp, label, given), slices
             after = found[-1][0]
 
-    def add_row(self, ordinal: int, row: Row) -> None:
-        self.database.execute(f"INSERT INTO files VALUES (?, {_MARKS})", (ordinal, *row))  # noqa: S608 - see above
+    def add_rows(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Add rows with their ordinals."""
+        numbered = ((ordinal, *row) for ordinal, row in rows)
+        self.database.executemany(f"INSERT INTO files VALUES (?, {_MARKS})", numbered)  # noqa: S608 - see above
 
     def rows(self) -> Iterator[Row]:
         """Every row, in the order of the listing."""
@@ -137,7 +143,7 @@ class WorkingTable:
     def count_problems(self) -> int:
         return int(self.database.execute("SELECT count(*) FROM problems").fetchone()[0])
 
-    def _batches(self, query: str) -> Iterator[tuple[Any, ...]]:
-        cursor = self.database.execute(query)
+    def _batches(self, query: str, parameters: tuple[str, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        cursor = self.database.execute(query, parameters)
         while found := cursor.fetchmany(_BATCH):
             yield from found

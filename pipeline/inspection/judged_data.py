@@ -1,15 +1,13 @@
 """Judge what a snapshot has found, and write the report about it."""
 
 import tempfile
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.data.examined import Examined
 from pipeline.data.report import DataReport, write_report
-from pipeline.inspection.suspected_labels import Shown, suspected_labels
+from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.spec import DataChecks
 from pipeline.verdicts.data_checks import judge_data
 from pipeline.verdicts.measurements import LabelErrors
@@ -19,16 +17,9 @@ from pipeline.verdicts.verdict import Decision, Verdict
 def suspects_of(context: RunContext, data: Examined, checks: DataChecks, serving: int | None) -> LabelErrors | None:
     """What the serving version suspects of the images that are new; None if that cannot be found out.
 
-    It has not been trained on them, so its probabilities are no memory.
+    It was not trained on them, so it does not remember their labels.
     """
-    if serving is None or not checks.examined:
-        return None
-    return suspected_labels(context, serving, list(_new_images(context, data, checks.examined)))
-
-
-def _new_images(context: RunContext, data: Examined, most: int) -> Iterator[Shown]:
-    for image in islice(data.new_images(), most):
-        yield Shown(image.path, image.label, context.bucket.read(image.key))
+    return suspected_labels(context, serving, data.new_images(), most=checks.examined)
 
 
 def judge(data: Examined, checks: DataChecks, suspects: LabelErrors | None) -> Verdict:

@@ -1,16 +1,16 @@
 """Ask the serving version about new images: where it is sure of another label, that of the image may be wrong."""
 
 import logging
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
 from pipeline.context import RunContext
+from pipeline.data.examined import NewImage
 from pipeline.errors import UnderstudyError
 from pipeline.inspection.exported_answers import answers
 from pipeline.inspection.served_labels import served_labels
-from pipeline.runs.records import SpecRecord
 from pipeline.training.scoring import Predictions
 from pipeline.verdicts.label_errors import find_label_errors
 from pipeline.verdicts.measurements import LabelErrors, Suspect
@@ -18,28 +18,23 @@ from serving.status import StatusError
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
-
-class Shown(NamedTuple):
-    """An image that the model may be asked about: `content` is what is stored, which the served graph decodes."""
-
-    path: str
-    label: str
-    content: bytes
-
-
-def suspected_labels(context: RunContext, serving: int | None, images: Sequence[Shown]) -> LabelErrors | None:
+def suspected_labels(
+    context: RunContext, serving: int | None, images: Iterable[NewImage], *, most: int
+) -> LabelErrors | None:
     """Find suspected label errors among images that the serving version was not trained on.
 
-    At most `data.checks.examined` images are examined, evenly spread over all of them. Those with a label that the
-    serving version does not know are left out. `spec.json` of the run must exist.
+    Args:
+        context: of the run.
+        serving: the version; None if none serves.
+        images: new images, in any order that says nothing about their labels. Those with a label that the version does
+            not know are left out.
+        most: how many are examined at most. That many are in memory at once.
 
     Returns:
         None if nothing serves, there is nothing to ask about, or the model cannot be asked; the log says why.
     """
-    most = context.records.require(SpecRecord).spec.model.data.checks.examined
-    if serving is None or not images or not most:
+    if serving is None or not most:
         return None
     try:
         return _examine(context, serving, images, most=most)
@@ -49,10 +44,10 @@ def suspected_labels(context: RunContext, serving: int | None, images: Sequence[
         return None
 
 
-def _examine(context: RunContext, serving: int, images: Sequence[Shown], *, most: int) -> LabelErrors | None:
+def _examine(context: RunContext, serving: int, images: Iterable[NewImage], *, most: int) -> LabelErrors | None:
     labels = served_labels(context, serving)
     index = {label: number for number, label in enumerate(labels)}
-    chosen = spread([image for image in images if image.label in index], most)
+    chosen = list(islice((image for image in images if image.label in index), most))
     if not chosen:
         log.info("no new image has a label that v%d knows, so no label errors are looked for", serving)
         return None
@@ -60,7 +55,7 @@ def _examine(context: RunContext, serving: int, images: Sequence[Shown], *, most
     # Before any of it runs: a model is a program.
     context.manifests.verify(serving, history)
     folder = context.manifests.folder(serving, history)
-    predictions = answers(context.bucket, folder, [each.content for each in chosen])
+    predictions = answers(context.bucket, folder, context.bucket.read_all([each.key for each in chosen]))
     problem = _problem(predictions, classes=len(labels))
     if problem:
         log.warning("v%d %s, so no label errors are looked for", serving, problem)
@@ -80,7 +75,7 @@ def _problem(predictions: Predictions, *, classes: int) -> str | None:
 
 
 def _suspects(
-    images: Sequence[Shown], given: Sequence[int], predictions: Predictions, labels: Sequence[str]
+    images: Sequence[NewImage], given: Sequence[int], predictions: Predictions, labels: Sequence[str]
 ) -> tuple[Suspect, ...]:
     probabilities = predictions.probabilities
     found = find_label_errors(probabilities, np.array(given))
@@ -94,10 +89,3 @@ def _suspects(
         )
         for example, suggested in zip(found.examples.tolist(), found.suggested.tolist(), strict=True)
     )
-
-
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, evenly spread over all, in their order. A listing has the images class by class."""
-    if len(items) <= most:
-        return list(items)
-    return [items[number * len(items) // most] for number in range(most)]

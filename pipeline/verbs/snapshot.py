@@ -122,7 +122,7 @@ def _judged(context: RunContext, run: RunSpec, data: Examined, serving: int | No
     verdict = judge(data, checks, suspects)
     report = store_report(context, report_of(data, verdict, suspects))
     log.info("%s; the report is in %s", summary(data.found), context.bucket.uri(report))
-    require_usable(data, checks)
+    require_usable(data, checks, report=context.bucket.uri(report))
     if verdict.decision is Decision.PASS:
         return report
     if not run.force:

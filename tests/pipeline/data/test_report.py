@@ -153,7 +153,7 @@ class TestPage:
 
         assert page.has("Source", "/data/pets")
         assert page.has("Looked at", "2026-12-01 08:30:00 UTC")
-        assert page.has("Snapshot", "0123456789ab")
+        assert page.has("Data digest", "0123456789ab")
 
     def test_has_each_class_with_its_images_by_split(self, tmp_path: Path) -> None:
         page = written(tmp_path)

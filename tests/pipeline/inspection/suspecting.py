@@ -17,8 +17,9 @@ from PIL import Image as Picture
 
 from pipeline import layout
 from pipeline.context import RunContext
+from pipeline.data.examined import NewImage
 from pipeline.errors import FailedError
-from pipeline.inspection.suspected_labels import Shown, suspected_labels
+from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.run_verbs import run_once
 from pipeline.runs.records import SpecRecord
 from pipeline.verdicts.measurements import LabelErrors
@@ -61,12 +62,18 @@ def prepare(folder: Path) -> None:
     (folder / f"{MODEL}.yaml").write_text(json.dumps(content))
 
 
-def new_images() -> list[Shown]:
-    """60 of each label; the last three of each have the other label."""
+def stored(context: RunContext, path: str, label: str, content: bytes) -> NewImage:
+    key = f"data/{MODEL}/{path}"
+    context.bucket.create(key, content)
+    return NewImage(path, label, key)
+
+
+def new_images(context: RunContext) -> list[NewImage]:
+    """60 of each label, in turns; the last three of each have the other label."""
     return [
-        Shown(f"{truth}/{number}.png", truth if number < 157 else other, picture(number, truth))
+        stored(context, f"{truth}/{number}.png", truth if number < 157 else other, picture(number, truth))
+        for number in reversed(range(100, 160))
         for truth, other in ((DARK, LIGHT), (LIGHT, DARK))
-        for number in range(100, 160)
     ]
 
 
@@ -85,14 +92,13 @@ def judged(world: RealWorld, key: str, label_errors: float | None) -> Any:
     return {"ended": ended, "suspects": [row["path"] for row in csv.DictReader(table.open(encoding="utf-8"))]}
 
 
-def add_new_images(folder: Path) -> None:
-    """Those of `new_images`, in the folders of their labels."""
-    for each in new_images():
-        (folder / each.label / f"new {each.path.replace('/', ' ')}").write_bytes(each.content)
+def add_to_source(folder: Path, context: RunContext, images: list[NewImage]) -> None:
+    for each in images:
+        (folder / each.label / f"new {each.path.replace('/', ' ')}").write_bytes(context.bucket.read(each.key))
 
 
-def asked(context: RunContext, serving: int | None, images: list[Shown]) -> Any:
-    found: LabelErrors | None = suspected_labels(context, serving, images)
+def asked(context: RunContext, serving: int | None, images: list[NewImage]) -> Any:
+    found: LabelErrors | None = suspected_labels(context, serving, images, most=100)
     return found and found.model_dump()
 
 
@@ -115,7 +121,7 @@ def main(folder: Path) -> None:
     kept = Kept()
     logging.getLogger("pipeline.inspection").setLevel(logging.INFO)
     logging.getLogger("pipeline.inspection").addHandler(kept)
-    images = new_images()
+    images = new_images(context)
     version = world.bucket / layout.version(MODEL, 1)
     seen = {
         "found": asked(context, 1, images),
@@ -124,11 +130,12 @@ def main(folder: Path) -> None:
         "one known": asked(context, 1, [images[0], images[1]._replace(label="grey")]),
         "nothing serves": asked(context, None, images),
         "no images": asked(context, 1, []),
-        "no picture": asked(context, 1, [Shown("a.png", DARK, b"no image")]),
+        "no picture": asked(context, 1, [stored(context, "a.png", DARK, b"no image")]),
+        "no file": asked(context, 1, [images[0]._replace(key=f"data/{MODEL}/lost.png")]),
         "lost": without(version / "saved_model.pb", lambda: asked(context, 1, images)),
         "gone": without(version, lambda: asked(context, 1, images)),
     }
-    add_new_images(folder / "images")
+    add_to_source(folder / "images", context, images)
     seen["refused"] = judged(world, "retrain-3", 0.01)
     seen["accepted"] = judged(world, "retrain-4", 0.2)
     world.stop()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.inspection.suspected_labels import Shown, spread, suspected_labels
+from pipeline.data.examined import NewImage
+from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.runs.records import SpecRecord
 from pipeline.spec import RunSpec
 from tests.hunts import hunt
@@ -18,13 +19,7 @@ from tests.once import once
 from tests.releases import SPEC, World
 
 PROJECT = Path(__file__).parents[3]
-IMAGES = [Shown("a.png", "0", b"0 image"), Shown("b.png", "1", b"1 image")]
-
-
-def test_few_are_all_chosen_and_of_many_every_part_has_its_share() -> None:
-    assert [1, 2, 3] == spread([1, 2, 3], 3)
-    assert [0, 25, 50, 75] == spread(range(100), 4)
-    assert [] == spread([1], 0)
+IMAGES = [NewImage("a.png", "0", "data/digits/a.png"), NewImage("b.png", "1", "data/digits/b.png")]
 
 
 class TestWithoutAnAnswer:
@@ -36,10 +31,10 @@ class TestWithoutAnAnswer:
         return context
 
     def test_where_nothing_serves_nothing_is_suspected(self, context: Any) -> None:
-        assert suspected_labels(context, None, IMAGES) is None
+        assert suspected_labels(context, None, IMAGES, most=100) is None
 
     def test_a_version_that_is_not_there_stops_nothing(self, context: Any, caplog: pytest.LogCaptureFixture) -> None:
-        assert suspected_labels(context, 7, IMAGES) is None
+        assert suspected_labels(context, 7, IMAGES, most=100) is None
         assert "v7 could not be asked for label errors, so none are looked for: " in caplog.text
 
     def test_a_model_that_cannot_be_loaded_stops_nothing(
@@ -48,7 +43,7 @@ class TestWithoutAnAnswer:
         """What the tests release is no SavedModel that TensorFlow can load."""
         version = world.release("retrain-1")
 
-        assert suspected_labels(context, version, IMAGES) is None
+        assert suspected_labels(context, version, IMAGES, most=100) is None
         assert f"v{version} could not be asked for label errors" in caplog.text
 
 
@@ -91,7 +86,7 @@ class TestRealModel:
         assert seen["unknown"] is None
         assert "no new image has a label that v1 knows, so no label errors are looked for" in seen["log"]
 
-    @pytest.mark.parametrize("case", ["nothing serves", "no images", "no picture", "lost", "gone"])
+    @pytest.mark.parametrize("case", ["nothing serves", "no images", "no picture", "no file", "lost", "gone"])
     def test_stops_nothing_if_it_cannot_be_asked(self, seen: Any, case: str) -> None:
         assert seen[case] is None
 

@@ -89,7 +89,8 @@ def test_check_and_snapshot_name_the_same_problems(pets: Path, tmp_path: Path) -
         check(pets)
     with pytest.raises(BadInputError) as imported:
         import_images(LocalBucket(tmp_path / "bucket"), load_spec(pets), at=datetime.now(UTC))
-    assert f"data.images: {checked.value}" == str(imported.value)
+    limit = "unusable files 3 of 82 > 0% (data.checks.unusable)"
+    assert f"data.images: {checked.value}\n  {limit}" == str(imported.value)
 
 
 def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline import layout
 from pipeline.errors import BadInputError
@@ -132,7 +133,7 @@ def test_every_picture_that_cannot_be_used_is_refused_by_its_path_at_once(world:
 
 
 def test_pictures_of_every_kind_are_kept_or_converted_by_one_rule(world: World, images: Path) -> None:
-    exif = pictures.Image.Exif()
+    exif = Image.Exif()
     exif[0x0112] = 6
     kept = {"grey.png": encoded(noise("L"), "PNG"), "colour.png": encoded(noise("RGB"), "PNG")}
     converted = {
@@ -182,10 +183,7 @@ def test_folders_of_splits_are_no_classes_until_the_model_file_says_what_they_ar
     folder = tmp_path / "given"
     for number, split in enumerate(("train", "val", "test")):
         for other, label in enumerate(("cat", "dog")):
-            first = 80 * number + 40 * other
-            write(
-                folder / split / label, lambda shade, first=first: png(first + shade), *map("{}.png".format, range(9))
-            )
+            write(folder / split / label, *(f"{each}.png" for each in range(9)), first=80 * number + 40 * other)
 
     assert "Set data.splits: given" in refused(world, images=str(folder))
     record = snapshot(world, "retrain-2", splits="given")
