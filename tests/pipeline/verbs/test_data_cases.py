@@ -122,14 +122,13 @@ def test_every_picture_that_cannot_be_used_is_refused_by_its_path_at_once(world:
     }
     for name, content in bad.items():
         (images / "cat" / name).write_bytes(content)
-    first, *lines = refused(world).splitlines()
+    message = refused(world)
 
-    assert f"data.images: {len(bad)} problems:" == first
-    assert sorted(f"{images}/cat/{name}" for name in bad) == sorted(
-        next(path for name in bad if line.startswith(f"  {(path := f'{images}/cat/{name}')} ")) for line in lines
-    )
+    assert f"data.images: {len(bad)} problems:" == message.splitlines()[0]
+    for name in bad:
+        assert f"\n  {images}/cat/{name} " in message
     for name in ("bomb.png", "bomb.jpg"):
-        assert f"{images}/cat/{name} is too large: its header claims 400,000,000 pixels" in "\n".join(lines)
+        assert f"{images}/cat/{name} is too large: its header claims 400,000,000 pixels" in message
 
 
 def test_pictures_of_every_kind_are_kept_or_converted_by_one_rule(world: World, images: Path) -> None:
