@@ -55,6 +55,10 @@ class Source(Protocol):
     def is_sharded(self) -> bool:
         """Whether its entries are shards."""
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        """The splits that folders of the source name, also if they have no image. Known when the listing has ended."""
+
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.
 

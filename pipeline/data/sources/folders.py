@@ -30,14 +30,20 @@ class FolderSource:
     def __init__(self, data: Data, tree: Tree) -> None:
         self._data = data
         self._tree = tree
+        self._named: frozenset[Split] = frozenset()
 
     @property
     def address(self) -> str:
         return self._tree.address
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return self._named
+
     def entries(self, report: Report) -> Iterator[Entry]:
         """As `Source.entries`, in the order of the names."""
         layout = find_layout(self._tree, is_given=self._data.splits == "given")
+        self._named = frozenset(layout.splits.values())
         if not layout.labels:
             raise self._without_folders(layout)
         listing = _Listing(self._tree, layout, report)

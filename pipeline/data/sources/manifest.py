@@ -42,6 +42,10 @@ class ManifestSource:
     def address(self) -> str:
         return self._tree.shown(self._name)
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
+
     def entries(self, report: Report) -> Iterator[Entry]:
         with manifest_table() as table:
             self.fill(table, report)

@@ -41,6 +41,10 @@ class TfrecordSource:
     def address(self) -> str:
         return self._tree.address
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
+
     def entries(self, report: Report) -> Iterator[Entry]:
         skipped: list[str] = []
         count = 0

@@ -37,6 +37,10 @@ class BuiltinSource:
     def address(self) -> str:
         return f"{PREFIX}{self._name}"
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
+
     def entries(self, report: Report) -> Iterator[Entry]:  # noqa: ARG002 - of the protocol
         for part in sorted(self._parts):
             size, stamp = self._files.state(part)
