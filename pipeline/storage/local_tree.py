@@ -177,7 +177,7 @@ class LocalTree:
     def _is_indirect(self, name: str) -> bool:
         """Whether the folders of a name may lead elsewhere. Costs less than `realpath`, which starts at `/`."""
         folders = accumulate(name.split("/")[:-1], "{}/{}".format)
-        return ".." in name or any(os.path.islink(self._path(folder)) for folder in folders)
+        return ".." in name or any(os.path.islink(self._path(folder)) for folder in folders)  # noqa: PTH114 - texts
 
     def _is_inside(self, real: str) -> bool:
         return real == self._real_root or real.startswith(self._real_root.rstrip("/") + "/")
