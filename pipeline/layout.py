@@ -68,7 +68,7 @@ def snapshot_moment(name: str) -> datetime | None:
         return None
     try:
         return datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%S%f%z")  # Z is UTC
-    except ValueError:  # the digits are no date
+    except ValueError:  # the digits are not a date
         return None
 
 
