@@ -3,7 +3,7 @@
     data/<model>/<sha256>.<suffix>        images, each stored once under its content
     snapshots/<model>/<moment>-<digest>/  the list of all images of a snapshot, see `pipeline.data.manifests`
     snapshots/<model>/parts/<name>/       what a snapshot that was interrupted has read
-    snapshots/<model>/lost/<sha256>       images that a run has missed in `data/`: read again by the next snapshot
+    snapshots/<model>/lost/<name>/missed  an image or a manifest that a run has missed: the next snapshot repairs it
     runs/<model>/<key>/<record>.json      what each verb of a run left
     runs/<model>/<key>/attempts/...       verdicts that did not end the run
     runs/<model>/<key>/data-report-<digest>/  what `snapshot` has found in the images, for people
@@ -68,7 +68,7 @@ def snapshot_moment(name: str) -> datetime | None:
         return None
     try:
         return datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%S%f%z")  # Z is UTC
-    except ValueError:  # the digits are no date
+    except ValueError:  # the digits are not a date
         return None
 
 
@@ -76,12 +76,16 @@ def snapshot_parts(model: str) -> str:
     return f"snapshots/{model}/parts"
 
 
-def lost_images(model: str) -> str:
+def all_lost(model: str) -> str:
     return f"snapshots/{model}/lost"
 
 
-def lost_image(model: str, digest: str) -> str:
-    return f"snapshots/{model}/lost/{digest}"
+def lost(model: str, name: str) -> str:
+    return f"snapshots/{model}/lost/{name}"
+
+
+def lost_note(model: str, name: str) -> str:
+    return f"snapshots/{model}/lost/{name}/missed"
 
 
 def runs(model: str) -> str:

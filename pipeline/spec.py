@@ -93,7 +93,8 @@ class Data(_Frozen):
         validation: the share for validation, where no split is given.
         holdout: the share that is held out for the gate, where no split is given.
         slices: columns of a manifest, or features of TFRecord shards, that are kept with each image.
-        columns: the names of the columns or features with the path or content, the label and the split.
+        columns: other names of the columns or features. `image`: of a manifest's paths (`path`), or of the content in
+            TFRecord shards; `label`; `split`.
         near_duplicates: how many of the 64 bits of the perceptual hash of two near-duplicates may differ; null: no
             near-duplicates are looked for.
         checks: limits for the whole data set.

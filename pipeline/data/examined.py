@@ -1,7 +1,8 @@
 """What a snapshot has found in a source, before anybody has decided whether it may be used."""
 
 import logging
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.errors import BadInputError
 from pipeline.problems import Problems
 from pipeline.spec import DataChecks
 from pipeline.storage.bucket import Bucket
+from pipeline.verdicts.labels import quoted
 from pipeline.verdicts.measurements import DataSummary, Split
 
 log = logging.getLogger(__name__)
@@ -46,11 +48,12 @@ class Examined:
         newest: the newest manifest before this snapshot; None if there is none.
         is_unchanged: whether the listing is that of `newest`.
         settings: how images were read and split.
-        shards: name, size and stamp of each shard that was read to its end.
+        shards: each shard that was read to its end, without a problem.
         slices: the names of the slices.
         tiny_edge: an image with a shorter side, in pixels, is tiny.
         table: a row for each file; empty if nothing has changed, apart from the problems of the listing.
         replaced_parts: the parts of earlier snapshots and of this one, which a manifest replaces.
+        repaired: the names of what a run has missed in the bucket, and this snapshot has stored again.
         scratch: a folder for files that end with the block.
     """
 
@@ -67,6 +70,7 @@ class Examined:
     tiny_edge: int
     table: WorkingTable
     replaced_parts: tuple[str, ...]
+    repaired: tuple[str, ...]
     scratch: Path
 
     @property
@@ -110,18 +114,23 @@ class Examined:
     def shortcomings(self) -> list[str]:
         """What is wrong with the data set as a whole: a classifier could not be trained, or not judged."""
         labels = sorted(self.found.counts)
-        return [
-            *(
-                [f"{self.address} holds usable images of {len(labels)} labels; a classifier needs two"]
-                if len(labels) < 2
-                else []
-            ),
-            *(
-                f"label {label!r} has no image in the {split} split; add images of it"
-                for label in labels
-                for split in _NEEDED
-                if not self.found.counts[label].get(split)
-            ),
+        found = [
+            f"the labels {quoted(alike)} look the same: they differ only in how Unicode composes letters; give them "
+            f"one spelling"
+            for alike in _alike(labels)
+        ]
+        if len(labels) < 2:
+            found.append(
+                f"{self.address} holds usable images of {len(labels)} label{'' if len(labels) == 1 else 's'}; a "
+                f"classifier needs two"
+            )
+        near = self.found.near_duplicates
+        why = f" ({near:,} images are in the split of one that looks like them: data.near_duplicates)" if near else ""
+        return found + [
+            f"label {label!r} has no image in the {split} split; add images of it{why}"
+            for label in labels
+            for split in _NEEDED
+            if not self.found.counts[label].get(split)
         ]
 
     def store(self, bucket: Bucket) -> str:
@@ -131,9 +140,10 @@ class Examined:
         """
         if self.is_unchanged and self.newest:
             return self.newest.key
-        path = self.scratch / "manifest.parquet"
+        folder = self.scratch / "manifest"
+        folder.mkdir()
         manifest_file.write(
-            path,
+            folder / manifests.FILE,
             self.table.rows(),
             slices=self.slices,
             settings=self.settings,
@@ -142,13 +152,29 @@ class Examined:
             found=self.found,
             unusable_rows=self.found.unusable - self.table.count_problems(),
         )
-        key = manifests.store(bucket, self.model, path, digest=self.digest, at=self.at)
+        manifest_file.write(
+            folder / manifest_file.VANISHED,
+            self.table.vanished(),
+            slices=self.slices,
+            settings=self.settings,
+            shards=(),
+        )
+        key = manifests.store(bucket, self.model, folder, digest=self.digest, at=self.at)
         manifests.remove_parts(bucket, self.model, self.replaced_parts)
-        bucket.remove(layout.lost_images(self.model))
+        for name in self.repaired:
+            bucket.remove(layout.lost(self.model, name))
         return key
 
     def _rows(self) -> Iterator[Row]:
         return self.newest.rows() if self.is_unchanged and self.newest else self.table.rows()
+
+
+def _alike(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that people cannot tell apart."""
+    composed: dict[str, list[str]] = {}
+    for label in labels:
+        composed.setdefault(unicodedata.normalize("NFC", label), []).append(label)
+    return [same for same in composed.values() if len(same) > 1]
 
 
 def _remarks(row: Row, tiny_edge: int) -> Iterator[tuple[str, str]]:

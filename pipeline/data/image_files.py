@@ -72,12 +72,3 @@ def _is_blank(picture: Any) -> bool:
     shares = np.array(picture.convert("L").histogram()) / (picture.width * picture.height)
     variance = shares @ _GREYS**2 - (shares @ _GREYS) ** 2
     return bool(variance < _BLANK_DEVIATION**2)
-
-
-def decoding_problem(content: bytes, *, channels: int) -> str | None:
-    """Why an image cannot be used; None if it can."""
-    try:
-        read_image(content, channels=channels)
-    except UnreadableError as error:
-        return str(error)
-    return None

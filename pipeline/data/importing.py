@@ -4,8 +4,7 @@ List the source; read what is new, and store it; decide what counts and in which
 knows by name, size and stamp are not read. If the listing is that of the manifest, nothing more is done at all.
 """
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,7 @@ from pipeline.data.manifest_file import Manifest, Shard
 from pipeline.data.parts import Parts
 from pipeline.data.reading import Reader
 from pipeline.data.resolving import data_digest, resolve, summarised
+from pipeline.data.scratch import scratch_folder
 from pipeline.data.source import Entry, Source, UnreadableError
 from pipeline.data.sources.opening import open_source
 from pipeline.data.working_table import WorkingTable
@@ -67,7 +67,7 @@ def examined(
     """
     source = open_source(spec.data, seconds=seconds)
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        scratch = stack.enter_context(scratch_folder())
         table = WorkingTable(scratch)
         stack.callback(table.close)
         newest = stack.enter_context(manifests.newest(bucket, spec.name)) if bucket else None
@@ -91,12 +91,18 @@ class _Snapshot:
         settings = settings_of(self.spec, self.source)
         known = Known(self.bucket, self.spec.name, self.newest, settings)
         entries = self.source.entries(self.table.add_problem)
-        if known.is_complete and self.newest:
-            is_same, entries = self._compared(self.newest, entries)
+        same = 0
+        if known.is_all_in_newest and self.newest:
+            same, entries, is_same = _compared(self.newest, entries, is_sharded=self.source.is_sharded)
             if is_same:
-                return self._examined(settings, self.newest.digest, self._unchanged(self.newest), is_unchanged=True)
+                return self._examined(settings, known, self.newest.digest, self._unchanged(self.newest), unchanged=True)
         known_shards = known.add_to(self.table)
-        self.table.add_listing(entries)
+        if known.newest is not self.newest:
+            # The beginning of the listing was to be read there.
+            self.newest = None
+            self.table.forget_problems()
+            entries, same = self.source.entries(self.table.add_problem), 0
+        self.table.add_listing(chain(self.newest.listed(same), entries) if self.newest and same else entries)
         parts = Parts(self.bucket, self.spec, self.scratch, settings)
         with parts.kept_on_errors():
             if self.source.is_sharded:
@@ -104,20 +110,9 @@ class _Snapshot:
             else:
                 self._read_files(parts)
         data = self.spec.data
-        resolve(self.table.database, data, shown=self.source.shown)
+        resolve(self.table.database, data, named=self.source.named_splits, shown=self.source.shown)
         found = summarised(self.table.database, tiny_edge=data.checks.tiny_edge)
-        digest = data_digest(self.table.database)
-        return self._examined(settings, digest, found, replaced_parts=(*known.parts, *parts.names))
-
-    def _compared(self, newest: Manifest, entries: Iterator[Entry]) -> tuple[bool, Iterator[Entry]]:
-        """Whether a listing is that of the newest manifest; if not, the whole listing again."""
-        if self.source.is_sharded:
-            listed = list(entries)
-            stamped = {(each.name, each.size, each.stamp) for each in listed if each.stamp}
-            return stamped == newest.shards and len(stamped) == len(listed), iter(listed)
-        same, taken = newest.same_entries(entries)
-        is_same = same == newest.count and not taken
-        return is_same, chain(newest.listed(same), taken, entries)
+        return self._examined(settings, known, data_digest(self.table.database), found, parts=parts.names)
 
     def _unchanged(self, newest: Manifest) -> DataSummary:
         """The figures of the newest manifest, with the problems of this listing."""
@@ -131,21 +126,25 @@ class _Snapshot:
         self.table.add_rows((ordinal, parts.keep(row)) for ordinal, row in rows)
 
     def _read_shards(self, known: frozenset[Shard], parts: Parts) -> None:
+        complete = {shard[:3]: shard for shard in known if shard[2]}
         ordinals = count()
         for entry in self.table.listed():
-            shard = (entry.name, entry.size, entry.stamp)
-            if shard in known:
-                self.table.take_shard(entry.name, ordinals)
+            shard = complete.get((entry.name, entry.size, entry.stamp))
+            if shard and self.table.take_shard(shard, ordinals):
                 self.shards.add(shard)
                 continue
+            problems = self.table.count_problems()
             rows = self._reader().shard(entry, self.table.add_problem)
             try:
-                self.table.add_rows((next(ordinals), parts.keep(row)) for row in rows)
+                number = self.table.add_rows((next(ordinals), parts.keep(row)) for row in rows)
             except UnreadableError as error:
                 self.table.add_problem(self.source.shown(entry.name), str(error))
-            else:
-                self.shards.add(shard)
-                parts.complete(shard)
+                continue
+            # A shard with a problem is read again, so that the problem is named again.
+            if entry.stamp and self.table.count_problems() == problems:
+                whole = (entry.name, entry.size, entry.stamp, number)
+                self.shards.add(whole)
+                parts.complete(whole)
 
     def _reader(self) -> Reader:
         return Reader(self.source, self.bucket, self.spec.name, self.spec.image.channels, self.at.isoformat())
@@ -153,11 +152,12 @@ class _Snapshot:
     def _examined(
         self,
         settings: dict[str, Any],
+        known: Known,
         digest: str,
         found: DataSummary,
         *,
-        is_unchanged: bool = False,
-        replaced_parts: tuple[str, ...] = (),
+        unchanged: bool = False,
+        parts: Iterable[str] = (),
     ) -> Examined:
         return Examined(
             model=self.spec.name,
@@ -166,12 +166,28 @@ class _Snapshot:
             digest=digest,
             found=found,
             newest=self.newest,
-            is_unchanged=is_unchanged,
+            is_unchanged=unchanged,
             settings=settings,
             shards=frozenset(self.shards),
             slices=self.spec.data.slices,
             tiny_edge=self.spec.data.checks.tiny_edge,
             table=self.table,
-            replaced_parts=replaced_parts,
+            replaced_parts=(*known.parts, *parts),
+            repaired=known.lost,
             scratch=self.scratch,
         )
+
+
+def _compared(newest: Manifest, entries: Iterator[Entry], *, is_sharded: bool) -> tuple[int, Iterator[Entry], bool]:
+    """Compare a listing with that of the newest manifest.
+
+    Returns:
+        How many entries are the same from the beginning, the entries after these, and whether all are the same.
+    """
+    if not is_sharded:
+        same, taken = newest.same_entries(entries)
+        return same, chain(taken, entries), same == newest.count and not taken
+    listed = list(entries)
+    stamped = {(each.name, each.size, each.stamp) for each in listed if each.stamp}
+    is_same = stamped == {shard[:3] for shard in newest.shards} and len(stamped) == len(listed)
+    return 0, iter(listed), is_same and sum(shard[3] for shard in newest.shards) == newest.count

@@ -1,5 +1,7 @@
 """What a snapshot knows of earlier ones: the newest manifest, and the parts of snapshots that were not completed."""
 
+import logging
+import re
 from typing import Any
 
 from pipeline import layout
@@ -7,9 +9,14 @@ from pipeline.data.manifest_file import Manifest, Shard
 from pipeline.data.manifests import read_parts
 from pipeline.data.source import Source, shard_of
 from pipeline.data.working_table import WorkingTable
+from pipeline.errors import DamagedError
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket
 from serving.images import RULES
+
+log = logging.getLogger(__name__)
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def settings_of(spec: ModelSpec, source: Source) -> dict[str, Any]:
@@ -37,19 +44,24 @@ class Known:
     """What is known before a snapshot.
 
     Attributes:
+        newest: the newest manifest; None if there is none, or it has turned out to be damaged.
         parts: the names of the parts of earlier snapshots.
-        is_complete: whether the newest manifest is all that is known, and was made with the same settings.
+        lost: the names of what a run has missed in the bucket: images by their SHA-256, and manifests.
     """
 
     def __init__(self, bucket: Bucket | None, model: str, newest: Manifest | None, settings: dict[str, Any]) -> None:
+        self.newest = newest
+        self.parts = tuple(bucket.names(layout.snapshot_parts(model))) if bucket else ()
+        self.lost = tuple(bucket.names(layout.all_lost(model))) if bucket else ()
         self._bucket = bucket
         self._model = model
-        self._newest = newest
         self._settings = settings
-        self.parts = tuple(bucket.names(layout.snapshot_parts(model))) if bucket else ()
-        self._lost = bucket.names(layout.lost_images(model)) if bucket else []
-        is_same = newest is not None and newest.settings == settings
-        self.is_complete = is_same and not self.parts and not self._lost
+
+    @property
+    def is_all_in_newest(self) -> bool:
+        """Whether the newest manifest is all that is known, and was made with the same settings."""
+        is_same = self.newest is not None and self.newest.settings == self._settings
+        return is_same and not self.parts and not self.lost
 
     def add_to(self, table: WorkingTable) -> frozenset[Shard]:
         """Add every known row to a table; the shards of which every image is known.
@@ -57,19 +69,36 @@ class Known:
         Rows that were made with other settings, and rows whose images a run has missed in the bucket, have no stamp, so
         their files are read again.
         """
-        shards = self._add_newest(table, self._newest) if self._newest else frozenset()
+        shards = self._add_newest(table)
         for part in read_parts(self._bucket, self._model, self.parts) if self._bucket else ():
             if part.settings["reading"] == self._settings["reading"]:
-                table.add_known(part.rows())
-                shards |= part.shards
-        lost = {shard_of(name) for name in table.forget_stored(self._lost)}
+                shards |= _added(part, table)
+        digests = [name for name in self.lost if _DIGEST.fullmatch(name)]
+        lost = {shard_of(name) for name in table.forget_stored(digests)}
         return frozenset(shard for shard in shards if shard[0] not in lost)
 
-    def _add_newest(self, table: WorkingTable, newest: Manifest) -> frozenset[Shard]:
-        table.add_known(newest.rows())
-        if newest.settings["splitting"] != self._settings["splitting"]:
-            table.forget_splits()
-        if newest.settings["reading"] != self._settings["reading"]:
-            table.forget_all_stamps()
+    def _add_newest(self, table: WorkingTable) -> frozenset[Shard]:
+        if self.newest is None:
             return frozenset()
-        return newest.shards
+        try:
+            table.add_known(self.newest.rows())
+            table.add_known(row._replace(stamp="") for row in self.newest.vanished())
+        except DamagedError as error:
+            log.warning("%s; every image is read again, and splits of near-duplicates may change", error)
+            table.forget_all()
+            self.newest = None
+            return frozenset()
+        if self.newest.settings["splitting"] != self._settings["splitting"]:
+            table.forget_splits()
+        if self.newest.settings["reading"] != self._settings["reading"]:
+            table.forget_stamps()
+            return frozenset()
+        return self.newest.shards
+
+
+def _added(part: Manifest, table: WorkingTable) -> frozenset[Shard]:
+    try:
+        table.add_known(part.rows())
+    except DamagedError as error:
+        log.warning("%s; it is ignored, and its images are read again", error)
+    return part.shards

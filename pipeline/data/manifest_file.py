@@ -6,6 +6,7 @@ without a row being read.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,14 +20,16 @@ from pipeline.data.source import Entry
 from pipeline.errors import DamagedError, NewerVersionError
 from pipeline.verdicts.measurements import DataSummary
 
-# Name, size and stamp.
-Shard = tuple[str, int, str]
+# Name, size, stamp and number of images.
+Shard = tuple[str, int, str, int]
 # Of the shape of manifests. A manifest of a newer one is read by nobody older.
 _FORMAT = 1
 # Rows in memory at a time, and in a row group.
 BATCH = 8192
 # Entries that are compared at a time. Few, because Python's garbage collector looks at each that is alive.
 _COMPARED = 1024
+# The file beside a manifest with the images that have vanished.
+VANISHED = "vanished.parquet"
 # The key of the metadata in a Parquet file.
 _METADATA = "understudy"
 
@@ -39,8 +42,8 @@ class Manifest:
         key: its folder in the bucket.
         path: the file.
         digest: of the data set, see `SnapshotRecord`.
-        settings: how it was made, see `pipeline.data.importing`.
-        shards: name, size and stamp of each shard that it has all images of.
+        settings: how it was made, see `pipeline.data.known`.
+        shards: each shard that it has all images of.
         found: the figures.
         slices: the names of the slices.
         unusable_rows: the number of rows that are unusable.
@@ -66,12 +69,22 @@ class Manifest:
         return layout.snapshot_moment(self.key.rpartition("/")[2])
 
     def rows(self) -> Iterator[Row]:
-        """Every row, in the order of the listing."""
-        import pyarrow.parquet as pq
+        """Every row, in the order of the listing.
 
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BATCH):
-                yield from rows_of(batch)
+        Raises:
+            DamagedError: the file is damaged, or was removed.
+        """
+        yield from _rows(self.key, self.path)
+
+    def vanished(self) -> Iterator[Row]:
+        """Images that earlier snapshots had, and that may come back: their splits must not change meanwhile.
+
+        Raises:
+            DamagedError: the file is damaged.
+        """
+        path = self.path.with_name(VANISHED)
+        if path.exists():
+            yield from _rows(self.key, path)
 
     def same_entries(self, entries: Iterator[Entry]) -> tuple[int, list[Entry]]:
         """Compare a listing with that of this manifest, by name, size, stamp, label, split and slices.
@@ -91,6 +104,29 @@ class Manifest:
     def listed(self, count: int) -> Iterator[Entry]:
         """The first entries of the listing."""
         return map(_entry_of, islice(self.rows(), count))
+
+
+def _rows(key: str, path: Path) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    with damage(key), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(BATCH):
+            yield from rows_of(batch)
+
+
+@contextmanager
+def damage(key: str) -> Iterator[None]:
+    """Translate what a file makes a reader raise that is damaged or removed.
+
+    Raises:
+        DamagedError: names the folder of the manifest.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{key} is not a manifest of images, or is damaged: {error}") from error
 
 
 def _entry_of(row: Row) -> Entry:
@@ -120,7 +156,7 @@ def write(
     shape = schema(slices)
     count = 0
     listing: list[str] = []
-    with pq.ParquetWriter(path, shape, compression="zstd") as writer:
+    with pq.ParquetWriter(path, shape, compression="zstd", write_page_checksum=True) as writer:
         rest = iter(rows)
         while batch := list(islice(rest, BATCH)):
             writer.write_batch(record_batch(batch, shape))
@@ -147,10 +183,15 @@ def write(
 
 
 def read(key: str, path: Path) -> Manifest:
-    import pyarrow as pa
+    """Read the metadata of a manifest.
+
+    Raises:
+        DamagedError: it is not a manifest.
+        NewerVersionError: a newer version wrote it.
+    """
     import pyarrow.parquet as pq
 
-    try:
+    with damage(key):
         found = json.loads(pq.read_metadata(path).metadata[_METADATA.encode()])
         if found["format"] > _FORMAT:
             raise NewerVersionError(f"{key} was written by a newer version of Understudy; update this one")
@@ -159,12 +200,10 @@ def read(key: str, path: Path) -> Manifest:
             path=path,
             digest=found["digest"],
             settings=found["settings"],
-            shards=frozenset((name, size, stamp) for name, size, stamp in found["shards"]),
+            shards=frozenset((name, size, stamp, count) for name, size, stamp, count in found["shards"]),
             found=DataSummary.model_validate(found["found"]),
             slices=tuple(found["slices"]),
             unusable_rows=found["unusable_rows"],
             count=found["count"],
             listing=tuple(found["listing"]),
         )
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"{key} is not a manifest of images: {error}") from error

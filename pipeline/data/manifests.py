@@ -1,11 +1,10 @@
 """The manifests of snapshots in the bucket: what a run uses, and what the next snapshot knows.
 
-A file with the same name, size and stamp as in the newest manifest is not read again. Until a snapshot is complete, what it
-has read is in parts, which the next one knows as well.
+A file with the same name, size and stamp as in the newest manifest is not read again. Until a snapshot is complete,
+what it has read is in parts, which the next one knows as well.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -14,41 +13,35 @@ from pathlib import Path
 from pipeline import layout
 from pipeline.data import manifest_file
 from pipeline.data.manifest_file import Manifest
-from pipeline.errors import DamagedError, MissingError, NewerVersionError, StorageError
+from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)
 
-_FILE = "images.parquet"
+FILE = "images.parquet"
 # Of names of manifests, so that they sort by time.
 _MOMENT = "%Y%m%dT%H%M%S%fZ"
 
 
-def store(bucket: Bucket, model: str, path: Path, *, digest: str, at: datetime) -> str:
-    """Store a manifest; its folder. The newest one is what the next snapshot knows."""
+def store(bucket: Bucket, model: str, folder: Path, *, digest: str, at: datetime) -> str:
+    """Store the folder of a manifest; its key. The newest one is what the next snapshot knows."""
     key = layout.snapshot_manifest(model, f"{at:{_MOMENT}}", digest)
-    _upload(bucket, path, key)
+    bucket.upload(folder, key)
     return key
 
 
-def store_part(bucket: Bucket, model: str, path: Path, *, digest: str) -> str:
+def store_part(bucket: Bucket, model: str, folder: Path, *, digest: str) -> str:
     """Store what a snapshot has read so far, apart from its earlier parts; the name of the part."""
-    _upload(bucket, path, f"{layout.snapshot_parts(model)}/{digest[:16]}")
+    bucket.upload(folder, f"{layout.snapshot_parts(model)}/{digest[:16]}")
     return digest[:16]
-
-
-def _upload(bucket: Bucket, path: Path, key: str) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        path.rename(Path(folder) / _FILE)
-        bucket.upload(Path(folder), key)
 
 
 @contextmanager
 def newest(bucket: Bucket, model: str) -> Iterator[Manifest | None]:
-    """The newest manifest of a model that can be read; None if there is none.
+    """The newest manifest of a model that is not damaged; None if there is none.
 
     Raises:
-        StorageError: the bucket does not answer.
+        StorageError: the bucket does not answer, or a newer version has written the newest manifest.
     """
     names = [name for name in bucket.names(layout.snapshots(model)) if layout.is_snapshot_manifest(name)]
     for name in reversed(names):
@@ -69,11 +62,11 @@ def _opened_or_none(bucket: Bucket, key: str) -> Iterator[Manifest | None]:
 def _entered(stack: ExitStack, bucket: Bucket, key: str) -> Manifest | None:
     """The manifest, on this machine as long as the stack is; None if it does not exist or cannot be read."""
     try:
-        return manifest_file.read(key, stack.enter_context(bucket.local_copy(key)) / _FILE)
+        return manifest_file.read(key, stack.enter_context(bucket.local_copy(key)) / FILE)
     except MissingError:
         return None
-    except (DamagedError, NewerVersionError) as error:
-        log.warning("%s; it is ignored, and more images are read again", error)
+    except DamagedError as error:
+        log.warning("%s; it is ignored. More images are read again, and splits of near-duplicates may change", error)
         return None
 
 
@@ -87,7 +80,7 @@ def opened(bucket: Bucket, key: str) -> Iterator[Manifest]:
         NewerVersionError: a newer version wrote it.
     """
     with bucket.local_copy(key) as folder:
-        yield manifest_file.read(key, folder / _FILE)
+        yield manifest_file.read(key, folder / FILE)
 
 
 def read_parts(bucket: Bucket, model: str, names: Iterable[str]) -> Iterator[Manifest]:

@@ -1,16 +1,19 @@
 """Near-duplicates: an image that looks like another one is in the same split, so that the gate is not deceived.
 
-Two images look alike if few of the 64 bits of their perceptual hashes differ. The hash has four groups of 16 bits.
-Of two hashes that differ in at most three bits at least one group is equal, so an index for each group finds every pair
+Two images look alike if few of the 64 bits of their perceptual hashes differ. The hash has four groups of 16 bits. Of
+two hashes that differ in at most three bits, at least one group is equal, so an index for each group finds every pair
 (G. S. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007).
 """
 
 from sqlite3 import Connection
 
+from pipeline.verdicts.measurements import Split
+
 _GROUPS = 4
 _BITS = 16
 _MASK = (1 << _BITS) - 1
 _WORD = (1 << 64) - 1
+_SPLITS: tuple[Split, ...] = ("train", "validation", "holdout")
 
 
 def settle_near_duplicates(database: Connection, bits: int | None) -> None:
@@ -29,9 +32,8 @@ def settle_near_duplicates(database: Connection, bits: int | None) -> None:
     pending = "status = 'used' AND split IS NULL AND phash IS NOT NULL"
     if not database.execute(f"SELECT 1 FROM files WHERE {pending} LIMIT 1").fetchone():  # noqa: S608 - see above
         return
-    for group in range(_GROUPS):
-        database.execute(f"CREATE INDEX phash_{group} ON files ({_group_of(group)}) WHERE phash IS NOT NULL")
     database.create_function("bits", 2, lambda a, b: ((a ^ b) & _WORD).bit_count(), deterministic=True)
+    _make_looks(database)
     database.execute(f"CREATE TEMP TABLE pending AS SELECT ordinal FROM files WHERE {pending} ORDER BY digest")  # noqa: S608
     numbered = database.execute("SELECT ordinal FROM pending ORDER BY rowid")
     while found := numbered.fetchmany(1000):
@@ -39,33 +41,55 @@ def settle_near_duplicates(database: Connection, bits: int | None) -> None:
             _settle(database, ordinal, bits)
 
 
-def _settle(database: Connection, ordinal: int, bits: int) -> None:
-    phash, given, own = database.execute(
-        "SELECT phash, given, proper_split(digest, given) FROM files WHERE ordinal = ?", (ordinal,)
-    ).fetchone()
-    groups = " UNION ".join(
-        f"SELECT split, since, digest, name, phash FROM files WHERE phash IS NOT NULL AND {_group_of(group)} = ?"  # noqa: S608
-        for group in range(_GROUPS)
+def _make_looks(database: Connection) -> None:
+    """A table with each hash of each split once, and the name of its oldest image.
+
+    A camera that does not move makes thousands of equal hashes. With the split in each index, the first match in a
+    split is found without a look at the others.
+    """
+    database.execute(
+        "CREATE TEMP TABLE looks (phash INT, split TEXT, name TEXT, PRIMARY KEY (phash, split)) WITHOUT ROWID"
     )
-    values = [(phash >> (_BITS * group)) & _MASK for group in range(_GROUPS)]
-    matches = database.execute(
-        f"""
-        SELECT split, shown(name) FROM ({groups}) WHERE split IS NOT NULL AND bits(phash, ?) <= ? ORDER BY since, digest
-        """,  # noqa: S608 - the columns above
-        (*values, phash, bits),
-    ).fetchall()
-    found = dict(reversed(matches))
+    for group in range(_GROUPS):
+        database.execute(f"CREATE INDEX temp.looks_{group} ON looks (split, {_group_of(group)})")
+    database.execute("""
+        INSERT OR IGNORE INTO looks SELECT phash, split, name FROM files
+            WHERE split IS NOT NULL AND phash IS NOT NULL ORDER BY since, digest
+    """)
+
+
+def _settle(database: Connection, ordinal: int, bits: int) -> None:
+    name, phash, given, own = database.execute(
+        "SELECT name, phash, given, proper_split(digest, given) FROM files WHERE ordinal = ?", (ordinal,)
+    ).fetchone()
+    found = {split: match for split in _SPLITS if (match := _match(database, phash, split, bits)) is not None}
     if not found:
         _decide(database, ordinal, status="used", split=own, note=None)
+        database.execute("INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", (phash, own, name))
         return
-    described = ", ".join(f"{name} ({split})" for split, name in sorted(found.items()))
+    described = ", ".join(f"{match} ({split})" for split, match in sorted(found.items()))
     split = next(iter(found))
     (allowed,) = database.execute("SELECT may_be_in(?, ?)", (split, given)).fetchone()
     if len(found) == 1 and allowed:
         _decide(database, ordinal, status="used", split=split, note=f"looks like {described}")
+        database.execute("INSERT OR IGNORE INTO looks VALUES (?, ?, ?)", (phash, split, name))
     else:
         where = f"is given for {given}, and " if given else ""
         _decide(database, ordinal, status="left out", split=None, note=f"{where}looks like {described}")
+
+
+def _match(database: Connection, phash: int, split: Split, bits: int) -> str | None:
+    """An image of a split that looks like a hash: an equal one, or else any; None if there is none."""
+    equal = "SELECT shown(name) FROM looks WHERE split = ? AND phash = ?"
+    near = " UNION ALL ".join(
+        f"SELECT shown(name) FROM looks WHERE split = ? AND {_group_of(group)} = ? AND bits(phash, ?) <= ?"  # noqa: S608
+        for group in range(_GROUPS)
+    )
+    values: list[object] = [split, phash]
+    for group in range(_GROUPS):
+        values += [split, (phash >> (_BITS * group)) & _MASK, phash, bits]
+    found = database.execute(f"{equal} UNION ALL {near} LIMIT 1", values).fetchone()
+    return found[0] if found else None
 
 
 def _decide(database: Connection, ordinal: int, *, status: str, split: str | None, note: str | None) -> None:

@@ -1,6 +1,7 @@
 """Parts: what a snapshot has read is stored now and then, so that one that was interrupted goes on where it stopped."""
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,15 +58,22 @@ class Parts:
             yield
         except BaseException:
             if self._bucket is not None and self._rows:
-                with suppress(StorageError):
+                # What has failed is said by the error of the block: a bucket without an answer, a full disk.
+                with suppress(StorageError, OSError):
                     self._store(self._bucket)
             raise
 
     def _store(self, bucket: Bucket) -> None:
-        path = self._scratch / "part.parquet"
+        folder = self._scratch / f"part-{len(self.names)}"
+        folder.mkdir(exist_ok=True)
         digest = manifest_file.write(
-            path, self._rows, slices=self._spec.data.slices, settings=self._settings, shards=self._shards
+            folder / manifests.FILE,
+            self._rows,
+            slices=self._spec.data.slices,
+            settings=self._settings,
+            shards=self._shards,
         )
-        self.names.append(manifests.store_part(bucket, self._spec.name, path, digest=digest))
+        self.names.append(manifests.store_part(bucket, self._spec.name, folder, digest=digest))
         log.info("%d images are kept for a repeated snapshot", len(self._rows))
+        shutil.rmtree(folder)
         self._rows, self._shards, self._stored_at = [], [], time.monotonic()

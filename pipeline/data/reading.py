@@ -10,17 +10,24 @@ from typing import TypeVar
 
 from pipeline import layout
 from pipeline.data.image_files import read_image
+from pipeline.data.pixel_budget import PixelBudget
 from pipeline.data.rows import Row, slices_text
 from pipeline.data.source import Entry, Record, Report, Source, UnreadableError, record_name
 from pipeline.errors import StorageError
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.objects import THREADS
+from serving.images import MOST_PIXELS, ImageError, read_header
 
 log = logging.getLogger(__name__)
 
 # Contents in memory at most: those in work, and as many that wait for a thread.
 _WAITING = 2 * THREADS
+
+# An image in a browser or from a camera has less. Each thread has one in memory.
+_MOST_BYTES = 256_000_000
+# Decoding takes 8 to 13 bytes for each pixel.
+_decoding = PixelBudget(MOST_PIXELS)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,6 +65,7 @@ class Reader:
         def work(item: tuple[int, Entry, str]) -> tuple[int, Row | tuple[str, str]]:
             ordinal, entry, slices = item
             try:
+                _require_size(entry.size)
                 return ordinal, self._row(entry, slices, self.source.read(entry))
             except UnreadableError as error:
                 return ordinal, (self.source.shown(entry.name), str(error))
@@ -88,8 +96,10 @@ class Reader:
         digest = hashlib.sha256(content).digest()
         listed = (entry.name, entry.size, entry.stamp, entry.label, entry.split, slices)
         try:
-            image = read_image(content, channels=self.channels)
-        except UnreadableError as error:
+            header = read_header(content)
+            with _decoding.taken(header.width * header.height):
+                image = read_image(content, channels=self.channels)
+        except (ImageError, UnreadableError) as error:
             return Row(*listed, digest, None, "", 0, 0, 0, None, self.at, "unusable", None, str(error))
         stored = hashlib.sha256(image.content).digest() if image.is_converted else digest
         if self.bucket is not None:
@@ -97,6 +107,14 @@ class Reader:
         blank, phash = int(image.is_blank), _signed(image.phash)
         return Row(
             *listed, digest, stored, image.suffix, image.width, image.height, blank, phash, self.at, "used", None, None
+        )
+
+
+def _require_size(size: int) -> None:
+    """Refuse a file before it is read. Those of a shard are in memory already."""
+    if size > _MOST_BYTES:
+        raise UnreadableError(
+            f"has {size / 1e6:,.0f} MB, and an image may have {_MOST_BYTES / 1e6:,.0f}; make it smaller or remove it"
         )
 
 

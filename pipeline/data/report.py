@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.data.class_rows import class_rows
-from pipeline.data.report_html import Listed
+from pipeline.data.report_html import FirstRows
 from pipeline.data.report_page import page
 from pipeline.verdicts.measurements import DataSummary, LabelErrors
 from pipeline.verdicts.verdict import Verdict
@@ -69,8 +69,8 @@ def write_report(folder: Path, report: DataReport) -> None:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    problems = Listed.of(SHOWN_PROBLEMS)
-    remarks: dict[str, Listed] = {}
+    problems = FirstRows.of(SHOWN_PROBLEMS)
+    remarks: dict[str, FirstRows] = {}
     _write(folder / "problems.csv", ("path", "reason"), _noted(report.problems, problems))
     _write(folder / "remarks.csv", ("kind", "path", "reason"), _noted_by_kind(report.remarks, remarks))
     rows = class_rows(report.found, report.previous)
@@ -91,16 +91,18 @@ def write_report(folder: Path, report: DataReport) -> None:
     (folder / PAGE).write_text(written, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
-def _noted(pairs: Iterable[tuple[str, str]], noted: Listed) -> Iterator[tuple[str, str]]:
+def _noted(pairs: Iterable[tuple[str, str]], noted: FirstRows) -> Iterator[tuple[str, str]]:
     """The same again; the first ones are kept for the page."""
     for pair in pairs:
         noted.add(*pair)
         yield pair
 
 
-def _noted_by_kind(remarks: Iterable[tuple[str, str, str]], noted: dict[str, Listed]) -> Iterator[tuple[str, str, str]]:
+def _noted_by_kind(
+    remarks: Iterable[tuple[str, str, str]], noted: dict[str, FirstRows]
+) -> Iterator[tuple[str, str, str]]:
     for kind, path, reason in remarks:
-        noted.setdefault(kind, Listed.of(SHOWN_REMARKS)).add(path, reason)
+        noted.setdefault(kind, FirstRows.of(SHOWN_REMARKS)).add(path, reason)
         yield kind, path, reason
 
 

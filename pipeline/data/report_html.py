@@ -14,7 +14,7 @@ _UNFOLDED = 50
 
 
 @dataclass
-class Listed:
+class FirstRows:
     """The first rows of a long list, path and reason, and how many there are."""
 
     most: int
@@ -22,7 +22,7 @@ class Listed:
     count: int = 0
 
     @classmethod
-    def of(cls, most: int) -> "Listed":
+    def of(cls, most: int) -> "FirstRows":
         return cls(most, [])
 
     def add(self, path: str, reason: str) -> None:
@@ -31,7 +31,7 @@ class Listed:
             self.shown.append((path, reason))
 
 
-def printable(content: str) -> str:
+def on_one_line(content: str) -> str:
     """The text on one line; a character that cannot be printed, or that controls others, as its code."""
     if content.isprintable():
         return content
@@ -40,7 +40,7 @@ def printable(content: str) -> str:
 
 def text(content: str) -> str:
     """A text of strangers, for HTML."""
-    return escape(printable(content))
+    return escape(on_one_line(content))
 
 
 def as_name(content: str) -> str:
@@ -60,14 +60,14 @@ def as_path(content: str) -> str:
     return f"<code><bdi>{text(content)}</bdi></code>"
 
 
-def rest_of(listed: Listed, file: str) -> str:
+def rest_of(listed: FirstRows, file: str) -> str:
     """A sentence that says where the rest is; empty if there is no rest."""
     if listed.count == len(listed.shown):
         return ""
     return f'<p>The first {len(listed.shown):,}. All of them are in <a href="{file}">{file}</a>.</p>'
 
 
-def listing(listed: Listed) -> str:
+def listing(listed: FirstRows) -> str:
     rows = [
         f'<tr><th scope="row" class="path">{as_path(path)}</th><td class="reason">{text(reason)}</td></tr>\n'
         for path, reason in listed.shown

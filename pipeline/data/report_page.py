@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.class_rows import ClassRow
 from pipeline.data.report_classes import classes, figures
-from pipeline.data.report_html import Listed, as_name, as_path, folded, listing, rest_of, text
+from pipeline.data.report_html import FirstRows, as_name, as_path, folded, listing, rest_of, text
 from pipeline.data.report_style import STYLE
 from pipeline.verdicts.data_checks import FEWEST_EXAMINED
 from pipeline.verdicts.measurements import LabelErrors
@@ -39,7 +39,9 @@ class _Section:
     content: str
 
 
-def page(report: "DataReport", *, rows: Sequence[ClassRow], problems: Listed, remarks: Mapping[str, Listed]) -> str:
+def page(
+    report: "DataReport", *, rows: Sequence[ClassRow], problems: FirstRows, remarks: Mapping[str, FirstRows]
+) -> str:
     """The whole page.
 
     Args:
@@ -89,7 +91,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _sections(
-    report: "DataReport", rows: Sequence[ClassRow], problems: Listed, remarks: Mapping[str, Listed]
+    report: "DataReport", rows: Sequence[ClassRow], problems: FirstRows, remarks: Mapping[str, FirstRows]
 ) -> Iterator[_Section]:
     yield _Section("figures", "Figures", figures(report.found, report.previous))
     yield _Section("classes", f"Classes ({len(report.found.counts):,})", classes(rows))
@@ -124,5 +126,5 @@ def _suspects(suspects: LabelErrors | None) -> _Section:
     ]
     headings = ("Path", "Label", "The model says", "#Sure of that", "#Sure of the label")
     found = folded(headings, rows, label="Suspected label errors") if shown else ""
-    rest = rest_of(Listed(len(shown), [(each.path, "") for each in shown], count), "label_errors.csv")
+    rest = rest_of(FirstRows(len(shown), [(each.path, "") for each in shown], count), "label_errors.csv")
     return _Section("label-errors", f"Suspected label errors ({count:,})", about + rest + found)

@@ -11,10 +11,10 @@ from sqlite3 import Connection
 from pipeline.data.near_duplicates import settle_near_duplicates
 from pipeline.data.splits import split_of, training_split_of
 from pipeline.spec import Data
-from pipeline.verdicts.measurements import DataSummary
+from pipeline.verdicts.measurements import DataSummary, Split
 
 
-def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) -> None:
+def resolve(database: Connection, data: Data, *, named: frozenset[Split], shown: Callable[[str], str]) -> None:
     """Give every file its status, its split and its note.
 
     The gate needs images that training never sees. So if a source gives one other split than `train`, that one is held
@@ -23,10 +23,11 @@ def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) ->
     Args:
         database: that of a `WorkingTable`, with a row for each file that was read.
         data: the shares of the splits, and how alike near-duplicates are.
+        named: splits that the source gives, also if they have no image now.
         shown: a name as people know it.
     """
     splits = {given for (given,) in database.execute("SELECT DISTINCT given FROM files WHERE given IS NOT NULL")}
-    has_validation = {"validation", "holdout"} <= splits
+    has_validation = {"validation", "holdout"} <= splits | named
 
     def proper(digest: bytes, given: str | None) -> str:
         if given is None:
@@ -43,6 +44,7 @@ def resolve(database: Connection, data: Data, *, shown: Callable[[str], str]) ->
     database.create_function("proper_split", 2, proper, deterministic=True)
     database.create_function("may_be_in", 2, may_be_in, deterministic=True)
     database.create_function("shown", 1, shown, deterministic=True)
+    database.create_function("quoted", 1, repr, deterministic=True)
     database.executescript("""
         CREATE INDEX files_digest ON files (digest);
         CREATE TEMP TABLE several AS SELECT digest, count(DISTINCT label) AS labels, count(DISTINCT given) AS splits
@@ -64,22 +66,21 @@ def _mark_contradictions(database: Connection) -> None:
     ):
         database.execute(f"""
             UPDATE files SET status = 'unusable', split = NULL, note = 'is the same image as ' || (
-                SELECT shown(o.name) || ', {states} ' || quote(o.{column}) FROM files o
+                SELECT shown(o.name) || ', {states} ' || quoted(o.{column}) FROM files o
                 WHERE o.digest = files.digest AND o.{column} <> files.{column} ORDER BY o.ordinal LIMIT 1
-            ) || ', {here} ' || quote({column}) || '; keep one'
+            ) || ', {here} ' || quoted({column}) || '; keep one'
             WHERE status = 'used' AND digest IN (SELECT digest FROM several WHERE {several} > 1)
         """)  # noqa: S608 - the words above
 
 
 def _mark_duplicates(database: Connection) -> None:
-    """Of several files with the same content the first one counts."""
-    database.execute("""
-        UPDATE files SET status = 'duplicate', split = NULL, note = 'is the same image as ' || (
-            SELECT shown(o.name) FROM files o WHERE o.digest = files.digest ORDER BY o.ordinal LIMIT 1
-        )
-        WHERE status = 'used' AND digest IN (SELECT digest FROM several)
-            AND ordinal > (SELECT min(o.ordinal) FROM files o WHERE o.digest = files.digest)
-    """)
+    """Of several files with the same content one counts: one with a given split, and of these the first."""
+    first = "FROM files o WHERE o.digest = files.digest ORDER BY o.given IS NULL, o.ordinal LIMIT 1"
+    database.execute(f"""
+        UPDATE files SET status = 'duplicate', split = NULL,
+            note = 'is the same image as ' || (SELECT shown(o.name) {first})
+        WHERE status = 'used' AND digest IN (SELECT digest FROM several) AND ordinal <> (SELECT o.ordinal {first})
+    """)  # noqa: S608 - the words above
 
 
 def _recall(database: Connection) -> None:

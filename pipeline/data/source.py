@@ -4,13 +4,18 @@ A listing costs no read of an image. An entry is one image, or a shard that hold
 that is downloaded as a whole. The order of a listing is the same as long as nothing has changed.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from pipeline.storage.tree import Report, UnreadableError
 from pipeline.verdicts.measurements import Split
 
-__all__ = ["Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "shard_of"]
+__all__ = ["BUILTIN", "Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "record_of", "shard_of"]
+
+# Addresses of built-in data sets start with it.
+BUILTIN = "builtin:"
+_RECORD = re.compile(r"(.+)#([0-9]{9,})", re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -55,6 +60,10 @@ class Source(Protocol):
     def is_sharded(self) -> bool:
         """Whether its entries are shards."""
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        """The splits that folders of the source name, also if they have no image. Known when the listing has ended."""
+
     def entries(self, report: Report) -> Iterator[Entry]:
         """List the source, in an order that depends on its content alone. Memory does not grow with the listing.
 
@@ -91,6 +100,13 @@ def record_name(shard: str, number: int) -> str:
     return f"{shard}#{number:09d}"
 
 
+def record_of(name: str) -> tuple[str, int] | None:
+    """The inverse of `record_name`: the shard and the number of an image; None for another name."""
+    found = _RECORD.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
 def shard_of(name: str) -> str:
-    """The inverse of `record_name`: the shard of an image."""
-    return name.rpartition("#")[0]
+    """The shard of an image; empty for an image that is in none."""
+    record = record_of(name)
+    return record[0] if record else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.manifest_file import Shard
 from pipeline.data.rows import COLUMNS, Row, slices_text
 from pipeline.data.source import Entry
 
@@ -23,7 +24,7 @@ _OF_A_FILE = ", ".join(f"k.{name}" for name in COLUMNS if name not in _LISTED)
 
 _TABLES = f"""
     CREATE TABLE listed (ordinal INTEGER PRIMARY KEY, name TEXT UNIQUE, size INT, stamp TEXT, label TEXT, given TEXT, slices TEXT);
-    CREATE TABLE known ({_NAMES}, PRIMARY KEY (name)) WITHOUT ROWID;
+    CREATE TABLE known ({_NAMES}, PRIMARY KEY (name, stamp, digest)) WITHOUT ROWID;
     CREATE TABLE files (ordinal INTEGER PRIMARY KEY, {_NAMES});
     CREATE TABLE problems (path TEXT, reason TEXT);
 """  # noqa: E501 - the columns of this module
@@ -57,26 +58,33 @@ class WorkingTable:
         self.database.execute("INSERT INTO problems VALUES (?, ?)", (path, reason))
 
     def add_known(self, rows: Iterable[Row]) -> None:
-        """Add what an earlier snapshot has found. A later row replaces an earlier one of the same name."""
+        """Add what an earlier snapshot has found. There may be several contents that had the same name."""
         self.database.executemany(f"INSERT OR REPLACE INTO known VALUES ({_MARKS})", rows)  # noqa: S608 - see above
+
+    def forget_all(self) -> None:
+        """Know nothing."""
+        self.database.execute("DELETE FROM known")
+
+    def forget_stamps(self) -> None:
+        """Make every file be read again."""
+        self.database.execute("UPDATE OR REPLACE known SET stamp = ''")
 
     def forget_stored(self, digests: Iterable[str]) -> set[str]:
         """Make the files be read again whose stored images have these SHA-256; the names of these files."""
         names = set()
         for digest in digests:
-            changed = self.database.execute(
-                "UPDATE known SET stamp = '' WHERE stored = ? RETURNING name", (bytes.fromhex(digest),)
-            )
-            names |= {name for (name,) in changed}
+            stored = (bytes.fromhex(digest),)
+            names |= {name for (name,) in self.database.execute("SELECT name FROM known WHERE stored = ?", stored)}
+            self.database.execute("UPDATE OR REPLACE known SET stamp = '' WHERE stored = ?", stored)
         return names
-
-    def forget_all_stamps(self) -> None:
-        """Make every file be read again."""
-        self.database.execute("UPDATE known SET stamp = ''")
 
     def forget_splits(self) -> None:
         """Make the split of every image be decided again."""
-        self.database.execute("UPDATE known SET split = NULL, note = NULL WHERE status = 'used'")
+        self.database.execute("UPDATE known SET split = NULL, note = NULL")
+
+    def forget_problems(self) -> None:
+        """Begin a new listing."""
+        self.database.execute("DELETE FROM problems")
 
     def add_listing(self, entries: Iterable[Entry]) -> None:
         """Add the entries of a source in their order. Of two with the same name the first one counts."""
@@ -95,15 +103,20 @@ class WorkingTable:
             WHERE k.size = l.size AND k.stamp = l.stamp AND l.stamp <> ''
         """)  # noqa: S608 - the columns of this module
 
-    def take_shard(self, shard: str, ordinals: Iterator[int]) -> None:
-        """Give each image of a known shard its row, with the next ordinals."""
-        found = self._batches(
-            "SELECT name FROM known WHERE name > ? AND name < ? ORDER BY name", (f"{shard}#", f"{shard}$")
-        )
+    def take_shard(self, shard: Shard, ordinals: Iterator[int]) -> bool:
+        """Give each image of a known shard its row, with the next ordinals; whether all of them are known."""
+        name, _, stamp, count = shard
+        of_shard = "FROM known WHERE name > ? AND name < ? AND stamp = ?"
+        bounds = (f"{name}#", f"{name}$", stamp)
+        (known,) = self.database.execute(f"SELECT count(*) {of_shard}", bounds).fetchone()
+        if known != count:
+            return False
+        found = self._batches(f"SELECT name {of_shard} ORDER BY name", bounds)
         self.database.executemany(
-            f"INSERT INTO files SELECT ?, {_NAMES} FROM known WHERE name = ?",  # noqa: S608 - the columns of this module
-            ((next(ordinals), name) for (name,) in found),
+            f"INSERT INTO files SELECT ?, {_NAMES} FROM known WHERE name = ? AND stamp = ?",  # noqa: S608 - see above
+            ((next(ordinals), each, stamp) for (each,) in found),
         )
+        return True
 
     def listed(self) -> Iterator[Entry]:
         """The whole listing, without slices."""
@@ -127,14 +140,27 @@ class WorkingTable:
                 yield ordinal, Entry(name, size, stamp, label, given), slices
             after = found[-1][0]
 
-    def add_rows(self, rows: Iterable[tuple[int, Row]]) -> None:
-        """Add rows with their ordinals."""
+    def add_rows(self, rows: Iterable[tuple[int, Row]]) -> int:
+        """Add rows with their ordinals; how many there were."""
         numbered = ((ordinal, *row) for ordinal, row in rows)
-        self.database.executemany(f"INSERT INTO files VALUES (?, {_MARKS})", numbered)  # noqa: S608 - see above
+        return self.database.executemany(
+            f"INSERT INTO files VALUES (?, {_MARKS})",  # noqa: S608 - see above
+            numbered,
+        ).rowcount
 
     def rows(self) -> Iterator[Row]:
         """Every row, in the order of the listing."""
         return map(Row._make, self._batches(f"SELECT {_NAMES} FROM files ORDER BY ordinal"))  # noqa: S608 - see above
+
+    def vanished(self) -> Iterator[Row]:
+        """Known images that no file shows any more, and whose split does not follow from their content alone."""
+        return map(
+            Row._make,
+            self._batches(f"""
+                SELECT {_NAMES} FROM known WHERE split IS NOT NULL AND phash IS NOT NULL
+                    AND digest NOT IN (SELECT digest FROM files WHERE digest IS NOT NULL) GROUP BY digest
+            """),  # noqa: S608 - the columns of this module
+        )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """The problems that are in no row, each a path and a reason."""

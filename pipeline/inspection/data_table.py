@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline.data.class_rows import ClassRow, class_rows
 from pipeline.data.report import DataReport
-from pipeline.data.report_html import printable
+from pipeline.data.report_html import on_one_line
 from pipeline.verdicts.measurements import DataSummary
 from pipeline.verdicts.verdict import Decision, Verdict
 
@@ -24,7 +24,7 @@ def report_table(report: DataReport, *, most: int = 50) -> Group:
     The streams of the report are read to their end, one by one.
     """
     parts: list[RenderableType] = [
-        Text(printable(f"Images of {report.model} in {report.address}")),
+        Text(on_one_line(f"Images of {report.model} in {report.address}")),
         _classes(class_rows(report.found, report.previous)),
         _figures(report.found),
         *_remarks(report.remarks),
@@ -51,7 +51,7 @@ def _classes(rows: Sequence[ClassRow]) -> Table:
 def _add(table: Table, rows: Sequence[ClassRow], *, is_compared: bool) -> None:
     for row in rows:
         counts = (f"{count:,}" for count in (row.images, row.train, row.validation, row.holdout))
-        table.add_row(Text(printable(row.label)), *counts, *([row.change] if is_compared else []))
+        table.add_row(Text(on_one_line(row.label)), *counts, *([row.change] if is_compared else []))
 
 
 def _figures(found: DataSummary) -> Text:
@@ -81,7 +81,7 @@ def _remarks(remarks: Iterable[tuple[str, str, str]]) -> list[RenderableType]:
         return []
     table = _table("usable, and worth a look", "files", "for example")
     for kind, count in counts.items():
-        table.add_row(kind, f"{count:,}", Text(printable(" ".join(first[kind]))))
+        table.add_row(kind, f"{count:,}", Text(on_one_line(" ".join(first[kind]))))
     return [table]
 
 
@@ -91,7 +91,7 @@ def _problems(report: DataReport, most: int) -> list[RenderableType]:
         return []
     table = _table("unusable file", "why")
     for path, reason in shown:
-        table.add_row(Text(printable(path), overflow="fold"), Text(printable(reason)))
+        table.add_row(Text(on_one_line(path), overflow="fold"), Text(on_one_line(reason)))
     rest = report.problem_count - len(shown)
     return [
         table,
@@ -102,7 +102,7 @@ def _problems(report: DataReport, most: int) -> list[RenderableType]:
 def _verdict(verdict: Verdict) -> list[RenderableType]:
     is_passed = verdict.decision is Decision.PASS
     title = Text("Passed" if is_passed else "Refused", style="bold green" if is_passed else "bold red")
-    return [title, *(Text(f"  {printable(reason)}") for reason in verdict.reasons)]
+    return [title, *(Text(f"  {on_one_line(reason)}") for reason in verdict.reasons)]
 
 
 def _table(*headings: str) -> Table:

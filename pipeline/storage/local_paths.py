@@ -34,8 +34,8 @@ def is_text(name: str) -> bool:
     return True
 
 
-def printable(path: str) -> str:
-    """The path as text that can be written to a log or a file, also if a name in it is not UTF-8."""
+def encodable(path: str) -> str:
+    """The path as text that UTF-8 can encode, for a log or a file, also if a name in it is not UTF-8."""
     try:
         return os.fsencode(path).decode(errors="backslashreplace")
     except UnicodeEncodeError:
@@ -59,7 +59,7 @@ def file_errors(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ANSWER:
             raise StorageError(
-                f"cannot read {printable(path)}: {error.strerror}; try again once the disk or mount works"
+                f"cannot read {encodable(path)}: {error.strerror}; try again once the disk or mount works"
             ) from error
         what = "does not exist" if error.errno == errno.ENOENT else f"cannot be read: {error.strerror}"
         raise UnreadableError(what) from error

@@ -5,12 +5,12 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import BadInputError
-from pipeline.storage.local_paths import file_errors, is_text, printable
+from pipeline.storage.local_paths import encodable, file_errors, is_text
 from pipeline.storage.system_files import SYSTEM_STARTS, Skipped, is_system_name
 from pipeline.storage.tree import Found, Report, UnreadableError
 
@@ -38,7 +38,7 @@ class LocalTree:
 
     @property
     def address(self) -> str:
-        return printable(self._root)
+        return encodable(self._root)
 
     def files(self, report: Report) -> Iterator[Found]:
         self._require_root()
@@ -85,7 +85,7 @@ class LocalTree:
             return Path(self._path(name)).open("rb")
 
     def shown(self, name: str) -> str:
-        return printable(self._path(name))
+        return encodable(self._path(name))
 
     def _below(self, prefix: str, above: tuple[str, ...], report: Report, skipped: Skipped) -> Iterator[Found]:
         """The files below a folder. Its loop runs once for each file of a data set, so it calls little.
@@ -119,7 +119,7 @@ class LocalTree:
                 name = entry.name
                 # Most names need no call.
                 if name[0] in SYSTEM_STARTS and is_system_name(name):
-                    skipped.add(printable(prefix + name))
+                    skipped.add(encodable(prefix + name))
                 elif name.isascii() and entry.is_file(follow_symlinks=False):
                     names.append(name)
                 elif (problem := self._problem(entry, prefix, above)) is not None:
@@ -154,23 +154,30 @@ class LocalTree:
     def _link_problem(self, path: str) -> str | None:
         real = os.path.realpath(path)
         if not self._is_inside(real):
-            return f"is a link to {printable(real)}, outside {self.address}; copy that into the folder, or remove it"
+            return f"is a link to {encodable(real)}, outside {self.address}; copy that into the folder, or remove it"
         try:
             with file_errors(path):
                 os.stat(path)  # noqa: PTH116 - the path is a text
         except UnreadableError as error:
-            return f"is a link to {printable(real)}, which {error}; restore that, or remove the link"
+            return f"is a link to {encodable(real)}, which {error}; restore that, or remove the link"
         return None
 
     def _status(self, name: str) -> os.stat_result:
         path = self._path(name)
         with file_errors(path):
-            status = os.stat(path)  # noqa: PTH116 - the path is a text
-        if not self._is_inside(os.path.realpath(path)):
-            raise UnreadableError(f"is outside {self.address}; copy it into that folder")
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode) or self._is_indirect(name):
+                status = os.stat(path)  # noqa: PTH116 - the path is a text
+                if not self._is_inside(os.path.realpath(path)):
+                    raise UnreadableError(f"is outside {self.address}; copy it into that folder")
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a file")
         return status
+
+    def _is_indirect(self, name: str) -> bool:
+        """Whether the folders of a name may lead elsewhere. Costs less than `realpath`, which starts at `/`."""
+        folders = accumulate(name.split("/")[:-1], "{}/{}".format)
+        return ".." in name or any(os.path.islink(self._path(folder)) for folder in folders)  # noqa: PTH114 - texts
 
     def _is_inside(self, real: str) -> bool:
         return real == self._real_root or real.startswith(self._real_root.rstrip("/") + "/")
@@ -180,7 +187,15 @@ class LocalTree:
             with file_errors(self._root), os.scandir(self._root):
                 return
         except UnreadableError as error:
-            raise BadInputError(f"{self._setting}: the folder {self.address} {error}; correct the path") from error
+            raise BadInputError(f"{self._setting}: {self._root_problem(error)}") from error
+
+    def _root_problem(self, error: UnreadableError) -> str:
+        if os.path.isfile(self._root):  # noqa: PTH113 - the path is a text
+            return (
+                f"{self.address} is a file; name the folder with the label folders, a .csv or .parquet manifest, or a "
+                f"TFRecord shard"
+            )
+        return f"the folder {self.address} {error}; correct the path"
 
     @contextmanager
     def _opened(self, prefix: str, report: Report) -> Iterator[int | None]:

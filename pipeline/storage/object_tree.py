@@ -1,9 +1,10 @@
 """Files below a prefix of an object store."""
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from pipeline.errors import MissingError
 from pipeline.storage.objects import ChangedError
@@ -12,19 +13,40 @@ from pipeline.storage.system_files import Skipped, is_system_name
 from pipeline.storage.tree import Found, Report, UnreadableError
 
 
-class Reads(Protocol):
-    """What a tree needs of a store. Names are relative to the address; every method raises `StorageError`."""
+class Connected(Protocol):
+    """A connection. `address` is that of the store, with the prefix that all names have."""
+
+    address: str
+
+
+At = TypeVar("At", bound=Connected)
+
+
+class Reads(ABC, Generic[At]):
+    """What a tree needs of a store. Names are relative to the address; every method raises `StorageError`.
+
+    Args:
+        at: the connection.
+        page: how many names one request lists; stores list 1000 at most.
+    """
+
+    def __init__(self, at: At, *, page: int = 1000) -> None:
+        self._at = at
+        self._page = page
 
     @property
     def address(self) -> str:
-        """With the prefix that all names have."""
+        return self._at.address
 
+    @abstractmethod
     def pages(self) -> Iterator[list[Found]]:
         """All objects, in the order of their names, one answer of the store at a time."""
 
+    @abstractmethod
     def folders(self, prefix: str) -> list[str]:
         """What follows `prefix` in names up to the next slash, where there is one."""
 
+    @abstractmethod
     def find(self, name: str) -> tuple[Found, str]:
         """An object, and its content's identity for `read_range`.
 
@@ -32,6 +54,7 @@ class Reads(Protocol):
             MissingError: it does not exist.
         """
 
+    @abstractmethod
     def read(self, name: str, stamp: str) -> bytes:
         """The content, with one request unless a cache answers it. For `stamp` see `Tree.read`.
 
@@ -39,6 +62,7 @@ class Reads(Protocol):
             MissingError: it does not exist.
         """
 
+    @abstractmethod
     def read_range(self, name: str, identity: str, first: int, last: int) -> bytes:
         """The bytes from `first` to `last`, both included.
 
@@ -50,7 +74,7 @@ class Reads(Protocol):
 class ObjectTree:
     """Files below a prefix of an object store; see `pipeline.storage.tree.Tree`."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads[Any]) -> None:
         self._reads = reads
 
     @property

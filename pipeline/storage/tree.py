@@ -91,4 +91,4 @@ class Tree(Protocol):
         """
 
     def shown(self, name: str) -> str:
-        """A file's name as people know it: a path or an address, in printable text."""
+        """A file's name as people know it: a path or an address, as text that UTF-8 can encode."""

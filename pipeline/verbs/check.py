@@ -1,11 +1,12 @@
 """Look at a model file and its images before anything is done with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.clock import SystemClock
-from pipeline.data.examined import add_problems, summary
+from pipeline.data.examined import Examined, add_problems, summary
 from pipeline.data.importing import examined
 from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
@@ -61,8 +62,11 @@ def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: 
     from pipeline.inspection.data_table import report_table  # noqa: PLC0415
     from pipeline.inspection.judged_data import judge, report_of  # noqa: PLC0415
 
+    # Said before every image is read.
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise BadInputError(f"the report cannot be written to {folder}: it is a file; name a folder")
     spec = load_spec(path)
-    with examined(spec, at=SystemClock().now()) as data:
+    with _examined(path, spec) as data:
         verdict = judge(data, spec.data.checks, None)
         if folder is not None:
             try:
@@ -89,7 +93,7 @@ def _examine(path: Path, problems: Problems) -> str:
         return ""
     data, channels = loaded
     try:
-        with examined(_spec_of_images(path.stem, data, channels), at=SystemClock().now()) as found:
+        with _examined(path, _spec_of_images(path.stem, data, channels)) as found:
             add_problems(found, data.checks, problems)
             # Unusable files are named one by one.
             checks = data.checks.model_copy(update={"unusable": 1.0})
@@ -103,8 +107,19 @@ def _examine(path: Path, problems: Problems) -> str:
         return ""
 
 
+@contextmanager
+def _examined(path: Path, spec: ModelSpec) -> Iterator[Examined]:
+    """As `examined`. If the source cannot be used, the error names the model file too."""
+    with ExitStack() as stack:
+        try:
+            data = stack.enter_context(examined(spec, at=SystemClock().now()))
+        except BadInputError as error:
+            raise BadInputError(f"{path}: {error}") from error
+        yield data
+
+
 def _spec_of_images(name: str, data: Data, channels: int) -> ModelSpec:
     """A model of which only the images are looked at: other fields of its file may be wrong."""
     image, training = Image(height=1, width=1, channels=channels), Training(epochs=1)
-    # The name of the file may be none of a model, which is another problem of it.
+    # The name of the file may not be that of a model, which is another problem of it.
     return ModelSpec.model_construct(name=name, description="", owner="", data=data, image=image, training=training)

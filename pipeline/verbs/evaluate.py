@@ -56,7 +56,7 @@ def evaluate(context: RunContext) -> EvaluateRecord:
     spec = context.records.require(SpecRecord).spec
     data = context.records.require(SnapshotRecord)
     trained = context.records.require(TrainRecord)
-    held_out = examples_of(context.bucket, data, "holdout")
+    held_out = examples_of(context.bucket, context.model, data, "holdout")
     contents = read_images(context.bucket, context.model, held_out)
     images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
     serving = context.journal.read().state.serving

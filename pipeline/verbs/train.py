@@ -106,7 +106,7 @@ def _train_and_store(
 
 
 def _load(context: RunContext, data: SnapshotRecord, split: Split) -> network.Images:
-    examples = examples_of(context.bucket, data, split)
+    examples = examples_of(context.bucket, context.model, data, split)
     number = {label: index for index, label in enumerate(data.labels)}
     contents = read_images(context.bucket, context.model, examples)
     return [(content, number[each.label]) for content, each in zip(contents, examples, strict=True)]

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipeline.data.sources.split_folders import EXPECTED, are_splits, given_splits
+from pipeline.data.sources.split_folders import are_splits, given_splits
+from pipeline.data.sources.split_words import EXPECTED
 from pipeline.errors import BadInputError
 from pipeline.storage.tree import Tree
 from pipeline.verdicts.measurements import Split
@@ -20,7 +21,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Layout:
+class ClassFolders:
     """The folders of a data set.
 
     Attributes:
@@ -32,7 +33,7 @@ class Layout:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def find_layout(tree: Tree, *, is_given: bool) -> Layout:
+def find_class_folders(tree: Tree, *, is_given: bool) -> ClassFolders:
     """The folders of a data set. Nothing below a label folder is listed, unless there is only one.
 
     Args:
@@ -47,16 +48,16 @@ def find_layout(tree: Tree, *, is_given: bool) -> Layout:
     if is_given:
         _require_splits(tree, top)
         labels = {f"{split}/{label}": label for split in top for label in tree.folders(split)}
-        layout = Layout(given_splits(top), labels)
+        layout = ClassFolders(given_splits(top), labels)
     else:
         _refuse_splits(tree, top)
-        layout = Layout(labels={label: label for label in top})
+        layout = ClassFolders(labels={label: label for label in top})
     _refuse_one_too_deep(tree, layout)
     _refuse_equal_labels(tree, layout)
     return layout
 
 
-def listed(names: Iterable[str]) -> str:
+def first_names(names: Iterable[str]) -> str:
     """The first few of some names, for a message."""
     names = list(names)
     return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
@@ -64,7 +65,7 @@ def listed(names: Iterable[str]) -> str:
 
 def _require_splits(tree: Tree, top: list[str]) -> None:
     if not are_splits(top):
-        found = f"it holds the folders {listed(top)}" if top else "it holds no folders"
+        found = f"it holds the folders {first_names(top)}" if top else "it holds no folders"
         raise BadInputError(
             f"data.images: data.splits is `given`, so {tree.address} must hold one folder for each split, {EXPECTED}, "
             f"and nothing else; {found}. Rename or move them, or set data.splits: content"
@@ -74,12 +75,12 @@ def _require_splits(tree: Tree, top: list[str]) -> None:
 def _refuse_splits(tree: Tree, top: list[str]) -> None:
     if are_splits(top):
         raise BadInputError(
-            f"data.images: {tree.address} holds the folders {listed(top)}, which are names of splits and not of "
+            f"data.images: {tree.address} holds the folders {first_names(top)}, which are names of splits and not of "
             f"labels. Set data.splits: given to use them as splits"
         )
 
 
-def _refuse_one_too_deep(tree: Tree, layout: Layout) -> None:
+def _refuse_one_too_deep(tree: Tree, layout: ClassFolders) -> None:
     """One label is never enough for a classifier. So if it holds folders, these are meant as labels."""
     if len(set(layout.labels.values())) != 1:
         return
@@ -88,18 +89,18 @@ def _refuse_one_too_deep(tree: Tree, layout: Layout) -> None:
         if len(below) > 1:
             raise BadInputError(
                 f"data.images: {tree.address} should hold one folder of images per label; it holds only "
-                f"{path}, which holds the folders {listed(below)}. "
+                f"{path}, which holds the folders {first_names(below)}. "
                 f"{_way_out(tree, path, layout)}"
             )
 
 
-def _way_out(tree: Tree, path: str, layout: Layout) -> str:
+def _way_out(tree: Tree, path: str, layout: ClassFolders) -> str:
     if layout.splits:
         return f"Move them one level up, into {tree.shown(path.partition('/')[0])}"
     return f"Set data.images: {tree.shown(path)}"
 
 
-def _refuse_equal_labels(tree: Tree, layout: Layout) -> None:
+def _refuse_equal_labels(tree: Tree, layout: ClassFolders) -> None:
     """Names that look the same and are not: a copy between macOS and Linux may decompose letters with accents."""
     first: dict[str, str] = {}
     equal = []
@@ -110,5 +111,5 @@ def _refuse_equal_labels(tree: Tree, layout: Layout) -> None:
     if equal:
         raise BadInputError(
             f"data.images: the names of these folders differ only in how Unicode composes letters, so they are one "
-            f"label: {listed(equal)}. Move the images of each pair into one folder"
+            f"label: {first_names(equal)}. Move the images of each pair into one folder"
         )

@@ -55,7 +55,7 @@ def describe(record: bytes, features: Features) -> Described:
     """The image, label, split and slices of a serialized `tf.train.Example`.
 
     Raises:
-        FeatureError: it is no such message, a feature is missing or has no usable value.
+        FeatureError: it is not such a message, or a feature is missing or has no usable value.
     """
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - only this source needs messages
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from pipeline.data.source import Entry, Record, Report
-from pipeline.data.sources.class_folders import Layout, find_layout, listed
+from pipeline.data.sources.class_folders import ClassFolders, find_class_folders, first_names
 from pipeline.errors import BadInputError
 from pipeline.problems import Problems
 from pipeline.spec import Data
@@ -30,21 +30,27 @@ class FolderSource:
     def __init__(self, data: Data, tree: Tree) -> None:
         self._data = data
         self._tree = tree
+        self._named: frozenset[Split] = frozenset()
 
     @property
     def address(self) -> str:
         return self._tree.address
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return self._named
+
     def entries(self, report: Report) -> Iterator[Entry]:
         """As `Source.entries`, in the order of the names."""
-        layout = find_layout(self._tree, is_given=self._data.splits == "given")
+        layout = find_class_folders(self._tree, is_given=self._data.splits == "given")
+        self._named = frozenset(layout.splits.values())
         if not layout.labels:
             raise self._without_folders(layout)
         listing = _Listing(self._tree, layout, report)
         yield from listing.entries()
         if not listing.is_useful:
             raise BadInputError(
-                f"data.images: {self.address} holds {len(layout.labels)} folders ({listed(layout.labels)}) and no "
+                f"data.images: {self.address} holds {len(layout.labels)} folders ({first_names(layout.labels)}) and no "
                 f"images in them; add files that end with {', '.join(SUFFIXES)}"
             )
 
@@ -57,7 +63,7 @@ class FolderSource:
     def shown(self, name: str) -> str:
         return self._tree.shown(name)
 
-    def _without_folders(self, layout: Layout) -> BadInputError:
+    def _without_folders(self, layout: ClassFolders) -> BadInputError:
         problems = Problems()
         files = self._tree.files(lambda path, problem: problems.add(f"{path} {problem}"))
         images = sum(_is_image(found.name) for found in files)
@@ -65,13 +71,20 @@ class FolderSource:
         if not images and problems:
             return BadInputError(f"data.images: {what}. {problems}")
         where = "a folder with the name of the label" + (", in the folder of its split" if layout.splits else "")
-        return BadInputError(f"data.images: {what}; put the images of each label into {where}")
+        above = self._above() if images and not layout.splits else ""
+        other = f", or set data.images: {above}, if its folders are the labels" if above else ""
+        return BadInputError(f"data.images: {what}; put the images of each label into {where}{other}")
+
+    def _above(self) -> str:
+        """The folder that holds the source; empty for a bucket and the top of a disk."""
+        above, _, name = self.address.rpartition("/")
+        return "" if above.endswith(":/") or not name else above
 
 
 class _Listing:
     """One listing of class folders."""
 
-    def __init__(self, tree: Tree, layout: Layout, report: Report) -> None:
+    def __init__(self, tree: Tree, layout: ClassFolders, report: Report) -> None:
         self._tree = tree
         self._layout = layout
         self._report_to = report

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pipeline.data.source import Entry, Record, Report
-from pipeline.data.sources.manifest_rows import Columns, Row, csv_rows, parquet_rows
-from pipeline.data.sources.manifest_table import Listed, ManifestTable, manifest_table
+from pipeline.data.sources.manifest_rows import Columns, SourceRow, csv_rows, parquet_rows
+from pipeline.data.sources.manifest_table import ListedImage, ManifestTable, manifest_table
 from pipeline.data.sources.split_words import EXPECTED, split_of_word
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
@@ -42,6 +42,10 @@ class ManifestSource:
     def address(self) -> str:
         return self._tree.shown(self._name)
 
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
+
     def entries(self, report: Report) -> Iterator[Entry]:
         with manifest_table() as table:
             self.fill(table, report)
@@ -67,13 +71,13 @@ class ManifestSource:
             with self._tree.open(self._name) as stream:
                 count = self._read(stream, table, report)
         except UnreadableError as error:
-            raise BadInputError(f"data.images: {self.address} {error}; correct the path, or write it again") from error
+            raise BadInputError(f"data.images: {self.address} {error}; correct the path") from error
         if not count:
             raise BadInputError(f"data.images: {self.address} has no rows; each row should name an image and its label")
 
     def _read(self, stream: BinaryIO, table: ManifestTable, report: Report) -> int:
         """As `fill`; the number of rows."""
-        read_rows = parquet_rows if self._name.lower().endswith((".parquet", ".pq")) else csv_rows
+        read_rows = parquet_rows if self._name.lower().endswith(".parquet") else csv_rows
         columns, rows = read_rows(stream, self._data, manifest=self.address)
         if columns.ignored_split is not None:
             log.info(
@@ -84,7 +88,7 @@ class ManifestSource:
             self._take(row, columns, table, report)
         return count
 
-    def _take(self, row: Row, columns: Columns, table: ManifestTable, report: Report) -> None:
+    def _take(self, row: SourceRow, columns: Columns, table: ManifestTable, report: Report) -> None:
         """Add the image of a row to the table, or report the row."""
         path = row.fields[0] if row.fields else ""
         try:
@@ -108,12 +112,12 @@ class ManifestSource:
                 f"{row.number}; keep one",
             )
 
-    def _listed(self, row: Row, columns: Columns) -> Listed:
+    def _listed(self, row: SourceRow, columns: Columns) -> ListedImage:
         if row.problem:
             raise _RowError(f"{row.problem}; correct it")
         path, label, *slices = row.fields
         word = slices.pop() if columns.has_split else ""
-        return Listed(self._name_of(path), row.number, _label(label), _split(word), tuple(slices))
+        return ListedImage(self._name_of(path), row.number, _label(label), _split(word), tuple(slices))
 
     def _name_of(self, path: str) -> str:
         """The name of an image below the root, for the path in its row."""
@@ -136,7 +140,7 @@ class ManifestSource:
                 return path[len(folder) :].lstrip("/")
         raise _RowError(f"is not below {root}, the folder of the manifest; move the manifest or the image")
 
-    def _looked_up(self, table: ManifestTable) -> Iterator[tuple[Listed, Found | str]]:
+    def _looked_up(self, table: ManifestTable) -> Iterator[tuple[ListedImage, Found | str]]:
         """Each image with its file, or with what is wrong with it. On a disk a look at one file costs little."""
         for listed in table.images():
             try:
@@ -144,7 +148,7 @@ class ManifestSource:
             except UnreadableError as error:
                 yield listed, str(error)
 
-    def _joined(self, table: ManifestTable) -> Iterator[tuple[Listed, Found | str]]:
+    def _joined(self, table: ManifestTable) -> Iterator[tuple[ListedImage, Found | str]]:
         """As `_looked_up`, by one listing of the whole tree: one answer of an object store has 1,000 names.
 
         Both are in the same order, so neither has to be in memory.

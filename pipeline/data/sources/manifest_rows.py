@@ -14,7 +14,7 @@ _ROWS_AT_ONCE = 4096
 _DEFAULTS = {"image": "path", "label": "label", "split": "split"}
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """A row as it is written. `number` is what a spreadsheet shows for CSV, where the header is row 1.
 
     In Parquet, which has no header row, the first row is 1. `fields` is empty if `problem` says what is wrong.
@@ -42,7 +42,7 @@ def choose_columns(present: list[str], data: Data, *, manifest: str) -> Columns:
         manifest: the address of the manifest.
 
     Raises:
-        BadInputError: one of them is missing, or there twice; says which columns exist.
+        BadInputError: one of them is missing, or exists twice; says which columns exist.
     """
     names = _DEFAULTS | {str(key): name for key, name in data.columns.items()}
     is_given = data.splits == "given"
@@ -50,9 +50,9 @@ def choose_columns(present: list[str], data: Data, *, manifest: str) -> Columns:
     shown = ", ".join(repr(name) for name in present) or "none"
     missing = [repr(name) for name in dict.fromkeys(wanted) if name not in present]
     if missing:
-        way_out = "name the right ones in data.columns and data.slices"
+        way_out = "Name the right ones in data.columns and data.slices"
         if missing == [repr(names["split"])]:
-            way_out = "name the column with the splits in data.columns, or set data.splits to content"
+            way_out = "Name the column with the splits in data.columns, or set data.splits to content"
         raise BadInputError(f"data.images: {manifest} has no column {', '.join(missing)}; it has {shown}. {way_out}")
     twice = [repr(name) for name in dict.fromkeys(wanted) if present.count(name) > 1]
     if twice:
@@ -61,7 +61,7 @@ def choose_columns(present: list[str], data: Data, *, manifest: str) -> Columns:
     return Columns(tuple(wanted), is_given, ignored)
 
 
-def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, Iterator[Row]]:
+def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, Iterator[SourceRow]]:
     """The columns and rows of a CSV file in UTF-8, with or without a byte order mark.
 
     Raises:
@@ -74,14 +74,14 @@ def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, I
     columns = choose_columns(present, data, manifest=manifest)
     places = [present.index(name) for name in columns.names]
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[SourceRow]:
         for number, fields in numbered:
             if not fields:
                 continue
             if len(fields) == len(present):
-                yield Row(number, tuple(fields[place] for place in places))
+                yield SourceRow(number, tuple(fields[place] for place in places))
             else:
-                yield Row(number, (), f"has {len(fields)} fields, and the header has {len(present)}")
+                yield SourceRow(number, (), f"has {len(fields)} fields, and the header has {len(present)}")
 
     return columns, rows()
 
@@ -105,7 +105,7 @@ def _numbered(reader: Iterator[list[str]], manifest: str) -> Iterator[tuple[int,
         raise BadInputError(f"data.images: row {number + 1} of {manifest} is not CSV ({error}); correct it") from error
 
 
-def parquet_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, Iterator[Row]]:
+def parquet_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, Iterator[SourceRow]]:
     """The columns and rows of a Parquet file. The values are made text; an empty cell is an empty text.
 
     Raises:
@@ -124,14 +124,14 @@ def parquet_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Column
     columns = choose_columns(list(schema.names), data, manifest=manifest)
     _check_types(schema, columns, manifest)
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[SourceRow]:
         number = 0
         read = list(dict.fromkeys(columns.names))
         try:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=read, use_threads=False):
                 cells = [_texts(batch.column(name)) for name in columns.names]
                 for number, fields in enumerate(zip(*cells, strict=True), start=number + 1):  # noqa: B020 - goes on
-                    yield Row(number, fields)
+                    yield SourceRow(number, fields)
         except failures as error:
             raise BadInputError(f"{unreadable} after row {number}: {error}; write it again") from error
 

@@ -20,7 +20,7 @@ CREATE TABLE images (
 """
 
 
-class Listed(NamedTuple):
+class ListedImage(NamedTuple):
     """An image of a manifest. `name` is its path below the root, `number` that of its row."""
 
     name: str
@@ -36,7 +36,7 @@ class ManifestTable:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def add(self, listed: Listed) -> Listed | None:
+    def add(self, listed: ListedImage) -> ListedImage | None:
         """Add an image; the row before it with the same name, if there is one. The row before is kept."""
         name, number, label, split, slices = listed
         added = self._connection.execute(
@@ -51,14 +51,16 @@ class ManifestTable:
         """Do not list the image."""
         self._connection.execute("UPDATE images SET is_used = 0 WHERE name = ?", (name,))
 
-    def images(self) -> Iterator[Listed]:
+    def images(self) -> Iterator[ListedImage]:
         """Every image that is used, in the lexical order of the names."""
         return self._images("WHERE is_used ORDER BY name")
 
-    def _images(self, where: str, *values: str) -> Iterator[Listed]:
+    def _images(self, where: str, *values: str) -> Iterator[ListedImage]:
         query = f"SELECT name, number, label, split, slices FROM images {where}"  # noqa: S608 - no part is input
         for name, number, label, split, slices in self._connection.execute(query, values):
-            yield Listed(name, number, label, cast("Split | None", split), tuple(json.loads(slices)) if slices else ())
+            yield ListedImage(
+                name, number, label, cast("Split | None", split), tuple(json.loads(slices)) if slices else ()
+            )
 
 
 @contextmanager

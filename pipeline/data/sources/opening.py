@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pipeline.data.source import Source
+from pipeline.data.source import BUILTIN, Source
 from pipeline.data.sources.folders import SUFFIXES, FolderSource
 from pipeline.data.sources.shard_names import is_shard
 from pipeline.errors import BadInputError
@@ -12,7 +12,6 @@ from pipeline.storage.opening import open_tree
 from pipeline.storage.single_file import SingleFileTree
 from pipeline.storage.tree import Tree
 
-BUILTIN = "builtin:"
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 # So many files of a folder show what it holds. One answer of a store lists as many.
 _LOOKED_AT = 1000
@@ -35,7 +34,9 @@ def open_source(data: Data, *, seconds: float = 30.0) -> Source:
         StorageError: a folder must be looked into, and its storage does not answer.
     """
     if data.file is not None and not data.images.startswith(BUILTIN):
-        raise BadInputError(f"data.file: {data.file} is for built-in data sets; {data.images} is none. Remove it")
+        raise BadInputError(
+            f"data.file: {data.file} is for built-in data sets, and {data.images} is not one; remove it"
+        )
     if data.images.startswith(BUILTIN):
         from pipeline.data.sources.builtin import open_builtin  # noqa: PLC0415 - each source loads libraries of its own
 

@@ -3,7 +3,8 @@
 import re
 
 # `train-00000-of-00010`, `train.tfrecord`, `train.tfrecord-00000-of-00010`, `train.tfrecords.gz`, `train.tfrec`.
-_SHARD = re.compile(r"-\d+-of-\d+(\.\w+)*$|\.tfrec(ords?)?(\.gz)?$", re.IGNORECASE)
+# `photo-1-of-9.jpg` is an image.
+_SHARD = re.compile(r"(-\d+-of-\d+|\.tfrec(ords?)?)(\.gz)?$", re.IGNORECASE)
 
 
 def is_shard(name: str) -> bool:

@@ -2,29 +2,16 @@
 
 from collections.abc import Sequence
 
+from pipeline.data.sources.split_words import split_of_word
 from pipeline.verdicts.measurements import Split
-
-# What a folder's name, in lower case, says.
-_NAMES: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "holdout",
-    "testing": "holdout",
-    "holdout": "holdout",
-}
-EXPECTED = "train, val (or validation, valid) and test (or holdout)"
 
 
 def are_splits(names: Sequence[str]) -> bool:
     """Whether these names are the splits of one data set: one of them for training, another one, and no label."""
-    splits = [_NAMES.get(name.lower()) for name in names]
-    return len(splits) > 1 and None not in splits and "train" in splits and len(set(splits)) == len(splits)
+    splits = set(given_splits(names).values())
+    return "train" in splits and 1 < len(splits) == len(names)
 
 
 def given_splits(names: Sequence[str]) -> dict[str, Split]:
-    """The split of each folder. `are_splits` holds for the names."""
-    return {name: _NAMES[name.lower()] for name in names}
+    """The split of each folder whose name is that of a split."""
+    return {name: split for name in names if (split := split_of_word(name)) is not None}

@@ -12,9 +12,11 @@ _WORDS: dict[str, Split] = {
     "validation": "validation",
     "dev": "validation",
     "test": "holdout",
+    "testing": "holdout",
     "holdout": "holdout",
 }
-EXPECTED = ", ".join(_WORDS)
+# The same words, for messages.
+EXPECTED = "train (or training), val (or valid, validation, dev) and test (or testing, holdout)"
 
 
 def split_of_word(word: str) -> Split | None:

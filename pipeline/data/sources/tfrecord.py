@@ -2,13 +2,13 @@
 
 import gzip
 import logging
-import re
 import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
-from pipeline.data.source import Entry, Record, Report, UnreadableError, record_name
+from pipeline.data.source import Entry, Record, Report, UnreadableError, record_name, record_of
 from pipeline.data.sources.features import FeatureError, Features, describe, features_of
+from pipeline.data.sources.gzip_start import is_gzip
 from pipeline.data.sources.shard_names import is_shard
 from pipeline.data.sources.split_words import splits_in
 from pipeline.errors import BadInputError
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 # What writers of shards leave beside them: `dataset_info.json`, `label.labels.txt`, `_SUCCESS`, `README.md`.
 _BESIDE = (".json", ".txt", ".md", ".pbtxt", ".crc")
 _EXAMPLES = 5
-_RECORD = re.compile(r"^(?P<shard>.+)#(?P<number>\d{9,})$")
-_GZIP = b"\x1f\x8b"
 
 
 class TfrecordSource:
@@ -40,6 +38,10 @@ class TfrecordSource:
     @property
     def address(self) -> str:
         return self._tree.address
+
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
 
     def entries(self, report: Report) -> Iterator[Entry]:
         skipped: list[str] = []
@@ -79,10 +81,11 @@ class TfrecordSource:
                 raise UnreadableError("has no records; write it again or remove it")
 
     def shown(self, name: str) -> str:
-        match = _RECORD.match(name)
-        if match is None:
+        record = record_of(name)
+        if record is None:
             return self._tree.shown(name)
-        return f"record {int(match['number'])} of {self._tree.shown(match['shard'])}"
+        shard, number = record
+        return f"record {number} of {self._tree.shown(shard)}"
 
     def _leave(self, name: str, skipped: list[str], report: Report) -> None:
         base = name.rpartition("/")[2]
@@ -145,7 +148,7 @@ def _uncompressed(stream: BinaryIO) -> IO[bytes]:
     """The stream, through GZIP if its first bytes say so and are not the header of a record."""
     header = stream.read(HEADER_SIZE)
     stream.seek(0)
-    if header.startswith(_GZIP) and not _is_header(header):
+    if is_gzip(header) and not _is_header(header):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
     return stream
 

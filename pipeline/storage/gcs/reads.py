@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.storage.gcs.connection import Connection
-from pipeline.storage.object_tree import ObjectTree
+from pipeline.storage.object_tree import ObjectTree, Reads
 from pipeline.storage.objects import CallLimits
 from pipeline.storage.sums import crc32c_of
 from pipeline.storage.tree import Found
@@ -21,21 +21,8 @@ def open_gcs_tree(address: str, patience: CallLimits, *, setting: str) -> Object
     return ObjectTree(GcsReads(Connection(address, patience, setting=setting, role="roles/storage.objectViewer")))
 
 
-class GcsReads:
-    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its generation.
-
-    Args:
-        at: the connection.
-        page: how many names one request lists; Google lists 1000 at most.
-    """
-
-    def __init__(self, at: Connection, *, page: int = 1000) -> None:
-        self._at = at
-        self._page = page
-
-    @property
-    def address(self) -> str:
-        return self._at.address
+class GcsReads(Reads[Connection]):
+    """The identity of a content is its generation."""
 
     def pages(self) -> Iterator[list[Found]]:
         prefix = self._at.prefix

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.errors import StorageError
-from pipeline.storage.object_tree import ObjectTree
+from pipeline.storage.object_tree import ObjectTree, Reads
 from pipeline.storage.objects import CallLimits
 from pipeline.storage.s3.connection import Connection
 from pipeline.storage.s3.objects import crc32c_in, get
@@ -22,21 +22,8 @@ def open_s3_tree(address: str, patience: CallLimits, *, setting: str) -> ObjectT
     return ObjectTree(S3Reads(Connection(address, patience, setting=setting)))
 
 
-class S3Reads:
-    """See `pipeline.storage.object_tree.Reads`. The identity of a content is its ETag.
-
-    Args:
-        at: the connection.
-        page: how many names one request lists; Amazon lists 1000 at most.
-    """
-
-    def __init__(self, at: Connection, *, page: int = 1000) -> None:
-        self._at = at
-        self._page = page
-
-    @property
-    def address(self) -> str:
-        return self._at.address
+class S3Reads(Reads[Connection]):
+    """The identity of a content is its ETag."""
 
     def pages(self) -> Iterator[list[Found]]:
         prefix = self._at.prefix

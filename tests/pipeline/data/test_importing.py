@@ -65,7 +65,7 @@ def test_the_later_steps_read_the_images_of_a_split_in_the_order_of_their_conten
     bucket: CountingBucket, folder: Path
 ) -> None:
     found = snapshot(bucket, spec(folder))
-    train = examples_of(bucket, record(found), "train")
+    train = examples_of(bucket, "digits", record(found), "train")
     contents = read_images(bucket, "digits", train)
 
     assert found.found.images("train") == len(train)
@@ -276,11 +276,11 @@ def test_an_image_that_was_lost_in_the_bucket_is_stored_again_by_the_next_snapsh
     bucket: CountingBucket, folder: Path, damage: Callable[[Path], object]
 ) -> None:
     found = snapshot(bucket, spec(folder))
-    example = examples_of(bucket, record(found), "train")[3]
+    example = examples_of(bucket, "digits", record(found), "train")[3]
     damage(Path(bucket.uri(layout.image("digits", example.sha256, example.suffix))))
 
     with pytest.raises(FailedError, match=r"so this run cannot use it\. Trigger a new run"):
-        read_images(bucket, "digits", examples_of(bucket, record(found), "train"))
+        read_images(bucket, "digits", examples_of(bucket, "digits", record(found), "train"))
     again = snapshot(bucket, spec(folder), day=1)
     assert found.digest == again.digest
     assert 81 == bucket.stored

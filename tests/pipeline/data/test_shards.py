@@ -87,10 +87,10 @@ def test_a_shard_that_ends_too_early_is_named_and_read_again(bucket: CountingBuc
 
 def test_an_image_of_a_shard_that_was_lost_is_stored_again(bucket: CountingBucket, shards: Path) -> None:
     found = snapshot(bucket, spec(shards))
-    lost = examples_of(bucket, record(found), "train")[5]
+    lost = examples_of(bucket, "digits", record(found), "train")[5]
     Path(bucket.uri(layout.image("digits", lost.sha256, lost.suffix))).unlink()
     with pytest.raises(FailedError, match="Trigger a new run"):
-        read_images(bucket, "digits", examples_of(bucket, record(found), "train"))
+        read_images(bucket, "digits", examples_of(bucket, "digits", record(found), "train"))
 
     assert found.digest == snapshot(bucket, spec(shards), day=1).digest
     assert read_images(bucket, "digits", [lost])
@@ -148,6 +148,6 @@ def test_a_converted_image_is_stored_once_under_its_own_content(bucket: Counting
     content = bucket.read(layout.image("digits", stored.hex(), ".png"))
     assert hashlib.sha256(content).digest() == stored
     assert original != stored
-    assert content in read_images(bucket, "digits", examples_of(bucket, record(found), row["split"]))  # type: ignore[arg-type]
+    assert content in read_images(bucket, "digits", examples_of(bucket, "digits", record(found), row["split"]))  # type: ignore[arg-type]
     os.utime(folder / "dog" / "3.bmp", (1e9, 1e9))
     assert found.digest == snapshot(bucket, spec(folder), day=1).digest

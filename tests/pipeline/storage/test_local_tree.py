@@ -116,9 +116,15 @@ def test_a_link_that_leads_out_of_the_root_is_reported_and_not_read(root: Path, 
     assert {f"{root}/cat/file.png", f"{root}/dog"} == set(problems)
     assert f"is a link to {secret}, outside {root}; copy that" in problems[f"{root}/cat/file.png"]
     assert ["cat"] == tree(root).folders()
-    for name in ("cat/file.png", "dog/secret.png", "../root of others/secret.png"):
-        with pytest.raises(UnreadableError, match=f"^is outside {root}"):
-            tree(root).read(name)
+    for name in (
+        "cat/file.png",
+        "dog/secret.png",
+        "../root of others/secret.png",
+        "cat/../../root of others/secret.png",
+    ):
+        for used in (tree(root).find, tree(root).read, tree(root).open):
+            with pytest.raises(UnreadableError, match=f"^is outside {root}"):
+                used(name)
 
 
 def test_a_broken_link_is_reported(root: Path) -> None:
@@ -231,10 +237,14 @@ def test_a_file_that_vanishes_while_its_folder_is_listed_is_reported(root: Path)
 
 @pytest.mark.parametrize(
     ("path", "what"),
-    [("gone", "does not exist; correct the path"), ("cat/1.png", "cannot be read: Not a directory")],
+    [
+        ("gone", "the folder ROOT/gone does not exist; correct the path"),
+        ("cat/1.png", "ROOT/cat/1.png is a file; name the folder with the label folders, a .csv"),
+        ("cat/1.png/2.png", "the folder ROOT/cat/1.png/2.png cannot be read: Not a directory"),
+    ],
 )
 def test_a_root_that_is_no_folder_is_refused(root: Path, path: str, what: str) -> None:
-    with pytest.raises(BadInputError, match=rf"data\.images: the folder {root}/{path} {what}"):
+    with pytest.raises(BadInputError, match=rf"^data\.images: {what.replace('ROOT', str(root))}"):
         listing(root / path)
     assert [] == tree(root / path).folders()
 

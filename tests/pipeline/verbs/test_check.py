@@ -55,13 +55,13 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
 
     with pytest.raises(BadInputError) as raised:
         check(pets)
-    told = str(raised.value)
-    assert "5 problems:" == told.splitlines()[0]
-    assert re.search(r"pets\.yaml: line [0-9]+: training\.epochs: .*\(got 0\)", told)
-    assert re.search(r"pets\.yaml: line [0-9]+: training\.momentum: ", told)
-    assert f"{images}/cat/short.png is cut off" in told
-    assert f"{images}/dog/notes.txt is not one of .png" in told
-    assert "label 'rat' has no image in the" in told
+    message = str(raised.value)
+    assert "5 problems:" == message.splitlines()[0]
+    assert re.search(r"pets\.yaml: line [0-9]+: training\.epochs: .*\(got 0\)", message)
+    assert re.search(r"pets\.yaml: line [0-9]+: training\.momentum: ", message)
+    assert f"{images}/cat/short.png is cut off" in message
+    assert f"{images}/dog/notes.txt is not one of .png" in message
+    assert "label 'rat' has no image in the" in message
 
 
 def test_wrong_fields_of_the_images_are_named_and_the_images_are_not_looked_at(pets: Path) -> None:
@@ -105,6 +105,16 @@ def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) 
     assert f"{tmp_path}/images/cat/short.png is cut off" in bad.stderr
     assert "Traceback" not in bad.stderr
     assert not Path(nowhere).exists()
+
+
+def test_a_source_that_cannot_be_used_is_named_with_the_model_file(pets: Path) -> None:
+    (pets.parent / "images").rename(pets.parent / "moved")
+    message = f"^{pets}: data.images: the folder {pets.parent}/images does not exist; correct the path$"
+
+    with pytest.raises(BadInputError, match=message):
+        check(pets)
+    with pytest.raises(BadInputError, match=message):
+        check_data(pets, show=lambda _: None, folder=None)
 
 
 class TestData:
@@ -152,6 +162,15 @@ class TestData:
 
         with pytest.raises(BadInputError, match=r"the report cannot be written to .*/a file/x: Not a directory"):
             check_data(pets, show=lambda _: None, folder=tmp_path / "a file" / "x")
+
+    def test_a_file_is_refused_before_any_image_is_read(self, pets: Path, tmp_path: Path) -> None:
+        (tmp_path / "a file").write_text("")
+        (tmp_path / "images").rename(tmp_path / "moved")
+
+        with pytest.raises(
+            BadInputError, match=r"the report cannot be written to .*/a file: it is a file; name a fold"
+        ):
+            check_data(pets, show=lambda _: None, folder=tmp_path / "a file")
 
     def test_a_limit_of_the_model_file_is_a_problem_without_the_report_too(self, pets: Path) -> None:
         pets.write_text(pets.read_text().replace("data:\n", "data:\n  checks: {class_images: 50}\n"))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.data.source import Source
+from pipeline.data.source import BUILTIN, Source
 from pipeline.data.sources.builtin import digits
 from pipeline.data.sources.builtin.builtin_source import BuiltinSource
 from pipeline.data.sources.builtin.cifar10 import CIFAR10
-from pipeline.data.sources.builtin.data_set import PREFIX, DataSet
+from pipeline.data.sources.builtin.data_set import DataSet
 from pipeline.data.sources.builtin.download import DownloadLimits
 from pipeline.data.sources.builtin.fashion_mnist import FASHION_MNIST
 from pipeline.data.sources.builtin.files import CachedFiles, Files, LocalFiles, NoFiles, cache_folder
@@ -21,11 +21,11 @@ def open_builtin(data: Data) -> Source:
     """The data set that `data.images` names. Nothing is downloaded before its images are read.
 
     Raises:
-        BadInputError: there is none of this name, or it does not have what `data` asks for.
+        BadInputError: no data set has this name, or it does not have what `data` asks for.
     """
-    name = data.images.removeprefix(PREFIX)
+    name = data.images.removeprefix(BUILTIN)
     if name != digits.NAME and name not in DATA_SETS:
-        names = ", ".join(f"{PREFIX}{known}" for known in (digits.NAME, *DATA_SETS))
+        names = ", ".join(f"{BUILTIN}{known}" for known in (digits.NAME, *DATA_SETS))
         raise BadInputError(f"data.images: no built-in data set {data.images!r}; there are {names}")
     if data.slices or data.columns:
         raise BadInputError(f"data.images: {data.images} has no columns; remove data.slices and data.columns")

@@ -63,7 +63,7 @@ def read_batch(stream: IO[bytes]) -> tuple["np.ndarray", "np.ndarray"]:
     """The images of a batch, bytes of the shape (images, 3072), and their classes.
 
     Raises:
-        FormatError: it is no such batch.
+        FormatError: it is not such a batch.
     """
     import numpy as np  # noqa: PLC0415 - only when a part is drawn
 
@@ -77,4 +77,4 @@ def read_batch(stream: IO[bytes]) -> tuple["np.ndarray", "np.ndarray"]:
     except FormatError:
         raise
     except Exception as error:  # damaged pickles raise anything
-        raise FormatError(f"is no batch of CIFAR-10 ({type(error).__name__}: {error})") from error
+        raise FormatError(f"is not a batch of CIFAR-10 ({type(error).__name__}: {error})") from error

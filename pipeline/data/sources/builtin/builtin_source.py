@@ -5,8 +5,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-from pipeline.data.source import Entry, Record, Report
-from pipeline.data.sources.builtin.data_set import PREFIX, Draw, FormatError
+from pipeline.data.source import BUILTIN, Entry, Record, Report, record_of
+from pipeline.data.sources.builtin.data_set import Draw, FormatError
 from pipeline.data.sources.builtin.files import Files
 from pipeline.storage.tree import UnreadableError
 from pipeline.verdicts.measurements import Split
@@ -35,7 +35,11 @@ class BuiltinSource:
 
     @property
     def address(self) -> str:
-        return f"{PREFIX}{self._name}"
+        return f"{BUILTIN}{self._name}"
+
+    @property
+    def named_splits(self) -> frozenset[Split]:
+        return frozenset()
 
     def entries(self, report: Report) -> Iterator[Entry]:  # noqa: ARG002 - of the protocol
         for part in sorted(self._parts):
@@ -55,9 +59,9 @@ class BuiltinSource:
             raise UnreadableError(f"cannot be read from {named}: it {_reason(error)}; download it again") from error
 
     def shown(self, name: str) -> str:
-        part, _, number = name.partition("#")
+        part, number = record_of(name) or (name, None)
         where = f"{self.address}/{part}" if len(self._parts) > 1 else self.address
-        return f"image {int(number)} of {where}" if number else where
+        return where if number is None else f"image {number} of {where}"
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import IO
 from pipeline.data.sources.builtin.batches import read_batch
 from pipeline.data.sources.builtin.data_set import DataSet, Drawn, FormatError, PublishedFile
 from pipeline.data.sources.builtin.labelled import drawn
+from pipeline.data.sources.gzip_start import is_gzip
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # URL and SHA-256 as in keras/src/datasets/cifar10.py.
@@ -21,7 +22,6 @@ _FOLDER = "cifar-10-batches-py"
 _BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 # A batch of 10,000 images has 31 MB.
 _MOST_BYTES = 1 << 28
-_GZIP = b"\x1f\x8b"
 
 
 def _draw(part: str, files: Sequence[Path]) -> Iterator[Drawn]:
@@ -53,13 +53,13 @@ def _members(part: str, archive: Path) -> Iterator[IO[bytes]]:
                 raise FormatError(f"has no {_FOLDER}/{name}") from None
             stream = tar.extractfile(member) if member.isfile() and member.size <= _MOST_BYTES else None
             if stream is None:
-                raise FormatError(f"has a {_FOLDER}/{name} that is no batch of CIFAR-10")
+                raise FormatError(f"has a {_FOLDER}/{name} that is not a batch of CIFAR-10")
             yield stream
 
 
 def _is_gzip(file: Path) -> bool:
     with file.open("rb") as stream:
-        return stream.read(len(_GZIP)) == _GZIP
+        return is_gzip(stream.read(2))
 
 
 CIFAR10 = DataSet(

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-PREFIX = "builtin:"
-
 
 class FormatError(Exception):
     """A file is not what its name says; the text is the end of a sentence."""

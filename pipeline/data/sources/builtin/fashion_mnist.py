@@ -56,7 +56,7 @@ def _array(path: Path, dimensions: int) -> "np.ndarray":
     with gzip.open(path, "rb") as file:
         header = file.read(4 + 4 * dimensions)
         if header[:4] != bytes([0, 0, 8, dimensions]) or len(header) < 4 + 4 * dimensions:
-            raise FormatError(f"holds {path.name}, which is no IDX file of bytes with {dimensions} dimensions")
+            raise FormatError(f"holds {path.name}, which is not an IDX file of bytes with {dimensions} dimensions")
         shape = struct.unpack(f">{dimensions}I", header[4:])
         size = math.prod(shape)
         # Read to the end, where GZIP has its checksum. A shape that is wrong asks for no memory.

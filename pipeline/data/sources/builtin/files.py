@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from pipeline.data.sources.builtin.data_set import PREFIX, DataSet, PublishedFile
+from pipeline.data.source import BUILTIN
+from pipeline.data.sources.builtin.data_set import DataSet, PublishedFile
 from pipeline.data.sources.builtin.download import DownloadError, DownloadLimits, download
 from pipeline.errors import BadInputError, StorageError
 
@@ -80,7 +81,7 @@ class CachedFiles:
         return target
 
     def _failed(self, file: PublishedFile) -> str:
-        return f"{PREFIX}{self._data_set.name}: {file.url} was not downloaded"
+        return f"{BUILTIN}{self._data_set.name}: {file.url} was not downloaded"
 
     def _way_out(self, file: PublishedFile, target: Path) -> str:
         names = sorted({each.name for files in self._data_set.files.values() for each in files})
@@ -126,7 +127,7 @@ class LocalFiles:
             if files and all(file.is_file() for file in files):
                 return files
         raise BadInputError(
-            f"data.file: {self._path} {self._found()}; {PREFIX}{self._data_set.name} needs {self._expected(published)}"
+            f"data.file: {self._path} {self._found()}; {BUILTIN}{self._data_set.name} needs {self._expected(published)}"
         )
 
     def _found(self) -> str:
@@ -159,6 +160,8 @@ def _digest(path: Path) -> str:
 
 def cache_folder() -> Path:
     """The folder for what can be downloaded again, by the XDG Base Directory Specification: an absolute path counts.
+
+    `XDG_CACHE_HOME` is read here and not with the settings: as `HOME`, it is for all programs of a user.
 
     Raises:
         BadInputError: nothing says where it could be.

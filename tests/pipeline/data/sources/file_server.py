@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """What the server says. `promised` is the length that it announces, None for the true one."""
+    """What the server says. `announced` is the length in its header, None for the true one."""
 
     content: bytes = b""
     status: int = 200
-    promised: int | None = None
+    announced: int | None = None
     location: str = ""
 
 
@@ -36,7 +36,9 @@ def file_server() -> Iterator[FileServer]:
         def do_GET(self) -> None:
             answer = files.next(self.path)
             self.send_response(answer.status)
-            self.send_header("Content-Length", str(len(answer.content) if answer.promised is None else answer.promised))
+            self.send_header(
+                "Content-Length", str(len(answer.content) if answer.announced is None else answer.announced)
+            )
             if answer.location:
                 self.send_header("Location", answer.location)
             self.end_headers()

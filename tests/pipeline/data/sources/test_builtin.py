@@ -191,7 +191,7 @@ def test_an_archive_whose_batch_is_a_link_is_refused(tmp_path: Path) -> None:
         cifar_archive(dict.fromkeys(cifar_contents(), b""), type=b"2", linkname="/etc/passwd")
     )
 
-    assert "that is no batch of CIFAR-10" in unreadable(named("cifar10", tmp_path))
+    assert "that is not a batch of CIFAR-10" in unreadable(named("cifar10", tmp_path))
 
 
 def other_labels() -> bytes:
@@ -326,7 +326,7 @@ def test_a_file_that_changed_in_the_cache_is_downloaded_again(server: FileServer
     [
         pytest.param(Answer(status=503), id="503"),
         pytest.param(Answer(status=429), id="429"),
-        pytest.param(Answer(b"the beginning", promised=1000), id="interrupted"),
+        pytest.param(Answer(b"the beginning", announced=1000), id="interrupted"),
         pytest.param(Answer(b"less"), id="shorter"),
         pytest.param(Answer(status=302, location="/elsewhere"), id="moved"),
     ],
@@ -351,7 +351,11 @@ SIZE = len(npz(**MNIST))
 FAILURES = {
     "gone": (Answer(status=404), "the server answered 404 Not Found", 1),
     "an error": (Answer(status=500), "the server answered 500 Internal Server Error", 2),
-    "interrupted": (Answer(b"x" * 5, promised=SIZE), "peer closed connection without sending complete message body", 2),
+    "interrupted": (
+        Answer(b"x" * 5, announced=SIZE),
+        "peer closed connection without sending complete message body",
+        2,
+    ),
     "shorter": (Answer(b"x" * 5), f"the server sent 5 of {SIZE:,} bytes", 2),
     "longer": (Answer(b"x" * (SIZE + 1)), f"the server sent more than the published {SIZE:,} bytes", 1),
     "other content": (Answer(b"x" * SIZE), f"its SHA-256 is {hashlib.sha256(b'x' * SIZE).hexdigest()}, and ", 1),

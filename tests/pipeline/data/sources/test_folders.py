@@ -221,7 +221,10 @@ def test_an_empty_label_folder_is_warned_about(folder: Path, caplog: pytest.LogC
     assert f"{folder}/rat holds no image, so nothing is learned about the label 'rat'" in caplog.text
 
 
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "Validation", "holdout")])
+@pytest.mark.parametrize(
+    "names",
+    [("train", "val", "test"), ("training", "Validation", "holdout"), ("train", "dev", "Testing")],
+)
 def test_given_splits_are_folders_above_the_labels(tmp_path: Path, names: tuple[str, str, str]) -> None:
     train, validation, holdout = names
     write(tmp_path, f"{train}/cat/a/1.png", f"{train}/dog/2.png", f"{validation}/cat/3.png", f"{holdout}/dog/4.png")
@@ -290,7 +293,7 @@ def test_folders_that_are_no_splits_are_refused_where_splits_are_given(
 
     message = refused(tmp_path, "given")
 
-    assert f"{tmp_path} must hold one folder for each split, train, val (or validation, valid)" in message
+    assert f"{tmp_path} must hold one folder for each split, train (or training), val (or valid, " in message
     assert found in message
 
 
@@ -299,7 +302,7 @@ def test_one_flat_folder_is_refused(folder: Path) -> None:
 
     assert (
         f"data.images: {folder}/cat holds 2 images and no folders of labels; put the images of each label into a "
-        f"folder with the name of the label"
+        f"folder with the name of the label, or set data.images: {folder}, if its folders are the labels"
     ) == refused(folder / "cat")
 
 
@@ -399,6 +402,10 @@ def test_a_store_without_images_there_is_refused(remote: GoogleBucket | S3TestBu
 
     assert f"{remote.uri('pet')} holds 0 images and no folders of labels" in refused(remote.uri("pet"))
     assert f"{remote.uri('pets')} holds 1 images and no folders of labels" in refused(remote.uri("pets"))
+    remote.write("pets/cat/1.png", b"any")
+    assert refused(remote.uri("pets/cat")).endswith(
+        f"or set data.images: {remote.uri('pets')}, if its folders are the labels"
+    )
     assert f"Set data.images: {remote.uri('a/b')}" in _refused_below(remote)
 
 

@@ -156,7 +156,7 @@ def test_slices_in_parquet_may_have_any_type(root: Path) -> None:
     [
         (("train", "Training"), "train"),
         (("val", "valid", "validation", "DEV"), "validation"),
-        (("test", "holdout"), "holdout"),
+        (("test", "Testing", "holdout"), "holdout"),
         (("", " "), None),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_split_word_that_is_not_known_is_reported(root: Path) -> None:
     entries, reports = listed(root, csv(root, "path,label,split\na.png,x,tset\nb.png,x,test\n"), splits="given")
 
     assert ["b.png"] == [entry.name for entry in entries]
-    assert reports[0].startswith("a.png has the split 'tset'; use one of train, training, val")
+    assert reports[0].startswith("a.png has the split 'tset'; use one of train (or training), val (or valid")
     assert reports[0].endswith("(row 2 of ROOT/labels.csv)")
 
 
@@ -247,13 +247,13 @@ def test_an_image_with_two_splits_is_left_out_and_reported(root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "settings", "expected"),
     [
-        ("file,class\n", {}, "ROOT/labels.csv has no column 'path', 'label'; it has 'file', 'class'"),
+        ("file,class\n", {}, "ROOT/labels.csv has no column 'path', 'label'; it has 'file', 'class'. Name the right"),
         ("path;label\na;b\n", {}, "it has 'path;label'"),
         ("", {}, "it has none"),
         (
             "path,label\n",
             {"splits": "given"},
-            "has no column 'split'; it has 'path', 'label'. name the column with the",
+            "has no column 'split'; it has 'path', 'label'. Name the column with the",
         ),
         ("path,label\n", {"slices": ("camera",)}, "has no column 'camera'"),
         ("path,label,label\n", {}, "has the column 'label' more than once"),
@@ -283,7 +283,13 @@ def test_a_parquet_file_that_cannot_be_used_at_all(root: Path) -> None:
         root, parquet(root, path=[1], label=["x"])
     )
     assert "has no column 'label'; it has 'path'" in refusal(root, parquet(root, path=["a.png"]))
-    assert "ROOT/labels.csv does not exist; correct the path" in refusal(root, "labels.csv")
+    assert "data.images: ROOT/labels.csv does not exist; correct the path" == refusal(root, "labels.csv")
+
+
+def test_a_manifest_with_another_suffix_is_read_as_csv(root: Path) -> None:
+    entries, _ = listed(root, csv(root, "path,label\na.png,tulip\n", "labels.txt"), format="manifest")
+
+    assert {"a.png": "tulip"} == labels(entries)
 
 
 def test_a_parquet_file_that_is_damaged_inside_is_refused(root: Path) -> None:

@@ -44,7 +44,17 @@ def test_a_shard_is_known_by_its_name(name: str) -> None:
     assert "tfrecord" == find_format(Data(images=name))
 
 
-@pytest.mark.parametrize("name", ["pets.tfrecord.txt", "tfrecord", "pets.tfrecordings", "pets.tfrecord-1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pets.tfrecord.txt",
+        "tfrecord",
+        "pets.tfrecordings",
+        "pets.tfrecord-1",
+        "img-00001-of-00009.jpg",
+        "train-00000-of-00010.parquet",
+    ],
+)
 def test_other_names_are_no_shards(name: str) -> None:
     assert not is_shard(name)
 
@@ -59,6 +69,29 @@ def test_a_folder_of_images_is_known_by_what_it_holds(tmp_path: Path) -> None:
     names = ["cat/1.png", "cat/2.jpg", "dog/1.webp", "dog/features.tfrecord", "labels.csv"]
 
     assert "folders" == find_format(Data(images=write(tmp_path, *names)))
+
+
+def test_photographs_that_are_numbered_like_shards_are_images(tmp_path: Path) -> None:
+    names = [f"{label}/img-{number:05}-of-00009.jpg" for label in ("cat", "dog") for number in range(9)]
+
+    assert "folders" == find_format(Data(images=write(tmp_path, *names)))
+
+
+def test_another_file_is_refused_with_what_can_be_named(tmp_path: Path) -> None:
+    write(tmp_path, "cat/0000.jpg")
+
+    with pytest.raises(BadInputError) as raised:
+        list(open_source(Data(images=f"{tmp_path}/cat/0000.jpg")).entries(lambda _path, _problem: None))
+    assert (
+        f"data.images: {tmp_path}/cat/0000.jpg is a file; name the folder with the label folders, a .csv or .parquet "
+        f"manifest, or a TFRecord shard"
+    ) == str(raised.value)
+
+
+@pytest.mark.parametrize("images", ["/data/pets", "gs://bucket/pets"])
+def test_a_file_of_a_built_in_data_set_is_refused_for_other_images(images: str) -> None:
+    with pytest.raises(BadInputError, match=f"^data.file: /x is for built-in data sets, and {images} is not one; remo"):
+        open_source(Data(images=images, file="/x"))
 
 
 @pytest.mark.parametrize("name", ["empty", "gone"])
@@ -81,9 +114,9 @@ def test_what_is_in_a_store_is_looked_at_too(fixture: str, request: pytest.Fixtu
     assert "folders" == find_format(Data(images=remote.uri("pets")))
 
 
-@pytest.mark.parametrize("told", ["folders", "manifest", "tfrecord"])
-def test_the_format_that_is_told_counts(tmp_path: Path, told: Any) -> None:
-    assert told == find_format(Data(images=write(tmp_path, "cat/1.png"), format=told))
+@pytest.mark.parametrize("named", ["folders", "manifest", "tfrecord"])
+def test_the_format_that_is_named_counts(tmp_path: Path, named: Any) -> None:
+    assert named == find_format(Data(images=write(tmp_path, "cat/1.png"), format=named))
 
 
 @pytest.mark.parametrize("images", ["gs://labels.csv", "s3://pets.tfrecord"])

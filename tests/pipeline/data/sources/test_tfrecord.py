@@ -298,7 +298,7 @@ def test_a_split_that_is_unknown_or_missing_though_named_is_reported(tmp_path: P
     found, reports, _ = read(tmp_path, b"".join(map(framed, records)), **settings)
 
     assert [] == found
-    assert "record 0 of ROOT/x.tfrecord has the split 'tset'; use one of train, training" in reports[0]
+    assert "record 0 of ROOT/x.tfrecord has the split 'tset'; use one of train (or training), " in reports[0]
     assert "record 1 of ROOT/x.tfrecord has no feature 'fold', which data.columns names for the split" == reports[1]
 
 
@@ -331,7 +331,7 @@ def test_what_tensorflow_writes_is_read(tmp_path: Path) -> None:
 
     assert [expected, expected] == found
     assert all(abs(float(record.slices[0]) - record.number / 7) < 1e-5 for record in found[0])
-    # An image of no bytes is no image.
+    # An image without bytes is not an image.
     assert 2 == len(reports.sentences)
 
 
