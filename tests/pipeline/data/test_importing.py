@@ -14,6 +14,7 @@ from pipeline.data.examples import examples_of, read_images
 from pipeline.data.importing import examined
 from pipeline.data.splits import split_of
 from pipeline.errors import BadInputError, FailedError, StorageError
+from pipeline.spec import Image
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import png, write_classes, write_old
 from tests.pipeline.data.snapshots import NOON, CountingBucket, record, rows, snapshot, spec, splits
@@ -269,6 +270,21 @@ def test_a_snapshot_that_was_interrupted_goes_on_where_it_stopped(
     assert [] == bucket.names(layout.snapshot_parts("digits"))
     (tmp_path / "other").mkdir()
     assert snapshot(LocalBucket(tmp_path / "other"), spec(folder)).digest == found.digest
+
+
+def test_what_an_interrupted_snapshot_has_read_with_other_settings_is_read_again(
+    bucket: CountingBucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_ROWS", 10)
+    bucket.fails_after = 55
+    with pytest.raises(StorageError):
+        snapshot(bucket, spec(folder))
+    bucket.stored, bucket.fails_after = 0, 10**9
+    in_colour = Image(height=8, width=8, channels=3)
+    found = snapshot(bucket, spec(folder).model_copy(update={"image": in_colour}), day=1)
+
+    assert (80, 80) == (bucket.stored, found.found.images())
+    assert [] == bucket.names(layout.snapshot_parts("digits"))
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"something else"), Path.unlink])
