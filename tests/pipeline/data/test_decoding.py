@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from tests.hunts import hunt_cases
+from tests.once import once
 
 SEEDS = range(12)
 TURNS = 15
 
 
 @pytest.fixture(scope="module", params=hunt_cases(SEEDS, in_make_test=(1,)))
-def seen(request: pytest.FixtureRequest) -> Any:
-    command = [sys.executable, "-m", "tests.pipeline.data.decoding", str(request.param), str(TURNS)]
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return once(tmp_path_factory, f"decoding-{request.param}", lambda: compare(request.param))
+
+
+def compare(seed: int) -> Any:
+    command = [sys.executable, "-m", "tests.pipeline.data.decoding", str(seed), str(TURNS)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     )
