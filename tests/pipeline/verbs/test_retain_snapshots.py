@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data import manifests
+from pipeline.data import manifest_file, manifests
 from pipeline.data.rows import Row
 from pipeline.runs.records import SnapshotRecord
 from pipeline.runs.run_records import RunRecords
@@ -43,8 +43,9 @@ def interrupt(releases: Releases, folder: Path) -> str:
     now = releases.clock.now().isoformat()
     digest = bytes.fromhex(DIGEST)
     row = Row("a/1.png", 1, "1", "a", None, "[]", digest, digest, ".png", 8, 8, 0, None, now, "used", "train", None)
-    sha256 = manifests.write(folder / "part.parquet", [row], slices=(), settings={}, shards=())
-    return manifests.store_part(releases.memory, MODEL, folder / "part.parquet", digest=sha256)
+    (folder / "part").mkdir(exist_ok=True)
+    sha256 = manifest_file.write(folder / "part" / manifests.FILE, [row], slices=(), settings={}, shards=())
+    return manifests.store_part(releases.memory, MODEL, folder / "part", digest=sha256)
 
 
 def listed(releases: Releases) -> list[str]:
