@@ -75,7 +75,7 @@ def train(count: int, edge: int) -> None:
 
 
 def report_snapshot(few: int, many: int) -> None:
-    """The first snapshot reads and stores each image; the second one finds nothing new; the third one finds one image."""
+    """The first snapshot reads and stores each image; the next one finds nothing new; the third one finds one image."""
     with tempfile.TemporaryDirectory() as scratch:
         found = {}
         for count in (few, many):
