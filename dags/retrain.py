@@ -64,6 +64,9 @@ page of the run; click the pencil next to it for the rest. What you type there y
   <model>` shows, then trigger a new run: the same model may be published again. (Exit code 75.)
 - **`withdraw` red**: a replica still has the candidate. Run `understudy status --model <model>`. Clear the task to try
   again, or use the DAG `rollback`.
+- **`snapshot` red, *data.images* or *the images are refused* in its log**: the report that the log names lists all
+  files and limits. Corrected the images: clear the task. Changed `data.checks`: trigger a new run. To train all the
+  same (not for unusable files): trigger one with *Publish although the gate says no* and a note.
 - **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving
   version. Restore the files that the log names, then clear the task.
 - **Any task before `canary` red**: no replica has seen the candidate. Read the log, repair the cause and clear the red

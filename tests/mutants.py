@@ -108,7 +108,7 @@ MUTANTS = (
     Mutant(
         "an image under another name gets another split",
         "pipeline/data/resolving.py",
-        "    _recall(database)\n",
+        "    _recall(database, at)\n",
         "",
         (
             "tests/pipeline/data/test_importing.py",

@@ -10,11 +10,13 @@ from typer.main import get_command
 
 from pipeline.cli import app
 from pipeline.errors import ExitCode
-from pipeline.spec import ModelSpec, parse
+from pipeline.spec import FROM_A_FILE, Data, DataChecks, ModelSpec, parse
 from serving.model_server.flags import Flags
+from tests.chart.test_docs import anchors
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+DATA = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
 SERVER = (PROJECT / "docs" / "model-server.md").read_text(encoding="utf-8")
 # Of the server, too small to have a line of their own on its page.
 SMALL_PARTS = {"__init__", "cpus", "model", "notation", "periodic", "status", "text_proto"}
@@ -97,6 +99,29 @@ def test_the_model_file_in_the_readme_is_a_model() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
     assert "pets" == parse(ModelSpec, yaml.safe_load(example), source="README.md").name
+
+
+def test_each_block_of_yaml_on_the_page_about_data_is_the_section_of_a_model_file() -> None:
+    """...and the page has each field of it."""
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", DATA, re.DOTALL)]
+
+    assert len(blocks) > 3
+    for block in blocks:
+        assert ["data"] == list(block)
+        Data.model_validate(block["data"], context=FROM_A_FILE)
+    assert [] == [
+        name for name in (*Data.model_fields, *DataChecks.model_fields) if not re.search(rf"\b{name}\b", DATA)
+    ]
+
+
+def test_every_link_and_picture_of_the_page_about_data_exists() -> None:
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", DATA)]
+
+    assert links
+    for target, _, anchor in links:
+        path = PROJECT / "docs" / (target or "data.md")
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
 
 
 def test_the_server_s_page_names_each_of_its_modules() -> None:

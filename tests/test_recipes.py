@@ -59,8 +59,9 @@ LABELS = "accept_labels"
 FLAGS = "--model_config_file=gs://"
 PETS = "name: pets"
 SERVER = "half_plus_two"
-CHECK = "understudy check"
-RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK)
+CHECK = "understudy check --model pets\n"
+REPORT = "--report report/"
+RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK, REPORT)
 
 RUN_KEY = "retrain-20261201120000000000"
 LABELLED = ("cat", "dog", "owl")
@@ -174,6 +175,14 @@ def test_the_check_of_the_readme_finds_nothing_wrong_with_it(pets: Pets) -> None
     done = pets.shell(recipe(CHECK))
 
     assert 0 == done.returncode, done.stderr
+
+
+@hunt
+def test_the_report_of_the_readme_is_a_page(pets: Pets, tmp_path: Path) -> None:
+    done = pets.shell(recipe(REPORT).replace("report/", shlex.quote(str(tmp_path))))
+
+    assert 0 == done.returncode, done.stderr
+    assert "index.html" in {path.name for path in tmp_path.iterdir()}
 
 
 @hunt

@@ -218,7 +218,7 @@ def test_the_time_of_a_read_of_the_journal_is_the_product() -> None:
 
 
 def test_the_memory_and_the_price_of_images_are_the_products() -> None:
-    kept, rows = 4 * 224 * 224 * 3 + 2 * 30_000, table("| images | first `snapshot` |")
+    kept, rows = 4 * 224 * 224 * 3 + 2 * 30_000, table("| images | first `snapshot`:")
 
     assert f"= {round(kept / 1000)} kB" in TEXT
     assert 5 == len(rows)
@@ -232,21 +232,39 @@ def test_the_memory_and_the_price_of_images_are_the_products() -> None:
 
 
 def test_so_many_images_as_the_first_table_says_are_read_within_the_limit_of_snapshot() -> None:
-    """The first `snapshot` of an image takes CPU, and in gs:// it waits for a call too."""
+    """The first `snapshot` of an image takes CPU, and in gs:// it waits for two calls too."""
     (minutes,) = re.findall(
         r'"execution_timeout": timedelta\(minutes=(\d+)\)', (PROJECT / "dags" / "steps.py").read_text(encoding="utf-8")
     )
     (cpu,) = re.findall(r"the first `snapshot` that sees it \| ([\d.]+) ms", PAGE)
-    (call,) = re.findall(r"16 at once: 30 ms / 16 = ([\d.]+) ms more", TEXT)
-    in_bucket, on_disk = ((float(cpu) + float(call)) / 1000, float(cpu) / 1000)
+    calls = 2 * 30 / objects.THREADS
+    in_bucket, on_disk = ((float(cpu) + calls) / 1000, float(cpu) / 1000)
     (row,) = (each for each in table("| what grows |") if each[0] == "[images, any size](#images)")
 
+    assert f"{objects.THREADS} at once: 2 x 30 ms / {objects.THREADS} = {calls} ms more" in TEXT
     assert f"takes {round(10**6 * in_bucket / 60)} minutes in `gs://`, and its limit is {minutes}," in TEXT
     assert f"on a disk it takes {round(10**6 * on_disk / 60)} minutes" in TEXT
     fits = int(int(minutes) * 60 / in_bucket / 1e5) * 100_000
     assert f"{fits:,} in `gs://`, 10<sup>6</sup> on a disk" == row[1]
     assert f"which is enough for {fits:,}" in TEXT
     assert 10**6 * on_disk < int(minutes) * 60
+
+
+def test_the_times_of_later_snapshots_and_the_sizes_of_manifests_are_the_products() -> None:
+    (unchanged,) = re.findall(r"that finds nothing new \| ([\d.]+) ms", PAGE)
+    (row,) = re.findall(r"the manifest of a run \| \| (\d+) bytes", PAGE)
+    units = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "MB": 1e6, "kB": 1e3, "GB": 1e9}
+
+    def value(text: str) -> float:
+        number, unit = text.split()
+        return float(number) * units[unit]
+
+    for power, cells in enumerate(table("| images | first `snapshot`:"), 4):
+        count = 10**power
+        on_disk, in_bucket = map(value, cells[2].split(", "))
+        assert [count * float(unchanged) / 1e3, count * int(row)] == pytest.approx([on_disk, value(cells[3])], rel=0.1)
+        assert count * (float(unchanged) / 1e3 + 0.03 / 1000) == pytest.approx(in_bucket, rel=0.1)
+    assert f"at 10<sup>6</sup> images {720 * int(row) / 1000:.0f} to {890 * int(row) / 1000:.0f} GB" in TEXT
 
 
 def _bytes(size: float) -> str:

@@ -110,7 +110,9 @@ class _Snapshot:
             else:
                 self._read_files(parts)
         data = self.spec.data
-        resolve(self.table.database, data, named=self.source.named_splits, shown=self.source.shown)
+        resolve(
+            self.table.database, data, at=self.at.isoformat(), named=self.source.named_splits, shown=self.source.shown
+        )
         found = summarised(self.table.database, tiny_edge=data.checks.tiny_edge)
         return self._examined(settings, known, data_digest(self.table.database), found, parts=parts.names)
 

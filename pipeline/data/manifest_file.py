@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import layout
-from pipeline.data.rows import Row, record_batch, rows_of, schema
+from pipeline.data.rows import Row, record_batch, rows_of, schema, slices_of
 from pipeline.data.source import Entry
 from pipeline.errors import DamagedError, NewerVersionError
 from pipeline.verdicts.measurements import DataSummary
@@ -130,7 +130,7 @@ def damage(key: str) -> Iterator[None]:
 
 
 def _entry_of(row: Row) -> Entry:
-    return Entry(row.name, row.size, row.stamp, row.label, row.given, tuple(json.loads(row.slices)))
+    return Entry(row.name, row.size, row.stamp, row.label, row.given, slices_of(row.slices))
 
 
 def _listing_digest(entries: Sequence[Entry]) -> str:

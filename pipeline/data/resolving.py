@@ -14,7 +14,7 @@ from pipeline.spec import Data
 from pipeline.verdicts.measurements import DataSummary, Split
 
 
-def resolve(database: Connection, data: Data, *, named: frozenset[Split], shown: Callable[[str], str]) -> None:
+def resolve(database: Connection, data: Data, *, at: str, named: frozenset[Split], shown: Callable[[str], str]) -> None:
     """Give every file its status, its split and its note.
 
     The gate needs images that training never sees. So if a source gives one other split than `train`, that one is held
@@ -23,6 +23,7 @@ def resolve(database: Connection, data: Data, *, named: frozenset[Split], shown:
     Args:
         database: that of a `WorkingTable`, with a row for each file that was read.
         data: the shares of the splits, and how alike near-duplicates are.
+        at: the moment of this snapshot, which is that of the rows that it has read.
         named: splits that the source gives, also if they have no image now.
         shown: a name as people know it.
     """
@@ -53,7 +54,7 @@ def resolve(database: Connection, data: Data, *, named: frozenset[Split], shown:
     """)
     _mark_contradictions(database)
     _mark_duplicates(database)
-    _recall(database)
+    _recall(database, at)
     settle_near_duplicates(database, data.near_duplicates)
     database.execute("UPDATE files SET split = proper_split(digest, given) WHERE status = 'used' AND split IS NULL")
 
@@ -83,15 +84,20 @@ def _mark_duplicates(database: Connection) -> None:
     """)  # noqa: S608 - the words above
 
 
-def _recall(database: Connection) -> None:
+def _recall(database: Connection, at: str) -> None:
     """Give an image the split that it had under another name, and the moment since when it is known.
 
     A split that the source gives counts more. What was left out before is decided again.
     """
-    database.executescript("""
-        CREATE INDEX known_digest ON known (digest);
+    database.execute("CREATE INDEX known_digest ON known (digest)")
+    database.execute(
+        """
         UPDATE files SET since = min(since, (SELECT min(k.since) FROM known k WHERE k.digest = files.digest))
-            WHERE digest IN (SELECT digest FROM known);
+            WHERE since = ? AND digest IN (SELECT digest FROM known)
+        """,
+        (at,),
+    )
+    database.executescript("""
         UPDATE files SET split = (
             SELECT k.split FROM known k WHERE k.digest = files.digest AND k.split IS NOT NULL
         ) WHERE status = 'used' AND split IS NULL;

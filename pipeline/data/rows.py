@@ -4,7 +4,7 @@ The same columns are in the manifest of a snapshot (Parquet) and in the working 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pipeline.verdicts.measurements import Split
@@ -55,6 +55,8 @@ class Row(NamedTuple):
 
 
 COLUMNS = Row._fields
+# Of the rows of most data sets, of which there are millions.
+NO_SLICES = "[]"
 
 
 def schema(slices: Sequence[str]) -> Any:
@@ -80,7 +82,7 @@ def record_batch(rows: Sequence[Row], schema_: Any) -> Any:
     import pyarrow as pa
 
     columns: dict[str, Sequence[Any]] = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-    slices = [json.loads(each) for each in columns["slices"]] if schema_.names[-1].startswith(_SLICE) else []
+    slices = [slices_of(each) for each in columns["slices"]] if schema_.names[-1].startswith(_SLICE) else []
     arrays = []
     for field in schema_:
         if field.name.startswith(_SLICE):
@@ -98,11 +100,18 @@ def rows_of(batch: Any) -> Iterator[Row]:
     """The inverse of `record_batch`."""
     columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
     named = [columns[name] for name in batch.schema.names if name.startswith(_SLICE)]
-    columns["slices"] = [slices_text(each) for each in zip(*named, strict=True)] if named else ["[]"] * batch.num_rows
+    columns["slices"] = (
+        [slices_text(each) for each in zip(*named, strict=True)] if named else [NO_SLICES] * batch.num_rows
+    )
     columns["blank"] = [int(each) for each in columns["blank"]]
     return map(Row._make, zip(*(columns[name] for name in COLUMNS), strict=True))
 
 
-def slices_text(values: Iterable[str]) -> str:
+def slices_text(values: Sequence[str]) -> str:
     """The values of slices as they are in a row."""
-    return json.dumps(list(values), ensure_ascii=False)
+    return json.dumps(list(values), ensure_ascii=False) if values else NO_SLICES
+
+
+def slices_of(text: str) -> tuple[str, ...]:
+    """The inverse of `slices_text`."""
+    return () if text == NO_SLICES else tuple(json.loads(text))

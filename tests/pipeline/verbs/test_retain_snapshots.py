@@ -43,10 +43,9 @@ def interrupt(releases: Releases, folder: Path) -> str:
     now = releases.clock.now().isoformat()
     digest = bytes.fromhex(DIGEST)
     row = Row("a/1.png", 1, "1", "a", None, "[]", digest, digest, ".png", 8, 8, 0, None, now, "used", "train", None)
-    part = folder / now
-    part.mkdir()
-    sha256 = manifest_file.write(part / manifests.FILE, [row], slices=(), settings={}, shards=())
-    return manifests.store_part(releases.memory, MODEL, part, digest=sha256)
+    (folder / "part").mkdir(exist_ok=True)
+    sha256 = manifest_file.write(folder / "part" / manifests.FILE, [row], slices=(), settings={}, shards=())
+    return manifests.store_part(releases.memory, MODEL, folder / "part", digest=sha256)
 
 
 def listed(releases: Releases) -> list[str]:
