@@ -11,8 +11,8 @@ from pipeline.data.examples import examples_of
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
+from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits
 from tests.pipeline.data.sources.test_tfrecord import example, framed
-from tests.pipeline.data.test_importing import CountingBucket, record, rows, snapshot, spec, splits
 
 
 @pytest.fixture
