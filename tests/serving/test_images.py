@@ -5,6 +5,7 @@ import random
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from serving.images import MOST_PIXELS, RULES, ImageError, prepare, read_header
+from serving.images.png_chunks import checked_chunks
 from tests import pictures
 from tests.hunts import hunt
 from tests.pictures import chunk, encoded, noise, photograph, png
@@ -335,6 +337,17 @@ def test_a_damaged_text_in_a_png_does_not_matter() -> None:
     content = whole[:33] + text[:-1] + bytes([text[-1] ^ 1]) + whole[33:]
 
     assert content == prepare(content).content
+
+
+def test_damaged_texts_in_a_png_are_left_out_in_linear_time() -> None:
+    """A quadratic loop takes a minute of the processor for so many of them."""
+    whole = encoded(noise(), "PNG")
+    text = chunk(b"tEXt", b"abc")
+    content = whole[:33] + (text[:-1] + bytes([text[-1] ^ 1])) * 400_000 + whole[33:]
+    start = time.process_time()
+
+    assert whole == checked_chunks(content)
+    assert time.process_time() - start < 5
 
 
 def test_a_png_whose_size_is_not_in_its_first_chunk_is_converted() -> None:
