@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_AT_ONCE = 4096
+# Bytes. A file that is not text may be one line of many gigabytes.
+_LONGEST_LINE = 1 << 26
 _DEFAULTS = {"image": "path", "label": "label", "split": "split"}
 
 
@@ -89,7 +91,9 @@ def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, I
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
     """The lines with their ends. In UTF-8 no other character has the byte of a line feed in it."""
-    for number, line in enumerate(stream):
+    for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b"")):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"line longer than {_LONGEST_LINE:,} bytes")
         yield line.decode("utf-8" if number else "utf-8-sig")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -329,6 +330,14 @@ def test_a_csv_file_that_cannot_be_used_at_all(
     root: Path, content: str | bytes, settings: dict[str, Any], expected: str
 ) -> None:
     assert expected in refusal(root, csv(root, content), **settings)
+
+
+def test_a_csv_file_that_is_one_line_larger_than_memory_is_refused(root: Path) -> None:
+    os.truncate(root / csv(root, "path,label\n"), 20_000_000_000)
+
+    assert "row 2 of ROOT/labels.csv is not CSV (line longer than 67,108,864 bytes); correct it" in refusal(
+        root, "labels.csv"
+    )
 
 
 def test_a_parquet_file_that_cannot_be_used_at_all(root: Path) -> None:

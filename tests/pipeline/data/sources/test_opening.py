@@ -111,7 +111,7 @@ def test_columns_are_refused_for_class_folders_before_anything_is_read(
 
 @pytest.mark.parametrize("images", ["gs://UPPER/p", "s3://UPPER/p", "gs://UPPER/labels.csv"])
 def test_a_bucket_with_an_impossible_name_is_refused_with_the_name_of_the_field(images: str) -> None:
-    with pytest.raises(BadInputError, match=r"^data\.images: 'gs|s3://UPPER.*': no bucket can be called 'UPPER'"):
+    with pytest.raises(BadInputError, match=r"^data\.images: '(gs|s3)://UPPER.*': no bucket can be called 'UPPER'"):
         open_source(Data(images=images))
 
 
