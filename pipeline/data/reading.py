@@ -12,7 +12,7 @@ from pipeline import layout
 from pipeline.data.image_files import read_image
 from pipeline.data.pixel_budget import PixelBudget
 from pipeline.data.rows import Row, slices_text
-from pipeline.data.source import Entry, Record, Report, Source, UnreadableError, record_name
+from pipeline.data.source import MOST_BYTES, Entry, Record, Report, Source, UnreadableError, record_name
 from pipeline.errors import StorageError
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 # Contents in memory at most: those in work, and as many that wait for a thread.
 _WAITING = 2 * THREADS
 
-# An image in a browser or from a camera has less. Each thread has one in memory.
-_MOST_BYTES = 256_000_000
 # Decoding takes 8 to 13 bytes for each pixel.
 _decoding = PixelBudget(MOST_PIXELS)
 
@@ -112,9 +110,9 @@ class Reader:
 
 def _require_size(size: int) -> None:
     """Refuse a file before it is read. Those of a shard are in memory already."""
-    if size > _MOST_BYTES:
+    if size > MOST_BYTES:
         raise UnreadableError(
-            f"has {size / 1e6:,.0f} MB, and an image may have {_MOST_BYTES / 1e6:,.0f}; make it smaller or remove it"
+            f"has {size / 1e6:,.0f} MB, and an image may have {MOST_BYTES / 1e6:,.0f}; make it smaller or remove it"
         )
 
 

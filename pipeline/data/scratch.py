@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.errors import StorageError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+# The last one is that of `ulimit -f`.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager

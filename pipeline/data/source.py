@@ -11,10 +11,23 @@ from typing import NamedTuple, Protocol
 from pipeline.storage.tree import Report, UnreadableError
 from pipeline.verdicts.measurements import Split
 
-__all__ = ["BUILTIN", "Entry", "Record", "Report", "Source", "UnreadableError", "record_name", "record_of", "shard_of"]
+__all__ = [
+    "BUILTIN",
+    "MOST_BYTES",
+    "Entry",
+    "Record",
+    "Report",
+    "Source",
+    "UnreadableError",
+    "record_name",
+    "record_of",
+    "shard_of",
+]
 
 # Addresses of built-in data sets start with it.
 BUILTIN = "builtin:"
+# Of an image, and of a record of a shard. Images in browsers and from cameras have less. Each thread has one in memory.
+MOST_BYTES = 256_000_000
 _RECORD = re.compile(r"(.+)#([0-9]{9,})", re.DOTALL)
 
 

@@ -15,10 +15,11 @@ def checked_chunks(content: bytes) -> bytes:
     Raises:
         ImageError: its end is missing, or a chunk that a decoder needs is damaged.
     """
-    damaged = list(_damaged(content))
-    for start, end in reversed(damaged):
-        content = content[:start] + content[end:]
-    return content
+    pieces, kept_to = [], 0
+    for start, end in _damaged(content):
+        pieces.append(content[kept_to:start])
+        kept_to = end
+    return b"".join([*pieces, content[kept_to:]]) if pieces else content
 
 
 def _damaged(content: bytes) -> Iterator[tuple[int, int]]:

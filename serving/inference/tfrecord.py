@@ -32,29 +32,47 @@ def read_records(path: Path) -> Iterator[bytes]:
     except OSError as error:
         raise NotFoundError(f"{path}; {error.strerror}") from error
     with file:
-        for record in scan_records(file):
+        for record in scan_records(file, may_end_in_header=True):
             if isinstance(record, DataLossError):
                 raise record
             yield record
 
 
-def scan_records(stream: IO[bytes]) -> Iterator[bytes | DataLossError]:
+class TooLongError(DataLossError):
+    """A record is longer than the caller takes."""
+
+
+def scan_records(
+    stream: IO[bytes], *, most: int = MAX_LENGTH, may_end_in_header: bool = False
+) -> Iterator[bytes | DataLossError]:
     """The records of a stream, and an error in the place of each whose own checksum is wrong.
 
     The next record begins where the length of the damaged one says, because the length has its own checksum.
 
-    Raises DataLossError, in TensorFlow's words, where no next record can be found.
+    Args:
+        stream: of records.
+        most: bytes of a record. A longer one is not read, because it has to fit in memory.
+        may_end_in_header: whether a rest too short to be the header of a record passes for the end of the stream.
+
+    Raises TooLongError for a longer record, and DataLossError, in TensorFlow's words, where no next record can be
+    found.
     """
     position = 0
-    while len(header := _read(stream, HEADER_SIZE)) == HEADER_SIZE:
+    while header := _read(stream, HEADER_SIZE):
+        if len(header) < HEADER_SIZE:
+            if may_end_in_header:
+                return
+            raise _truncated(position)
         if not _is_whole(header):
             raise _corrupted(position)
         (length,) = LENGTH.unpack(header[: LENGTH.size])
         if length >= MAX_LENGTH:
             raise DataLossError("record size too large")
+        if length > most:
+            raise TooLongError(f"the record at {position} has {length:,} bytes, and may have {most:,}")
         stored = _read(stream, length + CHECKSUM.size)
         if len(stored) < length + CHECKSUM.size:
-            raise DataLossError(f"truncated record at {position}' failed with Read less bytes than requested")
+            raise _truncated(position)
         yield stored[: -CHECKSUM.size] if _is_whole(stored) else _corrupted(position + HEADER_SIZE)
         position += HEADER_SIZE + len(stored)
 
@@ -72,6 +90,10 @@ def _is_whole(stored: bytes) -> bool:
     """Whether the checksum at the end is that of the bytes before it."""
     (checksum,) = CHECKSUM.unpack(stored[-CHECKSUM.size :])
     return bool(checksum == masked(google_crc32c.value(stored[: -CHECKSUM.size])))
+
+
+def _truncated(position: int) -> DataLossError:
+    return DataLossError(f"truncated record at {position}' failed with Read less bytes than requested")
 
 
 def _corrupted(position: int) -> DataLossError:

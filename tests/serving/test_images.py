@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from serving.images import MOST_PIXELS, RULES, ImageError, prepare, read_header
+from serving.images.png_chunks import checked_chunks
 from tests import pictures
 from tests.hunts import hunt
 from tests.pictures import chunk, encoded, noise, photograph, png
@@ -335,6 +336,15 @@ def test_a_damaged_text_in_a_png_does_not_matter() -> None:
     content = whole[:33] + text[:-1] + bytes([text[-1] ^ 1]) + whole[33:]
 
     assert content == prepare(content).content
+
+
+def test_damaged_texts_in_a_png_are_left_out_however_many_there_are() -> None:
+    """A quadratic loop would take longer for so many of them than a test may take."""
+    whole = encoded(noise(), "PNG")
+    text = chunk(b"tEXt", b"abc")
+    content = whole[:33] + (text[:-1] + bytes([text[-1] ^ 1])) * 800_000 + whole[33:]
+
+    assert whole == checked_chunks(content)
 
 
 def test_a_png_whose_size_is_not_in_its_first_chunk_is_converted() -> None:

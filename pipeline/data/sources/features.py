@@ -6,6 +6,7 @@ and of TensorFlow Datasets (`image`, `label`).
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.data.sources.shown_columns import shown_columns
 from pipeline.data.sources.split_words import EXPECTED, split_of_word
 from pipeline.spec import Data
 from pipeline.verdicts.measurements import Split
@@ -86,15 +87,18 @@ def _label(example: "example_pb2.Example", features: Features) -> str:
     labels = _texts(example, name)
     if len(labels) != 1:
         raise FeatureError(f"has {len(labels)} labels in its feature {name!r}, and should have one")
-    if not labels[0].strip():
+    (label,) = labels
+    if not label:
         raise FeatureError(f"has an empty label in its feature {name!r}")
-    return labels[0]
+    if "\0" in label:
+        raise FeatureError(f"has the label {label!r} in its feature {name!r}, which contains a NUL character")
+    return label
 
 
 def _split(example: "example_pb2.Example", features: Features) -> Split | None:
     if features.split is None:
         return None
-    words = _texts(example, features.split)
+    words = [word for word in _texts(example, features.split) if word]
     if not words:
         if features.is_split_required:
             raise FeatureError(f"has no feature {features.split!r}, which data.columns names for the split")
@@ -112,7 +116,7 @@ def _first(example: "example_pb2.Example", names: tuple[str, ...]) -> tuple[str,
     if filled:
         return filled[0], present[filled[0]]
     wanted = " or ".join(repr(name) for name in names)
-    raise FeatureError(f"has no value in {wanted}; its features are {', '.join(sorted(present)) or 'none'}")
+    raise FeatureError(f"has no value in {wanted}; its features are {shown_columns(sorted(present))}")
 
 
 def _is_filled(feature: "feature_pb2.Feature") -> bool:
@@ -120,12 +124,15 @@ def _is_filled(feature: "feature_pb2.Feature") -> bool:
 
 
 def _texts(example: "example_pb2.Example", name: str) -> list[str]:
-    """The values of a feature as text; none if it is missing. A map of protobuf would add what is looked up."""
+    """The values of a feature as text, without blanks around them; none if it is missing.
+
+    A map of protobuf would add what is looked up.
+    """
     if name not in example.features.feature:
         return []
     feature = example.features.feature[name]
     try:
-        texts = [value.decode() for value in feature.bytes_list.value]
+        texts = [value.decode().strip() for value in feature.bytes_list.value]
     except UnicodeDecodeError as error:
         raise FeatureError(f"has a value in its feature {name!r} that is not UTF-8") from error
     return texts + [str(value) for value in feature.int64_list.value] + _numbers(feature)

@@ -23,11 +23,20 @@ class FolderSource:
 
     The first part of a name is the label, and images may be nested below it at any depth. With `data.splits: given` the
     first part is the split and the second one the label.
+
+    Raises:
+        BadInputError: `data` names columns, which folders do not have.
     """
 
     is_sharded = False
 
     def __init__(self, data: Data, tree: Tree) -> None:
+        for field, names in {"data.slices": data.slices, "data.columns": data.columns}.items():
+            if names:
+                raise BadInputError(
+                    f"{field}: {tree.address} is read as class folders, which have no columns; remove {field}, or set "
+                    f"data.images to a manifest"
+                )
         self._data = data
         self._tree = tree
         self._named: frozenset[Split] = frozenset()

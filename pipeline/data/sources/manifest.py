@@ -117,12 +117,15 @@ class ManifestSource:
             raise _RowError(f"{row.problem}; correct it")
         path, label, *slices = row.fields
         word = slices.pop() if columns.has_split else ""
-        return ListedImage(self._name_of(path), row.number, _label(label), _split(word), tuple(slices))
+        values = tuple(value.strip() for value in slices)
+        return ListedImage(self._name_of(path), row.number, _label(label), _split(word), values)
 
     def _name_of(self, path: str) -> str:
         """The name of an image below the root, for the path in its row."""
         if not path.strip():
             raise _RowError("names no path; add it or remove the row")
+        if "\0" in path:
+            raise _RowError("contains a NUL character in its path; correct it")
         if path.startswith("/") or "://" in path:
             path = self._below_root(path)
         if ".." in path.split("/"):
@@ -170,6 +173,8 @@ def _label(cell: str) -> str:
     label = cell.strip()
     if not label:
         raise _RowError("has no label; add it or remove the row")
+    if "\0" in label:
+        raise _RowError(f"has the label {label!r}, which contains a NUL character; correct it")
     return label
 
 

@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from pipeline.data.sources.shown_columns import shown_columns
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS_AT_ONCE = 4096
+# Bytes. A file that is not text may be one line of many gigabytes.
+_LONGEST_LINE = 1 << 26
 _DEFAULTS = {"image": "path", "label": "label", "split": "split"}
 
 
@@ -47,7 +50,7 @@ def choose_columns(present: list[str], data: Data, *, manifest: str) -> Columns:
     names = _DEFAULTS | {str(key): name for key, name in data.columns.items()}
     is_given = data.splits == "given"
     wanted = [names["image"], names["label"], *data.slices, *([names["split"]] if is_given else [])]
-    shown = ", ".join(repr(name) for name in present) or "none"
+    shown = shown_columns([repr(name) for name in present])
     missing = [repr(name) for name in dict.fromkeys(wanted) if name not in present]
     if missing:
         way_out = "Name the right ones in data.columns and data.slices"
@@ -88,7 +91,9 @@ def csv_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Columns, I
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
     """The lines with their ends. In UTF-8 no other character has the byte of a line feed in it."""
-    for number, line in enumerate(stream):
+    for number, line in enumerate(iter(lambda: stream.readline(_LONGEST_LINE), b"")):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"line longer than {_LONGEST_LINE:,} bytes")
         yield line.decode("utf-8" if number else "utf-8-sig")
 
 
@@ -131,7 +136,7 @@ def parquet_rows(stream: BinaryIO, data: Data, *, manifest: str) -> tuple[Column
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=read, use_threads=False):
                 cells = [_texts(batch.column(name)) for name in columns.names]
                 for number, fields in enumerate(zip(*cells, strict=True), start=number + 1):  # noqa: B020 - goes on
-                    yield SourceRow(number, fields)
+                    yield _row(number, fields, columns)
         except failures as error:
             raise BadInputError(f"{unreadable} after row {number}: {error}; write it again") from error
 
@@ -154,5 +159,28 @@ def _check_types(schema: "pa.Schema", columns: Columns, manifest: str) -> None:
             )
 
 
-def _texts(column: Any) -> list[str]:
-    return ["" if value is None else str(value) for value in column.to_pylist()]
+def _row(number: int, fields: tuple[str | None, ...], columns: Columns) -> SourceRow:
+    if None not in fields:
+        return SourceRow(number, cast("tuple[str, ...]", fields))
+    name = columns.names[fields.index(None)]
+    return SourceRow(number, (), f"has a date, time or duration out of range in the column {name!r}")
+
+
+def _texts(column: Any) -> list[str | None]:
+    """The values as text; None for one that Python cannot hold, such as a date after the year 9999."""
+    try:
+        return ["" if value is None else str(value) for value in column.to_pylist()]
+    except (OverflowError, ValueError):
+        return [_text(cell) for cell in column]
+
+
+def _text(cell: Any) -> str | None:
+    import pyarrow as pa
+
+    try:
+        value = cell.as_py()
+        return "" if value is None else str(value)
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise
+    except (OverflowError, ValueError):
+        return None

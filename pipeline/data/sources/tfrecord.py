@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO, cast
 
-from pipeline.data.source import Entry, Record, Report, UnreadableError, record_name, record_of
+from pipeline.data.source import MOST_BYTES, Entry, Record, Report, UnreadableError, record_name, record_of
 from pipeline.data.sources.features import FeatureError, Features, describe, features_of
 from pipeline.data.sources.gzip_start import is_gzip
 from pipeline.data.sources.shard_names import is_shard
@@ -15,7 +15,7 @@ from pipeline.errors import BadInputError
 from pipeline.spec import Data
 from pipeline.storage.tree import Tree
 from pipeline.verdicts.measurements import Split
-from serving.inference.tfrecord import CHECKSUM, HEADER_SIZE, LENGTH, masked, scan_records
+from serving.inference.tfrecord import CHECKSUM, HEADER_SIZE, LENGTH, TooLongError, masked, scan_records
 from serving.status import DataLossError
 
 log = logging.getLogger(__name__)
@@ -132,9 +132,14 @@ class _AmbiguousError(Exception):
 def _scanned(stream: IO[bytes]) -> Iterator[bytes | DataLossError]:
     """The records, with each error of the format as an `UnreadableError`."""
     number = -1
+    scanned = scan_records(stream, most=MOST_BYTES)
     try:
-        for number, stored in enumerate(scan_records(stream)):  # noqa: B007 - the number of the last one is needed
+        for number, stored in enumerate(scanned):  # noqa: B007 - the number of the last one is needed
             yield stored
+    except TooLongError as error:
+        raise UnreadableError(
+            f"cannot be read from record {number + 1} on: {error.message}; make it smaller"
+        ) from error
     except (DataLossError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         if number < 0:
             raise UnreadableError(

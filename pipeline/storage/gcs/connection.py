@@ -40,7 +40,9 @@ class Connection:
     ) -> None:
         bucket, _, prefix = root.removeprefix("gs://").strip("/").partition("/")
         if not _BUCKET.fullmatch(bucket):
-            raise BadInputError(f"{root!r}: no bucket can be called {bucket!r}; use gs://bucket or gs://bucket/prefix")
+            raise BadInputError(
+                f"{setting}: {root!r}: no bucket can be called {bucket!r}; use gs://bucket or gs://bucket/prefix"
+            )
         self.bucket_name = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.address = f"gs://{bucket}/{prefix}".rstrip("/")

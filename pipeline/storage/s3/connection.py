@@ -35,7 +35,9 @@ class Connection:
     def __init__(self, root: str, patience: CallLimits, *, setting: str = "UNDERSTUDY_ROOT") -> None:
         bucket, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
         if not _BUCKET.fullmatch(bucket):
-            raise BadInputError(f"{root!r}: no bucket can be called {bucket!r}; use s3://bucket or s3://bucket/prefix")
+            raise BadInputError(
+                f"{setting}: {root!r}: no bucket can be called {bucket!r}; use s3://bucket or s3://bucket/prefix"
+            )
         self.bucket_name = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.address = f"s3://{bucket}/{prefix}".rstrip("/")

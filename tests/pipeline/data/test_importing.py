@@ -215,6 +215,18 @@ def test_unusable_files_are_all_named_with_path_and_reason(bucket: CountingBucke
     assert ["  and 10 more", "  unusable files 60 of 140 > 0% (data.checks.unusable)"] == lines[50:]
 
 
+def test_a_file_that_is_larger_than_memory_is_refused_before_it_is_read(bucket: CountingBucket, folder: Path) -> None:
+    write_old(folder / "cat" / "movie.jpg", b"")
+    os.truncate(folder / "cat" / "movie.jpg", 20_000_000_000)
+
+    with pytest.raises(BadInputError) as raised:
+        snapshot(bucket, spec(folder))
+    assert f"{folder}/cat/movie.jpg has 20,000 MB, and an image may have 256; make it smaller or remove it" in str(
+        raised.value
+    )
+    assert 80 == snapshot(bucket, spec(folder, checks={"unusable": 0.1})).found.images()
+
+
 def test_unusable_files_up_to_the_limit_are_skipped_and_known(
     bucket: CountingBucket, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

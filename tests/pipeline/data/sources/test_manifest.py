@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,66 @@ def test_slices_in_parquet_may_have_any_type(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        pytest.param(pa.date32(), 10_000_000, id="date after the year 9999"),
+        pytest.param(pa.date32(), -10_000_000, id="date before the year 1"),
+        pytest.param(pa.timestamp("s"), 10**12, id="moment after the year 9999"),
+        pytest.param(pa.timestamp("s", "America/New_York"), -62_135_596_800, id="before the year 1 in its time zone"),
+        pytest.param(pa.duration("s"), 2**62, id="duration"),
+    ],
+)
+def test_a_date_or_duration_that_is_out_of_range_is_reported_with_its_row(
+    root: Path, kind: "pa.DataType", value: int
+) -> None:
+    storage = pa.int32() if kind == pa.date32() else pa.int64()
+    taken = pa.array([0, None, value, 0], storage).cast(kind)
+    names = ["a.png", "b.png", "x.png", "deep/c.png"]
+    entries, reports = listed(root, parquet(root, path=names, label=[1] * 4, taken=taken), slices=("taken",))
+
+    assert ["a.png", "b.png", "deep/c.png"] == [entry.name for entry in entries]
+    assert ("",) == entries[1].slices
+    assert entries[0].slices == entries[2].slices != ("",)
+    assert [
+        "row 3 of ROOT/labels.parquet has a date, time or duration out of range in the column 'taken'; correct it"
+    ] == reports
+
+
+def test_blanks_around_slices_are_removed(root: Path) -> None:
+    entries, _ = listed(root, csv(root, "path,label,camera\na.png,x, north \n"), slices=("camera",))
+
+    assert [("north",)] == [entry.slices for entry in entries]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_nul_characters_are_refused_in_labels_and_paths_and_other_control_characters_are_not(
+    root: Path, address: str
+) -> None:
+    name = csv(root, 'path,label\na.png,"ro\x07\nse"\nb.png,ro\0se\nx\0.png,rose\n')
+    entries, reports = listed(root, name, address)
+
+    assert {"a.png": "ro\x07\nse"} == labels(entries)
+    assert [
+        "b.png has the label 'ro\\x00se', which contains a NUL character; correct it (row 3 of ROOT/labels.csv)",
+        "x\0.png contains a NUL character in its path; correct it (row 4 of ROOT/labels.csv)",
+    ] == reports
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        (
+            ",".join(f"c{number}" for number in range(1_000_000)),
+            ", ".join(f"'c{number}'" for number in range(12)) + " and 999,988 more",
+        ),
+        ("x" * 100_000, f"'{'x' * 79}..."),
+    ],
+)
+def test_a_message_shows_a_dozen_columns_and_the_beginnings_of_their_names(root: Path, header: str, shown: str) -> None:
+    assert f"has no column 'path', 'label'; it has {shown}. Name the right ones" in refusal(root, csv(root, header))
+
+
+@pytest.mark.parametrize(
     ("words", "split"),
     [
         (("train", "Training"), "train"),
@@ -269,6 +330,14 @@ def test_a_csv_file_that_cannot_be_used_at_all(
     root: Path, content: str | bytes, settings: dict[str, Any], expected: str
 ) -> None:
     assert expected in refusal(root, csv(root, content), **settings)
+
+
+def test_a_csv_file_that_is_one_line_larger_than_memory_is_refused(root: Path) -> None:
+    os.truncate(root / csv(root, "path,label\n"), 20_000_000_000)
+
+    assert "row 2 of ROOT/labels.csv is not CSV (line longer than 67,108,864 bytes); correct it" in refusal(
+        root, "labels.csv"
+    )
 
 
 def test_a_parquet_file_that_cannot_be_used_at_all(root: Path) -> None:

@@ -94,6 +94,27 @@ def test_a_file_of_a_built_in_data_set_is_refused_for_other_images(images: str) 
         open_source(Data(images=images, file="/x"))
 
 
+@pytest.mark.parametrize(("field", "names"), [("slices", ("camera",)), ("columns", {"label": "class"})])
+@pytest.mark.parametrize("named", ["folders", None])
+def test_columns_are_refused_for_class_folders_before_anything_is_read(
+    tmp_path: Path, field: str, names: Any, named: Any
+) -> None:
+    write(tmp_path, "cat/1.png", "dog/1.png")
+
+    with pytest.raises(BadInputError) as raised:
+        open_source(Data.model_validate({"images": str(tmp_path), "format": named, field: names}))
+    assert (
+        f"data.{field}: {tmp_path} is read as class folders, which have no columns; remove data.{field}, or set "
+        f"data.images to a manifest"
+    ) == str(raised.value)
+
+
+@pytest.mark.parametrize("images", ["gs://UPPER/p", "s3://UPPER/p", "gs://UPPER/labels.csv"])
+def test_a_bucket_with_an_impossible_name_is_refused_with_the_name_of_the_field(images: str) -> None:
+    with pytest.raises(BadInputError, match=r"^data\.images: '(gs|s3)://UPPER.*': no bucket can be called 'UPPER'"):
+        open_source(Data(images=images))
+
+
 @pytest.mark.parametrize("name", ["empty", "gone"])
 def test_a_folder_without_files_is_taken_for_class_folders_which_say_what_is_wrong(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

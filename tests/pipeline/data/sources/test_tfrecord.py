@@ -11,7 +11,7 @@ from typing import Any
 import google_crc32c
 import pytest
 
-from pipeline.data.source import Record
+from pipeline.data.source import MOST_BYTES, Record
 from pipeline.data.sources.tfrecord import TfrecordSource
 from pipeline.errors import BadInputError
 from pipeline.spec import Data
@@ -160,6 +160,17 @@ def test_slices_may_be_bytes_integers_and_numbers(tmp_path: Path) -> None:
     assert [("north", "7", "0.1", "x, y", "")] == [record.slices for record in records]
 
 
+def test_blanks_around_labels_slices_and_splits_are_removed_as_in_a_manifest(tmp_path: Path) -> None:
+    stored = [
+        example(image=b"c", label=b" cat \n", camera=[b" a ", b"b "], split=b" val "),
+        example(image=b"d", label=b"cat", camera=b" ", split=b" "),
+    ]
+    records, reports, _ = read(tmp_path, b"".join(map(framed, stored)), splits="given", slices=("camera",))
+
+    assert [Record(0, b"c", "cat", "validation", ("a, b",)), Record(1, b"d", "cat", None, ("",))] == records
+    assert [] == reports
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
@@ -175,6 +186,16 @@ def test_slices_may_be_bytes_integers_and_numbers(tmp_path: Path) -> None:
         (example(image=7, label=b"cat"), "has 0 encoded images in its feature 'image', and should have one"),
         (example(image=b"c", label=[b"cat", b"dog"]), "has 2 labels in its feature 'label', and should have one"),
         (example(image=b"c", label=b" "), "has an empty label in its feature 'label'"),
+        (
+            example(image=b"c", label=b"ca\0t"),
+            "has the label 'ca\\x00t' in its feature 'label', which contains a NUL character",
+        ),
+        (
+            example(image=b"c", **{f"f{number:02}": 1 for number in range(99)}),
+            "has no value in 'image/class/text' or 'image/class/label' or 'label'; its features are "
+            + ", ".join(f"f{number:02}" for number in range(12))
+            + " and 88 more",
+        ),
         (example(image=b"c", label=b"\xff"), "has a value in its feature 'label' that is not UTF-8"),
     ],
 )
@@ -203,6 +224,9 @@ SHARD = framed(ROSE) + framed(TULIP) * 2
     [
         pytest.param(SHARD[:-1], id="1 byte"),
         pytest.param(SHARD[:-15], id="15 bytes"),
+        pytest.param(SHARD[: -len(framed(TULIP)) + 1], id="within a header, after 1 byte"),
+        pytest.param(SHARD[: -len(framed(TULIP)) + 11], id="within a header, after 11 bytes"),
+        pytest.param(gzip.compress(SHARD[: -len(framed(TULIP)) + 11]), id="within a header, GZIP"),
         # Not really compressed, so that 8 bytes of GZIP follow the last record.
         pytest.param(gzip.compress(SHARD, 0)[:-15], id="GZIP"),
     ],
@@ -223,6 +247,23 @@ def test_a_length_that_is_damaged_ends_the_shard(tmp_path: Path) -> None:
 
     assert [Record(0, b"rose.png", "rose")] == records
     assert reason == f"cannot be read beyond record 0 (corrupted record at {len(framed(ROSE))}); copy or write it again"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_record_that_is_longer_than_an_image_may_be_is_not_read(tmp_path: Path, compress: Any) -> None:
+    """A megabyte of GZIP may hold a gigabyte. This one has only a header, so one that is read is cut off."""
+    longest, longer = (struct.pack("<Q", MOST_BYTES + more) for more in (0, 1))
+    for first in (b"", framed(ROSE)):
+        records, reports, reason = read(tmp_path, compress(first + longer + checksum(longer) + b"rest"))
+
+        number = bool(first) + 0
+        assert (number, []) == (len(records), reports)
+        assert (
+            f"cannot be read from record {number} on: the record at {len(first)} has 256,000,001 bytes, and may have "
+            f"256,000,000; make it smaller"
+        ) == reason
+    _, _, reason = read(tmp_path, framed(ROSE) + longest + checksum(longest) + b"rest")
+    assert "truncated record" in str(reason)
 
 
 @pytest.mark.parametrize(
