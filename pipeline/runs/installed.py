@@ -13,9 +13,10 @@ def installed() -> str:
     All packages count, not only those that a training imports: which ones have an effect on it is not known. It reads
     the metadata of each package, 0.1 s for 400, so call it only where the answer is needed. The answer is cached.
     """
+    # A folder that an interrupted installation has left has no name, or no metadata at all.
     found = (each.metadata for each in distributions())
-    # A folder that an interrupted installation has left has no name.
-    return digest_of({(each["Name"], each["Version"]) for each in found if "Name" in each and "Version" in each})
+    named = (each for each in found if each and "Name" in each and "Version" in each)
+    return digest_of({(each["Name"], each["Version"]) for each in named})
 
 
 def digest_of(packages: set[tuple[str, str]], *, python: str | None = None) -> str:
