@@ -1,7 +1,7 @@
 """Where everything is in the bucket. No other module builds these paths.
 
     data/<model>/<sha256>.<suffix>        images, each stored once under its content
-    snapshots/<model>/<moment>-<digest>/  the list of all images of a snapshot, see `pipeline.data.manifests`
+    snapshots/<model>/<moment>-<digest>/  the list of all images of a snapshot, see `pipeline.data.snapshot.manifests`
     snapshots/<model>/parts/<name>/       what a snapshot that was interrupted has read
     snapshots/<model>/lost/<name>/missed  an image or a manifest that a run has missed: the next snapshot repairs it
     runs/<model>/<key>/<record>.json      what each verb of a run left

@@ -65,7 +65,7 @@ MUTANTS = (
     ),
     Mutant(
         "an image is not decoded before it is stored",
-        "pipeline/data/image_files.py",
+        "pipeline/data/decoding/image_files.py",
         "        decoded_shape(prepared.content, channels=channels)\n",
         "",
         ("tests/pipeline/data/test_image_files.py",),
@@ -100,14 +100,14 @@ MUTANTS = (
     ),
     Mutant(
         "an image that looks like those of two splits is in the first of them",
-        "pipeline/data/near_duplicates.py",
+        "pipeline/data/snapshot/near_duplicates.py",
         "if len(found) == 1 and allowed:",
         "if True:",
         ("tests/pipeline/data/test_near_duplicates.py",),
     ),
     Mutant(
         "an image under another name gets another split",
-        "pipeline/data/resolving.py",
+        "pipeline/data/snapshot/resolving.py",
         "    _recall(database, at)\n",
         "",
         (
@@ -117,14 +117,14 @@ MUTANTS = (
     ),
     Mutant(
         "shares that have changed leave the splits as they were",
-        "pipeline/data/known.py",
+        "pipeline/data/snapshot/known.py",
         "            table.forget_splits()\n",
         "            pass\n",
         ("tests/pipeline/data/test_importing.py",),
     ),
     Mutant(
         "an image that was lost in the bucket is known all the same",
-        "pipeline/data/known.py",
+        "pipeline/data/snapshot/known.py",
         "table.forget_stored(digests)",
         "()",
         (
@@ -134,7 +134,7 @@ MUTANTS = (
     ),
     Mutant(
         "parts that were read with other settings are taken",
-        "pipeline/data/known.py",
+        "pipeline/data/snapshot/known.py",
         'if part.settings["reading"] == self._settings["reading"]:',
         "if True:",
         ("tests/pipeline/data/test_importing.py",),
@@ -162,14 +162,14 @@ MUTANTS = (
     ),
     Mutant(
         "a path is a formula in the tables of a report",
-        "pipeline/data/report.py",
+        "pipeline/data/report/data_report.py",
         "text.startswith(_FORMULA)",
         "False",
         ("tests/pipeline/data/test_report.py",),
     ),
     Mutant(
         "a path is HTML in a report",
-        "pipeline/data/report_html.py",
+        "pipeline/data/report/html.py",
         "return escape(on_one_line(content))",
         "return on_one_line(content)",
         ("tests/pipeline/data/test_report.py",),
@@ -183,7 +183,7 @@ MUTANTS = (
     ),
     Mutant(
         "any number of unusable files is skipped",
-        "pipeline/data/examined.py",
+        "pipeline/data/snapshot/examined.py",
         "if data.found.unusable > checks.unusable * data.found.files:",
         "if False:",
         ("tests/pipeline/data/test_importing.py",),

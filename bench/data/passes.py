@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from bench.data.files import list_plainly, spec_of
 from bench.scale.measuring import answer
-from pipeline.data.importing import import_images
+from pipeline.data.snapshot.importing import import_images
 from pipeline.storage.opening import open_bucket
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from bench.scale.measuring import answer, show, usage
-from pipeline.data.importing import import_images
+from pipeline.data.snapshot.importing import import_images
 from pipeline.spec import Data, Image, ModelSpec, Training
 from pipeline.storage.opening import open_bucket
 from pipeline.training import network

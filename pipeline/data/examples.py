@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Sequence
 
 from pipeline import layout
-from pipeline.data import manifests
-from pipeline.data.manifest_file import Manifest, damage
+from pipeline.data.snapshot import manifests
+from pipeline.data.snapshot.manifest_file import Manifest, damage
 from pipeline.errors import DamagedError, FailedError, MissingError
 from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.storage.bucket import Bucket

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.data.class_rows import ClassRow, class_rows
-from pipeline.data.report import DataReport
-from pipeline.data.report_html import on_one_line
+from pipeline.data.report.class_rows import ClassRow, class_rows
+from pipeline.data.report.data_report import DataReport
+from pipeline.data.report.html import on_one_line
 from pipeline.verdicts.measurements import DataSummary
 from pipeline.verdicts.verdict import Decision, Verdict
 

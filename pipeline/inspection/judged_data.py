@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.data.examined import Examined
-from pipeline.data.report import DataReport, write_report
+from pipeline.data.report.data_report import DataReport, write_report
+from pipeline.data.snapshot.examined import Examined
 from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.spec import DataChecks
 from pipeline.verdicts.data_checks import judge_data

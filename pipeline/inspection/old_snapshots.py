@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pipeline import layout
 from pipeline.context import ModelContext
-from pipeline.data.manifests import read_parts
+from pipeline.data.snapshot.manifests import read_parts
 from pipeline.errors import DamagedError, NewerVersionError
 from pipeline.rules.retention import RetentionLimits, old_lists
 from pipeline.runs.records import SnapshotRecord

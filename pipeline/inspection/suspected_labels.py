@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 
 from pipeline.context import RunContext
-from pipeline.data.examined import NewImage
+from pipeline.data.snapshot.examined import NewImage
 from pipeline.errors import UnderstudyError
 from pipeline.inspection.exported_answers import answers
 from pipeline.inspection.served_labels import served_labels

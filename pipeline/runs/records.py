@@ -43,7 +43,7 @@ class Example(Stored):
         sha256: the SHA-256 of the encoded image, in hexadecimal.
         suffix: the suffix of its file, with the dot.
         label: what it shows.
-        split: which part of the data set it is in, see `pipeline.data.splits`.
+        split: which part of the data set it is in, see `pipeline.data.snapshot.splits`.
     """
 
     sha256: str
@@ -59,8 +59,8 @@ class SnapshotRecord(Record):
         digest: covers every image, its label and its split.
         labels: in the order of their indices. Those of `serving_version` keep their index.
         examples: every image, sorted by content; in records from before 2026-12 only.
-        manifest: the folder in the bucket with the list of all images, see `pipeline.data.manifests`; empty in records
-            that have `examples`.
+        manifest: the folder in the bucket with the list of all images, see `pipeline.data.snapshot.manifests`; empty in
+            records that have `examples`.
         found: the figures; None in records that have `examples`.
         report: the folder in the bucket with the report about the data; empty if there is none.
         serving_version: the version that served at that time; None if none did.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.clock import SystemClock
-from pipeline.data.examined import Examined, add_problems, summary
-from pipeline.data.importing import examined
+from pipeline.data.snapshot.examined import Examined, add_problems, summary
+from pipeline.data.snapshot.importing import examined
 from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
@@ -58,7 +58,7 @@ def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: 
             written.
     """
     # They take time to import, and `check` does not need them.
-    from pipeline.data.report import PAGE, write_report  # noqa: PLC0415
+    from pipeline.data.report.data_report import PAGE, write_report  # noqa: PLC0415
     from pipeline.inspection.data_table import report_table  # noqa: PLC0415
     from pipeline.inspection.judged_data import judge, report_of  # noqa: PLC0415
 

@@ -3,8 +3,8 @@
 import logging
 
 from pipeline.context import RunContext
-from pipeline.data.examined import Examined, require_usable, summary
-from pipeline.data.importing import examined
+from pipeline.data.snapshot.examined import Examined, require_usable, summary
+from pipeline.data.snapshot.importing import examined
 from pipeline.errors import BadInputError, DeclinedError, FailedError
 from pipeline.inspection.decided_runs import run_to_repeat
 from pipeline.inspection.judged_data import judge, report_of, store_report, suspects_of

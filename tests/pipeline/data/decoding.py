@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image as Picture
 from PIL.PngImagePlugin import PngInfo
 
-from pipeline.data import served_decoder
-from pipeline.data.image_files import read_image
+from pipeline.data.decoding import served_decoder
+from pipeline.data.decoding.image_files import read_image
 from pipeline.data.source import UnreadableError
 from pipeline.spec import Image
 from pipeline.training.preprocessing import decoded

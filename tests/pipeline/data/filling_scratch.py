@@ -10,9 +10,9 @@ import resource
 import sys
 from pathlib import Path
 
-from pipeline.data.scratch import scratch_folder
+from pipeline.data.snapshot.scratch import scratch_folder
+from pipeline.data.snapshot.working_table import WorkingTable
 from pipeline.data.source import Entry
-from pipeline.data.working_table import WorkingTable
 from pipeline.errors import StorageError
 
 ROOM = 96 << 10

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.data.importing import Imported, import_images
+from pipeline.data.snapshot.importing import Imported, import_images
 from pipeline.errors import StorageError
 from pipeline.runs.records import SnapshotRecord
 from pipeline.spec import Data, ModelSpec

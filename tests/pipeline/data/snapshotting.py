@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from pipeline.data import parts
-from pipeline.data.importing import import_images
+from pipeline.data.snapshot import parts
+from pipeline.data.snapshot.importing import import_images
 from pipeline.storage.bucket import Still
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.snapshots import spec

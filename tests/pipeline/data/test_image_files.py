@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image, ImageDraw
 
-from pipeline.data.image_files import read_image
+from pipeline.data.decoding.image_files import read_image
 from pipeline.data.source import UnreadableError
 from serving.images import prepare
 from tests import pictures

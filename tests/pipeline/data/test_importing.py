@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data import parts
 from pipeline.data.examples import examples_of, read_images
-from pipeline.data.importing import examined
-from pipeline.data.splits import split_of
+from pipeline.data.snapshot import parts
+from pipeline.data.snapshot.importing import examined
+from pipeline.data.snapshot.splits import split_of
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.spec import Image
 from pipeline.storage.local import LocalBucket

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data.importing import import_images
+from pipeline.data.snapshot.importing import import_images
 from pipeline.storage.local import LocalBucket
 from tests.hunts import hunt
 from tests.pipeline.data.pictures import write_classes

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data import parts
 from pipeline.data.examples import examples_of
+from pipeline.data.snapshot import parts
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old

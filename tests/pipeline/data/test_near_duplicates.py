@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.splits import split_of
+from pipeline.data.snapshot.splits import split_of
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
 from tests.pipeline.data.snapshots import rows, snapshot, spec, splits

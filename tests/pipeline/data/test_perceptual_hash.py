@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageEnhance
 
-from pipeline.data.perceptual_hash import perceptual_hash
+from pipeline.data.decoding.perceptual_hash import perceptual_hash
 from tests.pictures import encoded, photograph
 
 NEAR = 3

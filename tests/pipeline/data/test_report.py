@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.data.report import PAGE, SHOWN_PROBLEMS, SHOWN_REMARKS, DataReport, write_report
+from pipeline.data.report.data_report import PAGE, SHOWN_PROBLEMS, SHOWN_REMARKS, DataReport, write_report
 from pipeline.inspection.data_table import report_table
 from pipeline.verdicts.measurements import DataSummary, LabelErrors, Suspect
 from pipeline.verdicts.verdict import Decision, Verdict

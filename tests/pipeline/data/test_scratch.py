@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.scratch import scratch_folder
+from pipeline.data.snapshot.scratch import scratch_folder
 from tests.pipeline.storage.test_disk_full import small_disk
 
 

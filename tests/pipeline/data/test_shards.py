@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data import parts
 from pipeline.data.examples import examples_of, read_images
+from pipeline.data.snapshot import parts
 from pipeline.errors import FailedError, StorageError
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
 from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits

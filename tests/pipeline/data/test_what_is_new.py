@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import parts
-from pipeline.data.importing import examined
+from pipeline.data.snapshot import parts
+from pipeline.data.snapshot.importing import examined
 from pipeline.errors import BadInputError
 from pipeline.spec import ModelSpec
 from tests.pipeline.data.pictures import png, write_classes, write_old

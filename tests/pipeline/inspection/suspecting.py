@@ -17,7 +17,7 @@ from PIL import Image as Picture
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.data.examined import NewImage
+from pipeline.data.snapshot.examined import NewImage
 from pipeline.errors import FailedError
 from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.run_verbs import run_once

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.examined import NewImage
+from pipeline.data.snapshot.examined import NewImage
 from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.runs.records import SpecRecord
 from pipeline.spec import RunSpec

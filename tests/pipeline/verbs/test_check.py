@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.data.importing import import_images
+from pipeline.data.snapshot.importing import import_images
 from pipeline.errors import BadInputError
 from pipeline.model_files import load_spec
 from pipeline.storage.local import LocalBucket

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data import manifest_file, manifests
-from pipeline.data.rows import Row
+from pipeline.data.snapshot import manifest_file, manifests
+from pipeline.data.snapshot.rows import Row
 from pipeline.runs.records import SnapshotRecord
 from pipeline.runs.run_records import RunRecords
 from tests.pipeline.verbs.test_retain import Releases

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline import layout
-from pipeline.data.image_files import read_image
-from pipeline.data.pixel_budget import PixelBudget
-from pipeline.data.rows import Row, slices_text
+from pipeline.data.decoding.image_files import read_image
+from pipeline.data.decoding.pixel_budget import PixelBudget
+from pipeline.data.snapshot.rows import Row, slices_text
 from pipeline.data.source import MOST_BYTES, Entry, Record, Report, Source, UnreadableError, record_name
 from pipeline.errors import StorageError
 from pipeline.progress import logged

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import layout
-from pipeline.data.rows import Row, record_batch, rows_of, schema, slices_of
+from pipeline.data.snapshot.rows import Row, record_batch, rows_of, schema, slices_of
 from pipeline.data.source import Entry
 from pipeline.errors import DamagedError, NewerVersionError
 from pipeline.verdicts.measurements import DataSummary
@@ -42,7 +42,7 @@ class Manifest:
         key: its folder in the bucket.
         path: the file.
         digest: of the data set, see `SnapshotRecord`.
-        settings: how it was made, see `pipeline.data.known`.
+        settings: how it was made, see `pipeline.data.snapshot.known`.
         shards: each shard that it has all images of.
         found: the figures.
         slices: the names of the slices.

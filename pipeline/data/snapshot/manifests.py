@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline import layout
-from pipeline.data import manifest_file
-from pipeline.data.manifest_file import Manifest
+from pipeline.data.snapshot import manifest_file
+from pipeline.data.snapshot.manifest_file import Manifest
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.storage.bucket import Bucket
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.perceptual_hash import perceptual_hash
-from pipeline.data.served_decoder import UndecodableError, decoded_shape
+from pipeline.data.decoding.perceptual_hash import perceptual_hash
+from pipeline.data.decoding.served_decoder import UndecodableError, decoded_shape
 from pipeline.data.source import UnreadableError
 from serving.images import ImageError, prepare
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.data.class_rows import ClassRow
-from pipeline.data.report_classes import classes, figures
-from pipeline.data.report_html import FirstRows, as_name, as_path, folded, listing, rest_of, text
-from pipeline.data.report_style import STYLE
+from pipeline.data.report.class_rows import ClassRow
+from pipeline.data.report.classes import classes, figures
+from pipeline.data.report.html import FirstRows, as_name, as_path, folded, listing, rest_of, text
+from pipeline.data.report.style import STYLE
 from pipeline.verdicts.data_checks import FEWEST_EXAMINED
 from pipeline.verdicts.measurements import LabelErrors
 from pipeline.verdicts.verdict import Decision, Verdict
 
 if TYPE_CHECKING:
-    from pipeline.data.report import DataReport
+    from pipeline.data.report.data_report import DataReport
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SHOWN_SUSPECTS = 200

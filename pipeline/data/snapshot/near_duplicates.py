@@ -24,7 +24,7 @@ def settle_near_duplicates(database: Connection, bits: int | None) -> None:
     model would be tested on what it was trained on.
 
     Args:
-        database: that of a `WorkingTable`, with the functions of `pipeline.data.resolving`.
+        database: that of a `WorkingTable`, with the functions of `pipeline.data.snapshot.resolving`.
         bits: how many bits may differ; None: look for none.
     """
     if bits is None:

@@ -12,17 +12,17 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import manifests
-from pipeline.data.examined import Examined, require_usable
-from pipeline.data.known import Known, settings_of
-from pipeline.data.manifest_file import Manifest, Shard
-from pipeline.data.parts import Parts
-from pipeline.data.reading import Reader
-from pipeline.data.resolving import data_digest, resolve, summarised
-from pipeline.data.scratch import scratch_folder
+from pipeline.data.snapshot import manifests
+from pipeline.data.snapshot.examined import Examined, require_usable
+from pipeline.data.snapshot.known import Known, settings_of
+from pipeline.data.snapshot.manifest_file import Manifest, Shard
+from pipeline.data.snapshot.parts import Parts
+from pipeline.data.snapshot.reading import Reader
+from pipeline.data.snapshot.resolving import data_digest, resolve, summarised
+from pipeline.data.snapshot.scratch import scratch_folder
+from pipeline.data.snapshot.working_table import WorkingTable
 from pipeline.data.source import Entry, Source, UnreadableError
 from pipeline.data.sources.opening import open_source
-from pipeline.data.working_table import WorkingTable
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.measurements import DataSummary

@@ -5,10 +5,10 @@ import re
 from typing import Any
 
 from pipeline import layout
-from pipeline.data.manifest_file import Manifest, Shard
-from pipeline.data.manifests import read_parts
+from pipeline.data.snapshot.manifest_file import Manifest, Shard
+from pipeline.data.snapshot.manifests import read_parts
+from pipeline.data.snapshot.working_table import WorkingTable
 from pipeline.data.source import Source, shard_of
-from pipeline.data.working_table import WorkingTable
 from pipeline.errors import DamagedError
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import manifest_file, manifests
-from pipeline.data.manifest_file import Shard
-from pipeline.data.rows import Row
+from pipeline.data.snapshot import manifest_file, manifests
+from pipeline.data.snapshot.manifest_file import Shard
+from pipeline.data.snapshot.rows import Row
 from pipeline.errors import StorageError
 from pipeline.spec import ModelSpec
 from pipeline.storage.bucket import Bucket

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.manifest_file import Shard
-from pipeline.data.rows import COLUMNS, Row, slices_text
+from pipeline.data.snapshot.manifest_file import Shard
+from pipeline.data.snapshot.rows import COLUMNS, Row, slices_text
 from pipeline.data.source import Entry
 
 # Pages in memory, in kB; the same for every size of data set.
@@ -34,7 +34,7 @@ class WorkingTable:
     """The tables of one snapshot. Not safe to use from several threads.
 
     Attributes:
-        database: for `pipeline.data.resolving`, which computes with these tables.
+        database: for `pipeline.data.snapshot.resolving`, which computes with these tables.
     """
 
     def __init__(self, folder: Path) -> None:

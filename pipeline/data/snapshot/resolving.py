@@ -1,15 +1,16 @@
 """From files to a data set: which file counts for an image, which images contradict each other, who is in which split.
 
-Everything here works on the table `files` of `pipeline.data.working_table`, in whole tables where that is possible. The
-result depends on the contents of the files, on their order in the listing, and on the splits that were given before.
+Everything here works on the table `files` of `pipeline.data.snapshot.working_table`, in whole tables where that is
+possible. The result depends on the contents of the files, on their order in the listing, and on the splits that were
+given before.
 """
 
 import hashlib
 from collections.abc import Callable
 from sqlite3 import Connection
 
-from pipeline.data.near_duplicates import settle_near_duplicates
-from pipeline.data.splits import split_of, training_split_of
+from pipeline.data.snapshot.near_duplicates import settle_near_duplicates
+from pipeline.data.snapshot.splits import split_of, training_split_of
 from pipeline.spec import Data
 from pipeline.verdicts.measurements import DataSummary, Split
 

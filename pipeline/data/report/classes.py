@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.data.class_rows import ClassRow
-from pipeline.data.report_html import as_name, html_table
+from pipeline.data.report.class_rows import ClassRow
+from pipeline.data.report.html import as_name, html_table
 from pipeline.verdicts.measurements import DataSummary
 
 # With more classes than this, the page begins with some of them, and the others are folded.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.data.class_rows import class_rows
-from pipeline.data.report_html import FirstRows
-from pipeline.data.report_page import page
+from pipeline.data.report.class_rows import class_rows
+from pipeline.data.report.html import FirstRows
+from pipeline.data.report.page import page
 from pipeline.verdicts.measurements import DataSummary, LabelErrors
 from pipeline.verdicts.verdict import Verdict
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline import layout
-from pipeline.data import manifest_file, manifests
-from pipeline.data.manifest_file import Manifest, Shard
-from pipeline.data.rows import Row
+from pipeline.data.snapshot import manifest_file, manifests
+from pipeline.data.snapshot.manifest_file import Manifest, Shard
+from pipeline.data.snapshot.rows import Row
+from pipeline.data.snapshot.working_table import WorkingTable
 from pipeline.data.source import Source
-from pipeline.data.working_table import WorkingTable
 from pipeline.errors import BadInputError
 from pipeline.problems import Problems
 from pipeline.spec import DataChecks

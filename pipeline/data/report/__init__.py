@@ -1,0 +1,1 @@
+"""The report about a snapshot: a page and CSV files."""
