@@ -79,7 +79,7 @@ def test_mlflow_has_the_run_and_its_files_through_the_proxy(seen: Any) -> None:
     assert "FINISHED" == run["status"]
     assert "promoted" == run["tags"]["decision"]
     assert run["artifact_uri"].startswith("mlflow-artifacts:/")
-    assert ["classes.csv", "confusion.png", "confusions.csv"] == seen["artifacts"]
+    assert ["classes.csv", "confusion.png", "confusions.csv", "data"] == seen["artifacts"]
     stored = (seen["platform"].volume("mlflow") / "artifacts").rglob("confusion.png")
     assert 1 == len([*stored])
 
