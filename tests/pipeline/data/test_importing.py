@@ -16,6 +16,7 @@ from pipeline.data.snapshot.splits import split_of
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.spec import Image
 from pipeline.storage.local import LocalBucket
+from pipeline.storage.objects import THREADS
 from tests.pipeline.data.pictures import png, write_classes, write_old
 from tests.pipeline.data.snapshots import NOON, CountingBucket, record, rows, snapshot, spec, splits
 
@@ -278,7 +279,8 @@ def test_a_snapshot_that_was_interrupted_goes_on_where_it_stopped(
     found = snapshot(bucket, spec(folder), day=1)
 
     assert 5 <= len(kept) <= 6
-    assert bucket.stored <= 80 - 50
+    # The results are taken in order, and each thread may have been ahead of the one that failed.
+    assert bucket.stored <= 80 - (55 - THREADS)
     assert [] == bucket.names(layout.snapshot_parts("digits"))
     (tmp_path / "other").mkdir()
     assert snapshot(LocalBucket(tmp_path / "other"), spec(folder)).digest == found.digest
