@@ -1,5 +1,6 @@
 """Snapshots of images for tests: take one, and read what it has left in the bucket."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,11 +21,14 @@ class CountingBucket(LocalBucket):
         super().__init__(root)
         self.stored = 0
         self.fails_after = 10**9
+        self._counting = threading.Lock()
 
     def create(self, key: str, content: bytes) -> bool:
         if key.startswith("data/"):
-            self.stored += 1
-            if self.stored > self.fails_after:
+            with self._counting:
+                self.stored += 1
+                fails = self.stored > self.fails_after
+            if fails:
                 raise StorageError("the bucket does not answer")
         return super().create(key, content)
 
