@@ -17,19 +17,8 @@ from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.spec import Image
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.objects import THREADS
-from tests.pipeline.data.pictures import png, write_classes, write_old
+from tests.pipeline.data.pictures import png, write_old
 from tests.pipeline.data.snapshots import NOON, CountingBucket, record, rows, snapshot, spec, splits
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_classes(tmp_path / "images")
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> CountingBucket:
-    (tmp_path / "bucket").mkdir()
-    return CountingBucket(tmp_path / "bucket")
 
 
 def test_every_image_is_stored_and_listed_with_its_content_and_split(bucket: CountingBucket, folder: Path) -> None:

@@ -10,20 +10,9 @@ from pipeline.data.examples import examples_of
 from pipeline.data.snapshot import parts
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.storage.local import LocalBucket
-from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
+from tests.pipeline.data.pictures import encoded, photograph, png, write_old
 from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits
 from tests.pipeline.data.sources.test_tfrecord import example, framed
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_classes(tmp_path / "images")
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> CountingBucket:
-    (tmp_path / "bucket").mkdir()
-    return CountingBucket(tmp_path / "bucket")
 
 
 def anew(tmp_path: Path, images: Path) -> str:

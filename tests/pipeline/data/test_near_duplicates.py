@@ -7,19 +7,8 @@ import pytest
 
 from pipeline.data.snapshot.splits import split_of
 from pipeline.storage.local import LocalBucket
-from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
+from tests.pipeline.data.pictures import encoded, photograph, png, write_old
 from tests.pipeline.data.snapshots import rows, snapshot, spec, splits
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> LocalBucket:
-    (tmp_path / "bucket").mkdir()
-    return LocalBucket(tmp_path / "bucket")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_classes(tmp_path / "images")
 
 
 def quality_that_would_be_elsewhere(seed: int, folder: Path, split: object) -> bytes:

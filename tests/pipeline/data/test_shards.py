@@ -15,12 +15,6 @@ from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot
 from tests.pipeline.data.sources.test_tfrecord import example, framed
 
 
-@pytest.fixture
-def bucket(tmp_path: Path) -> CountingBucket:
-    (tmp_path / "bucket").mkdir()
-    return CountingBucket(tmp_path / "bucket")
-
-
 def write_shard(path: Path, label: str, shades: range, *extra: bytes) -> None:
     images = [framed(example(image=png(shade), label=label.encode(), camera=b"north")) for shade in shades]
     write_old(path, b"".join([*images, *extra]))

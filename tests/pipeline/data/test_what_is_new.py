@@ -9,19 +9,8 @@ from pipeline.data.snapshot import parts
 from pipeline.data.snapshot.importing import examined
 from pipeline.errors import BadInputError
 from pipeline.spec import ModelSpec
-from tests.pipeline.data.pictures import png, write_classes, write_old
+from tests.pipeline.data.pictures import png, write_old
 from tests.pipeline.data.snapshots import NOON, CountingBucket, snapshot, spec
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_classes(tmp_path / "images")
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> CountingBucket:
-    (tmp_path / "bucket").mkdir()
-    return CountingBucket(tmp_path / "bucket")
 
 
 def new_paths(bucket: CountingBucket, model: ModelSpec, *, day: int) -> set[str]:
