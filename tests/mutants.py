@@ -184,8 +184,8 @@ MUTANTS = (
     Mutant(
         "any number of unusable files is skipped",
         "pipeline/data/snapshot/examined.py",
-        "if data.found.unusable > checks.unusable * data.found.files:",
-        "if False:",
+        "return self.found.unusable > checks.unusable * self.found.files",
+        "return False",
         ("tests/pipeline/data/test_importing.py",),
     ),
     Mutant(

@@ -62,7 +62,7 @@ def spec_of(address: str) -> ModelSpec:
 
 
 def list_plainly(folder: str | os.PathLike[str]) -> int:
-    """A bare recursive listing with the size and time of each file: nobody can notice a change for less."""
+    """A bare recursive listing with the size and time of each file: the least that shows a change."""
     found = 0
     with os.scandir(folder) as entries:
         for entry in entries:

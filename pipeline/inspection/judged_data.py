@@ -9,6 +9,7 @@ from pipeline.data.report.data_report import DataReport, write_report
 from pipeline.data.snapshot.examined import Examined
 from pipeline.inspection.suspected_labels import suspected_labels
 from pipeline.spec import DataChecks
+from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.verdicts.data_checks import judge_data
 from pipeline.verdicts.measurements import LabelErrors
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -50,9 +51,12 @@ def report_of(data: Examined, verdict: Verdict, suspects: LabelErrors | None) ->
 
 
 def store_report(context: RunContext, report: DataReport) -> str:
-    """Write the report, and store it with the run; its folder in the bucket."""
-    key = layout.data_report(context.model, context.run_key, report.digest)
+    """Write the report, and store it with the run; its folder in the bucket.
+
+    The folder is named by what is in it: a repeated task may find the same data, and fewer files that cannot be used.
+    """
     with tempfile.TemporaryDirectory() as folder:
         write_report(Path(folder), report)
+        key = layout.data_report(context.model, context.run_key, folder_digest(sums_of(Path(folder))))
         context.bucket.upload(Path(folder), key)
     return key

@@ -82,8 +82,8 @@ def decision_about(history: History, version: int, *, promoted: bool) -> str | N
 def changes_between(before: Conditions, now: Conditions) -> tuple[str, ...]:
     """What has changed between two runs beside the images, or may have, each as a clause; empty if nothing has.
 
-    A version of the code that is not known, or that has changes which no commit has, counts as changed: it cannot be
-    told. So do packages that were not recorded.
+    A version of the code that is not known, or that has changes which no commit has, counts as changed. So do packages
+    that were not recorded.
     """
     return (
         *_code(before.code_version, now.code_version),

@@ -74,7 +74,7 @@ def _require_new(context: RunContext, data: Examined, checks: DataChecks, newest
     Raises:
         DeclinedError: it would.
     """
-    if data.found.unusable > checks.unusable * data.found.files:
+    if data.has_too_many_unusable(checks):
         return
     try:
         by_event = context.settings.started_by_event

@@ -3,7 +3,7 @@
 index.html          the verdict, figures, classes, and the first of everything below
 classes.csv         every class
 problems.csv        every file that cannot be used, and why
-remarks.csv         every file that can be used and is worth a look, and why
+remarks.csv         files that can be used and are worth a look, and why: the first 10,000 of each kind
 label_errors.csv    every suspected label error
 """
 
@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline.data.report.class_rows import class_rows
-from pipeline.data.report.html import FirstRows
+from pipeline.data.report.html import LISTED_REMARKS, FirstRows
 from pipeline.data.report.page import page
 from pipeline.verdicts.measurements import DataSummary, LabelErrors
 from pipeline.verdicts.verdict import Verdict
@@ -101,9 +101,12 @@ def _noted(pairs: Iterable[tuple[str, str]], noted: FirstRows) -> Iterator[tuple
 def _noted_by_kind(
     remarks: Iterable[tuple[str, str, str]], noted: dict[str, FirstRows]
 ) -> Iterator[tuple[str, str, str]]:
+    """The first of each kind; all are counted. A run keeps its report, and every image may be a converted one."""
     for kind, path, reason in remarks:
-        noted.setdefault(kind, FirstRows.of(SHOWN_REMARKS)).add(path, reason)
-        yield kind, path, reason
+        of_kind = noted.setdefault(kind, FirstRows.of(SHOWN_REMARKS))
+        of_kind.add(path, reason)
+        if of_kind.count <= LISTED_REMARKS:
+            yield kind, path, reason
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:

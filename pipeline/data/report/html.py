@@ -1,7 +1,7 @@
 """Pieces of HTML for the page of a data report: text, names, paths, tables.
 
-Paths and labels are the text of strangers. All text goes through `html.escape`, and characters that cannot be printed,
-or that change the direction of the text, are shown as their code.
+Paths and labels are text that somebody else has written. All text goes through `html.escape`, and characters that
+cannot be printed, or that change the direction of the text, are shown as their code.
 """
 
 import unicodedata
@@ -11,6 +11,9 @@ from html import escape
 
 # More rows than this are folded, so that what comes after them is found.
 _UNFOLDED = 50
+
+# Of each kind in `remarks.csv`. The manifest has the status, the look and the note of every image.
+LISTED_REMARKS = 10_000
 
 
 @dataclass
@@ -39,7 +42,7 @@ def on_one_line(content: str) -> str:
 
 
 def text(content: str) -> str:
-    """A text of strangers, for HTML."""
+    """Text that somebody else has written, for HTML."""
     return escape(on_one_line(content))
 
 
@@ -60,11 +63,20 @@ def as_path(content: str) -> str:
     return f"<code><bdi>{text(content)}</bdi></code>"
 
 
-def rest_of(listed: FirstRows, file: str) -> str:
-    """A sentence that says where the rest is; empty if there is no rest."""
+def rest_of(listed: FirstRows, file: str, *, most: int | None = None) -> str:
+    """A sentence that says where the rest is; empty if there is no rest.
+
+    Args:
+        listed: the rows.
+        file: the CSV file that has more of them.
+        most: how many rows the file has at most; None: all.
+    """
     if listed.count == len(listed.shown):
         return ""
-    return f'<p>The first {len(listed.shown):,}. All of them are in <a href="{file}">{file}</a>.</p>'
+    has_all = most is None or listed.count <= most
+    what = "All of them are" if has_all else f"The first {most:,} are"
+    rest = "" if has_all else " The manifest of the snapshot has all."
+    return f'<p>The first {len(listed.shown):,}. {what} in <a href="{file}">{file}</a>.{rest}</p>'
 
 
 def listing(listed: FirstRows) -> str:

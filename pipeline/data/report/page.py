@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.report.class_rows import ClassRow
 from pipeline.data.report.classes import classes, figures
-from pipeline.data.report.html import FirstRows, as_name, as_path, folded, listing, rest_of, text
+from pipeline.data.report.html import LISTED_REMARKS, FirstRows, as_name, as_path, folded, listing, rest_of, text
 from pipeline.data.report.style import STYLE
 from pipeline.verdicts.data_checks import FEWEST_EXAMINED
 from pipeline.verdicts.measurements import LabelErrors
@@ -102,7 +102,7 @@ def _sections(
     for kind in sorted(remarks, key=lambda each: (list(_KINDS).index(each) if each in _KINDS else len(_KINDS), each)):
         title, meaning = _KINDS.get(kind, (kind, ""))
         listed = remarks[kind]
-        content = f"<p>{meaning}</p>{rest_of(listed, 'remarks.csv')}{listing(listed)}"
+        content = f"<p>{meaning}</p>{rest_of(listed, 'remarks.csv', most=LISTED_REMARKS)}{listing(listed)}"
         anchor = kind.replace(" ", "-") if kind in _KINDS else "other"
         yield _Section(anchor, f"{text(title)} ({listed.count:,})", content)
 

@@ -111,6 +111,10 @@ class Examined:
         for name, label, stored, suffix in found:
             yield NewImage(self.source.shown(name), label, layout.image(self.model, stored.hex(), suffix))
 
+    def has_too_many_unusable(self, checks: DataChecks) -> bool:
+        """Whether more files are unusable than `checks.unusable` allows."""
+        return self.found.unusable > checks.unusable * self.found.files
+
     def shortcomings(self) -> list[str]:
         """What is wrong with the data set as a whole: a classifier could not be trained, or not judged."""
         labels = sorted(self.found.counts)
@@ -196,7 +200,7 @@ def add_problems(data: Examined, checks: DataChecks, problems: Problems) -> None
     """Name each label that lacks images, and each unusable file if there are more than `checks.unusable` allows."""
     for shortcoming in data.shortcomings():
         problems.add(shortcoming)
-    if data.found.unusable > checks.unusable * data.found.files:
+    if data.has_too_many_unusable(checks):
         for path, reason in data.problems():
             problems.add(f"{path} {reason}")
 
@@ -218,7 +222,7 @@ def require_usable(data: Examined, checks: DataChecks, *, report: str = "") -> N
     unusable, files = data.found.unusable, data.found.files
     if problems:
         share = f"unusable files {unusable} of {files} > {100 * checks.unusable:g}% (data.checks.unusable)"
-        ends = [share] if unusable > checks.unusable * files else []
+        ends = [share] if data.has_too_many_unusable(checks) else []
         ends += [f"all of them are in the report, {report}"] if report else []
         raise BadInputError("\n  ".join([f"data.images: {problems}", *ends]))
     if unusable:

@@ -42,7 +42,7 @@ def import_images(bucket: Bucket, spec: ModelSpec, *, at: datetime) -> Imported:
 
     Raises:
         BadInputError: the source cannot be used, a file is unusable, or a label has too few images.
-        StorageError: the source or the bucket does not answer. A repeated call goes on where this one stopped.
+        StorageError: the source or the bucket does not answer. A repeated call continues there.
     """
     with examined(spec, at=at, bucket=bucket) as found:
         require_usable(found, spec.data.checks)

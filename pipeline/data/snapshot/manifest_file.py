@@ -22,7 +22,7 @@ from pipeline.verdicts.measurements import DataSummary
 
 # Name, size, stamp and number of images.
 Shard = tuple[str, int, str, int]
-# Of the shape of manifests. A manifest of a newer one is read by nobody older.
+# The version of the file format. A manifest of a newer version is refused.
 _FORMAT = 1
 # Rows in memory at a time, and in a row group.
 BATCH = 8192

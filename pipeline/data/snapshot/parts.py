@@ -1,4 +1,4 @@
-"""Parts: what a snapshot has read is stored now and then, so that one that was interrupted goes on where it stopped."""
+"""Parts: what a snapshot has read is stored now and then, so that a repeated one continues there."""
 
 import logging
 import shutil

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.data.report.data_report import PAGE, SHOWN_PROBLEMS, SHOWN_REMARKS, DataReport, write_report
+from pipeline.data.report.html import LISTED_REMARKS
 from pipeline.inspection.data_table import report_table
 from pipeline.verdicts.measurements import DataSummary, LabelErrors, Suspect
 from pipeline.verdicts.verdict import Decision, Verdict
@@ -198,6 +199,15 @@ class TestPage:
         assert f"/data/{SHOWN_REMARKS}.png" not in page.text
         assert 302 == len(rows(tmp_path / "remarks.csv")[1:])
 
+    def test_of_remarks_about_every_image_it_keeps_the_first_and_counts_all(self, tmp_path: Path) -> None:
+        """Each run keeps its report, and each of a million images may be converted."""
+        remarks = (("converted", f"/data/{number}.webp", "is stored as .png") for number in range(LISTED_REMARKS + 7))
+        page = written(tmp_path, remarks=remarks)
+
+        assert page.has("Converted images (10,007)")
+        assert "The first 10,000 are in" in page.text
+        assert LISTED_REMARKS == len(rows(tmp_path / "remarks.csv")[1:])
+
     def test_shows_suspected_label_errors_beside_what_the_model_says(self, tmp_path: Path) -> None:
         suspect = Suspect(path="/data/a.png", label="cat", suggested="dog", probability=0.98, given_probability=0.01)
         page = written(tmp_path, suspects=LabelErrors(version=7, examined=200, suspects=(suspect,)))
@@ -312,7 +322,7 @@ def test_memory_does_not_grow_with_the_problems(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert 30_001 == len(rows(tmp_path / "remarks.csv"))
+    assert 30_001 == len(rows(tmp_path / "problems.csv"))
     assert peak < 4_000_000, "all of them are 15 MB"
 
 

@@ -111,6 +111,20 @@ def test_nobody_overrules_files_that_cannot_be_used_and_the_report_lists_them(wo
     ]
 
 
+def test_a_cleared_task_has_the_report_about_the_corrected_images(world: World, images: Path) -> None:
+    """Files that cannot be used have no part in the digest of the data, which is the same in both reports."""
+    limit(world, tiny=None)
+    bad = images / "cat" / "bad.png"
+    bad.write_bytes(png(7)[:-4])
+    with pytest.raises(BadInputError):
+        snapshot(world)
+    bad.unlink()
+    record = snapshot(world)
+
+    assert [] == rows(world.bucket / record.report / "problems.csv")
+    assert "Refused" not in (world.bucket / record.report / "index.html").read_text(encoding="utf-8")
+
+
 def test_without_an_answer_of_what_serves_the_limit_of_label_errors_stops_nothing(world: World) -> None:
     """No version serves here. What one that serves suspects is in `tests/pipeline/inspection`."""
     limit(world, tiny=None, label_errors=0.0)
