@@ -79,6 +79,7 @@ def _write(connection: Any, dag_run: Any) -> None:
         try:
             # Of the connection: a savepoint of the session looks like a commit to the scheduler, which forbids it.
             with connection.begin_nested():
+                _lock(connection, dag_run)
                 if _swap(connection, dag_run):
                     return
         except IntegrityError:
@@ -89,6 +90,14 @@ def _write(connection: Any, dag_run: Any) -> None:
         dag_run.run_id,
         dag_run.dag_id,
     )
+
+
+def _lock(connection: Any, dag_run: Any) -> None:
+    """Write before anything is read: SQLite refuses a write at once if anybody has written since the first read."""
+    from airflow.models.dagrun import DagRun  # noqa: PLC0415
+    from sqlalchemy import update  # noqa: PLC0415
+
+    connection.execute(update(DagRun).where(DagRun.id == dag_run.id).values(id=DagRun.id))
 
 
 def _swap(connection: Any, dag_run: Any) -> bool:

@@ -1,7 +1,8 @@
 """The note of a DAG run as a person types it and reads it, and what may go wrong when its run ends."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from airflow.utils.sqlalchemy import prohibit_commit
-from sqlalchemy import select, text
+from sqlalchemy import Engine, event, select, text
 
 
 @contextmanager
@@ -39,6 +40,25 @@ def refused() -> Iterator[None]:
     yield
     with create_session() as session:
         session.execute(text("DROP TRIGGER refuse"))
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Another process writes whenever a note is about to be written, if the database lets it."""
+
+    def write(connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if not statement.startswith("INSERT INTO dag_run_note"):
+            return
+        with closing(sqlite3.connect(connection.engine.url.database, timeout=0)) as other:
+            try:
+                other.execute("UPDATE log SET event = event")
+                other.commit()
+            except sqlite3.OperationalError:
+                pass  # whoever writes the note has the database for himself: the other process waits
+
+    event.listen(Engine, "before_cursor_execute", write)
+    yield
+    event.remove(Engine, "before_cursor_execute", write)
 
 
 def read_note(run_id: str, dag_id: str) -> str | None:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from dags.tasks.local import VerbOperator
 from tests.dags.moving import make_serve
-from tests.dags.noting import end_again, read_note, refused
+from tests.dags.noting import busy, end_again, read_note, refused
 from tests.dags.playing import CASES, NASTY, announced, be_brief, play
 
 
@@ -39,6 +39,8 @@ end_again(again, "retrain_digits", cleared="withdraw", add="\n\nIt was the new c
 results["canary fails"]["note again"] = read_note(again, "retrain_digits")
 with refused():
     results["note refused"] = play(retrain, "note refused", {"gate": 99}, number=99, form={})
+with busy():
+    results["note in a busy database"] = play(retrain, "note in a busy database", {"gate": 99}, number=98, form={})
 form = {"epochs": 3, "seed": 5, "note": NASTY, "force": True, "accept_labels": [NASTY, "a, b"]}
 results["nasty retrain"] = play(retrain, "nasty retrain", {}, number=100, form=form)
 results["dry retention"] = play(bag.dags["retain_letters"], "dry retention", {}, number=102, form={"dry_run": True})

@@ -102,6 +102,12 @@ def test_a_database_that_takes_no_note_changes_nothing_of_the_run(played: Any) -
     assert "skipped" == result["tasks"]["gate"]
 
 
+def test_others_that_write_at_the_same_time_keep_no_note_away(played: Any) -> None:
+    assert outcome("gate declined; v3 serves digits", "`gate` declined: the reason of gate") == note(
+        played, "note in a busy database"
+    )
+
+
 def test_the_note_of_the_dag_announce_names_each_model_whose_changes_were_not_announced(played: Any) -> None:
     found = note(played, "the DAG announce fails")
 
