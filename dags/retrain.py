@@ -83,7 +83,7 @@ from dags.models import dag_of_each_model
 from dags.new_images import schedule, starts, uploads
 from dags.steps import RETRY, run_key, step
 from pipeline.commands import with_model
-from pipeline.spec import ModelSpec
+from pipeline.spec import ModelSpec, Training
 
 KEY = run_key("retrain")
 
@@ -148,7 +148,10 @@ def verb(name: str, spec: ModelSpec, meaning: str, **more: Any) -> Any:
 
 def form(spec: ModelSpec) -> dict[str, Param]:
     """What a person may change for one run; the defaults are the model file's."""
-    training = spec.training
+    return _training_form(spec.training) | _release_form() if spec.training else _release_form()
+
+
+def _training_form(training: Training) -> dict[str, Param]:
     return {
         "epochs": Param(
             training.epochs,
@@ -177,6 +180,11 @@ def form(spec: ModelSpec) -> dict[str, Param]:
             "split and the same initial weights.",
             section="Training",
         ),
+    }
+
+
+def _release_form() -> dict[str, Param]:
+    return {
         # Airflow's form asks for every field that may not be null.
         "note": Param(
             None,

@@ -8,6 +8,7 @@
     runs/<model>/<key>/attempts/...       verdicts that did not end the run
     runs/<model>/<key>/data-report-<digest>/  what `snapshot` has found in the images, for people
     runs/<model>/<key>/model-<digest>/    the exported SavedModel
+    runs/<model>/<key>/epochs/<name>/     where a training that was interrupted goes on
     baselines/<model>/<digests>.json      a model's answers on one data set, computed once
     journal/<model>/<seq>.json            the one truth, append-only
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
@@ -110,6 +111,14 @@ def attempts(model: str, key: str) -> str:
 
 def exported(model: str, key: str, digest: str) -> str:
     return f"runs/{model}/{key}/model-{digest[:16]}"
+
+
+def checkpoints(model: str, key: str) -> str:
+    return f"runs/{model}/{key}/epochs"
+
+
+def checkpoint(model: str, key: str, name: str) -> str:
+    return f"runs/{model}/{key}/epochs/{name}"
 
 
 def data_report(model: str, key: str, digest: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import BadInputError
 from pipeline.spec import FROM_A_FILE, Data, Image, ModelSpec
-from pipeline.validation import problem_of
+from pipeline.validation import is_tag, problem_of
 
 
 class WrongFieldsError(BadInputError):
@@ -74,7 +74,7 @@ def model_files(folder: Path) -> list[Path]:
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
     """Where a field stands, or what it is missing from; the first line is 1."""
     line = 1
-    for part in location:
+    for part in (each for each in location if not is_tag(each)):
         found = _child(node, part)
         if found is None:
             break

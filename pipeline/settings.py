@@ -22,6 +22,11 @@ def _user() -> str:
         return f"user {os.getuid()}"
 
 
+def _caches() -> Path:
+    """Of the XDG Base Directory Specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 class Settings(BaseSettings, Deployment):
     """The environment of one process. Times are seconds.
 
@@ -49,6 +54,10 @@ class Settings(BaseSettings, Deployment):
     # PEM files of this client, for servers that ask for a certificate. These are in no fleet record.
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+
+    # Where decoded images are kept between trainings on this machine, and how much of them.
+    cache: Path = Field(default_factory=lambda: _caches() / "understudy")
+    cache_gb: float = Field(default=50, gt=0)
 
     storage_seconds: float = Field(default=30.0, gt=0)
     rpc_seconds: float = Field(default=5.0, gt=0)

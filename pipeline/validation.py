@@ -27,8 +27,13 @@ def problem_of(error: ErrorDetails, *, prefix: str = "", values: bool = True) ->
 
 
 def _name(location: tuple[int | str, ...], prefix: str) -> str:
-    name = ".".join(str(part) for part in location) or "the whole"
+    name = ".".join(str(part) for part in location if not is_tag(part)) or "the whole"
     return f"{prefix}{name.upper()}" if prefix else name
+
+
+def is_tag(part: int | str) -> bool:
+    """Whether a part of a location is no field, but says which kind of a union was checked: `<small>`."""
+    return isinstance(part, str) and part.startswith("<")
 
 
 def require_reason(reason: str, *, of: str) -> None:

@@ -23,7 +23,9 @@ _CHANGED = {
 
 def retrain_form(stack: RunningStack, epochs: int, note: str) -> dict[str, object]:
     """A learning rate of its own for each run: a model equal to a withdrawn one would be refused."""
-    rate = load_spec(stack.context.settings.models / f"{stack.model}.yaml").training.learning_rate
+    training = load_spec(stack.context.settings.models / f"{stack.model}.yaml").training
+    assert training, "the demo retrains a model that is trained"
+    rate = training.learning_rate
     rate *= 1 + _RATE_STEP * stack.history().state.next_version
     return {"epochs": epochs, "learning_rate": round(rate, 9), "seed": SEED, "note": f"demo: {note}"}
 

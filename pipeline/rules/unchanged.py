@@ -21,7 +21,7 @@ from pipeline.verdicts.verdict import Decision
 
 # The groups of a model file that have an effect on the candidate or on the decision about it. A seed that was drawn is
 # in no group: it is `null` there.
-PARAMETERS = ("training", "image", "data", "gate", "canary")
+PARAMETERS = ("training", "imported", "image", "data", "gate", "canary")
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,25 @@ class ExportRecord(Record):
     """A SavedModel that is trained and stored, and that MLflow may not know completely.
 
     A repeated `train` begins here.
+
+    Attributes:
+        model_key: its folder in the bucket.
+        files: the sums of every file, by its path in that folder.
+        epochs: of all phases, in their order; none for an imported model.
+        best: the number of the epoch that was exported, from 1; 0: the last one, as in records from before 2026-12.
+        facts: what else decides about the weights, by name, for MLflow: the device, the precision, whether the same run
+            would give the same weights again, what it began with.
     """
 
     model_key: str
     files: dict[str, FileSum]
     epochs: tuple[Epoch, ...]
+    best: int = 0
+    facts: dict[str, str] = Field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Those of the exported epoch; none of an imported model."""
+        return self.epochs[self.best - 1].metrics if self.epochs else {}
 
 
 class TrainRecord(Record):
@@ -127,7 +141,7 @@ class TrainRecord(Record):
         model_digest: covers all of them.
         mlflow_run: the id of the run in MLflow.
         mlflow_model: the id of the logged model in MLflow.
-        metrics: those of the last epoch.
+        metrics: those of the exported epoch.
     """
 
     model_key: str

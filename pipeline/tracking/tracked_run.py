@@ -24,7 +24,7 @@ from pipeline.tracking.metric_names import metric_name
 from pipeline.tracking.pages import VIEW_TAGS, run_page
 from pipeline.tracking.registry import BUCKET_TAG, bucket_tags
 from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
-from pipeline.training.confusion import confusion_table, draw_confusion
+from pipeline.training.pictures.confusion import confusion_table, draw_confusion
 from pipeline.verdicts.measurements import DataSummary, Evaluation, Performance
 
 log = logging.getLogger(__name__)

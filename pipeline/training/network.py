@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.spec import Image, Network, Training
-from pipeline.training.preprocessing import decoded
+from pipeline.spec import Image, SmallNetwork, Training
+from pipeline.training.exporting.preprocessing import decoded
 
 log = logging.getLogger(__name__)
 
 Images = list[tuple[bytes, int]]
 
 
-def build(network: Network, image: Image, *, classes: int) -> Any:
+def build(network: SmallNetwork, image: Image, *, classes: int) -> Any:
     """A Keras model: pixels in [0, 1] (batch, height, width, channels) to probabilities (batch, classes)."""
     import keras
 

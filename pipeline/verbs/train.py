@@ -14,7 +14,8 @@ from pipeline.spec import RunSpec
 from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
 from pipeline.tracking.tracked_run import TrackedRun, tracked_run
-from pipeline.training import export, network
+from pipeline.training import network
+from pipeline.training.exporting import export
 from pipeline.verbs.snapshot import decline_if_held
 from pipeline.verdicts.measurements import Split
 

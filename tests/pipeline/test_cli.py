@@ -52,6 +52,7 @@ def test_a_verb_leaves_one_line_and_its_record(tmp_path: Path) -> None:
     assert ("snapshot", "done", 1797) == (line(done)["verb"], line(done)["outcome"], line(done)["images"])
     records = World(tmp_path).context("retrain-1").records
     spec = records.require(SpecRecord).spec
+    assert spec.model.training
     assert (3, "ann", 'quotes " and $(touch x)') == (spec.model.training.epochs, spec.requested_by, spec.note)
     assert 1797 == records.require(SnapshotRecord).count()
 

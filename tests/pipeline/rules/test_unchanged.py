@@ -16,7 +16,7 @@ from pipeline.rules.unchanged import (
     decision_about,
     require_new_data,
 )
-from pipeline.spec import GatePolicy, ModelSpec, Network
+from pipeline.spec import GatePolicy, ModelSpec, SmallNetwork
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.journal.test_journal import Releases
 from tests.releases import SPEC
@@ -81,7 +81,8 @@ def test_packages_that_are_others_or_were_not_recorded_count_as_changed(before: 
 
 
 def test_each_parameter_that_has_changed_is_named_with_both_values() -> None:
-    training = SPEC.training.model_copy(update={"epochs": 9, "network": Network(dense=8)})
+    assert SPEC.training
+    training = SPEC.training.model_copy(update={"epochs": 9, "network": SmallNetwork(dense=8)})
     after = SPEC.model_copy(update={"training": training, "gate": GatePolicy(margin=0.5)})
 
     assert (

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.spec import Image, Network
-from pipeline.training import export, network
+from pipeline.spec import Image, SmallNetwork
+from pipeline.training import network
+from pipeline.training.exporting import export
 from serving import signature
 from serving.signature import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
@@ -64,7 +65,7 @@ def table(tf: Any, file: Path) -> Any:
 def main(root: Path, written: Path) -> None:
     import tensorflow as tf
 
-    small = Network(filters=(2,), dense=4)
+    small = SmallNetwork(filters=(2,), dense=4)
     networks: dict[str, Callable[[Image], Any]] = {
         "own": lambda image: network.build(small, image, classes=len(LABELS)),
         "mobilenet": lambda image: tf.keras.applications.MobileNet(

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from pipeline.training import export, network
+from pipeline.training import network
+from pipeline.training.exporting import export
 from tests.pipeline.training.training import IMAGE, LABELS, TRAINING, picture
 
 

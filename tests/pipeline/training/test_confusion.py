@@ -6,7 +6,7 @@ import time
 import pytest
 from PIL import Image
 
-from pipeline.training.confusion import confusion_table, draw_confusion, drawn_classes, shown
+from pipeline.training.pictures.confusion import confusion_table, draw_confusion, drawn_classes, shown
 
 
 def size(labels: list[str]) -> tuple[int, int]:

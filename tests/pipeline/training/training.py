@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from pipeline.spec import Image, Network, Training
-from pipeline.training import export, network
+from pipeline.spec import Image, SmallNetwork, Training
+from pipeline.training import network
+from pipeline.training.exporting import export
 from pipeline.training.scoring import ExportedModel
 from serving import signature
 from serving.status import StatusError
 
 LABELS = ("dark", "light")
 IMAGE = Image(height=6, width=5, channels=1)
-TRAINING = Training(epochs=2, batch_size=4, learning_rate=0.01, network=Network(filters=(2,), dense=4))
+TRAINING = Training(epochs=2, batch_size=4, learning_rate=0.01, network=SmallNetwork(filters=(2,), dense=4))
 
 
 def picture(shade: int, kind: str = "PNG", size: tuple[int, int] = (9, 7)) -> bytes:

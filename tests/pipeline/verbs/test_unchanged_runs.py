@@ -174,7 +174,9 @@ def test_who_owns_a_model_and_when_it_runs_does_not_count(world: World) -> None:
 def test_a_seed_that_was_drawn_does_not_count(world: World) -> None:
     """Each run draws another one, of its run key."""
     run(world, "retrain-1", DECLINED)
-    assert world.context("retrain-1").records.require(SpecRecord).spec.model.training.seed is None
+    training = world.context("retrain-1").records.require(SpecRecord).spec.model.training
+    assert training
+    assert training.seed is None
 
     with pytest.raises(DeclinedError, match="nothing has changed"):
         run(world, "retrain-2")

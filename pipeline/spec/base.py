@@ -1,0 +1,32 @@
+"""What the fields of a model file have in common."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import BadInputError
+from pipeline.validation import problems
+
+Share = Annotated[float, Field(ge=0, le=1)]
+T = TypeVar("T", bound=BaseModel)
+
+# A file is checked for more than a record of it: what was taken once must be readable for ever.
+FROM_A_FILE = {"from a file": True}
+
+
+class Frozen(BaseModel):
+    """A part of a model file: it has no other fields than these, and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parse(kind: type[T], content: Any, *, source: str) -> T:
+    """Check `content` against a model of ours.
+
+    Raises:
+        BadInputError: names the source and every wrong field with its value.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise BadInputError(f"{source}: {problems(error)}") from error

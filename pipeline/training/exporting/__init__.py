@@ -1,0 +1,1 @@
+"""From a trained or an imported network to the SavedModel that servers load."""

@@ -1,0 +1,1 @@
+"""The training itself: phases, the best epoch, checkpoints, progress."""
