@@ -69,6 +69,10 @@ page of the run; click the pencil next to it for the rest. What you type there y
   same (not for unusable files): trigger one with *Publish although the gate says no* and a note.
 - **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving
   version. Restore the files that the log names, then clear the task.
+- **`train` red, *the training has diverged* in its log**: lower the learning rate: trigger a new run with another one in
+  its form, or change the model file.
+- **`train` red after it was killed, or after its time limit (`training.hours`)**: clear the task. It goes on after the last
+  epoch in its log, on whichever machine it starts.
 - **Any task before `canary` red**: no replica has seen the candidate. Read the log, repair the cause and clear the red
   task. The run continues from there.
 """
@@ -86,6 +90,9 @@ from pipeline.commands import with_model
 from pipeline.spec import ModelSpec, Training
 
 KEY = run_key("retrain")
+
+_TRAINS = "Trains and exports the candidate. Cleared after a kill or a timeout, it goes on after its last epoch."
+_IMPORTS = "Wraps the imported model with decoding and labels, and exports it as the candidate. Nothing is trained."
 
 # The pool is smaller than the number of workers, so that a rollback always finds one free.
 POOL = "retrain"
@@ -110,7 +117,7 @@ def retrain(spec: ModelSpec) -> DAG:
             "Keeps the images and the settings of this run, so that later changes do not affect it.",
             env={"UNDERSTUDY_STARTED_BY_EVENT": "{{ 'true' if dag_run.run_type == 'asset_triggered' else 'false' }}"},
         )
-        train = verb("train", spec, "Trains and exports the candidate.", execution_timeout=timedelta(hours=6))
+        train = verb("train", spec, _TRAINS if spec.training else _IMPORTS, execution_timeout=_longest(spec))
         evaluate = verb(
             "evaluate",
             spec,
@@ -140,6 +147,11 @@ def retrain(spec: ModelSpec) -> DAG:
         if spec.new_images and (uploaded := uploads(spec.new_images)):
             chain(uploaded, snapshot)
     return dag
+
+
+def _longest(spec: ModelSpec) -> timedelta:
+    """For how long `train` may run; an import loads one model."""
+    return timedelta(hours=spec.training.hours if spec.training else 1)
 
 
 def verb(name: str, spec: ModelSpec, meaning: str, **more: Any) -> Any:

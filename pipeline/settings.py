@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,8 +24,11 @@ def _user() -> str:
 
 
 def _caches() -> Path:
-    """Of the XDG Base Directory Specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Of the XDG Base Directory Specification; a user of a container may have no home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return Path(tempfile.gettempdir())
 
 
 class Settings(BaseSettings, Deployment):

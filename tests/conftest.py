@@ -1,4 +1,5 @@
 import os
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -6,6 +7,9 @@ from typing import TypeVar
 import pytest
 
 from tests.releases import World
+
+# Not that of the person who runs the tests. Kept from session to session, as decoded images are.
+os.environ.setdefault("UNDERSTUDY_CACHE", str(Path(tempfile.gettempdir()) / f"understudy-test-cache-{os.getuid()}"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

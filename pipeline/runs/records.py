@@ -117,6 +117,7 @@ class ExportRecord(Record):
         files: the sums of every file, by its path in that folder.
         epochs: of all phases, in their order; none for an imported model.
         best: the number of the epoch that was exported, from 1; 0: the last one, as in records from before 2026-12.
+        phase_ends: the numbers of the last epochs of the phases but the last one.
         facts: what else decides about the weights, by name, for MLflow: the device, the precision, whether the same run
             would give the same weights again, what it began with.
     """
@@ -125,6 +126,7 @@ class ExportRecord(Record):
     files: dict[str, FileSum]
     epochs: tuple[Epoch, ...]
     best: int = 0
+    phase_ends: tuple[int, ...] = ()
     facts: dict[str, str] = Field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:

@@ -107,6 +107,8 @@ class Training(Frozen):
             label's share of the images; or a weight for each label, 1 where none is given.
         augmentation: random changes of the training images.
         warm_start: `serving`: begin with the weights of the version that serves, where it has the same network.
+        hours: after how many hours Airflow ends the task `train`; cleared, it goes on after its last epoch. Of no effect
+            on the weights, so in no record of a run.
         mixed_precision: `auto`: compute in 16 bits where every visible GPU can; `never`; `always`.
     """
 
@@ -123,6 +125,7 @@ class Training(Frozen):
     augmentation: Augmentation = Augmentation()
     warm_start: Literal["none", "serving"] = "none"
     mixed_precision: Literal["auto", "never", "always"] = "auto"
+    hours: Annotated[float, Field(gt=0, le=1000, exclude=True)] = 6
 
     @model_validator(mode="after")
     def _two_phases(self, info: ValidationInfo) -> "Training":

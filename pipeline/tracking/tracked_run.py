@@ -22,6 +22,7 @@ from pipeline.spec import RunSpec
 from pipeline.storage.identity import Identity
 from pipeline.tracking.metric_names import metric_name
 from pipeline.tracking.pages import VIEW_TAGS, run_page
+from pipeline.tracking.parameters import parameters
 from pipeline.tracking.registry import BUCKET_TAG, bucket_tags
 from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
 from pipeline.training.pictures.confusion import confusion_table, draw_confusion
@@ -63,23 +64,10 @@ class TrackedRun:
         from mlflow.data.code_dataset_source import CodeDatasetSource
         from mlflow.data.meta_dataset import MetaDataset
 
-        model = spec.model
-        params = {
-            "epochs": model.training.epochs,
-            "batch_size": model.training.batch_size,
-            "learning_rate": model.training.learning_rate,
-            "seed": seed,
-            "filters": ",".join(str(count) for count in model.training.network.filters),
-            "dense": model.training.network.dense,
-            "dropout": model.training.network.dropout,
-            "image": f"{model.image.height}x{model.image.width}x{model.image.channels}",
-            "examples/train": data.count("train"),
-            "examples/holdout": data.count("holdout"),
-            "data_digest": data.digest,
-        }
+        name = spec.model.name
         with self._asking("log the parameters"):
-            mlflow.log_params(params)
-            dataset = MetaDataset(CodeDatasetSource({"images": source}), name=model.name, digest=data.digest[:32])
+            mlflow.log_params(parameters(spec.model, data, seed=seed))
+            dataset = MetaDataset(CodeDatasetSource({"images": source}), name=name, digest=data.digest[:32])
             mlflow.log_input(dataset, context="training")
 
     def log_data_report(self, folder: Path, found: DataSummary) -> None:
@@ -128,6 +116,17 @@ class TrackedRun:
         with self._asking("log the metrics of the training"):
             for number, epoch in enumerate(epochs, start=1):
                 _log_epoch(number, epoch)
+
+    def log_facts(self, facts: Mapping[str, str]) -> None:
+        """Log what a training found out, such as its device, as tags: another try may find something else.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        import mlflow
+
+        with self._asking("log what the training ran on"):
+            mlflow.set_tags({f"training.{name}": _text(fact) for name, fact in facts.items()})
 
     def log_model(self, name: str, *, digest: str, address: str) -> str:
         """Register the exported model, which stays in the bucket, as a logged model; its id in MLflow.

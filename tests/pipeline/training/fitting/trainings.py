@@ -1,0 +1,154 @@
+"""A program for the tests: small trainings in a process of its own, which may be killed. Prints what it saw as JSON."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Picture
+
+from pipeline.errors import FailedError
+from pipeline.runs.records import Epoch
+from pipeline.runs.rows import Rows
+from pipeline.spec import Image, Training
+from pipeline.storage.local import LocalBucket
+from pipeline.training.fitting.checkpoints import Checkpoints
+from pipeline.training.fitting.fit import Fitted, Plan, fit
+from pipeline.training.inputs.prepared import Prepared, prepared
+
+IMAGE = Image(height=8, width=8, channels=3)
+LABELS = ("dark", "light", "striped")
+COUNT = 30
+TRAINING: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "network": {"filters": [4], "dense": 8, "dropout": 0.3},
+    "augmentation": {"flip": "horizontal", "crop": 0.2, "colour": {"brightness": 0.1}},
+}
+
+
+def picture(number: int) -> bytes:
+    """One of three kinds that a small network can tell apart."""
+    random = np.random.default_rng(number)
+    pixels = random.integers(0, 90, (8, 8, 3)) + (0, 150, 0)[number % 3]
+    if number % 3 == 2:
+        pixels[::2] += 150
+    stream = io.BytesIO()
+    Picture.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@contextmanager
+def images(folder: Path, numbers: range) -> Iterator[Prepared]:
+    contents = [picture(number) for number in numbers]
+    digests = [np.frombuffer(hashlib.sha256(content).digest(), np.uint8) for content in contents]
+    rows = Rows(
+        np.array(digests, np.uint8).reshape(len(contents), 32),
+        np.array([b".png"] * len(contents), "S8"),
+        np.array([number % 3 for number in numbers], np.int32),
+    )
+    with prepared(
+        rows, lambda positions: [contents[each] for each in positions], image=IMAGE, folder=folder, most_bytes=10**9
+    ) as found:
+        yield found
+
+
+def train(
+    folder: Path,
+    changed: dict[str, Any],
+    *,
+    cache: str = "cache",
+    on_epoch: Callable[[int, Epoch], None] = lambda *_: None,
+    replicas: tuple[str, ...] = (),
+    validation: int = 9,
+) -> Fitted:
+    training = Training.model_validate(TRAINING | changed)
+    bucket = folder / "bucket"
+    bucket.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(LocalBucket(bucket), "kinds", "retrain-1", of=training.model_dump_json())
+    with ExitStack() as stack:
+        first = stack.enter_context(images(folder / cache, range(COUNT)))
+        second = stack.enter_context(images(folder / cache, range(COUNT, COUNT + validation)))
+        plan = Plan(training, IMAGE, LABELS, seed=5, replicas=replicas)
+        return fit(plan, train=first, validation=second, checkpoints=checkpoints, on_epoch=on_epoch)
+
+
+def weights(fitted: Fitted) -> str:
+    digest = hashlib.sha256()
+    for variable in fitted.network.variables:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def seen(fitted: Fitted) -> dict[str, Any]:
+    return {
+        "weights": weights(fitted),
+        "metrics": [epoch.metrics for epoch in fitted.epochs],
+        "best": fitted.best,
+        "phase_ends": fitted.phase_ends,
+        "facts": fitted.facts,
+        "dtypes": sorted({str(layer.compute_dtype) for layer in fitted.network.layers}),
+    }
+
+
+def kill_after(epoch: int) -> Callable[[int, Epoch], None]:
+    def kill(number: int, _: Epoch) -> None:
+        if number == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
+def every_kind(folder: Path) -> dict[str, Any]:
+    told: list[int] = []
+    found: dict[str, Any] = {
+        "first": seen(train(folder / "first", {}, on_epoch=lambda number, _: told.append(number))),
+        "told": told,
+        "again": seen(train(folder / "again", {})),
+        "other rate": seen(train(folder / "other", {"learning_rate": 0.02})),
+        "stopped": seen(
+            train(folder / "stopped", {"epochs": 30, "learning_rate": 0.5, "early_stopping": {"patience": 2}})
+        ),
+        "without validation": seen(train(folder / "alone", {}, validation=0)),
+        "mixed labels": seen(train(folder / "mixup", {"augmentation": {"mixup": 0.4}})),
+        "mixed precision": seen(train(folder / "half", {"mixed_precision": "always"})),
+        "cosine": seen(train(folder / "cosine", {"schedule": {"kind": "cosine", "warmup": 0.25}})),
+        "weighted": seen(train(folder / "weighted", {"class_weights": {"dark": 5.0}})),
+    }
+    try:
+        train(folder / "diverged", {"learning_rate": 1.0, "epochs": 2, "class_weights": {"dark": 1e38}})
+    except FailedError as error:
+        found["diverged"] = str(error)
+    return found
+
+
+def two_devices(folder: Path) -> dict[str, Any]:
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    return seen(train(folder, {"mixed_precision": "always"}, replicas=("CPU:0", "CPU:1")))
+
+
+def main(kind: str, folder: Path, *more: str) -> None:
+    if kind == "killed":
+        train(folder, json.loads(more[0]), cache="cache of another machine", on_epoch=kill_after(int(more[1])))
+    elif kind == "resumed":
+        told: list[int] = []
+        resumed = seen(train(folder, json.loads(more[0]), on_epoch=lambda number, _: told.append(number)))
+        print(json.dumps(resumed | {"told": told}))  # noqa: T201 - the test reads it
+    else:
+        found = every_kind(folder) if kind == "every kind" else two_devices(folder)
+        print(json.dumps(found))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
