@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from pipeline import layout
 from pipeline.data.decoding.image_files import read_image
-from pipeline.data.decoding.pixel_budget import PixelBudget
 from pipeline.data.snapshot.rows import Row, slices_text
 from pipeline.data.source import MOST_BYTES, Entry, Record, Report, Source, UnreadableError, record_name
 from pipeline.errors import StorageError
+from pipeline.pixel_budget import PixelBudget
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.objects import THREADS

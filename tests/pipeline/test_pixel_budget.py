@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.data.decoding.pixel_budget import PixelBudget
+from pipeline.pixel_budget import PixelBudget
 
 # Only a test that fails waits so long.
 SECONDS = 30.0

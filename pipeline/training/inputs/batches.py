@@ -1,0 +1,141 @@
+"""Batches of prepared images as TensorFlow's data sets. Each batch follows from its number alone.
+
+Nothing is shuffled in memory: batch k of an epoch has the images k x batch size and following in the order of that
+epoch, wherever a training begins.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import BadInputError
+from pipeline.spec import Augmentation
+from pipeline.training.inputs.augmentation import augmented, mixed
+from pipeline.training.inputs.class_weights import class_weights as weights_of
+from pipeline.training.inputs.fetching import Positions
+from pipeline.training.inputs.order import order_of
+from pipeline.training.inputs.prepared import Prepared
+
+# Batches that are ready while the network works.
+_READY = 2
+# More threads do not read faster: Python runs one of them at a time.
+_MOST_THREADS = 8
+
+
+def steps_of(prepared: Prepared, batch_size: int) -> int:
+    """The batches of an epoch; the last one may be smaller."""
+    return -(-len(prepared) // batch_size)
+
+
+def training_batches(
+    prepared: Prepared,
+    *,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+    augmentation: Augmentation,
+    class_weights: Any,
+    classes: int,
+    labels: Sequence[str],
+) -> Any:
+    """A tf.data.Dataset of the batches of all epochs from `first_epoch` to before `epochs`.
+
+    Pixels float32 (batch, height, width, channels) in [0, 1]; targets: class numbers int32 (batch,), or with mixup
+    float32 (batch, classes); weights float32 (batch,). The same arguments give the same batches on every machine, and
+    those of an epoch do not depend on `first_epoch`. Read it inside `prepared.own_errors()`.
+
+    Args:
+        prepared: the images; at least one.
+        batch_size: images in a batch, at most.
+        seed: of the order and of the augmentation.
+        first_epoch: from 0.
+        epochs: of the whole training.
+        augmentation: random changes.
+        class_weights: as in `Training.class_weights`.
+        classes: the number of classes.
+        labels: of the classes, in their order.
+
+    Raises:
+        BadInputError: there is no image, or `class_weights` has a label that the data does not have.
+    """
+    import tensorflow as tf
+
+    if not len(prepared):
+        raise BadInputError(
+            "no image is in the split `train`, so nothing can be trained: add images, or lower data.validation and "
+            "data.holdout in the model file"
+        )
+    steps = steps_of(prepared, batch_size)
+    weight = tf.constant(weights_of(class_weights, prepared.classes, labels))
+    order = lru_cache(maxsize=2)(lambda epoch: order_of(seed, epoch, len(prepared)))
+
+    def positions(number: int) -> Positions:
+        epoch, step = divmod(number, steps)
+        chosen: Positions = order(epoch)[step * batch_size : (step + 1) * batch_size]
+        return chosen
+
+    def finished(number: Any, pixels: Any, numbers: Any) -> tuple[Any, Any, Any]:
+        seeds = tf.stack([tf.constant(seed, tf.int64), number])
+        pixels = augmented(pixels, augmentation, seeds)
+        weights = tf.gather(weight, numbers)
+        if not augmentation.mixup:
+            return pixels, numbers, weights
+        return mixed(pixels, tf.one_hot(numbers, classes), weights, augmentation.mixup, seeds)
+
+    return _batches(prepared, range(first_epoch * steps, epochs * steps), positions, finished)
+
+
+def plain_batches(prepared: Prepared, *, batch_size: int) -> Any:
+    """A tf.data.Dataset of every image once, in order, unchanged: pixels as in `training_batches`, class numbers.
+
+    Read it inside `prepared.own_errors()`.
+    """
+    import tensorflow as tf
+
+    def positions(number: int) -> Positions:
+        return np.arange(number * batch_size, min((number + 1) * batch_size, len(prepared)))
+
+    def finished(_: Any, pixels: Any, numbers: Any) -> tuple[Any, Any]:
+        return tf.cast(pixels, tf.float32) / 255.0, numbers
+
+    return _batches(prepared, range(steps_of(prepared, batch_size)), positions, finished)
+
+
+def _batches(prepared: Prepared, numbers: range, positions: Any, finished: Any) -> Any:
+    """A data set of the batches with these numbers.
+
+    Args:
+        prepared: the images.
+        numbers: of the batches.
+        positions: from the number of a batch to the positions of its images.
+        finished: in TensorFlow, from its number, pixels (uint8) and class numbers to what the data set gives.
+    """
+    import tensorflow as tf
+
+    image = prepared.image
+
+    def read(number: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        chosen = positions(int(number))
+        try:
+            return prepared.read(chosen), prepared.classes[chosen]
+        except BaseException as error:
+            prepared.keep_failure(error)
+            raise
+
+    def batch(number: Any) -> Any:
+        pixels, classes = tf.numpy_function(read, [number], [tf.uint8, tf.int32], stateful=False)
+        pixels = tf.ensure_shape(pixels, (None, image.height, image.width, image.channels))
+        return finished(number, pixels, tf.ensure_shape(classes, (None,)))
+
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    data = tf.data.Dataset.range(numbers.start, numbers.stop)
+    data = data.map(batch, num_parallel_calls=threads, deterministic=True).prefetch(_READY)
+    options = tf.data.Options()
+    # Threads of their own: they may wait for images that are decoded again, which needs the threads of TensorFlow.
+    options.threading.private_threadpool_size = threads + 1
+    return data.with_options(options)

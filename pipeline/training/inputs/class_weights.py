@@ -1,0 +1,39 @@
+"""What an image of a class counts in the loss."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import BadInputError
+
+
+def class_weights(
+    wanted: Literal["none", "balanced"] | Mapping[str, float], classes: NDArray[np.int32], labels: Sequence[str]
+) -> NDArray[np.float32]:
+    """The weight of each class, float32 (labels,).
+
+    Args:
+        wanted: `training.class_weights` of the model file. `balanced`: images / (classes with images x images of the
+            class), so that the mean over the images is 1 and every class counts the same (G. King and L. Zeng,
+            "Logistic Regression in Rare Events Data", 2001). 1 for a class without images.
+        classes: the class number of each image.
+        labels: of the classes, in their order.
+
+    Raises:
+        BadInputError: a weight is given for a label that the data does not have.
+    """
+    if wanted == "none":
+        return np.ones(len(labels), np.float32)
+    if wanted == "balanced":
+        counts = np.bincount(classes, minlength=len(labels))
+        present = max(1, np.count_nonzero(counts))
+        return np.where(counts > 0, len(classes) / (present * np.maximum(counts, 1)), 1).astype(np.float32)
+    unknown = sorted(set(wanted) - set(labels))
+    if unknown:
+        raise BadInputError(
+            f"training.class_weights: {', '.join(map(repr, unknown))} is no label of the data, which has "
+            f"{', '.join(map(repr, labels[:20]))}{' and more' if len(labels) > 20 else ''}; correct the model file"
+        )
+    return np.array([wanted.get(label, 1.0) for label in labels], np.float32)
