@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import BadInputError
 from pipeline.spec import Image
 from pipeline.training.explaining.integrated_gradients import Pixels
 from pipeline.training.exporting.preprocessing import decoded
+from serving.images import ImageError
 from serving.signature import PROBABILITIES
 
 # Decoding cannot be differentiated, so the signature for encoded images does not do.
@@ -56,12 +58,19 @@ class DifferentiableModel:
         """Probabilities (batch, classes) of float32 (batch, height, width, channels) in [0, 1], as tensors."""
         return self._signature(**{TENSOR_INPUT: pixels})[PROBABILITIES]
 
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Of each class, for one image (height, width, channels) in [0, 1]."""
+        return np.asarray(self(pixels[None]))[0]
+
     def pixels(self, content: bytes) -> Pixels:
         """What the network sees of an encoded PNG or JPEG: float32 (height, width, channels) in [0, 1].
 
         Raises:
-            tensorflow.errors.InvalidArgumentError: see `decoded`; not for what `serving.images.prepare` made.
+            ImageError: TensorFlow cannot decode it, which what `serving.images.prepare` made it can.
         """
         import tensorflow as tf
 
-        return np.asarray(decoded(tf.constant(content), self.image), np.float32)
+        try:
+            return np.asarray(decoded(tf.constant(content), self.image), np.float32)
+        except tf.errors.InvalidArgumentError as error:
+            raise ImageError(f"cannot be decoded ({error.message}); convert it or remove it") from error
