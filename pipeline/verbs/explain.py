@@ -72,6 +72,8 @@ def explain(
             found.append(_explained(loaded, path, about=about, file=file))
         except ImageError as error:
             problems.add(f"{path} {error}")
+        except ValueError as error:
+            raise BadInputError(f"v{number} cannot be explained: {error}") from error
         except FileExistsError:
             problems.add(f"{file} exists and is not of this command; remove it, or choose another folder with --output")
         except OSError as error:

@@ -35,10 +35,10 @@ def _stems(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 def is_ours(path: Path) -> bool:
     """Whether a file is a picture that explains another one."""
-    from PIL import Image
-
     if path.suffix != ".png":
         return False
+    from PIL import Image  # noqa: PLC0415 - Pillow is imported when a picture is
+
     try:
         with Image.open(path) as picture:
             return picture.info.get("Software") == SOFTWARE

@@ -159,7 +159,10 @@ def _gradient_function(predict: Predict, shape: tuple[int, ...]) -> Callable[[An
         with tf.GradientTape() as tape:
             tape.watch(images)
             probability = predict(images)[:, class_index]
-        found = tape.gradient(probability, images)
+        try:
+            found = tape.gradient(probability, images)
+        except LookupError as error:
+            raise ValueError(f"an operation of the network has no gradient ({error})") from error
         if found is None:
             raise ValueError("the network has no gradient with respect to its input")
         return found

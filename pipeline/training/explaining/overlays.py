@@ -1,4 +1,4 @@
-"""One picture that explains one answer: what the network sees, which pixels speak for a class, and how exact that is."""
+"""One picture that explains one answer: what the network sees, which pixels speak for a class, how exact that is."""
 
 import io
 from dataclasses import dataclass

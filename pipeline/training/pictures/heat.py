@@ -16,7 +16,8 @@ _PARTS = 56
 def grey_or_rgb(pixels: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """A picture (height, width, channels) in [0, 1] as RGB: grey with its one channel three times."""
     inside = np.clip(pixels.astype(np.float64), 0, 1)
-    return np.repeat(inside, 3, axis=2) if inside.shape[2] == 1 else inside
+    rgb: NDArray[np.float64] = np.broadcast_to(inside, (*inside.shape[:2], 3))
+    return rgb
 
 
 def heat_over(pixels: NDArray[np.floating[Any]], attributions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -35,7 +36,8 @@ def heat_over(pixels: NDArray[np.floating[Any]], attributions: NDArray[np.floati
     strength = np.sqrt(np.clip(np.abs(values) / full, 0, 1)) if full > 0 else np.zeros_like(values)
     colours = np.where(values[:, :, None] > 0, _FOR, _AGAINST)
     pale = 0.35 + 0.6 * grey_or_rgb(pixels).mean(axis=2, keepdims=True)
-    return pale * (1 - strength[:, :, None]) + colours * strength[:, :, None]
+    mixed: NDArray[np.float64] = pale * (1 - strength[:, :, None]) + colours * strength[:, :, None]
+    return mixed
 
 
 def smooth(values: NDArray[np.floating[Any]], *, width: int) -> NDArray[np.float64]:
