@@ -154,7 +154,8 @@ def _gradient_function(predict: Predict, shape: tuple[int, ...]) -> Callable[[An
 
     any_batch = tf.TensorSpec((None, *shape), tf.float32)
 
-    @tf.function(input_signature=[any_batch, tf.TensorSpec((), tf.int32)])  # type: ignore[untyped-decorator]
+    # Without autograph an error keeps its own words.
+    @tf.function(input_signature=[any_batch, tf.TensorSpec((), tf.int32)], autograph=False)  # type: ignore[untyped-decorator]
     def gradients(images: Any, class_index: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(images)
