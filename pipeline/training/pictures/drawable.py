@@ -14,9 +14,9 @@ def shown(labels: Sequence[str]) -> list[str]:
     return [shown_label(label, number) for number, label in enumerate(labels)]
 
 
-def shown_label(label: str, number: int) -> str:
-    """Likewise, of one label and its class number."""
-    text = drawable_text(label, longest=_LONGEST)
+def shown_label(label: str, number: int, *, longest: int = _LONGEST) -> str:
+    """Likewise, of one label and its class number; `longest` without the number."""
+    text = drawable_text(label, longest=longest)
     return text if text == label else f"{text} #{number}"
 
 
