@@ -118,3 +118,32 @@ def check_command(
         else:
             checked = check(path)
     typer.echo(f"{path}: no problems found. {checked}")
+
+
+@commands.command("explain", rich_help_panel=GROUP)
+def explain_command(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="image files, or folders of them")],
+    *,
+    model: Model,
+    version: Annotated[str, typer.Option("--version", help="a version number, 4 or v4, or: serving")] = "serving",
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FOLDER", help="where the pictures are written: NAME-vVERSION.png")
+    ] = Path(),
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="LABEL", help="the label to explain, instead of the answer")
+    ] = None,
+) -> None:
+    """Show which pixels speak for the answer of a published version: a picture for each image.
+
+    Needs no replicas. An earlier picture of this command is replaced; any other file stays, and is an error.
+    """
+    from pipeline.errors import BadInputError
+    from pipeline.inspection.explained_images import table
+    from pipeline.verbs.explain import explain
+
+    with model_context(model) as context:
+        found = explain(context, images, version=version, label=label, output=output)
+        if found.images:
+            whole_lines().print(table(model, found))
+        if found.problems:
+            raise BadInputError(found.problems)

@@ -5,19 +5,18 @@ Time and memory grow with the number of examples, not with the square of the num
 
 import csv
 import io
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from pipeline.training.pictures.drawable import shown
 
 # With more labels than this neither names nor numbers can be read, and only those confused most are drawn.
 _READABLE = 40
 _MOST_CONFUSED = 20
 _LONGEST_TABLE = 1000
-_LONGEST = 24
-_NOT_DRAWABLE = "□"
 
 
 def draw_confusion(truth: Sequence[str], given: Sequence[str], *, labels: Sequence[str], table: str) -> bytes:
@@ -102,24 +101,3 @@ def _draw_cells(axes: Any, cells: Any) -> None:
     for row, column in zip(*np.nonzero(cells), strict=True):
         count = cells[row, column]
         axes.text(column, row, str(count), ha="center", va="center", color="white" if count > dark else "black")
-
-
-def shown(labels: Sequence[str]) -> list[str]:
-    """What the picture shows of each label: the label, or its drawable characters and its class number."""
-    drawable = _drawable()
-    return [_shown(label, number, drawable) for number, label in enumerate(labels)]
-
-
-def _shown(label: str, number: int, drawable: Callable[[str], bool]) -> str:
-    composed = unicodedata.normalize("NFC", label)
-    drawn = "".join(each if each.isprintable() and drawable(each) else _NOT_DRAWABLE for each in composed)
-    cut = drawn if len(drawn) <= _LONGEST else f"{drawn[: _LONGEST - 1]}…"
-    return cut if cut == label else f"{cut} #{number}"
-
-
-def _drawable() -> Callable[[str], bool]:
-    """Whether the font has a glyph for a character. Matplotlib warns of those it lacks."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    font: Any = get_font(findfont(FontProperties()))
-    return lambda character: font.get_char_index(ord(character)) != 0

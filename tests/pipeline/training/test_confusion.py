@@ -6,7 +6,8 @@ import time
 import pytest
 from PIL import Image
 
-from pipeline.training.pictures.confusion import confusion_table, draw_confusion, drawn_classes, shown
+from pipeline.training.pictures.confusion import confusion_table, draw_confusion, drawn_classes
+from pipeline.training.pictures.drawable import shown
 
 
 def size(labels: list[str]) -> tuple[int, int]:
