@@ -191,16 +191,17 @@ class _Fitting:
                 fitting.ended(_named(logs), phase, progress)
                 self.model.stop_training = course.is_over
 
-        # Keras repeats no epoch: the batches of all that are left come in one row, the next prepared before one ends.
-        self._built.model.fit(
-            self._batches(before, phase),
-            validation_data=self._validation_batches(),
-            initial_epoch=done,
-            epochs=phase.epochs,
-            steps_per_epoch=self._steps,
-            verbose=0,
-            callbacks=[EachEpoch()],
-        )
+        # The batches of all epochs that are left come in one row, so the next epoch is prepared before one ends.
+        with self._train.own_errors(), self._validation.own_errors():
+            self._built.model.fit(
+                self._batches(before, phase),
+                validation_data=self._validation_batches(),
+                initial_epoch=done,
+                epochs=phase.epochs,
+                steps_per_epoch=self._steps,
+                verbose=0,
+                callbacks=[EachEpoch()],
+            )
 
     def ended(self, metrics: dict[str, float], phase: Phase, progress: Progress) -> None:
         """After an epoch."""
