@@ -128,8 +128,8 @@ class Prepared:
 def prepared(rows: Rows, fetch: Fetch, *, image: Image, folder: Path, most_bytes: int) -> Iterator[Prepared]:
     """Decode the images that the cache lacks, and read any of them inside the block.
 
-    Memory does not grow with the images, apart from 64 bytes for each. Decoded images stay on the disk behind the block,
-    also those of a process that was killed.
+    Memory does not grow with the images, apart from 64 bytes for each. Decoded images stay on the disk after the block,
+    and those of a process that was killed.
 
     Args:
         rows: the images.

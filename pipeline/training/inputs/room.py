@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.training.inputs.segment import ENTRY, PIXELS, remove_unused
+from pipeline.training.inputs.segment import ENTRY, INDEX, PIXELS, remove_unused
 
 
 def make_room(root: Path, wanted: int, *, most_bytes: int) -> bool:
@@ -25,10 +25,11 @@ def _segments(root: Path) -> list[tuple[float, int, Path]]:
     found = []
     for path in root.glob(f"*/*{PIXELS}"):
         try:
-            status = path.stat()
+            status, index = path.stat(), path.with_suffix(INDEX)
+            size = status.st_size + (index.stat().st_size if index.exists() else 0)
         except OSError:  # another process has removed it
             continue
-        found.append((status.st_mtime, status.st_size, path))
+        found.append((status.st_mtime, size, path))
     return found
 
 

@@ -7,7 +7,6 @@ The pixels of an image are written before its entry in the index. A process that
 an entry. After a loss of power an entry may have other pixels than it should, and its checksum says so.
 """
 
-import errno
 import fcntl
 import os
 import uuid
@@ -151,11 +150,22 @@ def remove_unused(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_in_use(file):
+            return False
         path.with_suffix(INDEX).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-    except OSError as error:
-        return error.errno == errno.ENOENT
+    except OSError:
+        return False
     finally:
         os.close(file)
     return True
+
+
+def _is_in_use(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks: an open file stays readable there too
+        return False
+    return False
