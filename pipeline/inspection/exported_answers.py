@@ -1,17 +1,15 @@
-"""What an exported SavedModel in the bucket answers, as `evaluate` measures it and as a snapshot asks it."""
-
-from collections.abc import Sequence
+"""An exported SavedModel in the bucket, as `evaluate` measures it and as a snapshot asks it."""
 
 from pipeline.storage.bucket import Bucket
-from pipeline.training.scoring import ExportedModel, Predictions
+from pipeline.training.scoring import ExportedModel
 
 
-def answers(bucket: Bucket, folder: str, images: Sequence[bytes]) -> Predictions:
-    """The answers of the model for encoded images, in their order. There must be at least one.
+def exported_model(bucket: Bucket, folder: str) -> ExportedModel:
+    """The model, in memory.
 
     Raises:
         StorageError: the folder is not there, or not as it was stored.
-        StatusError: a server could not load the model or run it either.
+        StatusError: a server could not load the model either.
     """
     with bucket.local_copy(folder) as local:
-        return ExportedModel(local).predict(images)
+        return ExportedModel(local)

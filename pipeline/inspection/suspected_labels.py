@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.context import RunContext
 from pipeline.data.snapshot.examined import NewImage
 from pipeline.errors import UnderstudyError
-from pipeline.inspection.exported_answers import answers
+from pipeline.inspection.exported_answers import exported_model
 from pipeline.inspection.served_labels import served_labels
-from pipeline.training.scoring import Predictions
 from pipeline.verdicts.label_errors import find_label_errors
 from pipeline.verdicts.measurements import LabelErrors, Suspect
 from serving.status import StatusError
@@ -55,29 +55,29 @@ def _examine(context: RunContext, serving: int, images: Iterable[NewImage], *, m
     # Before any of it runs: a model is a program.
     context.manifests.verify(serving, history)
     folder = context.manifests.folder(serving, history)
-    predictions = answers(context.bucket, folder, context.bucket.read_all([each.key for each in chosen]))
-    problem = _problem(predictions, classes=len(labels))
+    model = exported_model(context.bucket, folder)
+    probabilities = model.probabilities(context.bucket.read_all([each.key for each in chosen]))
+    problem = _problem(probabilities, classes=len(labels))
     if problem:
         log.warning("v%d %s, so no label errors are looked for", serving, problem)
         return None
-    suspects = _suspects(chosen, [index[each.label] for each in chosen], predictions, labels)
+    suspects = _suspects(chosen, [index[each.label] for each in chosen], probabilities, labels)
     log.info("v%d suspects %d label errors among %d new images", serving, len(suspects), len(chosen))
     return LabelErrors(version=serving, examined=len(chosen), suspects=suspects)
 
 
-def _problem(predictions: Predictions, *, classes: int) -> str | None:
-    given = predictions.probabilities.shape[1]
+def _problem(probabilities: NDArray[np.float32], *, classes: int) -> str | None:
+    given = probabilities.shape[1]
     if given != classes:
         return f"answers with {given} probabilities for its {classes} labels"
-    if not np.isfinite(predictions.probabilities).all():
+    if not np.isfinite(probabilities).all():
         return "answers with NaN or infinity"
     return None
 
 
 def _suspects(
-    images: Sequence[NewImage], given: Sequence[int], predictions: Predictions, labels: Sequence[str]
+    images: Sequence[NewImage], given: Sequence[int], probabilities: NDArray[np.float32], labels: Sequence[str]
 ) -> tuple[Suspect, ...]:
-    probabilities = predictions.probabilities
     found = find_label_errors(probabilities, np.array(given))
     return tuple(
         Suspect(

@@ -1,10 +1,12 @@
-"""Measure an exported SavedModel on encoded images: the bytes and the signature are those of a client."""
+"""Measure an exported SavedModel on encoded images: the bytes and the signature are those of a client.
+
+The images come in batches, and little is kept of each: a data set that is larger than the memory can be measured.
+"""
 
 import math
 import statistics
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.progress import logged
+from pipeline.training.mistakes import Mistake, WorstMistakes
 from pipeline.verdicts.measurements import Performance
 from serving import signature
 from serving.inference.local_model import load_local_model
 
-_BATCH = 128
+# Images per call. The export was compared with its network for it, see `pipeline.training.exporting.equality`.
+BATCH = 64
 _LATENCY_CALLS = 30
 _CALIBRATION_BINS = 10
 
@@ -27,16 +31,24 @@ class Predictions:
     """The answers in the order of the images.
 
     Attributes:
-        probabilities: of shape (images, classes).
-        indices: the class number of each image.
-        labels: the label of each image.
+        indices: the class number of each image, int32 (images,).
+        labels: the label that the model gave each image.
+        right: whether that is its true label, (images,).
+        confidence: the highest probability of each image, float32 (images,).
+        finite: whether all probabilities are finite.
         latency_ms: the median of single-image calls, in milliseconds.
+        kept: all probabilities (classes,) of the images that were asked for, by their position.
+        worst: the wrong answers with the highest probability, the worst one first; at most 24.
     """
 
-    probabilities: NDArray[np.float32]
-    indices: list[int]
+    indices: NDArray[np.int32]
     labels: list[str]
+    right: NDArray[np.bool_]
+    confidence: NDArray[np.float32]
+    finite: bool
     latency_ms: float
+    kept: Mapping[int, NDArray[np.float32]]
+    worst: tuple[Mistake, ...]
 
 
 class ExportedModel:
@@ -58,60 +70,138 @@ class ExportedModel:
         """The SignatureDefs by name."""
         return self._model.signatures
 
-    def predict(self, images: Sequence[bytes]) -> Predictions:
-        """The answers for all images, and the latency after a warm-up."""
-        batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        answers = [self._ask(batch) for batch in logged(batches, f"batches of {_BATCH} answered", total=len(batches))]
+    def predict(
+        self,
+        batches: Iterable[Sequence[bytes]],
+        classes: NDArray[np.integer[Any]],
+        labels: Sequence[str],
+        *,
+        kept: Collection[int] = (),
+    ) -> Predictions:
+        """The answers for all images, and the latency after a warm-up. One batch is in memory at a time, and 30 images.
+
+        Args:
+            batches: the encoded images in their order, at least one; best BATCH of them at a time.
+            classes: the true class of each image, shape (images,).
+            labels: of these classes. The model may have other ones.
+            kept: the positions of images whose probabilities are returned.
+        """
+        answers = _Answers(classes, labels, frozenset(kept))
+        first: list[bytes] = []
+        total = math.ceil(len(classes) / BATCH)
+        for batch in logged(batches, f"batches of {BATCH} answered", total=total):
+            answers.add(*self._ask(batch))
+            first.extend(batch[: _LATENCY_CALLS - len(first)])
+        return answers.result(latency_ms=self._latency_ms(first))
+
+    def probabilities(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """All probabilities for a few images, shape (images, classes). There must be at least one."""
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        return np.concatenate([self._ask(batch)[0] for batch in batches])
+
+    def _latency_ms(self, images: Sequence[bytes]) -> float:
         taken = []
         for position in range(_LATENCY_CALLS):
             one = images[position % len(images)]
             start = time.perf_counter()
             self._ask([one])
             taken.append((time.perf_counter() - start) * 1000)
-        return Predictions(
-            probabilities=np.concatenate([probabilities for probabilities, _, _ in answers]),
-            indices=[index for _, indices, _ in answers for index in indices.tolist()],
-            labels=[label.decode() for _, _, labels in answers for label in labels.tolist()],
-            latency_ms=statistics.median(taken),
-        )
+        return statistics.median(taken)
 
     def _ask(self, images: Sequence[bytes]) -> Sequence[NDArray[Any]]:
         """Probabilities, class indices and labels, in this order."""
         return self._model.run(*signature.feeds_and_fetches(self.signatures[signature.NAME], images))
 
 
+class _Answers:
+    """What is kept of the answers, batch by batch."""
+
+    def __init__(self, classes: NDArray[np.integer[Any]], labels: Sequence[str], kept: frozenset[int]) -> None:
+        images = len(classes)
+        self._classes, self._truth = classes, labels
+        self._kept_positions = kept
+        self._count = 0
+        self._indices = np.zeros(images, np.int32)
+        self._right = np.zeros(images, np.bool_)
+        self._confidence = np.zeros(images, np.float32)
+        self._labels: list[str] = []
+        # So that equal labels are one object, however many images have them.
+        self._known: dict[bytes, str] = {}
+        self._finite = True
+        self._kept: dict[int, NDArray[np.float32]] = {}
+        self._worst = WorstMistakes()
+
+    def add(self, probabilities: NDArray[np.float32], indices: NDArray[np.int64], labels: NDArray[np.object_]) -> None:
+        first, behind = self._count, self._count + len(indices)
+        given = [self._known.setdefault(label, label.decode()) for label in labels.tolist()]
+        true = self._classes[first:behind]
+        right = np.array([label == self._truth[each] for label, each in zip(given, true.tolist(), strict=True)])
+        confidence = probabilities.max(axis=1)
+        self._worst.add(first, true=true, given=indices, probability=confidence, right=right)
+        self._labels.extend(given)
+        self._indices[first:behind], self._right[first:behind] = indices, right
+        self._confidence[first:behind] = confidence
+        self._finite &= bool(np.isfinite(probabilities).all())
+        for position in self._kept_positions.intersection(range(first, behind)):
+            # A copy: a row of the batch would keep the whole batch in memory.
+            self._kept[position] = probabilities[position - first].copy()
+        self._count = behind
+
+    def result(self, *, latency_ms: float) -> Predictions:
+        assert self._count == len(self._classes), f"{self._count} images for {len(self._classes)} classes"
+        return Predictions(
+            indices=self._indices,
+            labels=self._labels,
+            right=self._right,
+            confidence=self._confidence,
+            finite=self._finite,
+            latency_ms=latency_ms,
+            kept=self._kept,
+            worst=self._worst.result(),
+        )
+
+
 def performance(
-    predictions: Predictions, truth: Sequence[str], *, model_digest: str, data_digest: str, size_mb: float
+    predictions: Predictions,
+    classes: NDArray[np.integer[Any]],
+    labels: Sequence[str],
+    *,
+    model_digest: str,
+    data_digest: str,
+    size_mb: float,
 ) -> Performance:
     """The figures for the gate.
 
     Args:
         predictions: the answers.
-        truth: the true label of each image, in the same order.
+        classes: the true class of each image, in the same order.
+        labels: of these classes.
         model_digest: identifies the model.
         data_digest: identifies the images.
         size_mb: the size of the exported folder in 10^6 bytes.
     """
-    right = np.array([given == true for given, true in zip(predictions.labels, truth, strict=True)])
     return Performance(
         model_digest=model_digest,
         data_digest=data_digest,
-        examples=len(truth),
-        accuracy=float(right.mean()),
-        class_recall=_class_recall(truth, right),
-        calibration_error=calibration_error(predictions.probabilities.max(axis=1), right),
-        finite=bool(np.isfinite(predictions.probabilities).all()),
+        examples=len(classes),
+        accuracy=float(predictions.right.mean()),
+        class_recall=_class_recall(classes, labels, predictions.right),
+        calibration_error=calibration_error(predictions.confidence, predictions.right),
+        finite=predictions.finite,
         size_mb=size_mb,
         latency_ms=predictions.latency_ms,
-        right="".join("1" if each else "0" for each in right),
+        right=(predictions.right + np.uint8(ord("0"))).tobytes().decode("ascii"),
     )
 
 
-def _class_recall(truth: Sequence[str], right: NDArray[np.bool_]) -> dict[str, float]:
-    """The share of right answers of each label, by label. One pass, because there may be thousands of labels."""
-    examples = Counter(truth)
-    recognised = Counter(label for label, each in zip(truth, right.tolist(), strict=True) if each)
-    return {label: recognised[label] / examples[label] for label in sorted(examples)}
+def _class_recall(
+    classes: NDArray[np.integer[Any]], labels: Sequence[str], right: NDArray[np.bool_]
+) -> dict[str, float]:
+    """The share of right answers of each label that has images, by label."""
+    examples = np.bincount(classes, minlength=len(labels))
+    recognised = np.bincount(classes[right], minlength=len(labels))
+    present = sorted(np.flatnonzero(examples).tolist(), key=lambda each: labels[each])
+    return {labels[each]: float(recognised[each] / examples[each]) for each in present}
 
 
 def calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.context import RunContext
-from pipeline.data.examples import examples_of, read_images
 from pipeline.errors import (
     CouldNotTellError,
     DamagedError,
@@ -17,7 +16,8 @@ from pipeline.errors import (
     NewerVersionError,
     UnderstudyError,
 )
-from pipeline.inspection.exported_answers import answers
+from pipeline.inspection.exported_answers import exported_model
+from pipeline.inspection.held_out import HeldOut
 from pipeline.inspection.served_labels import served_labels
 from pipeline.runs.records import (
     EvaluateRecord,
@@ -41,8 +41,6 @@ from serving.status import StatusError
 
 log = logging.getLogger(__name__)
 
-Images = list[tuple[bytes, str]]
-
 
 def evaluate(context: RunContext) -> EvaluateRecord:
     """Run exported SavedModels, candidate and serving alike, on encoded images.
@@ -56,27 +54,28 @@ def evaluate(context: RunContext) -> EvaluateRecord:
     spec = context.records.require(SpecRecord).spec
     data = context.records.require(SnapshotRecord)
     trained = context.records.require(TrainRecord)
-    held_out = examples_of(context.bucket, context.model, data, "holdout")
-    contents = read_images(context.bucket, context.model, held_out)
-    images = [(content, each.label) for content, each in zip(contents, held_out, strict=True)]
+    held_out = HeldOut(context.bucket, context.model, data)
+    golden, fresh = _chosen(spec.model.canary, len(held_out), seed=data.digest)
     serving = context.journal.read().state.serving
     serving_labels = served_labels(context, serving)
-    truth = [label for _, label in images]
     try:
         with context.bucket.local_copy(trained.model_key) as folder:
             _require_safe(context, folder, labels=data.labels)
-            predictions = scoring.ExportedModel(folder).predict([content for content, _ in images])
+            model = scoring.ExportedModel(folder)
+            predictions = model.predict(held_out.batches(), held_out.classes, data.labels, kept=golden)
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
     _require_order(predictions, data.labels)
     candidate = scoring.performance(
         predictions,
-        truth,
+        held_out.classes,
+        data.labels,
         model_digest=trained.model_digest,
         data_digest=data.digest,
         size_mb=_megabytes(trained.files),
     )
-    baseline = _baseline(context, serving, images, data_digest=data.digest)
+    baseline = _baseline(context, serving, held_out, data_digest=data.digest)
+    truth = [data.labels[each] for each in held_out.classes]
     evaluation = Evaluation(
         candidate=candidate,
         serving_version=serving,
@@ -84,7 +83,7 @@ def evaluate(context: RunContext) -> EvaluateRecord:
         serving_labels=serving_labels if serving is not None else None,
         comparable=_comparable(truth, serving_labels) if serving is not None else "",
     )
-    context.records.finish(_probes(spec.model.canary, images, predictions, seed=data.digest))
+    context.records.finish(_probes(held_out, predictions, golden=golden, fresh=fresh))
     _log(context, trained, evaluation, truth=truth, given=predictions.labels, labels=data.labels)
     _tell(evaluation)
     return EvaluateRecord(evaluation=evaluation)
@@ -122,16 +121,17 @@ def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -
 
 
 def _require_order(predictions: scoring.Predictions, labels: Sequence[str]) -> None:
-    problems = index_problems(zip(predictions.indices, predictions.labels, strict=True), labels)
+    problems = index_problems(zip(predictions.indices.tolist(), predictions.labels, strict=True), labels)
     if problems:
         raise FailedError(f"the exported model is refused: it {'; it '.join(problems)}")
 
 
-def _baseline(context: RunContext, version: int | None, images: Images, *, data_digest: str) -> Performance | None:
+def _baseline(context: RunContext, version: int | None, held_out: HeldOut, *, data_digest: str) -> Performance | None:
     """The serving version on the same images, computed once per model and data; None where nothing serves.
 
     Raises:
         CouldNotTellError: something serves and cannot be measured.
+        FailedError: an image is not what the snapshot saw.
         NewerVersionError: a newer version of Understudy wrote its manifest.
     """
     if version is None:
@@ -147,10 +147,11 @@ def _baseline(context: RunContext, version: int | None, images: Images, *, data_
             # It is only kept to save time, so nothing rests on one that cannot be read.
             if not isinstance(error, MissingError):
                 log.warning("v%d is measured again: %s", version, error)
-            measured = _measure(context, folder, images, files=files, data_digest=data_digest)
+            measured = _measure(context, folder, held_out, files=files, data_digest=data_digest)
             context.bucket.create(kept, measured.model_dump_json(indent=1).encode())
             return measured
-    except NewerVersionError:
+    except (FailedError, NewerVersionError):
+        # Of a held-out image, or of the journal: the version that serves is not to blame.
         raise
     except (UnderstudyError, StatusError) as error:
         raise CouldNotTellError(
@@ -175,12 +176,13 @@ def _comparable(truth: Sequence[str], serving_labels: Sequence[str]) -> str:
 
 
 def _measure(
-    context: RunContext, folder: str, images: Images, *, files: Mapping[str, FileSum], data_digest: str
+    context: RunContext, folder: str, held_out: HeldOut, *, files: Mapping[str, FileSum], data_digest: str
 ) -> Performance:
-    predictions = answers(context.bucket, folder, [content for content, _ in images])
+    model = exported_model(context.bucket, folder)
     return scoring.performance(
-        predictions,
-        [label for _, label in images],
+        model.predict(held_out.batches(), held_out.classes, held_out.labels),
+        held_out.classes,
+        held_out.labels,
         model_digest=folder_digest(files),
         data_digest=data_digest,
         size_mb=_megabytes(files),
@@ -191,21 +193,30 @@ def _megabytes(files: Mapping[str, FileSum]) -> float:
     return sum(each.size for each in files.values()) / 1e6
 
 
-def _probes(policy: CanaryPolicy, images: Images, predictions: scoring.Predictions, *, seed: str) -> ProbeSet:
-    """Golden answers from the exported model, and labelled images that no golden answer covers."""
-    order = list(range(len(images)))
+def _chosen(policy: CanaryPolicy, images: int, *, seed: str) -> tuple[list[int], list[int]]:
+    """The positions of images for golden answers, and of others for the labelled images."""
+    order = list(range(images))
     random.Random(seed).shuffle(order)  # noqa: S311 - a fixed choice, not a secret
-    golden, fresh = order[: policy.golden], order[policy.golden : policy.golden + policy.fresh]
+    return order[: policy.golden], order[policy.golden : policy.golden + policy.fresh]
+
+
+def _probes(
+    held_out: HeldOut, predictions: scoring.Predictions, *, golden: Sequence[int], fresh: Sequence[int]
+) -> ProbeSet:
+    """Golden answers from the exported model, and labelled images that no golden answer covers."""
     return ProbeSet(
         golden=tuple(
             GoldenAnswer(
-                image=_encoded(images[i][0]),
-                label=predictions.labels[i],
-                probabilities=tuple(float(p) for p in predictions.probabilities[i]),
+                image=_encoded(content),
+                label=predictions.labels[position],
+                probabilities=tuple(float(p) for p in predictions.kept[position]),
             )
-            for i in golden
+            for position, content in zip(golden, held_out.images(golden), strict=True)
         ),
-        fresh=tuple(LabelledImage(image=_encoded(images[i][0]), label=images[i][1]) for i in fresh),
+        fresh=tuple(
+            LabelledImage(image=_encoded(content), label=held_out.label(position))
+            for position, content in zip(fresh, held_out.images(fresh), strict=True)
+        ),
     )
 
 

@@ -39,6 +39,10 @@ def test_the_served_answers_are_those_of_the_trained_network(seen: Any) -> None:
     assert [pytest.approx(1.0, abs=1e-5)] * 16 == seen["sums"]
 
 
+def test_images_in_batches_are_answered_as_all_at_once(seen: Any) -> None:
+    assert [True] * 7 == seen["streamed"]
+
+
 def test_labels_travel_with_the_model(seen: Any) -> None:
     """F16."""
     assert set(seen["labels"]) <= {"dark", "light"}

@@ -47,12 +47,14 @@ def main(folder: Path) -> None:
     export.export(first, folder / "model", name="shades", image=IMAGE, labels=LABELS, warmup=warmup)
     model = ExportedModel(folder / "model")
     asked = [content for content, _ in images]
-    predictions = model.predict(asked)
+    probabilities = model.probabilities(asked)
+    truth = np.array([target for _, target in images])
+    predictions = model.predict([asked[:7], asked[7:]], truth, LABELS, kept=[0, 6, 7, 15])
     pixels = np.concatenate([batch.numpy() for batch, _ in network.dataset(images, IMAGE, batch_size=16)])
     direct = first(pixels, training=False).numpy()  # type: ignore[operator]
-    mixed = model.predict([picture(10, "JPEG", (40, 30)), picture(250), picture(10, "PNG", (3, 3))])
+    mixed = model.probabilities([picture(10, "JPEG", (40, 30)), picture(250), picture(10, "PNG", (3, 3))])
     try:
-        model.predict([b"no image at all"])
+        model.probabilities([b"no image at all"])
         refused = ""
     except StatusError as error:
         refused = error.code.name
@@ -71,10 +73,19 @@ def main(folder: Path) -> None:
                 "problems_with_a_label_more": signature.contract_problems(model.signatures, labels=(*LABELS, "grey")),
                 "inputs": {name: info.name for name, info in model.signatures[signature.NAME].inputs.items()},
                 "input": signature.INPUT,
-                "skew": float(np.abs(direct - predictions.probabilities).max()),
-                "sums": predictions.probabilities.sum(axis=1).tolist(),
+                "skew": float(np.abs(direct - probabilities).max()),
+                "sums": probabilities.sum(axis=1).tolist(),
                 "labels": sorted(set(predictions.labels)),
-                "mixed": len(mixed.labels),
+                "streamed": [
+                    predictions.labels == [LABELS[each] for each in probabilities.argmax(axis=1)],
+                    predictions.indices.tolist() == probabilities.argmax(axis=1).tolist(),
+                    predictions.right.tolist() == (probabilities.argmax(axis=1) == truth).tolist(),
+                    np.allclose(predictions.confidence, probabilities.max(axis=1), atol=1e-6),
+                    sorted(predictions.kept) == [0, 6, 7, 15],
+                    all(np.allclose(row, probabilities[at], atol=1e-6) for at, row in predictions.kept.items()),
+                    predictions.latency_ms > 0,
+                ],
+                "mixed": len(mixed),
                 "refused": refused,
                 "without_variables": without_variables,
                 "same_seed_same_weights": weights[0] == weights[1],
