@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import FailedError
 from pipeline.safety import files, operations, versions, weights
 from pipeline.safety.quoting import some
 from serving.apis import types_pb2
@@ -32,8 +33,7 @@ def problems(folder: Path, *, labels: Sequence[str], server_tensorflow: str) -> 
     found = files.problems(folder, saved_model)
     meta_graphs = saved_model.meta_graphs
     for meta_graph in meta_graphs:
-        # Of several, each is named by its tags.
-        name = f"graph {sorted(meta_graph.meta_info_def.tags)}: " if len(meta_graphs) > 1 else ""
+        name = _name(meta_graph, meta_graphs)
         found.extend(f"{name}{problem}" for problem in operations.problems(meta_graph))
         found.extend(
             f"{name}{problem}" for problem in versions.problems(meta_graph, server_tensorflow=server_tensorflow)
@@ -41,6 +41,31 @@ def problems(folder: Path, *, labels: Sequence[str], server_tensorflow: str) -> 
     found.extend(_contract(meta_graphs, labels=labels))
     restored = any(meta_graph.saver_def.restore_op_name for meta_graph in meta_graphs)
     found.extend(weights.problems(folder, restored=restored))
+    return _limited(found)
+
+
+def operation_problems(folder: Path) -> list[str]:
+    """Why a SavedModel from elsewhere must not be loaded, one refusal a line: what it would do besides computing.
+
+    It may have any signature. What is exported of it is scanned again, as a whole.
+    """
+    try:
+        saved_model = files.read(folder)
+    except FailedError:
+        return [f"its {files.DESCRIPTION} is not the description of a SavedModel"]
+    found = files.problems(folder, saved_model)
+    for meta_graph in saved_model.meta_graphs:
+        name = _name(meta_graph, saved_model.meta_graphs)
+        found.extend(f"{name}{problem}" for problem in operations.problems(meta_graph))
+    return _limited(found)
+
+
+def _name(meta_graph: Any, meta_graphs: Sequence[Any]) -> str:
+    """Of several graphs, each is named by its tags."""
+    return f"graph {sorted(meta_graph.meta_info_def.tags)}: " if len(meta_graphs) > 1 else ""
+
+
+def _limited(found: list[str]) -> list[str]:
     return found if len(found) <= _MOST else [*found[:_MOST], f"and {len(found) - _MOST} more problems"]
 
 

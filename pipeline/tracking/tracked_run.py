@@ -12,7 +12,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import CouldNotTellError
@@ -24,8 +24,11 @@ from pipeline.tracking.metric_names import metric_name
 from pipeline.tracking.pages import VIEW_TAGS, run_page
 from pipeline.tracking.parameters import parameters
 from pipeline.tracking.registry import BUCKET_TAG, bucket_tags
+from pipeline.tracking.system_metrics import system_metrics
 from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
 from pipeline.training.pictures.confusion import confusion_table, draw_confusion
+from pipeline.training.pictures.learning_curves import draw_learning_curves
+from pipeline.training.pictures.mistakes import Mistake, draw_mistakes
 from pipeline.verdicts.measurements import DataSummary, Evaluation, Performance
 
 log = logging.getLogger(__name__)
@@ -126,7 +129,34 @@ class TrackedRun:
         import mlflow
 
         with self._asking("log what the training ran on"):
-            mlflow.set_tags({f"training.{name}": _text(fact) for name, fact in facts.items()})
+            mlflow.set_tags({f"training.{name.replace(' ', '_')}": _text(fact) for name, fact in facts.items()})
+
+    def log_learning_curves(self, epochs: Sequence[Epoch], *, best: int, phases: Sequence[int] = ()) -> None:
+        """Log the picture `learning_curves.png`; none of an imported model, which has no epochs.
+
+        Args:
+            epochs: of all phases, in their order.
+            best: the number of the epoch that was exported, from 1; 0: the last one.
+            phases: the number of the first epoch of each phase after the first one.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        if epochs:
+            self._log_picture("learning_curves.png", draw_learning_curves(epochs, best=best, phases=phases))
+
+    def log_mistakes(self, mistakes: Sequence[Mistake], *, wrong: int, images: int) -> None:
+        """Log the picture `mistakes.png`.
+
+        Args:
+            mistakes: wrong answers, the worst first, see `pipeline.training.explaining.worst_answers`.
+            wrong: how many answers were wrong.
+            images: how many held-out images there were.
+
+        Raises:
+            CouldNotTellError: MLflow failed.
+        """
+        self._log_picture("mistakes.png", draw_mistakes(mistakes, wrong=wrong, images=images))
 
     def log_model(self, name: str, *, digest: str, address: str) -> str:
         """Register the exported model, which stays in the bucket, as a logged model; its id in MLflow.
@@ -182,6 +212,15 @@ class TrackedRun:
                 mlflow.log_metrics(metrics, model_id=model)
                 mlflow.log_artifacts(folder)
 
+    def _log_picture(self, name: str, content: bytes) -> None:
+        """At the root of the artifacts, where MLflow shows it when it compares runs."""
+        import mlflow
+
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, name).write_bytes(content)
+            with self._asking(f"log {name}"):
+                mlflow.log_artifacts(folder)
+
     def end(self, status: str) -> None:
         """End the run. `status` is one of MLflow's, such as FINISHED or FAILED.
 
@@ -209,6 +248,7 @@ def tracked_run(
     run_id: str = "",
     started_by: str = "",
     public_url: str = "",
+    with_system_metrics: bool = False,
 ) -> Iterator[TrackedRun]:
     """The MLflow run of this run key in this bucket, active inside the block. It is created if it does not exist.
 
@@ -220,6 +260,7 @@ def tracked_run(
         run_id: the id in the records of this run; needed for runs of releases that wrote no identity.
         started_by: the address of the DAG run; empty if Airflow has not started it.
         public_url: where people open MLflow; empty if that is `url`.
+        with_system_metrics: whether CPU, memory and GPUs of this machine are logged meanwhile.
 
     Raises:
         CouldNotTellError: MLflow failed. A training without a record of it would be lost work.
@@ -239,7 +280,11 @@ def tracked_run(
     log.info("This run in MLflow: %s", run_page(public_url or url, experiment, active.info.run_id))
     run = TrackedRun(url, active.info.run_id, kept=kept)
     try:
-        yield run
+        with ExitStack() as stack:
+            if with_system_metrics:
+                began = active.info.start_time / 1000
+                stack.enter_context(system_metrics(url, active.info.run_id, started_at=began))
+            yield run
     except BaseException:
         with suppress(CouldNotTellError):
             run.end("FAILED")

@@ -1,7 +1,6 @@
 """From the images of a run to the exported SavedModel of its candidate."""
 
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from pipeline.errors import BadInputError
 from pipeline.runs.records import Epoch
 from pipeline.runs.rows import Rows
 from pipeline.spec import Application, ModelSpec, Training
-from pipeline.training.exporting.equality import require_equal
+from pipeline.training.exporting import importing
+from pipeline.training.exporting.equality import MOST_IMAGES, require_equal
 from pipeline.training.exporting.export import export
-from pipeline.training.exporting.importing import imported
+from pipeline.training.exporting.importing import Scan
 from pipeline.training.fitting.checkpoints import Checkpoints
 from pipeline.training.fitting.fit import OnEpoch, Plan, fit
 from pipeline.training.inputs.prepared import prepared
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 Beginning = Callable[[Any], str]
 
 _WARMUP_IMAGES = 8
-_COMPARED_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,13 @@ def train_model(
     return Made(fitted.epochs, fitted.best, fitted.phase_ends, facts)
 
 
-def import_model(candidate: Candidate, folder: Path) -> Made:
+def import_model(candidate: Candidate, folder: Path, *, scan: Scan) -> Made:
     """Wrap the model that the model file imports, and export it to a folder, which must not exist.
+
+    Args:
+        candidate: what is to be made.
+        folder: where the SavedModel is written.
+        scan: called with a SavedModel before it is loaded, see `pipeline.safety.scan`.
 
     Raises:
         BadInputError: it cannot be used.
@@ -128,22 +132,34 @@ def import_model(candidate: Candidate, folder: Path) -> Made:
     """
     spec = candidate.spec.imported
     assert spec is not None
-    with tempfile.TemporaryDirectory() as scratch:
-        network = imported(
-            spec, candidate.spec.image, labels=candidate.labels, scratch=Path(scratch), seconds=candidate.seconds
-        )
-        _export(candidate, folder, network)
+    importing.import_model(
+        spec,
+        folder,
+        name=candidate.spec.name,
+        image=candidate.spec.image,
+        labels=candidate.labels,
+        warmup=_warmup(candidate),
+        compared=_compared(candidate),
+        seconds=candidate.seconds,
+        scan=scan,
+    )
     return Made(facts={"imported": spec.model, "sha256": spec.sha256 or ""})
 
 
 def _export(candidate: Candidate, folder: Path, network: Any) -> None:
-    warmup = candidate.train.fetch(range(min(_WARMUP_IMAGES, len(candidate.train.rows))))
     spec = candidate.spec
-    export(network, folder, name=spec.name, image=spec.image, labels=candidate.labels, warmup=warmup)
-    # Those that the network has not seen, if there are any.
+    export(network, folder, name=spec.name, image=spec.image, labels=candidate.labels, warmup=_warmup(candidate))
+    require_equal(network, folder, _compared(candidate), image=spec.image)
+
+
+def _warmup(candidate: Candidate) -> list[bytes]:
+    return candidate.train.fetch(range(min(_WARMUP_IMAGES, len(candidate.train.rows))))
+
+
+def _compared(candidate: Candidate) -> list[bytes]:
+    """Images that the network has not seen, if there are any."""
     compared = candidate.validation if len(candidate.validation.rows) else candidate.train
-    images = compared.fetch(range(min(_COMPARED_IMAGES, len(compared.rows))))
-    require_equal(network, folder, images, image=spec.image)
+    return compared.fetch(range(min(MOST_IMAGES, len(compared.rows))))
 
 
 def _require_known_labels(training: Training, labels: Sequence[str]) -> None:
