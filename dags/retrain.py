@@ -69,10 +69,10 @@ page of the run; click the pencil next to it for the rest. What you type there y
   same (not for unusable files): trigger one with *Publish although the gate says no* and a note.
 - **`snapshot` red, *labels cannot be read* in its log**: it is not known which label has which index in the serving
   version. Restore the files that the log names, then clear the task.
-- **`train` red, *the training has diverged* in its log**: lower the learning rate: trigger a new run with another one in
-  its form, or change the model file.
-- **`train` red after it was killed, or after its time limit (`training.hours`)**: clear the task. It goes on after the last
-  epoch in its log, on whichever machine it starts.
+- **`train` red, *the training has diverged* in its log**: trigger a new run with a lower learning rate in its form, or
+  change the model file.
+- **`train` red after it was killed, or after its time limit (`training.hours`)**: clear the task. It goes on after the
+  last epoch in its log, on whichever machine it starts.
 - **Any task before `canary` red**: no replica has seen the candidate. Read the log, repair the cause and clear the red
   task. The run continues from there.
 """

@@ -1,14 +1,16 @@
 """What an image costs `snapshot` and `train`.
 
-Run as a process, it does the one or the other: `python -m bench.scale.images snapshot FOLDER ROOT`, or `train COUNT
-EDGE`, with so many images of so many pixels.
+Run as a process, it does the one or the other: `python -m bench.scale.images snapshot FOLDER ROOT`, or `train FOLDER
+COUNT EDGE`, with so many images of so many pixels, which are in the folder.
 """
 
+import hashlib
 import io
 import os
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +19,14 @@ from PIL import Image as Picture
 
 from bench.scale.measuring import answer, show, usage
 from pipeline.data.snapshot.importing import import_images
+from pipeline.runs.rows import Rows
 from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.storage.local import LocalBucket
 from pipeline.storage.opening import open_bucket
-from pipeline.training import network
+from pipeline.training.fitting.checkpoints import Checkpoints
+from pipeline.training.fitting.fit import Plan, fit
+from pipeline.training.inputs.fetching import Positions
+from pipeline.training.inputs.prepared import prepared
 
 LABELS = 10
 EDGE = 32
@@ -60,18 +67,26 @@ def snapshot(folder: str, root: str) -> None:
     answer(sum(path.stat().st_size for path in (Path(root) / found.manifest).iterdir()))
 
 
-def train(count: int, edge: int) -> None:
-    images = [(encoded(number % 50, edge), number % LABELS) for number in range(count)]
-    network.train(
-        Training(epochs=1),
-        Image(height=edge, width=edge),
-        classes=LABELS,
-        seed=1,
-        train_images=images,
-        validation_images=[],
-        on_epoch=lambda *_: None,
-    )
-    answer(sum(len(content) for content, _ in images) / count)
+def train(folder: Path, count: int, edge: int) -> None:
+    """One epoch over images that are read from a disk as `train` reads them from a bucket."""
+    paths = [folder / f"{number:08d}.png" for number in range(count)]
+    digests = np.array([list(hashlib.sha256(path.read_bytes()).digest()) for path in paths], np.uint8)
+    rows = Rows(digests, np.array([b".png"] * count, "S8"), (np.arange(count) % LABELS).astype(np.int32))
+    image = Image(height=edge, width=edge)
+
+    def fetch(positions: Positions) -> list[bytes]:
+        return [paths[position].read_bytes() for position in positions]
+
+    with ExitStack() as stack:
+        images, none = (
+            stack.enter_context(prepared(each, fetch, image=image, folder=folder / "cache", most_bytes=10**12))
+            for each in (rows, Rows(digests[:0], rows.suffixes[:0], rows.classes[:0]))
+        )
+        bucket = LocalBucket(folder / "bucket")
+        plan = Plan(Training(epochs=1), image, tuple(map(str, range(LABELS))), seed=1)
+        checkpoints = Checkpoints(bucket, "scale", "retrain-1", of="")
+        fit(plan, train=images, validation=none, checkpoints=checkpoints, on_epoch=lambda *_: None)
+    answer(0.0)
 
 
 def report_snapshot(few: int, many: int) -> None:
@@ -96,17 +111,23 @@ def report_snapshot(few: int, many: int) -> None:
 
 
 def report_train(few: int, many: int, edge: int) -> None:
-    small, large = (usage("bench.scale.images", "train", count, edge) for count in (few, many))
+    with tempfile.TemporaryDirectory() as scratch:
+        used = []
+        for count in (few, many):
+            folder = Path(scratch) / f"train-{count}"
+            (folder / "bucket").mkdir(parents=True)
+            for number in range(count):
+                (folder / f"{number:08d}.png").write_bytes(encoded(number, edge))
+            used.append(usage("bench.scale.images", "train", folder, count, edge))
+    small, large = used
     kept = 1e3 * (large.peak_mb - small.peak_mb) / (many - few)
-    decoded = edge * edge * 3 * 4 / 1e3
     show(f"memory of an image of {edge} x {edge} x 3 in `train`, {few} to {many} images", kept, "kB")
-    show(f"of that size: its pixels as 4-byte numbers ({edge}*{edge}*3*4 bytes)", decoded, "kB")
-    show("of that size: the encoded image", large.found / 1e3, "kB")
-    show("memory of `train` without images", small.peak_mb - few * kept / 1e3, "MB")
+    show(f"of that size: its pixels in the cache ({edge}*{edge}*3 bytes)", edge * edge * 3 / 1e3, "kB")
+    show("memory of `train`", small.peak_mb, "MB")
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "snapshot":
         snapshot(*sys.argv[2:])
     else:
-        train(*map(int, sys.argv[2:]))
+        train(Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -107,9 +107,9 @@ class Training(Frozen):
             label's share of the images; or a weight for each label, 1 where none is given.
         augmentation: random changes of the training images.
         warm_start: `serving`: begin with the weights of the version that serves, where it has the same network.
-        hours: after how many hours Airflow ends the task `train`; cleared, it goes on after its last epoch. Of no effect
-            on the weights, so in no record of a run.
         mixed_precision: `auto`: compute in 16 bits where every visible GPU can; `never`; `always`.
+        hours: after how many hours Airflow ends the task `train`; cleared, it goes on after its last epoch. It has no
+            effect on the weights, so it is in no record of a run.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1000)]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import BadInputError
 from pipeline.runs.records import Epoch
 from pipeline.runs.rows import Rows
@@ -17,6 +19,7 @@ from pipeline.training.exporting.export import export
 from pipeline.training.exporting.importing import Scan
 from pipeline.training.fitting.checkpoints import Checkpoints
 from pipeline.training.fitting.fit import OnEpoch, Plan, fit
+from pipeline.training.inputs.fetching import Fetch
 from pipeline.training.inputs.prepared import prepared
 from pipeline.training.networks.weights import local_weights
 
@@ -38,7 +41,11 @@ class Images:
     """
 
     rows: Rows
-    fetch: Callable[[Sequence[int]], list[bytes]]
+    fetch: Fetch
+
+    def first(self, count: int) -> list[bytes]:
+        """Some images, fewer if there are not as many."""
+        return self.fetch(np.arange(min(count, len(self.rows))))
 
 
 @dataclass(frozen=True)
@@ -153,13 +160,13 @@ def _export(candidate: Candidate, folder: Path, network: Any) -> None:
 
 
 def _warmup(candidate: Candidate) -> list[bytes]:
-    return candidate.train.fetch(range(min(_WARMUP_IMAGES, len(candidate.train.rows))))
+    return candidate.train.first(_WARMUP_IMAGES)
 
 
 def _compared(candidate: Candidate) -> list[bytes]:
     """Images that the network has not seen, if there are any."""
     compared = candidate.validation if len(candidate.validation.rows) else candidate.train
-    return compared.fetch(range(min(MOST_IMAGES, len(compared.rows))))
+    return compared.first(MOST_IMAGES)
 
 
 def _require_known_labels(training: Training, labels: Sequence[str]) -> None:

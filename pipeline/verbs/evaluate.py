@@ -35,8 +35,11 @@ from pipeline.storage.sums import FileSum, folder_digest
 from pipeline.stored import stored
 from pipeline.tracking.tracked_run import tracked_run
 from pipeline.training import scoring
+from pipeline.training.explaining.worst_answers import worst_answers
+from pipeline.training.pictures.mistakes import Mistake
 from pipeline.verdicts.measurements import Evaluation, Performance
 from serving.canary import index_problems
+from serving.images import ImageError
 from serving.status import StatusError
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ def evaluate(context: RunContext) -> EvaluateRecord:
             _require_safe(context, folder, labels=data.labels)
             model = scoring.ExportedModel(folder)
             predictions = model.predict(held_out.batches(), held_out.classes, data.labels, kept=golden)
+            mistakes = _mistakes(folder, predictions, held_out)
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
     _require_order(predictions, data.labels)
@@ -84,7 +88,7 @@ def evaluate(context: RunContext) -> EvaluateRecord:
         comparable=_comparable(truth, serving_labels) if serving is not None else "",
     )
     context.records.finish(_probes(held_out, predictions, golden=golden, fresh=fresh))
-    _log(context, trained, evaluation, truth=truth, given=predictions.labels, labels=data.labels)
+    _log(context, trained, evaluation, truth=truth, predictions=predictions, mistakes=mistakes, labels=data.labels)
     _tell(evaluation)
     return EvaluateRecord(evaluation=evaluation)
 
@@ -95,7 +99,8 @@ def _log(
     evaluation: Evaluation,
     *,
     truth: Sequence[str],
-    given: Sequence[str],
+    predictions: scoring.Predictions,
+    mistakes: Sequence[Mistake],
     labels: Sequence[str],
 ) -> None:
     spec = context.records.require(SpecRecord).spec
@@ -110,7 +115,18 @@ def _log(
         started_by=context.settings.run_url,
         public_url=context.settings.mlflow_public_url,
     ) as run:
-        run.log_evaluation(evaluation, truth, given, labels=labels, model=trained.mlflow_model)
+        run.log_evaluation(evaluation, truth, predictions.labels, labels=labels, model=trained.mlflow_model)
+        wrong = len(truth) - int(predictions.right.sum())
+        run.log_mistakes(mistakes, wrong=wrong, images=len(truth))
+
+
+def _mistakes(folder: Path, predictions: scoring.Predictions, held_out: HeldOut) -> list[Mistake]:
+    """The pictures of the worst mistakes, for people; nothing is decided on them."""
+    try:
+        return worst_answers(folder, predictions.worst, read=held_out.images, labels=held_out.labels)
+    except (UnderstudyError, ImageError) as error:
+        log.warning("the worst mistakes are not shown: %s", error)
+        return []
 
 
 def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -> None:

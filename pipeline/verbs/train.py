@@ -10,6 +10,7 @@ from pipeline.context import RunContext
 from pipeline.data.examples import read_rows, split_rows
 from pipeline.inspection.served_labels import served_labels
 from pipeline.runs.records import ExportRecord, SnapshotRecord, SpecRecord, TrainRecord
+from pipeline.safety.scan import operation_problems
 from pipeline.spec import ModelSpec, RunSpec
 from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest, sums_of
@@ -49,6 +50,7 @@ def train(context: RunContext) -> TrainRecord:
         kept=kept,
         started_by=context.settings.run_url,
         public_url=context.settings.mlflow_public_url,
+        with_system_metrics=True,
     ) as run:
         if data.report and data.found is not None:
             with context.bucket.local_copy(data.report) as report:
@@ -59,6 +61,8 @@ def train(context: RunContext) -> TrainRecord:
         run.kept = _kept(exported)
         run.log_epochs(exported.epochs)
         run.log_facts(exported.facts)
+        phases = [end + 1 for end in exported.phase_ends]
+        run.log_learning_curves(exported.epochs, best=exported.best, phases=phases)
         digest, key = folder_digest(exported.files), exported.model_key
         model_id = run.log_model(spec.model.name, digest=digest, address=context.bucket.uri(key))
     return TrainRecord(
@@ -88,7 +92,7 @@ def _export(context: RunContext, spec: RunSpec, data: SnapshotRecord, *, seed: i
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         if spec.model.imported is not None:
-            made = import_model(candidate, folder)
+            made = import_model(candidate, folder, scan=operation_problems)
         else:
             made = train_model(
                 candidate,

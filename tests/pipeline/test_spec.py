@@ -97,6 +97,8 @@ def test_overrides_change_training_and_nothing_else() -> None:
     spec = load_spec(MODELS / "digits.yaml")
     changed = with_overrides(spec, Overrides(epochs=3, seed=7, learning_rate=0.01))
 
+    assert changed.training
+    assert spec.training
     assert (3, 7, 0.01) == (changed.training.epochs, changed.training.seed, changed.training.learning_rate)
     assert spec.gate == changed.gate
     assert spec.training.network == changed.training.network

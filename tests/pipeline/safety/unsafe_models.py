@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.spec import Image, SmallNetwork
-from pipeline.training import network
 from pipeline.training.exporting import export
+from pipeline.training.networks.building import build as build_network
 from serving import signature
 from serving.signature import CLASS_INDEX, INPUT, LABEL, PROBABILITIES
 
@@ -67,7 +67,7 @@ def main(root: Path, written: Path) -> None:
 
     small = SmallNetwork(filters=(2,), dense=4)
     networks: dict[str, Callable[[Image], Any]] = {
-        "own": lambda image: network.build(small, image, classes=len(LABELS)),
+        "own": lambda image: build_network(small, image, classes=len(LABELS), weights=None).model,
         "mobilenet": lambda image: tf.keras.applications.MobileNet(
             (image.height, image.width, image.channels), alpha=0.25, weights=None, classes=len(LABELS)
         ),

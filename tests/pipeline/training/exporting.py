@@ -3,23 +3,15 @@
 import sys
 from pathlib import Path
 
-from pipeline.training import network
 from pipeline.training.exporting import export
+from tests.pipeline.training.trained import trained
 from tests.pipeline.training.training import IMAGE, LABELS, TRAINING, picture
 
 
 def main(folder: Path, seed: int) -> None:
     images = [(picture(shade), int(shade > 127)) for shade in range(0, 256, 32)]
-    trained = network.train(
-        TRAINING,
-        IMAGE,
-        classes=len(LABELS),
-        seed=seed,
-        train_images=images,
-        validation_images=images,
-        on_epoch=lambda _, __: None,
-    )
-    export.export(trained, folder, name="shades", image=IMAGE, labels=LABELS, warmup=[images[0][0]])
+    fitted = trained(TRAINING, IMAGE, LABELS, seed=seed, images=images, validation=images)
+    export.export(fitted.network, folder, name="shades", image=IMAGE, labels=LABELS, warmup=[images[0][0]])
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as Picture
 
 from pipeline.spec import Image, SmallNetwork, Training
-from pipeline.training import network
 from pipeline.training.exporting import export
+from pipeline.training.exporting.preprocessing import decoded
 from pipeline.training.scoring import ExportedModel
 from serving import signature
 from serving.status import StatusError
+from tests.pipeline.training.trained import trained
 
 LABELS = ("dark", "light")
 IMAGE = Image(height=6, width=5, channels=1)
@@ -30,16 +32,16 @@ def main(folder: Path) -> None:
     images = [(picture(shade), int(shade > 127)) for shade in range(0, 256, 16)]
     epochs: list[int] = []
 
-    def train(seed: int) -> object:
-        return network.train(
+    def train(seed: int) -> Any:
+        return trained(
             TRAINING,
             IMAGE,
-            classes=2,
+            LABELS,
             seed=seed,
-            train_images=images,
-            validation_images=images[::4],
-            on_epoch=lambda number, metrics: epochs.append(number) if "validation/accuracy" in metrics else None,
-        )
+            images=images,
+            validation=images[::4],
+            on_epoch=lambda number, epoch: epochs.append(number) if "validation/accuracy" in epoch.metrics else None,
+        ).network
 
     first = train(3)
     again, other = train(3), train(4)
@@ -50,15 +52,15 @@ def main(folder: Path) -> None:
     probabilities = model.probabilities(asked)
     truth = np.array([target for _, target in images])
     predictions = model.predict([asked[:7], asked[7:]], truth, LABELS, kept=[0, 6, 7, 15])
-    pixels = np.concatenate([batch.numpy() for batch, _ in network.dataset(images, IMAGE, batch_size=16)])
-    direct = first(pixels, training=False).numpy()  # type: ignore[operator]
+    pixels = np.stack([decoded(content, IMAGE).numpy() for content in asked])
+    direct = first(pixels, training=False).numpy()
     mixed = model.probabilities([picture(10, "JPEG", (40, 30)), picture(250), picture(10, "PNG", (3, 3))])
     try:
         model.probabilities([b"no image at all"])
         refused = ""
     except StatusError as error:
         refused = error.code.name
-    weights = [[w.tolist() for w in each.get_weights()] for each in (first, again, other)]  # type: ignore[attr-defined]
+    weights = [[w.tolist() for w in each.get_weights()] for each in (first, again, other)]
     (folder / "model" / "variables" / "variables.index").unlink()
     try:
         ExportedModel(folder / "model")

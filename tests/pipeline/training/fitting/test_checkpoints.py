@@ -12,7 +12,7 @@ from pipeline import layout
 from pipeline.errors import NewerVersionError
 from pipeline.runs.records import Epoch
 from pipeline.storage.local import LocalBucket
-from pipeline.training.fitting.checkpoints import Checkpoints, State
+from pipeline.training.fitting.checkpoints import Arrays, Checkpoints, State
 
 KEY = "retrain-1"
 
@@ -31,7 +31,7 @@ def state(epochs: int, *, best: int = 1, best_name: str = "") -> State:
     )
 
 
-def arrays(number: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+def arrays(number: int) -> Arrays:
     return [np.full((2, 3), number, np.float32), np.array(7, np.int64), np.array([1, 2], np.uint32)]
 
 

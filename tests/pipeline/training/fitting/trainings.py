@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,9 @@ from PIL import Image as Picture
 
 from pipeline.errors import FailedError
 from pipeline.runs.records import Epoch
-from pipeline.runs.rows import Rows
 from pipeline.spec import Image, Training
-from pipeline.storage.local import LocalBucket
-from pipeline.training.fitting.checkpoints import Checkpoints
-from pipeline.training.fitting.fit import Fitted, Plan, fit
-from pipeline.training.inputs.prepared import Prepared, prepared
+from pipeline.training.fitting.fit import Fitted
+from tests.pipeline.training.trained import trained
 
 IMAGE = Image(height=8, width=8, channels=3)
 LABELS = ("dark", "light", "striped")
@@ -46,19 +42,8 @@ def picture(number: int) -> bytes:
     return stream.getvalue()
 
 
-@contextmanager
-def images(folder: Path, numbers: range) -> Iterator[Prepared]:
-    contents = [picture(number) for number in numbers]
-    digests = [np.frombuffer(hashlib.sha256(content).digest(), np.uint8) for content in contents]
-    rows = Rows(
-        np.array(digests, np.uint8).reshape(len(contents), 32),
-        np.array([b".png"] * len(contents), "S8"),
-        np.array([number % 3 for number in numbers], np.int32),
-    )
-    with prepared(
-        rows, lambda positions: [contents[each] for each in positions], image=IMAGE, folder=folder, most_bytes=10**9
-    ) as found:
-        yield found
+def images(numbers: range) -> list[tuple[bytes, int]]:
+    return [(picture(number), number % 3) for number in numbers]
 
 
 def train(
@@ -70,15 +55,18 @@ def train(
     replicas: tuple[str, ...] = (),
     validation: int = 9,
 ) -> Fitted:
-    training = Training.model_validate(TRAINING | changed)
-    bucket = folder / "bucket"
-    bucket.mkdir(parents=True, exist_ok=True)
-    checkpoints = Checkpoints(LocalBucket(bucket), "kinds", "retrain-1", of=training.model_dump_json())
-    with ExitStack() as stack:
-        first = stack.enter_context(images(folder / cache, range(COUNT)))
-        second = stack.enter_context(images(folder / cache, range(COUNT, COUNT + validation)))
-        plan = Plan(training, IMAGE, LABELS, seed=5, replicas=replicas)
-        return fit(plan, train=first, validation=second, checkpoints=checkpoints, on_epoch=on_epoch)
+    return trained(
+        Training.model_validate(TRAINING | changed),
+        IMAGE,
+        LABELS,
+        seed=5,
+        images=images(range(COUNT)),
+        validation=images(range(COUNT, COUNT + validation)),
+        folder=folder,
+        cache=folder / cache,
+        on_epoch=on_epoch,
+        replicas=replicas,
+    )
 
 
 def weights(fitted: Fitted) -> str:
