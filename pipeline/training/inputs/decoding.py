@@ -71,8 +71,8 @@ class Decoder(Generic[Tag]):
             if len(images) > 1:
                 return np.concatenate([self.decode([each]) for each in images])
             raise FailedError(
-                f"{self._described(images[0][0])} cannot be decoded, although the snapshot did: {error.message}. "
-                f"Remove the image from the source, and trigger a new run"
+                f"{self._described(images[0][0])} cannot be decoded, although the snapshot decoded it: "
+                f"{_reason(error.message)}. Remove the image from the source, and trigger a new run"
             ) from error
 
     def decode_all(self, images: Iterable[tuple[Tag, bytes]]) -> Iterator[tuple[list[Tag], NDArray[np.uint8]]]:
@@ -98,6 +98,11 @@ class Decoder(Generic[Tag]):
             finally:
                 for _, pixels in waiting:
                     pixels.cancel()
+
+
+def _reason(message: str) -> str:
+    """TensorFlow's own words, without the places in the code and in the graph."""
+    return message.partition("\n\t [[")[0].strip().rpartition("\n")[2].rstrip(".")
 
 
 def _groups(images: Iterable[tuple[Tag, bytes]]) -> Iterator[list[tuple[Tag, bytes]]]:
