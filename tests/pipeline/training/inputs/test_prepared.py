@@ -147,7 +147,7 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(
             FailedError,
-            match=rf"image {name} cannot be decoded, although the snapshot decoded it: Invalid JPEG data, size 20\. Remove",
+            match=rf"{name} cannot be decoded, although the snapshot decoded it: Invalid JPEG data, size 20\. Remove",
         ),
         of(bad, tmp_path),
     ):
