@@ -10,6 +10,8 @@ from pipeline.spec import Augmentation
 
 # What a seed is folded with, so that no two draws are the same.
 _LEFT_RIGHT, _TOP_BOTTOM, _CROP, _COLOUR, _MIXUP, _MIXUP_SIDE = range(6)
+# Above the smallest numbers of 64 bits.
+_SMALLEST = 1e-300
 # Of ITU-R BT.601, as in `tf.image.rgb_to_grayscale`.
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -112,7 +114,8 @@ def mixed(pixels: Any, targets: Any, weights: Any, alpha: float, seed: Any) -> t
 def _beta(alpha: float, count: Any, seed: Any) -> Any:
     """From Beta(alpha, alpha), float32 (count,): X / (X + Y) for X and Y from Gamma(alpha).
 
-    For a small alpha both may be too small for a number of 64 bits. Then the share is 0 or 1, as nearly all are.
+    For a small alpha both may be too small for a number of 64 bits, and TensorFlow gives its smallest number for both.
+    Then the share is 0 or 1, as nearly all are.
     """
     import tensorflow as tf
 
@@ -122,4 +125,4 @@ def _beta(alpha: float, count: Any, seed: Any) -> Any:
     )
     total = first + second
     side = tf.round(tf.cast(_draw(seed, _MIXUP_SIDE, [count]), tf.float64))
-    return tf.cast(tf.where(total > 0, tf.math.divide_no_nan(first, total), side), tf.float32)
+    return tf.cast(tf.where(total > _SMALLEST, tf.math.divide_no_nan(first, total), side), tf.float32)

@@ -22,7 +22,7 @@ from pipeline.training.inputs.prepared import Prepared
 
 # Batches that are ready while the network works.
 _READY = 2
-# More threads do not read faster: Python runs one of them at a time.
+# That change batches.
 _MOST_THREADS = 8
 
 
@@ -130,12 +130,13 @@ def _batches(prepared: Prepared, numbers: range, positions: Any, finished: Any) 
     def batch(number: Any) -> Any:
         pixels, classes = tf.numpy_function(read, [number], [tf.uint8, tf.int32], stateful=False)
         pixels = tf.ensure_shape(pixels, (None, image.height, image.width, image.channels))
-        return finished(number, pixels, tf.ensure_shape(classes, (None,)))
+        return number, pixels, tf.ensure_shape(classes, (None,))
 
     threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    data = tf.data.Dataset.range(numbers.start, numbers.stop)
-    data = data.map(batch, num_parallel_calls=threads, deterministic=True).prefetch(_READY)
+    # One thread reads: several would wait for each other, because Python runs one of them at a time.
+    data = tf.data.Dataset.range(numbers.start, numbers.stop).map(batch).prefetch(_READY)
+    data = data.map(finished, num_parallel_calls=threads, deterministic=True).prefetch(_READY)
     options = tf.data.Options()
-    # Threads of their own: they may wait for images that are decoded again, which needs the threads of TensorFlow.
-    options.threading.private_threadpool_size = threads + 1
+    # Threads of their own: one may wait for images that are decoded again, which needs the threads of TensorFlow.
+    options.threading.private_threadpool_size = threads + 2
     return data.with_options(options)

@@ -1,7 +1,6 @@
 """Many encoded images to pixels of 8 bits, in parallel and in bounded memory, by the function that is also served."""
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,35 +48,28 @@ class Decoder(Generic[Tag]):
         with tf.device("/cpu:0"):
             self._many = tf.function(many, input_signature=[tf.TensorSpec([None], tf.string)]).get_concrete_function()
         self._described = described
-        self._threads = threading.local()
 
-    def decode(self, images: Sequence[tuple[Tag, bytes]]) -> NDArray[np.uint8]:
-        """Pixels, uint8 (images, height, width, channels): the nearest to those of the served decoder times 255.
-
-        Safe in many threads. All of the images are in memory.
-
-        Raises:
-            FailedError: one of them cannot be decoded.
-        """
+    def _decode(self, images: Sequence[tuple[Tag, bytes]], pixels_to_decode: int) -> NDArray[np.uint8]:
         import tensorflow as tf
 
         try:
-            with _decoding.taken(sum(_pixels(content) for _, content in images)):
+            with _decoding.taken(pixels_to_decode):
                 pixels: NDArray[np.uint8] = self._many(
                     tf.constant([content for _, content in images], tf.string)
                 ).numpy()
                 return pixels
         except tf.errors.InvalidArgumentError as error:
             if len(images) > 1:
-                return np.concatenate([self.decode([each]) for each in images])
+                return np.concatenate([self._decode([each], _pixels(each[1])) for each in images])
             raise FailedError(
-                f"{self._described(images[0][0])} cannot be decoded, although the snapshot did: {error.message}. "
-                f"Remove the image from the source, and trigger a new run"
+                f"{self._described(images[0][0])} cannot be decoded, although the snapshot decoded it: "
+                f"{_reason(error.message)}. Remove the image from the source, and trigger a new run"
             ) from error
 
     def decode_all(self, images: Iterable[tuple[Tag, bytes]]) -> Iterator[tuple[list[Tag], NDArray[np.uint8]]]:
         """Decode in as many threads as there are processors; groups of tags and pixels, in the order of the images.
 
+        Pixels are uint8 (images, height, width, channels): the nearest to those of the served decoder times 255.
         Memory: two groups for each thread.
 
         Raises:
@@ -87,8 +79,9 @@ class Decoder(Generic[Tag]):
         waiting: deque[tuple[list[Tag], Future[NDArray[np.uint8]]]] = deque()
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for group in _groups(images):
-                    waiting.append(([tag for tag, _ in group], pool.submit(self.decode, group)))
+                for group, pixels_to_decode in _groups(images):
+                    decoding = pool.submit(self._decode, group, pixels_to_decode)
+                    waiting.append(([tag for tag, _ in group], decoding))
                     if len(waiting) > 2 * threads:
                         tags, pixels = waiting.popleft()
                         yield tags, pixels.result()
@@ -100,18 +93,24 @@ class Decoder(Generic[Tag]):
                     pixels.cancel()
 
 
-def _groups(images: Iterable[tuple[Tag, bytes]]) -> Iterator[list[tuple[Tag, bytes]]]:
+def _reason(message: str) -> str:
+    """TensorFlow's own words, without the places in the code and in the graph."""
+    return message.partition("\n\t [[")[0].strip().rpartition("\n")[2].rstrip(".")
+
+
+def _groups(images: Iterable[tuple[Tag, bytes]]) -> Iterator[tuple[list[tuple[Tag, bytes]], int]]:
+    """Images that are decoded by one call, and their pixels before they are scaled."""
     group: list[tuple[Tag, bytes]] = []
     total = 0
     for tag, content in images:
         pixels = _pixels(content)
         if group and (total + pixels > _GROUP_PIXELS or len(group) == _GROUP_IMAGES):
-            yield group
+            yield group, total
             group, total = [], 0
         group.append((tag, content))
         total += pixels
     if group:
-        yield group
+        yield group, total
 
 
 def _pixels(content: bytes) -> int:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,17 @@ class Prepared:
         self._rows = rows
         self._fetch = fetch
         self._cache = cache
-        self._decoder: Decoder[int] = Decoder(image, described=self._described)
         self._places = cache.find(rows.digests)
         self._changing = threading.Lock()
         self._failure: BaseException | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @cached_property
+    def _decoder(self) -> Decoder[int]:
+        """Made where it is needed: that takes a tenth of a second."""
+        return Decoder(self.image, described=self._described)
 
     def fill(self) -> None:
         """Decode what the cache lacks, as far as it has room.
@@ -51,19 +56,21 @@ class Prepared:
         """
         lacking = np.flatnonzero(self._places.segments == MISSING)
         start = time.monotonic()
-        images = fetched(lacking, self._fetch)
-        for tags, pixels in logged(
-            self._decoder.decode_all(images), "images decoded", total=len(lacking), count=lambda each: len(each[0])
-        ):
-            self._store(np.array(tags), pixels)
-            if not self._cache.stores:
-                break
+        if len(lacking):
+            self._decode_and_store(lacking)
         log.info(
             "%d of %d images were in the cache, the others took %.1f s",
             len(self) - len(lacking),
             len(self),
             time.monotonic() - start,
         )
+
+    def _decode_and_store(self, lacking: Positions) -> None:
+        groups = self._decoder.decode_all(fetched(lacking, self._fetch))
+        for tags, pixels in logged(groups, "images decoded", total=len(lacking), count=lambda each: len(each[0])):
+            self._store(np.array(tags), pixels)
+            if not self._cache.stores:
+                break
 
     def read(self, positions: Positions) -> NDArray[np.uint8]:
         """Pixels, uint8 (positions, height, width, channels), of the images at these positions.

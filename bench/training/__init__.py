@@ -1,0 +1,1 @@
+"""What a training reads: how fast, with how much new data, and in how much memory."""
