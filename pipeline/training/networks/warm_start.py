@@ -95,7 +95,7 @@ def _joined(variable: Any, old: NDArray[Any], *, labels: Sequence[str], old_labe
     """The columns of the labels that both have from `old`, the other ones from the new network."""
     if (*variable.shape[:-1], len(old_labels)) != old.shape:
         raise _other_shape(variable, old)
-    new = np.array(variable)
+    new = np.array(variable.value)
     position = {label: index for index, label in enumerate(old_labels)}
     for index, label in enumerate(labels):
         if label in position:
