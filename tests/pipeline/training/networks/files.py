@@ -45,6 +45,7 @@ def publish(model: Any, path: Path, change: Callable[[str], str] = lambda name: 
 
 def is_loaded(expected: Any, path: Path) -> bool:
     found = build(NETWORK, IMAGE, classes=2, weights=path).base
+    assert found is not None
     return all(np.array_equal(one, other) for one, other in zip(expected.weights, found.weights, strict=True))
 
 
@@ -80,7 +81,16 @@ def main(folder: Path) -> None:
     (folder / "page.h5").write_text("<html>Sign in</html>")
     with h5py.File(folder / "empty.h5", "w"):
         pass
-    names = ["swapped.h5", "top.h5", "large.h5", "large.weights.h5", "top.weights.h5", "short.h5", "page.h5", "empty.h5"]
+    names = [
+        "swapped.h5",
+        "top.h5",
+        "large.h5",
+        "large.weights.h5",
+        "top.weights.h5",
+        "short.h5",
+        "page.h5",
+        "empty.h5",
+    ]
     print(json.dumps({"loaded": loaded, "refused": {name: refused(folder / name) for name in names}}))  # noqa: T201
 
 

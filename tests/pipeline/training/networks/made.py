@@ -16,7 +16,7 @@ from pipeline.spec import Image, OwnNetwork
 from pipeline.training.networks.building import build
 
 IMAGE = Image(height=6, width=5, channels=1)
-MODULE = '''
+MODULE = """
 import keras
 from keras import layers
 
@@ -106,7 +106,7 @@ def one_argument(classes):
 
 
 number = 3
-'''
+"""
 GOOD = {"good": {"width": 3}, "any_size": {}, "open_shape": {}, "subclass": {}, "sequential": {}}
 BAD: dict[str, dict[str, Any]] = {
     "sequential": {"activation": "linear"},
@@ -114,10 +114,20 @@ BAD: dict[str, dict[str, Any]] = {
     "no_options": {"width": 2},
     **{
         name: {}
-        for name in (
-            "other_size one_more two_outputs image_out class_number dictionary fails ends broken one_argument number "
-            "absent"
-        ).split()
+        for name in [
+            "other_size",
+            "one_more",
+            "two_outputs",
+            "image_out",
+            "class_number",
+            "dictionary",
+            "fails",
+            "ends",
+            "broken",
+            "one_argument",
+            "number",
+            "absent",
+        ]
     },
 }
 

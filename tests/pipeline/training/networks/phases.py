@@ -89,7 +89,11 @@ def mixed(network: Network) -> dict[str, Any]:
 def main(folder: Path) -> None:
     maker = keras.applications.MobileNetV3Small
     maker(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(folder / "base.weights.h5")
-    networks = {"application": MOBILE, "small": SmallNetwork(), "own": OwnNetwork(function=f"{own.__module__}:own")}
+    networks: dict[str, Network] = {
+        "application": MOBILE,
+        "small": SmallNetwork(),
+        "own": OwnNetwork(function=f"{own.__module__}:own"),
+    }
     seen = phases(folder / "base.weights.h5")
     seen["mixed"] = {name: mixed(network) for name, network in networks.items()}
     print(json.dumps(seen))  # noqa: T201 - the test reads it

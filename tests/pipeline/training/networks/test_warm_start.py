@@ -25,9 +25,7 @@ def test_the_random_numbers_of_a_training_stay_those_of_its_seed(seen: Any) -> N
 
 
 def test_the_head_is_taken_by_label_and_new_labels_begin_at_random(seen: Any) -> None:
-    old, new, random = (
-        np.array(each) for each in (seen["kernel"], seen["labels"]["kernel"], seen["labels"]["random"])
-    )
+    old, new, random = (np.array(each) for each in (seen["kernel"], seen["labels"]["kernel"], seen["labels"]["random"]))
     sentence = "warm start: 6 weights of the serving version were taken; the outputs of new labels begin with random "
 
     assert f"{sentence}weights: dog" == seen["labels"]["sentence"]
@@ -43,7 +41,10 @@ def test_labels_in_another_order_keep_their_answers(seen: Any) -> None:
     [
         ("deeper", f"{OTHER}7 variables, and this one has 9"),
         ("wider", f"{OTHER}sequential_"),
-        ("headless with other labels", "cold start: the labels have changed, and the network does not end with a dense"),
+        (
+            "headless with other labels",
+            "cold start: the labels have changed, and the network does not end with a dense",
+        ),
         ("foreign", "cold start: the serving version was not trained here: its variables have other names"),
         ("empty", "cold start: the variables of the serving version cannot be read: "),
     ],

@@ -42,9 +42,9 @@ def exported(folder: Path, network: Network) -> tuple[Any, Path]:
 
 def started(folder: Path, network: Network, *, labels: tuple[str, ...], old: tuple[str, ...] = OLD) -> dict[str, Any]:
     model = build(network, IMAGE, classes=len(labels), weights=None).model
-    before = [np.array(variable.value) for variable in model.variables]
+    before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     sentence = warm_start(model, folder, labels=labels, old_labels=old)
-    after = [np.array(variable.value) for variable in model.variables]
+    after = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     changed = [not np.array_equal(one, other) for one, other in zip(before, after, strict=True)]
     generators = [index for index, variable in enumerate(model.variables) if "seed" in variable.path]
     return {
@@ -52,8 +52,8 @@ def started(folder: Path, network: Network, *, labels: tuple[str, ...], old: tup
         "changed": any(changed),
         "generators": [changed[index] for index in generators],
         "answers": np.asarray(model(PIXELS, training=False)).tolist(),
-        "kernel": after[-2].tolist(),
-        "random": before[-2].tolist(),
+        "kernel": after[-2:][0].tolist(),
+        "random": before[-2:][0].tolist(),
     }
 
 
