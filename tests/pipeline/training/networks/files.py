@@ -71,11 +71,12 @@ def main(folder: Path) -> None:
     loaded |= {name: is_loaded(published, folder / name) for name in ("any name", "whole.weights.h5")}
 
     publish(published, folder / "swapped.h5", lambda name: {"gamma": "beta", "beta": "gamma"}.get(name, name))
-    publish(base(top=True), folder / "top.h5")
+    top = base(top=True)
+    publish(top, folder / "top.h5")
     large = base(keras.applications.MobileNetV3Large)
     publish(large, folder / "large.h5")
     large.save_weights(folder / "large.weights.h5")
-    base(top=True).save_weights(folder / "top.weights.h5")
+    top.save_weights(folder / "top.weights.h5")
     content = (folder / "notop.h5").read_bytes()
     (folder / "short.h5").write_bytes(content[:-1000])
     (folder / "page.h5").write_text("<html>Sign in</html>")

@@ -30,7 +30,7 @@ def test_resnet_gets_pixels_without_their_mean_and_the_other_ones_from_0_to_255(
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_network_survives_its_own_configuration(seen: Any, name: str) -> None:
+def test_the_preprocessing_can_be_saved_without_code(seen: Any, name: str) -> None:
     assert 0 == pytest.approx(seen[name]["copied"], abs=1e-6)
     assert "Lambda" not in seen[name]["layers"]
     assert [pytest.approx(1, abs=1e-5)] * 2 == seen[name]["sums"]
