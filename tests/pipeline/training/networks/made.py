@@ -1,6 +1,6 @@
 """A program for the tests: networks that functions of users make. Prints what it saw as JSON.
 
-Argument: the folder of their modules, which is the working directory.
+Arguments: the folder of their modules, which is the working directory, and a module that is documented.
 """
 
 import json
@@ -151,18 +151,20 @@ def refused(function: str, options: dict[str, Any]) -> str:
     return ""
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, documented: str) -> None:
     os.chdir(folder)
     (folder / "users").mkdir()
     (folder / "users" / "nets.py").write_text(MODULE)
+    (folder / "my_networks.py").write_text(documented)
     (folder / "wrong_syntax.py").write_text("def build(shape, classes:\n")
     (folder / "wrong_import.py").write_text("import no_such_package\n")
     bad = {name: refused(f"users.nets:{name}", options) for name, options in BAD.items()}
     bad |= {name: refused(f"{name}:build", {}) for name in ("nowhere", "users.nowhere", "wrong_syntax", "wrong_import")}
     wrong_kind = refused("users.nets:sequential", {"dtype": "uint8"})
     good = {name: made(f"users.nets:{name}", options) for name, options in GOOD.items()}
+    good["documented"] = made("my_networks:build", {"width": 2})
     print(json.dumps({"good": good, "bad": bad, "wrong_kind": wrong_kind}))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

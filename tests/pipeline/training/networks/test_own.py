@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.pipeline.training.networks.documented import documented_blocks
 from tests.pipeline.training.networks.made import BAD, GOOD
 from tests.pipeline.training.networks.programs import seen_once
 
@@ -13,10 +14,10 @@ ONE_OUTPUT = "must return a model with one output of shape (None, 3) in float32,
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return seen_once(tmp_path_factory, "made", tmp_path_factory.mktemp("users"))
+    return seen_once(tmp_path_factory, "made", tmp_path_factory.mktemp("users"), documented_blocks("python")[0])
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, "documented"])
 def test_every_way_to_make_a_keras_model_is_taken(seen: Any, name: str) -> None:
     made = seen["good"][name]
 
