@@ -12,6 +12,7 @@ from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
 from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.training.networks.checking import problems as network_problems
 from pipeline.verdicts.data_checks import judge_data
 from pipeline.verdicts.verdict import Decision
 
@@ -33,7 +34,9 @@ def check(path: Path) -> str:
     """
     problems = Problems()
     try:
-        load_spec(path)
+        spec = load_spec(path)
+        for problem in network_problems(spec.training) if spec.training else ():
+            problems.add(f"{path}: {problem}")
     except WrongFieldsError as error:
         for field in error.fields:
             problems.add(f"{path}: {field}")

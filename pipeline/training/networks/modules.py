@@ -28,7 +28,8 @@ def missing_module(name: str) -> str | None:
         if spec is None:
             break
         found = f"{found}.{part}"
-        spec = PathFinder.find_spec(found, list(spec.submodule_search_locations or ()))
+        # By its own name alone: with the whole name, what is found may ask for its package, which is not imported.
+        spec = PathFinder.find_spec(part, list(spec.submodule_search_locations or ()))
     return found if spec is None else None
 
 

@@ -93,9 +93,11 @@ def _head(model: Any, labels: Sequence[str]) -> set[int]:
 
 def _joined(variable: Any, old: NDArray[Any], *, labels: Sequence[str], old_labels: Sequence[str]) -> NDArray[Any]:
     """The columns of the labels that both have from `old`, the other ones from the new network."""
+    import keras
+
     if (*variable.shape[:-1], len(old_labels)) != old.shape:
         raise _other_shape(variable, old)
-    new = np.array(variable)
+    new = np.array(keras.ops.convert_to_numpy(variable))
     position = {label: index for index, label in enumerate(old_labels)}
     for index, label in enumerate(labels):
         if label in position:

@@ -64,6 +64,30 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
     assert "label 'rat' has no image in the" in message
 
 
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        (
+            "{name: resnet50, weights: /no/file.h5}",
+            "training.network.weights: /no/file.h5 cannot be read: No ",
+        ),
+        ("{function: no_module:build}", "training.network.function: there is no module no_module. Put its file into "),
+    ],
+)
+def test_a_network_that_cannot_be_trained_is_named_with_the_problems_of_the_images(
+    pets: Path, network: str, problem: str
+) -> None:
+    pets.write_text(pets.read_text().replace("network: {filters: [16, 32, 64], dense: 64}", f"network: {network}"))
+    (pets.parent / "images" / "cat" / "short.png").write_bytes(picture(200)[:-3])
+
+    with pytest.raises(BadInputError) as raised:
+        check(pets)
+    message = str(raised.value)
+    assert "2 problems:" == message.splitlines()[0]
+    assert f"{pets}: {problem}" in message
+    assert "short.png is cut off" in message
+
+
 def test_wrong_fields_of_the_images_are_named_and_the_images_are_not_looked_at(pets: Path) -> None:
     pets.write_text(pets.read_text().replace("channels: 3", "channels: 2"))
 

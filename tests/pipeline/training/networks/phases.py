@@ -18,8 +18,6 @@ IMAGE = Image(height=32, width=32)
 MOBILE = Application(name="mobilenet_v3_small", weights="some.weights.h5")
 RANDOM = np.random.default_rng(1)
 PIXELS = RANDOM.uniform(size=(8, 32, 32, 3)).astype("float32")
-STATISTICS = {"moving_mean", "moving_variance"}
-NORMALIZATION = STATISTICS | {"gamma", "beta"}
 
 
 def own(shape: tuple[int, ...], classes: int) -> Any:
@@ -32,10 +30,10 @@ def changed(built: Built) -> dict[str, Any]:
     """Train one step; which weights of the base, and how many of the head, are others then."""
     base = built.base or next(layer for layer in built.model.layers if isinstance(layer, keras.Model))
     ids = {id(weight) for weight in base.weights}
-    before = {id(weight): np.array(weight) for weight in built.model.weights}
+    before = {id(weight): weight.numpy() for weight in built.model.weights}
     built.model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy", run_eagerly=True)
     built.model.train_on_batch(PIXELS, np.arange(8) % 3)
-    others = [weight for weight in built.model.weights if not np.array_equal(before[id(weight)], np.array(weight))]
+    others = [weight for weight in built.model.weights if not np.array_equal(before[id(weight)], weight.numpy())]
     inside = [weight for weight in others if id(weight) in ids]
     return {
         "head": len(others) - len(inside),
@@ -91,7 +89,11 @@ def mixed(network: Network) -> dict[str, Any]:
 def main(folder: Path) -> None:
     maker = keras.applications.MobileNetV3Small
     maker(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(folder / "base.weights.h5")
-    networks = {"application": MOBILE, "small": SmallNetwork(), "own": OwnNetwork(function=f"{own.__module__}:own")}
+    networks: dict[str, Network] = {
+        "application": MOBILE,
+        "small": SmallNetwork(),
+        "own": OwnNetwork(function=f"{own.__module__}:own"),
+    }
     seen = phases(folder / "base.weights.h5")
     seen["mixed"] = {name: mixed(network) for name, network in networks.items()}
     print(json.dumps(seen))  # noqa: T201 - the test reads it

@@ -22,18 +22,17 @@ PIXELS = np.random.default_rng(1).uniform(size=(2, 33, 40, 3)).astype("float32")
 def seen(name: str) -> dict[str, Any]:
     model = build(Application.model_validate({"name": name}), IMAGE, classes=3, weights=None).model
     (position,) = [index for index, layer in enumerate(model.layers) if isinstance(layer, keras.Model)]
-    below = keras.Model(model.inputs, model.layers[position - 1].output)(PIXELS)
+    below = keras.Model(model.inputs, model.layers[position - 1].output)
+    prepared = below(PIXELS)
     module = next(module for prefix, module in MODULES.items() if name.startswith(prefix))
     preprocess = importlib.import_module(f"keras.applications.{module}").preprocess_input
-    copy = keras.Model.from_config(model.get_config())
-    copy.set_weights(model.get_weights())
     return {
-        "difference": float(np.abs(below - preprocess(255 * PIXELS)).max()),
-        "range": [float(np.min(below)), float(np.max(below))],
+        "difference": float(np.abs(prepared - preprocess(255 * PIXELS)).max()),
+        "range": [float(np.min(prepared)), float(np.max(prepared))],
         # Where the published preprocessing is a part of the network.
         "scales_itself": isinstance(model.layers[position].layers[1], keras.layers.Rescaling),
         "sums": np.asarray(model(PIXELS)).sum(axis=1).tolist(),
-        "copied": float(np.abs(copy(PIXELS) - model(PIXELS)).max()),
+        "copied": float(np.abs(keras.Model.from_config(below.get_config())(PIXELS) - prepared).max()),
         "layers": [type(layer).__name__ for layer in model.layers],
     }
 

@@ -1,10 +1,19 @@
-"""Run a program that imports Keras, which takes seconds, and read what it saw."""
+"""Run programs that import Keras, which takes seconds, and read what they saw."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from tests.once import once
+
+
+def seen_once(tmp_path_factory: pytest.TempPathFactory, program: str, *arguments: str | Path) -> Any:
+    """As `seen_by`; the program runs once in a test run."""
+    return once(tmp_path_factory, f"networks-{program}", lambda: seen_by(program, *arguments))
 
 
 def seen_by(program: str, *arguments: str | Path) -> Any:
