@@ -22,6 +22,7 @@ _GROWTH = 1.1
 _LONGEST_PAUSE = 300.0
 # The last point is sent when the run ends, if that is possible in this time.
 _FAREWELL_SECONDS = 1.0
+_LONGEST_ERROR = 300
 
 
 @contextmanager
@@ -80,7 +81,8 @@ class _Sampler(threading.Thread):
             self._client.log_batch(self._run_id, metrics=self._measured())
         except Exception as error:  # noqa: BLE001 - see above
             if not self._said:
-                log.warning("MLflow has not taken the metrics of this machine: %s: %s", type(error).__name__, error)
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
+                log.warning("MLflow has not taken the metrics of this machine: %s. The training goes on", reason)
             self._said = True
             return False
         return True

@@ -28,7 +28,7 @@ from pipeline.tracking.system_metrics import system_metrics
 from pipeline.tracking.tags import AIRFLOW_RUN, text, with_note
 from pipeline.training.pictures.confusion import confusion_table, draw_confusion
 from pipeline.training.pictures.learning_curves import draw_learning_curves
-from pipeline.training.pictures.mistakes import Mistake, draw_mistakes
+from pipeline.training.pictures.mistakes import ShownMistake, draw_mistakes
 from pipeline.verdicts.measurements import DataSummary, Evaluation, Performance
 
 log = logging.getLogger(__name__)
@@ -145,8 +145,8 @@ class TrackedRun:
         if epochs:
             self._log_picture("learning_curves.png", draw_learning_curves(epochs, best=best, phases=phases))
 
-    def log_mistakes(self, mistakes: Sequence[Mistake], *, wrong: int, images: int) -> None:
-        """Log the picture `mistakes.png`.
+    def log_mistakes(self, mistakes: Sequence[ShownMistake], *, wrong: int, images: int) -> None:
+        """Log the picture `mistakes.png`; none if there were wrong answers and none of them can be shown.
 
         Args:
             mistakes: wrong answers, the worst first, see `pipeline.training.explaining.worst_answers`.
@@ -156,7 +156,8 @@ class TrackedRun:
         Raises:
             CouldNotTellError: MLflow failed.
         """
-        self._log_picture("mistakes.png", draw_mistakes(mistakes, wrong=wrong, images=images))
+        if mistakes or not wrong:
+            self._log_picture("mistakes.png", draw_mistakes(mistakes, wrong=wrong, images=images))
 
     def log_model(self, name: str, *, digest: str, address: str) -> str:
         """Register the exported model, which stays in the bucket, as a logged model; its id in MLflow.

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.training.mistakes import MOST
 from pipeline.training.pictures.drawable import shown_label
 from pipeline.training.pictures.heat import grey_or_rgb, heat_over
 
-MOST = 24
 _COLUMNS = 8
 _INCHES = 1.75
 _LONGEST = 16
 
 
 @dataclass(frozen=True)
-class Mistake:
+class ShownMistake:
     """A wrong answer.
 
     Attributes:
@@ -39,7 +39,7 @@ class Mistake:
     gap: float = 0.0
 
 
-def draw_mistakes(mistakes: Sequence[Mistake], *, wrong: int, images: int) -> bytes:
+def draw_mistakes(mistakes: Sequence[ShownMistake], *, wrong: int, images: int) -> bytes:
     """A PNG file, at most 1,400 pixels wide: each picture with both labels, and the heat map beside it if there is one.
 
     Args:
@@ -72,7 +72,7 @@ def _title(drawn: int, *, wrong: int, images: int) -> str:
     return f"{wrong} wrong {answers} for {images} held-out images{worst}"
 
 
-def _cells(mistake: Mistake) -> list[tuple[str, Any]]:
+def _cells(mistake: ShownMistake) -> list[tuple[str, Any]]:
     """The picture, and the heat map if there is one, each with its text."""
     truth, given = (shown_label(name, number, longest=_LONGEST) for number, name in (mistake.truth, mistake.given))
     picture = f"true: {truth}\ngiven: {given}\nprobability {mistake.probability:.3f}"

@@ -21,7 +21,7 @@ from pipeline.storage.identity import Identity, make_identity
 from pipeline.storage.local import LocalBucket
 from pipeline.tracking.system_metrics import system_metrics
 from pipeline.tracking.tracked_run import tracked_run
-from pipeline.training.pictures.mistakes import Mistake
+from pipeline.training.pictures.mistakes import ShownMistake
 from tests.releases import NO_MLFLOW, SPEC
 
 
@@ -41,7 +41,7 @@ def spec(run_key: str) -> RunSpec:
 def trained(url: str, bucket: Identity, *, seconds: float, run_key: str = "retrain-1") -> dict[str, Any]:
     """A run that lasts so long, with both pictures."""
     epochs = [Epoch(at=datetime.now(UTC), metrics={"train/loss": 1.0 / each}) for each in (1, 2)]
-    mistake = Mistake(np.zeros((4, 4, 1)), truth=(0, "日本"), given=(1, "b"), probability=0.9)
+    mistake = ShownMistake(np.zeros((4, 4, 1)), truth=(0, "日本"), given=(1, "b"), probability=0.9)
     with tracked_run(url, spec(run_key), bucket=bucket, kept="", with_system_metrics=True) as run:
         time.sleep(seconds)
         run.log_learning_curves(epochs, best=1)

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.runs.records import Epoch
 from pipeline.training.pictures.heat import grey_or_rgb, heat_over, smooth
 from pipeline.training.pictures.learning_curves import draw_learning_curves
-from pipeline.training.pictures.mistakes import Mistake, draw_mistakes
+from pipeline.training.pictures.mistakes import ShownMistake, draw_mistakes
 from tests.pipeline.training.test_confusion import LABELS, STRANGE
 
 
@@ -20,9 +20,9 @@ def size(content: bytes) -> tuple[int, int]:
         return picture.size
 
 
-def mistake(label: str = "cat", *, side: int = 8, channels: int = 1, explained: bool = False) -> Mistake:
+def mistake(label: str = "cat", *, side: int = 8, channels: int = 1, explained: bool = False) -> ShownMistake:
     pixels = np.linspace(0, 1, side * side * channels).reshape(side, side, channels)
-    return Mistake(
+    return ShownMistake(
         pixels, truth=(0, "dog"), given=(1, label), probability=0.9, attributions=pixels if explained else None
     )
 
@@ -54,8 +54,8 @@ def test_what_speaks_for_an_answer_is_red_and_what_speaks_against_it_blue() -> N
     attributions = np.array([[[1.0], [-1.0], [0.0]]])
     (red, blue, neither) = heat_over(np.full((1, 3, 1), 0.5), attributions)[0]
 
-    assert red[0] > 0.8 > 0.2 > red[2]
-    assert blue[2] > 0.8 > 0.2 > blue[0]
+    assert red[0] > 2 * red[2]
+    assert blue[2] > 2 * blue[0]
     assert neither[0] == neither[1] == neither[2]
 
 

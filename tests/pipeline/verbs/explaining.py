@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from pipeline.journal.entries import Change, Event
 from pipeline.runs.records import GateRecord, ProbeSet, SnapshotRecord, SpecRecord, TrainRecord
 from pipeline.spec import Image, RunSpec
 from pipeline.storage.sums import folder_digest, sums_of
+from pipeline.training.explaining.worst_answers import worst_answers
 from pipeline.training.exporting.export import export
+from pipeline.training.mistakes import Mistake
+from pipeline.training.pictures.mistakes import draw_mistakes
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.releases import MODEL, NO_MLFLOW, World
 
@@ -101,6 +105,19 @@ def explain(*words: str) -> dict[str, Any]:
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
+def worst(folder: Path, seconds: float = 60.0) -> list[list[Any]]:
+    """What `evaluate` shows of wrong answers: whether each is explained, and how exactly."""
+    images = [encoded("PNG"), encoded("PNG", upper=0)] * 5
+    mistakes = [Mistake(position, 1 - position % 2, position % 2, 0.9) for position in reversed(range(10))]
+
+    def read(positions: Sequence[int]) -> list[bytes]:
+        return [images[position] for position in positions]
+
+    found = worst_answers(folder, mistakes, read=read, labels=LABELS, seconds=seconds)
+    size = len(draw_mistakes(found, wrong=len(mistakes), images=99))
+    return [[*each.truth, *each.given, each.attributions is not None, each.gap < 0.02, size > 0] for each in found]
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
@@ -131,6 +148,8 @@ def main(folder: Path) -> None:
     export_as_before(folder / "old")
     for number, name in enumerate(("new", "old"), start=1):
         publish(world, f"retrain-{number}", folder / name)
+    seen["worst"], seen["worst_at_once"] = worst(folder / "new"), worst(folder / "new", seconds=0)
+    seen["worst_of_old"] = worst(folder / "old")
     given, out = images(folder / "images"), folder / "out" / "deep"
     up = str(given / "up.png")
     seen["unserved"] = explain(up)

@@ -99,3 +99,16 @@ def test_what_cannot_be_done_is_said_in_a_line(seen: Any, expected: str, case: s
     assert ExitCode.FAILED == seen[case]["code"]
     assert expected in last_line(seen[case]["err"])
     assert "" == seen[case]["out"]
+
+
+def test_the_first_eight_of_the_worst_answers_are_explained(seen: Any) -> None:
+    assert [1, "日本 $x$ [b]", 0, "up", True, True, True] == seen["worst"][1]
+    assert [True] * 8 + [False] * 2 == [each[4] for each in seen["worst"]]
+
+
+def test_without_time_for_it_the_worst_answers_are_shown_and_not_explained(seen: Any) -> None:
+    assert [False] * 10 == [each[4] for each in seen["worst_at_once"]]
+
+
+def test_of_a_model_without_gradients_no_answer_is_shown_and_nothing_fails(seen: Any) -> None:
+    assert [] == seen["worst_of_old"]
