@@ -10,6 +10,10 @@ from pipeline.spec import Imported
 from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.training.exporting.import_checks import problems
 from pipeline.training.exporting.import_files import local_model
+from tests.object_storage import store
+from tests.pipeline.storage.s3_store import s3_store
+
+__all__ = ["s3_store", "store"]
 
 LABELS = ("cat", "dog")
 CONTENT = b"any content: nothing loads it"
@@ -86,6 +90,29 @@ def test_an_address_that_is_none_is_named(model: str) -> None:
 
     assert problem.startswith("import.model: ")
     assert "is neither a path nor gs://bucket/prefix or s3://bucket/prefix" in problem
+
+
+@pytest.mark.parametrize("kind", ["store", "s3_store"])
+def test_a_model_in_an_object_store_is_checked_and_copied(
+    kind: str, request: pytest.FixtureRequest, saved_model: Path, tmp_path: Path
+) -> None:
+    bucket = request.getfixturevalue(kind).bucket()
+    bucket.write("models/pets.keras", CONTENT)
+    for path in (path for path in saved_model.rglob("*") if path.is_file()):
+        bucket.write(f"models/pets/{path.relative_to(saved_model)}", path.read_bytes())
+    (tmp_path / "scratch").mkdir()
+    folder = imported(bucket.uri("models/pets"), sha256=folder_digest(sums_of(saved_model)))
+    file = imported(bucket.uri("models/pets.keras"), sha256=hashlib.sha256(CONTENT).hexdigest())
+
+    assert [] == problems(folder, seconds=3.0)
+    assert [] == problems(file, seconds=3.0)
+    assert sums_of(saved_model) == sums_of(local_model(folder, tmp_path / "scratch", seconds=3.0))
+    assert CONTENT == local_model(file, tmp_path / "scratch", seconds=3.0).read_bytes()
+    (lost,) = problems(imported(bucket.uri("models/none.keras"), sha256="0" * 64), seconds=3.0)
+    assert f"import.model: {bucket.uri('models/none.keras')} does not exist" in lost
+    (empty,) = problems(imported(bucket.uri("none"), sha256="0" * 64), seconds=3.0)
+    assert "has no saved_model.pb" in empty
+    bucket.close()
 
 
 def test_what_is_loaded_is_a_copy_of_what_was_compared(saved_model: Path, tmp_path: Path) -> None:
