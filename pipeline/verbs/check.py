@@ -12,8 +12,10 @@ from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
 from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.training.exporting import import_checks
 from pipeline.training.networks.checking import problems as network_problems
 from pipeline.verdicts.data_checks import judge_data
+from pipeline.verdicts.measurements import DataSummary
 from pipeline.verdicts.verdict import Decision
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def check(path: Path) -> str:
         BadInputError: names every wrong field of the file and every image that cannot be used, up to a limit.
     """
     problems = Problems()
+    spec = None
     try:
         spec = load_spec(path)
         for problem in network_problems(spec.training) if spec.training else ():
@@ -42,10 +45,13 @@ def check(path: Path) -> str:
             problems.add(f"{path}: {field}")
     except BadInputError as error:
         problems.add(str(error))
-    found = _examine(path, problems)
-    if problems:
+    data = _examine(path, problems)
+    if spec is not None and spec.imported is not None:
+        for problem in import_checks.problems(spec.imported, labels=data.counts if data else None):
+            problems.add(f"{path}: {problem}")
+    if problems or data is None:
         raise BadInputError(str(problems))
-    return found
+    return summary(data)
 
 
 def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: Path | None) -> str:
@@ -85,15 +91,16 @@ def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: 
         return f"{summary(data.found)}{written}"
 
 
-def _examine(path: Path, problems: Problems) -> str:
+def _examine(path: Path, problems: Problems) -> DataSummary | None:
+    """What the images are; None if they could not be looked at, which is one of the problems then."""
     try:
         loaded = load_data(path)
     except BadInputError:
         # Known already: the file cannot be read.
-        return ""
+        return None
     if loaded is None:
         problems.add("the images were not checked, because the fields `data` and `image` cannot be used")
-        return ""
+        return None
     data, channels = loaded
     try:
         with _examined(path, _spec_of_images(path.stem, data, channels)) as found:
@@ -104,10 +111,10 @@ def _examine(path: Path, problems: Problems) -> str:
             if verdict.decision is not Decision.PASS:
                 for reason in verdict.reasons:
                     problems.add(reason)
-            return summary(found.found)
+            return found.found
     except BadInputError as error:
         problems.add(str(error))
-        return ""
+        return None
 
 
 @contextmanager

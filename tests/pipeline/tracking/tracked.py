@@ -186,8 +186,8 @@ def failures(place: Place, proxy: FaultProxy) -> dict[str, Any]:
     from mlflow import MlflowClient
 
     trained = EpochsTrained()
-    logging.getLogger("pipeline.verbs.train").setLevel(logging.INFO)
-    logging.getLogger("pipeline.verbs.train").addHandler(trained)
+    logging.getLogger("pipeline.training.fitting.progress").setLevel(logging.INFO)
+    logging.getLogger("pipeline.training.fitting.progress").addHandler(trained)
     down = run(place.context(NO_MLFLOW, "retrain-2"), "snapshot", "train")
     context = place.context(proxy.endpoint, "retrain-2")
 
