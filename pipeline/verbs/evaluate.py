@@ -36,7 +36,7 @@ from pipeline.stored import stored
 from pipeline.tracking.tracked_run import tracked_run
 from pipeline.training import scoring
 from pipeline.training.explaining.worst_answers import worst_answers
-from pipeline.training.pictures.mistakes import Mistake
+from pipeline.training.pictures.mistakes import ShownMistake
 from pipeline.verdicts.measurements import Evaluation, Performance
 from serving.canary import index_problems
 from serving.images import ImageError
@@ -100,7 +100,7 @@ def _log(
     *,
     truth: Sequence[str],
     predictions: scoring.Predictions,
-    mistakes: Sequence[Mistake],
+    mistakes: Sequence[ShownMistake],
     labels: Sequence[str],
 ) -> None:
     spec = context.records.require(SpecRecord).spec
@@ -120,7 +120,7 @@ def _log(
         run.log_mistakes(mistakes, wrong=wrong, images=len(truth))
 
 
-def _mistakes(folder: Path, predictions: scoring.Predictions, held_out: HeldOut) -> list[Mistake]:
+def _mistakes(folder: Path, predictions: scoring.Predictions, held_out: HeldOut) -> list[ShownMistake]:
     """The pictures of the worst mistakes, for people; nothing is decided on them."""
     try:
         return worst_answers(folder, predictions.worst, read=held_out.images, labels=held_out.labels)
