@@ -1,6 +1,6 @@
 """Decoded images on this machine, by the digest of the encoded ones. A training decodes only what is not there.
 
-    <cache>/pixels/<height>x<width>x<channels>-tensorflow-<version>/    segments, see `pipeline.training.inputs.segment`
+    <cache>/pixels/<height>x<width>x<channels>-tensorflow-<version>-<code>/    see `pipeline.training.inputs.segment`
 
 Any number of processes may use it at once: each appends to segments of its own, and two that decode the same image
 store it twice. What is there is a copy: everything may be deleted at any time.

@@ -1,5 +1,6 @@
 """The decoded images of a split on this machine: decoded once, and read by position in bounded memory."""
 
+import hashlib
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.progress import logged
 from pipeline.runs.rows import Rows
 from pipeline.spec import Image
+from pipeline.training.exporting import preprocessing
 from pipeline.training.inputs.cache import MISSING, PixelCache
 from pipeline.training.inputs.decoding import Decoder
 from pipeline.training.inputs.fetching import Fetch, Positions, fetched
@@ -149,11 +151,17 @@ def prepared(rows: Rows, fetch: Fetch, *, image: Image, folder: Path, most_bytes
         FailedError: an image is missing in the bucket, has changed, or cannot be decoded.
         StorageError: the bucket does not answer.
     """
-    import tensorflow as tf
-
-    key = f"{image.height}x{image.width}x{image.channels}-tensorflow-{tf.__version__}"
+    key = _key(image)
     image_bytes = image.height * image.width * image.channels
     with PixelCache(folder, key, image_bytes=image_bytes, most_bytes=most_bytes) as cache:
         found = Prepared(rows, fetch, image=image, cache=cache)
         found.fill()
         yield found
+
+
+def _key(image: Image) -> str:
+    """The name of the folder of what is decoded to the same size, by the same code of ours and of TensorFlow."""
+    import tensorflow as tf
+
+    code = hashlib.sha256(Path(preprocessing.__file__).read_bytes()).hexdigest()
+    return f"{image.height}x{image.width}x{image.channels}-tensorflow-{tf.__version__}-{code[:8]}"
