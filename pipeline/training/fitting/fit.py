@@ -199,6 +199,7 @@ class _Fitting:
                 initial_epoch=done,
                 epochs=phase.epochs,
                 steps_per_epoch=self._steps,
+                shuffle=False,  # the data set is in order
                 verbose=0,
                 callbacks=[EachEpoch()],
             )
