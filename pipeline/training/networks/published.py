@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import io
 import logging
+import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +59,7 @@ PUBLISHED = {
 }
 
 
-def imagenet_weights(name: str, published: Published, folder: Path) -> Path:
+def imagenet_weights(name: str, published: Published, folder: Path, *, silence: float = 60.0) -> Path:
     """The published weights of a network, in a folder of this machine.
 
     Many processes may ask at once: each downloads beside the others, and a complete file is renamed into place.
@@ -66,6 +68,7 @@ def imagenet_weights(name: str, published: Published, folder: Path) -> Path:
         name: that of the network, for messages.
         published: its file.
         folder: where it is kept; made if it does not exist.
+        silence: for how many seconds the server may send nothing.
 
     Raises:
         BadInputError: it could not be downloaded or stored; the message says how to get it by hand.
@@ -76,13 +79,26 @@ def imagenet_weights(name: str, published: Published, folder: Path) -> Path:
             return target
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as aside:
-            _download(name, published, Path(aside), target).replace(target)
+            with _limited(silence):
+                path = _download(name, published, Path(aside), target)
+            path.replace(target)
     except OSError as error:
         raise BadInputError(
             f"training.network.weights: imagenet: {published.file} cannot be kept in {folder}: "
             f"{error.strerror or error}. Set UNDERSTUDY_CACHE to a folder that can be written"
         ) from error
     return target
+
+
+@contextlib.contextmanager
+def _limited(silence: float) -> Iterator[None]:
+    """Keras sets no limit for a server that sends nothing, so the one for all new connections is set meanwhile."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(silence)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _is_published(path: Path, published: Published) -> bool:

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         Server.requests += 1
+        if "silent" in self.path:
+            time.sleep(2)
+            return
         self.send_response(404 if "absent" in self.path else 200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -47,7 +51,7 @@ def serving() -> Iterator[str]:
 
 def refused(published: Published, folder: Path) -> str:
     try:
-        imagenet_weights("resnet50", published, folder)
+        imagenet_weights("resnet50", published, folder, silence=1)
     except BadInputError as error:
         return str(error)
     return ""
@@ -86,6 +90,7 @@ def main(folder: Path) -> None:
         messages = {
             "absent": refused(Published(f"{address}/absent.h5", MD5), folder / "cache"),
             "damaged": refused(Published(f"{address}/other.h5", MD5[::-1]), folder / "cache"),
+            "silent": refused(Published(f"{address}/silent.h5", MD5), folder / "cache"),
             "no network": refused(Published(f"http://127.0.0.1:{free_port()}/some.h5", MD5), folder / "cache"),
             "no folder": refused(good, folder / "a file" / "weights"),
         }

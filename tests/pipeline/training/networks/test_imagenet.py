@@ -32,6 +32,7 @@ def test_nothing_else_stays_in_the_cache_and_nothing_is_printed(seen: Any) -> No
     [
         ("absent", "imagenet: absent.h5 was not downloaded: URL fetch failure on http://127.0.0.1:"),
         ("damaged", "imagenet: other.h5 was not downloaded: Incomplete or corrupted file detected."),
+        ("silent", "imagenet: silent.h5 was not downloaded: timed out. "),
         ("no network", "imagenet: some.h5 was not downloaded: URL fetch failure on "),
     ],
 )
