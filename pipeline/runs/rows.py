@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 DIGEST_BYTES = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The images of a split, in the order of the contents of their files.
 

@@ -29,7 +29,7 @@ _SEGMENTS = 64
 _MOST_OPEN = 2 * _SEGMENTS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where the pixels of images are, 12 bytes for each.
 
