@@ -57,7 +57,7 @@ class HeldOut:
 
     def label(self, position: int) -> str:
         """The true label of an image."""
-        return str(self.labels[self.classes[position]])
+        return self.labels[int(self.classes[position])]
 
     def _batch(self, start: int) -> list[bytes]:
         return self.images(range(start, min(start + BATCH, len(self))))
