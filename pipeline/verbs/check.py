@@ -12,7 +12,9 @@ from pipeline.errors import BadInputError
 from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
 from pipeline.spec import Data, Image, ModelSpec, Training
+from pipeline.training.exporting import import_checks
 from pipeline.verdicts.data_checks import judge_data
+from pipeline.verdicts.measurements import DataSummary
 from pipeline.verdicts.verdict import Decision
 
 if TYPE_CHECKING:
@@ -32,17 +34,21 @@ def check(path: Path) -> str:
         BadInputError: names every wrong field of the file and every image that cannot be used, up to a limit.
     """
     problems = Problems()
+    spec = None
     try:
-        load_spec(path)
+        spec = load_spec(path)
     except WrongFieldsError as error:
         for field in error.fields:
             problems.add(f"{path}: {field}")
     except BadInputError as error:
         problems.add(str(error))
-    found = _examine(path, problems)
-    if problems:
+    data = _examine(path, problems)
+    if spec is not None and spec.imported is not None:
+        for problem in import_checks.problems(spec.imported, labels=data.counts if data else None):
+            problems.add(f"{path}: {problem}")
+    if problems or data is None:
         raise BadInputError(str(problems))
-    return found
+    return summary(data)
 
 
 def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: Path | None) -> str:
@@ -82,15 +88,16 @@ def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: 
         return f"{summary(data.found)}{written}"
 
 
-def _examine(path: Path, problems: Problems) -> str:
+def _examine(path: Path, problems: Problems) -> DataSummary | None:
+    """What the images are; None if they could not be looked at, which is one of the problems then."""
     try:
         loaded = load_data(path)
     except BadInputError:
         # Known already: the file cannot be read.
-        return ""
+        return None
     if loaded is None:
         problems.add("the images were not checked, because the fields `data` and `image` cannot be used")
-        return ""
+        return None
     data, channels = loaded
     try:
         with _examined(path, _spec_of_images(path.stem, data, channels)) as found:
@@ -101,10 +108,10 @@ def _examine(path: Path, problems: Problems) -> str:
             if verdict.decision is not Decision.PASS:
                 for reason in verdict.reasons:
                     problems.add(reason)
-            return summary(found.found)
+            return found.found
     except BadInputError as error:
         problems.add(str(error))
-        return ""
+        return None
 
 
 @contextmanager

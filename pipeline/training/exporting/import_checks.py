@@ -29,19 +29,18 @@ def label_problem(given: Sequence[str], wanted: Collection[str]) -> str | None:
     """Where the labels of an imported model are not those of the images; None if they are, in whatever order."""
     missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     found = [
-        *([f"{_some(missing)} of the images missing"] if missing else []),
-        *([f"{_some(unknown)} unknown to the images"] if unknown else []),
+        *([f"the images have {_some(missing)}, which it does not name"] if missing else []),
+        *([f"it names {_some(unknown)}, which the images do not have"] if unknown else []),
     ]
     if not found:
         return None
     return (
-        f"import.labels: {', and '.join(found)}. Both must have the same labels: name those of the images, in the "
-        f"order of the network's outputs, or change the images"
+        f"import.labels: {'; '.join(found)}. Name the labels of the images, in the order of the network's outputs, or "
+        f"change the images"
     )
 
 
 def _some(labels: Sequence[str]) -> str:
     shown = ", ".join(map(repr, labels[:_SHOWN]))
     rest = len(labels) - _SHOWN
-    more = f" and {rest} more" if rest > 0 else ""
-    return f"{shown}{more} {'is' if len(labels) == 1 else 'are'}"
+    return f"{shown} and {rest} more" if rest > 0 else shown

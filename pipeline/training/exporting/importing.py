@@ -164,6 +164,6 @@ def _try(network: ImportedNetwork, imported: Imported, image: Image) -> None:
             )
     elif off > _SUM_TOLERANCE or least < -_SUM_TOLERANCE:
         raise BadInputError(
-            f"import.outputs: the outputs of {imported.model} are no probabilities: the lowest is {least:.3g}, and "
-            f"they add up to {off:.3g} more or less than 1. If the network ends without a softmax, write `outputs: logits`"
+            f"import.outputs: the outputs of {imported.model} are no probabilities: the lowest is {least:.3g}, "
+            f"and sums differ from 1 by up to {off:.3g}. If the network ends without a softmax, write `outputs: logits`"
         )

@@ -107,6 +107,19 @@ def test_the_command_needs_no_bucket_and_makes_none(pets: Path, tmp_path: Path) 
     assert not Path(nowhere).exists()
 
 
+def test_a_model_that_is_imported_is_looked_at_without_loading_it(pets: Path, tmp_path: Path) -> None:
+    (tmp_path / "pets.keras").write_bytes(b"not looked into")
+    text = re.sub(r"^training:\n(  .*\n)*", "", pets.read_text(), flags=re.MULTILINE)
+    pets.write_text(f"{text}\nimport:\n  model: {tmp_path}/pets.keras\n  labels: [dog, rat]\n")
+
+    with pytest.raises(BadInputError) as raised:
+        check(pets)
+    message = str(raised.value)
+    assert "2 problems:" == message.splitlines()[0]
+    assert f"{pets}: import.sha256 is missing" in message
+    assert f"{pets}: import.labels: the images have 'cat', which it does not name; it names 'rat'" in message
+
+
 def test_a_source_that_cannot_be_used_is_named_with_the_model_file(pets: Path) -> None:
     (pets.parent / "images").rename(pets.parent / "moved")
     message = f"^{pets}: data.images: the folder {pets.parent}/images does not exist; correct the path$"
