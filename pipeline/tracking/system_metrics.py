@@ -54,6 +54,7 @@ class _Sampler(threading.Thread):
         from mlflow import MlflowClient
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+        logging.getLogger(SystemMetricsMonitor.__module__).setLevel(logging.WARNING)  # it says that there is no GPU
         self._client = MlflowClient(url)
         self._run_id = run_id
         self._started_at = started_at
