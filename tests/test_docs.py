@@ -98,7 +98,7 @@ def test_every_link_and_picture_of_the_readme_is_there() -> None:
 def test_the_model_file_in_the_readme_is_a_model() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
-    assert "pets" == parse(ModelSpec, yaml.safe_load(example), source="README.md").name
+    assert "pets_offline" == parse(ModelSpec, yaml.safe_load(example), source="README.md").name
 
 
 def test_each_block_of_yaml_on_the_page_about_data_is_the_section_of_a_model_file() -> None:

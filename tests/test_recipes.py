@@ -57,9 +57,9 @@ CURL = "curl "
 CLIENT = "from serving.client"
 LABELS = "accept_labels"
 FLAGS = "--model_config_file=gs://"
-PETS = "name: pets"
+PETS = "name: pets_offline"
 SERVER = "half_plus_two"
-CHECK = "understudy check --model pets\n"
+CHECK = "understudy check --model pets_offline\n"
 REPORT = "--report report/"
 RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK, REPORT)
 
@@ -109,8 +109,8 @@ class Pets:
 
     def here(self, text: str) -> str:
         """A recipe for digits and the ports of `make up`, with the model and the ports of this stack."""
-        data = self.settings.bucket / layout.images("pets")
-        text = text.replace("var/bucket/data/digits", str(data)).replace("digits", "pets")
+        data = self.settings.bucket / layout.images("pets_offline")
+        text = text.replace("var/bucket/data/digits", str(data)).replace("digits", "pets_offline")
         for usual, port in zip((8500, 8510), self.settings.serving_ports, strict=True):
             text = text.replace(str(usual), str(port)).replace(str(usual + 1), str(port + 1))
         return text
@@ -132,7 +132,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     folder = tmp_path_factory.mktemp("pets")
     draw_pets(folder / "images")
     (folder / "models").mkdir()
-    (folder / "models" / "pets.yaml").write_text(recipe(PETS).replace("/data/pets", str(folder / "images")))
+    (folder / "models" / "pets_offline.yaml").write_text(recipe(PETS).replace("/data/pets", str(folder / "images")))
     ports = (two_free_ports(), two_free_ports())
     settings = StackSettings(
         var=folder / "var",
@@ -140,7 +140,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
         rollout="pinned",
         serving_ports=ports,
         mlflow_port=int(url.rpartition(":")[2]),
-    ).with_models(["pets"])
+    ).with_models(["pets_offline"])
     prepare.create_folders(settings)
     fleet_records.write(settings)
     environment = stack_environment(settings) | installed(folder / "bin")
@@ -151,7 +151,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     ]
     try:
         verbs = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote")
-        words = [sys.executable, "-m", "tests.retrain", "pets", RUN_KEY, *verbs]
+        words = [sys.executable, "-m", "tests.retrain", "pets_offline", RUN_KEY, *verbs]
         done = subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
         assert 0 == done.returncode, done.stderr[-3000:]
         yield Pets(settings, environment)
@@ -165,7 +165,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
 @hunt
 def test_the_model_file_of_the_readme_is_trained_passes_the_gate_and_serves(pets: Pets) -> None:
     """With images of its own kind: a few for each of three labels."""
-    status = pets.shell(f"{shlex.quote(sys.executable)} -m pipeline status --model pets --json")
+    status = pets.shell(f"{shlex.quote(sys.executable)} -m pipeline status --model pets_offline --json")
 
     assert 1 == json.loads(status.stdout)["state"]["serving"], status.stderr
 
@@ -192,7 +192,7 @@ def test_the_monitoring_line_of_the_readme_is_silent_until_something_differs(pet
     ill = pets.shell(pets.here(recipe(MONITOR)), UNDERSTUDY_REPLICAS=away)
 
     assert (0, "") == (healthy.returncode, healthy.stdout), healthy.stdout
-    assert ill.stdout.startswith("pets needs attention, exit code 3: ")
+    assert ill.stdout.startswith("pets_offline needs attention, exit code 3: ")
     assert "127.0.0.1:9 does not answer" in " ".join(ill.stdout.split())
 
 
@@ -229,14 +229,14 @@ def test_the_recipe_for_other_labels_is_accepted(pets: Pets, tmp_path: Path) -> 
     folder = pets.settings.models.parent / "images"
     shutil.copytree(folder, tmp_path / "images")
     (tmp_path / "images" / "dog").rename(tmp_path / "images" / "aardvark")
-    text = (pets.settings.models / "pets.yaml").read_text(encoding="utf-8")
-    (tmp_path / "pets.yaml").write_text(text.replace(str(folder), str(tmp_path / "images")), encoding="utf-8")
+    text = (pets.settings.models / "pets_offline.yaml").read_text(encoding="utf-8")
+    (tmp_path / "pets_offline.yaml").write_text(text.replace(str(folder), str(tmp_path / "images")), encoding="utf-8")
 
     # The README gives the run a key of its own; the key of another run is taken here.
     done = pets.shell(recipe(LABELS).replace(RUN_KEY, f"{RUN_KEY}1"), UNDERSTUDY_MODELS=str(tmp_path))
 
     assert 0 == done.returncode, done.stderr
-    kept = json.loads((pets.settings.bucket / layout.record("pets", f"{RUN_KEY}1", "snapshot")).read_text())
+    kept = json.loads((pets.settings.bucket / layout.record("pets_offline", f"{RUN_KEY}1", "snapshot")).read_text())
     assert ["cat", "owl", "aardvark"] == kept["labels"]
 
 
