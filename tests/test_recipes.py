@@ -61,7 +61,8 @@ PETS = "name: pets_offline"
 SERVER = "half_plus_two"
 CHECK = "understudy check --model pets_offline\n"
 REPORT = "--report report/"
-RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK, REPORT)
+EXPLAIN = "understudy explain"
+RECIPES = (MAKE, COMPOSE, ROLL_BACK, COMMAND, MONITOR, CURL, CLIENT, LABELS, FLAGS, PETS, SERVER, CHECK, REPORT, EXPLAIN)
 
 RUN_KEY = "retrain-20261201120000000000"
 LABELLED = ("cat", "dog", "owl")
@@ -186,6 +187,15 @@ def test_the_report_of_the_readme_is_a_page(pets: Pets, tmp_path: Path) -> None:
 
 
 @hunt
+def test_the_explanation_of_the_readme_is_a_picture(pets: Pets, tmp_path: Path) -> None:
+    photograph = next((pets.settings.models.parent / "images" / "cat").iterdir())
+    (tmp_path / "cat.jpg").write_bytes(photograph.read_bytes())
+    done = pets.shell(f"cd {shlex.quote(str(tmp_path))} && {recipe(EXPLAIN)}")
+
+    assert 0 == done.returncode, done.stderr
+    assert (tmp_path / "cat-v1.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_monitoring_line_of_the_readme_is_silent_until_something_differs(pets: Pets) -> None:
     healthy = pets.shell(pets.here(recipe(MONITOR)))
     away = ",".join((*pets.settings.fleets[0].addresses, "127.0.0.1:9"))
