@@ -41,8 +41,6 @@ def load_weights(base: Any, path: Path, *, name: str) -> None:
         BadInputError: the file is damaged, or is of another network.
     """
     with _opened(path) as file, tempfile.TemporaryDirectory() as scratch:
-        if "model_weights" in file and _LAYERS not in file.attrs:
-            file = file["model_weights"]  # noqa: PLW2901 - a whole model in the older format
         if _LAYERS in file.attrs or f"{_LAYERS}0" in file.attrs:
             _compare(_published(file), _weights_of(base), path, name)
             found, copy = file, Path(scratch) / "base.h5"

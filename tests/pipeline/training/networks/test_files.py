@@ -43,3 +43,7 @@ def test_a_file_of_another_network_is_refused(seen: Any, name: str, problem: str
 def test_a_damaged_file_is_refused(seen: Any, name: str) -> None:
     assert f"/{name} cannot be read as an HDF5 file: " in seen["refused"][name]
     assert "give the published file of Keras without the top" in seen["refused"][name]
+
+
+def test_a_file_that_is_refused_changes_nothing(seen: Any) -> None:
+    assert seen["unchanged"]
