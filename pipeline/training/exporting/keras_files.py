@@ -11,7 +11,10 @@ from pipeline.spec import Image
 from pipeline.training.exporting.imported_parts import Loaded, Port, require_ports
 
 _CONFIG = "config.json"
+# The optimiser and the loss, which may be anybody's.
+_NOT_LOADED = "compile_config"
 _LAMBDAS = frozenset({"Lambda", "__lambda__"})
+_CAUSE = "Exception encountered: "
 _WAY_OUT = (
     "which cannot be loaded without running code of the file. Write the model with layers of Keras alone; or export it "
     "where that code is, with `model.export(folder)`, and name the folder"
@@ -39,7 +42,7 @@ def load_keras(path: Path, *, model: str, image: Image, labels: Sequence[str]) -
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a layer raises that does not understand the file
         raise BadInputError(
-            f"import.model: Keras {keras.__version__} cannot load {model}: {_first_line(error)}. Save it with this "
+            f"import.model: Keras {keras.__version__} cannot load {model}: {_reason(error)}. Save it with this "
             f"version of Keras, or export it with `model.export(folder)` and name the folder"
         ) from error
     if not isinstance(network, keras.Model):
@@ -74,7 +77,7 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
         if isinstance(value, dict):
             if "class_name" in value:
                 yield value
-            pending.extend(value.values())
+            pending.extend(each for key, each in value.items() if key != _NOT_LOADED)
         elif isinstance(value, list):
             pending.extend(value)
 
@@ -87,7 +90,7 @@ def _foreign(described: dict[str, Any]) -> str | None:
     if name == "function" and module == "builtins":
         # A function by its name: Keras finds its own ones, and no other.
         return None
-    if isinstance(module, str) and module.split(".", maxsplit=1)[0] in ("keras", "builtins"):
+    if isinstance(module, str) and module.split(".", maxsplit=1)[0] == "keras":
         return None
     if module is None and not described.get("registered_name"):
         # A value such as a tuple or a tensor: `__tuple__`.
@@ -100,5 +103,8 @@ def _ports(network: Any, which: str) -> list[Port]:
     return [Port(each.name, str(each.dtype), each.shape) for each in tensors]
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    """One line of Keras' many: the innermost cause, which follows the configurations of all that is around it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
+    return causes[-1].rstrip(".") if causes else lines[0].rstrip(".")

@@ -36,8 +36,8 @@ def load_saved_model(folder: Path, *, model: str, signature: str, image: Image, 
         raise BadInputError(
             f"import.signature: {model} has no {signature!r}, only {', '.join(sorted(loaded.signatures)) or 'none'}"
         )
-    inputs = [_port(name, spec) for name, spec in function.structured_input_signature[1].items()]
-    outputs = [_port(name, spec) for name, spec in function.structured_outputs.items()]
+    inputs = [_port(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
+    outputs = [_port(name, spec) for name, spec in sorted(function.structured_outputs.items())]
     require_ports(model, inputs, outputs, image=image, labels=labels)
     taken, given = inputs[0].name, outputs[0].name
     return Loaded(

@@ -70,6 +70,10 @@ def pixels_of(images: Sequence[bytes]) -> NDArray[np.float32]:
     return np.stack([decoded(content, IMAGE).numpy() for content in images])
 
 
+def own_function(*inputs: Any) -> Any:
+    return inputs[0]
+
+
 def spec(path: Path, **fields: Any) -> Imported:
     digest = folder_digest(sums_of(path)) if path.is_dir() else sum_of_file(path).sha256 if path.exists() else None
     return Imported.model_validate({"model": str(path), "sha256": digest, "labels": LABELS, **fields})
@@ -167,6 +171,8 @@ def imports(folder: Path, images: Sequence[bytes]) -> dict[str, Any]:
     pixels = pixels_of(images)
     order = [OTHER_ORDER.index(label) for label in LABELS]
     probable, logits, free = network(), network(activation=None, white=255), network(shape=(None, None, 3))
+    # With a loss of its own, which is not needed to answer.
+    probable.compile(loss=own_function)
     probable.save(folder / "probable.keras")
     logits.save(folder / "logits.keras")
     free.save(folder / "free.keras")
@@ -277,6 +283,7 @@ def wrong_keras_files(folder: Path) -> dict[str, Path]:
     models = {
         "Lambda": with_layer(keras.layers.Lambda(lambda each: each)),
         "own layer": with_layer(OwnLayer()),
+        "own function": with_layer(keras.layers.Activation(own_function)),
         "another size": network(shape=(11, 10, 3)),
         "grey": network(shape=(12, 10, 1)),
         "two classes": network(classes=2),

@@ -95,6 +95,7 @@ def test_an_imported_network_is_served_as_it_was(seen: Any, kind: str) -> None:
         ("other labels", ["the images have 'dog', which it does not name; it names 'fox', which the images do not"]),
         ("Lambda", ["uses a Lambda layer", "`model.export(folder)`, and name the folder"]),
         ("own layer", ["uses 'OwnLayer' of its author", "`model.export(folder)`, and name the folder"]),
+        ("own function", ["cannot load", "own_function", "`model.export(folder)` and name the folder"]),
         ("another size", ["float32 (batch, 11, 10, 3)", "images of the size in `image`, (batch, 12, 10, 3)"]),
         ("grey", ["float32 (batch, 12, 10, 1)", "(batch, 12, 10, 3)"]),
         ("two classes", ["float32 (batch, 2)", "a number for each label in `import.labels`, (batch, 3)"]),
