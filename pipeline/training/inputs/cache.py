@@ -8,7 +8,6 @@ store it twice. What is there is a copy: everything may be deleted at any time.
 
 import logging
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.training.inputs.room import bytes_of, make_room
-from pipeline.training.inputs.segment import PIXELS, Segment, SegmentWriter, read_index
+from pipeline.training.inputs.segment import PIXELS, Segment, SegmentWriter, read_index, sums_of_pixels
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ class Places:
 class PixelCache:
     """The images of one size. A context manager: segments that are used stay open, and are not removed, until its end.
 
-    Not safe to use from many threads, except for `read_into`.
+    Not safe to use from many threads, except for `read`.
 
     Args:
         folder: where decoded images of all sizes are kept.
@@ -148,13 +147,13 @@ class PixelCache:
         while done < len(digests) and self._has_segment():
             assert self._writer is not None
             some = np.arange(done, min(done + self._writer.left, len(digests)))
-            if not self._append(places, some, [digest.tobytes() for digest in digests[some]], pixels[some]):
+            if not self._append(places, some, digests[some], pixels[some]):
                 break
             done = int(some[-1]) + 1
         return places
 
     def _append(
-        self, places: Places, positions: NDArray[np.integer], digests: Sequence[bytes], pixels: NDArray[np.uint8]
+        self, places: Places, positions: NDArray[np.integer], digests: NDArray[np.uint8], pixels: NDArray[np.uint8]
     ) -> bool:
         assert self._writer is not None
         try:
@@ -217,25 +216,33 @@ class PixelCache:
         self._stores = False
         log.warning("images are no longer stored, so some are fetched and decoded in each epoch: %s", why)
 
-    def read_into(self, memory: memoryview, digest: bytes, place: tuple[int, int, int]) -> bool:
-        """Read the pixels of an image into memory of `image_bytes`; whether they are there and undamaged.
+    def read(self, digests: NDArray[np.uint8], places: Places, pixels: NDArray[np.uint8]) -> list[int]:
+        """Read images into memory; the numbers of those that are missing, or damaged.
 
         Safe to use from many threads. What is damaged is not found any more by later trainings.
 
         Args:
-            memory: of `image_bytes`.
-            digest: of the encoded image.
-            place: segment, entry and checksum.
+            digests: uint8 (images, 32), of the encoded images.
+            places: where their pixels are.
+            pixels: uint8 (images, `image_bytes`), which is filled.
         """
-        number, entry, expected = place
-        if number == MISSING:
-            return False
-        segment = self._segments[number]
-        if segment.read_into(memory, entry, digest=digest, expected=expected):
-            return True
-        log.warning("a decoded image in the cache is damaged, and is decoded again: %s", digest.hex())
-        segment.forget(entry)
-        return False
+        size = self._image_bytes
+        memory = pixels.ravel().data
+        segments, entries = places.segments.tolist(), places.entries.tolist()
+        sums = sums_of_pixels(digests, places.checksums).tolist()
+        lacking = []
+        for at, number in enumerate(segments):
+            if number != MISSING and self._segments[number].read_into(
+                memory[at * size : (at + 1) * size], entries[at], sums[at]
+            ):
+                continue
+            lacking.append(at)
+            if number != MISSING:
+                log.warning(
+                    "a decoded image in the cache is damaged, and is decoded again: %s", digests[at].tobytes().hex()
+                )
+                self._segments[number].forget(entries[at])
+        return lacking
 
 
 def _matches(index: NDArray[np.void], wanted: NDArray[np.bytes_]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:

@@ -85,16 +85,9 @@ class Prepared:
         """
         size = self.image.height * self.image.width * self.image.channels
         pixels = np.empty((len(positions), size), np.uint8)
-        memory = pixels.ravel().data
         with self._changing:
             places = self._places.at(positions)
-        where = zip(places.segments.tolist(), places.entries.tolist(), places.checksums.tolist(), strict=True)
-        digests = self._rows.digests[positions]
-        lacking = [
-            at
-            for at, place in enumerate(where)
-            if not self._cache.read_into(memory[at * size : (at + 1) * size], digests[at].tobytes(), place)
-        ]
+        lacking = self._cache.read(self._rows.digests[positions], places, pixels)
         shaped = pixels.reshape(len(positions), self.image.height, self.image.width, self.image.channels)
         if lacking:
             shaped[lacking] = self._decoded_again(positions[lacking])

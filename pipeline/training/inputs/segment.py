@@ -1,7 +1,7 @@
 """One file of decoded images, to which one process appends, and its index.
 
     <name>.pixels     the pixels of one image after the other, all of the same size
-    <name>.index      for each of them, 36 bytes: the digest of the encoded image, and a CRC-32 of digest and pixels
+    <name>.index      for each of them, 36 bytes: the digest of the encoded image, and a checksum of digest and pixels
 
 The pixels of an image are written before its entry in the index. A process that is killed leaves at most pixels without
 an entry. After a loss of power an entry may have other pixels than it should, and its checksum says so.
@@ -11,7 +11,6 @@ import fcntl
 import os
 import uuid
 import zlib
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,9 +22,12 @@ ENTRY = np.dtype([("digest", "S32"), ("checksum", "<u4")])
 _REMOVED = bytes(ENTRY.itemsize)
 
 
-def checksum(digest: bytes, pixels: bytes | memoryview) -> int:
-    """Of the pixels of an image, bound to its digest."""
-    return zlib.crc32(pixels, zlib.crc32(digest))
+def sums_of_pixels(digests: NDArray[np.uint8], checksums: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The CRC-32 of the pixels from the checksums of entries, and the other way round.
+
+    A checksum is that CRC-32, exclusive or the first four bytes of the digest: it says whose pixels they are, too.
+    """
+    return np.ascontiguousarray(digests[:, :4]).view("<u4").ravel() ^ checksums
 
 
 def read_index(path: Path) -> NDArray[np.void]:
@@ -67,13 +69,13 @@ class Segment:
         with suppress(OSError):  # of a file system that only can be read
             os.utime(self._file)
 
-    def read_into(self, memory: memoryview, entry: int, *, digest: bytes, expected: int) -> bool:
+    def read_into(self, memory: memoryview, entry: int, sum_of_pixels: int) -> bool:
         """Read the pixels of an entry; whether they are those that were written."""
         try:
-            count = os.preadv(self._file, [memory], entry * self._image_bytes)
+            count = os.preadv(self._file, (memory,), entry * self._image_bytes)
         except OSError:
             return False
-        return count == self._image_bytes and checksum(digest, memory) == expected
+        return count == self._image_bytes and zlib.crc32(memory) == sum_of_pixels
 
     def forget(self, entry: int) -> None:
         """Remove an entry whose pixels are damaged from the index, so that the image is decoded again."""
@@ -109,14 +111,16 @@ class SegmentWriter:
             os.close(self._pixels)
             raise
 
-    def append(self, digests: Sequence[bytes], pixels: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint32]]:
+    def append(self, digests: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint32]]:
         """Append images; the number of the first entry, and the checksums.
 
         Raises:
             OSError: not all of them were written. Nothing may be appended afterwards.
         """
-        sums = [checksum(digest, each.data.cast("B")) for digest, each in zip(digests, pixels, strict=True)]
-        entries = np.array(list(zip(digests, sums, strict=True)), ENTRY)
+        entries = np.empty(len(digests), ENTRY)
+        entries["digest"] = np.ascontiguousarray(digests).view("S32").ravel()
+        sums = np.array([zlib.crc32(each.tobytes()) for each in pixels], np.uint32)
+        entries["checksum"] = sums_of_pixels(digests, sums)
         _write_all(self._pixels, pixels.tobytes())
         _write_all(self._index, entries.tobytes())
         first = self._count

@@ -56,12 +56,8 @@ def opened(folder: Path, *, most_bytes: int = PLENTY) -> PixelCache:
 
 def right_and_wrong(cache: PixelCache, digests: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
     """The numbers of the images whose pixels the cache gives, and of those for which it gives others."""
-    places = cache.find(digests)
-    right: list[int] = []
-    wrong: list[int] = []
-    for number, digest in enumerate(digests):
-        memory = memoryview(bytearray(IMAGE_BYTES))
-        place = (int(places.segments[number]), int(places.entries[number]), int(places.checksums[number]))
-        if cache.read_into(memory, digest.tobytes(), place):
-            (right if pixels_of(digests[[number]]).tobytes() == memory else wrong).append(number)
-    return right, wrong
+    found = np.zeros((len(digests), IMAGE_BYTES), np.uint8)
+    lacking = cache.read(digests, cache.find(digests), found)
+    same = (found == pixels_of(digests).reshape(found.shape)).all(axis=1)
+    given = [number for number in range(len(digests)) if number not in lacking]
+    return [number for number in given if same[number]], [number for number in given if not same[number]]

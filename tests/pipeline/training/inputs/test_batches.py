@@ -89,6 +89,20 @@ def test_a_resumed_training_sees_the_same_batches(images: Prepared, augmentation
     assert not same(whole[:STEPS], whole[STEPS : 2 * STEPS])
 
 
+def test_more_batches_than_are_read_at_once(tmp_path: Path) -> None:
+    """67 batches of 3, the last one of 2."""
+    stored = Stored(200)
+    with prepared(stored.rows(), stored.fetch, image=IMAGE, folder=tmp_path, most_bytes=PLENTY) as images:
+        found = batches(images, batch_size=3, epochs=3)
+        everything = sorted(picture.tobytes() for picture in images.read(np.arange(200)))
+
+        assert ([3] * 66 + [2]) * 3 == [len(targets) for _, targets, _ in found]
+        assert all(everything == sorted(pictures(found[epoch * 67 : (epoch + 1) * 67])) for epoch in range(3))
+        assert same(found[134:], batches(images, batch_size=3, first_epoch=2, epochs=3))
+        plain = [int(each) for _, targets in plain_batches(images, batch_size=3) for each in targets]
+        assert images.classes.tolist() == plain
+
+
 def test_another_seed_gives_other_batches(images: Prepared) -> None:
     assert not same(batches(images), batches(images, seed=4))
     assert not same(batches(images, augmentation=EVERYTHING), batches(images, augmentation=EVERYTHING, seed=4))
