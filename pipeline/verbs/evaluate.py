@@ -66,10 +66,10 @@ def evaluate(context: RunContext) -> EvaluateRecord:
             _require_safe(context, folder, labels=data.labels)
             model = scoring.ExportedModel(folder)
             predictions = model.predict(held_out.batches(), held_out.classes, data.labels, kept=golden)
+            _require_order(predictions, data.labels)
             mistakes = _mistakes(folder, predictions, held_out)
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
-    _require_order(predictions, data.labels)
     candidate = scoring.performance(
         predictions,
         held_out.classes,

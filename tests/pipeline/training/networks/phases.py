@@ -97,6 +97,12 @@ def mixed(network: Network, weights: Path | None) -> dict[str, Any]:
     }
 
 
+def momenta(built: Built) -> list[float]:
+    """How much of its statistics each batch normalisation keeps in a step."""
+    (base,) = (layer for layer in built.model.layers if isinstance(layer, keras.Model))
+    return [layer.momentum for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 def main(folder: Path) -> None:
     keras.utils.set_random_seed(1)
     pretrained().save_weights(folder / "base.weights.h5")
@@ -106,6 +112,7 @@ def main(folder: Path) -> None:
         "own": OwnNetwork(function=f"{own.__module__}:own"),
     }
     seen = phases(folder / "base.weights.h5")
+    seen["momenta"] = momenta(build(Application(name="mobilenet_v3_small"), IMAGE, classes=3, weights=None))
     seen["mixed"] = {
         name: mixed(network, folder / "base.weights.h5" if network is MOBILE else None)
         for name, network in networks.items()
