@@ -1,6 +1,6 @@
-"""What a training reads: how fast, with how much new data, and in how much memory.
+"""What a training costs: how fast it reads, with how much new data, in how much memory, and how long an epoch takes.
 
-    python -m bench.training inputs|preparation|memory... [--quick] [--rounds 3] [--json FILE]
+    python -m bench.training inputs|preparation|epoch|memory... [--quick] [--rounds 3] [--json FILE]
 
 Each ratio comes from one run in which both sides take turns. `--quick` takes a tenth of the images.
 """
@@ -16,11 +16,12 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.serving.report import Row, print_table, write_json
-from bench.training import inputs, memory, preparation
+from bench.training import epoch, inputs, memory, preparation
 
 FIGURES: Mapping[str, Callable[[Path, int, int], list[Row]]] = {
     "inputs": lambda scratch, part, rounds: inputs.measure(scratch, files=20_000 // part, rounds=rounds),
     "preparation": lambda scratch, part, rounds: preparation.measure(scratch, files=20_000 // part, rounds=rounds),
+    "epoch": lambda scratch, part, rounds: epoch.measure(scratch, files=20_000 // part, rounds=rounds),
     # One is enough: peak memory hardly differs from run to run.
     "memory": lambda scratch, part, _: memory.measure(scratch, images=100_000 // part, rounds=1),
 }
