@@ -217,15 +217,15 @@ def test_the_time_of_a_read_of_the_journal_is_the_product() -> None:
         assert [f"{entries:,}", f"{days:.0f} days" if days < 1000 else f"{days / 365:.1f} years"] == row[2:]
 
 
-def test_the_memory_and_the_price_of_images_are_the_products() -> None:
-    kept, rows = 4 * 224 * 224 * 3 + 2 * 30_000, table("| images | first `snapshot`:")
+def test_the_cache_and_the_price_of_images_are_the_products() -> None:
+    kept, rows = 224 * 224 * 3, table("| images | first `snapshot`:")
 
     assert f"= {round(kept / 1000)} kB" in TEXT
     assert 5 == len(rows)
     for power, row in enumerate(rows, 4):
         count = 10**power
         assert f"10<sup>{power}</sup>" == row[0]
-        assert _bytes(1e9 + 0.75 * count * kept) == row[5]
+        assert _bytes(0.75 * count * kept) == row[5]
         assert [dollars(A=count), dollars(B=2 * count)] == pytest.approx(
             [float(each.strip(" $")) for each in row[6].split(",")], rel=0.3
         )
