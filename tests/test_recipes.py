@@ -197,6 +197,7 @@ def test_the_explanation_of_the_readme_is_a_picture(pets: Pets, tmp_path: Path) 
     assert (tmp_path / "cat-v1.png").read_bytes().startswith(b"\x89PNG")
 
 
+@hunt
 def test_the_monitoring_line_of_the_readme_is_silent_until_something_differs(pets: Pets) -> None:
     healthy = pets.shell(pets.here(recipe(MONITOR)))
     away = ",".join((*pets.settings.fleets[0].addresses, "127.0.0.1:9"))
