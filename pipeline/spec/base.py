@@ -17,7 +17,7 @@ FROM_A_FILE = {"from a file": True}
 class Frozen(BaseModel):
     """A part of a model file: it has no other fields than these, and never changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def parse(kind: type[T], content: Any, *, source: str) -> T:

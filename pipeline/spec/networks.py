@@ -7,7 +7,7 @@ network: {function: my_package.networks:build}            any function of yours
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationInfo, model_validator
+from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag, ValidationInfo, model_validator
 
 from pipeline.spec.base import FROM_A_FILE, Frozen
 
@@ -66,11 +66,11 @@ class OwnNetwork(Frozen):
         function: `module:function`. It is called as `function(shape, classes, **options)` with the shape (height,
             width, channels) and the number of classes, and returns a Keras model from float32 pixels in [0, 1] of shape
             (batch, height, width, channels) to float32 probabilities of shape (batch, classes).
-        options: its other arguments.
+        options: its other arguments: numbers, texts, lists and tables, as in JSON. They are recorded, and in MLflow.
     """
 
     function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 def _kind(network: Any) -> str:

@@ -160,7 +160,7 @@ class Imported(Frozen):
 
     model: Annotated[str, Field(min_length=1)]
     sha256: str | None = None
-    labels: tuple[Annotated[str, Field(min_length=1)], ...]
+    labels: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
     pixels: Literal["0..1", "0..255", "-1..1"] = "0..1"
     outputs: Literal["probabilities", "logits"] = "probabilities"
     signature: str = "serving_default"

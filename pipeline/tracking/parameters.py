@@ -1,5 +1,6 @@
 """What a run was asked for, as MLflow's parameters: one value each, under names that stay from run to run."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from pipeline.spec import ModelSpec
 
 # Of MLflow.
 _LONGEST = 6000
+# Their keys are words of people, which MLflow does not take as names.
+_PERSONAL = ("class_weights", "options")
 
 
 def parameters(model: ModelSpec, data: SnapshotRecord, *, seed: int) -> dict[str, Any]:
@@ -33,7 +36,9 @@ def parameters(model: ModelSpec, data: SnapshotRecord, *, seed: int) -> dict[str
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if name in _PERSONAL and isinstance(value, Mapping):
+            yield f"{prefix}{name}", json.dumps(value, ensure_ascii=False, sort_keys=True)[:_LONGEST]
+        elif isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         elif value is not None:
             shown = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from pipeline.spec import Image
 from pipeline.training.exporting.imported_parts import Loaded, Port, require_ports
 
 _CONFIG = "config.json"
+# Of a network with ten thousand layers; a member of a few kB may unpack to any size.
+_MOST_CONFIG = 50_000_000
 # The optimiser and the loss, which may be anybody's.
 _NOT_LOADED = "compile_config"
 _LAMBDAS = frozenset({"Lambda", "__lambda__"})
@@ -59,8 +62,10 @@ def load_keras(path: Path, *, model: str, image: Image, labels: Sequence[str]) -
 def _require_own_layers(path: Path, model: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_CONFIG).file_size > _MOST_CONFIG:
+                raise ValueError(f"its {_CONFIG} has more than {_MOST_CONFIG:,} bytes")
             config = json.loads(archive.read(_CONFIG))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError, NotImplementedError) as error:
         raise BadInputError(
             f"import.model: {model} is not a file of `model.save` of Keras 3 ({error}); save it again with Keras 3"
         ) from error

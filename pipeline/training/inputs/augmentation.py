@@ -93,6 +93,9 @@ def _turned(pixels: Any, share: Any) -> Any:
 def mixed(pixels: Any, targets: Any, weights: Any, alpha: float, seed: Any) -> tuple[Any, Any, Any]:
     """Mix each image with the next one of the batch, and their targets and weights with the same share.
 
+    The loss of a mixed image is the sum of the weighted losses of both: each target counts with the weight of its own
+    image. The weights of the answer are what both weigh together, and its targets are shares of that.
+
     Args:
         pixels: the images.
         targets: float32 (batch, classes).
@@ -108,7 +111,9 @@ def mixed(pixels: Any, targets: Any, weights: Any, alpha: float, seed: Any) -> t
         own = tf.reshape(share, tf.concat([tf.shape(share), tf.ones(tf.rank(each) - 1, tf.int32)], axis=0))
         return own * each + (1.0 - own) * tf.roll(each, 1, axis=0)
 
-    return tf.ensure_shape(mix(pixels), pixels.shape), tf.ensure_shape(mix(targets), targets.shape), mix(weights)
+    together = mix(weights)
+    shares = mix(targets * weights[:, tf.newaxis]) / together[:, tf.newaxis]
+    return tf.ensure_shape(mix(pixels), pixels.shape), tf.ensure_shape(shares, targets.shape), together
 
 
 def _beta(alpha: float, count: Any, seed: Any) -> Any:

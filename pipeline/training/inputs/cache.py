@@ -176,8 +176,8 @@ class PixelCache:
         images = max(1, self._most_bytes // _SEGMENTS // bytes_of(self._image_bytes))
         if not make_room(self._root, images * bytes_of(self._image_bytes), most_bytes=self._most_bytes):
             self._stop(
-                f"the images in use fill the {self._most_bytes / 1e9:.3g} GB of UNDERSTUDY_CACHE_GB; give more if the "
-                f"disk has it"
+                f"the {self._most_bytes / 1e9:.3g} GB of UNDERSTUDY_CACHE_GB are less than an image, or full of images "
+                f"in use; give more if the disk has it"
             )
             return False
         self._begin_segment(images)
@@ -185,7 +185,10 @@ class PixelCache:
 
     def _begin_segment(self, images: int) -> None:
         try:
-            self._open_segment(images)
+            try:
+                self._open_segment(images)
+            except FileNotFoundError:  # another process made room before the segment was marked as used
+                self._open_segment(images)
         except OSError as error:
             if self._temporary is not None:
                 self._stop(f"{self._root}: {error}")

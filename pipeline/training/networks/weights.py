@@ -1,6 +1,7 @@
 """Bring the pretrained weights that a model file names to this machine, and compare their digest."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,11 @@ def local_weights(network: Network, *, seconds: float, cache: Path) -> Iterator[
         yield imagenet_weights(network.name, PUBLISHED[network.name], cache / "weights")
     elif "://" not in network.weights:
         require_digest(network, digest_of(network.weights))
-        yield Path(network.weights).expanduser()
+        with tempfile.TemporaryDirectory() as scratch:
+            # It is read when the images are there, hours later perhaps: what was compared is what is loaded.
+            path = Path(shutil.copy(Path(network.weights).expanduser(), scratch))
+            require_digest(network, digest_of(str(path)))
+            yield path
     else:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / network.weights.rpartition("/")[2]

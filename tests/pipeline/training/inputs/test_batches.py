@@ -122,7 +122,7 @@ def test_weights_are_those_of_the_classes(images: Prepared) -> None:
     assert all(np.array_equal(np.array([1, 4, 0.5])[targets], weights) for _, targets, weights in found)
 
 
-def test_mixup_mixes_pixels_targets_and_weights_by_the_same_share(images: Prepared) -> None:
+def test_mixup_mixes_pixels_by_a_share_and_each_loss_keeps_its_own_weight(images: Prepared) -> None:
     plain = batches(images, class_weights={"b": 4.0})
     mixed = batches(images, class_weights={"b": 4.0}, augmentation=Augmentation(mixup=0.7))
 
@@ -132,10 +132,12 @@ def test_mixup_mixes_pixels_targets_and_weights_by_the_same_share(images: Prepar
             other = at - 1
             difference = pixels[other] - pixels[at]
             share = 1 - np.sum((mixed_pixels[at] - pixels[at]) * difference) / np.sum(difference**2)
-            expected = share * np.eye(3)[targets[at]] + (1 - share) * np.eye(3)[targets[other]]
+            own, others = share * weights[at], (1 - share) * weights[other]
+            # The loss is linear in the targets, so this is what both images would count by themselves.
+            expected = own * np.eye(3)[targets[at]] + others * np.eye(3)[targets[other]]
             shares.append(share)
-            assert expected == pytest.approx(mixed_targets[at], abs=1e-5)
-            assert pytest.approx(share * weights[at] + (1 - share) * weights[other], abs=1e-5) == mixed_weights[at]
+            assert expected == pytest.approx(mixed_weights[at] * mixed_targets[at], abs=1e-5)
+            assert pytest.approx(own + others, abs=1e-5) == mixed_weights[at]
             assert (pixels[at] + (1 - share) * difference).ravel() == pytest.approx(mixed_pixels[at].ravel(), abs=1e-5)
     assert all(-1e-5 <= share <= 1 + 1e-5 for share in shares)
     assert np.std(shares) > 0.2

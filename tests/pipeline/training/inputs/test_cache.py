@@ -180,7 +180,7 @@ def test_a_segment_that_is_read_is_not_removed(tmp_path: Path, caplog: pytest.Lo
         assert 0 < np.count_nonzero(stored.segments >= 0) <= 10
         assert not cache.stores
         assert (list(range(100)), []) == right_and_wrong(reading, digests_of(100))
-    assert "fill the 1.06e-05 GB of UNDERSTUDY_CACHE_GB; give more" in caplog.text
+    assert "the 1.06e-05 GB of UNDERSTUDY_CACHE_GB are less than an image, or full of images in use" in caplog.text
 
 
 def test_an_image_that_is_larger_than_the_limit_is_not_stored(tmp_path: Path) -> None:
