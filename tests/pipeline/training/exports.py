@@ -7,6 +7,7 @@
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -249,6 +250,7 @@ def refusals(folder: Path, images: Sequence[bytes]) -> dict[str, list[str]]:
         "no digest": spec(good, sha256=None),
         "another digest": spec(good, sha256="0" * 64),
         "no model": spec(folder / "text.keras"),
+        **{name: spec(path) for name, path in damaged_keras_files(folder).items()},
         "no saved_model.pb": spec(folder / "empty"),
         "a damaged SavedModel": spec(folder / "damaged"),
         "other labels": spec(good, labels=("cat", "fox", "owl")),
@@ -265,6 +267,25 @@ def refusals(folder: Path, images: Sequence[bytes]) -> dict[str, list[str]]:
     not_scanned = folder / "not scanned before"
     wrapped(cases["writes files"], not_scanned, images[:1], before=lambda _: [])
     return found | {"not scanned before": scan.problems(not_scanned, labels=LABELS, server_tensorflow="2.21")}
+
+
+def damaged_keras_files(folder: Path) -> dict[str, Path]:
+    """Archives whose description cannot be read."""
+    contents = {
+        "a member that does not unpack": b"x" * 1000,
+        "a description without an end": b"[" * 100_000,
+        "a description of 60 MB": b" " * 60_000_000,
+    }
+    paths = {}
+    for name, content in contents.items():
+        paths[name] = folder / f"{name}.keras"
+        with zipfile.ZipFile(paths[name], "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("config.json", content)
+    damaged = paths["a member that does not unpack"]
+    content = bytearray(damaged.read_bytes())
+    content[45:50] = b"\xff" * 5  # behind the header of the member, which has 41 bytes
+    damaged.write_bytes(content)
+    return paths
 
 
 def wrong_keras_files(folder: Path) -> dict[str, Path]:
