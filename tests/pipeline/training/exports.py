@@ -282,9 +282,9 @@ def damaged_keras_files(folder: Path) -> dict[str, Path]:
         with zipfile.ZipFile(paths[name], "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("config.json", content)
     damaged = paths["a member that does not unpack"]
-    content = bytearray(damaged.read_bytes())
-    content[45:50] = b"\xff" * 5  # behind the header of the member, which has 41 bytes
-    damaged.write_bytes(content)
+    changed = bytearray(damaged.read_bytes())
+    changed[45:50] = b"\xff" * 5  # behind the header of the member, which has 41 bytes
+    damaged.write_bytes(changed)
     return paths
 
 
