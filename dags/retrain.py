@@ -163,6 +163,16 @@ def form(spec: ModelSpec) -> dict[str, Param]:
     return _training_form(spec.training) | _release_form() if spec.training else _release_form()
 
 
+def _epochs(training: Training) -> str:
+    sees = "How often training sees every image"
+    if training.fine_tuning is None:
+        return f"{sees}."
+    return (
+        f"{sees} in the first phase, which trains the head alone. Fine-tuning adds {training.fine_tuning.epochs} "
+        f"epochs, `training.fine_tuning.epochs` of the model file."
+    )
+
+
 def _training_form(training: Training) -> dict[str, Param]:
     return {
         "epochs": Param(
@@ -171,7 +181,7 @@ def _training_form(training: Training) -> dict[str, Param]:
             minimum=1,
             maximum=1000,
             title="Epochs",
-            description="How often training sees every image.",
+            description=_epochs(training),
             section="Training",
         ),
         "learning_rate": Param(

@@ -8,7 +8,7 @@
     runs/<model>/<key>/attempts/...       verdicts that did not end the run
     runs/<model>/<key>/data-report-<digest>/  what `snapshot` has found in the images, for people
     runs/<model>/<key>/model-<digest>/    the exported SavedModel
-    runs/<model>/<key>/epochs/<name>/     where a training that was interrupted goes on
+    runs/<model>/<key>/epochs/<name>/     where a training that was interrupted resumes
     baselines/<model>/<digests>.json      a model's answers on one data set, computed once
     journal/<model>/<seq>.json            the one truth, append-only
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent

@@ -870,16 +870,16 @@ MUTANTS = (
     ),
     Mutant(
         "a training begins again although there is a checkpoint",
-        "pipeline/training/fitting/fit.py",
-        "        found = self._checkpoints.newest()\n",
-        "        found = None\n",
+        "pipeline/training/fitting/training_state.py",
+        "    found = checkpoints.newest()\n",
+        "    found = None\n",
         ("tests/pipeline/training/fitting/test_fitting.py",),
     ),
     Mutant(
         "the last epoch is exported, not the best one",
         "pipeline/training/fitting/fit.py",
-        '        if is_best:\n            course.best_name = ""\n',
-        '        if True:\n            course.best_name = ""\n',
+        "        if state.newest_is_best:\n            state.best_weights",
+        "        if True:\n            state.best_weights",
         ("tests/pipeline/training/fitting/test_fitting.py",),
     ),
     Mutant(

@@ -24,7 +24,8 @@ from pipeline.spec import Data, Image, ModelSpec, Training
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.opening import open_bucket
 from pipeline.training.fitting.checkpoints import Checkpoints
-from pipeline.training.fitting.fit import Plan, fit
+from pipeline.training.fitting.fit import fit
+from pipeline.training.fitting.plan import Plan
 from pipeline.training.inputs.fetching import Positions
 from pipeline.training.inputs.prepared import prepared
 

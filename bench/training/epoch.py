@@ -17,7 +17,8 @@ from bench.training.ours import BATCH, PLENTY
 from pipeline.spec import Image, SmallNetwork, Training
 from pipeline.storage.local import LocalBucket
 from pipeline.training.fitting.checkpoints import Checkpoints
-from pipeline.training.fitting.fit import Plan, fit
+from pipeline.training.fitting.fit import fit
+from pipeline.training.fitting.plan import Plan
 from pipeline.training.inputs.prepared import Prepared, prepared
 from pipeline.training.networks.building import build
 

@@ -80,7 +80,8 @@ def _decided(key: str, records: RunRecords, history: History) -> DecidedRun | No
     if data is None or frozen is None:
         return None
     spec = frozen.spec
-    return DecidedRun(key, data.digest, decision, Conditions(spec.code_version, spec.model, spec.installed))
+    conditions = Conditions(spec.code_version, spec.model, spec.installed, spec.network_source)
+    return DecidedRun(key, data.digest, decision, conditions)
 
 
 def _decision(records: RunRecords, history: History) -> str | None:

@@ -32,11 +32,14 @@ class Conditions:
         code_version: see `pipeline.runs.code_version`.
         model: the model file, with the overrides of the run.
         installed: see `pipeline.runs.installed`; empty if it was not recorded.
+        network_source: see `RunSpec`. It counts beside the version of the code, which a file outside of Git does not
+            change.
     """
 
     code_version: str
     model: ModelSpec
     installed: str
+    network_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def changes_between(before: Conditions, now: Conditions) -> tuple[str, ...]:
         *_code(before.code_version, now.code_version),
         *_parameters(before.model, now.model),
         *_packages(before.installed, now.installed),
+        *_network_source(before.network_source, now.network_source),
     )
 
 
@@ -112,11 +116,12 @@ def require_new_data(digest: str, *, newest: DecidedRun | None, model: str, by_e
             f"after which {newest.decision}. Nothing is trained. To train on the same images again, trigger "
             f"`retrain_{model}`"
         )
+    groups = "`, `".join(_parameters_of(newest.conditions.model))
     raise DeclinedError(
         f"nothing has changed since run {newest.key}, after which {newest.decision}: this scheduled run has the same "
         f"images (data digest {digest[:12]}), code (version {newest.conditions.code_version}), parameters "
-        f"(`{'`, `'.join(PARAMETERS)}` of the model file) and installed packages. Nothing is trained. To train all the "
-        f"same, trigger `retrain_{model}`"
+        f"(`{groups}` of the model file) and installed packages. Nothing is trained. To train all the same, trigger "
+        f"`retrain_{model}`"
     )
 
 
@@ -138,12 +143,23 @@ def _packages(before: str, now: str) -> Iterator[str]:
         yield "the installed packages"
 
 
+def _network_source(before: str, now: str) -> Iterator[str]:
+    if before != now:
+        yield f"the file with the function of the network{'' if before else ' (that run has recorded none)'}"
+
+
 def _parameters(before: ModelSpec, now: ModelSpec) -> Iterator[str]:
-    groups = set(PARAMETERS)
-    old, new = (_flat(spec.model_dump(include=groups)) for spec in (before, now))
+    old, new = (_flat(_parameters_of(spec)) for spec in (before, now))
     for name in sorted({*old, *new}):
         if old.get(name) != new.get(name):
             yield f"{name} ({old.get(name)}, now {new.get(name)})"
+
+
+def _parameters_of(model: ModelSpec) -> dict[str, Any]:
+    """The groups that the model file may have, by the names that they have there: `import`."""
+    values = model.model_dump(by_alias=True)
+    names = {name: field.alias or name for name, field in ModelSpec.model_fields.items()}
+    return {names[name]: values[names[name]] for name in PARAMETERS if getattr(model, name) is not None}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -85,8 +85,9 @@ class Overrides(Frozen):
 class RunSpec(Frozen):
     """`spec.json` of a run: all that later verbs read about what was asked for.
 
-    `installed` is the digest of the packages that `snapshot` found, see `pipeline.runs.installed`; empty in records
-    from before 2026-12.
+    `installed` is the digest of the packages that `snapshot` found, see `pipeline.runs.installed`. `network_source` is
+    that of the file with the user's own network function; empty without one. Both are empty in records from before
+    2026-12.
     """
 
     model: ModelSpec
@@ -97,6 +98,7 @@ class RunSpec(Frozen):
     code_version: str
     accept_labels: tuple[str, ...] = ()
     installed: str = ""
+    network_source: str = ""
 
 
 def with_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:

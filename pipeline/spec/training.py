@@ -108,7 +108,7 @@ class Training(Frozen):
         augmentation: random changes of the training images.
         warm_start: `serving`: begin with the weights of the version that serves, where it has the same network.
         mixed_precision: `auto`: compute in 16 bits where every visible GPU can; `never`; `always`.
-        hours: after how many hours Airflow ends the task `train`; cleared, it goes on after its last epoch. It has no
+        hours: after how many hours Airflow ends the task `train`; cleared, it resumes after its last epoch. It has no
             effect on the weights, so it is in no record of a run.
     """
 
@@ -136,10 +136,6 @@ class Training(Frozen):
                 "training.network.name and training.network.weights, or leave it out"
             )
         return self
-
-    def phases(self) -> int:
-        """1, or 2 with fine-tuning."""
-        return 1 if self.fine_tuning is None else 2
 
     def all_epochs(self) -> int:
         """The epochs of all phases, if none ends early."""

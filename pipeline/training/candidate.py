@@ -18,7 +18,8 @@ from pipeline.training.exporting.equality import MOST_IMAGES, require_equal
 from pipeline.training.exporting.export import export
 from pipeline.training.exporting.importing import Scan
 from pipeline.training.fitting.checkpoints import Checkpoints
-from pipeline.training.fitting.fit import OnEpoch, Plan, fit
+from pipeline.training.fitting.fit import OnEpoch, fit
+from pipeline.training.fitting.plan import Plan
 from pipeline.training.inputs.fetching import Fetch
 from pipeline.training.inputs.prepared import prepared
 from pipeline.training.networks.weights import local_weights

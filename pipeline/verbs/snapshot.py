@@ -16,6 +16,7 @@ from pipeline.runs.code_version import code_version
 from pipeline.runs.installed import installed
 from pipeline.runs.records import SnapshotRecord, SpecRecord
 from pipeline.spec import DataChecks, Overrides, RunSpec, parse, with_overrides
+from pipeline.training.networks.modules import source_digest
 from pipeline.verdicts.labels import LabelChanges, advice, arrange, changes, quoted
 from pipeline.verdicts.verdict import Decision
 
@@ -43,7 +44,9 @@ def snapshot(context: RunContext) -> SnapshotRecord:
     serving = history.state.serving
     labels = served_labels(context, serving)
     # What runs now, which may be newer than what an earlier try of this task has frozen.
-    now = Conditions(code_version(context.settings.code_version), spec.model, installed())
+    now = Conditions(
+        code_version(context.settings.code_version), spec.model, installed(), source_digest(spec.model.training)
+    )
     newest = run_to_repeat(context, history, now)
     seconds = context.settings.storage_seconds
     with examined(spec.model, at=context.clock.now(), bucket=context.bucket, seconds=seconds) as data:
@@ -98,8 +101,9 @@ def _asked_for(context: RunContext) -> RunSpec:
     # The form of a DAG may carry fields for other steps and empty ones; what a person left out is not an override.
     form = {name: settings.params[name] for name in Overrides.model_fields if settings.params.get(name) is not None}
     overrides = parse(Overrides, form, source="the form of this run")
+    model = with_overrides(load_spec(settings.models / f"{context.model}.yaml"), overrides)
     return RunSpec(
-        model=with_overrides(load_spec(settings.models / f"{context.model}.yaml"), overrides),
+        model=model,
         run_key=context.run_key,
         requested_by=settings.actor,
         note=overrides.note,
@@ -107,6 +111,7 @@ def _asked_for(context: RunContext) -> RunSpec:
         code_version=code_version(settings.code_version),
         accept_labels=overrides.accept_labels,
         installed=installed(),
+        network_source=source_digest(model.training),
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.storage.sums import FileSum, folder_digest, sums_of
 from pipeline.tracking.tracked_run import TrackedRun, tracked_run
 from pipeline.training.candidate import Beginning, Candidate, Images, import_model, train_model
 from pipeline.training.fitting.checkpoints import Checkpoints
+from pipeline.training.networks.modules import source_digest
 from pipeline.training.networks.warm_start import warm_start
 from pipeline.verbs.snapshot import decline_if_held
 from pipeline.verdicts.measurements import Split
@@ -25,7 +26,7 @@ from pipeline.verdicts.measurements import Split
 def train(context: RunContext) -> TrainRecord:
     """Train or import, export, and store the SavedModel under its digest in this run.
 
-    MLflow may fail while a network is trained: the training goes on. If it fails at the end, the model is stored and
+    MLflow may fail while a network is trained: the training continues. If it fails at the end, the model is stored and
     recorded, and a repeated `train` only tells MLflow of it.
 
     Raises:
@@ -145,7 +146,9 @@ def _digest(model: ModelSpec, data: SnapshotRecord, *, seed: int) -> str:
     """Of all that decides about the weights."""
     assert model.training is not None or model.imported is not None
     settings = model.training.model_dump_json() if model.training else ""
-    content = "\n".join([settings, model.image.model_dump_json(), data.digest, *data.labels, str(seed)])
+    # The function of the user as it is now: it may have been edited since `snapshot`.
+    source = source_digest(model.training)
+    content = "\n".join([settings, source, model.image.model_dump_json(), data.digest, *data.labels, str(seed)])
     return hashlib.sha256(content.encode()).hexdigest()
 
 

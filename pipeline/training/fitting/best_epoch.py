@@ -15,24 +15,30 @@ class BestEpoch:
         metric: by which they are compared: the highest accuracy, or the lowest loss.
         number: of the best one, from 1; 0: none yet.
         value: its metric.
-        since: how many epochs of this phase came after the last one that was better.
+        reference: the metric that a later epoch must beat by `min_delta`, or the phase ends early. It changes only at
+            such a gain, as in Keras' `EarlyStopping`: small gains add up.
+        since: how many epochs of this phase came after the last such gain.
     """
 
     metric: str
     number: int = 0
     value: float = math.nan
+    reference: float = math.nan
     since: int = 0
 
     def after(self, number: int, metrics: Mapping[str, float], *, stopping: EarlyStopping | None) -> "BestEpoch":
-        """The best one after one epoch more.
+        """The best one after one epoch more."""
+        value = self.value_of(metrics)
+        best = self
+        if self._is_better(value, than=self.value, by=0.0):
+            best = replace(best, number=number, value=value)
+        if self._is_better(value, than=self.reference, by=stopping.min_delta if stopping else 0.0):
+            return replace(best, reference=value, since=0)
+        return replace(best, since=self.since + 1)
 
-        Without images for validation there are no metrics of it; then that of the training counts.
-        """
-        value = metrics.get(self.metric, metrics[f"train/{self.metric.partition('/')[2]}"])
-        if self._is_better(value, by=0.0):
-            enough = self._is_better(value, by=stopping.min_delta if stopping else 0.0)
-            return replace(self, number=number, value=value, since=0 if enough else self.since + 1)
-        return replace(self, since=self.since + 1)
+    def value_of(self, metrics: Mapping[str, float]) -> float:
+        """The metric of an epoch. Without images for validation there is none of it; then that of the training."""
+        return metrics.get(self.metric, metrics[f"train/{self.metric.partition('/')[2]}"])
 
     def has_waited(self, stopping: EarlyStopping | None) -> bool:
         """Whether the phase is over."""
@@ -41,9 +47,10 @@ class BestEpoch:
     def in_the_next_phase(self) -> "BestEpoch":
         return replace(self, since=0)
 
-    def _is_better(self, value: float, *, by: float) -> bool:
+    def _is_better(self, value: float, *, than: float, by: float) -> bool:
+        """Any finite value is better than none, which is NaN."""
         if not math.isfinite(value):
             return False
-        if not self.number:
+        if math.isnan(than):
             return True
-        return value > self.value + by if self.metric.endswith("accuracy") else value < self.value - by
+        return value > than + by if self.metric.endswith("accuracy") else value < than - by

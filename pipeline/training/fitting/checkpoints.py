@@ -1,4 +1,4 @@
-"""Where a training goes on that was killed: on this machine or on another one, at the last epoch that is complete.
+"""Where a training resumes that was killed: on this machine or on another one, after the last complete epoch.
 
     runs/<model>/<key>/epochs/<epoch>-<digest>/arrays.npz  the weights and the optimiser's variables, in their order
     runs/<model>/<key>/epochs/<epoch>-<digest>/state.json  written after it: the checkpoint is complete
@@ -37,7 +37,7 @@ class State(Stored):
     """How far a training is, after one of its epochs.
 
     Attributes:
-        of: the digest of all that the training depends on; another training does not go on here.
+        of: the digest of all that the training depends on; another training does not resume here.
         sha256: of the file of arrays.
         phase: of the last epoch, from 0.
         phase_ends: the numbers of the last epochs of the phases that are over.
@@ -45,7 +45,8 @@ class State(Stored):
         epochs: all epochs so far, with their metrics.
         best: the number of the best one, from 1; 0: none.
         best_value: its metric; None with none.
-        since: the epochs of this phase since the last that was better.
+        reference: see `BestEpoch`; None with none.
+        since: see `BestEpoch`.
         best_name: the checkpoint of the best one; empty: this one.
         facts: see `ExportRecord`.
     """
@@ -58,6 +59,7 @@ class State(Stored):
     epochs: tuple[Epoch, ...]
     best: int
     best_value: float | None
+    reference: float | None = None
     since: int
     best_name: str = ""
     facts: dict[str, str] = Field(default_factory=dict)
@@ -76,7 +78,7 @@ class Checkpoints:
     def save(self, state: State, arrays: Sequence[NDArray[Any]]) -> str:
         """Store a checkpoint, and delete the older ones but that of the best epoch; its name.
 
-        Empty if it could not be stored: a training goes on without.
+        Empty if it could not be stored: a training continues without.
 
         Args:
             state: how far the training is; its `sha256` is set here.
@@ -95,7 +97,7 @@ class Checkpoints:
             self._bucket.create(self._at(name, _STATE), content.encode())
             self._remove_older(len(state.epochs), keep={name, state.best_name})
         except UnderstudyError as error:
-            log.warning("the training goes on, but could not be saved after epoch %d: %s", len(state.epochs), error)
+            log.warning("the training continues, but could not be saved after epoch %d: %s", len(state.epochs), error)
             return ""
         return name
 

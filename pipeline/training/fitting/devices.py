@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +11,7 @@ log = logging.getLogger(__name__)
 
 # NVIDIA's Volta and later compute in 16 bits with tensor cores: https://www.tensorflow.org/guide/mixed_precision.
 _TENSOR_CORES = (7, 0)
+_THEN = "; then "
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,36 @@ def find_devices(mixed_precision: Literal["auto", "never", "always"], *, replica
     facts = {
         "device": f"{len(several)} copies on {device}" if several else device,
         "precision": "mixed_float16" if mixed else "float32",
-        # Sums on a GPU, and over several devices, have no fixed order.
-        "repeatable": "no: sums on GPUs have no fixed order" if gpus else "yes, on a CPU of this kind",
+        "repeatable": _repeatable(on_gpu=bool(gpus), copies=len(several)),
     }
     log.info("training on %s, %s", facts["device"], facts["precision"])
     return Devices(strategy, facts["precision"], facts)
+
+
+def _repeatable(*, on_gpu: bool, copies: int) -> str:
+    if on_gpu:
+        return "no: sums on GPUs have no fixed order"
+    return "no: sums over several devices have no fixed order" if copies else "yes, on a CPU of this kind"
+
+
+def facts_after_resume(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The facts of a training that was resumed, perhaps on another machine: it has run on both.
+
+    Args:
+        before: all facts of the checkpoint.
+        now: of `find_devices`.
+    """
+    listed = {name: _listed(before.get(name, ""), now[name]) for name in ("device", "precision")}
+    repeatable = next((each for each in (before.get("repeatable", ""), now["repeatable"]) if each.startswith("no")), "")
+    if not repeatable and any(before.get(name) != now[name] for name in listed):
+        first, then = (f"{facts.get('device', 'unknown')} in {facts.get('precision')}" for facts in (before, now))
+        repeatable = f"no: trained on {first}, then on {then}"
+    return {**before, **listed, "repeatable": repeatable or now["repeatable"]}
+
+
+def _listed(before: str, now: str) -> str:
+    """In the order of their use, each once."""
+    return _THEN.join(dict.fromkeys(each for each in (*before.split(_THEN), now) if each))
 
 
 @contextmanager

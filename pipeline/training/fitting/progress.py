@@ -14,17 +14,21 @@ _HOUR = 3600.0
 class Progress:
     """The lines of one phase."""
 
-    def __init__(self, *, first: int, epochs: int, steps: int, name: str) -> None:
+    def __init__(self, *, first: int, last: int, later: int, total: int, steps: int, name: str) -> None:
         """Begin.
 
         Args:
             first: how many epochs of all phases were done before.
-            epochs: how many will be done at the end of this phase, if it does not end early.
+            last: the number of the last epoch of this phase, if it does not end early.
+            later: the epochs of the phases after this one.
+            total: the epochs of all phases, if none ends early.
             steps: of an epoch.
             name: of the phase; empty with a single one.
         """
         self._first = first
-        self._epochs = epochs
+        self._last = last
+        self._later = later
+        self._total = total
         self._steps = steps
         self._name = f"{name}, " if name else ""
         self._began = self._said = time.monotonic()
@@ -36,23 +40,30 @@ class Progress:
             self._said = now
             log.info("%s%d of %d steps of this epoch", self._name, number, self._steps)
 
-    def epoch(self, number: int, metrics: Mapping[str, float], *, best: int) -> None:
-        """After an epoch of all phases, from 1."""
+    def epoch(self, number: int, metrics: Mapping[str, float], *, best: int, is_over: bool) -> None:
+        """After an epoch of all phases, from 1; `is_over`: the phase is."""
         self._said = time.monotonic()
         described = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         each = (self._said - self._began) / (number - self._first)
-        left = (self._epochs - number) * each
-        end = f"about {spoken(left)} left" if number < self._epochs else "the last one"
         log.info(
             "epoch %d of %d: %s%s; best: %d; %s an epoch, %s",
             number,
-            self._epochs,
+            self._total,
             self._name,
             described,
             best,
             spoken(each),
-            end,
+            self._rest(number, each, is_over=is_over),
         )
+
+    def _rest(self, number: int, each: float, *, is_over: bool) -> str:
+        """What comes after an epoch. A later phase is taken to be as fast as this one."""
+        if not is_over:
+            return f"about {spoken((self._last - number + self._later) * each)} left"
+        early = ": it stops early" if number < self._last else ""
+        if self._later:
+            return f"the last one of this phase{early}, about {spoken(self._later * each)} left"
+        return f"the last one{early}"
 
 
 def spoken(seconds: float) -> str:

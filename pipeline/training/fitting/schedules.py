@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step. It has no state, so a training that is resumed goes on with it."""
+"""The learning rate as a function of the step. It has no state: a resumed training needs none."""
 
 import math
 from typing import Any

@@ -16,7 +16,7 @@ from pipeline.rules.unchanged import (
     decision_about,
     require_new_data,
 )
-from pipeline.spec import GatePolicy, ModelSpec, SmallNetwork
+from pipeline.spec import GatePolicy, Imported, ModelSpec, SmallNetwork
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.pipeline.journal.test_journal import Releases
 from tests.releases import SPEC
@@ -78,6 +78,32 @@ def test_code_that_is_another_or_cannot_be_told_counts_as_changed(before: str, n
 )
 def test_packages_that_are_others_or_were_not_recorded_count_as_changed(before: str, change: str) -> None:
     assert (change,) == changes_between(replace(NOW, installed=before), NOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [
+        ("a" * 64, "a" * 64, ()),
+        ("a" * 64, "b" * 64, ("the file with the function of the network",)),
+        ("", "b" * 64, ("the file with the function of the network (that run has recorded none)",)),
+    ],
+)
+def test_the_file_of_a_users_network_counts_beside_the_version_of_the_code(
+    before: str, now: str, changed: tuple[str, ...]
+) -> None:
+    assert changed == changes_between(replace(NOW, network_source=before), replace(NOW, network_source=now))
+
+
+def test_an_imported_model_is_named_as_in_the_model_file() -> None:
+    first, second = (
+        SPEC.model_copy(update={"training": None, "imported": Imported(model=model, labels=("cat", "dog"))})
+        for model in ("a.keras", "b.keras")
+    )
+    now = replace(NOW, model=second)
+    with pytest.raises(DeclinedError, match="parameters \\(`import`, `image`, "):
+        require_new_data("d" * 64, newest=replace(NEWEST, conditions=now), model="pets", by_event=False)
+
+    assert ("import.model (a.keras, now b.keras)",) == changes_between(replace(NOW, model=first), now)
 
 
 def test_each_parameter_that_has_changed_is_named_with_both_values() -> None:

@@ -13,7 +13,8 @@ from pipeline.runs.rows import Rows
 from pipeline.spec import Image, Training
 from pipeline.storage.local import LocalBucket
 from pipeline.training.fitting.checkpoints import Checkpoints
-from pipeline.training.fitting.fit import Fitted, Plan, fit
+from pipeline.training.fitting.fit import Fitted, fit
+from pipeline.training.fitting.plan import Plan
 from pipeline.training.inputs.prepared import Prepared, prepared
 
 # Encoded images with their class numbers.
@@ -46,14 +47,20 @@ def trained(
     cache: Path | None = None,
     on_epoch: Callable[[int, Epoch], None] = lambda *_: None,
     replicas: tuple[str, ...] = (),
+    weights: Path | None = None,
+    of: str | None = None,
 ) -> Fitted:
-    """Train in a folder, which has the bucket; by default in a temporary one."""
+    """Train in a folder, which has the bucket; by default in a temporary one.
+
+    `of` is what a checkpoint must have been stored with to be taken; None: the same settings.
+    """
     with ExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bucket = folder / "bucket"
         bucket.mkdir(parents=True, exist_ok=True)
-        checkpoints = Checkpoints(LocalBucket(bucket), "tried", "retrain-1", of=training.model_dump_json())
+        of = training.model_dump_json() if of is None else of
+        checkpoints = Checkpoints(LocalBucket(bucket), "tried", "retrain-1", of=of)
         first = stack.enter_context(prepared_images(images, image, cache or folder / "cache"))
         second = stack.enter_context(prepared_images(validation, image, cache or folder / "cache"))
-        plan = Plan(training, image, tuple(labels), seed, replicas=replicas)
+        plan = Plan(training, image, tuple(labels), seed, weights=weights, replicas=replicas)
         return fit(plan, train=first, validation=second, checkpoints=checkpoints, on_epoch=on_epoch)

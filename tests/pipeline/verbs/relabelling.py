@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from pipeline.context import RunContext
 from pipeline.errors import DeclinedError, UnderstudyError
 from pipeline.run_verbs import RUN_VERBS, run_once
-from pipeline.runs.records import EvaluateRecord, GateRecord, SnapshotRecord
+from pipeline.runs.records import EvaluateRecord, ExportRecord, GateRecord, SnapshotRecord
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.loading.saved_model_loader import SavedModelLoader
 from tests.fleet import RunningReplica
@@ -113,6 +113,14 @@ def main(folder: Path) -> None:
     seen["manifests"] = {
         str(version): world.context("look-0").manifests.labels(version, world.history()) for version in (1, 2, 3)
     }
+
+    path = folder / f"{MODEL}.yaml"
+    content = json.loads(path.read_text())
+    content["training"]["warm_start"] = "serving"
+    path.write_text(json.dumps(content))
+    seen["warm"] = run(world, "retrain-6", ("snapshot", "train"))
+    exported = world.context("retrain-6").records.require(ExportRecord)
+    seen["warm"]["began_with"] = exported.facts["began with"]
     world.stop()
     print(json.dumps(seen))  # noqa: T201 - the test reads it
 

@@ -77,3 +77,9 @@ def test_every_manifest_keeps_the_labels_of_its_version(seen: Any) -> None:
         "2": [*FIRST, "ant", BIG_ANT],
         "3": ["bird", "dog", "ant", BIG_ANT],
     } == seen["manifests"]
+
+
+def test_a_training_may_begin_with_the_weights_of_the_version_that_serves(seen: Any) -> None:
+    assert "done" == seen["warm"]["ended"]
+    assert seen["warm"]["began_with"].startswith("v3: warm start: ")
+    assert seen["warm"]["began_with"].endswith(" weights of the serving version were taken")

@@ -202,6 +202,24 @@ def test_a_package_that_was_updated_trains(world: World, packages: Path, version
         assert run(world, "retrain-2")
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_users_network_that_was_edited_trains_although_the_version_of_the_code_is_the_same(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, edited: bool
+) -> None:
+    """As where Git does not track the file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_network.py").write_text("def build(shape, classes): ...\n")
+    edit(world, lambda content: content["training"].update(network={"function": "my_network:build"}))
+    run(world, "retrain-1", DECLINED)
+
+    if edited:
+        (tmp_path / "my_network.py").write_text("def build(shape, classes): return 1\n")
+        assert run(world, "retrain-2")
+    else:
+        with pytest.raises(DeclinedError, match="nothing has changed"):
+            run(world, "retrain-2")
+
+
 def test_a_record_of_an_older_version_says_nothing_of_packages_so_the_run_trains(world: World) -> None:
     run(world, "retrain-1", DECLINED)
     path = world.bucket / layout.record(MODEL, "retrain-1", "spec")

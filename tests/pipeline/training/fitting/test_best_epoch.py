@@ -57,6 +57,17 @@ def test_a_phase_is_over_after_so_many_epochs_that_were_not_better(
     assert is_over == after(values, stopping=stopping).has_waited(stopping)
 
 
+def test_small_gains_add_up_so_a_slow_training_does_not_stop() -> None:
+    """Each gain is below `min_delta`, and two of them are above it."""
+    stopping = EarlyStopping(patience=3, min_delta=0.01)
+    best = BestEpoch("validation/loss")
+    for number in range(1, 31):
+        metrics = {"train/loss": 1.0, "validation/loss": 1.0 - 0.009 * number}
+        best = best.after(number, metrics, stopping=stopping)
+
+        assert (number, False) == (best.number, best.has_waited(stopping))
+
+
 def test_the_best_one_may_be_better_by_less_than_what_counts() -> None:
     assert 3 == after([1.0, 0.99, 0.98], stopping=EarlyStopping(patience=9, min_delta=0.05)).number
 

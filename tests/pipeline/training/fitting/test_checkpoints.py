@@ -150,7 +150,7 @@ def test_a_bucket_that_refuses_costs_no_training(
     (tmp_path / "runs").write_text("a file where a folder should be")
 
     assert not checkpoints.save(state(1), arrays(1))
-    assert "the training goes on, but could not be saved after epoch 1" in caplog.text
+    assert "the training continues, but could not be saved after epoch 1" in caplog.text
 
 
 def test_after_the_training_nothing_is_left(bucket: LocalBucket, checkpoints: Checkpoints) -> None:

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own: the same twice, killed and continued, ended early, in other precisions."""
+"""Trainings in processes of their own: the same twice, killed and resumed, ended early, in other precisions."""
 
 import json
 import math
@@ -85,7 +85,11 @@ def test_a_training_that_diverges_says_what_to_do(seen: Any) -> None:
     assert "`training.learning_rate`" in seen["diverged"]
 
 
-def test_a_killed_training_goes_on_on_another_machine_as_if_nothing_had_happened(tmp_path: Path, seen: Any) -> None:
+def test_a_checkpoint_that_does_not_fit_the_network_is_left_out(seen: Any) -> None:
+    assert seen["first"] == seen["edited"]
+
+
+def test_a_killed_training_resumes_on_another_machine_as_if_nothing_had_happened(tmp_path: Path, seen: Any) -> None:
     run("killed", tmp_path, "{}", "2", killed=True)
     resumed = run("resumed", tmp_path, "{}")
 
@@ -95,7 +99,7 @@ def test_a_killed_training_goes_on_on_another_machine_as_if_nothing_had_happened
 
 @hunt
 @pytest.mark.parametrize("epoch", [1, 3, 4, 6])
-def test_early_stopping_goes_on_where_it_was(tmp_path: Path, epoch: int) -> None:
+def test_early_stopping_resumes_where_it_was(tmp_path: Path, epoch: int) -> None:
     whole = run("resumed", tmp_path / "whole", json.dumps(EARLY))
     run("killed", tmp_path / "killed", json.dumps(EARLY), str(epoch), killed=epoch <= len(whole["metrics"]))
     resumed = run("resumed", tmp_path / "killed", json.dumps(EARLY))
@@ -103,10 +107,57 @@ def test_early_stopping_goes_on_where_it_was(tmp_path: Path, epoch: int) -> None
     assert whole == resumed
 
 
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
+    """Settings with two phases of which the first ends early, and what a training without a kill gives."""
+    folder = tmp_path_factory.mktemp("two phases")
+    settings = {
+        "epochs": 8,
+        "learning_rate": 0.3,
+        "early_stopping": {"patience": 1},
+        "network": {"name": "mobilenet_v3_small", "weights": str(folder / "base.weights.h5")},
+        "fine_tuning": {"epochs": 3, "learning_rate": 0.0001, "layers": 20},
+    }
+    return settings, run("resumed", folder / "whole", json.dumps(settings))
+
+
+@hunt
+@pytest.mark.parametrize("after_border", [0, 1])
+def test_a_training_in_two_phases_resumes_at_their_border_and_in_the_second_one(
+    tmp_path: Path, tuned: tuple[dict[str, Any], Any], after_border: int
+) -> None:
+    settings, whole = tuned
+    (end,) = whole["phase_ends"]
+    run("killed", tmp_path, json.dumps(settings), str(end + after_border), killed=True)
+
+    assert 1 < end < settings["epochs"]
+    assert end + 1 < len(whole["metrics"])
+    assert whole == run("resumed", tmp_path, json.dumps(settings))
+
+
+@hunt
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_the_second_phase_begins_with_the_best_epoch_of_the_first(
+    tmp_path: Path, tuned: tuple[dict[str, Any], Any], *, is_killed: bool
+) -> None:
+    """At a rate of almost zero, its first epoch has the loss with which it began."""
+    settings, whole = tuned
+    (end,) = whole["phase_ends"]
+    changed = json.dumps(settings | {"fine_tuning": {"epochs": 1, "learning_rate": 1e-12}})
+    if is_killed:
+        run("killed", tmp_path, changed, str(end), killed=True)
+    losses = [each["validation/loss"] for each in run("resumed", tmp_path, changed)["metrics"]]
+
+    assert end + 1 == len(losses)
+    assert min(losses[:end]) == pytest.approx(losses[end], rel=1e-3)
+    assert losses[end - 1] != pytest.approx(losses[end], rel=1e-2)
+
+
 @hunt
 def test_two_devices_train_copies_of_one_network(tmp_path: Path) -> None:
     found = run("two devices", tmp_path)
 
     assert found["facts"]["device"].startswith("2 copies on ")
+    assert "no: sums over several devices have no fixed order" == found["facts"]["repeatable"]
     assert ["float32"] == found["dtypes"]
     assert found["metrics"][-1]["train/loss"] < found["metrics"][0]["train/loss"]
