@@ -9,7 +9,7 @@ its own.
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,13 @@ class Checkpoints:
             content = state.model_copy(update={"sha256": digest}).model_dump_json(indent=1)
             self._bucket.create(self._at(name, _STATE), content.encode())
             self._remove_older(len(state.epochs), keep={name, state.best_name})
-        except UnderstudyError as error:
+        except (UnderstudyError, OSError) as error:  # OSError: the disk of this machine is full
             log.warning("the training continues, but could not be saved after epoch %d: %s", len(state.epochs), error)
             return ""
         return name
 
-    def newest(self) -> tuple[State, str] | None:
-        """The newest checkpoint that can be used, and its name; None if there is none.
+    def newest_first(self) -> Iterator[tuple[State, str]]:
+        """The checkpoints whose state can be used, with their names.
 
         Raises:
             StorageError: the bucket gave no answer. A training from the beginning would be lost time.
@@ -111,8 +111,7 @@ class Checkpoints:
         for name in sorted(self._names(), reverse=True):
             found = self._state(name)
             if found is not None:
-                return found, name
-        return None
+                yield found, name
 
     def arrays(self, name: str) -> Arrays | None:
         """The variables of a checkpoint; None, and a warning, if they are damaged or gone."""

@@ -33,11 +33,14 @@ class Devices:
         return nullcontext() if self.strategy is None else self.strategy.scope()
 
 
-def find_devices(mixed_precision: Literal["auto", "never", "always"], *, replicas: Sequence[str] = ()) -> Devices:
+def find_devices(
+    mixed_precision: Literal["auto", "never", "always"], *, policy: str = "", replicas: Sequence[str] = ()
+) -> Devices:
     """All GPUs that TensorFlow sees.
 
     Args:
         mixed_precision: see `pipeline.spec.Training`.
+        policy: of the training that is resumed, which counts instead: the optimiser of another one has other variables.
         replicas: names of devices to copy the network to, instead of the GPUs.
     """
     import tensorflow as tf
@@ -49,10 +52,10 @@ def find_devices(mixed_precision: Literal["auto", "never", "always"], *, replica
     several = list(replicas) or ([f"GPU:{number}" for number in range(len(gpus))] if len(gpus) > 1 else [])
     strategy = tf.distribute.MirroredStrategy(several) if several else None
     names = ", ".join(sorted({each.get("device_name", "unknown") for each in details}))
-    device = f"{len(gpus)} GPU ({names})" if gpus else f"CPU, {os.cpu_count()} cores"
+    device = f"{len(gpus)} GPU ({names})" if gpus else f"CPU, {len(os.sched_getaffinity(0))} cores"
     facts = {
         "device": f"{len(several)} copies on {device}" if several else device,
-        "precision": "mixed_float16" if mixed else "float32",
+        "precision": policy or ("mixed_float16" if mixed else "float32"),
         "repeatable": _repeatable(on_gpu=bool(gpus), copies=len(several)),
     }
     log.info("training on %s, %s", facts["device"], facts["precision"])
@@ -62,7 +65,11 @@ def find_devices(mixed_precision: Literal["auto", "never", "always"], *, replica
 def _repeatable(*, on_gpu: bool, copies: int) -> str:
     if on_gpu:
         return "no: sums on GPUs have no fixed order"
-    return "no: sums over several devices have no fixed order" if copies else "yes, on a CPU of this kind"
+    return (
+        "no: sums over several devices have no fixed order"
+        if copies
+        else "yes, on a CPU of this kind with as many cores"
+    )
 
 
 def facts_after_resume(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

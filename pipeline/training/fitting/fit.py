@@ -19,7 +19,7 @@ from pipeline.training.fitting.devices import Devices, facts_after_resume, find_
 from pipeline.training.fitting.phases import Phase, phases_of, prepare
 from pipeline.training.fitting.plan import Plan
 from pipeline.training.fitting.progress import Progress
-from pipeline.training.fitting.training_state import TrainingState, newest_state
+from pipeline.training.fitting.training_state import TrainingState, newest_state, policy_of
 from pipeline.training.inputs.batches import plain_batches, steps_of, training_batches
 from pipeline.training.inputs.prepared import Prepared
 from pipeline.training.networks.building import Built, build
@@ -59,12 +59,13 @@ def fit(plan: Plan, *, train: Prepared, validation: Prepared, checkpoints: Check
         on_epoch: called after each epoch, also for those that a checkpoint has, with its number from 1.
 
     Raises:
-        FailedError: the loss is no number.
+        FailedError: the loss, or the metric that decides, is no number.
         StorageError: the bucket could not say whether there is a checkpoint.
     """
     import keras
 
-    devices = find_devices(plan.training.mixed_precision, replicas=plan.replicas)
+    training, policy = plan.training, policy_of(checkpoints)
+    devices = find_devices(training.mixed_precision, policy=policy, replicas=plan.replicas)
     keras.utils.set_random_seed(plan.seed)
     with ExitStack() as stack:
         stack.enter_context(precision(devices.policy))
@@ -74,7 +75,7 @@ def fit(plan: Plan, *, train: Prepared, validation: Prepared, checkpoints: Check
         state = fitting.run(devices)
     network = build(plan.training.network, plan.image, classes=len(plan.labels), weights=None).model
     _assign(network.variables, state.best_weights)
-    return Fitted(network, tuple(state.epochs), state.best.number or len(state.epochs), state.phase_ends, state.facts)
+    return Fitted(network, tuple(state.epochs), state.best.number, state.phase_ends, state.facts)
 
 
 class _Fitting:
@@ -191,6 +192,11 @@ class _Fitting:
             )
         epoch = Epoch(at=datetime.now(UTC), metrics=metrics)
         state.add(epoch, phase, stopping=self._plan.training.early_stopping)
+        if state.is_over and not state.best.number:
+            raise FailedError(
+                f"the training has diverged: {state.best.metric} was no number in any of {number} epochs. Lower "
+                f"`training.learning_rate` ({phase.learning_rate:g} in this phase), or give it a warm-up"
+            )
         if state.newest_is_best:
             state.best_weights = _copied(self._built.model.variables)
         state.save(self._checkpoints, _copied(self._variables()))

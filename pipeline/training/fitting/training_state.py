@@ -92,8 +92,19 @@ class TrainingState:
         )
 
 
+def policy_of(checkpoints: Checkpoints) -> str:
+    """The precision of the training that will be resumed; empty if there is none.
+
+    Raises:
+        StorageError: the bucket gave no answer.
+        NewerVersionError: a newer version of Understudy wrote the checkpoint.
+    """
+    found = next(checkpoints.newest_first(), None)
+    return found[0].facts.get("precision", "") if found else ""
+
+
 def newest_state(checkpoints: Checkpoints, metric: str, *, weights: int) -> tuple[TrainingState, Arrays] | None:
-    """The state of the newest checkpoint, and all its variables; None if there is none that can be used.
+    """The state of the newest checkpoint that is not damaged, and all its variables; None if there is none.
 
     If the checkpoint of the best epoch is lost, the newest epoch is the best one, and early stopping waits as before.
 
@@ -106,13 +117,16 @@ def newest_state(checkpoints: Checkpoints, metric: str, *, weights: int) -> tupl
         StorageError: the bucket gave no answer.
         NewerVersionError: a newer version of Understudy wrote it.
     """
-    found = checkpoints.newest()
-    if found is None:
-        return None
-    stored, name = found
-    arrays = checkpoints.arrays(name)
-    if arrays is None:
-        return None
+    for stored, name in checkpoints.newest_first():
+        arrays = checkpoints.arrays(name)
+        if arrays is not None:
+            return _with_best(checkpoints, stored, name, arrays, metric=metric, weights=weights), arrays
+    return None
+
+
+def _with_best(
+    checkpoints: Checkpoints, stored: State, name: str, arrays: Arrays, *, metric: str, weights: int
+) -> TrainingState:
     state = _state(stored, metric, name=name)
     best = arrays if state.best_name == name else checkpoints.arrays(state.best_name)
     if best is None or not _have_same_shapes(best[:weights], arrays[:weights]):
@@ -121,11 +135,13 @@ def newest_state(checkpoints: Checkpoints, metric: str, *, weights: int) -> tupl
             state.best.number,
             len(state.epochs),
         )
+        lost, newest = state.best.number, len(state.epochs)
+        state.facts["best epoch"] = f"{lost} was lost with its checkpoint, {newest} took its place"
         best, state.best_name = arrays, name
         number, metrics = len(state.epochs), state.epochs[-1].metrics
         state.best = replace(state.best, number=number, value=state.best.value_of(metrics))
     state.best_weights = best[:weights]
-    return state, arrays
+    return state
 
 
 def _state(stored: State, metric: str, *, name: str) -> TrainingState:

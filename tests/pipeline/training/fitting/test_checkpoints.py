@@ -13,6 +13,7 @@ from pipeline.errors import NewerVersionError
 from pipeline.runs.records import Epoch
 from pipeline.storage.local import LocalBucket
 from pipeline.training.fitting.checkpoints import Arrays, Checkpoints, State
+from pipeline.training.fitting.training_state import newest_state, policy_of
 
 KEY = "retrain-1"
 
@@ -45,6 +46,10 @@ def checkpoints(bucket: LocalBucket) -> Checkpoints:
     return Checkpoints(bucket, "digits", KEY, of="all settings")
 
 
+def newest(checkpoints: Checkpoints) -> tuple[State, str] | None:
+    return next(checkpoints.newest_first(), None)
+
+
 def names(bucket: LocalBucket) -> list[str]:
     return bucket.names(layout.checkpoints("digits", KEY))
 
@@ -52,7 +57,7 @@ def names(bucket: LocalBucket) -> list[str]:
 def test_the_newest_one_is_found_with_its_arrays(checkpoints: Checkpoints) -> None:
     checkpoints.save(state(1), arrays(1))
     name = checkpoints.save(state(2), arrays(2))
-    found = checkpoints.newest()
+    found = newest(checkpoints)
     assert found is not None
     loaded = checkpoints.arrays(found[1])
     assert loaded is not None
@@ -62,7 +67,7 @@ def test_the_newest_one_is_found_with_its_arrays(checkpoints: Checkpoints) -> No
 
 
 def test_without_one_a_training_begins(checkpoints: Checkpoints) -> None:
-    assert checkpoints.newest() is None
+    assert newest(checkpoints) is None
 
 
 def test_only_the_newest_and_the_best_one_stay(bucket: LocalBucket, checkpoints: Checkpoints) -> None:
@@ -81,7 +86,7 @@ def test_the_same_epoch_twice_is_stored_once(bucket: LocalBucket, checkpoints: C
 def test_an_older_copy_of_the_task_deletes_nothing_newer(bucket: LocalBucket, checkpoints: Checkpoints) -> None:
     newer = checkpoints.save(state(5), arrays(5))
     checkpoints.save(state(2), arrays(2))
-    found = checkpoints.newest()
+    found = newest(checkpoints)
 
     assert newer in names(bucket)
     assert found is not None
@@ -95,7 +100,7 @@ def test_one_whose_state_was_not_written_does_not_count(
     first = checkpoints.save(state(1), arrays(1))
     second = checkpoints.save(state(2, best_name=first), arrays(2))
     (tmp_path / layout.checkpoint("digits", KEY, second) / "state.json").unlink()
-    found = checkpoints.newest()
+    found = newest(checkpoints)
 
     assert [first, second] == names(bucket)
     assert found is not None
@@ -119,11 +124,38 @@ def test_damaged_arrays_are_left_out_with_a_warning(
     assert name in caplog.text
 
 
+def test_a_training_falls_back_to_an_older_one_that_is_not_damaged(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    best = checkpoints.save(state(1), arrays(1))
+    newer = checkpoints.save(state(2, best_name=best), arrays(2))
+    (tmp_path / layout.checkpoint("digits", KEY, newer) / "arrays.npz").write_bytes(b"damaged")
+    found = newest_state(checkpoints, "train/loss", weights=1)
+    assert found is not None
+
+    assert (1, 1) == (len(found[0].epochs), found[1][0].flat[0])
+
+
+def test_a_full_disk_costs_no_training(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The temporary folder cannot be made: as good as one that cannot be filled."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    assert not checkpoints.save(state(1), arrays(1))
+    assert "could not be saved after epoch 1" in caplog.text
+
+
+def test_a_training_is_resumed_in_its_precision(checkpoints: Checkpoints) -> None:
+    assert not policy_of(checkpoints)
+    checkpoints.save(state(1).model_copy(update={"facts": {"precision": "mixed_float16"}}), arrays(1))
+
+    assert "mixed_float16" == policy_of(checkpoints)
+
+
 def test_a_damaged_state_is_left_out(checkpoints: Checkpoints, tmp_path: Path) -> None:
     first = checkpoints.save(state(1), arrays(1))
     second = checkpoints.save(state(2, best_name=first), arrays(2))
     (tmp_path / layout.checkpoint("digits", KEY, second) / "state.json").write_bytes(b"{")
-    found = checkpoints.newest()
+    found = newest(checkpoints)
 
     assert found is not None
     assert first == found[1]
@@ -135,13 +167,13 @@ def test_one_of_a_newer_version_is_not_guessed_at(checkpoints: Checkpoints, tmp_
     path.write_text(json.dumps(json.loads(path.read_text()) | {"rounds": 3}))
 
     with pytest.raises(NewerVersionError, match="rounds"):
-        checkpoints.newest()
+        newest(checkpoints)
 
 
 def test_a_training_with_other_settings_begins_anew(bucket: LocalBucket, checkpoints: Checkpoints) -> None:
     checkpoints.save(state(1), arrays(1))
 
-    assert Checkpoints(bucket, "digits", KEY, of="other settings").newest() is None
+    assert newest(Checkpoints(bucket, "digits", KEY, of="other settings")) is None
 
 
 def test_a_bucket_that_refuses_costs_no_training(
