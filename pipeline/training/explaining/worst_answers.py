@@ -66,4 +66,5 @@ def _shown(
             probability=mistake.probability,
             attributions=found.attributions if found else None,
             gap=found.gap if found else 0.0,
+            is_complete=found.is_complete if found else True,
         )
