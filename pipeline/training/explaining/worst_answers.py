@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.training.explaining.exported import DifferentiableModel
 from pipeline.training.explaining.integrated_gradients import explain
-from pipeline.training.mistakes import MOST, Mistake
 from pipeline.training.pictures.mistakes import ShownMistake
+from pipeline.training.scoring.mistakes import MOST, Mistake
 
 log = logging.getLogger(__name__)
 

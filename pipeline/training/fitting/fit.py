@@ -280,7 +280,6 @@ class _Fitting:
             epochs=before + phase.epochs,
             augmentation=training.augmentation,
             class_weights=training.class_weights,
-            classes=len(self._plan.labels),
             labels=self._plan.labels,
         )
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.mistakes import MOST
 from pipeline.training.pictures.drawable import shown_label
 from pipeline.training.pictures.heat import grey_or_rgb, heat_over
+from pipeline.training.scoring.mistakes import MOST
 
 _COLUMNS = 8
 _INCHES = 1.75

@@ -24,8 +24,8 @@ from pipeline.spec import Image, RunSpec
 from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.training.explaining.worst_answers import worst_answers
 from pipeline.training.exporting.export import export
-from pipeline.training.mistakes import Mistake
 from pipeline.training.pictures.mistakes import draw_mistakes
+from pipeline.training.scoring.mistakes import Mistake
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.releases import MODEL, NO_MLFLOW, World
 
