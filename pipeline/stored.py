@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import DamagedError, NewerVersionError, StorageError
+from pipeline.first_few import first_few
 from pipeline.validation import problems
 from pipeline.version import project_version
 
@@ -50,7 +51,7 @@ def stored(kind: type[T], content: bytes, *, key: str, what: str, damaged: type[
     except ValidationError as error:
         unknown = _unknown_parts(error.errors())
         if unknown:
-            raise newer_version(key, _listed(unknown)) from error
+            raise newer_version(key, first_few(unknown, _SHOWN)) from error
         raise damaged(f"{key} is not {what}: {problems(error)}. Restore it as it was written") from error
 
 
@@ -90,9 +91,3 @@ def _is_name(value: object) -> bool:
 
 def _path(location: Iterable[int | str]) -> str:
     return ".".join(str(part) for part in location)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    others = len(parts) - _SHOWN
-    shown = ", ".join(parts[:_SHOWN])
-    return f"{shown} and {others} more" if others > 0 else shown

@@ -86,14 +86,14 @@ MUTANTS = (
     ),
     Mutant(
         "a PNG may claim another size before its real one",
-        "pipeline/training/exporting/preprocessing.py",
+        "pipeline/training/preprocessing.py",
         "len(HEADER_OF_PNG)), HEADER_OF_PNG)",
         "8), HEADER_OF_PNG[:8])",
         ("tests/pipeline/training/test_pixel_limit.py",),
     ),
     Mutant(
         "the exported graph has no limit on pixels",
-        "pipeline/training/exporting/preprocessing.py",
+        "pipeline/training/preprocessing.py",
         "(pixels <= MOST_PIXELS)",
         "(pixels <= 2**62)",
         ("tests/pipeline/training/test_pixel_limit.py",),

@@ -11,9 +11,9 @@ from bench.serving.report import Row
 from bench.training.images import Files
 from bench.training.ours import AUGMENTATION, BATCH, PLENTY, batches_of, bytes_below, count_of
 from pipeline.spec import Augmentation, Image
-from pipeline.training.exporting.preprocessing import decoded
 from pipeline.training.inputs.augmentation import augmented
 from pipeline.training.inputs.prepared import prepared
+from pipeline.training.preprocessing import decoded
 
 # Epochs after the first one, in a round.
 EPOCHS = 3

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bench.training.images import CLASSES, LABELS
+from bench.training.images import LABELS
 from pipeline.spec import Augmentation
 from pipeline.training.inputs.batches import training_batches
 from pipeline.training.inputs.prepared import Prepared
@@ -22,7 +22,6 @@ def batches_of(images: Prepared, *, epochs: int, augmentation: Augmentation = AU
         epochs=epochs,
         augmentation=augmentation,
         class_weights="none",
-        classes=CLASSES,
         labels=LABELS,
     )
 

@@ -11,7 +11,7 @@ from pipeline import layout
 from pipeline.data.snapshot import manifests
 from pipeline.data.snapshot.manifest_file import BATCH, Manifest, damage
 from pipeline.errors import DamagedError, FailedError, MissingError
-from pipeline.runs.records import Example, SnapshotRecord
+from pipeline.runs.records import SnapshotRecord
 from pipeline.runs.rows import DIGEST_BYTES, Rows
 from pipeline.storage.bucket import Bucket
 from pipeline.verdicts.measurements import Split
@@ -92,53 +92,7 @@ def read_rows(bucket: Bucket, model: str, rows: Rows, positions: Sequence[int] |
         FailedError: the bucket does not have one any more, or its content differs from the snapshot. The next snapshot
             stores it again.
     """
-    return _read_contents(bucket, model, rows.names(positions))
-
-
-def examples_of(bucket: Bucket, model: str, data: SnapshotRecord, split: Split) -> list[Example]:
-    """The images of a split, in the order of the contents of their files.
-
-    Raises:
-        FailedError: the bucket does not have the manifest any more, or it is damaged. The next snapshot repairs that.
-        NewerVersionError: a newer version wrote it.
-    """
-    if not data.manifest:
-        return [example for example in data.examples if example.split == split]
-    try:
-        with manifests.opened(bucket, data.manifest) as manifest, damage(data.manifest):
-            return _read(manifest, split)
-    except (DamagedError, MissingError) as error:
-        name = data.manifest.rpartition("/")[2]
-        bucket.create(layout.lost_note(model, name), b"")
-        raise FailedError(f"{error}, {_ADVICE}") from error
-
-
-def _read(manifest: Manifest, split: Split) -> list[Example]:
-    import pyarrow.parquet as pq
-
-    columns = ["digest", "stored", "suffix", "label"]
-    found = pq.read_table(
-        manifest.path, columns=columns, filters=[("split", "=", split)], page_checksum_verification=True
-    ).sort_by("digest")
-    values = (found.column(name).to_pylist() for name in columns[1:])
-    return [
-        Example(sha256=stored.hex(), suffix=suffix, label=label, split=split)
-        for stored, suffix, label in zip(*values, strict=True)
-    ]
-
-
-def read_images(bucket: Bucket, model: str, examples: Sequence[Example]) -> list[bytes]:
-    """The encoded images, in the order of the examples.
-
-    Raises:
-        FailedError: the bucket does not have one any more, or its content differs from the snapshot. The next snapshot
-            stores it again.
-    """
-    return _read_contents(bucket, model, [(example.sha256, example.suffix) for example in examples])
-
-
-def _read_contents(bucket: Bucket, model: str, names: Sequence[tuple[str, str]]) -> list[bytes]:
-    """The contents of images that are named by digest and suffix."""
+    names = rows.names(positions)
     keys = [layout.image(model, digest, suffix) for digest, suffix in names]
     try:
         contents = bucket.read_all(keys)

@@ -5,11 +5,11 @@ is skipped: its images may be trained on again.
 """
 
 import logging
-from collections.abc import Sequence
 
 from pipeline import layout
 from pipeline.context import RunContext
 from pipeline.errors import DamagedError, NewerVersionError
+from pipeline.first_few import first_few
 from pipeline.journal.history import History
 from pipeline.rules.unchanged import Conditions, DecidedRun, changes_between, decision_about
 from pipeline.runs.records import GateRecord, PromoteRecord, PublishRecord, SnapshotRecord, SpecRecord
@@ -18,6 +18,7 @@ from pipeline.runs.run_records import RunRecords
 
 log = logging.getLogger(__name__)
 
+# Changes: a model file may have been rewritten.
 _SHOWN = 5
 
 
@@ -62,14 +63,12 @@ def run_to_repeat(context: RunContext, history: History, now: Conditions) -> Dec
         return newest
     changed = changes_between(newest.conditions, now)
     if changed:
-        log.info("this run trains, also on the same images: since run %s changed %s", newest.key, _listed(changed))
+        log.info(
+            "this run trains, also on the same images: since run %s changed %s",
+            newest.key,
+            first_few(changed, _SHOWN, separator="; "),
+        )
     return None if changed else newest
-
-
-def _listed(changed: Sequence[str]) -> str:
-    """The first few: a model file may have been rewritten."""
-    others = len(changed) - _SHOWN
-    return "; ".join(changed[:_SHOWN]) + (f"; and {others} more" if others > 0 else "")
 
 
 def _decided(key: str, records: RunRecords, history: History) -> DecidedRun | None:

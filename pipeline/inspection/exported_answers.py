@@ -1,7 +1,7 @@
 """An exported SavedModel in the bucket, as `evaluate` measures it and as a snapshot asks it."""
 
 from pipeline.storage.bucket import Bucket
-from pipeline.training.scoring import ExportedModel
+from pipeline.training.scoring.exported_model import ExportedModel
 
 
 def exported_model(bucket: Bucket, folder: str) -> ExportedModel:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.data.examples import read_rows, split_rows
 from pipeline.runs.records import SnapshotRecord
 from pipeline.storage.bucket import Bucket
-from pipeline.training.scoring import BATCH
+from pipeline.training.scoring.exported_model import BATCH
 
 
 class HeldOut:

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.first_few import first_few
 from pipeline.rules.retention import RetentionDecision, VersionDecision
 from pipeline.spec import RetentionPolicy
 
@@ -96,5 +97,4 @@ def _beside(model: str, found: Retained) -> Iterator[str]:
 def _few(names: Sequence[str]) -> str:
     if not names:
         return "none"
-    more = f", and {len(names) - _FIRST_FEW} more" if len(names) > _FIRST_FEW else ""
-    return f"{len(names)} ({'; '.join(names[:_FIRST_FEW])}{more})"
+    return f"{len(names)} ({first_few(names, _FIRST_FEW, separator='; ')})"

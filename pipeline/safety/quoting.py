@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pipeline.first_few import first_few
+
 _SHOWN = 3
 _LONGEST = 120
 
@@ -10,7 +12,6 @@ def quoted(name: str) -> str:
     return repr(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}...")
 
 
-def some(things: Sequence[str], *, shown: int = _SHOWN) -> str:
-    """The first of them, and how many more there are."""
-    shown_things = ", ".join(things[:shown])
-    return shown_things if len(things) <= shown else f"{shown_things} and {len(things) - shown} more"
+def some(things: Sequence[str]) -> str:
+    """The first three of them, and how many more there are."""
+    return first_few(things, _SHOWN)

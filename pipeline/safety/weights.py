@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import FailedError
+from pipeline.first_few import first_few
 from pipeline.safety.quoting import quoted, some
 from serving.apis import types_pb2
 from serving.status import StatusError
@@ -69,7 +70,7 @@ def _checked(checkpoint: Checkpoint) -> list[str]:
     if spoilt:
         found.append(f"{len(spoilt)} of {len(tensors)} weight tensors are not finite: {some(spoilt)}")
     if unread:
-        found.append(f"{len(unread)} of {len(tensors)} weight tensors cannot be read: {some(unread, shown=1)}")
+        found.append(f"{len(unread)} of {len(tensors)} weight tensors cannot be read: {first_few(unread, 1)}")
     return found
 
 

@@ -34,9 +34,10 @@ from pipeline.storage.identity import make_identity
 from pipeline.storage.sums import FileSum, folder_digest
 from pipeline.stored import stored
 from pipeline.tracking.tracked_run import tracked_run
-from pipeline.training import scoring
 from pipeline.training.explaining.worst_answers import worst_answers
 from pipeline.training.pictures.mistakes import ShownMistake
+from pipeline.training.scoring.exported_model import ExportedModel, Predictions
+from pipeline.training.scoring.performance import performance
 from pipeline.verdicts.measurements import Evaluation, Performance
 from serving.canary import index_problems
 from serving.images import ImageError
@@ -64,13 +65,13 @@ def evaluate(context: RunContext) -> EvaluateRecord:
     try:
         with context.bucket.local_copy(trained.model_key) as folder:
             _require_safe(context, folder, labels=data.labels)
-            model = scoring.ExportedModel(folder)
+            model = ExportedModel(folder)
             predictions = model.predict(held_out.batches(), held_out.classes, data.labels, kept=golden)
             _require_order(predictions, data.labels)
             mistakes = _mistakes(folder, predictions, held_out)
     except StatusError as error:
         raise FailedError(f"{trained.model_key} cannot be loaded or run: {error}") from error
-    candidate = scoring.performance(
+    candidate = performance(
         predictions,
         held_out.classes,
         data.labels,
@@ -99,7 +100,7 @@ def _log(
     evaluation: Evaluation,
     *,
     truth: Sequence[str],
-    predictions: scoring.Predictions,
+    predictions: Predictions,
     mistakes: Sequence[ShownMistake],
     labels: Sequence[str],
 ) -> None:
@@ -120,7 +121,7 @@ def _log(
         run.log_mistakes(mistakes, wrong=wrong, images=len(truth))
 
 
-def _mistakes(folder: Path, predictions: scoring.Predictions, held_out: HeldOut) -> list[ShownMistake]:
+def _mistakes(folder: Path, predictions: Predictions, held_out: HeldOut) -> list[ShownMistake]:
     """The pictures of the worst mistakes, for people; nothing is decided on them."""
     try:
         return worst_answers(folder, predictions.worst, read=held_out.images, labels=held_out.labels)
@@ -136,7 +137,7 @@ def _require_safe(context: RunContext, folder: Path, *, labels: Sequence[str]) -
         raise FailedError(f"the exported model is refused: {'; '.join(problems)}")
 
 
-def _require_order(predictions: scoring.Predictions, labels: Sequence[str]) -> None:
+def _require_order(predictions: Predictions, labels: Sequence[str]) -> None:
     problems = index_problems(zip(predictions.indices.tolist(), predictions.labels, strict=True), labels)
     if problems:
         raise FailedError(f"the exported model is refused: it {'; it '.join(problems)}")
@@ -195,7 +196,7 @@ def _measure(
     context: RunContext, folder: str, held_out: HeldOut, *, files: Mapping[str, FileSum], data_digest: str
 ) -> Performance:
     model = exported_model(context.bucket, folder)
-    return scoring.performance(
+    return performance(
         model.predict(held_out.batches(), held_out.classes, held_out.labels),
         held_out.classes,
         held_out.labels,
@@ -216,9 +217,7 @@ def _chosen(policy: CanaryPolicy, images: int, *, seed: str) -> tuple[list[int],
     return order[: policy.golden], order[policy.golden : policy.golden + policy.fresh]
 
 
-def _probes(
-    held_out: HeldOut, predictions: scoring.Predictions, *, golden: Sequence[int], fresh: Sequence[int]
-) -> ProbeSet:
+def _probes(held_out: HeldOut, predictions: Predictions, *, golden: Sequence[int], fresh: Sequence[int]) -> ProbeSet:
     """Golden answers from the exported model, and labelled images that no golden answer covers."""
     return ProbeSet(
         golden=tuple(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.context import ModelContext
 from pipeline.errors import BadInputError
+from pipeline.first_few import first_few
 from pipeline.inspection.explained_images import ExplainedImage, ExplainedImages
 from pipeline.inspection.known_models import require_released
 from pipeline.journal.entries import Event
@@ -102,13 +103,10 @@ def _class_of(label: str | None, labels: Sequence[str], version: int) -> int | N
     if label is None:
         return None
     if label not in labels:
-        raise BadInputError(f"--class {label!r} is not a label of v{version}; its labels are: {_some(labels)}")
+        raise BadInputError(
+            f"--class {label!r} is not a label of v{version}; its labels are: {first_few(labels, 20, shown=repr)}"
+        )
     return labels.index(label)
-
-
-def _some(labels: Sequence[str], most: int = 20) -> str:
-    rest = len(labels) - most
-    return ", ".join(map(repr, labels[:most])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(context: ModelContext, number: int, history: History) -> DifferentiableModel:

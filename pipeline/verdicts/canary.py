@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.first_few import first_few
 from pipeline.spec import CanaryPolicy
 from pipeline.verdicts.verdict import Check, Decision, Verdict, at_most, conclude
 from serving.questions import ReplicaReport
@@ -64,8 +65,8 @@ def _labels(report: ReplicaReport) -> Check:
     problems = report.label_problems
     if not problems:
         return Check(decision=Decision.PASS, reason=f"{report.address}: labels are at their approved indices")
-    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    return Check(decision=Decision.FAIL, reason=f"{report.address}: {'; '.join(problems[:_SHOWN])}{more}")
+    listed = first_few(problems, _SHOWN, separator="; ")
+    return Check(decision=Decision.FAIL, reason=f"{report.address}: {listed}")
 
 
 def _golden(report: ReplicaReport) -> Check:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pipeline.first_few import first_few
 from pipeline.verdicts.verdict import Check, Decision
 
 _SHOWN = 10
@@ -153,9 +154,7 @@ def advice(found: LabelChanges) -> str:
 
 def quoted(labels: Sequence[str]) -> str:
     """Labels for a message: the first ten, and how many more there are."""
-    names = ", ".join(_quoted(label) for label in labels[:_SHOWN])
-    more = len(labels) - _SHOWN
-    return f"{names} and {more} more" if more > 0 else names
+    return first_few(labels, _SHOWN, shown=_quoted)
 
 
 def _quoted(label: str) -> str:

@@ -103,7 +103,7 @@ class Performance(Stored):
         examples: how many there are.
         accuracy: the share of right answers, 0 to 1.
         class_recall: the same for each label.
-        calibration_error: see `pipeline.training.scoring.calibration_error`.
+        calibration_error: see `pipeline.training.scoring.performance.calibration_error`.
         finite: whether all probabilities are finite.
         size_mb: the size of the exported folder in 10^6 bytes.
         latency_ms: the median of single-image calls in the evaluating process, in milliseconds.

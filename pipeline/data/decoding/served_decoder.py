@@ -62,7 +62,7 @@ def _session() -> Session:
 
 
 def graph() -> Any:
-    """A SavedModel that decodes as `pipeline.training.exporting.preprocessing` does; a test compares the two."""
+    """A SavedModel that decodes as `pipeline.training.preprocessing` does; a test compares the two."""
     saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=_SCHEMA)
     meta_graph = saved_model.meta_graphs.add()
     meta_graph.meta_info_def.tags.append(SERVE)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.data.report.class_rows import ClassRow
 from pipeline.data.report.html import as_name, html_table
+from pipeline.first_few import first_few
 from pipeline.verdicts.measurements import DataSummary
 
 # With more classes than this, the page begins with some of them, and the others are folded.
@@ -73,8 +74,7 @@ def _named_changes(rows: Sequence[ClassRow]) -> str:
 
 
 def _names(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - _SHOWN_NAMES:,} more" if len(labels) > _SHOWN_NAMES else ""
-    return ", ".join(as_name(label) for label in labels[:_SHOWN_NAMES]) + more
+    return first_few(labels, _SHOWN_NAMES, shown=as_name)
 
 
 def _class_table(rows: Sequence[ClassRow], all_rows: Sequence[ClassRow], label: str) -> str:

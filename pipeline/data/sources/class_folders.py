@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pipeline.data.sources.split_folders import are_splits, given_splits
 from pipeline.data.sources.split_words import EXPECTED
 from pipeline.errors import BadInputError
+from pipeline.first_few import first_few
 from pipeline.storage.tree import Tree
 from pipeline.verdicts.measurements import Split
 
@@ -59,8 +60,7 @@ def find_class_folders(tree: Tree, *, is_given: bool) -> ClassFolders:
 
 def first_names(names: Iterable[str]) -> str:
     """The first few of some names, for a message."""
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return first_few(list(names), _SHOWN)
 
 
 def _require_splits(tree: Tree, top: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pipeline.first_few import first_few
+
 _MOST = 12
 _MOST_CHARACTERS = 80
 
@@ -10,7 +12,8 @@ def shown_columns(names: Sequence[str]) -> str:
     """The first dozen of the names, each cut after 80 characters, and how many more there are."""
     if not names:
         return "none"
-    shown = ", ".join(
-        name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}..." for name in names[:_MOST]
-    )
-    return shown + (f" and {len(names) - _MOST:,} more" if len(names) > _MOST else "")
+    return first_few(names, _MOST, shown=_shortened)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MOST_CHARACTERS else f"{name[:_MOST_CHARACTERS]}..."

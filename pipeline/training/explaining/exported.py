@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.errors import BadInputError
 from pipeline.spec import Image
 from pipeline.training.explaining.integrated_gradients import Pixels
-from pipeline.training.exporting.preprocessing import decoded
+from pipeline.training.preprocessing import decoded
 from serving.images import ImageError
 from serving.signature import PIXELS, PROBABILITIES, TENSOR_NAME
 

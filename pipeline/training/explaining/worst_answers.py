@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipeline.training.explaining.exported import DifferentiableModel
 from pipeline.training.explaining.integrated_gradients import explain
-from pipeline.training.mistakes import MOST, Mistake
 from pipeline.training.pictures.mistakes import ShownMistake
+from pipeline.training.scoring.mistakes import MOST, Mistake
 
 log = logging.getLogger(__name__)
 
@@ -66,4 +66,5 @@ def _shown(
             probability=mistake.probability,
             attributions=found.attributions if found else None,
             gap=found.gap if found else 0.0,
+            is_complete=found.is_complete if found else True,
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import FailedError
 from pipeline.spec import Image
-from pipeline.training.exporting.preprocessing import decoded
+from pipeline.training.preprocessing import decoded
 from serving import signature
 from serving.inference.local_model import load_local_model
 from serving.status import StatusError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.spec import Image
-from pipeline.training.exporting.preprocessing import decoded
+from pipeline.training.preprocessing import decoded
 from serving import signature
 from serving.apis import prediction_log_pb2
 from serving.signature import CLASS_INDEX, INPUT, LABEL, PIXELS, PROBABILITIES

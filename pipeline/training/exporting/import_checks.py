@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from pipeline.errors import BadInputError, StorageError
+from pipeline.first_few import first_few
 from pipeline.spec import Imported
 from pipeline.training.exporting.import_files import digest_problem
 
@@ -29,8 +30,8 @@ def label_problem(given: Sequence[str], wanted: Collection[str]) -> str | None:
     """Where the labels of an imported model are not those of the images; None if they are, in whatever order."""
     missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     found = [
-        *([f"the images have {_some(missing)}, which it does not name"] if missing else []),
-        *([f"it names {_some(unknown)}, which the images do not have"] if unknown else []),
+        *([f"the images have {first_few(missing, _SHOWN, shown=repr)}, which it does not name"] if missing else []),
+        *([f"it names {first_few(unknown, _SHOWN, shown=repr)}, which the images do not have"] if unknown else []),
     ]
     if not found:
         return None
@@ -38,9 +39,3 @@ def label_problem(given: Sequence[str], wanted: Collection[str]) -> str | None:
         f"import.labels: {'; '.join(found)}. Name the labels of the images, in the order of the network's outputs, or "
         f"change the images"
     )
-
-
-def _some(labels: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, labels[:_SHOWN]))
-    rest = len(labels) - _SHOWN
-    return f"{shown} and {rest} more" if rest > 0 else shown

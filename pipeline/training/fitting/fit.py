@@ -217,7 +217,6 @@ class _Fitting:
             epochs=self._state.before_phase + phase.epochs,
             augmentation=training.augmentation,
             class_weights=training.class_weights,
-            classes=len(self._plan.labels),
             labels=self._plan.labels,
         )
 

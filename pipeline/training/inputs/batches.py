@@ -42,13 +42,12 @@ def training_batches(
     epochs: int,
     augmentation: Augmentation,
     class_weights: Any,
-    classes: int,
     labels: Sequence[str],
 ) -> Any:
     """A tf.data.Dataset of the batches of all epochs from `first_epoch` to before `epochs`.
 
     Pixels float32 (batch, height, width, channels) in [0, 1]; targets: class numbers int32 (batch,), or with mixup
-    float32 (batch, classes); weights float32 (batch,). The same arguments give the same batches on every machine, and
+    float32 (batch, labels); weights float32 (batch,). The same arguments give the same batches on every machine, and
     those of an epoch do not depend on `first_epoch`. Read it inside `prepared.own_errors()`.
 
     Args:
@@ -59,7 +58,6 @@ def training_batches(
         epochs: of the whole training.
         augmentation: random changes.
         class_weights: as in `Training.class_weights`.
-        classes: the number of classes.
         labels: of the classes, in their order.
 
     Raises:
@@ -81,7 +79,7 @@ def training_batches(
         weights = tf.gather(weight, numbers)
         if not augmentation.mixup:
             return pixels, numbers, weights
-        return mixed(pixels, tf.one_hot(numbers, classes), weights, augmentation.mixup, seeds)
+        return mixed(pixels, tf.one_hot(numbers, len(labels)), weights, augmentation.mixup, seeds)
 
     return _batches(prepared, batch_size, range(first_epoch, epochs), order, finished)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import BadInputError
+from pipeline.first_few import first_few
 
 
 def class_weights(
@@ -33,7 +34,7 @@ def class_weights(
     unknown = sorted(set(wanted) - set(labels))
     if unknown:
         raise BadInputError(
-            f"training.class_weights: {', '.join(map(repr, unknown))} is no label of the data, which has "
-            f"{', '.join(map(repr, labels[:20]))}{' and more' if len(labels) > 20 else ''}; correct the model file"
+            f"training.class_weights: {first_few(unknown, 20, shown=repr)} is no label of the data, which has "
+            f"{first_few(labels, 20, shown=repr)}; correct the model file"
         )
     return np.array([wanted.get(label, 1.0) for label in labels], np.float32)

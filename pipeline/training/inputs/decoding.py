@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import FailedError
 from pipeline.pixel_budget import PixelBudget
 from pipeline.spec import Image
-from pipeline.training.exporting.preprocessing import decoded
+from pipeline.training.preprocessing import decoded
 from serving.images import MOST_PIXELS, ImageError, read_header
 
 Tag = TypeVar("Tag")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.progress import logged
 from pipeline.runs.rows import Rows
 from pipeline.spec import Image
-from pipeline.training.exporting import preprocessing
+from pipeline.training import preprocessing
 from pipeline.training.inputs.cache import MISSING, PixelCache
 from pipeline.training.inputs.decoding import Decoder
 from pipeline.training.inputs.fetching import Fetch, Positions, fetched

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.first_few import first_few
+
 # How `pipeline.training.exporting.export` names variables in a SavedModel.
 _NAME = re.compile(r"weights/([0-9]+)/\.ATTRIBUTES/VARIABLE_VALUE")
 
@@ -37,7 +39,7 @@ def warm_start(model: Any, folder: Path, *, labels: Sequence[str], old_labels: S
     for variable, value in new:
         variable.assign(value)
     added = [label for label in labels if label not in set(old_labels)]
-    random = f"; the outputs of new labels begin with random weights: {_first(added)}" if added else ""
+    random = f"; the outputs of new labels begin with random weights: {first_few(added, 5)}" if added else ""
     return f"warm start: {len(new)} weights of the serving version were taken{random}"
 
 
@@ -110,8 +112,3 @@ def _other_shape(variable: Any, old: NDArray[Any]) -> _ColdError:
         f"the serving version has another network: {variable.path} has the shape {tuple(variable.shape)}, and "
         f"{old.shape} there"
     )
-
-
-def _first(labels: Sequence[str], shown: int = 5) -> str:
-    rest = len(labels) - shown
-    return ", ".join(labels[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.training.mistakes import MOST
 from pipeline.training.pictures.drawable import shown_label
 from pipeline.training.pictures.heat import grey_or_rgb, heat_over
+from pipeline.training.scoring.mistakes import MOST
 
 _COLUMNS = 8
 _INCHES = 1.75
@@ -29,6 +29,7 @@ class ShownMistake:
         probability: of the answer.
         attributions: of the answer, of the shape of `pixels`; None: not known.
         gap: how far they are from complete, see `pipeline.training.explaining.integrated_gradients`.
+        is_complete: whether the gap is within its limit. If not, the colours say nothing.
     """
 
     pixels: NDArray[np.floating[Any]]
@@ -37,6 +38,7 @@ class ShownMistake:
     probability: float
     attributions: NDArray[np.floating[Any]] | None = None
     gap: float = 0.0
+    is_complete: bool = True
 
 
 def draw_mistakes(mistakes: Sequence[ShownMistake], *, wrong: int, images: int) -> bytes:
@@ -47,6 +49,13 @@ def draw_mistakes(mistakes: Sequence[ShownMistake], *, wrong: int, images: int) 
         wrong: how many answers were wrong.
         images: how many there were.
     """
+    stream = io.BytesIO()
+    mistakes_figure(mistakes, wrong=wrong, images=images).savefig(stream, format="png", dpi=100)
+    return stream.getvalue()
+
+
+def mistakes_figure(mistakes: Sequence[ShownMistake], *, wrong: int, images: int) -> Any:
+    """What `draw_mistakes` draws, as a figure of matplotlib."""
     import matplotlib.figure
 
     drawn = mistakes[:MOST]
@@ -59,9 +68,7 @@ def draw_mistakes(mistakes: Sequence[ShownMistake], *, wrong: int, images: int) 
         axes = chain(figure.subplots(rows, columns, squeeze=False).flat)
         for each, cell in zip(axes, chain(cells, repeat(None)), strict=False):
             _show(each, cell)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=100)
-    return stream.getvalue()
+    return figure
 
 
 def _title(drawn: int, *, wrong: int, images: int) -> str:
@@ -78,7 +85,8 @@ def _cells(mistake: ShownMistake) -> list[tuple[str, Any]]:
     picture = f"true: {truth}\ngiven: {given}\nprobability {mistake.probability:.3f}"
     cells: list[tuple[str, Any]] = [(picture, grey_or_rgb(mistake.pixels))]
     if mistake.attributions is not None:
-        text = f"red: for this answer\nblue: against it\ngap {mistake.gap:.1%}"
+        mark = "" if mistake.is_complete else "NOT EXACT: "
+        text = f"red: for this answer\nblue: against it\n{mark}gap {mistake.gap:.1%}"
         cells.append((text, heat_over(mistake.pixels, mistake.attributions)))
     return cells
 

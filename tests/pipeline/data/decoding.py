@@ -22,7 +22,7 @@ from pipeline.data.decoding import served_decoder
 from pipeline.data.decoding.image_files import read_image
 from pipeline.data.source import UnreadableError
 from pipeline.spec import Image
-from pipeline.training.exporting.preprocessing import decoded
+from pipeline.training.preprocessing import decoded
 from serving.images import prepare
 
 SIZE = (20, 15)

@@ -4,11 +4,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pipeline import layout
+from pipeline.data.examples import read_rows, split_rows
 from pipeline.data.snapshot.importing import Imported, import_images
 from pipeline.errors import StorageError
 from pipeline.runs.records import SnapshotRecord
 from pipeline.spec import Data, ModelSpec
 from pipeline.storage.local import LocalBucket
+from pipeline.verdicts.measurements import Split
 from tests.releases import SPEC
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -46,6 +49,18 @@ def rows(bucket: LocalBucket, found: Imported) -> list[dict[str, object]]:
     import pyarrow.parquet as pq
 
     return list(pq.read_table(Path(bucket.uri(found.manifest)) / "images.parquet").to_pylist())
+
+
+def contents_of(bucket: LocalBucket, found: Imported, split: Split = "train") -> list[bytes]:
+    """The encoded images of a split, as the later steps of a run read them."""
+    images = split_rows(bucket, "digits", record(found), split)
+    return read_rows(bucket, "digits", images, range(len(images)))
+
+
+def stored_files(bucket: LocalBucket, found: Imported) -> list[Path]:
+    """The files of the images for training, in the order of `contents_of`."""
+    images = split_rows(bucket, "digits", record(found), "train")
+    return [Path(bucket.uri(layout.image("digits", *name))) for name in images.names(range(len(images)))]
 
 
 def splits(bucket: LocalBucket, found: Imported) -> dict[str, object]:

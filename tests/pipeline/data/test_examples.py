@@ -7,20 +7,28 @@ import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.data.examples import examples_of, read_rows, split_rows
+from pipeline.data.examples import read_rows, split_rows
 from pipeline.errors import FailedError
 from pipeline.runs.records import Example, SnapshotRecord
 from tests.pipeline.data.pictures import png
 from tests.pipeline.data.snapshots import CountingBucket, record, snapshot, spec
+from tests.pipeline.data.snapshots import rows as manifest_rows
 
 
-def test_rows_are_the_examples_in_the_same_order(bucket: CountingBucket, folder: Path) -> None:
-    found = record(snapshot(bucket, spec(folder)))
-    examples = examples_of(bucket, "digits", found, "train")
-    rows = split_rows(bucket, "digits", found, "train")
+def test_rows_are_those_of_the_split_in_the_manifest_in_the_order_of_their_contents(
+    bucket: CountingBucket, folder: Path
+) -> None:
+    found = snapshot(bucket, spec(folder))
+    listed = [
+        (bytes(row["stored"]).hex(), row["suffix"], row["label"])  # type: ignore[call-overload]
+        for row in sorted(manifest_rows(bucket, found), key=lambda row: row["digest"])  # type: ignore[arg-type, return-value]
+        if row["split"] == "train"
+    ]
+    rows = split_rows(bucket, "digits", record(found), "train")
+    labels = [record(found).labels[number] for number in rows.classes]
 
-    assert [(each.sha256, each.suffix) for each in examples] == rows.names(range(len(rows)))
-    assert [each.label for each in examples] == [found.labels[number] for number in rows.classes]
+    assert listed == [(*name, label) for name, label in zip(rows.names(range(len(rows))), labels, strict=True)]
+    assert {"cat", "dog"} == set(labels)
     assert ["uint8", "int32"] == [str(array.dtype) for array in (rows.digests, rows.classes)]
 
 

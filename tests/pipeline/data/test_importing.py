@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data.examples import examples_of, read_images
 from pipeline.data.snapshot import parts
 from pipeline.data.snapshot.importing import examined
 from pipeline.data.snapshot.splits import split_of
@@ -18,7 +17,7 @@ from pipeline.spec import Image
 from pipeline.storage.local import LocalBucket
 from pipeline.storage.objects import THREADS
 from tests.pipeline.data.pictures import png, write_old
-from tests.pipeline.data.snapshots import NOON, CountingBucket, record, rows, snapshot, spec, splits
+from tests.pipeline.data.snapshots import NOON, CountingBucket, contents_of, rows, snapshot, spec, splits, stored_files
 
 
 def test_every_image_is_stored_and_listed_with_its_content_and_split(bucket: CountingBucket, folder: Path) -> None:
@@ -56,12 +55,11 @@ def test_the_later_steps_read_the_images_of_a_split_in_the_order_of_their_conten
     bucket: CountingBucket, folder: Path
 ) -> None:
     found = snapshot(bucket, spec(folder))
-    train = examples_of(bucket, "digits", record(found), "train")
-    contents = read_images(bucket, "digits", train)
+    digests = [hashlib.sha256(content).hexdigest() for content in contents_of(bucket, found)]
 
-    assert found.found.images("train") == len(train)
-    assert sorted(example.sha256 for example in train) == [example.sha256 for example in train]
-    assert [example.sha256 for example in train] == [hashlib.sha256(content).hexdigest() for content in contents]
+    assert found.found.images("train") == len(digests)
+    assert sorted(digests) == digests
+    assert digests == [path.stem for path in stored_files(bucket, found)]
 
 
 def test_a_snapshot_of_an_unchanged_folder_stores_nothing_and_keeps_the_manifest(
@@ -295,15 +293,15 @@ def test_an_image_that_was_lost_in_the_bucket_is_stored_again_by_the_next_snapsh
     bucket: CountingBucket, folder: Path, damage: Callable[[Path], object]
 ) -> None:
     found = snapshot(bucket, spec(folder))
-    example = examples_of(bucket, "digits", record(found), "train")[3]
-    damage(Path(bucket.uri(layout.image("digits", example.sha256, example.suffix))))
+    before = contents_of(bucket, found)
+    damage(stored_files(bucket, found)[3])
 
     with pytest.raises(FailedError, match=r"so this run cannot use it\. Trigger a new run"):
-        read_images(bucket, "digits", examples_of(bucket, "digits", record(found), "train"))
+        contents_of(bucket, found)
     again = snapshot(bucket, spec(folder), day=1)
     assert found.digest == again.digest
     assert 81 == bucket.stored
-    assert read_images(bucket, "digits", [example])
+    assert before == contents_of(bucket, again)
     assert again == snapshot(bucket, spec(folder), day=2)
 
 

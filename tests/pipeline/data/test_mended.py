@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data.examples import examples_of
 from pipeline.data.snapshot import parts
 from pipeline.errors import BadInputError, FailedError, StorageError
 from pipeline.storage.local import LocalBucket
 from tests.pipeline.data.pictures import encoded, photograph, png, write_old
-from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits
+from tests.pipeline.data.snapshots import CountingBucket, contents_of, rows, snapshot, spec, splits
 from tests.pipeline.data.sources.test_tfrecord import example, framed
 
 
@@ -103,12 +102,12 @@ class TestDamage:
         found = snapshot(bucket, spec(folder))
         damage(self, Path(bucket.uri(found.manifest)) / "images.parquet")
         with pytest.raises(FailedError, match="Trigger a new run"):
-            examples_of(bucket, "digits", record(found), "train")
+            contents_of(bucket, found)
         again = snapshot(bucket, spec(folder), day=1)
 
         assert found.digest == again.digest
         assert found.manifest != again.manifest
-        assert examples_of(bucket, "digits", record(again), "train")
+        assert contents_of(bucket, again)
         assert again == snapshot(bucket, spec(folder), day=2)
 
     def test_a_manifest_that_turns_out_to_be_damaged_is_not_used_for_a_changed_folder(

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.data.examples import examples_of, read_images
 from pipeline.data.snapshot import parts
 from pipeline.errors import FailedError, StorageError
 from tests.pipeline.data.pictures import encoded, photograph, png, write_classes, write_old
-from tests.pipeline.data.snapshots import CountingBucket, record, rows, snapshot, spec, splits
+from tests.pipeline.data.snapshots import CountingBucket, contents_of, rows, snapshot, spec, splits, stored_files
 from tests.pipeline.data.sources.test_tfrecord import example, framed
 
 
@@ -81,13 +80,13 @@ def test_a_shard_that_ends_too_early_is_named_and_read_again(bucket: CountingBuc
 
 def test_an_image_of_a_shard_that_was_lost_is_stored_again(bucket: CountingBucket, shards: Path) -> None:
     found = snapshot(bucket, spec(shards))
-    lost = examples_of(bucket, "digits", record(found), "train")[5]
-    Path(bucket.uri(layout.image("digits", lost.sha256, lost.suffix))).unlink()
+    before = contents_of(bucket, found)
+    stored_files(bucket, found)[5].unlink()
     with pytest.raises(FailedError, match="Trigger a new run"):
-        read_images(bucket, "digits", examples_of(bucket, "digits", record(found), "train"))
+        contents_of(bucket, found)
 
     assert found.digest == snapshot(bucket, spec(shards), day=1).digest
-    assert read_images(bucket, "digits", [lost])
+    assert before == contents_of(bucket, found)
 
 
 def test_slices_are_columns_of_the_manifest_and_part_of_the_data(bucket: CountingBucket, shards: Path) -> None:
@@ -142,6 +141,6 @@ def test_a_converted_image_is_stored_once_under_its_own_content(bucket: Counting
     content = bucket.read(layout.image("digits", stored.hex(), ".png"))
     assert hashlib.sha256(content).digest() == stored
     assert original != stored
-    assert content in read_images(bucket, "digits", examples_of(bucket, "digits", record(found), row["split"]))  # type: ignore[arg-type]
+    assert content in contents_of(bucket, found, row["split"])  # type: ignore[arg-type]
     os.utime(folder / "dog" / "3.bmp", (1e9, 1e9))
     assert found.digest == snapshot(bucket, spec(folder), day=1).digest

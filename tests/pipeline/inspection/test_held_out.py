@@ -12,7 +12,7 @@ from pipeline.errors import FailedError
 from pipeline.inspection.held_out import HeldOut
 from pipeline.runs.records import Example, SnapshotRecord
 from pipeline.storage.local import LocalBucket
-from pipeline.training.scoring import BATCH
+from pipeline.training.scoring.exported_model import BATCH
 
 MODEL = "pets"
 LABELS = ("cat", "dog")

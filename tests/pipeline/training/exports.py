@@ -23,8 +23,8 @@ from pipeline.storage.sums import folder_digest, sum_of_file, sums_of
 from pipeline.training.exporting.equality import require_equal
 from pipeline.training.exporting.export import export
 from pipeline.training.exporting.importing import Scan, import_model
-from pipeline.training.exporting.preprocessing import decoded
-from pipeline.training.scoring import BATCH, ExportedModel
+from pipeline.training.preprocessing import decoded
+from pipeline.training.scoring.exported_model import BATCH, ExportedModel
 from tests.pictures import encoded, photograph
 
 NAME = "pets"

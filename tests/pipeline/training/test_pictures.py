@@ -9,8 +9,8 @@ from PIL import Image
 
 from pipeline.runs.records import Epoch
 from pipeline.training.pictures.heat import grey_or_rgb, heat_over, smooth
-from pipeline.training.pictures.learning_curves import draw_learning_curves
-from pipeline.training.pictures.mistakes import ShownMistake, draw_mistakes
+from pipeline.training.pictures.learning_curves import curves_figure, draw_learning_curves
+from pipeline.training.pictures.mistakes import ShownMistake, draw_mistakes, mistakes_figure
 from tests.pipeline.training.test_confusion import LABELS, STRANGE
 
 
@@ -20,10 +20,18 @@ def size(content: bytes) -> tuple[int, int]:
         return picture.size
 
 
-def mistake(label: str = "cat", *, side: int = 8, channels: int = 1, explained: bool = False) -> ShownMistake:
+def mistake(
+    label: str = "cat", *, side: int = 8, channels: int = 1, explained: bool = False, gap: float = 0.0
+) -> ShownMistake:
     pixels = np.linspace(0, 1, side * side * channels).reshape(side, side, channels)
     return ShownMistake(
-        pixels, truth=(0, "dog"), given=(1, label), probability=0.9, attributions=pixels if explained else None
+        pixels,
+        truth=(0, "dog"),
+        given=(1, label),
+        probability=0.9,
+        attributions=pixels if explained else None,
+        gap=gap,
+        is_complete=gap <= 0.02,
     )
 
 
@@ -48,6 +56,14 @@ def test_a_sheet_has_at_most_24_mistakes_of_any_size(side: int, channels: int) -
 
 def test_without_a_mistake_the_sheet_says_so() -> None:
     assert size(draw_mistakes([], wrong=0, images=90))[1] < 100
+
+
+def test_a_heat_map_whose_gap_is_too_large_is_marked() -> None:
+    """...as the pictures of `understudy explain` are: nothing follows from its colours."""
+    found = mistakes_figure([mistake(explained=True, gap=gap) for gap in (0.004, 0.031)], wrong=2, images=9)
+    texts = [axes.get_title(loc="left").splitlines()[-1] for axes in found.axes]
+
+    assert ["probability 0.900", "gap 0.4%", "probability 0.900", "NOT EXACT: gap 3.1%"] == texts
 
 
 def test_what_speaks_for_an_answer_is_red_and_what_speaks_against_it_blue() -> None:
@@ -96,3 +112,23 @@ def test_a_loss_that_is_no_number_leaves_a_gap() -> None:
 def test_the_best_epoch_is_marked() -> None:
     assert draw_learning_curves(epochs(5), best=2) != draw_learning_curves(epochs(5), best=3)
     assert draw_learning_curves(epochs(5), best=0) == draw_learning_curves(epochs(5), best=5)
+
+
+@pytest.mark.parametrize(
+    ("count", "best", "value"), [(5, 1, "1.000"), (5, 2, "0.500"), (5, 0, "0.200"), (1, 1, "1.000")]
+)
+def test_the_numbers_are_in_the_legend_where_nothing_covers_them(count: int, best: int, value: str) -> None:
+    """Beside their points, those of training and validation covered each other."""
+    for axes in curves_figure(epochs(count), best=best).axes:
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert [f"training: {value}", f"validation: {value}", f"exported: epoch {best or count}"] == texts
+        assert [] == list(axes.texts)
+
+
+def test_the_legend_says_where_a_phase_begins_and_which_value_is_no_number() -> None:
+    broken = Epoch(at=datetime.now(UTC), metrics={"train/loss": float("nan"), "train/accuracy": 0.5})
+    loss, _ = curves_figure([*epochs(2, validation=False), broken], best=3, phases=[2]).axes
+
+    assert ["training: no number", "exported: epoch 3", "phase 2: from epoch 2"] == [
+        text.get_text() for text in loss.get_legend().get_texts()
+    ]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline.safety import scan
-from pipeline.training.exporting.preprocessing import HEADER_OF_PNG
+from pipeline.training.preprocessing import HEADER_OF_PNG
 from serving.apis import prediction_service_pb2_grpc
 from serving.images import MOST_PIXELS
 from serving.signature import predict_request, probabilities_of

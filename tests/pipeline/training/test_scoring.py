@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.training.mistakes import Mistake, WorstMistakes
-from pipeline.training.scoring import Predictions, calibration_error, performance
+from pipeline.training.scoring.exported_model import Predictions
+from pipeline.training.scoring.mistakes import Mistake, WorstMistakes
+from pipeline.training.scoring.performance import calibration_error, performance
 from pipeline.verdicts.measurements import Performance
 
 LABELS = ("a", "b", "c")

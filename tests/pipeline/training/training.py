@@ -11,8 +11,8 @@ from PIL import Image as Picture
 
 from pipeline.spec import Image, SmallNetwork, Training
 from pipeline.training.exporting import export
-from pipeline.training.exporting.preprocessing import decoded
-from pipeline.training.scoring import ExportedModel
+from pipeline.training.preprocessing import decoded
+from pipeline.training.scoring.exported_model import ExportedModel
 from serving import signature
 from serving.status import StatusError
 from tests.pipeline.training.trained import trained

@@ -24,8 +24,8 @@ from pipeline.spec import Image, RunSpec
 from pipeline.storage.sums import folder_digest, sums_of
 from pipeline.training.explaining.worst_answers import worst_answers
 from pipeline.training.exporting.export import export
-from pipeline.training.mistakes import Mistake
 from pipeline.training.pictures.mistakes import draw_mistakes
+from pipeline.training.scoring.mistakes import Mistake
 from pipeline.verdicts.verdict import Decision, Verdict
 from tests.releases import MODEL, NO_MLFLOW, World
 
@@ -115,7 +115,7 @@ def worst(folder: Path, seconds: float = 60.0) -> list[list[Any]]:
 
     found = worst_answers(folder, mistakes, read=read, labels=LABELS, seconds=seconds)
     size = len(draw_mistakes(found, wrong=len(mistakes), images=99))
-    return [[*each.truth, *each.given, each.attributions is not None, each.gap < 0.02, size > 0] for each in found]
+    return [[*each.truth, *each.given, each.attributions is not None, each.is_complete, size > 0] for each in found]
 
 
 def files(folder: Path) -> list[str]:

@@ -42,7 +42,6 @@ def batches(images: Prepared, **changes: Any) -> list[tuple[Any, Any, Any]]:
         "epochs": 2,
         "augmentation": Augmentation(),
         "class_weights": "none",
-        "classes": len(LABELS),
         "labels": LABELS,
     } | changes
     return [tuple(part.numpy() for part in batch) for batch in training_batches(images, **arguments)]

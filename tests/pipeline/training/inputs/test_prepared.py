@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import FailedError
 from pipeline.spec import Image
-from pipeline.training.exporting.preprocessing import decoded
 from pipeline.training.inputs.fetching import Positions
 from pipeline.training.inputs.prepared import Prepared, prepared
+from pipeline.training.preprocessing import decoded
 from tests.hunts import hunt
 from tests.pictures import encoded, photograph
 from tests.pipeline.training.inputs.stored import IMAGE, PLENTY, Stored
