@@ -5,7 +5,9 @@ It says when a run begins and nothing about what is trained, so it is not part o
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from pipeline.fields import Frozen
 
 
 def _subscription(text: str) -> str:
@@ -20,12 +22,10 @@ def _prefix(text: str) -> str:
     return text
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PubSub(_Frozen):
+class PubSub(Frozen):
     """A pull subscription of Pub/Sub. Each message in it says that there may be new images."""
+
+    example = "{project: my-project, subscription: new-images}"
 
     project: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
     subscription: Annotated[
@@ -33,19 +33,23 @@ class PubSub(_Frozen):
     ]
 
 
-class Upload(_Frozen):
+class Upload(Frozen):
     """Where images are uploaded. A run waits until no object was added for so many minutes."""
+
+    example = "{bucket: my-bucket, prefix: pets/}"
 
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
     inactivity_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
 
 
-class NewImages(_Frozen):
+class NewImages(Frozen):
     """At least one of `pubsub`, which starts runs, and `upload`, for which they wait.
 
     `connection` is Airflow's connection to Google Cloud.
     """
+
+    example = "{pubsub: {project: my-project, subscription: new-images}}"
 
     pubsub: PubSub | None = None
     upload: Upload | None = None

@@ -2,22 +2,21 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from pipeline.errors import BadInputError
+from pipeline.fields import Frozen, wrong_field
 from pipeline.validation import problems
 
+__all__ = ["FROM_A_FILE", "Digest", "Frozen", "Share", "parse", "wrong_field"]
+
 Share = Annotated[float, Field(ge=0, le=1)]
+# A SHA-256 in hexadecimal.
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 T = TypeVar("T", bound=BaseModel)
 
 # A file is checked for more than a record of it: what was taken once must be readable for ever.
 FROM_A_FILE = {"from a file": True}
-
-
-class Frozen(BaseModel):
-    """A part of a model file: it has no other fields than these, and never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def parse(kind: type[T], content: Any, *, source: str) -> T:
