@@ -4,19 +4,17 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
-class Frozen(BaseModel):
-    """A part of a model file: it has no other fields than these, and never changes.
+class Fields(BaseModel):
+    """A group of fields, whose messages are for the person who wrote it.
 
     Attributes:
         example: what a person may write for it; for messages.
         others: fields of other groups that may stand in its place; for messages.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     example: ClassVar[str] = ""
     others: ClassVar[tuple[str, ...]] = ()
@@ -37,12 +35,18 @@ class Frozen(BaseModel):
         if not location:
             return f"give its fields{_such_as(cls.example)}" if kind == "model_type" else error["msg"]
         if len(location) == 1 and kind == "extra_forbidden":
-            return unknown_field(str(location[0]), [*cls._names(), *cls.others])
+            return cls._unknown(str(location[0]))
         if len(location) == 1 and kind == "missing":
             return error["msg"] + _such_as(cls.example)
         if kind == "tuple_type" and isinstance(given, int | str):
             return f"give a list, for example [{given}]"
         return error["msg"]
+
+    @classmethod
+    def _unknown(cls, given: str) -> str:
+        if given in cls.others:
+            return f"it does not go with the other fields here. These do: {', '.join(cls._names())}"
+        return unknown_field(given, [*cls._names(), *cls.others])
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -54,7 +58,7 @@ def unknown_field(given: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(given, names, n=1)
     listed = ", ".join([*near, *(name for name in names if name not in near)])
-    return f"there is no such field{f'; did you mean {near[0]}?' if near else ';'} Known here: {listed}"
+    return f"there is no such field{f'; did you mean {near[0]}?' if near else '.'} Known here: {listed}"
 
 
 def wrong_field(message: str, *location: str, given: Any) -> ValidationError:

@@ -5,9 +5,9 @@ It says when a run begins and nothing about what is trained, so it is not part o
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from pipeline.fields import Frozen
+from pipeline.fields import Fields
 
 
 def _subscription(text: str) -> str:
@@ -22,7 +22,11 @@ def _prefix(text: str) -> str:
     return text
 
 
-class PubSub(Frozen):
+class _Frozen(Fields):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PubSub(_Frozen):
     """A pull subscription of Pub/Sub. Each message in it says that there may be new images."""
 
     example = "{project: my-project, subscription: new-images}"
@@ -33,7 +37,7 @@ class PubSub(Frozen):
     ]
 
 
-class Upload(Frozen):
+class Upload(_Frozen):
     """Where images are uploaded. A run waits until no object was added for so many minutes."""
 
     example = "{bucket: my-bucket, prefix: pets/}"
@@ -43,7 +47,7 @@ class Upload(Frozen):
     inactivity_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
 
 
-class NewImages(Frozen):
+class NewImages(_Frozen):
     """At least one of `pubsub`, which starts runs, and `upload`, for which they wait.
 
     `connection` is Airflow's connection to Google Cloud.

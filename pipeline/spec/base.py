@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.errors import BadInputError
-from pipeline.fields import Frozen, wrong_field
+from pipeline.fields import Fields, wrong_field
 from pipeline.validation import problems
 
 __all__ = ["FROM_A_FILE", "Digest", "Frozen", "Share", "parse", "wrong_field"]
@@ -17,6 +17,12 @@ T = TypeVar("T", bound=BaseModel)
 
 # A file is checked for more than a record of it: what was taken once must be readable for ever.
 FROM_A_FILE = {"from a file": True}
+
+
+class Frozen(Fields):
+    """A part of a model file: it has no other fields than these, and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def parse(kind: type[T], content: Any, *, source: str) -> T:

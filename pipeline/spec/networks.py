@@ -120,6 +120,8 @@ def _example(network: Any) -> str:
     name = _application(network)
     if name is not None:
         return f"{{name: {name}}}"
+    if isinstance(network, str) and ":" in network:
+        return f"{{function: {network}}}"
     return f"{SmallNetwork.example}, {Application.example} or {OwnNetwork.example}"
 
 

@@ -16,6 +16,7 @@ from pipeline.storage.local import LocalBucket
 from pipeline.verbs.check import check, check_data
 from tests.pipeline.test_cli import pipeline
 
+NETWORK = "network: {filters: [16, 32, 64], dense: 64}"
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,6 +38,8 @@ def pets(tmp_path: Path) -> Path:
             (tmp_path / "images" / label / f"{shade}.png").write_bytes(picture(shade))
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     path = tmp_path / "pets.yaml"
+    # Where each test looks for the network of the example.
+    example = re.sub(r"network: \{.*\}", NETWORK, example.replace("name: pets_offline", "name: pets"))
     path.write_text(example.replace("/data/pets ", f"{tmp_path}/images "))
     return path
 
@@ -46,7 +49,7 @@ def test_a_good_model_is_described(pets: Path) -> None:
 
 
 def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> None:
-    pets.write_text(pets.read_text().replace("epochs: 20", "epochs: 0\n  momentum: 1"))
+    pets.write_text(pets.read_text().replace("epochs: 40", "epochs: 0\n  momentum: 1"))
     images = pets.parent / "images"
     (images / "cat" / "short.png").write_bytes(picture(200)[:-3])
     (images / "dog" / "notes.txt").write_text("any")
@@ -77,7 +80,7 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
 def test_a_network_that_cannot_be_trained_is_named_with_the_problems_of_the_images(
     pets: Path, network: str, problem: str
 ) -> None:
-    pets.write_text(pets.read_text().replace("network: {filters: [16, 32, 64], dense: 64}", f"network: {network}"))
+    pets.write_text(pets.read_text().replace(NETWORK, f"network: {network}"))
     (pets.parent / "images" / "cat" / "short.png").write_bytes(picture(200)[:-3])
 
     with pytest.raises(BadInputError) as raised:
