@@ -17,6 +17,7 @@ from pipeline.verbs.check import check, check_data
 from tests.pipeline.test_cli import pipeline
 
 NETWORK = "network: {filters: [16, 32, 64], dense: 64}"
+KERAS = "tensorflow/keras-applications/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
@@ -46,6 +47,33 @@ def pets(tmp_path: Path) -> Path:
 
 def test_a_good_model_is_described(pets: Path) -> None:
     assert check(pets).startswith("80 images of 2 labels: ")
+
+
+def test_a_weight_for_a_label_that_no_image_shows_is_a_problem(pets: Path) -> None:
+    pets.write_text(pets.read_text().replace(NETWORK, "class_weights: {dog: 2, bird: 3}"))
+
+    with pytest.raises(BadInputError) as raised:
+        check(pets)
+    assert (
+        f"{pets}: training.class_weights names 'bird', which no image shows. The labels are 'cat', 'dog'; correct the "
+        "model file"
+    ) in str(raised.value)
+
+
+def test_weights_that_have_to_be_downloaded_are_no_problem_and_said(pets: Path, tmp_path: Path) -> None:
+    pets.write_text(pets.read_text().replace(NETWORK, "network: {name: resnet50, weights: imagenet}"))
+    cache = tmp_path / "cache"
+    environment = {"UNDERSTUDY_MODELS": str(tmp_path), "UNDERSTUDY_MODEL": "pets", "UNDERSTUDY_CACHE": str(cache)}
+    target = cache / "weights" / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    absent = pipeline(tmp_path, "check", **environment)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"not looked into")
+
+    assert 0 == absent.returncode, absent.stderr
+    assert "no problems found. 80 images of 2 labels: " in absent.stdout
+    assert f". The training begins with the download of https://storage.googleapis.com/{KERAS}" in absent.stdout
+    assert f". Where it runs without a network, copy that file to {target} before" in absent.stdout
+    assert "download" not in check(pets, cache=cache)
 
 
 def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> None:
