@@ -96,8 +96,8 @@ def train_model(
         folder: where the SavedModel is written.
         seed: of everything that is drawn.
         checkpoints: of this run.
-        cache: where decoded images are kept on this machine, and how much of them: `most_bytes`.
-        most_bytes: see there.
+        cache: where decoded images and published weights are kept on this machine.
+        most_bytes: of the images there. The weights do not count.
         begin: gives the network other weights to begin with; None: nothing does.
         on_epoch: called after each epoch.
 
