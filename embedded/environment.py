@@ -97,7 +97,7 @@ def _understudy(settings: StackSettings) -> dict[str, str]:
         "UNDERSTUDY_AIRFLOW_PORT": str(settings.airflow_port),
         "UNDERSTUDY_SERVING_PORTS": ",".join(str(port) for port in settings.serving_ports),
         "UNDERSTUDY_BOOT_SECONDS": str(settings.boot_seconds),
-        "UNDERSTUDY_CACHE": str(settings.var / "cache"),
+        "UNDERSTUDY_CACHE": str(settings.cache_folder),
         "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }

@@ -41,7 +41,8 @@ def as_it_runs(settings: StackSettings) -> StackSettings:
 
 def file_content(settings: StackSettings) -> dict[str, Any]:
     """What is saved."""
-    return settings.model_dump(mode="json", exclude={"var", "boot_seconds"})
+    said = {} if settings.cache is None else {"cache": str(settings.cache)}
+    return settings.model_dump(mode="json", exclude={"var", "boot_seconds", "cache"}) | said
 
 
 def save(settings: StackSettings) -> list[str]:

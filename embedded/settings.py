@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedded.errors import StackError
@@ -45,6 +45,8 @@ class StackSettings(BaseSettings):
     replica_ports: dict[Model, Ports] = Field(default_factory=dict)
     # The models that have replicas, as the stack was started last; None before the first start.
     models_served: tuple[Model, ...] | None = None
+    # Where trainings keep decoded images; None: beside the bucket.
+    cache: Path | None = None
     # How long `up` waits until every component is up.
     boot_seconds: float = Field(default=300.0, gt=0)
 
@@ -59,6 +61,13 @@ class StackSettings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         # The processes of the stack are found by `var`, so it must not depend on the working directory.
         return path.resolve()
+
+    @field_validator("cache")
+    @classmethod
+    def _other_cache(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        # The processes of the stack are always given one. That of the stack itself moves with the folder.
+        moves = path and "var" in info.data and path.resolve() == stack_file.cache_folder(info.data["var"])
+        return path.resolve() if path and not moves else None
 
     @field_validator("serving_ports")
     @classmethod
@@ -77,6 +86,10 @@ class StackSettings(BaseSettings):
     @property
     def bucket(self) -> Path:
         return self.var / "bucket"
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.cache or stack_file.cache_folder(self.var)
 
     @property
     def run(self) -> Path:

@@ -5,7 +5,9 @@ It says when a run begins and nothing about what is trained, so it is not part o
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from pipeline.fields import Fields
 
 
 def _subscription(text: str) -> str:
@@ -20,12 +22,14 @@ def _prefix(text: str) -> str:
     return text
 
 
-class _Frozen(BaseModel):
+class _Frozen(Fields):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PubSub(_Frozen):
     """A pull subscription of Pub/Sub. Each message in it says that there may be new images."""
+
+    example = "{project: my-project, subscription: new-images}"
 
     project: Annotated[str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
     subscription: Annotated[
@@ -35,6 +39,8 @@ class PubSub(_Frozen):
 
 class Upload(_Frozen):
     """Where images are uploaded. A run waits until no object was added for so many minutes."""
+
+    example = "{bucket: my-bucket, prefix: pets/}"
 
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
@@ -46,6 +52,8 @@ class NewImages(_Frozen):
 
     `connection` is Airflow's connection to Google Cloud.
     """
+
+    example = "{pubsub: {project: my-project, subscription: new-images}}"
 
     pubsub: PubSub | None = None
     upload: Upload | None = None

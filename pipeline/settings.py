@@ -59,8 +59,10 @@ class Settings(BaseSettings, Deployment):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
-    # Where decoded images are kept between trainings on this machine, and how much of them.
+    # Where decoded images and published weights are kept between trainings on this machine; it may be deleted at any
+    # time. The stack here has one of its own, see `load_settings`.
     cache: Path = Field(default_factory=lambda: _caches() / "understudy")
+    # The most that the images take. The weights of a network, 4 to 95 MB each, do not count.
     cache_gb: float = Field(default=50, gt=0)
 
     storage_seconds: float = Field(default=30.0, gt=0)
@@ -99,6 +101,8 @@ class Settings(BaseSettings, Deployment):
 def load_settings() -> Settings:
     """Read the environment. Where it names no bucket, the stack on this machine is meant, as `make up` has left it.
 
+    So the cache is that of the stack too, unless the environment names one.
+
     Where it names no roll-out either, that is the stack which was started last: both may listen on the same ports.
 
     Raises:
@@ -113,4 +117,5 @@ def load_settings() -> Settings:
         named = Settings(root=str(folder / "bucket"))
     except ValidationError as error:
         raise BadInputError(problems(error, prefix="UNDERSTUDY_")) from error
-    return stack_file.complete(named, stack_file.read(folder), folder=folder)
+    remembered = {"cache": str(stack_file.cache_folder(folder)), **stack_file.read(folder)}
+    return stack_file.complete(named, remembered, folder=folder)

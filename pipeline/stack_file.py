@@ -28,6 +28,11 @@ def stack_folder(rollout: str) -> Path:
     return var / "latest" if rollout == "latest" else var
 
 
+def cache_folder(folder: Path) -> Path:
+    """Where the trainings of a stack keep decoded images, unless `UNDERSTUDY_CACHE` says otherwise."""
+    return folder / "cache"
+
+
 def last_started() -> Path:
     """The folder of the stack that `make up` has started last; that of the pinned roll-out where none ever was."""
     folders = [stack_folder("pinned"), stack_folder("latest")]

@@ -111,12 +111,13 @@ def check_command(
     from pipeline.settings import load_settings
     from pipeline.verbs.check import check, check_data
 
-    path = load_settings().models / f"{model}.yaml"
+    settings = load_settings()
+    path = settings.models / f"{model}.yaml"
     with naming(model):
         if data or report is not None:
             checked = check_data(path, show=whole_lines().print, folder=report)
         else:
-            checked = check(path)
+            checked = check(path, cache=settings.cache)
     typer.echo(f"{path}: no problems found. {checked}")
 
 

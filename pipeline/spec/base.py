@@ -2,19 +2,28 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.errors import BadInputError
+from pipeline.fields import Fields, wrong_field
 from pipeline.validation import problems
 
+__all__ = ["FROM_A_FILE", "Digest", "Frozen", "Share", "parse", "wrong_field"]
+
 Share = Annotated[float, Field(ge=0, le=1)]
+# A SHA-256 in hexadecimal. Programs of other systems write capital letters.
+Digest = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+    BeforeValidator(lambda given: given.lower() if isinstance(given, str) else given),
+]
 T = TypeVar("T", bound=BaseModel)
 
 # A file is checked for more than a record of it: what was taken once must be readable for ever.
 FROM_A_FILE = {"from a file": True}
 
 
-class Frozen(BaseModel):
+class Frozen(Fields):
     """A part of a model file: it has no other fields than these, and never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

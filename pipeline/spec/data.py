@@ -27,6 +27,8 @@ class DataChecks(Frozen):
         examined: at most so many images are shown to the serving model to find label errors; 0: none.
     """
 
+    example = "{class_images: 50}"
+
     unusable: Share = 0
     class_images: Annotated[int, Field(ge=1)] | None = None
     imbalance: Annotated[float, Field(ge=1)] | None = None
@@ -57,6 +59,8 @@ class Data(Frozen):
         checks: limits for the whole data set.
     """
 
+    example = "{images: /data/pets}"
+
     images: str
     format: Literal["folders", "manifest", "tfrecord"] | None = None
     file: str | None = None
@@ -71,6 +75,8 @@ class Data(Frozen):
 
 class Image(Frozen):
     """The size every image is brought to before the network sees it, in pixels."""
+
+    example = "{height: 64, width: 64, channels: 3}"
 
     height: Annotated[int, Field(ge=1, le=1024)]
     width: Annotated[int, Field(ge=1, le=1024)]

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field
 from pipeline.errors import BadInputError
 from pipeline.layout import MODEL_PATTERN
 from pipeline.new_images import NewImages
-from pipeline.spec.base import FROM_A_FILE, Frozen, parse
+from pipeline.spec.base import FROM_A_FILE, Frozen, parse, wrong_field
 from pipeline.spec.data import Data, Image
 from pipeline.spec.networks import SHORTEST_SIDE, Application
 from pipeline.spec.policies import AutomaticRollback, CanaryPolicy, GatePolicy, RetentionPolicy, Schedule
@@ -48,11 +48,18 @@ class ModelSpec(Frozen):
             )
         network = self.training.network if self.training else None
         if isinstance(network, Application):
-            if self.image.channels != 3:
-                raise ValueError(f"image.channels: {network.name} takes images in colour; give 3")
-            if min(self.image.height, self.image.width) < SHORTEST_SIDE:
-                raise ValueError(f"image: {network.name} takes no side below {SHORTEST_SIDE} pixels; give more")
+            _require_fit(network, self.image)
         return self
+
+
+def _require_fit(network: Application, image: Image) -> None:
+    if image.channels != 3:
+        raise wrong_field(f"{network.name} takes images in colour; give 3", "image", "channels", given=image.channels)
+    for side in ("height", "width"):
+        pixels = getattr(image, side)
+        if pixels < SHORTEST_SIDE:
+            problem = f"{network.name} takes no side below {SHORTEST_SIDE} pixels; give more"
+            raise wrong_field(problem, "image", side, given=pixels)
 
 
 class Overrides(Frozen):

@@ -5,13 +5,22 @@ network: {name: mobilenet_v3_small, weights: imagenet}    one of `keras.applicat
 network: {function: my_package.networks:build}            any function of yours
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, JsonValue, StringConstraints, Tag, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    JsonValue,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
-from pipeline.spec.base import FROM_A_FILE, Frozen
+from pipeline.spec.base import FROM_A_FILE, Digest, Frozen, wrong_field
 
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # The names in `keras.applications`, in lower case with underscores.
 ApplicationName = Literal[
     "resnet50",
@@ -31,6 +40,9 @@ SHORTEST_SIDE = 32
 class SmallNetwork(Frozen):
     """A small convolutional network: one 3x3 layer with pooling per entry of `filters`, then one dense layer."""
 
+    example = "{filters: [16, 32], dense: 64}"
+    others = ("name", "weights", "sha256", "function", "options")
+
     filters: tuple[Annotated[int, Field(ge=1)], ...] = (16, 32)
     dense: Annotated[int, Field(ge=1)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -47,6 +59,8 @@ class Application(Frozen):
         dropout: in the head.
     """
 
+    example = "{name: mobilenet_v3_small, weights: imagenet}"
+
     name: ApplicationName
     weights: Annotated[str, Field(min_length=1)] | None = None
     sha256: Digest | None = None
@@ -55,7 +69,11 @@ class Application(Frozen):
     @model_validator(mode="after")
     def _digest_of_a_file(self, info: ValidationInfo) -> "Application":
         if info.context == FROM_A_FILE and self.sha256 and self.weights in (None, IMAGENET):
-            raise ValueError("sha256 belongs to a file of weights: give its path as `weights`, or leave sha256 out")
+            raise wrong_field(
+                "it belongs to a file of weights: give its path as `weights`, or leave sha256 out",
+                "sha256",
+                given=self.sha256,
+            )
         return self
 
 
@@ -69,16 +87,57 @@ class OwnNetwork(Frozen):
         options: its other arguments: numbers, texts, lists and tables, as in JSON. They are recorded, and in MLflow.
     """
 
+    example = "{function: my_package.networks:build}"
+
     function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+# The fields of which one says the kind; a field that several have says none, and the first kind wins.
+_SAYS = {
+    "name": "<application>",
+    "function": "<own>",
+    "filters": "<small>",
+    "dense": "<small>",
+    "weights": "<application>",
+    "sha256": "<application>",
+    "options": "<own>",
+}
+
+
 def _kind(network: Any) -> str:
-    if isinstance(network, Application) or (isinstance(network, dict) and "name" in network):
+    if isinstance(network, Application):
         return "<application>"
-    if isinstance(network, OwnNetwork) or (isinstance(network, dict) and "function" in network):
+    if isinstance(network, OwnNetwork):
         return "<own>"
-    return "<small>"
+    fields = network if isinstance(network, dict) else {}
+    return next((kind for field, kind in _SAYS.items() if field in fields), "<small>")
+
+
+def _group(network: Any) -> Any:
+    """Say how the name of a network is written where it stands at a wrong place."""
+    if isinstance(network, dict):
+        named = [value for value in network.values() if _application(value) == value]
+        if named and "name" not in network and _kind(network) != "<own>":
+            raise ValueError(f"the name of a network of keras.applications is `name`; give {{name: {named[0]}}}")
+    elif not isinstance(network, Frozen):
+        raise ValueError(f"give its fields, for example {_example(network)}")
+    return network
+
+
+def _example(network: Any) -> str:
+    name = _application(network)
+    if name is not None:
+        return f"{{name: {name}}}"
+    if isinstance(network, str) and ":" in network:
+        return f"{{function: {network}}}"
+    return f"{SmallNetwork.example}, {Application.example} or {OwnNetwork.example}"
+
+
+def _application(text: Any) -> str | None:
+    """The application whose name this is, however it is written: `MobileNetV3Large`."""
+    plain = re.sub(r"[^a-z0-9]", "", text.lower()) if isinstance(text, str) else None
+    return next((name for name in get_args(ApplicationName) if name.replace("_", "") == plain), None)
 
 
 # The tags stand in no message, see `pipeline.validation`.
@@ -87,4 +146,5 @@ Network = Annotated[
     | Annotated[Application, Tag("<application>")]
     | Annotated[OwnNetwork, Tag("<own>")],
     Discriminator(_kind),
+    BeforeValidator(_group),
 ]

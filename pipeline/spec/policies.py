@@ -28,6 +28,8 @@ Schedule = Annotated[str, AfterValidator(_cron)]
 class GatePolicy(Frozen):
     """What a candidate must show on the held-out images before anything is published."""
 
+    example = "{min_accuracy: 0.9}"
+
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     min_accuracy: Share = 0.5
@@ -39,6 +41,8 @@ class GatePolicy(Frozen):
 
 class CanaryPolicy(Frozen):
     """What every replica must show of the candidate before it is promoted."""
+
+    example = "{golden: 20}"
 
     golden: Annotated[int, Field(ge=1, le=500)] = 20
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001
@@ -56,6 +60,8 @@ class RetentionPolicy(Frozen):
     a version's last journal entry, and `run_days` that of a run's records. `schedule` is in UTC; null: only by hand.
     """
 
+    example = "{keep: 3}"
+
     keep: Annotated[int, Field(ge=0)] = 3
     days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 14
     # A run that trains leaves no word for hours.
@@ -71,5 +77,7 @@ class AutomaticRollback(Frozen):
 
     `hold`: for how long nothing is promoted after it, as `--hold` of a manual one.
     """
+
+    example = "{hold: 2h}"
 
     hold: Annotated[str, StringConstraints(pattern=r"^(none|until lifted|[1-9][0-9]{0,4}[mhd])$")] = "none"

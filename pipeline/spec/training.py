@@ -1,10 +1,10 @@
 """How a network is trained, see `docs/training.md`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
-from pipeline.spec.base import FROM_A_FILE, Frozen, Share
+from pipeline.spec.base import FROM_A_FILE, Digest, Frozen, Share, wrong_field
 from pipeline.spec.networks import Application, Network, SmallNetwork
 
 Metric = Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy"]
@@ -19,6 +19,8 @@ class FineTuning(Frozen):
         learning_rate: of this phase; well below that of the head.
         layers: only the last so many layers of the network below the head; null: all of them.
     """
+
+    example = "{epochs: 5, learning_rate: 0.00001}"
 
     epochs: Annotated[int, Field(ge=1, le=1000)]
     learning_rate: Rate = 1e-5
@@ -35,6 +37,8 @@ class LearningRateSchedule(Frozen):
         factor: of `exponential` and `steps`.
         at: epochs of the phase, counted from 1, in ascending order.
     """
+
+    example = "{kind: cosine}"
 
     kind: Literal["constant", "cosine", "exponential", "steps"] = "constant"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0
@@ -60,12 +64,16 @@ class EarlyStopping(Frozen):
         min_delta: what counts as better.
     """
 
+    example = "{patience: 5}"
+
     patience: Annotated[int, Field(ge=1)] = 5
     min_delta: Annotated[float, Field(ge=0)] = 0
 
 
 class Colour(Frozen):
     """By how much at most colours change: 0.1 is up to 10 % more or less. `hue` is a share of the circle of colours."""
+
+    example = "{brightness: 0.1}"
 
     brightness: Share = 0
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0
@@ -84,10 +92,31 @@ class Augmentation(Frozen):
             et al., "mixup: Beyond empirical risk minimization", ICLR 2018.
     """
 
+    example = "{flip: horizontal, crop: 0.1}"
+
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     crop: Annotated[float, Field(ge=0, lt=1)] = 0
     colour: Colour = Colour()
     mixup: Annotated[float, Field(ge=0)] = 0
+
+
+def _weights(given: Any) -> Any:
+    if isinstance(given, dict):
+        numbers = [key for key in given if not isinstance(key, str)]
+        if numbers:
+            raise ValueError(f'labels are text: write {numbers[0]} as "{numbers[0]}"')
+    elif given not in get_args(_Weighting):
+        raise ValueError("give none, balanced, or a weight for each label, for example {cat: 1, dog: 2.5}")
+    return given
+
+
+_Weighting = Literal["none", "balanced"]
+# The tags stand in no message, see `pipeline.validation`.
+ClassWeights = Annotated[
+    Annotated[_Weighting, Tag("<word>")] | Annotated[dict[str, Annotated[float, Field(gt=0)]], Tag("<weights>")],
+    Discriminator(lambda given: "<weights>" if isinstance(given, dict) else "<word>"),
+    BeforeValidator(_weights),
+]
 
 
 class Training(Frozen):
@@ -112,6 +141,8 @@ class Training(Frozen):
             effect on the weights, so it is in no record of a run.
     """
 
+    example = "{epochs: 20}"
+
     epochs: Annotated[int, Field(ge=1, le=1000)]
     batch_size: Annotated[int, Field(ge=1)] = 32
     learning_rate: Rate = 0.001
@@ -121,7 +152,7 @@ class Training(Frozen):
     schedule: LearningRateSchedule = LearningRateSchedule()
     metric: Metric = "validation/loss"
     early_stopping: EarlyStopping | None = None
-    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
+    class_weights: ClassWeights = "none"
     augmentation: Augmentation = Augmentation()
     warm_start: Literal["none", "serving"] = "none"
     mixed_precision: Literal["auto", "never", "always"] = "auto"
@@ -131,9 +162,11 @@ class Training(Frozen):
     def _two_phases(self, info: ValidationInfo) -> "Training":
         pretrained = isinstance(self.network, Application) and self.network.weights is not None
         if info.context == FROM_A_FILE and self.fine_tuning and not pretrained:
-            raise ValueError(
-                "training.fine_tuning is the second phase of a network with pretrained weights: give "
-                "training.network.name and training.network.weights, or leave it out"
+            raise wrong_field(
+                "it is the second phase of a network with pretrained weights: give training.network.name and "
+                "training.network.weights, or leave it out",
+                "fine_tuning",
+                given=self.fine_tuning.model_dump(),
             )
         return self
 
@@ -154,8 +187,10 @@ class Imported(Frozen):
         signature: of a SavedModel: which one takes a float32 batch (batch, height, width, channels).
     """
 
+    example = "{model: /data/pets.keras, labels: [cat, dog]}"
+
     model: Annotated[str, Field(min_length=1)]
-    sha256: str | None = None
+    sha256: Digest | None = None
     labels: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=2)]
     pixels: Literal["0..1", "0..255", "-1..1"] = "0..1"
     outputs: Literal["probabilities", "logits"] = "probabilities"
@@ -164,5 +199,5 @@ class Imported(Frozen):
     @model_validator(mode="after")
     def _each_label_once(self, info: ValidationInfo) -> "Imported":
         if info.context == FROM_A_FILE and len(set(self.labels)) != len(self.labels):
-            raise ValueError("import.labels: a label may stand there only once")
+            raise wrong_field("a label may stand there only once", "labels", given=list(self.labels))
         return self

@@ -1,7 +1,7 @@
 """From the images of a run to the exported SavedModel of its candidate."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import BadInputError
 from pipeline.runs.records import Epoch
 from pipeline.runs.rows import Rows
-from pipeline.spec import Application, ModelSpec, Training
+from pipeline.spec import Application, ModelSpec
 from pipeline.training.exporting import importing
 from pipeline.training.exporting.equality import MOST_IMAGES, require_equal
 from pipeline.training.exporting.export import export
@@ -20,6 +20,7 @@ from pipeline.training.exporting.importing import Scan
 from pipeline.training.fitting.checkpoints import Checkpoints
 from pipeline.training.fitting.fit import OnEpoch, fit
 from pipeline.training.fitting.plan import Plan
+from pipeline.training.inputs.class_weights import label_problem
 from pipeline.training.inputs.fetching import Fetch
 from pipeline.training.inputs.prepared import prepared
 from pipeline.training.networks.weights import local_weights
@@ -96,8 +97,8 @@ def train_model(
         folder: where the SavedModel is written.
         seed: of everything that is drawn.
         checkpoints: of this run.
-        cache: where decoded images are kept on this machine, and how much of them: `most_bytes`.
-        most_bytes: see there.
+        cache: where decoded images and published weights are kept on this machine.
+        most_bytes: of the images there. The weights do not count.
         begin: gives the network other weights to begin with; None: nothing does.
         on_epoch: called after each epoch.
 
@@ -108,7 +109,8 @@ def train_model(
     """
     training = candidate.spec.training
     assert training is not None
-    _require_known_labels(training, candidate.labels)
+    if problem := label_problem(training.class_weights, candidate.labels):
+        raise BadInputError(problem)
     with ExitStack() as stack:
         weights = stack.enter_context(local_weights(training.network, seconds=candidate.seconds, cache=cache))
         train, validation = (
@@ -168,14 +170,3 @@ def _compared(candidate: Candidate) -> list[bytes]:
     """Images that the network has not seen, if there are any."""
     compared = candidate.validation if len(candidate.validation.rows) else candidate.train
     return compared.first(MOST_IMAGES)
-
-
-def _require_known_labels(training: Training, labels: Sequence[str]) -> None:
-    if isinstance(training.class_weights, str):
-        return
-    unknown = sorted(set(training.class_weights) - set(labels))
-    if unknown:
-        raise BadInputError(
-            f"training.class_weights names {', '.join(map(repr, unknown))}, which no image shows; the labels are "
-            f"{', '.join(map(repr, labels))}"
-        )

@@ -13,6 +13,8 @@ from pipeline.model_files import WrongFieldsError, load_data, load_spec
 from pipeline.problems import Problems
 from pipeline.spec import Data, Image, ModelSpec, Training
 from pipeline.training.exporting import import_checks
+from pipeline.training.inputs.class_weights import label_problem
+from pipeline.training.networks.checking import download_notice
 from pipeline.training.networks.checking import problems as network_problems
 from pipeline.verdicts.data_checks import judge_data
 from pipeline.verdicts.measurements import DataSummary
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def check(path: Path) -> str:
+def check(path: Path, *, cache: Path | None = None) -> str:
     """Find everything that would stop `snapshot`, by the code that `snapshot` uses; what there is, in a sentence.
 
     Every image is decoded, also those that the bucket has already. No bucket is read, and nothing is changed. So what
@@ -30,6 +32,7 @@ def check(path: Path) -> str:
 
     Args:
         path: the model file.
+        cache: where a training on this machine keeps pretrained weights; None: not said, and not looked at.
 
     Raises:
         BadInputError: names every wrong field of the file and every image that cannot be used, up to a limit.
@@ -46,12 +49,19 @@ def check(path: Path) -> str:
     except BadInputError as error:
         problems.add(str(error))
     data = _examine(path, problems)
-    if spec is not None and spec.imported is not None:
-        for problem in import_checks.problems(spec.imported, labels=data.counts if data else None):
-            problems.add(f"{path}: {problem}")
+    for problem in _problems_with_labels(spec, data) if spec else ():
+        problems.add(f"{path}: {problem}")
     if problems or data is None:
         raise BadInputError(str(problems))
-    return summary(data)
+    notice = download_notice(spec.training.network, cache) if cache and spec and spec.training else None
+    return ". ".join([summary(data), *([notice] if notice else [])])
+
+
+def _problems_with_labels(spec: ModelSpec, data: DataSummary | None) -> list[str]:
+    if spec.imported is not None:
+        return import_checks.problems(spec.imported, labels=data.counts if data else None)
+    problem = label_problem(spec.training.class_weights, data.counts) if spec.training and data else None
+    return [problem] if problem else []
 
 
 def check_data(path: Path, *, show: "Callable[[RenderableType], None]", folder: Path | None) -> str:

@@ -108,6 +108,24 @@ def test_only_the_pod_of_publish_has_the_private_key(tmp_path: Path) -> None:
         assert [] == [path for path in paths if str(Path(path).parent) not in mounts], verb
 
 
+def test_the_pod_of_train_has_its_cache_on_a_volume_beside_what_the_bucket_needs(tmp_path: Path) -> None:
+    (text,) = [each for each in CHART_VALUES if "UNDERSTUDY_CACHE" in each]
+    (tmp_path / "values.yaml").write_text(text)
+    values = ("--values", str(CHART / "ci" / "minikube-values.yaml"), "--values", str(tmp_path / "values.yaml"))
+    done = helm("template", "u", str(CHART), "--kube-version", f"{NEWEST}.0", *values, *words_of(ENABLED))
+    pod = step_pods(objects_in(done.stdout))["train"]["spec"]
+    (container,) = pod["containers"]
+    variables = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+
+    settings = Settings(cache=Path(variables["UNDERSTUDY_CACHE"]), cache_gb=float(variables["UNDERSTUDY_CACHE_GB"]))
+    assert settings.cache_gb < 100
+    assert "understudy-train-cache" == volumes[mounts[str(settings.cache)]]["persistentVolumeClaim"]["claimName"]
+    assert "/bucket" in mounts
+    assert "/tmp" in mounts
+
+
 def words_of(sets: Iterable[str]) -> list[str]:
     return [word for each in sets for word in ("--set", each)]
 

@@ -22,7 +22,7 @@ from tests.releases import eventually
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
     """A stack of digits in a temporary folder, without variables of the environment; its folders exist."""
-    for name in ("VAR", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS"):
+    for name in ("VAR", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS", "CACHE"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     made = StackSettings(var=tmp_path / "a var").with_models(["digits"])
     prepare.create_folders(made)

@@ -1,9 +1,13 @@
 """The variables of every process of the stack."""
 
+from pathlib import Path
+
 import pytest
 
+from embedded import saved_settings
 from embedded.environment import stack_environment, supervisor_environment
 from embedded.settings import StackSettings, load_settings
+from pipeline.settings import load_settings as load_pipeline_settings
 
 
 def test_no_variable_names_a_fleet_or_a_model_also_if_the_caller_has_one(
@@ -28,6 +32,24 @@ def test_the_supervisor_has_all_settings_without_a_file(
         monkeypatch.setenv(name, value)
 
     assert latest == load_settings()
+
+
+def test_the_cache_of_trainings_is_in_the_folder_of_the_stack(settings: StackSettings) -> None:
+    assert str(settings.var / "cache") == stack_environment(settings)["UNDERSTUDY_CACHE"]
+
+
+def test_a_cache_that_a_person_names_is_that_of_the_stack_and_stays_it(
+    settings: StackSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """...also for later commands without the variable, and for verbs that are typed by hand."""
+    monkeypatch.setenv("UNDERSTUDY_VAR", str(settings.var))
+    monkeypatch.setenv("UNDERSTUDY_CACHE", str(tmp_path / "fast disk"))
+    saved_settings.save(load_settings())
+    monkeypatch.delenv("UNDERSTUDY_CACHE")
+
+    assert str(tmp_path / "fast disk") == stack_environment(load_settings())["UNDERSTUDY_CACHE"]
+    monkeypatch.delenv("UNDERSTUDY_ROOT", raising=False)
+    assert tmp_path / "fast disk" == load_pipeline_settings().cache
 
 
 def test_no_proxy_is_used_for_processes_on_this_machine(

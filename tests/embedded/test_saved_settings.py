@@ -171,6 +171,19 @@ def test_verbs_by_hand_find_the_stack(pets: StackSettings) -> None:
     assert (str(pets.bucket), pets.models) == (found.root, found.models)
 
 
+def test_verbs_by_hand_use_the_cache_of_the_stack(pets: StackSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """...unless the environment names another one, or another bucket."""
+    assert pets.var / "cache" == load_pipeline_settings().cache
+    monkeypatch.setenv("UNDERSTUDY_CACHE", "/fast disk")
+    assert Path("/fast disk") == load_pipeline_settings().cache
+
+    monkeypatch.delenv("UNDERSTUDY_CACHE")
+    monkeypatch.setenv("UNDERSTUDY_ROOT", "gs://bucket/prefix")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/ann/.cache")
+
+    assert Path("/home/ann/.cache/understudy") == load_pipeline_settings().cache
+
+
 def test_verbs_take_the_replicas_from_the_fleet_record_and_not_from_the_file(pets: StackSettings) -> None:
     """A list in the file would be that of one model."""
     path = pets.var / stack_file.NAME

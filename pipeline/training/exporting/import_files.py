@@ -58,7 +58,7 @@ def local_model(imported: Imported, scratch: Path, *, seconds: float) -> Path:
 
 
 def _digest_problem(imported: Imported, found: str) -> str | None:
-    if imported.sha256 is not None and imported.sha256.lower() == found:
+    if imported.sha256 == found:
         return None
     if imported.sha256 is None:
         return (

@@ -61,7 +61,7 @@ def training_batches(
         labels: of the classes, in their order.
 
     Raises:
-        BadInputError: there is no image, or `class_weights` has a label that the data does not have.
+        BadInputError: there is no image.
     """
     import tensorflow as tf
 

@@ -1,12 +1,11 @@
 """What an image of a class counts in the loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import BadInputError
 from pipeline.first_few import first_few
 
 
@@ -20,10 +19,7 @@ def class_weights(
             class), so that the mean over the images is 1 and every class counts the same (G. King and L. Zeng,
             "Logistic Regression in Rare Events Data", 2001). 1 for a class without images.
         classes: the class number of each image.
-        labels: of the classes, in their order.
-
-    Raises:
-        BadInputError: a weight is given for a label that the data does not have.
+        labels: of the classes, in their order. Weights of other ones are not read, see `label_problem`.
     """
     if wanted == "none":
         return np.ones(len(labels), np.float32)
@@ -31,10 +27,15 @@ def class_weights(
         counts = np.bincount(classes, minlength=len(labels))
         present = max(1, np.count_nonzero(counts))
         return np.where(counts > 0, len(classes) / (present * np.maximum(counts, 1)), 1).astype(np.float32)
-    unknown = sorted(set(wanted) - set(labels))
-    if unknown:
-        raise BadInputError(
-            f"training.class_weights: {first_few(unknown, 20, shown=repr)} is no label of the data, which has "
-            f"{first_few(labels, 20, shown=repr)}; correct the model file"
-        )
     return np.array([wanted.get(label, 1.0) for label in labels], np.float32)
+
+
+def label_problem(wanted: str | Mapping[str, float], labels: Collection[str]) -> str | None:
+    """Which labels have a weight and are none of those of the images, as a message; None if there is no such one."""
+    unknown = [] if isinstance(wanted, str) else sorted(set(wanted) - set(labels))
+    if not unknown:
+        return None
+    return (
+        f"training.class_weights names {first_few(unknown, 20, shown=repr)}, which no image shows. The labels are "
+        f"{first_few(sorted(labels), 20, shown=repr)}; correct the model file"
+    )

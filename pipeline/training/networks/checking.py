@@ -1,9 +1,12 @@
 """What can be said about the network of a model file without Keras."""
 
+from pathlib import Path
+
 from pipeline.errors import BadInputError
-from pipeline.spec import IMAGENET, Application, OwnNetwork, Training
+from pipeline.spec import IMAGENET, Application, Network, OwnNetwork, Training
 from pipeline.training.networks.modules import require_module
-from pipeline.training.networks.weights import digest_of, require_digest
+from pipeline.training.networks.published import PUBLISHED
+from pipeline.training.networks.weights import digest_of, published_path, require_digest
 
 
 def problems(training: Training) -> list[str]:
@@ -18,6 +21,24 @@ def problems(training: Training) -> list[str]:
     if isinstance(network, Application) and network.weights not in (None, IMAGENET):
         return _problems_of_file(network, str(network.weights))
     return []
+
+
+def download_notice(network: Network, cache: Path) -> str | None:
+    """That a training has to download weights first, and what to do without a network; None if it need not.
+
+    Args:
+        network: which one.
+        cache: where the training keeps them, see `local_weights`.
+    """
+    if not isinstance(network, Application) or network.weights != IMAGENET:
+        return None
+    target = published_path(network, cache)
+    if target.exists():
+        return None
+    return (
+        f"The training begins with the download of {PUBLISHED[network.name].url}. Where it runs without a "
+        f"network, copy that file to {target} before"
+    )
 
 
 def _problems_of_file(network: Application, weights: str) -> list[str]:

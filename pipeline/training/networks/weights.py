@@ -36,7 +36,7 @@ def local_weights(network: Network, *, seconds: float, cache: Path) -> Iterator[
     if not isinstance(network, Application) or network.weights is None:
         yield None
     elif network.weights == IMAGENET:
-        yield imagenet_weights(network.name, PUBLISHED[network.name], cache / "weights")
+        yield imagenet_weights(network.name, PUBLISHED[network.name], published_path(network, cache).parent)
     elif "://" not in network.weights:
         require_digest(network, digest_of(network.weights))
         with tempfile.TemporaryDirectory() as scratch:
@@ -51,6 +51,11 @@ def local_weights(network: Network, *, seconds: float, cache: Path) -> Iterator[
             yield path
 
 
+def published_path(network: Application, cache: Path) -> Path:
+    """Where the file that Keras publishes for a network is kept on this machine."""
+    return cache / "weights" / PUBLISHED[network.name].file
+
+
 def digest_of(path: str) -> str:
     """The SHA-256 of a file of this machine, in hexadecimal.
 
@@ -62,7 +67,10 @@ def digest_of(path: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, RuntimeError) as error:  # RuntimeError: `~` of somebody who does not exist
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadInputError(f"{SETTING}: {path} cannot be read: {reason}; correct the path") from error
+        way_out = "correct the path"
+        if "/" not in path and not Path(path).exists():
+            way_out = f"it is taken for the path of a file. Correct it, or give `{IMAGENET}` for what Keras publishes"
+        raise BadInputError(f"{SETTING}: {path} cannot be read: {reason}; {way_out}") from error
 
 
 def require_digest(network: Application, found: str) -> None:

@@ -16,6 +16,8 @@ from pipeline.storage.local import LocalBucket
 from pipeline.verbs.check import check, check_data
 from tests.pipeline.test_cli import pipeline
 
+NETWORK = "network: {filters: [16, 32, 64], dense: 64}"
+KERAS = "tensorflow/keras-applications/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,6 +39,8 @@ def pets(tmp_path: Path) -> Path:
             (tmp_path / "images" / label / f"{shade}.png").write_bytes(picture(shade))
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     path = tmp_path / "pets.yaml"
+    # Where each test looks for the network of the example.
+    example = re.sub(r"network: \{.*\}", NETWORK, example.replace("name: pets_offline", "name: pets"))
     path.write_text(example.replace("/data/pets ", f"{tmp_path}/images "))
     return path
 
@@ -45,8 +49,35 @@ def test_a_good_model_is_described(pets: Path) -> None:
     assert check(pets).startswith("80 images of 2 labels: ")
 
 
+def test_a_weight_for_a_label_that_no_image_shows_is_a_problem(pets: Path) -> None:
+    pets.write_text(pets.read_text().replace(NETWORK, "class_weights: {dog: 2, bird: 3}"))
+
+    with pytest.raises(BadInputError) as raised:
+        check(pets)
+    assert (
+        f"{pets}: training.class_weights names 'bird', which no image shows. The labels are 'cat', 'dog'; correct the "
+        "model file"
+    ) in str(raised.value)
+
+
+def test_weights_that_have_to_be_downloaded_are_no_problem_and_said(pets: Path, tmp_path: Path) -> None:
+    pets.write_text(pets.read_text().replace(NETWORK, "network: {name: resnet50, weights: imagenet}"))
+    cache = tmp_path / "cache"
+    environment = {"UNDERSTUDY_MODELS": str(tmp_path), "UNDERSTUDY_MODEL": "pets", "UNDERSTUDY_CACHE": str(cache)}
+    target = cache / "weights" / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    absent = pipeline(tmp_path, "check", **environment)
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"not looked into")
+
+    assert 0 == absent.returncode, absent.stderr
+    assert "no problems found. 80 images of 2 labels: " in absent.stdout
+    assert f". The training begins with the download of https://storage.googleapis.com/{KERAS}" in absent.stdout
+    assert f". Where it runs without a network, copy that file to {target} before" in absent.stdout
+    assert "download" not in check(pets, cache=cache)
+
+
 def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> None:
-    pets.write_text(pets.read_text().replace("epochs: 20", "epochs: 0\n  momentum: 1"))
+    pets.write_text(pets.read_text().replace("epochs: 40", "epochs: 0\n  momentum: 1"))
     images = pets.parent / "images"
     (images / "cat" / "short.png").write_bytes(picture(200)[:-3])
     (images / "dog" / "notes.txt").write_text("any")
@@ -77,7 +108,7 @@ def test_every_problem_of_the_file_and_of_the_images_is_named(pets: Path) -> Non
 def test_a_network_that_cannot_be_trained_is_named_with_the_problems_of_the_images(
     pets: Path, network: str, problem: str
 ) -> None:
-    pets.write_text(pets.read_text().replace("network: {filters: [16, 32, 64], dense: 64}", f"network: {network}"))
+    pets.write_text(pets.read_text().replace(NETWORK, f"network: {network}"))
     (pets.parent / "images" / "cat" / "short.png").write_bytes(picture(200)[:-3])
 
     with pytest.raises(BadInputError) as raised:

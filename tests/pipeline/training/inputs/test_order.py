@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import BadInputError
-from pipeline.training.inputs.class_weights import class_weights
+from pipeline.training.inputs.class_weights import class_weights, label_problem
 from pipeline.training.inputs.fetching import Positions, fetched
 from pipeline.training.inputs.order import order_of
 
@@ -54,9 +53,11 @@ def test_weights_by_label() -> None:
     assert [1, 2.5, 1] == class_weights({"b": 2.5}, CLASSES, ["a", "b", "c"]).tolist()
 
 
-def test_a_weight_of_an_unknown_label_is_refused() -> None:
-    with pytest.raises(BadInputError, match=r"class_weights: 'd' is no label of the data, which has 'a', 'b', 'c'"):
-        class_weights({"d": 2, "a": 1}, CLASSES, ["a", "b", "c"])
+def test_a_weight_of_an_unknown_label_is_a_problem() -> None:
+    assert (
+        "training.class_weights names 'd', which no image shows. The labels are 'a', 'b', 'c'; correct the model file"
+    ) == label_problem({"d": 2, "a": 1}, ["a", "b", "c"])
+    assert [None] * 2 == [label_problem(wanted, ["a", "b", "c"]) for wanted in ("balanced", {"c": 2})]
 
 
 class Bucket:

@@ -48,6 +48,18 @@ def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert [message] == found(name="resnet50", weights=f"{tmp_path}/none.h5", sha256=SHA256)
 
 
+def test_a_misspelt_imagenet_is_said_to_be_looked_for_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = (
+        "training.network.weights: image_net cannot be read: No such file or directory; it is taken for the path of a "
+        "file. Correct it, or give `imagenet` for what Keras publishes"
+    )
+
+    assert [message] == found(name="resnet50", weights="image_net", sha256=SHA256)
+
+
 def test_a_file_in_a_bucket_needs_a_digest() -> None:
     (problem,) = found(name="resnet50", weights="s3://bucket/some.h5")
 
