@@ -199,7 +199,7 @@ def test_only_airflow_and_mlflow_reach_the_database(checkout: Checkout) -> None:
 
 def test_all_data_is_in_named_volumes(checkout: Checkout) -> None:
     resolved = checkout.resolved(COMPOSE_PROFILES=",".join(PROFILES))
-    named = {"postgres", "bucket", "airflow-logs", "mlflow", "prometheus", "grafana", "minio", "data"}
+    named = {"postgres", "bucket", "airflow-logs", "cache", "mlflow", "prometheus", "grafana", "minio", "data"}
 
     assert named == set(resolved["volumes"])
     for name, service in resolved["services"].items():
@@ -208,6 +208,23 @@ def test_all_data_is_in_named_volumes(checkout: Checkout) -> None:
                 assert volume["read_only"] is True, name
             else:
                 assert volume["source"] in named, name
+
+
+def test_trainings_keep_their_cache_in_a_volume_that_their_user_may_write(everything: Services) -> None:
+    """A volume that is empty gets the owner of the folder of the image."""
+    for name, image in (
+        ("airflow-scheduler", "airflow"),
+        ("airflow-scheduler-gpu", "airflow"),
+        ("understudy", "pipeline"),
+    ):
+        service = everything[name]
+        (volume,) = [each for each in service["volumes"] if each["source"] == "cache"]
+        (made,) = re.findall(r"install --directory (.*)", (PROJECT / "docker" / image / "Dockerfile").read_text())
+        user, group = service["user"].split(":")
+
+        assert service["environment"]["UNDERSTUDY_CACHE"] == volume["target"], name
+        assert not volume.get("read_only"), name
+        assert {f"--owner={user}", f"--group={group}", volume["target"]} <= set(made.split()), name
 
 
 def test_a_mounted_file_or_folder_is_in_the_checkout(everything: Services) -> None:
