@@ -38,28 +38,21 @@ def test_an_epoch_has_its_metrics_the_best_one_and_the_time_that_is_left(
 
 
 @pytest.mark.parametrize(
-    ("last", "number", "later", "is_over", "rest"),
+    ("last", "later", "is_over", "rest"),
     [
-        (4, 2, 3, False, "about 5.0 s left"),
-        (2, 2, 3, True, "the last one of this phase, about 3.0 s left"),
-        (4, 2, 3, True, "the last one of this phase: it stops early, about 3.0 s left"),
-        (4, 2, 0, True, "the last one: it stops early"),
+        (4, 3, False, "about 5.0 s left"),
+        (2, 3, True, "the last one of this phase, about 3.0 s left"),
+        (4, 3, True, "the last one of this phase: it stops early, about 3.0 s left"),
+        (4, 0, True, "the last one: it stops early"),
     ],
 )
 def test_only_the_end_of_the_training_is_called_the_last_one(
-    caplog: pytest.LogCaptureFixture,
-    clock: list[float],
-    last: int,
-    number: int,
-    later: int,
-    rest: str,
-    *,
-    is_over: bool,
+    caplog: pytest.LogCaptureFixture, clock: list[float], last: int, later: int, rest: str, *, is_over: bool
 ) -> None:
     progress = Progress(first=0, last=last, later=later, total=7, steps=10, name="head")
-    clock[0] = float(number)
+    clock[0] = 2.0
     with caplog.at_level(logging.INFO):
-        progress.epoch(number, {"train/loss": 1.0}, best=1, is_over=is_over)
+        progress.epoch(2, {"train/loss": 1.0}, best=1, is_over=is_over)
 
     assert [f"epoch 2 of 7: head, train/loss 1.0000; best: 1; 1.0 s an epoch, {rest}"] == caplog.messages
 

@@ -136,7 +136,7 @@ def every_kind(folder: Path) -> dict[str, Any]:
         "cosine": seen(train(folder / "cosine", {"schedule": {"kind": "cosine", "warmup": 0.25}})),
         "weighted": seen(train(folder / "weighted", {"class_weights": {"dark": 5.0}})),
     }
-    # As if the function of the network had changed, and the checkpoint of the old one had been taken for that of the new.
+    # As if a module that the function of the network imports had been edited.
     train(folder / "edited", {"network": TRAINING["network"] | {"dense": 5}}, of="the same")
     found["edited"] = seen(train(folder / "edited", {}, of="the same"))
     try:
