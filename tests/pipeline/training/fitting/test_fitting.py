@@ -85,6 +85,10 @@ def test_a_training_that_diverges_says_what_to_do(seen: Any) -> None:
     assert "`training.learning_rate`" in seen["diverged"]
 
 
+def test_a_training_without_any_metric_that_is_a_number_has_diverged_too(seen: Any) -> None:
+    assert "the training has diverged: validation/loss was no number in any of 1 epochs" in seen["no metric"]
+
+
 def test_a_checkpoint_that_does_not_fit_the_network_is_left_out(seen: Any) -> None:
     assert seen["first"] == seen["edited"]
 
@@ -98,7 +102,7 @@ def test_a_killed_training_resumes_on_another_machine_as_if_nothing_had_happened
 
 
 @hunt
-@pytest.mark.parametrize("epoch", [1, 3, 4, 6])
+@pytest.mark.parametrize("epoch", [1, 4])
 def test_early_stopping_resumes_where_it_was(tmp_path: Path, epoch: int) -> None:
     whole = run("resumed", tmp_path / "whole", json.dumps(EARLY))
     run("killed", tmp_path / "killed", json.dumps(EARLY), str(epoch), killed=epoch <= len(whole["metrics"]))

@@ -31,6 +31,9 @@ TRAINING: dict[str, Any] = {
 }
 
 
+EXPLODES = "tests.pipeline.training.fitting.trainings:explodes"
+
+
 def picture(number: int) -> bytes:
     """One of three kinds that a small network can tell apart."""
     random = np.random.default_rng(number)
@@ -143,7 +146,20 @@ def every_kind(folder: Path) -> dict[str, Any]:
         train(folder / "diverged", {"learning_rate": 1.0, "epochs": 2, "class_weights": {"dark": 1e38}})
     except FailedError as error:
         found["diverged"] = str(error)
+    try:
+        train(folder / "lost", {"learning_rate": 1.0, "epochs": 1, "batch_size": 64, "network": {"function": EXPLODES}})
+    except FailedError as error:
+        found["no metric"] = str(error)
     return found
+
+
+def explodes(shape: tuple[int, ...], classes: int) -> Any:
+    """After one step at a high rate its loss is no number. The loss of the training was measured before the step."""
+    import keras
+
+    layers = [keras.Input(shape), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(8, activation="exponential") for _ in range(2)]
+    return keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax")])
 
 
 def two_devices(folder: Path) -> dict[str, Any]:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.hunts import hunt
-from tests.pipeline.training.networks.programs import seen_by, seen_once
+from tests.pipeline.training.networks.programs import seen_once
 
 STATISTICS = {"moving_mean", "moving_variance"}
 NORMALIZATION = STATISTICS | {"gamma", "beta"}
@@ -39,20 +37,8 @@ def test_without_pretrained_weights_everything_is_trained_with_batch_normalisati
 def test_without_pretrained_weights_batch_normalisation_takes_a_hundredth_of_its_statistics_from_each_step(
     seen: Any,
 ) -> None:
+    """Of MobileNetV3, Keras takes a thousandth. That gave 0.5 for each of 5,000 photographs after 30 epochs of them."""
     assert 0.99 == max(seen["momenta"])
-
-
-@hunt
-@pytest.mark.timeout(600)
-def test_without_pretrained_weights_the_statistics_follow_within_a_few_hundred_steps() -> None:
-    """MobileNetV3 as Keras makes it answered 0.5 for each of 5,000 photographs after 30 epochs of them."""
-    found = seen_by("following")
-    ours, of_keras = np.array(found["ours"]["inference"]), np.array(found["of_keras"]["inference"])
-
-    for momentum in ("ours", "of_keras"):
-        assert [False, True] * 4 == [each > 0.5 for each in found[momentum]["training"]], momentum
-    assert ours[1::2].min() > ours[::2].max() + 0.2
-    assert of_keras.max() - of_keras.min() < 0.01
 
 
 def test_the_order_of_the_variables_depends_on_nothing_but_the_network(seen: Any) -> None:
