@@ -129,8 +129,11 @@ def test_epochs_are_in_the_log_while_the_pod_runs(seen: Any) -> None:
     assert 0 < max(good["live"]) <= EPOCHS
 
 
-def test_no_epoch_is_missing_in_the_end(seen: Any) -> None:
-    assert set(range(1, EPOCHS + 1)) == set(_epochs(seen["good"]["logs"]["train"]))
+def test_the_second_try_resumes_after_the_last_epoch_of_the_first_and_none_is_missing(seen: Any) -> None:
+    first, second = (set(_epochs(log)) for log in (seen["good"]["first_log"], seen["good"]["logs"]["train"]))
+
+    assert set(range(1, EPOCHS + 1)) == first | second
+    assert 2 < min(second)
 
 
 def test_the_log_of_the_killed_pod_says_what_happened_and_what_comes_next(seen: Any) -> None:
