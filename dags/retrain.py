@@ -71,7 +71,7 @@ page of the run; click the pencil next to it for the rest. What you type there y
   version. Restore the files that the log names, then clear the task.
 - **`train` red, *the training has diverged* in its log**: trigger a new run with a lower learning rate in its form, or
   change the model file.
-- **`train` red after it was killed, or after its time limit (`training.hours`)**: clear the task. It goes on after the
+- **`train` red after it was killed, or after its time limit (`training.hours`)**: clear the task. It resumes after the
   last epoch in its log, on whichever machine it starts.
 - **Any task before `canary` red**: no replica has seen the candidate. Read the log, repair the cause and clear the red
   task. The run continues from there.
@@ -91,7 +91,7 @@ from pipeline.spec import ModelSpec, Training
 
 KEY = run_key("retrain")
 
-_TRAINS = "Trains and exports the candidate. Cleared after a kill or a timeout, it goes on after its last epoch."
+_TRAINS = "Trains and exports the candidate. Cleared after a kill or a timeout, it resumes after its last epoch."
 _IMPORTS = "Wraps the imported model with decoding and labels, and exports it as the candidate. Nothing is trained."
 
 # The pool is smaller than the number of workers, so that a rollback always finds one free.

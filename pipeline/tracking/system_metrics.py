@@ -14,10 +14,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# A point each second at first, for runs that are short; then more rarely, for runs that are long.
+# A point each second at first, for runs that are short; then more rarely: each pause is at least this share of the time
+# so far, so a training of a day has some 1,400 points, and not 8,600.
 _FIRST_SECONDS = 1.0
-_SECONDS = 10.0
-_GROWTH = 1.1
+_SHARE = 1 / 200
 # After a failure MLflow is asked more rarely.
 _LONGEST_PAUSE = 300.0
 # The last point is sent when the run ends, if that is possible in this time.
@@ -33,7 +33,7 @@ def system_metrics(url: str, run_id: str, *, started_at: float) -> Iterator[None
         url: where MLflow is.
         run_id: the run.
         started_at: when the run began, in seconds since 1970: the step of each point is the second of the run. So
-            points of a run that goes on later, or elsewhere, come after those before.
+            points of a run that is resumed, or repeated elsewhere, come after those before.
     """
     try:
         sampler = _Sampler(url, run_id, started_at=started_at)
@@ -71,10 +71,10 @@ class _Sampler(threading.Thread):
         self.join(_FAREWELL_SECONDS)
 
     def run(self) -> None:
-        pause, least = _FIRST_SECONDS, _FIRST_SECONDS
+        pause, begin = _FIRST_SECONDS, time.monotonic()
         while not self._stopped.wait(pause):
-            least = min(_SECONDS, least * _GROWTH)
-            pause = least if self._log() else min(_LONGEST_PAUSE, 2 * pause)
+            regular = max(_FIRST_SECONDS, _SHARE * (time.monotonic() - begin))
+            pause = regular if self._log() else min(_LONGEST_PAUSE, 2 * pause)
         self._log()
 
     def _log(self) -> bool:
@@ -83,7 +83,7 @@ class _Sampler(threading.Thread):
         except Exception as error:  # noqa: BLE001 - see above
             if not self._said:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
-                log.warning("MLflow has not taken the metrics of this machine: %s. The training goes on", reason)
+                log.warning("MLflow has not taken the metrics of this machine: %s. The training continues", reason)
             self._said = True
             return False
         return True

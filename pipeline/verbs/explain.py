@@ -51,11 +51,13 @@ def explain(
             of this verb is replaced; any other file stays, and is a problem.
 
     Raises:
-        BadInputError: there is no such model, version, label or image; or the version is from before it could be
-            explained.
+        BadInputError: there is no such model, version, label or image; `output` is a file; or the version is from
+            before it could be explained.
         DamagedError: a file of the version is not what was approved.
         MissingError: its files are not there, because it is retired.
     """
+    if output.exists() and not output.is_dir():
+        raise BadInputError(f"--output {output} is a file; name a folder")
     history = context.journal.read()
     require_released(context, history)
     number = _number(version, history)

@@ -49,7 +49,7 @@ def is_ours(path: Path) -> bool:
 def write(path: Path, picture: bytes) -> bool:
     """Write a picture that explains another one, or replace an earlier one; whether there was one.
 
-    Nobody sees half of it.
+    A reader never sees a part of it.
 
     Raises:
         FileExistsError: there is another file of this name, which is not changed.

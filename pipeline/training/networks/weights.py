@@ -65,7 +65,7 @@ def digest_of(path: str) -> str:
     try:
         with Path(path).expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of somebody who does not exist
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of an unknown user
         reason = error.strerror if isinstance(error, OSError) else str(error)
         way_out = "correct the path"
         if "/" not in path and not Path(path).exists():

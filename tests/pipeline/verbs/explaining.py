@@ -177,6 +177,7 @@ def main(folder: Path) -> None:
     }
     (folder / "a file").write_text("any")
     seen["no_folder"] = explain(up, "--output", str(folder / "a file" / "below"))
+    seen["a_file"] = explain(up, "--output", str(folder / "a file"))
     seen["old"] = explain(up, "--version", "2")
     seen["unknown"] = explain(up, "--version", "7")
     seen["malformed"] = explain(up, "--version", "newest")

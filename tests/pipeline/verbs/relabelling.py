@@ -3,6 +3,7 @@
 v1 serves bird, cat and dog. Prints as JSON what `snapshot`, `gate` and `canary` made of each change.
 """
 
+import hashlib
 import io
 import json
 import shutil
@@ -10,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image as Picture
 
 from pipeline.context import RunContext
 from pipeline.errors import DeclinedError, UnderstudyError
 from pipeline.run_verbs import RUN_VERBS, run_once
-from pipeline.runs.records import EvaluateRecord, ExportRecord, GateRecord, SnapshotRecord
+from pipeline.runs.records import EvaluateRecord, ExportRecord, GateRecord, ProbeSet, SnapshotRecord
 from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.loading.saved_model_loader import SavedModelLoader
 from tests.fleet import RunningReplica
@@ -86,6 +88,23 @@ def write_model_file(folder: Path, images: Path) -> None:
     (folder / f"{MODEL}.yaml").write_text(json.dumps(content))
 
 
+def write_import(folder: Path) -> None:
+    """A network that says `dog` to everything, its labels in an order of its own, instead of a training."""
+    import keras
+
+    labels = ["dog", "big ant", "bird", "ant"]
+    network = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    kernel, bias = network.get_weights()
+    network.set_weights([0 * kernel, np.add(bias, [5, 0, 0, 0])])
+    network.save(folder / "dog.keras")
+    digest = hashlib.sha256((folder / "dog.keras").read_bytes()).hexdigest()
+    path = folder / f"{MODEL}.yaml"
+    content = json.loads(path.read_text())
+    del content["training"], content["imported"]
+    model = {"model": str(folder / "dog.keras"), "sha256": digest, "labels": labels, "outputs": "logits"}
+    path.write_text(json.dumps(content | {"import": model}))
+
+
 def main(folder: Path) -> None:
     images = folder / "images"
     write_model_file(folder, images)
@@ -121,6 +140,13 @@ def main(folder: Path) -> None:
     seen["warm"] = run(world, "retrain-6", ("snapshot", "train"))
     exported = world.context("retrain-6").records.require(ExportRecord)
     seen["warm"]["began_with"] = exported.facts["began with"]
+
+    write_import(folder)
+    seen["imported"] = run(world, "retrain-7", RELEASED, seed=None)
+    records = world.context("retrain-7").records
+    seen["imported"]["epochs"] = len(records.require(ExportRecord).epochs)
+    seen["imported"]["golden"] = sorted({each.label for each in records.require(ProbeSet).golden})
+    seen["imported"]["serving"] = world.history().state.serving
     world.stop()
     print(json.dumps(seen))  # noqa: T201 - the test reads it
 

@@ -92,6 +92,7 @@ def test_another_file_of_the_name_stays(seen: Any) -> None:
         ("--class 'cat' is not a label of v1; its labels are: 'up', '日本 $x$ [b]'", "label"),
         ("no image in ", "empty"),
         ("a file/below: Not a directory", "no_folder"),
+        ("a file is a file; name a folder", "a_file"),
         ("variables.data-00000-of-00001", "damaged"),
     ],
 )

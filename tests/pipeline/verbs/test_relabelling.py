@@ -83,3 +83,11 @@ def test_a_training_may_begin_with_the_weights_of_the_version_that_serves(seen: 
     assert "done" == seen["warm"]["ended"]
     assert seen["warm"]["began_with"].startswith("v3: warm start: ")
     assert seen["warm"]["began_with"].endswith(" weights of the serving version were taken")
+
+
+def test_an_imported_network_is_released_without_a_training_and_under_the_labels_of_the_images(seen: Any) -> None:
+    imported = seen["imported"]
+
+    assert ("done", 0) == (imported["ended"], imported["epochs"])
+    assert ["dog"] == imported["golden"]
+    assert 4 == imported["serving"]
