@@ -24,6 +24,7 @@ class Turn:
 
     rate: float
     cpu_milliseconds: float
+    p99_milliseconds: float
 
 
 def compare(contenders: Sequence[Contender], clients: Clients, bench: Bench) -> Mapping[str, Sequence[Turn]]:
@@ -51,13 +52,28 @@ def rates(found: Mapping[str, Sequence[Turn]], mine: str, other: str, *, figure:
     )
 
 
+def tails(found: Mapping[str, Sequence[Turn]], mine: str, other: str, *, figure: str, goal: float | None = None) -> Row:
+    """How many times the p99 of `other`: the median of the rounds' ratios."""
+    pairs = zip(found[mine], found[other], strict=True)
+    ours, baseline = (statistics.median(turn.p99_milliseconds for turn in found[name]) for name in (mine, other))
+    return Row(
+        figure=figure,
+        what=f"p99 of {mine} : {other}",
+        value=statistics.median(first.p99_milliseconds / second.p99_milliseconds for first, second in pairs),
+        ours=f"{ours:.1f} ms",
+        baseline=f"{baseline:.1f} ms",
+        goal=goal,
+    )
+
+
 def _turn(contender: Contender, clients: Clients, seconds: float) -> Turn:
     before = contender.served.cpu_seconds()
     window = clients.run(contender.served.target, seconds)
     spent = contender.served.cpu_seconds() - before
     if window.failures or not window.latencies:
         raise BenchError(f"{contender.name}: {window.failures} requests failed, {len(window.latencies)} answered")
-    return Turn(window.rate, 1000 * spent / len(window.latencies))
+    tail = statistics.quantiles([*window.latencies, max(window.latencies)], n=100, method="inclusive")[-1]
+    return Turn(window.rate, 1000 * spent / len(window.latencies), 1000 * tail)
 
 
 def _words(turns: Sequence[Turn]) -> str:
