@@ -12,7 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from serving.errors import DiscoveryError, NotServedError, RefusedError, ServingError, UnreachableError
+from serving.errors import (
+    CircuitOpenError,
+    DiscoveryError,
+    NotServedError,
+    OverloadedError,
+    RefusedError,
+    ServingError,
+    TooSlowError,
+    UnreachableError,
+)
 
 # How long a client should wait before it asks again when nothing better is known, in seconds.
 RETRY_SECONDS = 1.0
@@ -40,18 +49,25 @@ class GatewayError(Exception):
 
 
 def of_serving(error: ServingError | DiscoveryError, model: str, *, version: int | None = None) -> GatewayError:
-    """The answer for a request that the model servers did not answer."""
+    """The answer for a request that the model servers did not answer. Their messages are in the log, not in it."""
     if isinstance(error, DiscoveryError):
         return GatewayError(503, f"no replica of {model} is known yet", retry_after=RETRY_SECONDS)
+    if isinstance(error, UnreachableError):
+        return _unreachable(error, model)
     if isinstance(error, NotServedError):
         return _not_served(model, version)
-    if isinstance(error, UnreachableError):
-        if "DEADLINE_EXCEEDED" in error.message:
-            return GatewayError(504, f"{model} did not answer in time", retry_after=RETRY_SECONDS)
-        return GatewayError(503, f"no replica of {model} can be reached now", retry_after=RETRY_SECONDS)
     if isinstance(error, RefusedError):
         return GatewayError(400, f"the model server refused the request: {error.message}")
     return GatewayError(502, f"a replica of {model} failed on the request; its log says why")
+
+
+def _unreachable(error: UnreachableError, model: str) -> GatewayError:
+    if isinstance(error, TooSlowError):
+        return GatewayError(504, f"{model} did not answer in time", retry_after=RETRY_SECONDS)
+    if isinstance(error, OverloadedError):
+        return GatewayError(503, f"the servers of {model} have too many requests", retry_after=RETRY_SECONDS)
+    seconds = error.seconds if isinstance(error, CircuitOpenError) else RETRY_SECONDS
+    return GatewayError(503, f"no replica of {model} can be reached now", retry_after=seconds)
 
 
 def _not_served(model: str, version: int | None) -> GatewayError:

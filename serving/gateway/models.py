@@ -88,6 +88,25 @@ def _client(model: ModelSettings, seconds: float) -> AsyncClient:
     return AsyncClient(model.fleet, label=model.label, timeout=seconds)
 
 
+def seconds_of(request: Request) -> float:
+    """Until when the servers must have answered: what the client can wait for (X-Timeout-Seconds), within the limit.
+
+    Raises:
+        GatewayError: 400, the header is not a number above 0.
+    """
+    limit: float = request.app.state.settings.limits.seconds
+    text = request.headers.get("x-timeout-seconds")
+    if text is None:
+        return limit
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise GatewayError(400, "X-Timeout-Seconds must be a number of seconds above 0")
+    return min(seconds, limit)
+
+
 def models_of(request: Request) -> Models:
     """The models of the application that got the request."""
     models: Models = request.app.state.models

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
+from serving.client import Classified
 from serving.errors import RefusedError
 from serving.gateway.errors import GatewayError
-from serving.gateway.interim import Classified
-from serving.gateway.interim import classify as _classify
-from serving.gateway.models import Model, models_of, until_gone
+from serving.gateway.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.encoded import Named, images_of
@@ -140,7 +139,7 @@ async def classified(request: Request, model: Model, images: Sequence[Named], *,
     contents = await converter.decodable(images)
     try:
         with model.asked(len(contents), version=version):
-            return await _classify(model.client, model.name, contents, version=version)
+            return await model.client.classify(model.name, contents, version=version, timeout=seconds_of(request))
     except GatewayError as error:
         if isinstance(error.__cause__, RefusedError):
             # Its header was right, and what is behind it is not.
