@@ -62,7 +62,9 @@ def load(servable_id: ServableId, path: str) -> Instant:  # noqa: ARG001
 def main(config: str, port: int) -> None:
     ended = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ended)
-    server = Server(parse_flags(replica_flags(ConfigSource(uri=config), port=port)), load=load)
+    # The files are those of the pets model, with warm-up requests for all that it can do.
+    flags = [*replica_flags(ConfigSource(uri=config), port=port), "--enable_model_warmup=false"]
+    server = Server(parse_flags(flags), load=load)
     server.start()
     signal.sigwait(ended)
     server.stop()

@@ -20,9 +20,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class Turn:
-    """One server's window in one round."""
+    """One server's window in one round; `busy` is the share of requests that it answered 503."""
 
     rate: float
+    busy: float
     cpu_milliseconds: float
     p99_milliseconds: float
 
@@ -49,6 +50,7 @@ def rates(found: Mapping[str, Sequence[Turn]], mine: str, other: str, *, figure:
         baseline=_words(found[other]),
         goal=goal,
         at_least=True,
+        note=_busy_words(found[mine]),
     )
 
 
@@ -73,9 +75,19 @@ def _turn(contender: Contender, clients: Clients, seconds: float) -> Turn:
     if window.failures or not window.latencies:
         raise BenchError(f"{contender.name}: {window.failures} requests failed, {len(window.latencies)} answered")
     tail = statistics.quantiles([*window.latencies, max(window.latencies)], n=100, method="inclusive")[-1]
-    return Turn(window.rate, 1000 * spent / len(window.latencies), 1000 * tail)
+    return Turn(
+        rate=window.rate,
+        busy=window.busy / (window.busy + len(window.latencies)),
+        cpu_milliseconds=1000 * spent / len(window.latencies),
+        p99_milliseconds=1000 * tail,
+    )
 
 
 def _words(turns: Sequence[Turn]) -> str:
     rate = statistics.median(turn.rate for turn in turns)
     return f"{rate:.0f}/s, {statistics.median(turn.cpu_milliseconds for turn in turns):.2f} ms CPU each"
+
+
+def _busy_words(turns: Sequence[Turn]) -> str:
+    share = statistics.median(turn.busy for turn in turns)
+    return f"{share:.1%} of the requests were answered 503; those clients waited as Retry-After says" if share else ""

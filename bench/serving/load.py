@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,14 @@ CHUNK = 65536
 HEAD_START_SECONDS = 0.5
 
 Ask = Callable[[], bytes]
+
+
+class BusyError(ConnectionError):
+    """The server answered 503; it asks to wait so many seconds."""
+
+    def __init__(self, answer: bytes, *, seconds: float) -> None:
+        super().__init__(f"HTTP 503: {answer[:200]!r}")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +62,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Window:
-    """What one client, or all of them together, saw in a stretch of time."""
+    """What one client, or all of them together, saw in a stretch of time.
+
+    `busy` are the requests that were answered 503. A client then waits as the answer asks it to.
+    """
 
     seconds: float
     latencies: list[float]
     failures: int
+    busy: int = 0
 
     @property
     def rate(self) -> float:
@@ -94,6 +106,7 @@ class _Http:
         self._parser = httptools.HttpResponseParser(self)
         self._complete = False
         self._body: list[bytes] = []
+        self._retry_after = 0.0
 
     def __call__(self) -> bytes:
         self._complete = False
@@ -105,9 +118,15 @@ class _Http:
                 raise ConnectionError("the server hung up")
             self._parser.feed_data(received)
         answer = b"".join(self._body)
+        if self._parser.get_status_code() == 503:
+            raise BusyError(answer, seconds=self._retry_after)
         if self._parser.get_status_code() != 200:
             raise ConnectionError(f"HTTP {self._parser.get_status_code()}: {answer[:200]!r}")
         return answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after":
+            self._retry_after = float(value)
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -138,7 +157,12 @@ class Clients:
         futures = [self._pool.submit(_closed_loop, target, seconds) for _ in range(self._count)]
         windows = [future.result() for future in futures]
         latencies = [latency for window in windows for latency in window.latencies]
-        return Window(max(each.seconds for each in windows), latencies, sum(each.failures for each in windows))
+        return Window(
+            max(each.seconds for each in windows),
+            latencies,
+            failures=sum(each.failures for each in windows),
+            busy=sum(each.busy for each in windows),
+        )
 
     def alternate(self, targets: Sequence[Target], seconds: float) -> list[list[float]]:
         """One client asks all in turn, request by request, so that what disturbs one disturbs the others.
@@ -181,22 +205,24 @@ def _join(barrier: threading.Barrier) -> None:
 
 
 def _closed_loop(target: Target, seconds: float) -> Window:
-    latencies, failures = [], 0
+    latencies, failures, busy = [], 0, 0
     with connected(target) as ask:
-        ask()
+        with suppress(BusyError):
+            ask()
         _start.wait(TIMEOUT_SECONDS)
         begin = now = time.perf_counter()
         while now - begin < seconds:
             before = now
             try:
                 ask()
+                latencies.append(time.perf_counter() - before)
+            except BusyError as error:
+                busy += 1
+                time.sleep(max(0.0, min(error.seconds, begin + seconds - time.perf_counter())))
             except OSError:
                 failures += 1
-                now = time.perf_counter()
-                continue
             now = time.perf_counter()
-            latencies.append(now - before)
-        return Window(now - begin, latencies, failures)
+        return Window(now - begin, latencies, failures, busy)
 
 
 def _alternating(targets: Sequence[Target], seconds: float) -> list[list[float]]:

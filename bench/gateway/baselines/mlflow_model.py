@@ -8,10 +8,7 @@ import sys
 from typing import Any
 
 
-
 class Pets:
-    """A `PythonModel`, which MLflow takes to be one by its methods."""
-
     def load_context(self, context: Any) -> None:
         import tensorflow as tf
 
@@ -29,9 +26,17 @@ class Pets:
 
 
 def main(saved_model: str, target: str) -> None:
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    class Model(Pets, mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+        """MLflow pickles a class of this program by value."""
+
     signature = ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]))
+    artifacts = {"saved_model": saved_model}
     mlflow.pyfunc.save_model(
-        target, python_model=Pets(), artifacts={"saved_model": saved_model}, signature=signature, pip_requirements=[]
+        target, python_model=Model(), artifacts=artifacts, signature=signature, pip_requirements=[]
     )
 
 
