@@ -21,7 +21,7 @@ from bench.serving.servers import Bench
 
 # Rounds and seconds of a turn, and requests of `growth`.
 LONG = (5, 4.0, 100_000)
-QUICK = (2, 2.0, 10_000)
+QUICK = (2, 1.5, 10_000)
 
 Measure = Callable[[Bench, int], list[Row]]
 

@@ -1,5 +1,6 @@
 """Twice as many requests as can be answered, due at fixed times: who is let in must not wait for those who are not."""
 
+import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from bench.serving.report import Row
 from bench.serving.servers import Bench
 
 FIGURE = "twice the capacity"
-CLIENTS = 8
+# So many keep every core busy, and none of them is refused.
+CLIENTS = 2 * (os.cpu_count() or 1)
 TIMES = 2.0
 GOAL = 3.0
 # Of the capacity: so few requests that they do not meet.
@@ -24,7 +26,7 @@ _SHED = 503
 
 @dataclass(frozen=True)
 class Round:
-    """Answers per second of eight clients, and the outcomes at a fifth of that rate and at twice."""
+    """Answers per second in a closed loop, and the outcomes at a fifth of that rate and at twice."""
 
     capacity: float
     unloaded: Sequence[Outcome]
@@ -48,7 +50,7 @@ def measure(bench: Bench) -> list[Row]:
 def _round(clients: Clients, load: HttpLoad, target: Target, seconds: float) -> Round:
     capacity = clients.run(target, seconds).rate
     if not capacity:
-        raise BenchError("the gateway answers nothing but errors to eight clients")
+        raise BenchError("the gateway answers nothing but errors")
     unloaded = load.offer(target, rate=_UNLOADED * capacity, seconds=2 * seconds)
     overloaded = load.offer(target, rate=TIMES * capacity, seconds=seconds)
     # Late answers must not slow the next round down.
