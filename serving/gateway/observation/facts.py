@@ -15,17 +15,19 @@ _KEY = "facts"
 
 @dataclass(slots=True)
 class Facts:
-    """Attributes:
-    request_id: the client's, or made here.
-    key_name: the name of the API key, never the key.
-    model: its name; only names of models that this gateway has.
-    version: the version that answered, not one that a client asked for.
-    replica: the address that answered.
-    images: how many images the request had.
-    image_bytes: the sum of their sizes.
-    retries: attempts beyond the first.
-    shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
-    error: what the client was told, for the access log.
+    """One request.
+
+    Attributes:
+        request_id: the client's, or made here.
+        key_name: the name of the API key, never the key.
+        model: its name; only names of models that this gateway has.
+        version: the version that answered, not one that a client asked for.
+        replica: the address that answered.
+        images: how many images the request had.
+        image_bytes: the sum of their sizes.
+        retries: attempts beyond the first.
+        shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
+        error: what the client was told, for the access log.
     """
 
     request_id: str

@@ -81,7 +81,7 @@ async def _answered(app: App, scope: Scope, watched: _Watched, facts: Facts) -> 
     except asyncio.CancelledError:
         # The grace of a server that stops is over.
         await _sent(watched, 503, "The gateway is stopping. Send the request again; another one answers.")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the reason
         _log_error(error, facts)
         message = f"The gateway failed; this is its fault. Its log has the reason, request {facts.request_id}."
         await _sent(watched, 500, message)

@@ -49,7 +49,7 @@ def refusal_of(scope: Scope) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the value of a header `Host` is a name or an address of this machine for itself, with or without a port."""
+    """Whether the value of a header `Host`, with or without a port, is this machine's name or address for itself."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback

@@ -81,8 +81,7 @@ class Gate:
         if wait:
             facts_of(scope).shed = "address"
             message = f"Too many requests without a valid API key came from this address. {reason}"
-            headers = [(b"retry-after", retry_after(wait)), (b"connection", b"close")]
-            await _answer(scope, send, 429, message, headers=headers)
+            await _answer(scope, send, 429, message, headers=[(b"retry-after", retry_after(wait))])
             return
         await _answer(scope, send, 401, reason, headers=[(b"www-authenticate", REALM)])
 
