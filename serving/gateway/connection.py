@@ -78,7 +78,7 @@ class Connection(BoundedConnection):
             self._refused_timer = None
 
     def on_response_complete(self) -> None:
-        unread = self.cycle.more_body
+        unread = self.cycle.response_complete and self.cycle.more_body
         super().on_response_complete()
         if unread and not self.transport.is_closing():
             self._refused_read = 0

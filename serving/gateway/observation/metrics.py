@@ -62,9 +62,9 @@ class Metrics:
     def end(self, facts: Facts, *, route: str | None, status: int, seconds: float) -> None:
         self._in_flight.dec()
         model, route = self._known(facts.model), route or NO_ROUTE
-        version = "" if facts.version is None else str(facts.version)
-        code = str(status)
-        if model not in (NO_MODEL, OTHER) and version:
+        version, code = "", str(status)
+        if facts.version is not None and model in self._models:
+            version = str(facts.version)
             self._remember(model, version, route, code)
         self._requests.labels(model, route, version, code).inc()
         self._seconds.labels(model, route).observe(seconds)
