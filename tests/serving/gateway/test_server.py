@@ -319,6 +319,7 @@ def test_after_a_refused_body_that_came_the_connection_is_used_again(patient: Ru
         opened.sendall(GET)
 
         assert (413, 200) == (refused, one_answer(opened)[0])
+        assert patient.connection()._refused_timer is None
 
 
 def test_a_client_that_sends_on_after_a_refusal_reads_it_and_is_cut_off() -> None:

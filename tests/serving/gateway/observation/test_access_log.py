@@ -76,6 +76,13 @@ def test_no_text_of_a_client_makes_a_line_or_a_control_character(path: str, erro
     assert record["path"][:LONGEST_TEXT] == path[:LONGEST_TEXT]
 
 
+def test_long_texts_are_cut() -> None:
+    cut = "x" * LONGEST_TEXT + "..."
+    _, record = logged(Facts(request_id="", error="x" * 9999), route=None, path="x" * 9999, method="x" * 9999)
+
+    assert [record[name] for name in ("error", "path", "method")] == [cut] * 3
+
+
 def test_a_forged_line_is_one_line() -> None:
     line, _ = logged(route=None, path='/a\n{"status": 200, "key": "admin"}\u2028\x1b[31m')
 

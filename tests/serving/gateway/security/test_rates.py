@@ -35,6 +35,16 @@ def test_who_waits_as_long_as_was_said_passes(rate: float, before: int) -> None:
     assert rates.wait_seconds("alice", rate) == 0.0 or wait == 0.0
 
 
+def test_silence_saves_up_no_more_than_a_second_s_worth() -> None:
+    clock = Clock()
+    rates = Rates(clock=clock)
+    rates.wait_seconds("alice", 3.0)
+    clock.passes(3600)
+    waits = [rates.wait_seconds("alice", 3.0) for _ in range(4)]
+
+    assert [wait == 0.0 for wait in waits] == [True, True, True, False]
+
+
 def test_a_refused_request_costs_nothing() -> None:
     clock = Clock()
     rates = Rates(clock=clock)
@@ -65,6 +75,15 @@ def test_memory_is_bounded_whatever_names_come(names: list[int]) -> None:
         rates.wait_seconds(str(name), 1.0)
 
     assert len(rates) <= 8
+
+
+def test_who_asked_longest_ago_is_forgotten_and_not_who_came_last() -> None:
+    rates = Rates(clock=Clock(), largest=8)
+    for number in range(9):
+        rates.wait_seconds(str(number), 1.0)
+
+    assert rates.wait_seconds("8", 1.0) > 0
+    assert rates.wait_seconds("0", 1.0) == 0.0
 
 
 def test_who_asks_often_is_not_forgotten() -> None:
