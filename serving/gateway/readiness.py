@@ -38,17 +38,24 @@ class ModelState:
 class Readiness:
     """The last state of each model.
 
+    Args:
+        models: those of the gateway.
+        stopping: true when the process ends soon and should get no further requests; it may change at any time.
+
     Attributes:
         states: by name.
-        stopping: whether the process ends soon, and should get no further requests.
     """
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], *, stopping: object = False) -> None:
         self._models = models
+        self._stopping = stopping
         self.states: Mapping[str, ModelState] = {
             name: ModelState(None, f"{name} has not been asked yet") for name in models
         }
-        self.stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self._stopping)
 
     @property
     def ready(self) -> bool:

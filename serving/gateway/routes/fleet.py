@@ -1,14 +1,13 @@
-"""`/fleet`: the replicas of each model and the versions they have, as a page for browsers and as JSON for programs."""
+"""`/fleet`: the replicas of each model and the versions they have, as JSON. `FleetPage` shows browsers the page instead."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
-from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 
-from serving.gateway.fleet_view import FleetView, ModelView, ReplicaView
-from serving.gateway.routes.page import FILES
+from serving.gateway.fleet_view import FleetView, ModelView, ReplicaView, State
 
 
 @asynccontextmanager
@@ -22,25 +21,54 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 router = APIRouter(tags=["The gateway"], lifespan=_lifespan)
 
-Format = Annotated[Literal["json"] | None, Query(alias="format", description="JSON also for a browser")]
+Format = Annotated[Literal["json"] | None, Query(alias="format", description="JSON for a browser, too")]
 
 
-@router.get("/fleet", summary="Replicas, versions and their states")
-async def fleet(request: Request, wanted: Format = None) -> Response:
-    """For each model: its replicas, the versions that they have loaded, and which one answers. At most 2 s old."""
-    if wants_page(request):
-        response = FILES["fleet.html"].response(request)
-    else:
-        view: FleetView = request.app.state.fleet_view
-        models = [_model(each) for each in await view.current()]
-        response = JSONResponse({"models": models}, headers={"Cache-Control": "no-store"})
-    response.headers["Vary"] = "Accept"
-    return response
+class Version(BaseModel):
+    """A version that the replica has seen since it started."""
+
+    version: int
+    state: str
+    error: str
 
 
-def wants_page(request: Request) -> bool:
-    """Whether a browser asks for the page, which holds nothing of the fleet itself."""
-    return "format" not in request.query_params and "text/html" in request.headers.get("accept", "")
+class Replica(BaseModel):
+    """A replica."""
+
+    address: str
+    state: State
+    failures: int
+    rests_seconds: float
+    serves: int | None
+    versions: list[Version]
+    error: str
+
+
+class ModelOfFleet(BaseModel):
+    """A model. `versions` are those that its replicas serve: one, but while a roll-out goes on."""
+
+    name: str
+    label: str | None
+    versions: list[int]
+    in_flight: int
+    limit: int
+    replicas: list[Replica]
+
+
+class FleetAnswer(BaseModel):
+    """All models of the gateway."""
+
+    models: list[ModelOfFleet]
+
+
+@router.get("/fleet", response_model=FleetAnswer, summary="Replicas, versions and their states")
+async def fleet(request: Request, wanted: Format = None) -> dict[str, Any]:
+    """For each model: its replicas, the versions that they have loaded, and which one answers. At most 2 s old.
+
+    A browser gets a page, unless it asks with `?format=json`.
+    """
+    view: FleetView = request.app.state.fleet_view
+    return {"models": [_model(each) for each in await view.current()]}
 
 
 def _model(view: ModelView) -> dict[str, Any]:
@@ -57,7 +85,7 @@ def _model(view: ModelView) -> dict[str, Any]:
 def _replica(view: ReplicaView) -> dict[str, Any]:
     return {
         "address": view.known.address,
-        "state": view.state.value,
+        "state": view.state,
         "failures": view.known.failures,
         "rests_seconds": round(view.known.rests_seconds, 1),
         "serves": view.status.serves,

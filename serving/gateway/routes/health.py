@@ -18,12 +18,13 @@ from serving.gateway.readiness import EVERY_SECONDS, ModelState, Readiness
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.readiness = Readiness(app.state.models)
+    # The server sets it, and a test that has no server does not.
+    stopping = getattr(app.state, "stopping", False)
+    app.state.readiness = Readiness(app.state.models, stopping=stopping)
     task = asyncio.create_task(app.state.readiness.run(), name="whether the models answer")
     try:
         yield
     finally:
-        app.state.readiness.stopping = True
         task.cancel()
         await asyncio.wait([task])
 

@@ -26,8 +26,8 @@ async def docs(request: Request) -> Response:
 
 @router.api_route(PREFIX + "{name}", methods=_METHODS)
 async def static_file(request: Request, name: str) -> Response:
-    """A script, a style sheet or an image of the pages. The pages themselves have their own addresses."""
+    """A script, a style sheet or an image of the pages, or a page itself."""
     file = FILES.get(name)
-    if file is None or name.endswith(".html"):
+    if file is None:
         raise GatewayError(404, "the pages of this gateway have no such file")
     return file.response(request)
