@@ -60,7 +60,9 @@ def test_a_file_chosen_with_the_keyboard_gets_bars_the_version_and_the_replica(
     widths = [each.bounding_box() for each in shown.locator(".filled").all()]
     tracks = [each.bounding_box() for each in shown.locator(".track").all()]
     assert [0.7, 0.1, 0.1, 0.1] == [
-        round(width["width"] / track["width"], 1) for width, track in zip(widths, tracks, strict=True) if width and track
+        round(width["width"] / track["width"], 1)
+        for width, track in zip(widths, tracks, strict=True)
+        if width and track
     ]
     # For who does not see the bars.
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^white\.png: .+, 70\.0 %\. Version 2 answered\.$"))
@@ -181,7 +183,11 @@ class Gate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if scope["type"] != "http" or not scope["path"].startswith(("/v1", "/fleet")) or given == f"Bearer {KEY}".encode():
+        if (
+            scope["type"] != "http"
+            or not scope["path"].startswith(("/v1", "/fleet"))
+            or given == f"Bearer {KEY}".encode()
+        ):
             await self._app(scope, receive, send)
             return
         said = "This API key is not valid." if given else "An API key is needed."
