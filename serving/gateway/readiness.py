@@ -75,7 +75,8 @@ class Readiness:
 
 async def _state(model: Model) -> ModelState:
     """Asks for the metadata of the version behind the label: a question that every model server answers, whatever the
-    model takes, and that no queue of predictions delays."""
+    model takes, and that no queue of predictions delays.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS + 0.5):
             metadata = await model.client.metadata(model.name, timeout=TIMEOUT_SECONDS)
