@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.gateway import errors, models
-from serving.gateway.routes import classify
+from serving.gateway.fleet_page import FleetPage
+from serving.gateway.routes import classify, fleet, health, page
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.images import Converter
 
@@ -24,5 +25,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.converter = Converter(pixels=settings.limits.pixels)
     errors.add_handlers(app)
-    app.include_router(classify.router)
+    for routes in (classify, fleet, health, page):
+        app.include_router(routes.router)
+    app.add_middleware(FleetPage)
     return app

@@ -29,4 +29,4 @@ class FleetPage:
 def _opens_page(scope: _Scope) -> bool:
     """Whether HTML is accepted by name, as browsers do, and no format is asked for."""
     accepted = b",".join(value for name, value in scope["headers"] if name == b"accept")
-    return b"text/html" in accepted and not scope["query_string"].startswith(b"format=")
+    return b"text/html" in accepted and b"format=" not in scope["query_string"]

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.serving.gateway.page.conftest import PATIENCE_MS, Gateway, Opener, gateway_for, model
+from tests.hunts import hunt
+from tests.serving.gateway.page.conftest import KEY, PATIENCE_MS, Gateway, Opener, gateway_for, guarded, model
 from tests.serving.gateway.pictures import png
-
-KEY = "a-key"
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -60,7 +59,9 @@ def test_a_file_chosen_with_the_keyboard_gets_bars_the_version_and_the_replica(
     widths = [each.bounding_box() for each in shown.locator(".filled").all()]
     tracks = [each.bounding_box() for each in shown.locator(".track").all()]
     assert [0.7, 0.1, 0.1, 0.1] == [
-        round(width["width"] / track["width"], 1) for width, track in zip(widths, tracks, strict=True) if width and track
+        round(width["width"] / track["width"], 1)
+        for width, track in zip(widths, tracks, strict=True)
+        if width and track
     ]
     # For who does not see the bars.
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^white\.png: .+, 70\.0 %\. Version 2 answered\.$"))
@@ -87,6 +88,7 @@ def test_an_image_is_dropped_anywhere_on_the_page(gateway: Gateway, opened: Open
     expect(card(page, "image.png").locator(".best")).to_contain_text("70.0 %")
 
 
+@hunt
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_what_is_no_file_is_explained(gateway: Gateway, opened: Opener, kind: str) -> None:
     page = opened(gateway.url)
@@ -163,6 +165,7 @@ def test_cards_are_removed_and_the_focus_stays_where_the_person_works(gateway: G
     expect(page.get_by_label("Choose images")).to_be_focused()
 
 
+@hunt
 def test_a_name_of_a_file_is_text_and_never_markup(gateway: Gateway, opened: Opener) -> None:
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
@@ -173,25 +176,8 @@ def test_a_name_of_a_file_is_text_and_never_markup(gateway: Gateway, opened: Ope
     assert 0 == page.locator("img[src=x]").count()
 
 
-class Gate:
-    """Stands for the check of API keys: everything that is not a page needs the key."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if scope["type"] != "http" or not scope["path"].startswith(("/v1", "/fleet")) or given == f"Bearer {KEY}".encode():
-            await self._app(scope, receive, send)
-            return
-        said = "This API key is not valid." if given else "An API key is needed."
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})
-
-
 def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, opened: Opener) -> None:
-    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=Gate) as url:
+    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=guarded) as url:
         page = opened(url)
         expect(page.get_by_label("Model")).to_have_value("digits")
         page.set_input_files("#files", [file("first.png"), file("second.png")])
@@ -212,8 +198,9 @@ def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, ope
         expect(page.get_by_role("rowheader", name=gateway.replicas[0])).to_be_visible()
 
 
+@hunt
 def test_who_has_no_key_sees_that_one_is_needed(gateway: Gateway, opened: Opener) -> None:
-    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=Gate) as url:
+    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=guarded) as url:
         page = opened(url)
         expect(page.get_by_label("Model")).to_have_value("digits")
         page.set_input_files("#files", [file()])
