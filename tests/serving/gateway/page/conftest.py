@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, Route
 
 from serving.gateway.application import create_app
 from serving.gateway.fleet_page import FleetPage
@@ -18,7 +18,7 @@ from serving.gateway.settings import ModelSettings, Settings, parse_model
 from tests.chromium import running_chromium
 from tests.ports import free_port
 from tests.serving.client.servers import eventually
-from tests.serving.gateway.pictures import picture_servers
+from tests.serving.gateway.pictures import picture_servers, png
 
 # Nothing listens on the port of the discard protocol.
 NOBODY = "127.0.0.1:9"
@@ -119,6 +119,11 @@ def opened(browser: Browser) -> Iterator[Opener]:
         context.close()
     assert [] == errors
     assert [] == foreign
+
+
+def file(name: str = "white.png", content: bytes | None = None) -> Sequence[FilePayload]:
+    """For `set_input_files`, which takes one."""
+    return [{"name": name, "mimeType": "image/png", "buffer": png(255) if content is None else content}]
 
 
 class Gate:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.hunts import hunt
-from tests.serving.gateway.page.conftest import NOBODY, PATIENCE_MS, Gateway, Opener, gateway_for, model
+from tests.serving.gateway.page.conftest import NOBODY, PATIENCE_MS, Gateway, Opener, file, gateway_for, model
 from tests.serving.gateway.pictures import picture_servers, png
 
 PAGES = ("/", "/fleet", "/docs")
@@ -64,8 +64,8 @@ def filled(opened: Opener, url: str, path: str, **options: object) -> Page:
     page = opened(f"{url}{path}", **options)
     if path == "/":
         page.locator("#model:enabled").wait_for()
-        page.set_input_files("#files", [{"name": NAME, "mimeType": "image/png", "buffer": png(255)}])
-        page.set_input_files("#files", [{"name": "bad.png", "mimeType": "image/png", "buffer": b"bad"}])
+        page.set_input_files("#files", file(NAME, png(255)))
+        page.set_input_files("#files", file("bad.png", b"bad"))
         page.locator(".bars").wait_for()
         page.locator(".reason").wait_for()
     elif path == "/fleet":
