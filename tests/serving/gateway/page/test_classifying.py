@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect

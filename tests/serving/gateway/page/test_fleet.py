@@ -34,10 +34,12 @@ def get(url: str, **headers: str) -> httpx.Response:
 def test_the_fleet_is_each_model_with_its_replicas_and_their_versions(gateway: Gateway) -> None:
     digits, pets = get(f"{gateway.url}/fleet").raise_for_status().json()["models"]
     works, down = digits.pop("replicas")
+    limit = digits.pop("limit")
     failures = down.pop("failures")
     seconds = down.pop("rests_seconds")
 
-    assert {"name": "digits", "label": "stable", "versions": [2], "in_flight": 0, "limit": 32} == digits
+    assert {"name": "digits", "label": "stable", "versions": [2], "in_flight": 0} == digits
+    assert limit >= 1
     assert {
         "address": gateway.replicas[0],
         "state": "usable",
