@@ -4,8 +4,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from serving.apis import get_model_metadata_pb2
-from serving.model_server.api import SIGNATURE_DEF
+from serving.apis import SIGNATURE_DEF, get_model_metadata_pb2
 
 
 def status_body(response: Any) -> bytes:
