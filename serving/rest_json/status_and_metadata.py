@@ -1,10 +1,14 @@
 """Status and metadata as JSON: what protobuf's own printer writes, indented by one space, defaults included."""
 
+import json
 from typing import Any
 
 from google.protobuf import json_format
 
 from serving.apis import SIGNATURE_DEF, get_model_metadata_pb2
+
+# Fields of a SignatureDefMap and of a SignatureDef that are maps.
+_MAPS = frozenset(("signature_def", "inputs", "outputs", "defaults"))
 
 
 def status_body(response: Any) -> bytes:
@@ -21,11 +25,17 @@ def metadata_body(response: Any) -> bytes:
 
 
 def _printed(message: Any) -> str:
-    text = json_format.MessageToJson(
-        message,
-        always_print_fields_with_no_presence=True,
-        preserving_proto_field_name=True,
-        indent=1,
-        ensure_ascii=False,
+    document = json_format.MessageToDict(
+        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
     )
-    return text + "\n"
+    return json.dumps(_ordered(document), indent=1, ensure_ascii=False) + "\n"
+
+
+def _ordered(value: Any, *, is_map: bool = False) -> Any:
+    """The value with the entries of maps in the order of their names: protobuf has them in any order."""
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    items = sorted(value.items()) if is_map else value.items()
+    return {key: _ordered(item, is_map=key in _MAPS and not is_map) for key, item in items}
