@@ -20,7 +20,7 @@ from serving.status import InvalidArgumentError
 from serving.wire import Array, from_proto, to_proto
 
 # What takes longer to parse than the event loop should stand still, in bytes.
-LARGE_BODY = 64 * 1024
+LARGE_BODY = 16 * 1024
 
 Result = TypeVar("Result")
 
@@ -140,8 +140,16 @@ async def _has_moved(asked: Model, target: Target, known: Metadata | None, error
 def _filled(body: bytes, known: Metadata | None) -> _Filled:
     request = predict_pb2.PredictRequest()
     form = fill_predict_request(body, request, lambda name: _inputs_of(known, name))
-    inputs = {name: from_proto(proto) for name, proto in request.inputs.items()}
+    inputs = {name: _array(name, request.inputs[name]) for name in sorted(request.inputs)}
     return _Filled(inputs, request.model_spec.signature_name or signature.NAME, form)
+
+
+def _array(name: str, proto: Any) -> Array:
+    try:
+        return from_proto(proto)
+    except (ValueError, OverflowError, MemoryError) as error:
+        # As the server says it, for example of more dimensions than NumPy has.
+        raise InvalidArgumentError(f"tensor parsing error: {name}") from error
 
 
 def _inputs_of(known: Metadata | None, name: str) -> Mapping[str, Any]:

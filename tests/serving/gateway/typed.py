@@ -56,7 +56,8 @@ class Arithmetic:
             if feeds["a:0"].shape != feeds["b:0"].shape:
                 raise InvalidArgumentError("Incompatible shapes")
             return [feeds["a:0"] + feeds["b:0"]]
-        y = feeds["x:0"] * np.float32(self._factor)
+        with np.errstate(over="ignore"):
+            y = feeds["x:0"] * np.float32(self._factor)
         return [{"y:0": y, "z:0": -y}[name] for name in fetches]
 
     def close(self) -> None:

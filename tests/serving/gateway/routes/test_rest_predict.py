@@ -52,6 +52,7 @@ REFUSED: dict[str, tuple[str, bytes]] = {
         "times/versions/1",
         body(signature_name="sum", inputs={"a": [1, 2], "b": [3]}),
     ),
+    "more dimensions than NumPy has": ("times/versions/1", b'{"inputs": ' + b"[" * 100 + b"1" + b"]" * 100 + b"}"),
     "not a picture": ("digits/versions/1", body(instances=["text"])),
     "unknown version": ("times/versions/7", body(instances=[1.0])),
     "unknown version, and not JSON": ("times/versions/7", b"{"),
