@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.gateway import errors, models
-from serving.gateway.routes import classify
+from serving.gateway.documented import ERRORS
+from serving.gateway.routes import classify, inference_protocol, older, rest_predict
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.images import Converter
 
@@ -20,9 +21,18 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.models = opened
             yield
 
-    app = FastAPI(title="Understudy", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Understudy",
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would name the host that the client has sent.
+        redirect_slashes=False,
+        responses=ERRORS,
+        lifespan=lifespan,
+    )
     app.state.settings = settings
     app.state.converter = Converter(pixels=settings.limits.pixels)
     errors.add_handlers(app)
-    app.include_router(classify.router)
+    for routes in (classify, older, rest_predict, inference_protocol):
+        app.include_router(routes.router)
     return app

@@ -17,7 +17,7 @@ from serving.wire import Array
 
 
 async def inferred(
-    asked: Model, request: InferenceRequest, version: int | None, converter: Converter, *, most: int
+    asked: Model, request: InferenceRequest, version: int | None, converter: Converter, *, most: int, seconds: float
 ) -> Answer:
     """The answer of exactly this version, or of the one that serves.
 
@@ -27,6 +27,7 @@ async def inferred(
         version: None for the one that serves.
         converter: of images.
         most: how many images there may be.
+        seconds: until the model servers must have answered.
 
     Raises:
         ProtocolError: the request does not fit the signature.
@@ -45,6 +46,7 @@ async def inferred(
                 version=version,
                 label=label,
                 outputs=tuple(output.name for output in request.outputs),
+                timeout=seconds,
             )
     except GatewayError as error:
         if images and isinstance(error.__cause__, RefusedError):

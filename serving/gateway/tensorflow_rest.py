@@ -46,12 +46,19 @@ class _NotKnownError(Exception):
     """A body is well formed so far, and the signatures are needed, which must be asked for."""
 
 
-async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int) -> tuple[bytes, Answer]:
+async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int, seconds: float) -> tuple[bytes, Answer]:
     """The body of the answer to a predict body, and the answer in it.
+
+    Args:
+        asked: the model.
+        target: its version.
+        body: of the request.
+        pixels: the most that its images may have together.
+        seconds: until the model servers must have answered.
 
     Raises:
         StatusError: the body is refused, in TensorFlow Serving's words.
-        GatewayError: its images have more than so many pixels, or the model servers did not answer.
+        GatewayError: its images have too many pixels, or the model servers did not answer.
     """
     for is_last in (False, True):
         known = asked.signatures.known(version=target.version, label=target.label)
@@ -62,7 +69,7 @@ async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int) -
             filled = await aside(len(body), lambda known=known: _filled(body, known))
         check_pixels(filled.inputs, most=pixels)
         try:
-            answer = await _answer(asked, target, filled)
+            answer = await _answer(asked, target, filled, seconds)
         except GatewayError as error:
             if is_last or not await _has_moved(asked, target, known, error):
                 raise
@@ -115,7 +122,7 @@ async def aside(size: int, work: Callable[[], Result]) -> Result:
     return await asyncio.to_thread(work) if size > LARGE_BODY else work()
 
 
-async def _answer(asked: Model, target: Target, filled: _Filled) -> Answer:
+async def _answer(asked: Model, target: Target, filled: _Filled, seconds: float) -> Answer:
     rows = max((len(array) for array in filled.inputs.values() if array.ndim), default=1)
     with asked.asked(max(1, rows), version=target.version):
         answer: Answer = await asked.client.predict(
@@ -124,6 +131,7 @@ async def _answer(asked: Model, target: Target, filled: _Filled) -> Answer:
             version=target.version,
             label=target.label,
             signature=filled.signature,
+            timeout=seconds,
         )
     if target.version is None:
         asked.signatures.answered(target.label, answer.version)

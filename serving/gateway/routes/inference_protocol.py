@@ -18,7 +18,7 @@ from serving.gateway.inference_protocol.datatypes import ProtocolError
 from serving.gateway.inference_protocol.request import parse_request
 from serving.gateway.inference_protocol.response import inference_response, model_metadata
 from serving.gateway.inferring import default_signature, inferred
-from serving.gateway.models import Model, models_of, until_gone
+from serving.gateway.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.tensorflow_rest import aside
 from serving.gateway.uploads.body import read_body
@@ -153,7 +153,8 @@ async def _inferred(request: Request, asked: Model, version: int | None) -> Resp
     body = await read_body(request, settings.limits)
     try:
         parsed = await aside(len(body), lambda: parse_request(body, json_bytes=json_bytes))
-        answer = await until_gone(request, inferred(asked, parsed, version, converter, most=settings.limits.images))
+        work = inferred(asked, parsed, version, converter, most=settings.limits.images, seconds=seconds_of(request))
+        answer = await until_gone(request, work)
         content, head = await aside(
             len(body), lambda: inference_response(parsed, answer.outputs, model=asked.name, version=answer.version)
         )

@@ -14,7 +14,7 @@ from serving.errors import NotServedError, RefusedError, ServerFaultError
 from serving.gateway import tensorflow_rest
 from serving.gateway.documented import json_body
 from serving.gateway.errors import GatewayError
-from serving.gateway.models import Model, models_of, until_gone
+from serving.gateway.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.tensorflow_rest import Target
 from serving.gateway.uploads.body import read_body
@@ -50,7 +50,7 @@ async def predict(request: Request) -> Response:
     body = await read_body(request, settings.limits)
     if "gzip" in request.headers.get("content-encoding", ""):
         body = inflated(body, largest=settings.limits.body_bytes)
-    work = _predicted(asked, route, body, pixels=settings.limits.pixels)
+    work = _predicted(asked, route, body, pixels=settings.limits.pixels, seconds=seconds_of(request))
     return await _in_server_words(until_gone(request, work), route)
 
 
@@ -81,8 +81,9 @@ def _asked(request: Request) -> tuple[Route, Model]:
     return route, models_of(request).named(route.model)
 
 
-async def _predicted(asked: Model, route: Route, body: bytes, *, pixels: int) -> Response:
-    content, answer = await tensorflow_rest.predicted(asked, _target(asked, route), body, pixels=pixels)
+async def _predicted(asked: Model, route: Route, body: bytes, *, pixels: int, seconds: float) -> Response:
+    target = _target(asked, route)
+    content, answer = await tensorflow_rest.predicted(asked, target, body, pixels=pixels, seconds=seconds)
     headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
     return Response(content, media_type=JSON, headers=headers)
 
