@@ -30,6 +30,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+def path_parameters(*names: str) -> dict[str, Any]:
+    """For `openapi_extra`: the path has these parameters, which the route reads by itself."""
+    return {
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for name in names
+        ]
+    }
+
+
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:
     """For `openapi_extra`: the route takes JSON."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

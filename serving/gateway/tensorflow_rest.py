@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from serving import signature
@@ -63,10 +64,10 @@ async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int, s
     for is_last in (False, True):
         known = asked.signatures.known(version=target.version, label=target.label)
         try:
-            filled = await aside(len(body), lambda known=known: _filled(body, known))
+            filled = await aside(len(body), partial(_filled, body, known))
         except _NotKnownError:
             known = await signatures_of(asked, target)
-            filled = await aside(len(body), lambda known=known: _filled(body, known))
+            filled = await aside(len(body), partial(_filled, body, known))
         check_pixels(filled.inputs, most=pixels)
         try:
             answer = await _answer(asked, target, filled, seconds)

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from serving.errors import NotServedError, RefusedError, ServerFaultError
 from serving.gateway import tensorflow_rest
-from serving.gateway.documented import json_body
+from serving.gateway.documented import json_body, path_parameters
 from serving.gateway.errors import GatewayError
 from serving.gateway.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.settings import Settings
@@ -22,12 +22,15 @@ from serving.rest_json.gzip_body import inflated
 from serving.rest_json.http_status import HTTP_STATUS
 from serving.rest_json.responses import error_body
 from serving.rest_json.routes import Route, find_route
-from serving.status import InvalidArgumentError, StatusError
+from serving.status import StatusError
 
 JSON = "application/json"
 
 router = APIRouter(tags=["TensorFlow Serving"])
 
+_MODEL = path_parameters("model")
+_VERSION = path_parameters("model", "version")
+_LABEL = path_parameters("model", "label")
 _BODY = json_body(
     {
         "type": "object",
@@ -40,9 +43,11 @@ _BODY = json_body(
 )
 
 
-@router.post("/v1/models/{model}:predict", openapi_extra=_BODY, summary="Predict")
-@router.post("/v1/models/{model}/versions/{version}:predict", openapi_extra=_BODY, summary="Predict, by a version")
-@router.post("/v1/models/{model}/labels/{label}:predict", openapi_extra=_BODY, summary="Predict, by a label")
+@router.post("/v1/models/{model}:predict", openapi_extra=_MODEL | _BODY, summary="Predict")
+@router.post(
+    "/v1/models/{model}/versions/{version}:predict", openapi_extra=_VERSION | _BODY, summary="Predict, by a version"
+)
+@router.post("/v1/models/{model}/labels/{label}:predict", openapi_extra=_LABEL | _BODY, summary="Predict, by a label")
 async def predict(request: Request) -> Response:
     """Send `{"instances": [...]}` or `{"inputs": {...}}`, as TensorFlow Serving's REST API takes them."""
     route, asked = _asked(request)
@@ -54,18 +59,24 @@ async def predict(request: Request) -> Response:
     return await _in_server_words(until_gone(request, work), route)
 
 
-@router.get("/v1/models/{model}", summary="The versions of a model and their states")
-@router.get("/v1/models/{model}/versions/{version}", summary="The state of a version")
-@router.get("/v1/models/{model}/labels/{label}", summary="The same as without the label")
+@router.get("/v1/models/{model}", openapi_extra=_MODEL, summary="The versions of a model and their states")
+@router.get("/v1/models/{model}/versions/{version}", openapi_extra=_VERSION, summary="The state of a version")
+@router.get("/v1/models/{model}/labels/{label}", openapi_extra=_LABEL, summary="The same as without the label")
 async def status(request: Request) -> Response:
     """What one replica says; `/fleet` has all."""
     route, asked = _asked(request)
     return await _in_server_words(_status(asked, route), route)
 
 
-@router.get("/v1/models/{model}/metadata", summary="The signatures of a model")
-@router.get("/v1/models/{model}/versions/{version}/metadata", summary="The signatures of a version")
-@router.get("/v1/models/{model}/labels/{label}/metadata", summary="The signatures of the version behind a label")
+@router.get("/v1/models/{model}/metadata", openapi_extra=_MODEL, summary="Signatures")
+@router.get(
+    "/v1/models/{model}/versions/{version}/metadata", openapi_extra=_VERSION, summary="Signatures, by a version"
+)
+@router.get(
+    "/v1/models/{model}/labels/{label}/metadata",
+    openapi_extra=_LABEL,
+    summary="Signatures, by a label",
+)
 async def metadata(request: Request) -> Response:
     """The inputs and outputs of each signature, with their types and shapes."""
     route, asked = _asked(request)
@@ -96,15 +107,13 @@ async def _metadata(asked: Model, route: Route) -> Response:
     return Response(await tensorflow_rest.metadata(asked, _target(asked, route)), media_type=JSON)
 
 
-class _VersionError(Exception):
-    """The version in a path is no int64."""
-
-
 def _target(asked: Model, route: Route) -> Target:
-    try:
-        spec = route.spec()
-    except InvalidArgumentError as error:
-        raise _VersionError from error
+    """What a path asks for.
+
+    Raises:
+        InvalidArgumentError: the version is no int64. The server says so without a body, and nothing here does.
+    """
+    spec = route.spec()
     if route.version:
         return Target(int(spec.version.value), None)
     return Target(None, route.label or asked.label)
@@ -114,9 +123,6 @@ async def _in_server_words(work: Awaitable[Response], route: Route) -> Response:
     """The answer. Of errors that a server said, or would have said, its status and its message."""
     try:
         return await work
-    except _VersionError:
-        # The server's answer to it has no body.
-        return Response(b"", 400, media_type=JSON)
     except StatusError as error:
         return _said(error.code, error.message)
     except GatewayError as error:
