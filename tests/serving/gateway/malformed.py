@@ -10,7 +10,18 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.pictures import chunk, encoded, noise, png, png_bomb
+from tests.pictures import (
+    bmp_bomb,
+    chunk,
+    encoded,
+    gif_bomb,
+    jpeg_bomb,
+    noise,
+    png,
+    png_bomb,
+    tiff_bomb,
+    webp_bomb,
+)
 
 CLASSIFY = "/v1/classify/digits"
 OLDER = "/model/predict/"
@@ -48,7 +59,8 @@ class Uploads:
             for kind in kinds
             if picture.mode != "CMYK" or kind in ("JPEG", "TIFF")
         ]
-        self._bombs = [png_bomb(), _header(2**31 - 1, 2**31 - 1), _header(60_000, 60_000), _text_bomb(), _jpeg_bomb()]
+        makers = (png_bomb, jpeg_bomb, gif_bomb, bmp_bomb, webp_bomb, tiff_bomb, _text_bomb)
+        self._bombs = [*(make() for make in makers), _header(2**31 - 1, 2**31 - 1), _header(60_000, 60_000)]
 
     def next(self) -> Upload:
         makers: list[Callable[[], Upload]] = [
@@ -233,14 +245,6 @@ def _text_bomb() -> bytes:
     """A PNG with a text of many megabytes in a few kilobytes."""
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(20_000_000), 9))
     return png((8, 8), bytes(9 * 8), bits=8, colours=0, before=text)
-
-
-def _jpeg_bomb() -> bytes:
-    """A JPEG whose header claims 65,500 by 65,500 pixels."""
-    content = bytearray(encoded(noise("L"), "JPEG"))
-    at = content.index(b"\xff\xc0") + 5
-    content[at : at + 4] = struct.pack(">HH", 65_500, 65_500)
-    return bytes(content)
 
 
 def _zip(content: bytes) -> bytes:

@@ -25,7 +25,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-FEW, MANY = 4, 400
+FEW, MANY = 3, 400
 PATHS = 20
 
 
