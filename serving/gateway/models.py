@@ -12,6 +12,7 @@ from serving.errors import DiscoveryError, ServingError, UnreachableError
 from serving.gateway.admission import Admission, ShedError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.settings import ModelSettings, Settings
+from serving.gateway.signatures import Signatures
 
 
 class Model:
@@ -24,6 +25,7 @@ class Model:
         self.fleet = settings.fleet
         self.client = client
         self.admission = Admission()
+        self.signatures = Signatures(client, settings.name)
 
     @contextmanager
     def asked(self, images: int, *, version: int | None = None) -> Iterator[None]:
