@@ -58,6 +58,8 @@ class AsyncClient:
         self._connections = Connections(self._open, self._idle)
         self._discovery = Discovery(fleet, self._traffic.picker, self._listed)
         self._task: asyncio.Task[None] | None = None
+        # How many second attempts there have been, for metrics.
+        self.retries = 0
 
     async def __aenter__(self) -> Self:
         self._start()
@@ -172,6 +174,7 @@ class AsyncClient:
                 result = await self._ask(attempt, call)
             except ServingError as error:
                 attempt = attempts.after(attempt, error)
+                self.retries += 1
             else:
                 attempts.answered(attempt)
                 return result

@@ -7,13 +7,19 @@ from fastapi import FastAPI
 
 from serving.gateway import errors, models
 from serving.gateway.documented import ERRORS
-from serving.gateway.routes import classify, inference_protocol, older, rest_predict
+from serving.gateway.layers import add_layers
+from serving.gateway.routes import classify, fleet, health, inference_protocol, metrics, older, page, rest_predict
 from serving.gateway.settings import Settings
+from serving.gateway.stopping import Stopping
 from serving.gateway.uploads.images import Converter
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A gateway for the models of these settings. It looks for their replicas while it runs."""
+    """A gateway for the models of these settings. It looks for their replicas while it runs.
+
+    Raises:
+        SettingsError: the API keys cannot be read.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -31,8 +37,10 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.settings = settings
+    app.state.stopping = Stopping()
     app.state.converter = Converter(pixels=settings.limits.pixels)
     errors.add_handlers(app)
-    for routes in (classify, older, rest_predict, inference_protocol):
+    for routes in (classify, older, rest_predict, inference_protocol, fleet, health, metrics, page):
         app.include_router(routes.router)
+    add_layers(app, settings)
     return app

@@ -38,9 +38,8 @@ class Model:
             with self.admission.admitted(images):
                 yield
         except ShedError as error:
-            raise GatewayError(
-                503, f"{self.name} has as many requests as it can answer in time; try again", retry_after=error.seconds
-            ) from error
+            text = f"{self.name} has as many requests as it can answer in time; try again"
+            raise GatewayError(503, text, retry_after=error.seconds, shed="admission") from error
         except UnreachableError as error:
             self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error
