@@ -11,14 +11,14 @@ PAGE = f"{PREFIX}fleet.html"
 
 
 class FleetPage:
-    """ASGI middleware: `GET /fleet` of a browser becomes the file of the page. It must be the outermost one."""
+    """ASGI middleware: `GET /fleet` of a browser becomes the file of the page. It must be outside what checks keys."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/fleet" and _opens_page(scope):
-            scope = {**scope, "path": PAGE, "raw_path": PAGE.encode()}
+            scope["path"], scope["raw_path"] = PAGE, PAGE.encode()
         await self._app(scope, receive, send)
 
 

@@ -83,6 +83,8 @@ class Settings:
                 f"--host {self.host} can be reached from other machines, so --keys FILE is needed. "
                 "Without keys a gateway listens on 127.0.0.1 only"
             )
+        if self.metrics_port == self.port:
+            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
         if not 0 < self.limits.pixels <= MOST_PIXELS:
             raise SettingsError(
                 f"--pixels {self.limits.pixels} is not between 1 and {MOST_PIXELS}, the most a model decodes"
