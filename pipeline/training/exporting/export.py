@@ -1,8 +1,8 @@
 """The SavedModel that servers load: images in; probabilities, class number and label out.
 
 It takes encoded images, and in a second signature pixels; a third one gives the labels of all classes. It holds
-everything that a client or a server must know about the model: decoding, resizing and scaling in the signature, the labels
-as an asset, and warm-up requests, which a server runs before it calls the version available.
+everything that a client or a server must know about the model: decoding, resizing and scaling in the signature, the
+labels as an asset, and warm-up requests, which a server runs before it calls the version available.
 """
 
 import re
