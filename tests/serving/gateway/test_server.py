@@ -299,7 +299,7 @@ def test_a_connection_that_ends_with_a_refusal_is_not_reset_before_it_is_read(pa
         opened.sendall(b"x" * 10_000_000)
 
         assert status_of(everything(opened)) == 413
-    eventually(lambda: not patient.server.server_state.connections)
+        eventually(lambda: not patient.server.server_state.connections)
 
 
 def test_a_client_that_sends_on_after_a_refusal_reads_it_and_is_cut_off() -> None:
