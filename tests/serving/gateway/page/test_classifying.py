@@ -62,25 +62,19 @@ def test_a_file_chosen_with_the_keyboard_gets_bars_the_version_and_the_replica(
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^white\.png: .+, 70\.0 %\. Version 2 answered\.$"))
 
 
-def test_an_image_is_pasted(gateway: Gateway, opened: Opener) -> None:
+def test_an_image_is_pasted_or_dropped_anywhere_on_the_page(gateway: Gateway, opened: Opener) -> None:
+    """The browser would leave the page and open what is dropped, if the page left it to the browser."""
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
 
-    assert hand_over(page, "paste", "image.png", png(0))
-    expect(card(page, "image.png").locator(".best")).to_contain_text("70.0 %")
-
-
-def test_an_image_is_dropped_anywhere_on_the_page(gateway: Gateway, opened: Opener) -> None:
-    """The browser would leave the page and open the file, if the page left it to the browser."""
-    page = opened(gateway.url)
-    page.locator("#model:enabled").wait_for()
-
-    assert hand_over(page, "dragover", "image.png", png(0))
-    hand_over(page, "dragenter", "image.png", png(0))
+    assert hand_over(page, "paste", "pasted.png", png(0))
+    expect(card(page, "pasted.png").locator(".best")).to_contain_text("70.0 %")
+    assert hand_over(page, "dragover", "dropped.png", png(0))
+    hand_over(page, "dragenter", "dropped.png", png(0))
     expect(page.locator("body")).to_have_class("dragging")
-    assert hand_over(page, "drop", "image.png", png(0))
+    assert hand_over(page, "drop", "dropped.png", png(0))
     expect(page.locator("body")).not_to_have_class("dragging")
-    expect(card(page, "image.png").locator(".best")).to_contain_text("70.0 %")
+    expect(card(page, "dropped.png").locator(".best")).to_contain_text("70.0 %")
 
 
 @hunt
@@ -147,6 +141,7 @@ def test_a_gateway_that_is_busy_says_when_to_try_again(gateway: Gateway, opened:
     expect(again).to_be_disabled()
 
 
+@hunt
 def test_cards_are_removed_and_the_focus_stays_where_the_person_works(gateway: Gateway, opened: Opener) -> None:
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
