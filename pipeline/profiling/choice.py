@@ -79,7 +79,9 @@ def choose(measurements: Sequence[Measurement], *, latency_limit: float, cpus: i
         cpus: that the server may use; None if that is not known.
     """
     usable = [
-        each for each in measurements if each.point.loop is Loop.CLOSED and each.answered and not each.is_beyond(latency_limit)
+        each
+        for each in measurements
+        if each.point.loop is Loop.CLOSED and each.answered and not each.is_beyond(latency_limit)
     ]
     # A server that batches hides what one batch costs.
     plain = [each for each in usable if each.point.batching is not Batching.ON] or usable
@@ -165,9 +167,7 @@ def _wait(plain: Sequence[Measurement]) -> tuple[int, str]:
     )
 
 
-def _queue(
-    plain: Sequence[Measurement], size: int, *, threads: int, latency_limit: float
-) -> tuple[int, str]:
+def _queue(plain: Sequence[Measurement], size: int, *, threads: int, latency_limit: float) -> tuple[int, str]:
     alone = min((each for each in plain if each.point.batch == size), key=lambda each: each.point.concurrency)
     # With more clients than threads, a batch has waited for others already.
     clients = alone.point.concurrency
