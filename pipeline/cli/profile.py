@@ -118,10 +118,8 @@ def _measure(
     servers = 1 if server else 2
     total = plan.points(servers)
     sent = images_of(images)
-    typer.echo(
-        f"{model}: at most {total} points of {plan.seconds:g} s, {plan.most_seconds(servers) / 60:.1f} minutes",
-        err=True,
-    )
+    minutes = plan.most_seconds(servers) / 60
+    typer.echo(f"{model}: at most {total} points of {plan.seconds:g} s, {minutes:.1f} minutes", err=True)
     with live("points measured", total=total) as progress:
 
         def found(measurement: "Measurement") -> None:
@@ -200,10 +198,9 @@ def _write(measurements: "Sequence[Measurement]", *, model: str, csv: Path | Non
 def _show(model: str, profile: "Profile | None", measurements: "Sequence[Measurement]", plan: "Plan") -> None:
     from pipeline.profiling.table import table
 
-    title = (
-        f"{model} v{profile.version} on {profile.where}; latencies in ms" if profile else f"{model}; latencies in ms"
-    )
-    whole_lines().print(table(measurements, title=title, latency_limit=plan.latency_limit))
+    title = f"{model} v{profile.version} on {profile.where}" if profile else model
+    view = table(measurements, title=f"{title}; latencies in ms", latency_limit=plan.latency_limit)
+    whole_lines().print(view)
     if profile is None:
         return
     if profile.out_of_time:

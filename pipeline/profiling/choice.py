@@ -87,8 +87,10 @@ def choose(measurements: Sequence[Measurement], *, latency_limit: float, cpus: i
     plain = [each for each in usable if each.point.batching is not Batching.ON] or usable
     if not plain:
         return Choice(None, None, (f"no point of the closed loop had a p99 within {latency_limit * 1000:g} ms",))
-    parameters, reasons = _parameters(plain, latency_limit=latency_limit, cpus=cpus)
     gain, why = _gain(usable)
+    if len({each.point.batch for each in plain}) < 2:
+        return Choice(gain, None, (*why, "only one batch size was measured, and parameters follow from several"))
+    parameters, reasons = _parameters(plain, latency_limit=latency_limit, cpus=cpus)
     return Choice(gain, parameters, (*why, *reasons))
 
 
@@ -163,7 +165,7 @@ def _wait(plain: Sequence[Measurement]) -> tuple[int, str]:
     micros = min(round(alone.p50 * _WAIT_SHARE * 1e6 / 100) * 100, _MOST_WAIT_MICROS)
     return micros, (
         f"batch_timeout_micros {micros}: a request of {_images(alone.point.batch)} takes {_ms(alone.p50)} "
-        f"({alone.point.concurrency} at once), and a tenth of that, at most {_MOST_WAIT_MICROS}, may be spent on waiting"
+        f"({alone.point.concurrency} at once). A tenth of that may be spent on waiting, at most {_MOST_WAIT_MICROS}"
     )
 
 
@@ -174,8 +176,8 @@ def _queue(plain: Sequence[Measurement], size: int, *, threads: int, latency_lim
     seconds = alone.p50 * min(threads, clients) / clients
     batches = max(1, min(math.floor(latency_limit / seconds * threads), _MOST_BATCHES_QUEUED))
     return batches, (
-        f"max_enqueued_batches {batches}: one of {size} takes {_ms(seconds)}, so {threads} at once work off that many in "
-        f"{_ms(batches * seconds / threads)}; the limit of latency is {_ms(latency_limit)}"
+        f"max_enqueued_batches {batches}: one of {size} takes {_ms(seconds)}, so {threads} at once work off that many "
+        f"in {_ms(batches * seconds / threads)}; the limit of latency is {_ms(latency_limit)}"
     )
 
 
@@ -192,4 +194,5 @@ def _images(number: int) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds >= 100 else f"{milliseconds:.3g} ms"

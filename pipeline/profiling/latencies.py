@@ -6,6 +6,7 @@ latency is kept as it is.
 """
 
 import math
+from itertools import accumulate
 
 _SMALLEST = 1e-5
 _LARGEST = 1e3
@@ -31,15 +32,12 @@ class Latencies:
     def percentile(self, percent: float) -> float:
         """The seconds within which so many percent of the requests were answered; NaN without any.
 
-        It is the nearest rank: the smallest latency with at least so many percent at or below it, 2 % too large at most.
+        It is the nearest rank: the smallest latency with at least so many percent at or below it; at most 2 % too large.
         """
         if not self.count:
             return math.nan
-        rank, seen = max(1, math.ceil(self.count * percent / 100)), 0
-        for number, count in enumerate(self._counts):
-            seen += count
-            if seen >= rank:
-                break
+        rank = max(1, math.ceil(self.count * percent / 100))
+        number = next(number for number, seen in enumerate(accumulate(self._counts)) if seen >= rank)
         return min(_upper(number), self.largest)
 
 

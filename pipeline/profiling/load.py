@@ -59,7 +59,7 @@ class Sender:
 
     async def __aenter__(self) -> Self:
         self._channel = open_aio_channel(self._address, tls=self._tls, options=_OPTIONS)
-        self._call = self._channel.unary_unary(_METHOD)
+        self._call = self._channel.unary_unary(_METHOD, request_serializer=None, response_deserializer=None)
         return self
 
     async def __aexit__(
