@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from serving.images import ImageError
+
 # Larger than any PNG within the limit of pixels, see `serving.images.MOST_PIXELS`.
 MOST_BYTES = 512 << 20
 
@@ -47,19 +49,28 @@ def _below(folder: Path) -> Iterator[Path]:
             yield folder / name
 
 
+def size_of(path: Path) -> int:
+    """The bytes of a file.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return path.stat().st_size
+
+
 def read_image(path: Path) -> bytes:
     """The content of a file that may be an image.
 
     Raises:
-        ValueError: it is no file, or larger than any image that is accepted; the text is the end of a sentence.
+        ImageError: it is no file, or larger than any image that is accepted.
         OSError: it cannot be read.
     """
     # A named pipe would wait for somebody who writes to it.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         if not path.is_file():
-            raise ValueError("is not a file; name image files, or folders that have some")
+            raise ImageError("is not a file; name image files, or folders that have some")
         size = os.fstat(file.fileno()).st_size
         if size > MOST_BYTES:
-            raise ValueError(f"is too large: {size:,} bytes, the limit is {MOST_BYTES:,}; make it smaller or remove it")
+            raise ImageError(f"is too large: {size:,} bytes, the limit is {MOST_BYTES:,}; make it smaller or remove it")
         return file.read(MOST_BYTES)

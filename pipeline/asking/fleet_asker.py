@@ -75,6 +75,6 @@ class FleetAsker:
         if self._label is None:
             return f"Check that these servers have the model {self._model!r}"
         return (
-            f"`understudy status --model {self._model}` shows what serves. If these servers have no version labels, name "
-            "a version with --version, or set UNDERSTUDY_ROLLOUT=latest"
+            f"`understudy status --model {self._model}` shows what serves. If these servers have no version labels, "
+            "name a version with --version, or set UNDERSTUDY_ROLLOUT=latest"
         )

@@ -1,10 +1,8 @@
 """Ask a gateway, over HTTP: `POST /v1/classify/{model}` with one image as the body."""
 
-import re
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Self
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -18,7 +16,6 @@ _SILENT_STATUSES = (502, 504)
 _IMAGE_STATUSES = (400, 413, 415, 422)
 _RETRY_SECONDS = 1.0
 _MOST_SHOWN = 300
-_MOST_KEY_BYTES = 4096
 _PNG = b"\x89PNG"
 
 
@@ -41,8 +38,7 @@ class GatewayAsker:
         self, url: str, *, key: str | None, model: str, version: int | None, top: int, concurrency: int
     ) -> None:
         self._url = gateway_url(url)
-        self._path = f"{self._url}/v1/classify/{model}"
-        self._model = model
+        self._path = f"{self._url}/v1/classify/{quote(model, safe='')}"
         self._query = {"top": top} | ({} if version is None else {"version": version})
         # Redirects are not followed: the key is for this gateway.
         self._client = httpx.AsyncClient(
@@ -113,35 +109,12 @@ def gateway_url(url: str) -> str:
     except ValueError as error:
         raise BadInputError("--gateway is not a URL; give one such as http://127.0.0.1:8090") from error
     if parts.username is not None or parts.password is not None:
-        raise BadInputError("--gateway has a user name or password; put an API key into a file and name it with --key-file")
+        raise BadInputError(
+            "--gateway has a user name or password; put an API key into a file and name it with --key-file"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or port == 0:
         raise BadInputError(f"--gateway {url!r} is not the URL of a gateway; give one such as http://127.0.0.1:8090")
     return url.rstrip("/")
-
-
-def read_key(file: Path) -> str:
-    """The API key in a file, which has nothing else.
-
-    Raises:
-        BadInputError: it cannot be read, or has something else than a key; the content is not repeated.
-    """
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(_MOST_KEY_BYTES)
-    except OSError as error:
-        raise BadInputError(f"--key-file {file} cannot be read: {error.strerror}") from error
-    return checked_key(content.decode("ascii", errors="replace").strip(), source=f"--key-file {file}")
-
-
-def checked_key(key: str, *, source: str) -> str:
-    """A key that can be sent in a header.
-
-    Raises:
-        BadInputError: it has spaces or other characters that no key has; it is not repeated.
-    """
-    if not re.fullmatch(r"[\x21-\x7e]{1,1024}", key):
-        raise BadInputError(f"{source} does not hold an API key: one word of ASCII characters is expected")
-    return key
 
 
 def _sentence(reply: httpx.Response) -> str:

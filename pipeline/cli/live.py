@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -36,10 +38,18 @@ class Live:
             log.info("%s: %d%s", self._what, self.done, of_all)
             self._log_at = time.monotonic() + _LOG_SECONDS
 
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """While something else is printed, which may go to the same terminal."""
+    def say(self, text: str) -> None:
+        """Write a line to standard error, of printable characters: names of files may have others."""
+        line = "".join(each if each.isprintable() else " " for each in text)
         if self._shown is None:
+            typer.echo(line, err=True)
+        else:
+            self._shown[0].console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While something is printed on standard output, which may be the same terminal."""
+        if self._shown is None or not sys.stdout.isatty():
             yield
             return
         progress, _ = self._shown
@@ -51,9 +61,15 @@ class Live:
 
 
 @contextmanager
-def live(what: str, *, total: int | None = None) -> Iterator[Live]:
-    """Show progress during the block, and nothing of it afterwards."""
-    if not sys.stderr.isatty():
+def live(what: str, *, total: int | None = None, hidden: bool = False) -> Iterator[Live]:
+    """Show progress during the block, and nothing of it afterwards.
+
+    Args:
+        what: is counted.
+        total: how many there are; None if that is not known.
+        hidden: write log lines on a terminal, too.
+    """
+    if hidden or not sys.stderr.isatty():
         yield Live(what, total, None)
         return
     from rich.console import Console

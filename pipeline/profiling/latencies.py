@@ -32,7 +32,7 @@ class Latencies:
     def percentile(self, percent: float) -> float:
         """The seconds within which so many percent of the requests were answered; NaN without any.
 
-        It is the nearest rank: the smallest latency with at least so many percent at or below it; at most 2 % too large.
+        It is the nearest rank: the smallest latency with at least so many percent at or below it, at most 2 % off.
         """
         if not self.count:
             return math.nan

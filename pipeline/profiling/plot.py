@@ -23,7 +23,7 @@ def plot_figure(measurements: Sequence[Measurement], *, title: str) -> Any:
     """What `draw_plot` draws, as a figure of matplotlib."""
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(14, 5.5), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(14, 7), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     _draw_throughput(left, [each for each in measurements if each.point.loop is Loop.CLOSED])
@@ -31,7 +31,8 @@ def plot_figure(measurements: Sequence[Measurement], *, title: str) -> Any:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, ncols=2)
+            # Below: with nine batch sizes of two servers it would cover the lines.
+            axes.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     return figure
 
 
@@ -70,6 +71,9 @@ def _draw_latency(axes: Any, measurements: Sequence[Measurement]) -> None:
             late = [each for each in points if not each.generator_kept_up]
             marks = ([each.point.rate for each in late], [getattr(each, name) * 1000 for each in late])
             axes.plot(*marks, linestyle="", marker="o", markersize=9, fillstyle="none", color=colour)
+    if not all(each.generator_kept_up for each in measurements):
+        circle = {"linestyle": "", "marker": "o", "markersize": 9, "fillstyle": "none", "color": "grey"}
+        axes.plot([], [], **circle, label="requests were sent late")
     title = "open loop: latency from when a request was due"
     axes.set(title=title, xlabel="requests/s that are due", ylabel="ms", yscale="log")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import BadInputError
-from pipeline.image_files import ImageFiles
+from pipeline.image_files import ImageFiles, read_image
 from serving.images import ImageError, prepare
 
 # A photograph of a few kilobytes more or less, as clients send it that resize before.
@@ -60,7 +60,7 @@ def images_of(folder: Path | None) -> list[bytes]:
     images: list[bytes] = []
     for path in ImageFiles([folder]):
         try:
-            images.append(prepare(path.read_bytes()).content)
+            images.append(prepare(read_image(path)).content)
         except (ImageError, OSError):
             continue  # `classify` says why
         if len(images) == _MOST_IMAGES or sum(map(len, images)) > _MOST_BYTES:
