@@ -7,11 +7,10 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from pipeline.asking.answers import Answer, BusyError, NoAnswerError, RefusedImageError
-from pipeline.errors import BadInputError, CouldNotTellError, FailedError
+from pipeline.errors import BadInputError, FailedError
 
 _TIMEOUT_SECONDS = 30.0
 _BUSY_STATUSES = (429, 503)
-_SILENT_STATUSES = (502, 504)
 # About the image alone: malformed, too large, not an image, one that cannot be used.
 _IMAGE_STATUSES = (400, 413, 415, 422)
 _RETRY_SECONDS = 1.0
@@ -75,7 +74,7 @@ class GatewayAsker:
             version, replica = int(document["version"]), str(document["replica"])
         except (ValueError, KeyError, TypeError) as error:
             raise FailedError(
-                f"{self._path} answered with something else than labels; check that --gateway is a gateway of Understudy"
+                f"{self._path} answered with something else than labels; check that it is a gateway of Understudy"
             ) from error
         return Answer(labels, version, replica)
 
@@ -84,16 +83,14 @@ class GatewayAsker:
         message = f"{self._url} answered {status}: {said}"
         if status in _BUSY_STATUSES:
             return BusyError(message, seconds=_retry_after(reply))
-        if status in _SILENT_STATUSES:
-            return NoAnswerError(message)
         if status in _IMAGE_STATUSES:
             return RefusedImageError(f"was refused: {message}")
-        if status == 401:
-            return FailedError(f"{message} Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY")
-        if reply.is_redirect:
-            return FailedError(f"{self._url} redirects to another address, which is not followed; name that one")
         if status >= 500:
-            return CouldNotTellError(message)
+            return NoAnswerError(message)
+        if status == 401:
+            message += " Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
+        if reply.is_redirect:
+            message += ". Redirects are not followed; name the address that they lead to"
         return FailedError(message)
 
 
@@ -110,7 +107,7 @@ def gateway_url(url: str) -> str:
         raise BadInputError("--gateway is not a URL; give one such as http://127.0.0.1:8090") from error
     if parts.username is not None or parts.password is not None:
         raise BadInputError(
-            "--gateway has a user name or password; put an API key into a file and name it with --key-file"
+            "--gateway has a user name or password; name a file with an API key with --key-file instead"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or port == 0:
         raise BadInputError(f"--gateway {url!r} is not the URL of a gateway; give one such as http://127.0.0.1:8090")

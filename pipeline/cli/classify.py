@@ -37,7 +37,7 @@ Server = Annotated[
     typer.Option(
         "--server",
         metavar="HOST:PORT,...",
-        help="ask these servers, by a list or a source; else the fleet of the model",
+        help="ask these servers, a list or a source; else the fleet of the model",
     ),
 ]
 Gateway = Annotated[str | None, typer.Option("--gateway", metavar="URL", help="ask this gateway, over HTTP")]
@@ -48,9 +48,7 @@ KeyFile = Annotated[
 Version = Annotated[str | None, typer.Option("--version", help="ask exactly this version, 4 or v4")]
 Top = Annotated[int, typer.Option("--top", min=1, max=1000, help="how many labels of each image")]
 AsLines = Annotated[bool, typer.Option("--json", help="for programs: one JSON object per line, as soon as it is there")]
-Concurrency = Annotated[
-    int, typer.Option("--concurrency", min=1, max=64, help="how many images are asked about at once")
-]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, max=64, help="how many images are under way at once")]
 
 
 @commands.command("classify", rich_help_panel=GROUP)
