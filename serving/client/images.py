@@ -32,7 +32,9 @@ class Batch:
 
 def has_arrays(images: Images) -> bool:
     """Whether `batch_of` takes more than a moment: arrays are encoded or compared."""
-    return isinstance(images, np.ndarray) or any(isinstance(each, np.ndarray) for each in images)
+    if isinstance(images, np.ndarray):
+        return True
+    return not _is_one(images) and any(isinstance(each, np.ndarray) for each in images)
 
 
 def batch_of(images: Images) -> Batch:
@@ -47,7 +49,7 @@ def batch_of(images: Images) -> Batch:
     Raises:
         ValueError: something is no image, there is none, or they do not go together.
     """
-    several = [images] if _is_one(images) else list(images)
+    several: list[Any] = [images] if _is_one(images) else list(images)
     if not several:
         raise ValueError("there are no images; give at least one")
     floats = [isinstance(each, np.ndarray) and each.dtype.kind == "f" for each in several]
@@ -61,10 +63,10 @@ def batch_of(images: Images) -> Batch:
     return Batch(signature.NAME, signature.inputs_of([_encoded(each, number) for number, each in enumerate(several)]))
 
 
-def _is_one(images: Images) -> bool:
+def _is_one(images: Any) -> bool:
     if isinstance(images, np.ndarray):
         return images.ndim < 4
-    return isinstance(images, bytes | bytearray | memoryview | str)
+    return not isinstance(images, Sequence) or isinstance(images, bytes | bytearray | memoryview | str)
 
 
 def _encoded(image: Any, number: int) -> bytes:
