@@ -24,7 +24,8 @@ def plot_figure(measurements: Sequence[Measurement], *, title: str) -> Any:
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(14, 7), layout="constrained")
-    figure.suptitle(title)
+    # A name may have what the font lacks, or look like mathematics.
+    figure.suptitle(title.encode("ascii", "replace").decode(), parse_math=False)
     left, right = figure.subplots(1, 2)
     _draw_throughput(left, [each for each in measurements if each.point.loop is Loop.CLOSED])
     _draw_latency(right, [each for each in measurements if each.point.loop is Loop.OPEN])
