@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 from pipeline.asking.answers import Answer, Asker, BusyError, ImageAnswer, NoAnswerError, RefusedImageError
@@ -36,7 +36,7 @@ class InOrder:
         self._bytes = PixelBudget(_BYTES_AT_ONCE)
         self._pixels = PixelBudget(MOST_PIXELS)
 
-    async def answers(self, images: Iterable[Path]) -> AsyncIterator[ImageAnswer]:
+    async def answers(self, images: Iterable[Path]) -> AsyncGenerator[ImageAnswer, None]:
         """What becomes of each file, in their order. A file that cannot be used does not stop the others.
 
         Raises:
