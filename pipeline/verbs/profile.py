@@ -14,7 +14,7 @@ from pipeline.fleets.named_servers import NamedServers
 from pipeline.inspection.known_models import require_released
 from pipeline.inspection.published_version import approved_files, published_version
 from pipeline.profiling.choice import Choice, Parameters, choose
-from pipeline.profiling.embedded_server import Served, embedded_server
+from pipeline.profiling.embedded_server import COMMAND, Served, embedded_server
 from pipeline.profiling.load import Sender, measure
 from pipeline.profiling.measurement import Batching, Measurement, Point
 from pipeline.profiling.plan import Plan
@@ -54,7 +54,14 @@ class Profile:
 
 
 def profile_version(
-    context: ModelContext, plan: Plan, *, version: str, images: Sequence[bytes], batching: Path | None, found: Found
+    context: ModelContext,
+    plan: Plan,
+    *,
+    version: str,
+    images: Sequence[bytes],
+    batching: Path | None,
+    found: Found,
+    command: Sequence[str] = COMMAND,
 ) -> Profile:
     """Measure a published version in two embedded servers on this machine: one batches, the other does not.
 
@@ -65,6 +72,7 @@ def profile_version(
         images: see `pipeline.profiling.requests`.
         batching: the batching parameters file of the server that batches; None for usual values.
         found: called with each measurement.
+        command: the program of a server.
 
     Raises:
         BadInputError: there is no such model or version, or the file cannot be read.
@@ -80,7 +88,8 @@ def profile_version(
         served = Served(model=context.model, version=number, folder=folder)
         texts = {Batching.OFF: None, Batching.ON: parameters}
         addresses = {
-            each: servers.enter_context(embedded_server(served, batching=text)) for each, text in texts.items()
+            each: servers.enter_context(embedded_server(served, batching=text, command=command))
+            for each, text in texts.items()
         }
         asked = Asked(model=context.model, version=number, label=None, images=images)
         return asyncio.run(_profile(plan, asked, addresses, tls=None, cpus=cpus, found=found))

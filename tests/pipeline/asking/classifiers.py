@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 
 from serving.apis import predict_pb2
-from serving.signature import INPUT, LABEL, PROBABILITIES
-from serving.wire import from_proto, to_proto
+from serving.signature import INPUT, LABEL, LABELS, LABELS_NAME, PROBABILITIES, ROWS
+from serving.wire import Array, from_proto, to_proto
 from tests.serving.client.servers import SmallServer
 
 Reply = tuple[int, Any, Mapping[str, str]]
@@ -75,17 +75,24 @@ def classifying(images: list[bytes] | None = None) -> Callable[[Any, grpc.Servic
     """A handler of a model server that takes every image for a cat, as version 3; it keeps what it is asked."""
 
     def handle(request: Any, _: grpc.ServicerContext) -> Any:
+        if request.model_spec.signature_name == LABELS_NAME:
+            names = np.array([[b"cat", b"dog"]] * len(from_proto(request.inputs[ROWS])), object)
+            return _reply({LABELS: names})
         batch = from_proto(request.inputs[INPUT]).tolist()
         if images is not None:
             images.extend(batch)
         labels = np.empty(len(batch), object)
         labels[:] = [b"cat"] * len(batch)
         outputs = {PROBABILITIES: np.array([[0.75, 0.25]] * len(batch), np.float32), LABEL: labels}
-        reply = predict_pb2.PredictResponse(outputs={name: to_proto(value) for name, value in outputs.items()})
-        reply.model_spec.version.value = 3
-        return reply
+        return _reply(outputs)
 
     return handle
+
+
+def _reply(outputs: Mapping[str, Array]) -> Any:
+    reply = predict_pb2.PredictResponse(outputs={name: to_proto(value) for name, value in outputs.items()})
+    reply.model_spec.version.value = 3
+    return reply
 
 
 @contextmanager
