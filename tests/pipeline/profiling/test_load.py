@@ -24,7 +24,7 @@ def clients(number: int) -> Point:
 
 
 def run(point: Point, ask: load.Ask, *, seconds: float, warm_seconds: float = 0.0) -> Measurement:
-    return asyncio.run(measure(point, ask, warm_seconds=warm_seconds, seconds=seconds))  # type: ignore[arg-type]
+    return asyncio.run(measure(point, ask, warm_seconds=warm_seconds, seconds=seconds))
 
 
 async def at_once() -> str | None:
