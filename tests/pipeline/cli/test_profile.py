@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from pipeline.errors import ExitCode
@@ -77,6 +78,19 @@ def test_nothing_listens_there(profile: Any) -> None:
 
     assert ExitCode.COULD_NOT_TELL == done.code
     assert "Check that a model server listens there" in done.err
+
+
+def test_a_server_that_refuses_the_images_is_told_from_one_that_is_silent(profile: Any) -> None:
+    """...such as one without version labels."""
+
+    def handle(_: Any, context: grpc.ServicerContext) -> Any:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Unrecognized servable version label: stable")
+
+    with SmallServer(handle) as server:
+        done = profile("--server", server.address, *QUICK)
+
+    assert ExitCode.FAILED == done.code
+    assert "If the server has no labels, name a version with --version, or set UNDERSTUDY_ROLLOUT=latest" in done.err
 
 
 @pytest.mark.parametrize(
