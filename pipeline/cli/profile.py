@@ -208,8 +208,8 @@ def _show(model: str, profile: "Profile | None", measurements: "Sequence[Measure
     late = [each for each in measurements if not each.generator_kept_up]
     if late:
         typer.echo(
-            f"at {len(late)} points requests were sent late, because this machine is busy: these latencies are not those "
-            "of the server alone. Measure at lower --rates, or from another machine with --server"
+            f"at {len(late)} points requests were sent late, because this machine is busy: their latencies are not "
+            "those of the server alone. Measure at lower --rates, or from another machine with --server"
         )
     typer.echo(_choice_text(profile.choice))
 
