@@ -115,7 +115,7 @@ class Pets:
         text = text.replace("var/bucket/data/digits", str(data)).replace("digits", "pets_offline")
         for usual, port in zip((8500, 8510), self.settings.serving_ports, strict=True):
             text = text.replace(str(usual), str(port)).replace(str(usual + 1), str(port + 1))
-        return text
+        return text.replace("8090", str(self.settings.gateway_port))
 
     def shell(self, text: str, **more: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
