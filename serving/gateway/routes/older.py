@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from serving.gateway.documented import ERRORS, multipart_body
 from serving.gateway.errors import GatewayError
 from serving.gateway.models import models_of, until_gone
+from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.classify import TOP, classified
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
@@ -61,6 +62,7 @@ async def predict(request: Request) -> Response:
     try:
         return await _predicted(request)
     except GatewayError as error:
+        facts_of(request.scope).error = error.message
         return JSONResponse({"success": False, "error": error.message}, error.status, error.headers)
 
 
