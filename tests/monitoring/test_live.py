@@ -158,7 +158,7 @@ def _prometheus(folder: Path, servers: list[MonitoredServer]) -> Iterator[Promet
     folder.mkdir()
     port = free_port()
     # No gateway runs: Prometheus' own page of metrics stands for its page, and then it counts as up.
-    addresses = {each: f"127.0.0.1:{port}" for each in ("127.0.0.1:9090", "gateway:8091")}
+    addresses = dict.fromkeys(("127.0.0.1:9090", "gateway:8091"), f"127.0.0.1:{port}")
     addresses |= {f"{name}:8501": f"127.0.0.1:{each.rest_port}" for name, each in zip(REPLICAS, servers, strict=True)}
     for file in (CONFIG, ALERTS):
         (folder / file.name).write_text(_faster(_moved(file.read_text(), addresses)))
