@@ -5,9 +5,9 @@ from typing import Any
 from airflow.sdk import DAG, Param
 
 from dags.steps import RETRY, run_key, step
-from pipeline.layout import is_model
 from pipeline.model_files import model_files
 from pipeline.settings import load_settings
+from serving.model_names import is_model
 
 # Names of files, not their content: a model file that cannot be read must not take these DAGs away.
 MODELS = [path.stem for path in model_files(load_settings().models) if is_model(path.stem)]

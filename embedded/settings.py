@@ -12,10 +12,10 @@ from embedded.errors import StackError
 from embedded.local_fleet import LocalFleet, assign_ports
 from pipeline import stack_file
 from pipeline.deployment import RolloutName
-from pipeline.layout import MODEL_PATTERN, is_model
 from pipeline.model_files import model_files
 from pipeline.stack_file import stack_folder
 from pipeline.validation import problems
+from serving.model_names import MODEL_PATTERN, is_model
 
 PROJECT = stack_file.PROJECT
 

@@ -3,6 +3,7 @@
 from embedded.settings import StackSettings, model_names
 from pipeline import layout
 from pipeline.model_files import model_files
+from serving.model_names import is_model
 
 
 def lines(settings: StackSettings) -> list[str]:
@@ -14,7 +15,7 @@ def _misnamed_files(settings: StackSettings) -> list[str]:
     return [
         f"{path} has no replicas: {path.stem!r} is not a name of a model. Use small letters, digits and _"
         for path in model_files(settings.models)
-        if not layout.is_model(path.stem)
+        if not is_model(path.stem)
     ]
 
 
@@ -32,7 +33,7 @@ def _new_files(settings: StackSettings) -> list[str]:
 def _without_file(settings: StackSettings) -> list[str]:
     found = {path.parent.name for path in (settings.bucket / layout.JOURNALS).glob("*/*.json")}
     known = {*model_names(settings.models), *(settings.models_served or ())}
-    others = sorted(name for name in found if layout.is_model(name) and name not in known)
+    others = sorted(name for name in found if is_model(name) and name not in known)
     if not others:
         return []
     return [

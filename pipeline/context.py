@@ -44,6 +44,7 @@ from pipeline.tracking.mirror import tag_run
 from pipeline.tracking.owner import mlflow_observer
 from pipeline.tracking.registry import Mlflow
 from serving.fleet.fleet import Fleet
+from serving.model_names import is_model
 
 log = logging.getLogger(__name__)
 
@@ -337,5 +338,5 @@ def _seen_by_servers(folder: str, fleet: FleetSpec, bucket: Bucket) -> str:
 
 
 def _require_model_name(model: str) -> None:
-    if not layout.is_model(model):
+    if not is_model(model):
         raise BadInputError(f"{model!r} is not a model name: a letter, then letters, digits and _ (at most 40)")

@@ -28,18 +28,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-MODEL_PATTERN = r"[a-z][a-z0-9_]{0,39}"
-
 # What TensorFlow Serving would accept as a version is wider ("007", "+5"); what we write and read is not.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SEQUENCE = re.compile(r"[0-9]{8}\.json")
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{16}")
-_MODEL = re.compile(MODEL_PATTERN)
-
-
-def is_model(text: str) -> bool:
-    """Whether `text` may name a model: it becomes a folder, a DAG id and a part of an address."""
-    return _MODEL.fullmatch(text) is not None
 
 
 def images(model: str) -> str:

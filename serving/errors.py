@@ -2,7 +2,10 @@
 
     ServingError
     ├── UnreachableError            no answer: the replica is down, cannot be reached, or is slower than the time limit
-    │   └── ConnectionLostError     no process listens there, or the connection broke
+    │   ├── ConnectionLostError     no process listens there, or the connection broke
+    │   ├── TooSlowError            no answer within the time limit
+    │   ├── OverloadedError         the replica works, and its queue of requests is full
+    │   └── CircuitOpenError        nothing was sent: a client has seen nearly all requests to the fleet fail
     ├── NotServedError              the replica works, and does not have that model, version or label (now)
     ├── RefusedError                the server does not accept the request or the configuration
     └── ServerFaultError            the server failed
@@ -46,6 +49,22 @@ class ConnectionLostError(UnreachableError):
     pass
 
 
+class TooSlowError(UnreachableError):
+    pass
+
+
+class OverloadedError(UnreachableError):
+    pass
+
+
+class CircuitOpenError(UnreachableError):
+    """`seconds` is the time until a request is sent again."""
+
+    def __init__(self, address: str, message: str, *, seconds: float) -> None:
+        super().__init__(address, message)
+        self.seconds = seconds
+
+
 class NotServedError(ServingError):
     pass
 
@@ -59,6 +78,11 @@ class ServerFaultError(ServingError):
 
 
 _UNREACHABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+# The codes and texts of a server that has too many requests: the queue of TensorFlow Serving's batching is full or a
+# request has waited in it for too long, or Python's gRPC server has as many calls as it may have. RESOURCE_EXHAUSTED
+# alone may also be a message that is too large, or memory that the model could not get.
+_OVERLOADED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+_QUEUES = ("batch scheduling queue", "batching queue", "Concurrent RPC limit exceeded")
 # gRPC's texts after a process has ended. A server that hangs, or a name without an address, is UNAVAILABLE too.
 _ENDED = ("Connection refused", "Connection reset", "Socket closed")
 # gRPC's texts for a handshake that failed, and what to check.
@@ -106,16 +130,25 @@ def _translate(address: str, error: grpc.RpcError) -> ServingError:
     if "failed to connect to all addresses" in details:
         details = _why_not_connected(details)
     message = f"{code.name}: {details}"
-    if code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED):
-        return ConnectionLostError(address, message)
+    return _kind(code, details)(address, message)
+
+
+def _kind(code: grpc.StatusCode, details: str) -> type[ServingError]:
+    if code in _OVERLOADED and any(queue in details for queue in _QUEUES):
+        return OverloadedError
     if code in _UNREACHABLE:
-        return UnreachableError(address, message)
+        return _kind_of_silence(code, details)
     # An unknown label is INVALID_ARGUMENT, an unknown version NOT_FOUND. A caller may retry both.
     if code is grpc.StatusCode.NOT_FOUND or "Unrecognized servable version label" in details:
-        return NotServedError(address, message)
-    if code in _REFUSED:
-        return RefusedError(address, message)
-    return ServerFaultError(address, message)
+        return NotServedError
+    return RefusedError if code in _REFUSED else ServerFaultError
+
+
+def _kind_of_silence(code: grpc.StatusCode, details: str) -> type[ServingError]:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TooSlowError
+    lost = code is grpc.StatusCode.UNAVAILABLE and any(ended in details for ended in _ENDED)
+    return ConnectionLostError if lost else UnreachableError
 
 
 def _why_not_connected(details: str) -> str:

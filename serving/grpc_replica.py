@@ -6,7 +6,6 @@ from typing import Self
 
 from serving.apis import (
     error_codes_pb2,
-    get_model_metadata_pb2,
     get_model_status_pb2,
     model_management_pb2,
     model_server_config_pb2,
@@ -14,7 +13,7 @@ from serving.apis import (
     prediction_service_pb2_grpc,
 )
 from serving.errors import NotServedError, translated
-from serving.messages import answer, model_spec, predict_request
+from serving.messages import answer, metadata_request, model_spec, predict_request
 from serving.replica import Answer, VersionStatus
 from serving.tls import Tls, open_channel
 from serving.wire import Array
@@ -81,9 +80,7 @@ class GrpcReplica:
         return [_version_status(status) for status in reply.model_version_status]
 
     def version_behind(self, model: str, label: str | None) -> int | None:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=model_spec(model, label=label), metadata_field=["signature_def"]
-        )
+        request = metadata_request(model, label=label)
         try:
             with translated(self.address):
                 reply = self._predictions.GetModelMetadata(request, timeout=self._timeout)

@@ -10,6 +10,13 @@ takes them, for a client that has decoded and resized them itself. Models that w
 
     pixels         in   float32  (batch, height, width, channels)   in [0, 1]
 
+The signature `serving_labels` gives the labels of all classes. They are the same in each row: a row is there because
+servers that batch requests accept only signatures with rows in all inputs and outputs. Models that were exported before
+2026-12 lack it too.
+
+    rows           in   int64    (batch,)           1 to 1024 numbers of any value
+    labels         out  string   (batch, classes)   of all classes, in the order of the probabilities, in UTF-8
+
 The names are a contract with clients, and so are the labels and their order. An array of strings is a NumPy array of
 objects, each of them `bytes`, as in `serving/wire.py`. No TensorFlow is loaded by this module.
 """
@@ -25,6 +32,7 @@ from serving.wire import Array, to_proto
 # The name of the signature. A server uses it if a request names none.
 NAME = "serving_default"
 TENSOR_NAME = "serving_tensor"
+LABELS_NAME = "serving_labels"
 
 INPUT = "image_bytes"
 PIXELS = "pixels"
@@ -32,6 +40,10 @@ PROBABILITIES = "probabilities"
 CLASS_INDEX = "class_index"
 LABEL = "label"
 OUTPUTS = (PROBABILITIES, CLASS_INDEX, LABEL)
+ROWS = "rows"
+LABELS = "labels"
+# Of `serving_labels`: a small request must not make a server build a large answer.
+MOST_ROWS = 1024
 
 # In a TensorShapeProto: a dimension of any size.
 _ANY = -1
@@ -40,6 +52,7 @@ _SIZES = ("height", "width", "channels")
 
 # A data type, and the size of each dimension, or its name if any fixed size will do.
 _Promise = tuple[int, Sequence[int | str]]
+_Promises = Mapping[str, _Promise]
 
 
 def inputs_of(images: Sequence[bytes]) -> dict[str, Array]:
@@ -66,6 +79,29 @@ def tensor_request(model: str, batch: int, *, height: int, width: int, channels:
     pixels = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, tensor_shape=shape, float_val=[0.5])
     spec = model_pb2.ModelSpec(name=model, signature_name=TENSOR_NAME)
     return predict_pb2.PredictRequest(model_spec=spec, inputs={PIXELS: pixels})
+
+
+def labels_request(model: str) -> Any:
+    """The PredictRequest for the labels of all classes, without a version or a version label."""
+    spec = model_pb2.ModelSpec(name=model, signature_name=LABELS_NAME)
+    return predict_pb2.PredictRequest(model_spec=spec, inputs={ROWS: to_proto(one_row()[ROWS])})
+
+
+def one_row() -> dict[str, Array]:
+    """The inputs of a request for the labels of all classes."""
+    return {ROWS: np.zeros(1, np.int64)}
+
+
+def all_labels_of(outputs: Mapping[str, Array]) -> tuple[str, ...]:
+    """The labels of all classes in an answer's outputs by name.
+
+    Raises:
+        ValueError: there is no such output, or it does not hold labels.
+    """
+    found = outputs.get(LABELS)
+    if found is None or found.dtype != np.object_ or found.ndim != 2 or not found.size:
+        raise ValueError(f"there is no output {LABELS!r} of strings of shape (rows, classes), only {sorted(outputs)}")
+    return tuple(value.decode() for value in found[0].tolist())
 
 
 def probabilities_of(outputs: Mapping[str, Array]) -> Array:
@@ -124,27 +160,33 @@ def _fetches(definition: Any) -> list[str]:
 def contract_problems(signatures: Mapping[str, Any], *, labels: Sequence[str]) -> list[str]:
     """Where SignatureDefs, by name, break the contract of this module, as sentences; empty if they keep it.
 
-    The signature TENSOR_NAME may be missing, and is compared if it exists.
+    The signatures TENSOR_NAME and LABELS_NAME may be missing, and are compared if they exist.
 
     `labels` are those of the model, in their order: `probabilities` must have as many columns.
     """
     signature = signatures.get(NAME)
     if signature is None:
         return [f"no signature {NAME!r}, only {sorted(signatures)}"]
-    problems = _problems(signature, {INPUT: (types_pb2.DT_STRING, [_ANY])}, labels)
-    if TENSOR_NAME in signatures:
-        pixels: dict[str, _Promise] = {PIXELS: (types_pb2.DT_FLOAT, [_ANY, *_SIZES])}
-        found = _problems(signatures[TENSOR_NAME], pixels, labels)
-        problems.extend(f"{problem}, in the signature {TENSOR_NAME!r}" for problem in found)
-    return problems
-
-
-def _problems(signature: Any, inputs: Mapping[str, _Promise], labels: Sequence[str]) -> list[str]:
-    outputs: dict[str, _Promise] = {
+    classified: _Promises = {
         PROBABILITIES: (types_pb2.DT_FLOAT, [_ANY, len(labels)]),
         CLASS_INDEX: (types_pb2.DT_INT64, [_ANY]),
         LABEL: (types_pb2.DT_STRING, [_ANY]),
     }
+    problems = _problems(signature, {INPUT: (types_pb2.DT_STRING, [_ANY])}, classified)
+    further: dict[str, tuple[_Promises, _Promises]] = {
+        TENSOR_NAME: ({PIXELS: (types_pb2.DT_FLOAT, [_ANY, *_SIZES])}, classified),
+        LABELS_NAME: (
+            {ROWS: (types_pb2.DT_INT64, [_ANY])},
+            {LABELS: (types_pb2.DT_STRING, [_ANY, len(labels)])},
+        ),
+    }
+    for name in [each for each in further if each in signatures]:
+        found = _problems(signatures[name], *further[name])
+        problems.extend(f"{problem}, in the signature {name!r}" for problem in found)
+    return problems
+
+
+def _problems(signature: Any, inputs: _Promises, outputs: _Promises) -> list[str]:
     return [
         *_differences("input", signature.inputs, inputs),
         *_differences("output", signature.outputs, outputs),

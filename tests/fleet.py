@@ -2,9 +2,10 @@
 
 A version's folder holds `classifier.json`, and `saved_model.pb`, of which nothing counts but that it is there. Its
 image is any text: the first character says what is in it, so that a classifier can be right, wrong, slow or impossible
-to load, and the server's rules are the real ones throughout.
+to load, and the server's rules are the real ones throughout. A real picture shows the digit that its brightness says.
 """
 
+import io
 import itertools
 import json
 import shutil
@@ -18,6 +19,8 @@ from typing import Any, cast
 
 import google_crc32c
 import numpy as np
+from PIL import Image as Picture
+from PIL import ImageStat
 
 from serving.apis import meta_graph_pb2, prediction_log_pb2, types_pb2
 from serving.inference import warmup
@@ -28,7 +31,20 @@ from serving.model_server.lifecycle.servable import ServableId
 from serving.model_server.server import Server
 from serving.model_server.storage import file_system
 from serving.server_flags import BasePathSource, ConfigSource, Source, replica_flags
-from serving.signature import CLASS_INDEX, INPUT, LABEL, NAME, OUTPUTS, PROBABILITIES, inputs_of
+from serving.signature import (
+    CLASS_INDEX,
+    INPUT,
+    LABEL,
+    LABELS_NAME,
+    NAME,
+    OUTPUTS,
+    PIXELS,
+    PROBABILITIES,
+    ROWS,
+    TENSOR_NAME,
+    inputs_of,
+)
+from serving.signature import LABELS as LABEL_NAMES
 from serving.status import InvalidArgumentError, NotFoundError, StatusError, UnknownError
 from serving.wire import Array
 from tests.ports import free_port
@@ -41,25 +57,39 @@ RETRY_SECONDS = 0.3
 
 
 class Classifier:
-    """Names the digit an image begins with, shifted by `shift` classes.
+    """Names the digit an image begins with, shifted by `shift` classes; of a picture, the quarter of its brightness.
 
     `moved`: each label has moved by so many indices; the names are right all the same. `known`: it knows only the first
-    so many labels, and takes what shows another for the first.
+    so many labels, and takes what shows another for the first. `old`: it was exported before there were the signatures
+    for pixels and for the labels of all classes.
     """
 
-    def __init__(self, *, shift: int = 0, moved: int = 0, known: int = len(LABELS), milliseconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        shift: int = 0,
+        moved: int = 0,
+        known: int = len(LABELS),
+        milliseconds: float = 0.0,
+        old: bool = False,
+    ) -> None:
         self._shift = shift
         self._moved = moved
         self._known = known
         self._seconds = milliseconds / 1000
-        signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
-        signature.inputs[INPUT].name, signature.inputs[INPUT].dtype = "images:0", types_pb2.DT_STRING
-        for name in OUTPUTS:
-            signature.outputs[name].name = f"{name}:0"
-        self.signatures: Mapping[str, Any] = {NAME: signature}
+        self.signatures: dict[str, Any] = {NAME: _signature(INPUT, types_pb2.DT_STRING, OUTPUTS)}
+        if not old:
+            self.signatures[TENSOR_NAME] = _signature(PIXELS, types_pb2.DT_FLOAT, OUTPUTS)
+            self.signatures[LABELS_NAME] = _signature(ROWS, types_pb2.DT_INT64, [LABEL_NAMES])
 
     def answer(self, image: bytes) -> tuple[list[float], bytes]:
-        shown = LABELS.index(image[:1].decode())
+        return self._answer(_shown(image))
+
+    def names(self) -> list[bytes]:
+        """The label of each index."""
+        return [LABELS[(index - self._moved) % self._known].encode() for index in range(self._known)]
+
+    def _answer(self, shown: int) -> tuple[list[float], bytes]:
         label = (shown + self._shift) % self._known if shown < self._known else 0
         index = (label + self._moved) % self._known
         return [0.7 if position == index else 0.1 for position in range(self._known)], LABELS[label].encode()
@@ -69,15 +99,50 @@ class Classifier:
     ) -> list[Array]:
         if self._seconds:
             time.sleep(self._seconds)
+        (fed,) = feeds
+        outputs = self._outputs(fed.removesuffix(":0"), feeds[fed])
+        return [outputs[name.removesuffix(":0")] for name in fetches]
+
+    def _outputs(self, name: str, values: Array) -> dict[str, Array]:
+        if name == ROWS:
+            return {LABEL_NAMES: np.array([self.names()] * len(values), np.object_)}
+        if name == PIXELS:
+            return outputs_for([self._answer(_quarter(255 * float(image.mean()))) for image in values])
         try:
-            answers = [self.answer(image) for image in feeds["images:0"].tolist()]
+            return outputs_for([self.answer(image) for image in values.tolist()])
         except ValueError as error:
             raise InvalidArgumentError("Unknown image file format.") from error
-        outputs = outputs_for(answers)
-        return [outputs[name.removesuffix(":0")] for name in fetches]
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _signature(name: str, dtype: int, outputs: Sequence[str]) -> Any:
+    signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    signature.inputs[name].name, signature.inputs[name].dtype = f"{name}:0", dtype
+    for output in outputs:
+        signature.outputs[output].name = f"{output}:0"
+    return signature
+
+
+def _shown(image: bytes) -> int:
+    """The index of the label that an image shows.
+
+    Raises:
+        ValueError: it is neither a text that begins with a label nor a picture.
+    """
+    if not image.startswith((b"\x89PNG", b"\xff\xd8")):
+        return LABELS.index(image[:1].decode())
+    try:
+        with Picture.open(io.BytesIO(image)) as picture:
+            return _quarter(ImageStat.Stat(picture.convert("L")).mean[0])
+    except (OSError, SyntaxError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _quarter(brightness: float) -> int:
+    """Of a mean of 0 to 255: black is the first label, white the last."""
+    return min(int(brightness / 64), len(LABELS) - 1)
 
 
 def outputs_for(answers: Sequence[tuple[list[float], bytes]]) -> dict[str, Array]:

@@ -7,6 +7,7 @@ from pipeline.context import ModelContext
 from pipeline.errors import BadInputError, StorageError
 from pipeline.journal.history import History
 from pipeline.model_files import model_files
+from serving.model_names import is_model
 
 
 def require_known(context: ModelContext) -> None:
@@ -26,7 +27,7 @@ def require_known(context: ModelContext) -> None:
         problem = str(error)  # the folder of the bucket does not exist; only `init` gets here then
     if context.model in names:
         return
-    known = ", ".join(sorted(name for name in names if layout.is_model(name))) or "none"
+    known = ", ".join(sorted(name for name in names if is_model(name))) or "none"
     raise BadInputError(
         f"the model {context.model!r} does not exist: no file {context.settings.models}/{context.model}.yaml, and "
         f"{problem}. Known models: {known}. Nothing was changed. Correct --model, or UNDERSTUDY_ROOT and "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline import layout
 from pipeline.storage.bucket import Bucket
+from serving.model_names import is_model
 from serving.replica import Replica
 
 
@@ -54,7 +55,7 @@ class OtherModels:
         known = {path.stem for path in self._folder.glob("*.yaml")}
         if self._bucket is not None:
             known.update(self._bucket.names(layout.JOURNALS), self._bucket.names(layout.FLEETS))
-        return sorted(name for name in known if layout.is_model(name) and name != self.model)
+        return sorted(name for name in known if is_model(name) and name != self.model)
 
 
 def not_of_this_fleet(address: str, served: str, *, model: str) -> str:

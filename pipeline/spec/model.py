@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from pipeline.errors import BadInputError
-from pipeline.layout import MODEL_PATTERN
 from pipeline.new_images import NewImages
 from pipeline.spec.base import FROM_A_FILE, Frozen, parse, wrong_field
 from pipeline.spec.data import Data, Image
 from pipeline.spec.networks import SHORTEST_SIDE, Application
 from pipeline.spec.policies import AutomaticRollback, CanaryPolicy, GatePolicy, RetentionPolicy, Schedule
 from pipeline.spec.training import Imported, Training
+from serving.model_names import MODEL_PATTERN
 
 Name = Annotated[str, StringConstraints(pattern=f"^{MODEL_PATTERN}$")]
 

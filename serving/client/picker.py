@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from serving.client.outliers import Outliers
 from serving.errors import DiscoveryError
 
 # How long an address rests after its first failure in a row; after each further one twice as long, up to the last.
@@ -46,12 +47,29 @@ class Pick:
     epoch: int
 
 
+@dataclass(frozen=True)
+class ReplicaState:
+    """What a client knows of one replica.
+
+    Attributes:
+        address: `host:port`.
+        usable: whether it gets its share of the requests.
+        failures: how many requests and probes in a row have failed.
+        rests_seconds: how long it rests; 0 if it does not.
+    """
+
+    address: str
+    usable: bool
+    failures: int
+    rests_seconds: float
+
+
 class Picker:
     """Picks addresses in turn. Safe to use from several threads.
 
     An address is used after a probe of it has succeeded. After a failure it rests, is probed again, and then gets a
-    single request; if that succeeds, it gets its share again. If no address is usable, a request goes to the one that
-    was not tried for the longest time.
+    single request; if that succeeds, it gets its share again. One that fails far more often than the others rests too,
+    see `Outliers`. If no address is usable, a request goes to the one that was not tried for the longest time.
 
     Args:
         first: where the rotation begins. Many clients that start at once should not begin at the same replica.
@@ -61,6 +79,7 @@ class Picker:
     def __init__(self, *, first: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._members: dict[str, _Member] = {}
+        self._outliers = Outliers()
         self._order: Sequence[str] = ()
         self._next = first
         self._lock = threading.Lock()
@@ -71,6 +90,7 @@ class Picker:
         with self._lock:
             self._members = {each: self._members.get(each) or _Member(now, now) for each in addresses}
             self._order = tuple(self._members)
+            self._outliers.update(addresses)
 
     def to_probe(self) -> list[str]:
         """The addresses that are to be probed now, before they are used."""
@@ -133,15 +153,28 @@ class Picker:
                 member.works = False
                 member.tried_at = now
                 member.rest(now)
+                self._outliers.count(pick.address, now, good=False)
 
-    def answered(self, pick: Pick) -> None:
-        """The replica gave an answer, or refused the request by itself."""
+    def answered(self, pick: Pick, *, faulty: bool = False) -> None:
+        """The replica gave an answer, or refused the request by itself, or failed on it (faulty)."""
+        now = self._now()
         with self._lock:
+            self._outliers.count(pick.address, now, good=not faulty)
             member = pick.member
             if member.epoch == pick.epoch and (member.failures or not member.works):
                 member.failures = 0
                 member.works = member.known = True
-                member.rests_until = self._now()
+                member.rests_until = now
+
+    def states(self) -> list[ReplicaState]:
+        """What is known of each address, in the order of the list."""
+        now = self._now()
+        with self._lock:
+            return [self._state(address, member, now) for address, member in self._members.items()]
+
+    def _state(self, address: str, member: _Member, now: float) -> ReplicaState:
+        rests = max(0.0, member.rests_until - now, self._outliers.seconds_out(address, now))
+        return ReplicaState(address, usable=member.works and not rests, failures=member.failures, rests_seconds=rests)
 
     def _in_turn(self, now: float, other_than: Collection[str]) -> str | None:
         count = len(self._order)
@@ -149,7 +182,7 @@ class Picker:
             index = (self._next + step) % count
             address = self._order[index]
             member = self._members[address]
-            if self._is_usable(member, now) and address not in other_than:
+            if self._is_usable(address, member, now) and address not in other_than:
                 self._next = index + 1
                 if member.failures:
                     # One request tries it. Others follow when that one has been answered, or after another rest.
@@ -167,6 +200,5 @@ class Picker:
         self._members[address].tried_at = now
         return address
 
-    @staticmethod
-    def _is_usable(member: _Member, now: float) -> bool:
-        return member.works and member.rests_until <= now
+    def _is_usable(self, address: str, member: _Member, now: float) -> bool:
+        return member.works and member.rests_until <= now and not self._outliers.seconds_out(address, now)

@@ -5,6 +5,6 @@ anything, and `preparing` decides what is kept and what is converted. NumPy and 
 """
 
 from serving.images.header import MOST_PIXELS, Header, ImageError, read_header
-from serving.images.preparing import RULES, Prepared, prepare
+from serving.images.preparing import RULES, Prepared, examine, prepare
 
-__all__ = ["MOST_PIXELS", "RULES", "Header", "ImageError", "Prepared", "prepare", "read_header"]
+__all__ = ["MOST_PIXELS", "RULES", "Header", "ImageError", "Prepared", "examine", "prepare", "read_header"]

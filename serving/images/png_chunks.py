@@ -35,3 +35,15 @@ def _damaged(content: bytes) -> Iterator[tuple[int, int]]:
                 raise ImageError(f"is damaged: the checksum of its chunk {name.decode('latin-1')!r} differs; {AGAIN}")
             yield start, end
         start = end
+
+
+def has_late_orientation(content: bytes) -> bool:
+    """Whether EXIF data stand behind the first pixels of a PNG, where its header does not show them."""
+    start, pixels = len(SIGNATURE), False
+    while start + 8 <= len(content):
+        name = content[start + 4 : start + 8]
+        if pixels and name in (b"eXIf", b"zTXt", b"tEXt", b"iTXt"):
+            return True
+        pixels |= name == b"IDAT"
+        start += 12 + int.from_bytes(content[start : start + 4])
+    return False

@@ -6,7 +6,7 @@ from typing import Any
 
 from serving.images.colours import flat, stored_as
 from serving.images.header import Header, header_of, opened, orientation_of
-from serving.images.png_chunks import SIGNATURE, checked_chunks
+from serving.images.png_chunks import SIGNATURE, checked_chunks, has_late_orientation
 
 # Raised by one whenever a rule changes: images that are stored remember by which rules.
 RULES = 1
@@ -60,6 +60,20 @@ def prepare(content: bytes) -> Prepared:
             return _prepared(content, picture, header, is_converted=False)
         upright = _turned(flat(picture, stored=stored), orientation)
         return _prepared(_encoded(upright, header), upright, header, is_converted=True)
+
+
+def examine(content: bytes) -> tuple[Header, bool]:
+    """The header of an image file, and whether the served graph shows what it shows without `prepare`.
+
+    No pixel is decoded, so a file that is cut off or damaged behind its header is found by whoever decodes it.
+
+    Raises:
+        ImageError: see `read_header`.
+    """
+    with opened(content) as picture:
+        header = header_of(picture)
+        is_plain = header.orientation == 1 and _is_plain(picture, content)
+        return header, is_plain and not (header.format == "PNG" and has_late_orientation(content))
 
 
 def _prepared(content: bytes, picture: Any, header: Header, *, is_converted: bool) -> Prepared:

@@ -109,6 +109,47 @@ def test_another_input_of_the_signature_for_pixels_is_named() -> None:
     ] == tensor_problems()
 
 
+def labels_definition(dtype: int = types_pb2.DT_STRING, shape: Sequence[int] = (-1, 2)) -> Any:
+    found = meta_graph_pb2.SignatureDef()
+    _add(found.inputs["rows"], types_pb2.DT_INT64, [-1])
+    _add(found.outputs["labels"], dtype, shape)
+    return found
+
+
+def _add(info: Any, dtype: int, shape: Sequence[int]) -> None:
+    info.dtype = dtype
+    for size in shape:
+        info.tensor_shape.dim.add(size=size)
+
+
+def test_the_signature_for_labels_keeps_the_contract() -> None:
+    signatures = {"serving_default": definition(), "serving_labels": labels_definition()}
+
+    assert [] == contract_problems(signatures, labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "given"),
+    [
+        (types_pb2.DT_STRING, [-1, 3], "DT_STRING [-1, 3]"),
+        (types_pb2.DT_STRING, [2], "DT_STRING [2]"),
+        (types_pb2.DT_INT64, [-1, 2], "DT_INT64 [-1, 2]"),
+    ],
+)
+def test_labels_of_another_type_or_number_are_named(dtype: int, shape: list[int], given: str) -> None:
+    signatures = {"serving_default": definition(), "serving_labels": labels_definition(dtype, shape)}
+
+    assert [
+        f"output 'labels' is {given}, not DT_STRING [-1, 2], in the signature 'serving_labels'"
+    ] == contract_problems(signatures, labels=LABELS)
+
+
+@pytest.mark.parametrize("outputs", [{}, {"labels": np.array([[1, 2]])}, {"labels": np.array([b"a"], object)}])
+def test_labels_that_are_none_are_refused(outputs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="there is no output 'labels' of strings"):
+        signature.all_labels_of(outputs)
+
+
 def test_a_request_for_pixels_is_small_and_means_a_whole_batch() -> None:
     request = signature.tensor_request("pets", 8, height=200, width=100, channels=3)
 

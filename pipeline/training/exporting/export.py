@@ -1,6 +1,6 @@
 """The SavedModel that servers load: images in; probabilities, class number and label out.
 
-It takes encoded images, and in a second signature pixels. It holds everything that a client or a server must know about
+It takes encoded images, and in a second signature pixels; a third one gives the labels of all classes. It holds everything that a client or a server must know about
 the model: decoding, resizing and scaling in the signature, the labels as an asset, and warm-up requests, which a server
 runs before it calls the version available.
 """
@@ -14,7 +14,7 @@ from pipeline.spec import Image
 from pipeline.training.preprocessing import decoded
 from serving import signature
 from serving.apis import prediction_log_pb2
-from serving.signature import CLASS_INDEX, INPUT, LABEL, PIXELS, PROBABILITIES
+from serving.signature import CLASS_INDEX, INPUT, LABEL, LABELS, MOST_ROWS, PIXELS, PROBABILITIES, ROWS
 
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
 # Control characters, and other characters that some programs read as the end of a line.
@@ -59,10 +59,20 @@ def export(
         one = tf.TensorSpec(shape, tf.float32)
         return serve_tensor(tf.map_fn(lambda content: decoded(content, image), image_bytes, fn_output_signature=one))
 
+    def serve_labels(rows: Any) -> dict[str, Any]:
+        few = tf.debugging.Assert(tf.size(rows) <= MOST_ROWS, [f"ask for 1 to {MOST_ROWS} rows of labels, not", rows])
+        with tf.control_dependencies([few]):
+            return {LABELS: tf.gather(module.labels[tf.newaxis], tf.zeros_like(rows))}
+
     module.serve = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name=INPUT)])
     pixels = tf.TensorSpec([None, *shape], tf.float32, name=PIXELS)
     module.serve_tensor = tf.function(serve_tensor, input_signature=[pixels])
-    signatures = {signature.NAME: module.serve, signature.TENSOR_NAME: module.serve_tensor}
+    module.serve_labels = tf.function(serve_labels, input_signature=[tf.TensorSpec([None], tf.int64, name=ROWS)])
+    signatures = {
+        signature.NAME: module.serve,
+        signature.TENSOR_NAME: module.serve_tensor,
+        signature.LABELS_NAME: module.serve_labels,
+    }
     tf.saved_model.save(module, str(folder), signatures=signatures)
     _write_warmup(folder / _WARMUP, name, warmup, image)
 
@@ -87,13 +97,14 @@ def _escaped(character: re.Match[str]) -> str:
 
 
 def _write_warmup(path: Path, name: str, images: Sequence[bytes], image: Image) -> None:
-    """For each signature a request with one image and one with all of them: the shapes that a server meets first."""
+    """The requests that a server meets first: of one image and of all of them, for each signature, and of the labels."""
     import tensorflow as tf
 
     size = {"height": image.height, "width": image.width, "channels": image.channels}
     requests = [
         *(signature.predict_request(name, batch) for batch in ([images[0]], list(images))),
         *(signature.tensor_request(name, batch, **size) for batch in (1, len(images))),
+        signature.labels_request(name),
     ]
     path.parent.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

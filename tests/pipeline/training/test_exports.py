@@ -149,11 +149,12 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, seen: Any) -> Iterator[Server]:
-    """It calls the version available after the warm-up, which has requests for both signatures."""
+    """It calls the version available after the warm-up, which has requests for all signatures. It batches."""
     base, port, rest_port = folder / "served", free_port(), free_port()
     base.mkdir()
     (folder / "1").rename(base / "1")
     words = [f"--port={port}", f"--rest_api_port={rest_port}", f"--model_name={NAME}", f"--model_base_path={base}"]
+    words.append("--enable_batching")
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen([sys.executable, "-m", "serving.model_server", *words], stdout=log, stderr=log) as started,
@@ -194,7 +195,30 @@ def test_a_rest_client_may_send_pixels(server: Server, seen: Any) -> None:
     assert [LABELS[each] for each in expected.argmax(axis=1)] == [each["label"] for each in predictions]
 
 
-def test_the_warm_up_reaches_both_signatures(server: Server, folder: Path) -> None:
+def labels_request(rows: int) -> Any:
+    spec = model_pb2.ModelSpec(name=NAME, signature_name="serving_labels")
+    return predict_pb2.PredictRequest(model_spec=spec, inputs={"rows": to_proto(np.full(rows, 7))})
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1024])
+def test_a_client_may_ask_for_the_labels_of_all_classes(server: Server, rows: int) -> None:
+    """Each row has all of them, so that servers may batch such requests."""
+    outputs = server.stub.Predict(labels_request(rows), timeout=20).outputs
+
+    assert ["labels"] == list(outputs)
+    assert [[label.encode() for label in LABELS]] * rows == from_proto(outputs["labels"]).tolist()
+
+
+def test_a_small_request_gets_no_large_answer(server: Server) -> None:
+    with pytest.raises(grpc.RpcError, match="ask for 1 to 1024 rows of labels") as refused:
+        server.stub.Predict(labels_request(1025), timeout=20)
+
+    assert grpc.StatusCode.INVALID_ARGUMENT is refused.value.code()
+
+
+def test_the_warm_up_reaches_all_signatures(server: Server, folder: Path) -> None:
     requests = (folder / "served" / "1" / "assets.extra" / "tf_serving_warmup_requests").read_bytes()
 
-    assert (2, 2) == (requests.count(b"serving_default"), requests.count(b"serving_tensor"))
+    assert (2, 2, 1) == tuple(
+        requests.count(name) for name in (b"serving_default", b"serving_tensor", b"serving_labels")
+    )

@@ -30,6 +30,7 @@ def test_a_broken_promise_is_named(seen: Any) -> None:
     assert [
         "output 'probabilities' is DT_FLOAT [-1, 2], not DT_FLOAT [-1, 3]",
         "output 'probabilities' is DT_FLOAT [-1, 2], not DT_FLOAT [-1, 3], in the signature 'serving_tensor'",
+        "output 'labels' is DT_STRING [-1, 2], not DT_STRING [-1, 3], in the signature 'serving_labels'",
     ] == seen["problems_with_a_label_more"]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -10,14 +10,27 @@ from typing import Any, Protocol, Self
 
 import pytest
 
-from serving.client import AsyncClient, Client
+from serving.client import AsyncClient, Classified, Client, Metadata, ReplicaState
+from serving.client.images import Images
 from serving.fleet.fleet import Fleet
 from serving.replica import Answer
 from serving.wire import Array
 
 
 class AnyClient(Protocol):
-    def predict(self, model: str, inputs: Mapping[str, Array], *, version: int | None = None) -> Answer: ...
+    def predict(
+        self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, **options: Any
+    ) -> Answer: ...
+
+    def classify(
+        self, model: str, images: Images, *, version: int | None = None, timeout: float | None = None
+    ) -> Classified: ...
+
+    def class_names(self, model: str, version: int, *, timeout: float | None = None) -> tuple[str, ...] | None: ...
+
+    def metadata(self, model: str, *, version: int | None = None, timeout: float | None = None) -> Metadata: ...
+
+    def replicas(self) -> Sequence[ReplicaState]: ...
 
     def close(self) -> None: ...
 
@@ -44,9 +57,24 @@ class BlockingAsyncClient:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
-    def predict(self, model: str, inputs: Mapping[str, Array], *, version: int | None = None) -> Answer:
-        answer: Answer = self._wait(self._client.predict(model, inputs, version=version))
+    def predict(self, model: str, inputs: Mapping[str, Array], *, version: int | None = None, **options: Any) -> Answer:
+        answer: Answer = self._wait(self._client.predict(model, inputs, version=version, **options))
         return answer
+
+    def classify(self, model: str, images: Images, **options: Any) -> Classified:
+        found: Classified = self._wait(self._client.classify(model, images, **options))
+        return found
+
+    def class_names(self, model: str, version: int, **options: Any) -> tuple[str, ...] | None:
+        found: tuple[str, ...] | None = self._wait(self._client.class_names(model, version, **options))
+        return found
+
+    def metadata(self, model: str, **options: Any) -> Metadata:
+        found: Metadata = self._wait(self._client.metadata(model, **options))
+        return found
+
+    def replicas(self) -> Sequence[ReplicaState]:
+        return self._client.replicas()
 
     def close(self) -> None:
         self._wait(self._client.close())

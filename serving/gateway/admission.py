@@ -1,0 +1,111 @@
+"""How many images of a model may be in flight. More are refused at once, before a queue makes everybody wait.
+
+Nobody knows the capacity of a fleet: it changes with the model, the machines and the number of replicas. What can be
+seen is that answers take longer than they could. So the limit follows the ratio of an answer's time to the best time
+seen lately for as many images: while that is low, the limit grows by one for each round; when it is high, it shrinks
+by a tenth. This is the additive increase and multiplicative decrease of TCP, with delay as the signal, as in TCP Vegas
+(Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", IEEE JSAC 1995). No input or
+output.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# An answer may take so many times the best time before the limit shrinks. Below about 4, clients that only keep both
+# cores of a machine busy are refused; at 8 the waiting alone is longer than most people's patience.
+HIGHEST_RATIO = 5.0
+FIRST_LIMIT = 32.0
+LEAST_LIMIT = 4.0
+MOST_LIMIT = 4096.0
+SHRINK = 0.9
+# After so long the best time is looked for anew: another version may be slower.
+FORGET_SECONDS = 30.0
+# Times below this are noise of the network and of the event loop, and no sign of a queue, in seconds.
+NOISE_SECONDS = 0.002
+
+
+class ShedError(Exception):
+    """The limit is reached; the request should be tried again in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("too many requests are in flight")
+        self.seconds = seconds
+
+
+class Admission:
+    """The limit for one model. Belongs to one event loop.
+
+    Args:
+        now: a clock, in seconds.
+
+    Attributes:
+        in_flight: images that are being asked about.
+        limit: how many there may be.
+        shed: how many requests were refused.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self.in_flight = 0
+        self.limit = FIRST_LIMIT
+        self.shed = 0
+        self._best: dict[int, _Best] = {}
+        self._shrunk_at = -float("inf")
+        self._last_seconds = 0.0
+
+    @contextmanager
+    def admitted(self, images: int) -> Iterator[None]:
+        """Count a request with so many images while it is in flight. A single request is always admitted.
+
+        Only a request that ends without an exception says how long an answer takes.
+
+        Raises:
+            ShedError: it must not begin now.
+        """
+        if self.in_flight and self.in_flight + images > self.limit:
+            self.shed += 1
+            raise ShedError(max(1.0, self._last_seconds))
+        self.in_flight += images
+        busy = self.in_flight
+        began = self._now()
+        try:
+            yield
+            self._learn(images, self._now() - began, busy)
+        finally:
+            self.in_flight -= images
+
+    def overloaded(self) -> None:
+        """A replica said that its queue is full, or did not answer in time."""
+        self._shrink(self._now(), self._last_seconds)
+
+    def _learn(self, images: int, seconds: float, busy: int) -> None:
+        now = self._now()
+        best = self._best.setdefault(images.bit_length(), _Best(now))
+        ratio = max(seconds, NOISE_SECONDS) / max(best.lowest(seconds, now), NOISE_SECONDS)
+        self._last_seconds = seconds
+        if ratio > HIGHEST_RATIO:
+            self._shrink(now, seconds)
+        elif 2 * busy > self.limit:
+            # Half of it in use: only then is there anything to learn from more.
+            self.limit = min(self.limit + images / self.limit, MOST_LIMIT)
+
+    def _shrink(self, now: float, seconds: float) -> None:
+        # Once for each round: the answers that follow were asked for before the limit shrank.
+        if now - self._shrunk_at >= seconds:
+            self._shrunk_at = now
+            self.limit = max(LEAST_LIMIT, self.limit * SHRINK)
+
+
+class _Best:
+    """The best time of the last one to two periods of FORGET_SECONDS, in seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._began = now
+        self._before = self._current = float("inf")
+
+    def lowest(self, seconds: float, now: float) -> float:
+        if now - self._began >= FORGET_SECONDS:
+            self._began, self._before, self._current = now, self._current, float("inf")
+        self._current = min(self._current, seconds)
+        return min(self._before, self._current)
