@@ -73,6 +73,12 @@ def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
 
 
+def of_component(objects: Sequence[Manifest], component: str) -> tuple[Manifest, ...]:
+    """The objects of the servers (`serving`), of the gateway, or of the pipeline."""
+    label = "app.kubernetes.io/component"
+    return tuple(each for each in objects if each["metadata"]["labels"].get(label) == component)
+
+
 def pods(objects: Sequence[Manifest]) -> dict[str, Manifest]:
     """The specs of all pods that the objects are or make, by kind and name."""
     found = {}

@@ -55,6 +55,7 @@ def test_the_policies_of_the_chart_are_for_the_pods_of_steps(values: str) -> Non
         for rule in policy["spec"]["ingress"]
         for peer in rule["from"]
         if "namespaceSelector" not in peer and "podSelector" in peer
+        if peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] != "gateway"
     ]
 
     assert let_in
