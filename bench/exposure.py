@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from embedded.demo import allowed_answers
-from embedded.demo.traffic import RecordedAnswer, Traffic
+from embedded.demo.traffic import RecordedAnswer, Traffic, directly
 from pipeline.deployment import RolloutName
 from pipeline.errors import FailedError
 from tests.fleet import POLL_SECONDS
@@ -94,8 +94,8 @@ class Contestant:
 
     def _traffic(self) -> Traffic:
         context = self._world.context("look-0")
-        label = context.rollout.placement.label
-        return Traffic(context.replicas.fleet, MODEL, IMAGES, label, rate=ASKED_PER_SECOND)
+        way = directly(context.replicas.fleet, MODEL, label=context.rollout.placement.label)
+        return Traffic(way, IMAGES, rate=ASKED_PER_SECOND)
 
     def _version(self, run_key: str) -> int:
         version = self._world.history().version_of(run_key)

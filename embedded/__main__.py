@@ -106,6 +106,7 @@ def _addresses(settings: StackSettings) -> None:
         ("Models" if len(settings.fleets) > 1 else "Model", f"{models}, roll-out {settings.rollout}"),
         ("Airflow", f"{settings.airflow_url}   users admin and oncall, passwords in {settings.passwords}"),
         *_pages(settings),
+        ("Gateway", f"{settings.gateway_url}   a page to drop images on; /fleet, /docs"),
         *_replicas(settings),
         *(("" if number else "Ring", line) for number, line in enumerate(first_ring.lines(settings))),
         ("Logs", str(settings.logs)),

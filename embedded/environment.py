@@ -99,6 +99,7 @@ def _understudy(settings: StackSettings) -> dict[str, str]:
         "UNDERSTUDY_BOOT_SECONDS": str(settings.boot_seconds),
         "UNDERSTUDY_CACHE": str(settings.cache_folder),
         "UNDERSTUDY_MLFLOW_PORT": str(settings.mlflow_port),
+        "UNDERSTUDY_GATEWAY_PORT": str(settings.gateway_port),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
     }
 

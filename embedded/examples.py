@@ -7,12 +7,9 @@ from pathlib import Path
 from embedded.local_fleet import LocalFleet
 from embedded.settings import StackSettings
 from pipeline import layout
-from serving.replica import STABLE
 
-# `printf` and `tr`: the flags of `base64` differ between systems, and a command line is too short for a large image.
 _CURL = """\
-printf '{{"instances": [{{"b64": "%s"}}]}}' "$(base64 < "$IMAGE" | tr -d '\\n')" |
-    curl -s -d @- {url}"""
+curl -s -F image=@"$IMAGE" {url}"""
 
 _PYTHON = """\
 {python} - "$IMAGE" <<'END'
@@ -21,12 +18,11 @@ from pathlib import Path
 
 from serving.client import Client
 from serving.fleet.fleet import parse_fleet
-from serving.signature import inputs_of, labels_of
 
 image = Path(sys.argv[1]).read_bytes()
 with Client(parse_fleet("{replicas}"){label}) as client:
-    answer = client.predict("{model}", inputs_of([image]))
-print("version", answer.version, "says", labels_of(answer.outputs)[0])
+    answer = client.classify("{model}", image)
+print("version", answer.version, "says", answer.labels[0])
 END"""
 
 
@@ -43,7 +39,7 @@ def text(settings: StackSettings) -> str:
 
 
 def curl(settings: StackSettings, fleet: LocalFleet) -> str:
-    """The REST request to the first replica, with the image in Base64 and the label `stable` in the pinned roll-out."""
+    """The request to the gateway, which asks the replicas in turn for the version that serves."""
     return _CURL.format(url=_url(settings, fleet))
 
 
@@ -58,8 +54,7 @@ def python(settings: StackSettings, fleet: LocalFleet) -> str:
 
 
 def _url(settings: StackSettings, fleet: LocalFleet) -> str:
-    label = "" if settings.rollout == "latest" else f"/labels/{STABLE}"
-    return f"{fleet.rest_urls[0]}/v1/models/{fleet.model}{label}:predict"
+    return f"{settings.gateway_url}/v1/classify/{fleet.model}"
 
 
 def _of_another(settings: StackSettings, fleet: LocalFleet) -> str:

@@ -83,6 +83,8 @@ def _by_answers(settings: StackSettings) -> list[Component]:
             )
         ),
         Component("MLflow", "mlflow", settings.mlflow_url, _up(_answers(f"{settings.mlflow_url}/health"))),
+        # Whether it runs; whether a model answers through it is a matter of releases.
+        Component("Gateway", "gateway", settings.gateway_url, _up(_answers(f"{settings.gateway_url}/healthz"))),
         *(replica for fleet in settings.fleets for replica in _replicas(settings, fleet)),
     ]
 

@@ -24,6 +24,7 @@ def of_stack(settings: StackSettings) -> list[PortUse]:
     return [
         PortUse(settings.airflow_port, "Airflow's web UI and API", "UNDERSTUDY_AIRFLOW_PORT"),
         PortUse(settings.mlflow_port, "MLflow's web UI and API", "UNDERSTUDY_MLFLOW_PORT"),
+        PortUse(settings.gateway_port, "the gateway", "UNDERSTUDY_GATEWAY_PORT"),
         *(use for fleet in settings.fleets for use in _of_fleet(fleet, settings.serving_ports)),
     ]
 

@@ -17,6 +17,7 @@ _FIXED = {
     "MODELS": "folder of model files",
     "AIRFLOW_PORT": "Airflow port",
     "MLFLOW_PORT": "MLflow port",
+    "GATEWAY_PORT": "gateway port",
     "SERVING_PORTS": "ports of the replicas",
 }
 

@@ -38,6 +38,7 @@ class StackSettings(BaseSettings):
     models: Path = PROJECT / "models"
     airflow_port: Port = 8080
     mlflow_port: Port = 5000
+    gateway_port: Port = 8090
     # The gRPC port of each replica of the first model: "8500,8510". The REST port is the next one: 8501 and 8511. Every
     # other model has as many replicas, at ports that are derived from these.
     serving_ports: Annotated[Ports, NoDecode] = (8500, 8510)
@@ -108,6 +109,10 @@ class StackSettings(BaseSettings):
         return f"http://127.0.0.1:{self.mlflow_port}"
 
     @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
     def fleets(self) -> tuple[LocalFleet, ...]:
         """The replicas of each model that is served."""
         return tuple(LocalFleet(model, self.replica_ports[model]) for model in self.models_served or ())
@@ -123,7 +128,7 @@ class StackSettings(BaseSettings):
             served,
             first=self.serving_ports,
             kept=self.replica_ports,
-            others=(self.airflow_port, self.mlflow_port),
+            others=(self.airflow_port, self.mlflow_port, self.gateway_port),
         )
         return self.model_copy(update={"replica_ports": ports, "models_served": served})
 

@@ -25,7 +25,7 @@ from PIL import ImageDraw
 from embedded import examples, fleet_records, prepare
 from embedded.environment import stack_environment
 from embedded.settings import PROJECT, StackSettings
-from embedded.supervision.procfile import REPLICA, entries
+from embedded.supervision.procfile import GATEWAY, REPLICA, entries
 from pipeline import layout
 from serving.model_server.flags import parse_flags
 from serving.server_flags import BasePathSource, ConfigSource, required_flags
@@ -142,6 +142,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
         rollout="pinned",
         serving_ports=ports,
         mlflow_port=int(url.rpartition(":")[2]),
+        gateway_port=free_port(),
     ).with_models(["pets_offline"])
     prepare.create_folders(settings)
     fleet_records.write(settings)
@@ -149,7 +150,7 @@ def pets(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pets]:
     replicas = [
         subprocess.Popen(["bash", "-c", entry.command], env=environment | entry.extra, stderr=subprocess.DEVNULL)
         for entry in entries(settings)
-        if entry.name.startswith(REPLICA)
+        if entry.name.startswith((REPLICA, GATEWAY))
     ]
     try:
         verbs = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote")
@@ -231,8 +232,8 @@ def test_what_make_up_prints_at_its_end_works_as_it_is_printed(pets: Pets) -> No
     done = pets.shell(commands)
 
     assert prose.startswith("To ask what serves, with curl")
-    rest, _, python = done.stdout.rpartition("version ")
-    assert json.loads(rest)["predictions"][0]["label"] in LABELLED, done.stderr
+    gateway, _, python = done.stdout.rpartition("version ")
+    assert json.loads(gateway)["predictions"][0]["labels"][0]["label"] in LABELLED, done.stderr
     assert re.fullmatch(rf"1 says ({'|'.join(LABELLED)})\n", python)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from embedded import fleet_records, prepare
-from embedded.demo.traffic import Traffic
+from embedded.demo.traffic import Traffic, directly
 from embedded.environment import stack_environment
 from embedded.settings import PROJECT, StackSettings
 from embedded.supervision.procfile import REPLICA, entries
@@ -129,7 +129,11 @@ def test_two_models_retrain_while_one_of_them_is_rolled_back(two: TwoModels) -> 
         assert 0 == done.returncode, done.stderr[-3000:]
     label = STABLE if two.settings.rollout == "pinned" else None
     first, second = (
-        Traffic(parse_fleet(",".join(fleet.addresses)), fleet.model, two.images(fleet.model), label, rate=20.0)
+        Traffic(
+            directly(parse_fleet(",".join(fleet.addresses)), fleet.model, label=label),
+            two.images(fleet.model),
+            rate=20.0,
+        )
         for fleet in two.settings.fleets
     )
 

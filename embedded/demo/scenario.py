@@ -10,7 +10,7 @@ from embedded.demo.report import Report, StepResult, print_line
 from embedded.demo.retrains import retrain_and_damage, retrain_form
 from embedded.demo.rollout_checks import RolloutChecks, checks_for
 from embedded.demo.running_stack import RunningStack, connect
-from embedded.demo.traffic import Traffic
+from embedded.demo.traffic import Traffic, by_gateway, directly
 from embedded.settings import StackSettings
 from pipeline.journal.entries import Entry, Event
 from pipeline.rules.holds import active_holds
@@ -33,8 +33,9 @@ def run(settings: StackSettings) -> int:
     _reset(stack)
     report.add(_first_release(stack))
     images = [base64.b64decode(golden.image) for golden in stack.probes(stack.history().state.serving).golden]
-    rollout = stack.context.rollout
-    with Traffic(stack.context.replicas.fleet, stack.model, images, label=rollout.placement.label) as traffic:
+    direct = directly(stack.context.replicas.fleet, stack.model, label=stack.context.rollout.placement.label)
+    people = Traffic(by_gateway(settings.gateway_url, stack.model), images, rate=20.0)
+    with Traffic(direct, images) as traffic, people:
         for epochs in BETTER:
             report.add(_better_candidate(stack, checks, traffic, epochs))
         report.add(_worse_candidate(stack))
@@ -48,7 +49,8 @@ def run(settings: StackSettings) -> int:
         reason = "demo: back to the first version"
         report.add(_roll_back(stack, checks, traffic, to=str(stack.first_version()), reason=reason))
     report.add(_lift_hold(stack))
-    report.add(_all_requests(stack, checks, traffic))
+    report.add(_all_requests(stack, checks, traffic, name=checks.guarantee))
+    report.add(_all_requests(stack, checks, people, name="the same through the gateway, by HTTP"))
     report.print_table(seconds=time.monotonic() - began)
     return 0 if report.passed else 1
 
@@ -153,7 +155,7 @@ def _lift_hold(stack: RunningStack) -> StepResult:
     )
 
 
-def _all_requests(stack: RunningStack, checks: RolloutChecks, traffic: Traffic) -> StepResult:
+def _all_requests(stack: RunningStack, checks: RolloutChecks, traffic: Traffic, *, name: str) -> StepResult:
     history = stack.history()
     disallowed = allowed_answers.disallowed(
         traffic.answers,
@@ -168,7 +170,7 @@ def _all_requests(stack: RunningStack, checks: RolloutChecks, traffic: Traffic) 
     if disallowed:
         measured += f"; {len(disallowed)} from versions that should not have answered any more, or not yet"
     return StepResult(
-        checks.guarantee,
+        name,
         passed=traffic.sent > 0 and not traffic.failures and not disallowed,
         measured="; first failure: ".join([measured, *traffic.failures[:1]]),
     )

@@ -1,18 +1,23 @@
-"""A client that sends requests to the fleet at a constant rate, in a thread, and records every answer and failure."""
+"""A client that sends requests at a constant rate, in a thread, and records every answer and failure.
+
+Two of them run during the demo: one asks the replicas directly, the other through the gateway, as people do.
+"""
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+import httpx
+
 from serving.client import Client
 from serving.errors import DiscoveryError, ServingError
 from serving.fleet.fleet import Fleet
-from serving.signature import inputs_of, labels_of
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,54 @@ class RecordedAnswer:
     address: str = ""
 
 
+class FailedError(Exception):
+    """A request got no answer; the text says why."""
+
+
+# Sends one image. Raises FailedError.
+Ask = Callable[[bytes], RecordedAnswer]
+
+
+@contextmanager
+def directly(fleet: Fleet, model: str, *, label: str | None) -> Iterator[Ask]:
+    """Ask the replicas by gRPC, in turn; `label` is that of the serving version, None where servers have no labels."""
+    with Client(fleet, label=label) as client:
+
+        def ask(image: bytes) -> RecordedAnswer:
+            try:
+                found = client.classify(model, image)
+            except (ServingError, DiscoveryError) as error:
+                raise FailedError(str(error)) from error
+            return RecordedAnswer(datetime.now(UTC), found.version, label=found.labels[0], address=found.address)
+
+        yield ask
+
+
+@contextmanager
+def by_gateway(url: str, model: str) -> Iterator[Ask]:
+    """Ask the gateway at this address by HTTP."""
+    with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+
+        def ask(image: bytes) -> RecordedAnswer:
+            try:
+                answer = client.post(f"/v1/classify/{model}", content=image, headers={"Content-Type": "image/*"})
+            except httpx.HTTPError as error:
+                raise FailedError(f"{url}: {error!r}") from error
+            if not answer.is_success:
+                raise FailedError(f"{url}: {answer.status_code} {answer.text}")
+            found = answer.json()
+            label = found["predictions"][0]["labels"][0]["label"]
+            return RecordedAnswer(datetime.now(UTC), found["version"], label=label, address=found["replica"])
+
+        yield ask
+
+
 @dataclass
 class Traffic:
     """Send about `rate` requests a second while the `with` block runs; a failed request is recorded, not raised."""
 
-    fleet: Fleet
-    model: str
+    way: AbstractContextManager[Ask]
     images: Sequence[bytes]
-    # The version label of the requests; None where the servers have no labels.
-    label: str | None
     rate: float = 40.0
     answers: list[RecordedAnswer] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -72,15 +116,11 @@ class Traffic:
         return sum(answer.label != labels.get(answer.image, answer.label) for answer in self.answers_of(version))
 
     def _run(self) -> None:
-        with Client(self.fleet, label=self.label) as client:
+        with self.way as ask:
             while not self._stop.is_set():
                 number = self.sent % len(self.images)
                 try:
-                    answer = client.predict(self.model, inputs_of([self.images[number]]))
-                except (ServingError, DiscoveryError) as error:
+                    self.answers.append(replace(ask(self.images[number]), image=number))
+                except FailedError as error:
                     self.failures.append(str(error))
-                else:
-                    label = labels_of(answer.outputs)[0]
-                    now = datetime.now(UTC)
-                    self.answers.append(RecordedAnswer(now, answer.version, number, label, answer.address))
                 time.sleep(1 / self.rate)

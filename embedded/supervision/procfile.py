@@ -13,6 +13,7 @@ from serving.server_flags import BasePathSource, ConfigSource, Source, replica_f
 
 PROCFILE = PROJECT / "Procfile"
 REPLICA = "replica"
+GATEWAY = "gateway"
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 
 
@@ -28,6 +29,8 @@ class Entry:
 def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
     """Every process of the Procfile; the `replica` line once for each replica of each model, as `replica-digits-1`.
 
+    Without a model there is no gateway.
+
     Raises:
         OSError: the file cannot be read.
         StackError: a fleet record, which says what each replica polls, cannot be read.
@@ -37,6 +40,8 @@ def entries(settings: StackSettings, procfile: Path = PROCFILE) -> list[Entry]:
     for name, command in (line.groups() for line in lines if line):
         if name == REPLICA:
             expanded += [entry for fleet in settings.fleets for entry in _replicas(settings, fleet, command)]
+        elif name == GATEWAY:
+            expanded += _gateway(settings, command)
         else:
             expanded.append(Entry(name, command, {}))
     return expanded
@@ -54,6 +59,15 @@ def _replicas(settings: StackSettings, fleet: LocalFleet, command: str) -> list[
         )
         for name, source, port, rest_port in zip(fleet.processes, sources, fleet.ports, fleet.rest_ports, strict=True)
     ]
+
+
+def _gateway(settings: StackSettings, command: str) -> list[Entry]:
+    """One gateway for all models. It listens on this machine alone, so it needs no keys."""
+    flags = ["--port", str(settings.gateway_port)]
+    for fleet in settings.fleets:
+        flags += ["--model", f"{fleet.model}={','.join(fleet.addresses)}"]
+        flags += ["--latest", fleet.model] if settings.rollout == "latest" else []
+    return [Entry(GATEWAY, command, {"GATEWAY_FLAGS": shlex.join(flags)})] if settings.fleets else []
 
 
 def _source(settings: StackSettings, model: str, uri: str) -> Source:

@@ -3,9 +3,10 @@
 Nobody knows the capacity of a fleet: it changes with the model, the machines and the number of replicas. What can be
 seen is that answers take longer than they could. So the limit follows the ratio of an answer's time to the best time
 seen lately for as many images: while that is low, the limit grows by one for each round; when it is high, it shrinks
-by a tenth. This is the additive increase and multiplicative decrease of TCP, with delay as the signal, as in TCP Vegas
-(Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", IEEE JSAC 1995). No input or
-output.
+by a tenth. Until that has happened once, it grows with each answer, because a large fleet should not refuse requests
+while its size is found out. This is TCP's slow start, additive increase and multiplicative decrease, with delay as the
+signal, as in TCP Vegas (Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", IEEE
+JSAC 1995). No input or output.
 """
 
 import time
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 # An answer may take so many times the best time before the limit shrinks. Below about 4, clients that only keep both
 # cores of a machine busy are refused; at 8 the waiting alone is longer than most people's patience.
 HIGHEST_RATIO = 5.0
-FIRST_LIMIT = 32.0
+FIRST_LIMIT = 64.0
 LEAST_LIMIT = 4.0
 MOST_LIMIT = 4096.0
 SHRINK = 0.9
@@ -51,6 +52,7 @@ class Admission:
         self.limit = FIRST_LIMIT
         self.shed = 0
         self._best: dict[int, _Best] = {}
+        self._has_shrunk = False
         self._shrunk_at = -float("inf")
         self._last_seconds = 0.0
 
@@ -88,12 +90,13 @@ class Admission:
             self._shrink(now, seconds)
         elif 2 * busy > self.limit:
             # Half of it in use: only then is there anything to learn from more.
-            self.limit = min(self.limit + images / self.limit, MOST_LIMIT)
+            growth = images / self.limit if self._has_shrunk else images
+            self.limit = min(self.limit + growth, MOST_LIMIT)
 
     def _shrink(self, now: float, seconds: float) -> None:
         # Once for each round: the answers that follow were asked for before the limit shrank.
         if now - self._shrunk_at >= seconds:
-            self._shrunk_at = now
+            self._shrunk_at, self._has_shrunk = now, True
             self.limit = max(LEAST_LIMIT, self.limit * SHRINK)
 
 

@@ -75,7 +75,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise SettingsError(
-                "no model is named: add --model NAME=HOST:PORT, for example --model digits=127.0.0.1:8500"
+                "no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500"
             )
         names = [model.name for model in self.models]
         if twice := sorted({name for name in names if names.count(name) > 1}):

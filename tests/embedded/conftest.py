@@ -22,7 +22,8 @@ from tests.releases import eventually
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackSettings:
     """A stack of digits in a temporary folder, without variables of the environment; its folders exist."""
-    for name in ("VAR", "MODELS", "ROLLOUT", "AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORTS", "BOOT_SECONDS", "CACHE"):
+    ports = ("AIRFLOW_PORT", "MLFLOW_PORT", "GATEWAY_PORT", "SERVING_PORTS")
+    for name in ("VAR", "MODELS", "ROLLOUT", *ports, "BOOT_SECONDS", "CACHE"):
         monkeypatch.delenv(f"UNDERSTUDY_{name}", raising=False)
     made = StackSettings(var=tmp_path / "a var").with_models(["digits"])
     prepare.create_folders(made)
@@ -42,8 +43,10 @@ def record_fleet(settings: StackSettings, model: str, **fleet: object) -> FleetR
 
 def quiet_ports(settings: StackSettings, **more: object) -> StackSettings:
     """The same stack on free ports, with one replica for each model."""
-    ports = {"airflow_port": free_port(), "mlflow_port": free_port(), "serving_ports": (free_port(),)}
-    return settings.model_copy(update={**ports, **more}).with_models(settings.models_served or ())
+    ports = {name: free_port() for name in ("airflow_port", "mlflow_port", "gateway_port")}
+    return settings.model_copy(update={**ports, "serving_ports": (free_port(),), **more}).with_models(
+        settings.models_served or ()
+    )
 
 
 @pytest.fixture

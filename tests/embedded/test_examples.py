@@ -27,7 +27,7 @@ def test_requests_in_the_latest_roll_out_have_no_label(tmp_path: Path) -> None:
     latest = StackSettings(var=tmp_path, rollout="latest", serving_ports=(9000, 9010)).with_models(["pets"])
     (fleet,) = latest.fleets
 
-    assert "http://127.0.0.1:9001/v1/models/pets:predict" in examples.curl(latest, fleet)
+    assert 'curl -s -F image=@"$IMAGE" http://127.0.0.1:8090/v1/classify/pets' == examples.curl(latest, fleet)
     assert 'parse_fleet("127.0.0.1:9000,127.0.0.1:9010"), label=None)' in examples.python(latest, fleet)
 
 
@@ -35,8 +35,7 @@ def test_with_several_models_the_commands_are_for_the_first_and_the_others_have_
     text = examples.text(settings.with_models(["digits", "pets"]))
 
     assert text.startswith("To ask what serves digits, ")
-    assert "http://127.0.0.1:8501/v1/models/digits/labels/stable:predict" in text
+    assert "http://127.0.0.1:8090/v1/classify/digits" in text
     assert text.endswith(
-        "\nThe same for pets: http://127.0.0.1:8521/v1/models/pets/labels/stable:predict, and "
-        "127.0.0.1:8520,127.0.0.1:8530 in Python."
+        "\nThe same for pets: http://127.0.0.1:8090/v1/classify/pets, and 127.0.0.1:8520,127.0.0.1:8530 in Python."
     )

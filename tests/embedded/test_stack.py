@@ -106,7 +106,9 @@ def test_up_that_takes_too_long_names_the_components_that_do_not_answer(quiet: S
     start(IDLE, quiet.var, ("embedded", "supervise"))
     short = quiet.model_copy(update={"boot_seconds": 0.1})
 
-    with pytest.raises(NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Replica 1 of digits after"):
+    with pytest.raises(
+        NotHealthyError, match=r"no answer from Airflow, .*, MLflow, Gateway, Replica 1 of digits after"
+    ):
         stack._wait_until_up(short, lambda _: None, began=time.monotonic() - 1)
 
 

@@ -1,125 +1,29 @@
-"""One HTTP connection: uvicorn's, with bounds on what a client may send and on how long it may take.
+"""One connection to the REST port.
 
 Imported when REST is on and not before, because uvicorn is.
 """
 
-from asyncio import BaseTransport, Transport
-from typing import Any, cast
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
+from serving.http.connection import BoundedConnection
 from serving.model_server.rest.http_messages import error_page
 
-# How long a client may be silent while it is its turn, and how much a request may hold ahead of its body.
 # The first is that of upstream's HTTP server, which does not bound the second.
 IDLE_SECONDS = 50
 LARGEST_HEAD = 64 * 1024
 
 
-class Connection(HttpToolsProtocol):
-    """Lets go of a client that does not go on with its request, or does not take its answer."""
+class Connection(BoundedConnection):
+    """Refuses what is not HTTP as upstream's HTTP server does."""
 
     idle_seconds: float = IDLE_SECONDS
-    _in_head = False
-    _offer = False
-    _head_bytes = 0
-    _unsent = 0
+    largest_head = LARGEST_HEAD
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.parser = Parser(self)
-
-    def connection_made(self, transport: BaseTransport) -> None:
-        super().connection_made(cast(Transport, transport))
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-
-    def data_received(self, data: bytes) -> None:
-        inside = self._in_head
-        super().data_received(data)
-        if inside and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > LARGEST_HEAD:
-                self.send_400_response("")
-        self._watch()
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps what asyncio lets it keep
-        """A client that says no more may be waiting for its answer."""
-        if self._at_work():
-            self.cycle.keep_alive = False
-            return True
-        return False
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        if not self._offer:
-            super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        if not self._offer:
-            super().on_message_complete()
-
-    def decline_offer(self, rest: bytes) -> None:
-        """Read the request, of which only the head is known, as one that offers nothing."""
-        version = self.parser.get_http_version().encode()
-        lines = [b" ".join([self.parser.get_method(), self.url, b"HTTP/" + version])]
-        lines += [name + b": " + value for name, value in self.headers if name not in (b"connection", b"upgrade")]
-        self.parser = Parser(self)
-        self.parser.feed_data(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Nothing came for a while: end it, unless the server is still at it or the client still taking its answer."""
-        unsent, before = self.transport.get_write_buffer_size(), self._unsent
-        self._unsent = unsent
-        if self._at_work() or 0 < unsent != before:
-            self._watch()
-        else:
-            self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - upstream gives no reason
-        answer = error_page(400)
+    def error_answer(self, status: int) -> bytes:
+        answer = error_page(status)
         head = [
-            STATUS_LINE[answer.status],
             b"content-type: " + answer.content_type.encode(),
             b"content-length: " + str(len(answer.body)).encode(),
             b"connection: close",
         ]
-        self.transport.write(head[0] + b"\r\n".join(head[1:]) + b"\r\n\r\n" + answer.body)
-        self.transport.close()
-
-    def _at_work(self) -> bool:
-        """Whether it is the server's turn: the request is complete, its answer is not."""
-        return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-
-    def _watch(self) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.idle_seconds, self.timeout_keep_alive_handler)
-
-
-class Parser(httptools.HttpRequestParser):
-    """For a connection that stays with HTTP/1.1, whatever its client would rather speak."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        # What follows the last request of a connection is no reason not to answer that request.
-        self.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._connection = connection
-
-    def feed_data(self, data: Any) -> None:
-        try:
-            super().feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._connection.decline_offer(bytes(data[offer.args[0] :]))
+        return STATUS_LINE[answer.status] + b"\r\n".join(head) + b"\r\n\r\n" + answer.body

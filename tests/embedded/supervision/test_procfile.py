@@ -8,7 +8,8 @@ import pytest
 from embedded import prepare
 from embedded.environment import POLL_SECONDS, stack_environment
 from embedded.settings import StackSettings
-from embedded.supervision.procfile import PROCFILE, Entry, entries
+from embedded.supervision.procfile import GATEWAY, PROCFILE, Entry, entries
+from serving.gateway.__main__ import parser, settings_of
 from serving.model_server.flags import Flags, parse_flags
 from tests.embedded.conftest import record_fleet
 
@@ -44,7 +45,7 @@ def test_servers_poll_the_config_or_the_base_path_of_the_roll_out(
 ) -> None:
     """...each of its own model."""
     stack = settings.model_copy(update={"rollout": rollout, "serving_ports": (8500,)}).with_models(["digits", "pets"])
-    found = [flags(each) for each in entries(stack) if each.extra]
+    found = [flags(each) for each in entries(stack) if "REPLICA_FLAGS" in each.extra]
 
     expected = tuple(each.format(settings.bucket / "serve") for each in polled)
     of_pets = tuple(each.replace("digits", "pets") for each in expected)
@@ -68,16 +69,36 @@ def test_replica_1_polls_what_is_made_for_the_first_ring(
     groups = {"first": {"replicas": "127.0.0.1:8500"}, "rest": {"replicas": "127.0.0.1:8510"}}
     record_fleet(stack, "digits", groups=groups, first_ring="first")
 
-    found = [getattr(flags(each), flag) for each in entries(stack) if each.extra]
+    found = [getattr(flags(each), flag) for each in entries(stack) if "REPLICA_FLAGS" in each.extra]
 
     assert [f"{stack.bucket}/{first}", f"{stack.bucket}/{rest}"] == found
+
+
+@pytest.mark.parametrize("rollout", ["pinned", "latest"])
+def test_one_gateway_asks_the_replicas_of_all_models(settings: StackSettings, rollout: str) -> None:
+    """...by the label in the pinned roll-out only, and on this machine alone."""
+    both = settings.model_copy(update={"rollout": rollout}).with_models(["digits", "pets"])
+    (gateway,) = (entry for entry in entries(both) if entry.name == GATEWAY)
+
+    found = settings_of(parser().parse_args(shlex.split(gateway.extra["GATEWAY_FLAGS"])))
+
+    label = "stable" if rollout == "pinned" else None
+    sources = {"digits": "127.0.0.1:8500,127.0.0.1:8510", "pets": "127.0.0.1:8520,127.0.0.1:8530"}
+    assert {name: (source, label) for name, source in sources.items()} == {
+        model.name: (model.source, model.label) for model in found.models
+    }
+    assert ("127.0.0.1", 8090) == (found.host, found.port)
+
+
+def test_without_a_model_there_is_no_gateway(settings: StackSettings) -> None:
+    assert GATEWAY not in {entry.name for entry in entries(settings.with_models([]))}
 
 
 def test_a_folder_with_a_space_stays_one_argument(settings: StackSettings, tmp_path: Path) -> None:
     """...through the shell that the line is given to."""
     spaced = settings.model_copy(update={"var": tmp_path / "my stack"})
     prepare.create_folders(spaced)
-    (line, *_) = (entry for entry in entries(spaced) if entry.extra)
+    (line, *_) = (entry for entry in entries(spaced) if "REPLICA_FLAGS" in entry.extra)
     printed = line.command.replace("exec python -m serving.model_server", "printf '%s\\\\n'")
     done = subprocess.run(["/bin/sh", "-c", printed], env=line.extra, capture_output=True, text=True, check=True)
 

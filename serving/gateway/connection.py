@@ -1,0 +1,113 @@
+"""One HTTP connection to the gateway: bounds on its head, its silence, and what follows a refused request.
+
+Import it where a server is started and not before, because it imports uvicorn.
+"""
+
+from asyncio import BaseTransport, TimerHandle
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from serving.gateway.asgi import error_body
+from serving.http.connection import BoundedConnection
+
+MESSAGES = {
+    400: "This is not an HTTP request, or its head is larger than {largest_head} bytes.",
+    408: "The head of the request did not come within {head_seconds:g} seconds.",
+    503: "The gateway has all the connections it can have. Try again.",
+}
+
+
+class Connection(BoundedConnection):
+    """Bounds, each an attribute.
+
+    Attributes:
+        idle_seconds: between two requests; longer than proxies keep an idle connection, so that they close it first.
+        head_seconds: from a connection's begin, or the first byte of a later request, to the end of that head.
+        largest_connections: at a time; what comes beyond is answered 503 and not read.
+        refused_seconds, refused_bytes: how much of the body of a refused request is read and thrown away. A client
+            that is still sending would otherwise see a reset instead of the refusal.
+    """
+
+    idle_seconds = 75.0
+    largest_head = 32 * 1024
+    head_seconds = 10.0
+    largest_connections = 4096
+    refused_seconds = 5.0
+    refused_bytes = 16 * 1024 * 1024
+
+    _head_timer: TimerHandle | None = None
+    _refused_timer: TimerHandle | None = None
+    _refused_read = 0
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > self.largest_connections:
+            self.refuse(503)
+        else:
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end_timers()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._refused_timer is not None:
+            self._refused_read += len(data)
+            if self._refused_read > self.refused_bytes:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_late)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._refused_timer is not None:
+            self._refused_timer.cancel()
+            self._refused_timer = None
+
+    def on_response_complete(self) -> None:
+        unread = self.cycle.response_complete and self.cycle.more_body
+        super().on_response_complete()
+        if unread and not self.transport.is_closing():
+            self._refused_read = 0
+            self._refused_timer = self.loop.call_later(self.refused_seconds, self.transport.abort)
+
+    def error_answer(self, status: int) -> bytes:
+        body = error_body(MESSAGES[status].format(largest_head=self.largest_head, head_seconds=self.head_seconds))
+        head = [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"]
+        if status == 503:
+            head.append(b"retry-after: 1")
+        return STATUS_LINE[status] + b"\r\n".join(head) + b"\r\n\r\n" + body
+
+    def _head_late(self) -> None:
+        """Nothing is wrong with a connection that was opened and never used, so that one ends without an answer."""
+        self._head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The next request of a client that waits for the answer to an earlier one.
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_late)
+        elif self._in_head:
+            self.refuse(408)
+        else:
+            self.transport.close()
+
+    def _end_timers(self) -> None:
+        for timer in (self._head_timer, self._refused_timer):
+            if timer is not None:
+                timer.cancel()
+
+
+def connection_class(**bounds: Any) -> type[Connection]:
+    """A class with other bounds, for tests."""
+    return type("Connection", (Connection,), bounds)

@@ -1,0 +1,77 @@
+"""The access log: one line of JSON for each request, on standard output.
+
+Nothing that a client sends can end a line or begin another: JSON escapes it, and all that is not ASCII too. Long texts
+are cut. Query strings and headers are not in it, since a key could be there.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+from serving.gateway.observation.facts import Facts
+
+LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A request that has ended.
+
+    Attributes:
+        method: as sent.
+        route: the route's template, "/v1/classify/{model}"; None if no route has this path.
+        path: as sent, decoded; logged only where there is no route.
+        status: of the answer; 499 if the client went away before it.
+        seconds: from the head of the request to the end of the answer.
+        bytes_in: of the body, as far as it was read.
+        client: the address of the peer, which may be a proxy's.
+    """
+
+    method: str
+    route: str | None
+    path: str
+    status: int
+    seconds: float
+    bytes_in: int
+    client: str | None
+
+
+class AccessLog:
+    """Writes lines to a stream, each at once and with one call, so that processes may share it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, ended: Ended, facts: Facts) -> None:
+        self._stream.write(_line(ended, facts, datetime.now(UTC)))
+        self._stream.flush()
+
+
+def _line(ended: Ended, facts: Facts, now: datetime) -> str:
+    record = {
+        "time": now.isoformat(timespec="milliseconds"),
+        "request_id": facts.request_id,
+        "method": _cut(ended.method),
+        "route": ended.route,
+        "path": None if ended.route else _cut(ended.path),
+        "status": ended.status,
+        "seconds": round(ended.seconds, 6),
+        "bytes_in": ended.bytes_in,
+        "client": ended.client,
+        "key": facts.key_name,
+        "model": facts.model,
+        "version": facts.version,
+        "replica": facts.replica,
+        "images": facts.images or None,
+        "retries": facts.retries or None,
+        "shed": facts.shed,
+        "error": _cut(facts.error),
+    }
+    return json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= LONGEST_TEXT:
+        return text
+    return text[:LONGEST_TEXT] + "..."

@@ -1,0 +1,54 @@
+"""What is known of one request, for its line in the access log and for the metrics.
+
+The middleware makes one for each request; whoever learns something notes it here:
+
+    facts_of(request.scope).model = "digits"
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from serving.gateway.asgi import Scope
+
+_KEY = "facts"
+
+
+@dataclass(slots=True)
+class Facts:
+    """One request.
+
+    Attributes:
+        request_id: the client's, or made here.
+        key_name: the name of the API key, never the key.
+        model: its name; only names of models that this gateway has.
+        version: the version that answered, not one that a client asked for.
+        replica: the address that answered.
+        images: how many images the request had.
+        image_bytes: the sum of their sizes.
+        retries: attempts beyond the first.
+        shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
+        error: what the client was told, for the access log.
+    """
+
+    request_id: str
+    key_name: str | None = None
+    model: str | None = None
+    version: int | None = None
+    replica: str | None = None
+    images: int = 0
+    image_bytes: int = 0
+    retries: int = 0
+    shed: str | None = None
+    error: str | None = None
+
+
+def facts_of(scope: Scope) -> Facts:
+    """The facts of the request with this scope. Without the middleware, as in tests of one route, they go nowhere."""
+    state = scope.setdefault("state", {})
+    if _KEY not in state:
+        state[_KEY] = Facts(request_id="")
+    return cast("Facts", state[_KEY])
+
+
+def set_facts(scope: Scope, facts: Facts) -> None:
+    scope.setdefault("state", {})[_KEY] = facts

@@ -1,0 +1,449 @@
+"""The server over real sockets: slow clients, refused requests, many connections, and its end (F55, F59)."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+import pytest
+
+from serving.gateway.asgi import Receive, Scope, Send, header, send_body, send_error
+from serving.gateway.connection import Connection, connection_class
+from serving.gateway.security.slow_bodies import SlowBodies
+from serving.gateway.server import Server, Stopping, raise_file_limit
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+# Longer than any step of a test takes, so that nothing but what a test is about ends a connection.
+LONG = 60.0
+
+
+class Application:
+    """Answers at once; `/held` when it is let through, `/refused` without reading the body."""
+
+    def __init__(self) -> None:
+        self.stopping = Stopping()
+        self.arrived = threading.Semaphore(0)
+        self.through = threading.Event()
+        self.closed = threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["path"] == "/refused":
+            await send_error(send, 413, "The body is too large.")
+        else:
+            await self._read_and_answer(scope, receive, send)
+
+    async def _read_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+        if scope["path"] == "/held":
+            self.arrived.release()
+            while not self.through.is_set():
+                await asyncio.sleep(0.005)
+        body = {"size": size, "stopping": bool(self.stopping), "host": header(scope, b"host")}
+        await send_body(send, 200, json.dumps(body).encode(), content_type=b"application/json")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.closed.set()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class Running:
+    """A server on a thread, and what clients do to it."""
+
+    def __init__(self, *, drain_seconds: float, grace_seconds: int, body_seconds: float, **bounds: Any) -> None:
+        self.app = Application()
+        self.server = Server(
+            SlowBodies(self.app, first_seconds=body_seconds),
+            stopping=self.app.stopping,
+            connection=connection_class(**bounds),
+            drain_seconds=drain_seconds,
+            grace_seconds=grace_seconds,
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.server.run, args=([listener],), daemon=True)
+        self.thread.start()
+        eventually(lambda: self.server.started)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def said(self, *parts: bytes) -> bytes:
+        """All that comes until the server closes the connection."""
+        with self.connect() as opened:
+            for part in parts:
+                opened.sendall(part)
+            return everything(opened)
+
+    def connection(self) -> Connection:
+        """The only one that is open."""
+        eventually(lambda: len(self.server.server_state.connections) == 1)
+        (opened,) = self.server.server_state.connections
+        return cast("Connection", opened)
+
+    def end(self) -> None:
+        self.app.through.set()
+        self.server.stop()
+        self.server.stop()
+        self.thread.join(30)
+
+
+@contextmanager
+def running(
+    *, drain_seconds: float = 0.0, grace_seconds: int = 18, body_seconds: float = LONG, **bounds: Any
+) -> Iterator[Running]:
+    server = Running(drain_seconds=drain_seconds, grace_seconds=grace_seconds, body_seconds=body_seconds, **bounds)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Running]:
+    """A server with its own bounds; no test reaches them by waiting."""
+    with running() as server:
+        yield server
+
+
+def eventually(fact: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def everything(opened: socket.socket) -> bytes:
+    heard = b""
+    try:
+        while more := opened.recv(65536):
+            heard += more
+    except ConnectionResetError:
+        pass
+    return heard
+
+
+def one_answer(opened: socket.socket) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and JSON of the next answer of a connection that stays open."""
+    file = opened.makefile("rb")
+    status = int(file.readline().split()[1])
+    headers = {}
+    while line := file.readline().strip():
+        name, _, value = line.decode().partition(": ")
+        headers[name] = value
+    return status, headers, json.loads(file.read(int(headers["content-length"])))
+
+
+def status_of(said: bytes) -> int:
+    return int(said.split(b" ", 2)[1])
+
+
+def test_an_answer_does_not_say_what_server_it_is(patient: Running) -> None:
+    with patient.connect() as opened:
+        opened.sendall(GET)
+        status, headers, body = one_answer(opened)
+
+    assert (200, "a") == (status, body["host"])
+    assert {"date", "content-type", "content-length"} == set(headers)
+
+
+def test_a_connection_is_used_again(patient: Running) -> None:
+    with patient.connect() as opened:
+        for size in (0, 5, 100_000):
+            opened.sendall(POST % size + b"x" * size)
+
+            assert one_answer(opened)[2]["size"] == size
+
+
+@pytest.mark.parametrize("head", [b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX", b"POST / HTTP/1.1\r\n\r"])
+def test_a_head_that_does_not_end_is_408(patient: Running, head: bytes) -> None:
+    with patient.connect() as opened:
+        opened.sendall(head)
+        eventually(lambda: patient.connection()._in_head)
+        assert patient.connection()._head_timer is not None
+        patient.connection().loop.call_soon_threadsafe(patient.connection()._head_late)
+        said = everything(opened)
+
+    assert status_of(said) == 408
+    assert b'{"error": "The head of the request did not come' in said
+
+
+def test_a_byte_now_and_then_does_not_keep_a_head_alive() -> None:
+    with running(head_seconds=0.2) as server, server.connect() as opened:
+        trickle = threading.Thread(target=send_slowly, args=(opened, b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 10_000))
+        trickle.start()
+        said = everything(opened)
+        trickle.join()
+
+    assert said == b"" or status_of(said) == 408
+
+
+def send_slowly(opened: socket.socket, text: bytes) -> None:
+    try:
+        for byte in text:
+            opened.sendall(bytes([byte]))
+            time.sleep(0.02)
+    except OSError:
+        pass
+
+
+def test_a_connection_that_is_not_used_ends_without_an_answer() -> None:
+    with running(head_seconds=0.1) as server:
+        assert server.said() == b""
+
+
+def test_the_head_of_a_later_request_has_its_time_too(patient: Running) -> None:
+    with patient.connect() as opened:
+        opened.sendall(GET)
+        first = one_answer(opened)[0]
+        opened.sendall(GET[:10])
+        eventually(lambda: patient.connection()._in_head)
+        assert patient.connection()._head_timer is not None
+        patient.connection().loop.call_soon_threadsafe(patient.connection()._head_late)
+
+        assert (200, 408) == (first, status_of(everything(opened)))
+
+
+def test_between_two_requests_and_during_one_no_head_is_waited_for(patient: Running) -> None:
+    with patient.connect() as opened:
+        opened.sendall(GET)
+        one_answer(opened)
+        assert patient.connection()._head_timer is None
+        opened.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert patient.app.arrived.acquire(timeout=30)
+        assert patient.connection()._head_timer is None
+        patient.app.through.set()
+
+        assert one_answer(opened)[0] == 200
+
+
+def test_a_connection_that_stays_idle_is_closed() -> None:
+    with running(idle_seconds=0.1) as server, server.connect() as opened:
+        opened.sendall(GET)
+        eventually(lambda: not server.server.server_state.connections)
+
+        assert status_of(everything(opened)) == 200
+
+
+@pytest.mark.parametrize("begin", [b"", b"half"])
+def test_a_body_that_does_not_come_is_408_and_the_connection_is_closed(begin: bytes) -> None:
+    with running(body_seconds=0.1) as server:
+        said = server.said(POST % 100, begin)
+
+    assert status_of(said) == 408
+    assert b"connection: close" in said
+    assert b"The body came too slowly: " in said
+
+
+def test_a_client_may_begin_its_next_request_before_it_is_answered(patient: Running) -> None:
+    """...and its head is not late as long as the answer is not there."""
+    patient.app.through.clear()
+    with patient.connect() as opened:
+        opened.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n" + GET[:10])
+        assert patient.app.arrived.acquire(timeout=30)
+        eventually(lambda: patient.connection()._in_head)
+        patient.connection().loop.call_soon_threadsafe(patient.connection()._head_late)
+        patient.app.through.set()
+        first = one_answer(opened)[0]
+        opened.sendall(GET[10:])
+
+        assert (200, 200) == (first, one_answer(opened)[0])
+
+
+def test_a_head_that_is_too_large_is_refused(patient: Running) -> None:
+    with patient.connect() as opened:
+        sender = threading.Thread(target=send_all, args=(opened, GET[:-2] + b"x: 1\r\n" * 100_000))
+        sender.start()
+        said = everything(opened)
+        sender.join()
+
+    assert said == b"" or status_of(said) == 400
+
+
+def send_all(opened: socket.socket, text: bytes) -> None:
+    with suppress(OSError):
+        opened.sendall(text)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n"]
+)
+def test_what_is_not_http_is_400_with_the_reason(patient: Running, nonsense: bytes) -> None:
+    said = patient.said(nonsense)
+
+    assert status_of(said) == 400
+    assert json.loads(said.rpartition(b"\r\n")[2])["error"].startswith("This is not an HTTP request")
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(patient: Running) -> None:
+    """F55: the answer is there when nothing of a gigabyte has been sent."""
+    with patient.connect() as opened:
+        opened.sendall(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\n")
+        status, headers, _ = one_answer(opened)
+
+    assert status == 413
+    assert "connection" not in headers
+
+
+def test_who_asks_whether_to_send_a_body_is_told_the_refusal(patient: Running) -> None:
+    with patient.connect() as opened:
+        head = b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        opened.sendall(head)
+
+        assert one_answer(opened)[0] == 413
+
+
+def test_after_a_refused_body_that_came_the_connection_is_used_again(patient: Running) -> None:
+    with patient.connect() as opened:
+        opened.sendall(POST.replace(b"/", b"/refused", 1) % 500_000 + b"x" * 500_000)
+        refused = one_answer(opened)[0]
+        opened.sendall(GET)
+
+        assert (413, 200) == (refused, one_answer(opened)[0])
+        assert patient.connection()._refused_timer is None
+
+
+def test_a_client_that_sends_on_after_a_refusal_reads_it_and_is_cut_off() -> None:
+    with running(refused_bytes=1_000_000) as server, server.connect() as opened:
+        opened.sendall(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\n")
+        refused = one_answer(opened)[0]
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+            opened.sendall(b"x" * 200_000_000)
+
+        assert refused == 413
+
+
+def test_a_client_that_stops_after_a_refusal_is_cut_off() -> None:
+    with running(refused_seconds=0.1) as server:
+        assert status_of(server.said(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nx")) == 413
+
+
+def test_connections_beyond_the_bound_are_refused_at_once_and_those_within_go_on() -> None:
+    with running(largest_connections=3) as server:
+        within = [server.connect() for _ in range(3)]
+        eventually(lambda: len(server.server.server_state.connections) == 3)
+        refused = server.said()
+        for opened in within:
+            opened.sendall(GET)
+            assert one_answer(opened)[0] == 200
+            opened.close()
+        eventually(lambda: not server.server.server_state.connections)
+
+        assert status_of(refused) == 503
+        assert b"retry-after: 1" in refused
+        assert status_of(server.said(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == 200
+
+
+def test_a_thousand_idle_connections_hinder_nobody(patient: Running) -> None:
+    raise_file_limit()
+    idle = [patient.connect() for _ in range(1000)]
+    try:
+        with patient.connect() as opened:
+            opened.sendall(GET)
+
+            assert one_answer(opened)[0] == 200
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_clients_that_vanish_leave_nothing_behind() -> None:
+    with running() as server:
+        for part in (b"", GET[:7], POST % 100, POST % 100 + b"x", GET):
+            with server.connect() as opened:
+                opened.sendall(part)
+
+        eventually(lambda: not server.server.server_state.connections)
+        eventually(lambda: not server.server.server_state.tasks)
+
+
+def test_a_stop_is_said_at_once_and_requests_in_flight_end() -> None:
+    with running(drain_seconds=LONG) as server, ThreadPoolExecutor(1) as elsewhere:
+        held = elsewhere.submit(server.said, b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert server.app.arrived.acquire(timeout=30)
+        server.server.stop()
+        with server.connect() as opened:
+            opened.sendall(GET)
+            _, _, body = one_answer(opened)
+        server.server.stop()
+        eventually(lambda: refuses(server.port))
+        server.app.through.set()
+
+        assert body["stopping"] is True
+        assert status_of(held.result(30)) == 200
+        server.thread.join(30)
+        assert server.app.closed.is_set()
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=30).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_stop_does_not_wait_for_idle_connections() -> None:
+    with running() as server, server.connect() as idle:
+        idle.sendall(GET)
+        one_answer(idle)
+        server.server.stop()
+
+        assert everything(idle) == b""
+        server.thread.join(30)
+
+
+def test_with_its_own_figures_a_stop_takes_at_most_20_seconds() -> None:
+    server = Server(Application(), stopping=Stopping())
+
+    assert server._drain_seconds + (server.config.timeout_graceful_shutdown or LONG) <= 20
+
+
+def test_a_process_ends_on_sigterm_with_0_and_says_nothing() -> None:
+    program = (
+        "import socket\n"
+        "from serving.gateway.server import Stopping, serve\n"
+        "from tests.serving.gateway.test_server import Application\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "print(listener.getsockname()[1], flush=True)\n"
+        "app = Application()\n"
+        "serve(app, [listener], stopping=app.stopping)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as opened:
+            opened.sendall(GET)
+            assert one_answer(opened)[0] == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+
+    assert (0, b"", b"") == (process.returncode, out, err)
+
+
+def test_there_are_files_for_all_connections_where_the_system_allows_it() -> None:
+    raise_file_limit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert soft >= min(2 * Connection.largest_connections, hard)
