@@ -1,5 +1,6 @@
 """The gateway of the chart: what it is started with, whom it reaches, and who reaches it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from serving.gateway.security.keys import digest_of, parse_keys
 from serving.gateway.server import DRAIN_SECONDS, GRACE_SECONDS
 from serving.gateway.settings import Limits, Settings
 from serving.replica import STABLE
-from tests.chart.helm import CHART, NEWEST, OLDEST, Manifest, containers, helm, of_component, of_kind, rendered
+from tests.chart.helm import NEWEST, OLDEST, Manifest, containers, notes, of_component, of_kind, rendered
 
 NAME = "u-understudy-gateway"
 DIGEST = digest_of("a key")
@@ -223,13 +224,28 @@ def test_it_is_reached_from_outside_by_its_own_host_names_only() -> None:
         ]
 
 
-def test_the_notes_warn_where_nobody_reaches_it_or_keys_are_not_encrypted() -> None:
-    values = ("--values", str(CHART / "ci" / "minikube-values.yaml"), "--set", "classifyGateway.ingress.host=a.example")
-    sets = [word for each in ON for word in ("--set", each)]
-    done = helm("install", "u", str(CHART), "--dry-run", "--kube-version", f"{NEWEST}.0", *values, *sets)
+@pytest.mark.parametrize(
+    ("sets", "warned"),
+    [
+        (ON, True),
+        (
+            (*ON, "classifyGateway.clients.ingress.namespace=ingress-nginx", "networkPolicy.clients.a.namespace=b"),
+            False,
+        ),
+        ((*ON, "networkPolicy.enabled=false"), False),
+        ((), False),
+    ],
+)
+def test_the_notes_warn_where_nobody_reaches_it(sets: tuple[str, ...], warned: bool, tmp_path: Path) -> None:
+    assert warned is ("WARNING: classifyGateway.clients is empty" in notes("minikube-values.yaml", sets, tmp_path))
 
-    # Without a cluster `helm install` says so, and renders nothing.
-    if done.returncode != 0:
-        pytest.skip(f"needs a helm that renders notes without a cluster: {done.stderr.strip()}")
-    assert "WARNING: classifyGateway.clients is empty" in done.stdout
-    assert "WARNING: classifyGateway.ingress.tlsSecretName is empty" in done.stdout
+
+@pytest.mark.parametrize(("more", "scheme"), [((), "http"), (("classifyGateway.ingress.tlsSecretName=tls",), "https")])
+def test_the_notes_have_its_address_and_warn_where_keys_are_not_encrypted(
+    more: tuple[str, ...], scheme: str, tmp_path: Path
+) -> None:
+    text = notes("minikube-values.yaml", (*ON, "classifyGateway.ingress.host=a.example", *more), tmp_path)
+
+    assert f" {scheme}://a.example/\n" in text
+    assert ("WARNING: classifyGateway.ingress.tlsSecretName is empty" in text) is (scheme == "http")
+    assert "http://u-understudy-gateway.default/v1/classify/digits" in text
