@@ -65,7 +65,11 @@ with _bare_parent("tensorflow"):
     )
     from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
 
+# The only field of a model's metadata: what GetModelMetadata must be asked for.
+SIGNATURE_DEF = "signature_def"
+
 __all__ = [
+    "SIGNATURE_DEF",
     "classification_pb2",
     "config_pb2",
     "error_codes_pb2",

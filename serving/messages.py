@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving import signature as signatures
-from serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2
+from serving.apis import SIGNATURE_DEF, get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 from serving.replica import Answer
 from serving.wire import Array, from_proto, to_proto
-
-_SIGNATURES = "signature_def"
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,13 @@ def answer(reply: Any, *, address: str) -> Answer:
 def metadata_request(model: str, *, version: int | None = None, label: str | None = None) -> Any:
     """The GetModelMetadataRequest for the signatures of a version."""
     return get_model_metadata_pb2.GetModelMetadataRequest(
-        model_spec=model_spec(model, version=version, label=label), metadata_field=[_SIGNATURES]
+        model_spec=model_spec(model, version=version, label=label), metadata_field=[SIGNATURE_DEF]
     )
+
+
+def status_request(model: str, *, version: int | None = None) -> Any:
+    """The GetModelStatusRequest for the states of a version, or of all versions."""
+    return get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(model, version=version))
 
 
 def metadata(reply: Any, *, address: str) -> Metadata:
@@ -77,6 +80,6 @@ def metadata(reply: Any, *, address: str) -> Metadata:
         ValueError: it does not hold signatures.
     """
     found = get_model_metadata_pb2.SignatureDefMap()
-    if not reply.metadata[_SIGNATURES].Unpack(found):
+    if not reply.metadata[SIGNATURE_DEF].Unpack(found):
         raise ValueError("the answer has no signatures")
     return Metadata(int(reply.model_spec.version.value), dict(found.signature_def), address)

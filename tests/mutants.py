@@ -938,6 +938,41 @@ MUTANTS = (
         "position >= first",
         ("tests/pipeline/training/networks/test_phases.py",),
     ),
+    Mutant(
+        "requests are sent again without a budget",
+        "serving/client/budget.py",
+        "            return False\n",
+        "            return True\n",
+        ("tests/serving/client/test_budget.py", "tests/serving/client/test_attempts.py"),
+    ),
+    Mutant(
+        "more than one request tries a fleet that is down",
+        "serving/client/breaker.py",
+        "        self._epoch += 1\n        self._trial_at = now + self._rest\n\n    def _open",
+        "        self._epoch += 1\n\n    def _open",
+        ("tests/serving/client/test_breaker.py",),
+    ),
+    Mutant(
+        "a whole fleet may be out because of outliers",
+        "serving/client/outliers.py",
+        "        return out + 1 <= MOST_OUT * len(self._members)\n",
+        "        return True\n",
+        ("tests/serving/client/test_outliers.py",),
+    ),
+    Mutant(
+        "a replica whose queue is full counts as one that is down",
+        "serving/client/attempts.py",
+        "        if isinstance(error, OverloadedError) or (self.short and isinstance(error, TooSlowError)):\n",
+        "        if self.short and isinstance(error, TooSlowError):\n",
+        ("tests/serving/client/test_attempts.py", "tests/serving/client/test_resilience.py"),
+    ),
+    Mutant(
+        "the names of classes are asked for with each request",
+        "serving/client/class_names.py",
+        '        self._keep(model, version, names, float("inf"))\n',
+        "        self._keep(model, version, names, self._now())\n",
+        ("tests/serving/client/test_classify.py",),
+    ),
 )
 
 

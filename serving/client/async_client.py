@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc.aio
 
-from serving.apis import prediction_service_pb2_grpc
+from serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.client.attempts import Attempt
 from serving.client.calls import Call, Default, Result
 from serving.client.classified import Classified, classified
@@ -58,6 +58,8 @@ class AsyncClient:
         self._connections = Connections(self._open, self._idle)
         self._discovery = Discovery(fleet, self._traffic.picker, self._listed)
         self._task: asyncio.Task[None] | None = None
+        # How many second attempts there have been, for metrics.
+        self.retries = 0
 
     async def __aenter__(self) -> Self:
         self._start()
@@ -115,10 +117,15 @@ class AsyncClient:
         model: str,
         *,
         version: int | None = None,
+        label: str | Default | None = Default.LABEL,
         timeout: float | None = None,
     ) -> Metadata:
-        """The signatures of the serving version, or of exactly this version."""
-        return await self._send(self._traffic.description(model, version=version), timeout)
+        """The signatures of the serving version, of exactly this version, or of the one behind a label."""
+        return await self._send(self._traffic.description(model, version=version, label=label), timeout)
+
+    async def status(self, model: str, *, version: int | None = None, timeout: float | None = None) -> Any:
+        """What one replica says of the states of a version, or of all; see `Client.status`."""
+        return await self._send(self._traffic.status(model, version=version), timeout)
 
     def replicas(self) -> Sequence[ReplicaState]:
         """What the client knows of each replica that is listed; none before the first list."""
@@ -167,6 +174,7 @@ class AsyncClient:
                 result = await self._ask(attempt, call)
             except ServingError as error:
                 attempt = attempts.after(attempt, error)
+                self.retries += 1
             else:
                 attempts.answered(attempt)
                 return result
@@ -205,7 +213,12 @@ class _Connection:
             address, tls=tls, options=channel_options(health_check=health_check)
         )
         stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-        self.methods = {"Predict": stub.Predict, "GetModelMetadata": stub.GetModelMetadata}
+        about = model_service_pb2_grpc.ModelServiceStub(self.channel)
+        self.methods = {
+            "Predict": stub.Predict,
+            "GetModelMetadata": stub.GetModelMetadata,
+            "GetModelStatus": about.GetModelStatus,
+        }
 
 
 async def _close(connections: Sequence[_Connection]) -> None:

@@ -21,7 +21,7 @@ class Call(Generic[Result]):
     """A request, and how to read its answer.
 
     Attributes:
-        method: of PredictionService: `Predict` or `GetModelMetadata`.
+        method: of gRPC: `Predict`, `GetModelMetadata` or `GetModelStatus`.
         message: the request.
         reading: the result, of the answer and the address of the replica that gave it; it may raise a ValueError.
     """

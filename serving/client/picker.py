@@ -81,7 +81,9 @@ class Picker:
         self._members: dict[str, _Member] = {}
         self._outliers = Outliers()
         self._order: Sequence[str] = ()
-        self._next = first
+        # Second attempts have a turn of their own. If they took one from the first attempts, of two replicas the one
+        # whose queue is full would be the first choice of every request.
+        self._next = {False: first, True: first}
         self._lock = threading.Lock()
 
     def update(self, addresses: Sequence[str]) -> None:
@@ -178,12 +180,13 @@ class Picker:
 
     def _in_turn(self, now: float, other_than: Collection[str]) -> str | None:
         count = len(self._order)
+        again = bool(other_than)
         for step in range(count):
-            index = (self._next + step) % count
+            index = (self._next[again] + step) % count
             address = self._order[index]
             member = self._members[address]
             if self._is_usable(address, member, now) and address not in other_than:
-                self._next = index + 1
+                self._next[again] = index + 1
                 if member.failures:
                     # One request tries it. Others follow when that one has been answered, or after another rest.
                     member.rest(now)

@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
-from serving.apis import prediction_service_pb2_grpc
+from serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.client.attempts import Attempt
 from serving.client.background import BackgroundDiscovery
 from serving.client.calls import Call, Default, Result
@@ -131,9 +131,23 @@ class Client:
         self._connections.check_open()
         return self._names_by(self._traffic.deadline(timeout), model, version)
 
-    def metadata(self, model: str, *, version: int | None = None, timeout: float | None = None) -> Metadata:
-        """The signatures of the serving version, or of exactly this version."""
-        return self._send(self._traffic.description(model, version=version), timeout)
+    def metadata(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | Default | None = Default.LABEL,
+        timeout: float | None = None,
+    ) -> Metadata:
+        """The signatures of the serving version, of exactly this version, or of the one behind a label."""
+        return self._send(self._traffic.description(model, version=version, label=label), timeout)
+
+    def status(self, model: str, *, version: int | None = None, timeout: float | None = None) -> Any:
+        """What one replica says of the states of a version, or of all: a GetModelStatusResponse.
+
+        Replicas may differ. Who needs to know of each asks each: see `serving.grpc_replica`.
+        """
+        return self._send(self._traffic.status(model, version=version), timeout)
 
     def replicas(self) -> Sequence[ReplicaState]:
         """What the client knows of each replica that is listed; none before the first list."""
@@ -201,7 +215,12 @@ class _Connection:
     def __init__(self, address: str, *, tls: Tls | None, health_check: bool) -> None:
         self.channel: grpc.Channel = open_channel(address, tls=tls, options=channel_options(health_check=health_check))
         stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-        self.methods = {"Predict": stub.Predict, "GetModelMetadata": stub.GetModelMetadata}
+        about = model_service_pb2_grpc.ModelServiceStub(self.channel)
+        self.methods = {
+            "Predict": stub.Predict,
+            "GetModelMetadata": stub.GetModelMetadata,
+            "GetModelStatus": about.GetModelStatus,
+        }
 
 
 def _close(connections: Sequence[_Connection]) -> None:

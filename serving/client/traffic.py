@@ -13,7 +13,7 @@ from serving.client.calls import Call, Default
 from serving.client.class_names import ClassNames
 from serving.client.deadline import Deadline
 from serving.client.picker import Picker
-from serving.messages import Metadata, answer, metadata, metadata_request, predict_request
+from serving.messages import Metadata, answer, metadata, metadata_request, predict_request, status_request
 from serving.replica import Answer
 from serving.wire import Array
 
@@ -78,9 +78,13 @@ class Traffic:
         )
         return Call("Predict", request, _answer)
 
-    def description(self, model: str, *, version: int | None) -> Call[Metadata]:
-        request = metadata_request(model, version=version, label=self._label)
+    def description(self, model: str, *, version: int | None, label: str | Default | None) -> Call[Metadata]:
+        request = metadata_request(model, version=version, label=self._label_of(label))
         return Call("GetModelMetadata", request, lambda reply, address: metadata(reply, address=address))
+
+    def status(self, model: str, *, version: int | None) -> Call[Any]:
+        request = status_request(model, version=version)
+        return Call("GetModelStatus", request, lambda reply, _: reply)
 
     def names_of(self, model: str, version: int) -> Call[tuple[str, ...]]:
         request = predict_request(model, signatures.one_row(), version=version, signature=signatures.LABELS_NAME)

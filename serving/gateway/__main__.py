@@ -11,15 +11,17 @@ from serving.tls import Tls
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM; 2 if it cannot be started like this, 1 if its port is taken."""
-    try:
-        settings = settings_of(parser().parse_args(arguments))
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 2
+    given = parser().parse_args(arguments)
     from serving.gateway.application import create_app  # noqa: PLC0415 - not for --help
     from serving.gateway.server import serve  # noqa: PLC0415 - not for --help
 
-    return serve(create_app(settings), settings)
+    try:
+        settings = settings_of(given)
+        app = create_app(settings)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return serve(app, settings)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,13 +6,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from serving.gateway import errors, models
-from serving.gateway.routes import classify
+from serving.gateway.documented import ERRORS
+from serving.gateway.layers import add_layers
+from serving.gateway.routes import classify, fleet, health, inference_protocol, metrics, older, page, rest_predict
 from serving.gateway.settings import Settings
+from serving.gateway.stopping import Stopping
 from serving.gateway.uploads.images import Converter
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """A gateway for the models of these settings. It looks for their replicas while it runs."""
+    """A gateway for the models of these settings. It looks for their replicas while it runs.
+
+    Raises:
+        SettingsError: the API keys cannot be read.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -20,9 +27,20 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.models = opened
             yield
 
-    app = FastAPI(title="Understudy", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Understudy",
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would name the host that the client has sent.
+        redirect_slashes=False,
+        responses=ERRORS,
+        lifespan=lifespan,
+    )
     app.state.settings = settings
+    app.state.stopping = Stopping()
     app.state.converter = Converter(pixels=settings.limits.pixels)
     errors.add_handlers(app)
-    app.include_router(classify.router)
+    for routes in (classify, older, rest_predict, inference_protocol, fleet, health, metrics, page):
+        app.include_router(routes.router)
+    add_layers(app, settings)
     return app

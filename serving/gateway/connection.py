@@ -4,9 +4,9 @@ Import it where a server is started and not before, because it imports uvicorn.
 """
 
 from asyncio import BaseTransport, TimerHandle
-from typing import Any
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from serving.gateway.asgi import error_body
 from serving.http.connection import BoundedConnection
@@ -39,6 +39,7 @@ class Connection(BoundedConnection):
     _head_timer: TimerHandle | None = None
     _refused_timer: TimerHandle | None = None
     _refused_read = 0
+    _ends_after_body = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -70,12 +71,21 @@ class Connection(BoundedConnection):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        if not self._offer:
+            self.cycle.transport = cast("Any", _TransportOfAnswer(self, self.cycle))
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self._refused_timer is not None:
             self._refused_timer.cancel()
             self._refused_timer = None
+            if self._ends_after_body:
+                self.transport.close()
+
+    def end_after_body(self) -> None:
+        """The answer was the last one, and the client is still sending: the end is said, and the rest thrown away."""
+        self._ends_after_body = True
+        self.transport.write_eof()
 
     def on_response_complete(self) -> None:
         unread = self.cycle.response_complete and self.cycle.more_body
@@ -106,6 +116,22 @@ class Connection(BoundedConnection):
         for timer in (self._head_timer, self._refused_timer):
             if timer is not None:
                 timer.cancel()
+
+
+class _TransportOfAnswer:
+    """What uvicorn writes one answer to. To close it while a body is on its way would reset the connection."""
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+        self.write = connection.transport.write
+        self.is_closing = connection.transport.is_closing
+
+    def close(self) -> None:
+        if self._cycle.response_complete and self._cycle.more_body:
+            self._connection.end_after_body()
+        else:
+            self._connection.transport.close()
 
 
 def connection_class(**bounds: Any) -> type[Connection]:

@@ -22,6 +22,7 @@ from serving.errors import (
     TooSlowError,
     UnreachableError,
 )
+from serving.gateway.observation.facts import facts_of
 
 # How long a client should wait before it asks again when nothing better is known, in seconds.
 RETRY_SECONDS = 1.0
@@ -35,12 +36,20 @@ class GatewayError(Exception):
         message: what happened and what to do, without anything that a client must not see.
         retry_after: in how many seconds it is worth asking again; None if it is not.
         headers: further headers of the answer.
+        shed: the reason, of `metrics.SHED_REASONS`, of a request that is refused only to protect the fleet.
     """
 
     def __init__(
-        self, status: int, message: str, *, retry_after: float | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
+        shed: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.shed = shed
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
@@ -65,9 +74,12 @@ def _unreachable(error: UnreachableError, model: str) -> GatewayError:
     if isinstance(error, TooSlowError):
         return GatewayError(504, f"{model} did not answer in time", retry_after=RETRY_SECONDS)
     if isinstance(error, OverloadedError):
-        return GatewayError(503, f"the servers of {model} have too many requests", retry_after=RETRY_SECONDS)
-    seconds = error.seconds if isinstance(error, CircuitOpenError) else RETRY_SECONDS
-    return GatewayError(503, f"no replica of {model} can be reached now", retry_after=seconds)
+        text = f"the servers of {model} have too many requests"
+        return GatewayError(503, text, retry_after=RETRY_SECONDS, shed="queue")
+    text = f"no replica of {model} can be reached now"
+    if isinstance(error, CircuitOpenError):
+        return GatewayError(503, text, retry_after=error.seconds, shed="breaker")
+    return GatewayError(503, text, retry_after=RETRY_SECONDS)
 
 
 def _not_served(model: str, version: int | None) -> GatewayError:
@@ -88,8 +100,10 @@ def answer(error: GatewayError) -> Response:
     return JSONResponse({"error": error.message}, error.status, error.headers)
 
 
-async def _gateway_error(_: Request, error: Exception) -> Response:
+async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
+    facts = facts_of(request.scope)
+    facts.error, facts.shed = error.message, error.shed
     return answer(error)
 
 

@@ -4,29 +4,24 @@ A browser cannot send a key in a header when it opens an address. So what opens 
 comes after this, and sees the path of a file that everybody may read. No decision here opens the JSON to anybody.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
+from serving.gateway.asgi import App, Receive, Scope, Send, header
 from serving.gateway.routes.page import PREFIX
 
-_Scope = MutableMapping[str, Any]
-_App = Callable[[_Scope, Any, Any], Awaitable[None]]
 PAGE = f"{PREFIX}fleet.html"
 
 
 class FleetPage:
-    """ASGI middleware: `GET /fleet` of a browser becomes the file of the page. It must be the outermost one."""
+    """ASGI middleware: `GET /fleet` of a browser becomes the file of the page. It must be outside what checks keys."""
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: _Scope, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/fleet" and _opens_page(scope):
-            scope = {**scope, "path": PAGE, "raw_path": PAGE.encode()}
+            scope["path"], scope["raw_path"] = PAGE, PAGE.encode()
         await self._app(scope, receive, send)
 
 
-def _opens_page(scope: _Scope) -> bool:
+def _opens_page(scope: Scope) -> bool:
     """Whether HTML is accepted by name, as browsers do, and no format is asked for."""
-    accepted = b",".join(value for name, value in scope["headers"] if name == b"accept")
-    return b"text/html" in accepted and not scope["query_string"].startswith(b"format=")
+    return "text/html" in (header(scope, b"accept") or "") and b"format=" not in scope["query_string"]

@@ -12,6 +12,7 @@ from serving.errors import DiscoveryError, ServingError, UnreachableError
 from serving.gateway.admission import Admission, ShedError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.settings import ModelSettings, Settings
+from serving.gateway.signatures import Signatures
 
 
 class Model:
@@ -24,6 +25,7 @@ class Model:
         self.fleet = settings.fleet
         self.client = client
         self.admission = Admission()
+        self.signatures = Signatures(client, settings.name)
 
     @contextmanager
     def asked(self, images: int, *, version: int | None = None) -> Iterator[None]:
@@ -36,9 +38,8 @@ class Model:
             with self.admission.admitted(images):
                 yield
         except ShedError as error:
-            raise GatewayError(
-                503, f"{self.name} has as many requests as it can answer in time; try again", retry_after=error.seconds
-            ) from error
+            text = f"{self.name} has as many requests as it can answer in time; try again"
+            raise GatewayError(503, text, retry_after=error.seconds, shed="admission") from error
         except UnreachableError as error:
             self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error

@@ -74,8 +74,10 @@ class Readiness:
 
 
 async def _state(model: Model) -> ModelState:
-    """Asks for the metadata of the version behind the label: a question that every model server answers, whatever the
-    model takes, and that no queue of predictions delays."""
+    """Whether the version behind the label says what it takes.
+
+    Every model server answers that, whatever the model takes, and no queue of predictions delays it.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS + 0.5):
             metadata = await model.client.metadata(model.name, timeout=TIMEOUT_SECONDS)

@@ -9,35 +9,25 @@ With the defaults that takes at most 20 seconds, and a second without requests i
 
 import logging
 import resource
+import socket
+import sys
 import time
-from collections.abc import Sequence
-from socket import socket
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import uvicorn
+from fastapi import FastAPI
 
-from serving.gateway.connection import Connection
-
-if TYPE_CHECKING:
-    from serving.gateway.asgi import App
+from serving.gateway.asgi import App
+from serving.gateway.connection import Connection, connection_class
+from serving.gateway.settings import Settings
+from serving.gateway.stopping import Stopping
 
 BACKLOG = 2048
 DRAIN_SECONDS = 1.0
 GRACE_SECONDS = 18
-
-
-class Stopping:
-    """Whether the gateway is about to stop. Readable from any thread; once set it stays."""
-
-    def __init__(self) -> None:
-        self._set = False
-
-    def __bool__(self) -> bool:
-        return self._set
-
-    def set(self) -> None:
-        self._set = True
+# Files besides those of clients: connections to replicas, the log, libraries.
+SPARE_FILES = 1024
 
 
 class Server(uvicorn.Server):
@@ -53,7 +43,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: "App",
+        app: App,
         *,
         stopping: Stopping,
         connection: type[Connection] = Connection,
@@ -85,22 +75,47 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(app: "App", sockets: Sequence[socket], *, stopping: Stopping) -> None:
-    """Answer on these sockets, which are bound already, until SIGTERM or SIGINT; return when all is closed."""
-    raise_file_limit()
-    Server(app, stopping=stopping).run(list(sockets))
+def serve(app: FastAPI, settings: Settings) -> int:
+    """Answer until SIGTERM or SIGINT and return 0 when all is closed; 1 if a port cannot be had.
+
+    Each line of the access log goes to standard output, and nothing else does.
+    """
+    raise_file_limit(settings.limits.connections)
+    sockets: list[socket.socket] = []
+    for host, port in ports_of(settings):
+        try:
+            sockets.append(_listener(host, port))
+        except OSError as error:
+            print(f"error: {host}:{port} cannot be listened on: {error.strerror}", file=sys.stderr)  # noqa: T201
+            return 1
+    connection = connection_class(largest_connections=settings.limits.connections)
+    Server(app, stopping=app.state.stopping, connection=connection).run(sockets)
+    return 0
 
 
-def raise_file_limit() -> None:
+def ports_of(settings: Settings) -> list[tuple[str, int]]:
+    """Where the gateway listens; if metrics have a port of their own, that comes second."""
+    ports = [(settings.host, settings.port)]
+    if settings.metrics_port is not None:
+        ports.append((settings.metrics_host, settings.metrics_port))
+    return ports
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def raise_file_limit(connections: int) -> None:
     """Each connection takes a file; many systems begin with 1024 although a process may have more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4 * Connection.largest_connections
+    wanted = connections + SPARE_FILES
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def _config(app: "App", connection: type[Connection], grace_seconds: int) -> uvicorn.Config:
+def _config(app: App, connection: type[Connection], grace_seconds: int) -> uvicorn.Config:
     return uvicorn.Config(
         cast("Any", app),
         http=connection,

@@ -74,9 +74,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise SettingsError(
-                "no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500"
-            )
+            raise SettingsError("no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500")
         names = [model.name for model in self.models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise SettingsError(f"--model {twice[0]} is given twice; name all of its replicas in one")
@@ -85,6 +83,8 @@ class Settings:
                 f"--host {self.host} can be reached from other machines, so --keys FILE is needed. "
                 "Without keys a gateway listens on 127.0.0.1 only"
             )
+        if self.metrics_port == self.port:
+            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
         if not 0 < self.limits.pixels <= MOST_PIXELS:
             raise SettingsError(
                 f"--pixels {self.limits.pixels} is not between 1 and {MOST_PIXELS}, the most a model decodes"

@@ -24,6 +24,10 @@ class ImageError(ValueError):
     """A file cannot be used as an image; the text is the end of a sentence: `is empty (0 bytes); remove it`."""
 
 
+class ImageTooLargeError(ImageError):
+    """Its header claims more than `MOST_PIXELS`."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What the first bytes of an image file claim.
@@ -120,7 +124,7 @@ def _reason(error: Exception, content: bytes) -> str:
 
 
 def _too_large(claimed: str) -> ImageError:
-    return ImageError(
+    return ImageTooLargeError(
         f"is too large: its header claims {claimed} pixels, the limit is {MOST_PIXELS:,}; make it smaller or remove it"
     )
 

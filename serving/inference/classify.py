@@ -9,8 +9,8 @@ from serving.apis import classification_pb2
 from serving.inference import examples
 from serving.inference.examples import Outputs
 from serving.inference.model import Model
-from serving.inference.type_names import enum_name, shape_name
 from serving.status import InternalError, InvalidArgumentError
+from serving.type_names import enum_name, shape_name
 from serving.wire import Array
 
 METHOD_NAME = "tensorflow/serving/classify"

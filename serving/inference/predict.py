@@ -5,8 +5,8 @@ from typing import Any
 
 from serving.apis import predict_pb2
 from serving.inference.model import DEFAULT_SIGNATURE, Model
-from serving.inference.type_names import dtype_name
 from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
+from serving.type_names import dtype_name
 from serving.wire import Array, from_proto, to_proto
 
 METHOD_NAMES = ("tensorflow/serving/predict", "tensorflow/serving/classify", "tensorflow/serving/regress")

@@ -8,8 +8,8 @@ from serving.apis import regression_pb2
 from serving.inference import examples
 from serving.inference.examples import Outputs
 from serving.inference.model import Model
-from serving.inference.type_names import enum_name, shape_name
 from serving.status import InvalidArgumentError
+from serving.type_names import enum_name, shape_name
 
 METHOD_NAME = "tensorflow/serving/regress"
 INPUTS = "inputs"

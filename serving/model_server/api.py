@@ -7,7 +7,13 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, cast
 
-from serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, model_pb2
+from serving.apis import (
+    SIGNATURE_DEF,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_pb2,
+)
 from serving.inference.classify import classify
 from serving.inference.model import DEFAULT_SIGNATURE, Model
 from serving.inference.multi_inference import multi_inference
@@ -19,8 +25,6 @@ from serving.model_server.lifecycle.server_core import ServerCore
 from serving.model_server.metrics import server_metrics
 from serving.model_server.metrics.metered_model import MeteredModel
 from serving.status import DeadlineExceededError, InvalidArgumentError, NotFoundError, StatusError
-
-SIGNATURE_DEF = "signature_def"
 
 logger = logging.getLogger(__name__)
 

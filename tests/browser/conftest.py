@@ -3,21 +3,19 @@
 Nothing is changed there. What a test saw last is kept as a picture in `var/look/`, or `var/latest/look/`.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from embedded import health
 from embedded.airflow_api import AirflowApi
 from embedded.settings import StackSettings, load_all_settings
+from tests.chromium import running_chromium
 
 # The pages of a busy stack take their time.
 PATIENCE_MS = 60_000
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -31,16 +29,8 @@ def stack() -> StackSettings:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Skips the test where the machine has none."""
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
-    if program is None:
-        pytest.skip("needs a browser: install Chromium, on Debian with `apt-get install chromium`")
-    # Chromium has no sandbox for root.
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=options)
+    with running_chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

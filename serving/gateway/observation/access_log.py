@@ -60,11 +60,10 @@ def _line(ended: Ended, facts: Facts, now: datetime) -> str:
         "bytes_in": ended.bytes_in,
         "client": ended.client,
         "key": facts.key_name,
-        "model": facts.model,
+        "model": _cut(facts.model),
         "version": facts.version,
         "replica": facts.replica,
         "images": facts.images or None,
-        "retries": facts.retries or None,
         "shed": facts.shed,
         "error": _cut(facts.error),
     }

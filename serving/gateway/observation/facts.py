@@ -2,7 +2,10 @@
 
 The middleware makes one for each request; whoever learns something notes it here:
 
-    facts_of(request.scope).model = "digits"
+    facts_of(request.scope).images = 3
+
+Model, version and replica it finds by itself, in the path's `{model}` and the answer's headers X-Model, X-Model-Version
+and X-Replica.
 """
 
 from dataclasses import dataclass
@@ -20,12 +23,11 @@ class Facts:
     Attributes:
         request_id: the client's, or made here.
         key_name: the name of the API key, never the key.
-        model: its name; only names of models that this gateway has.
+        model: its name, as the client wrote it.
         version: the version that answered, not one that a client asked for.
         replica: the address that answered.
         images: how many images the request had.
         image_bytes: the sum of their sizes.
-        retries: attempts beyond the first.
         shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
         error: what the client was told, for the access log.
     """
@@ -37,7 +39,6 @@ class Facts:
     replica: str | None = None
     images: int = 0
     image_bytes: int = 0
-    retries: int = 0
     shed: str | None = None
     error: str | None = None
 

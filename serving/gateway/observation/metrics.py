@@ -50,7 +50,6 @@ class Metrics:
         )
         self._in_flight = Gauge(f"{name}_requests_in_flight", "Requests that have not ended.", registry=registry)
         self._shed = Counter(f"{name}_shed", "Requests refused to protect the fleet.", ("reason",), registry=registry)
-        self._retries = Counter(f"{name}_retries", "Attempts beyond the first.", ("model",), registry=registry)
         self._images = Counter(f"{name}_images", "Images received.", ("model",), registry=registry)
         self._image_bytes = Counter(f"{name}_image_bytes", "Sizes of these.", ("model",), registry=registry)
         for reason in sorted(SHED_REASONS):
@@ -70,8 +69,6 @@ class Metrics:
         self._seconds.labels(model, route).observe(seconds)
         if facts.shed is not None:
             self._shed.labels(facts.shed if facts.shed in SHED_REASONS else OTHER).inc()
-        if facts.retries:
-            self._retries.labels(model).inc(facts.retries)
         if facts.images:
             self._images.labels(model).inc(facts.images)
             self._image_bytes.labels(model).inc(facts.image_bytes)

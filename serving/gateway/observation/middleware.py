@@ -38,11 +38,12 @@ class Observation:
         begun = time.perf_counter()
         facts = Facts(request_id=request_id(header(scope, HEADER)))
         set_facts(scope, facts)
-        watched = _Watched(receive, send, facts.request_id)
+        watched = _Watched(receive, send, facts)
         self._metrics.begin()
         try:
             await _answered(self._app, scope, watched, facts)
         finally:
+            facts.model = facts.model or scope.get("path_params", {}).get("model")
             route = getattr(scope.get("route"), "path", None)
             status = watched.status or CLIENT_GONE
             seconds = time.perf_counter() - begun
@@ -53,10 +54,10 @@ class Observation:
 class _Watched:
     """The two ends of a request, with what passes through them."""
 
-    def __init__(self, receive: Receive, send: Send, name: str) -> None:
+    def __init__(self, receive: Receive, send: Send, facts: Facts) -> None:
         self._receive = receive
         self._send = send
-        self._header = (HEADER, name.encode())
+        self._facts = facts
         self.status: int | None = None
         self.bytes_in = 0
 
@@ -68,8 +69,20 @@ class _Watched:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), self._header]
+            headers = list(message.get("headers", ()))
+            _note_answer(self._facts, dict(headers))
+            message["headers"] = [*headers, (HEADER, self._facts.request_id.encode())]
         await self._send(message)
+
+
+def _note_answer(facts: Facts, headers: dict[bytes, bytes]) -> None:
+    """What routes tell the client of the model that answered."""
+    if model := headers.get(b"x-model"):
+        facts.model = model.decode("latin-1")
+    if version := headers.get(b"x-model-version"):
+        facts.version = int(version)
+    if replica := headers.get(b"x-replica"):
+        facts.replica = replica.decode("latin-1")
 
 
 async def _answered(app: App, scope: Scope, watched: _Watched, facts: Facts) -> None:

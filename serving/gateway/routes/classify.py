@@ -12,6 +12,7 @@ from serving.client import Classified
 from serving.errors import RefusedError
 from serving.gateway.errors import GatewayError
 from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.observation.facts import facts_of
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.encoded import Named, images_of
@@ -136,6 +137,9 @@ async def classified(request: Request, model: Model, images: Sequence[Named], *,
         GatewayError: an image cannot be used, or the model servers did not answer.
     """
     converter: Converter = request.app.state.converter
+    facts = facts_of(request.scope)
+    facts.model, facts.images = model.name, len(images)
+    facts.image_bytes = sum(len(image.content) for image in images)
     contents = await converter.decodable(images)
     try:
         with model.asked(len(contents), version=version):

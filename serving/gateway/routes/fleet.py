@@ -1,4 +1,4 @@
-"""`/fleet`: the replicas of each model and the versions they have, as JSON. `FleetPage` shows browsers the page instead."""
+"""`/fleet`: the replicas of each model and the versions they have, as JSON. Browsers get the page, see `FleetPage`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,7 +62,7 @@ class FleetAnswer(BaseModel):
 
 
 @router.get("/fleet", response_model=FleetAnswer, summary="Replicas, versions and their states")
-async def fleet(request: Request, wanted: Format = None) -> dict[str, Any]:
+async def fleet(request: Request, _: Format = None) -> dict[str, Any]:
     """For each model: its replicas, the versions that they have loaded, and which one answers. At most 2 s old.
 
     A browser gets a page, unless it asks with `?format=json`.

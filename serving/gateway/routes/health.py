@@ -69,7 +69,7 @@ class NotReady(Ready):
 @router.get("/healthz", response_model=Lives, summary="The process lives")
 async def healthz() -> Response:
     """200 as long as the process answers at all, also while no model does."""
-    return JSONResponse(Lives().model_dump())
+    return JSONResponse(Lives().model_dump(), headers={"Cache-Control": "no-store"})
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """The files of a multipart body that is in memory. Fields that are no files are left out."""
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from serving.gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+# It warns of each malformed body. That is answered with 400, and must not fill the log.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)

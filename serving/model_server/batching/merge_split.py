@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from serving.inference.type_names import dtype_name
 from serving.status import FailedPreconditionError, InternalError, InvalidArgumentError
+from serving.type_names import dtype_name
 from serving.wire import ENUMS, Array
 
 MAX_RANK = 6

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from serving.model_server.rest.json_document import fill_signature, format_error, parse
-from serving.model_server.rest.json_tensors import base64_decoded, is_base64
-from serving.model_server.rest.json_values import (
+from serving.rest_json.json_document import fill_signature, format_error, parse
+from serving.rest_json.json_tensors import base64_decoded, is_base64
+from serving.rest_json.json_values import (
     ABSENT,
     ENCODING,
     INT64,

@@ -8,17 +8,17 @@ from typing import Any
 from grpc import StatusCode
 
 from serving.apis import (
+    SIGNATURE_DEF,
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
     regression_pb2,
 )
-from serving.model_server.api import SIGNATURE_DEF, Api
+from serving.model_server.api import Api
 from serving.model_server.metrics import server_metrics
-from serving.model_server.rest import example_requests, responses, routes
+from serving.model_server.rest import example_requests
 from serving.model_server.rest.http_messages import (
-    HTTP_STATUS,
     JSON,
     TEXT,
     UNTYPED,
@@ -27,9 +27,11 @@ from serving.model_server.rest.http_messages import (
     error_page,
     uncompressed,
 )
-from serving.model_server.rest.predict_request import fill_predict_request
-from serving.model_server.rest.routes import Route
-from serving.model_server.rest.status_and_metadata import metadata_body, status_body
+from serving.rest_json import responses, routes
+from serving.rest_json.http_status import HTTP_STATUS
+from serving.rest_json.predict_request import fill_predict_request
+from serving.rest_json.routes import Route
+from serving.rest_json.status_and_metadata import metadata_body, status_body
 from serving.status import InvalidArgumentError, StatusError
 
 CORS_HEADERS = {

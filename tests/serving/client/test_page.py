@@ -39,14 +39,14 @@ def test_a_client_for_threads(world: World, run: Run) -> None:
     world.release("retrain-1")
     replica = world.replicas[0].address
 
-    assert f"version 1 on {replica} says 0\n" == run(SYNC, replica)
+    assert f"version 1 on {replica} says 0\n0: 70%\n1: 10%\n2: 10%\n" == run(SYNC, replica)
 
 
 def test_a_client_for_asyncio(world: World, run: Run) -> None:
     world.release("retrain-1")
     replica = world.replicas[0].address
 
-    assert f"{{'{replica}': 1}} ['0']\n" == run(ASYNC, replica)
+    assert f"{{'{replica}': 1}} ('0',)\n" == run(ASYNC, replica)
 
 
 def test_a_client_with_certificates(tmp_path: Path, run: Run) -> None:

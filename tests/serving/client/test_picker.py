@@ -1,8 +1,10 @@
 """Which replica gets a request, with a clock that stands still until a test moves it."""
 
+from collections import Counter
+
 import pytest
 
-from serving.client.picker import FIRST_REST_SECONDS, LONGEST_REST_SECONDS, Pick, Picker
+from serving.client.picker import FIRST_REST_SECONDS, LONGEST_REST_SECONDS, Pick, Picker, ReplicaState
 from serving.errors import DiscoveryError
 
 A, B, C = "a:1", "b:1", "c:1"
@@ -232,3 +234,43 @@ def test_outcomes_for_an_address_that_has_gone_change_nothing(clock: Clock) -> N
     picker.probed(A, works=True)
 
     assert [B, B] == picked(picker, 2)
+
+
+def test_what_is_known_of_each_address_can_be_shown(clock: Clock) -> None:
+    picker = picker_of(clock, A, B)
+    picker.failed(pick(picker))
+    picker.update([A, B, C])
+    clock.now += 0.25
+
+    assert [
+        ReplicaState(A, usable=False, failures=1, rests_seconds=0.75),
+        ReplicaState(B, usable=True, failures=0, rests_seconds=0),
+        ReplicaState(C, usable=False, failures=0, rests_seconds=0),
+    ] == picker.states()
+
+
+def test_one_that_is_out_is_better_than_none(clock: Clock) -> None:
+    picker = picker_of(clock, A, B, C)
+    for _ in range(60):
+        each = pick(picker)
+        picker.answered(each, faulty=each.address == A)
+    assert A not in picked(picker, 10)
+    for _ in range(2):
+        picker.failed(pick(picker))
+
+    assert A == pick(picker).address
+    clock.now += 10
+    assert A in picked(picker, 3)
+
+
+def test_second_attempts_do_not_change_whose_turn_it_is(clock: Clock) -> None:
+    """...and are shared by all others in turn."""
+    picker = picker_of(clock, A, B, C)
+    firsts, seconds = [], []
+    for _ in range(6):
+        firsts.append(pick(picker).address)
+        other = picker.pick(other_than={firsts[-1]})
+        seconds.append(other.address if other else "")
+
+    assert [A, B, C, A, B, C] == firsts
+    assert {A: 2, B: 2, C: 2} == Counter(seconds)

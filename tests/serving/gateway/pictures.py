@@ -30,7 +30,7 @@ class PictureClassifier(Classifier):
         try:
             with Image.open(io.BytesIO(image), formats=("PNG", "JPEG")) as picture:
                 grey = picture.convert("L").resize((1, 1))
-        except OSError as error:
+        except Exception as error:  # Pillow has no common base for what damaged files make it raise
             raise ValueError("not an image") from error
         return super().answer(LABELS[int(grey.tobytes()[0]) * len(LABELS) // 256].encode())
 

@@ -2,12 +2,8 @@
 
 import asyncio
 import json
-import os
 import resource
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +15,8 @@ import pytest
 
 from serving.gateway.asgi import Receive, Scope, Send, header, send_body, send_error
 from serving.gateway.connection import Connection, connection_class
-from serving.gateway.security.slow_bodies import SlowBodies
-from serving.gateway.server import Server, Stopping, raise_file_limit
+from serving.gateway.server import GRACE_SECONDS, Server, raise_file_limit
+from serving.gateway.stopping import Stopping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
@@ -69,10 +65,10 @@ class Application:
 class Running:
     """A server on a thread, and what clients do to it."""
 
-    def __init__(self, *, drain_seconds: float, grace_seconds: int, body_seconds: float, **bounds: Any) -> None:
+    def __init__(self, *, drain_seconds: float, grace_seconds: int, **bounds: Any) -> None:
         self.app = Application()
         self.server = Server(
-            SlowBodies(self.app, first_seconds=body_seconds),
+            self.app,
             stopping=self.app.stopping,
             connection=connection_class(**bounds),
             drain_seconds=drain_seconds,
@@ -108,10 +104,8 @@ class Running:
 
 
 @contextmanager
-def running(
-    *, drain_seconds: float = 0.0, grace_seconds: int = 18, body_seconds: float = LONG, **bounds: Any
-) -> Iterator[Running]:
-    server = Running(drain_seconds=drain_seconds, grace_seconds=grace_seconds, body_seconds=body_seconds, **bounds)
+def running(*, drain_seconds: float = 0.0, grace_seconds: int = GRACE_SECONDS, **bounds: Any) -> Iterator[Running]:
+    server = Running(drain_seconds=drain_seconds, grace_seconds=grace_seconds, **bounds)
     try:
         yield server
     finally:
@@ -244,31 +238,6 @@ def test_a_connection_that_stays_idle_is_closed() -> None:
         assert status_of(everything(opened)) == 200
 
 
-@pytest.mark.parametrize("begin", [b"", b"half"])
-def test_a_body_that_does_not_come_is_408_and_the_connection_is_closed(begin: bytes) -> None:
-    with running(body_seconds=0.1) as server:
-        said = server.said(POST % 100, begin)
-
-    assert status_of(said) == 408
-    assert b"connection: close" in said
-    assert b"The body came too slowly: " in said
-
-
-def test_a_client_may_begin_its_next_request_before_it_is_answered(patient: Running) -> None:
-    """...and its head is not late as long as the answer is not there."""
-    patient.app.through.clear()
-    with patient.connect() as opened:
-        opened.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n" + GET[:10])
-        assert patient.app.arrived.acquire(timeout=30)
-        eventually(lambda: patient.connection()._in_head)
-        patient.connection().loop.call_soon_threadsafe(patient.connection()._head_late)
-        patient.app.through.set()
-        first = one_answer(opened)[0]
-        opened.sendall(GET[10:])
-
-        assert (200, 200) == (first, one_answer(opened)[0])
-
-
 def test_a_head_that_is_too_large_is_refused(patient: Running) -> None:
     with patient.connect() as opened:
         sender = threading.Thread(target=send_all, args=(opened, GET[:-2] + b"x: 1\r\n" * 100_000))
@@ -322,6 +291,17 @@ def test_after_a_refused_body_that_came_the_connection_is_used_again(patient: Ru
         assert patient.connection()._refused_timer is None
 
 
+def test_a_connection_that_ends_with_a_refusal_is_not_reset_before_it_is_read(patient: Running) -> None:
+    """...although most of the body has not been sent when the answer is written."""
+    with patient.connect() as opened:
+        head = b"POST /refused HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10000000\r\n\r\n"
+        opened.sendall(head)
+        opened.sendall(b"x" * 10_000_000)
+
+        assert status_of(everything(opened)) == 413
+    eventually(lambda: not patient.server.server_state.connections)
+
+
 def test_a_client_that_sends_on_after_a_refusal_reads_it_and_is_cut_off() -> None:
     with running(refused_bytes=1_000_000) as server, server.connect() as opened:
         opened.sendall(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1073741824\r\n\r\n")
@@ -354,7 +334,7 @@ def test_connections_beyond_the_bound_are_refused_at_once_and_those_within_go_on
 
 
 def test_a_thousand_idle_connections_hinder_nobody(patient: Running) -> None:
-    raise_file_limit()
+    raise_file_limit(2000)
     idle = [patient.connect() for _ in range(1000)]
     try:
         with patient.connect() as opened:
@@ -418,32 +398,8 @@ def test_with_its_own_figures_a_stop_takes_at_most_20_seconds() -> None:
     assert server._drain_seconds + (server.config.timeout_graceful_shutdown or LONG) <= 20
 
 
-def test_a_process_ends_on_sigterm_with_0_and_says_nothing() -> None:
-    program = (
-        "import socket\n"
-        "from serving.gateway.server import Stopping, serve\n"
-        "from tests.serving.gateway.test_server import Application\n"
-        "listener = socket.create_server(('127.0.0.1', 0))\n"
-        "print(listener.getsockname()[1], flush=True)\n"
-        "app = Application()\n"
-        "serve(app, [listener], stopping=app.stopping)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
-    ) as process:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as opened:
-            opened.sendall(GET)
-            assert one_answer(opened)[0] == 200
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
-
-    assert (0, b"", b"") == (process.returncode, out, err)
-
-
 def test_there_are_files_for_all_connections_where_the_system_allows_it() -> None:
-    raise_file_limit()
+    raise_file_limit(5000)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    assert soft >= min(2 * Connection.largest_connections, hard)
+    assert soft == resource.RLIM_INFINITY or soft >= min(5000, hard)

@@ -35,7 +35,6 @@ def test_a_line_says_who_asked_what_and_who_answered() -> None:
         version=3,
         replica="127.0.0.1:8500",
         images=2,
-        retries=1,
     )
     _, record = logged(facts)
     when = datetime.fromisoformat(record.pop("time"))
@@ -54,7 +53,6 @@ def test_a_line_says_who_asked_what_and_who_answered() -> None:
         "version": 3,
         "replica": "127.0.0.1:8500",
         "images": 2,
-        "retries": 1,
     }
 
 

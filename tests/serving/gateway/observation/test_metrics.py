@@ -71,11 +71,10 @@ def test_shed_requests_have_their_reason(metrics: Metrics) -> None:
     assert expected == read(metrics, "shed_total")
 
 
-def test_retries_and_images_are_added_up(metrics: Metrics) -> None:
+def test_images_are_added_up(metrics: Metrics) -> None:
     for _ in range(2):
-        end(metrics, model="pets", images=3, image_bytes=1000, retries=1)
+        end(metrics, model="pets", images=3, image_bytes=1000)
 
-    assert read(metrics, "retries_total") == {("pets",): 2}
     assert read(metrics, "images_total") == {("pets",): 6}
     assert read(metrics, "image_bytes_total") == {("pets",): 2000}
 

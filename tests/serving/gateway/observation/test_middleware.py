@@ -64,6 +64,18 @@ def test_what_a_route_notes_is_in_the_line_and_the_metrics() -> None:
     assert watched.counted(f'code="200",model="digits",route="{Route.path}",version="3"')
 
 
+def test_the_answer_says_who_answered() -> None:
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_params"] = {"model": "digits"}
+        headers = [(b"x-model-version", b"3"), (b"x-replica", b"127.0.0.1:8500")]
+        await send_body(send, 200, b"", content_type=b"text/plain", headers=headers)
+
+    watched = Watched(answers)
+    ask(watched.app)
+
+    assert ("digits", 3, "127.0.0.1:8500") == tuple(watched.record[name] for name in ("model", "version", "replica"))
+
+
 def test_one_id_is_in_the_reply_and_the_log() -> None:
     watched = Watched(Recorded())
     offered = ask(watched.app, headers={"X-Request-Id": "6a2f41a3-c54c"})

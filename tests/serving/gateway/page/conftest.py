@@ -1,7 +1,8 @@
 """A gateway with two models, of which one does not answer, and Chromium in front of it."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,20 +10,20 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, Route
 
 from serving.gateway.application import create_app
+from serving.gateway.fleet_page import FleetPage
 from serving.gateway.settings import ModelSettings, Settings, parse_model
-from tests.browser.conftest import browser
+from tests.chromium import running_chromium
 from tests.ports import free_port
 from tests.serving.client.servers import eventually
-from tests.serving.gateway.pictures import picture_servers
-
-__all__ = ["browser"]
+from tests.serving.gateway.pictures import picture_servers, png
 
 # Nothing listens on the port of the discard protocol.
 NOBODY = "127.0.0.1:9"
 PATIENCE_MS = 10_000
+KEY = "a-key"
 
 
 @dataclass
@@ -58,7 +59,7 @@ def model(text: str, *, latest: bool = False) -> ModelSettings:
     return parse_model(text, latest=latest, tls=None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """`digits` has a replica with the versions 1 and 2, of which 2 is stable, and one that is down. `pets` is down."""
     folder = tmp_path_factory.mktemp("models")
@@ -67,6 +68,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         digits = model(f"digits={replicas[0]},{NOBODY}")
         url = stack.enter_context(gateway_for(digits, model(f"pets={NOBODY}", latest=True)))
         yield Gateway(url, replicas)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not of the session: other tests of the process use asyncio, which playwright does while it runs."""
+    with running_chromium() as browser:
+        yield browser
 
 
 Opener = Callable[..., Page]
@@ -92,13 +100,17 @@ def opened(browser: Browser) -> Iterator[Opener]:
             errors.append(message.text)
 
     def open_page(url: str, **options: Any) -> Page:
-        context = browser.new_context(**({"viewport": {"width": 1100, "height": 900}} | options))
+        # Without motion, what is measured is final.
+        usual = {"viewport": {"width": 1100, "height": 900}, "reduced_motion": "reduce"}
+        context = browser.new_context(**(usual | options))
         context.set_default_timeout(PATIENCE_MS)
         context.route(lambda url: url.startswith("http"), answer)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", note)
+        # From now on, the browser hands over what would choose a file.
+        page.on("filechooser", lambda _: None)
         page.goto(url)
         return page
 
@@ -107,3 +119,34 @@ def opened(browser: Browser) -> Iterator[Opener]:
         context.close()
     assert [] == errors
     assert [] == foreign
+
+
+def file(name: str = "white.png", content: bytes | None = None) -> Sequence[FilePayload]:
+    """For `set_input_files`, which takes one."""
+    return [{"name": name, "mimeType": "image/png", "buffer": png(255) if content is None else content}]
+
+
+class Gate:
+    """Stands for the check of API keys: everything that is not a page needs the key."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(b"authorization", b"")
+        if (
+            scope["type"] != "http"
+            or not scope["path"].startswith(("/v1", "/fleet"))
+            or given == f"Bearer {KEY}".encode()
+        ):
+            await self._app(scope, receive, send)
+            return
+        said = "This API key is not valid." if given else "An API key is needed."
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})
+
+
+def guarded(app: Any) -> Any:
+    """The application behind that check, with the page of the fleet in front of it."""
+    return FleetPage(Gate(app))

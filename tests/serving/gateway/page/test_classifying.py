@@ -3,21 +3,15 @@
 import base64
 import json
 import re
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.serving.gateway.page.conftest import PATIENCE_MS, Gateway, Opener, gateway_for, model
+from tests.hunts import hunt
+from tests.serving.gateway.page.conftest import KEY, PATIENCE_MS, Gateway, Opener, file, gateway_for, guarded, model
 from tests.serving.gateway.pictures import png
 
-KEY = "a-key"
-
 expect.set_options(timeout=PATIENCE_MS)
-
-
-def file(name: str = "white.png", content: bytes | None = None, kind: str = "image/png") -> Any:
-    return {"name": name, "mimeType": kind, "buffer": png(255) if content is None else content}
 
 
 def card(page: Page, name: str) -> Locator:
@@ -50,7 +44,7 @@ def test_a_file_chosen_with_the_keyboard_gets_bars_the_version_and_the_replica(
     expect(page.get_by_label("Choose images")).to_be_focused()
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files([file("white.png")])
+    chooser.value.set_files(file("white.png"))
     shown = card(page, "white.png")
 
     expect(shown.locator(".bars li")).to_have_count(4)
@@ -89,6 +83,7 @@ def test_an_image_is_dropped_anywhere_on_the_page(gateway: Gateway, opened: Open
     expect(card(page, "image.png").locator(".best")).to_contain_text("70.0 %")
 
 
+@hunt
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_what_is_no_file_is_explained(gateway: Gateway, opened: Opener, kind: str) -> None:
     page = opened(gateway.url)
@@ -104,7 +99,7 @@ def test_an_image_that_is_refused_shows_the_reason_and_the_others_are_answered(
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
     with page.expect_response(lambda response: response.status >= 400) as refused:
-        page.set_input_files("#files", [file("good.png"), file("bad.png", b"no image", "image/png"), file("also.png")])
+        page.set_input_files("#files", [*file("good.png"), *file("bad.png", b"no image"), *file("also.png")])
     reason = json.loads(refused.value.body())["error"]
 
     expect(card(page, "bad.png").locator(".reason")).to_have_text(reason)
@@ -119,7 +114,7 @@ def test_a_model_that_is_down_says_so_before_and_after_an_image_is_sent(gateway:
 
     expect(page.get_by_label("Model")).to_have_value("pets")
     expect(page.locator("#model-state")).to_have_text("no replica of pets can be reached now")
-    page.set_input_files("#files", [file()])
+    page.set_input_files("#files", file())
     again = card(page, "white.png").get_by_role("button", name="Try again")
     expect(card(page, "white.png").locator(".reason")).to_have_text("no replica of pets can be reached now")
     expect(again).to_be_enabled()
@@ -144,7 +139,7 @@ def test_a_gateway_that_is_busy_says_when_to_try_again(gateway: Gateway, opened:
             route.fallback()
 
     page.route("**/v1/classify/**", busy_once)
-    page.set_input_files("#files", [file()])
+    page.set_input_files("#files", file())
     again = card(page, "white.png").get_by_role("button", name="Try again in")
 
     expect(card(page, "white.png").locator(".reason")).to_have_text(sentence)
@@ -155,7 +150,7 @@ def test_a_gateway_that_is_busy_says_when_to_try_again(gateway: Gateway, opened:
 def test_cards_are_removed_and_the_focus_stays_where_the_person_works(gateway: Gateway, opened: Opener) -> None:
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
-    page.set_input_files("#files", [file("first.png"), file("second.png")])
+    page.set_input_files("#files", [*file("first.png"), *file("second.png")])
     page.get_by_role("button", name="Remove second.png").press("Enter")
 
     expect(page.get_by_role("button", name="Remove first.png")).to_be_focused()
@@ -165,42 +160,22 @@ def test_cards_are_removed_and_the_focus_stays_where_the_person_works(gateway: G
     expect(page.get_by_label("Choose images")).to_be_focused()
 
 
+@hunt
 def test_a_name_of_a_file_is_text_and_never_markup(gateway: Gateway, opened: Opener) -> None:
     page = opened(gateway.url)
     page.locator("#model:enabled").wait_for()
     name = "<img src=x onerror=alert(1)>.png"
-    page.set_input_files("#files", [file(name)])
+    page.set_input_files("#files", file(name))
 
     expect(card(page, name).locator(".best")).to_be_visible()
     assert 0 == page.locator("img[src=x]").count()
 
 
-class Gate:
-    """Stands for the check of API keys: everything that is not a page needs the key."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if (
-            scope["type"] != "http"
-            or not scope["path"].startswith(("/v1", "/fleet"))
-            or given == f"Bearer {KEY}".encode()
-        ):
-            await self._app(scope, receive, send)
-            return
-        said = "This API key is not valid." if given else "An API key is needed."
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})
-
-
 def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, opened: Opener) -> None:
-    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=Gate) as url:
+    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=guarded) as url:
         page = opened(url)
         expect(page.get_by_label("Model")).to_have_value("digits")
-        page.set_input_files("#files", [file("first.png"), file("second.png")])
+        page.set_input_files("#files", [*file("first.png"), *file("second.png")])
         key = page.get_by_label("API key", exact=True)
 
         expect(key).to_be_focused()
@@ -218,11 +193,12 @@ def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, ope
         expect(page.get_by_role("rowheader", name=gateway.replicas[0])).to_be_visible()
 
 
+@hunt
 def test_who_has_no_key_sees_that_one_is_needed(gateway: Gateway, opened: Opener) -> None:
-    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=Gate) as url:
+    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=guarded) as url:
         page = opened(url)
         expect(page.get_by_label("Model")).to_have_value("digits")
-        page.set_input_files("#files", [file()])
+        page.set_input_files("#files", file())
         page.get_by_role("dialog").wait_for()
         page.keyboard.press("Escape")
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.serving.gateway.page.conftest import NOBODY, PATIENCE_MS, Gateway, Opener, gateway_for, model
+from tests.hunts import hunt
+from tests.serving.gateway.page.conftest import NOBODY, PATIENCE_MS, Gateway, Opener, file, gateway_for, model
 from tests.serving.gateway.pictures import picture_servers, png
 
 PAGES = ("/", "/fleet", "/docs")
@@ -63,8 +64,8 @@ def filled(opened: Opener, url: str, path: str, **options: object) -> Page:
     page = opened(f"{url}{path}", **options)
     if path == "/":
         page.locator("#model:enabled").wait_for()
-        page.set_input_files("#files", [{"name": NAME, "mimeType": "image/png", "buffer": png(255)}])
-        page.set_input_files("#files", [{"name": "bad.png", "mimeType": "image/png", "buffer": b"bad"}])
+        page.set_input_files("#files", file(NAME, png(255)))
+        page.set_input_files("#files", file("bad.png", b"bad"))
         page.locator(".bars").wait_for()
         page.locator(".reason").wait_for()
     elif path == "/fleet":
@@ -77,31 +78,28 @@ def filled(opened: Opener, url: str, path: str, **options: object) -> Page:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_on_a_phone_in_the_dark_nothing_is_wider_than_the_screen_and_all_is_legible(
-    gateway: Gateway, opened: Opener, path: str
-) -> None:
-    phone = {"width": 320, "height": 640}
-    page = filled(opened, gateway.url, path, viewport=phone, color_scheme="dark", has_touch=True, is_mobile=True)
-    texts, faint = page.evaluate(FAINT)
-
-    assert 320 == page.evaluate("() => document.documentElement.scrollWidth")
-    assert texts > 15
-    assert [] == faint
-    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 64")
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_in_the_light_all_is_legible_and_every_control_has_a_name_and_a_size(
-    gateway: Gateway, opened: Opener, path: str
-) -> None:
+def test_all_is_legible_and_every_control_has_a_name_and_a_size(gateway: Gateway, opened: Opener, path: str) -> None:
     page = filled(opened, gateway.url, path)
     texts, faint = page.evaluate(FAINT)
 
     assert texts > 15
     assert [] == faint
     assert [] == page.evaluate(UNUSABLE)
-    assert [1] == page.evaluate("() => [document.querySelectorAll('h1').length]")
+    assert 1 == page.locator("h1").count()
     assert 0 == page.locator("img:not([alt])").count()
+    on_a_phone_in_the_dark(page)
+
+
+def on_a_phone_in_the_dark(page: Page) -> None:
+    """Nothing is wider than the screen, and all is legible."""
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.emulate_media(color_scheme="dark")
+    texts, faint = page.evaluate(FAINT)
+
+    assert 320 == page.evaluate("() => document.documentElement.scrollWidth")
+    assert texts > 15
+    assert [] == faint
+    assert page.evaluate("() => getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 64")
 
 
 def test_every_stop_of_the_tab_key_is_seen_and_in_the_order_of_the_page(gateway: Gateway, opened: Opener) -> None:
@@ -124,23 +122,20 @@ def test_every_stop_of_the_tab_key_is_seen_and_in_the_order_of_the_page(gateway:
     assert ["Skip to the content", "Understudy", "Classify", "Fleet", "API", "Model", "Choose images", "Clear all"] == [
         name for name, *_ in stops[:8]
     ]
+    assert "environment" == page.get_by_label("Take a photo").get_attribute("capture")
     assert "Remove bad.png" in [name for name, *_ in stops]
     assert [] == [name for name, seen, _ in stops if not seen]
 
 
-def test_nothing_moves_for_who_wants_no_motion(gateway: Gateway, opened: Opener) -> None:
-    page = filled(opened, gateway.url, "/", reduced_motion="reduce")
+@hunt
+@pytest.mark.parametrize(("wish", "animation"), [("reduce", "none"), ("no-preference", "grow")])
+def test_nothing_moves_for_who_wants_no_motion(gateway: Gateway, opened: Opener, wish: str, animation: str) -> None:
+    page = filled(opened, gateway.url, "/", reduced_motion=wish)
 
-    assert "0.001s" == page.locator(".filled").first.evaluate("(bar) => getComputedStyle(bar).animationDuration")
-
-
-def test_a_phone_is_offered_its_camera(gateway: Gateway, opened: Opener) -> None:
-    page = opened(gateway.url)
-
-    assert "environment" == page.get_by_label("Take a photo").get_attribute("capture")
-    assert "image/*" == page.get_by_label("Take a photo").get_attribute("accept")
+    assert animation == page.locator(".filled").first.evaluate("(bar) => getComputedStyle(bar).animationName")
 
 
+@hunt
 def test_the_page_of_the_fleet_follows_what_happens(tmp_path: Path, opened: Opener) -> None:
     with picture_servers(tmp_path, versions=(1, 2), stable=2) as first:
         with gateway_for(model(f"digits={first[0]},{NOBODY}")) as url:
@@ -156,23 +151,20 @@ def test_the_page_of_the_fleet_follows_what_happens(tmp_path: Path, opened: Open
         expect(row).to_be_visible()
 
 
-def test_the_page_of_the_api_lists_every_route_of_its_description(gateway: Gateway, opened: Opener) -> None:
+def test_the_page_of_the_api_lists_every_route_and_its_lines_work_in_a_shell(
+    gateway: Gateway, opened: Opener, tmp_path: Path
+) -> None:
     paths = httpx.get(f"{gateway.url}/openapi.json").raise_for_status().json()["paths"]
     routes = {(method.upper(), path) for path, item in paths.items() for method in item}
-    page = filled(opened, gateway.url, "/docs")
-    listed = zip(page.locator(".method").all_inner_texts(), page.locator(".path").all_inner_texts(), strict=True)
-
-    assert ("POST", "/v1/classify/{model}") in routes
-    assert routes == set(listed)
-
-
-def test_the_lines_on_the_page_of_the_api_work_in_a_shell(gateway: Gateway, opened: Opener, tmp_path: Path) -> None:
     for name in ("image.png", "first.png", "second.jpg"):
         (tmp_path / name).write_bytes(png(255))
     page = filled(opened, gateway.url, "/docs")
     lines = page.locator(".sample code").all_inner_texts()
+    listed = zip(page.locator(".method").all_inner_texts(), page.locator(".path").all_inner_texts(), strict=True)
     own = [line for line in lines if "/v1/classify/" in line]
 
+    assert ("POST", "/v1/classify/{model}") in routes
+    assert routes == set(listed)
     assert 4 == len(lines)
     assert 3 == len(own)
     for line in own:

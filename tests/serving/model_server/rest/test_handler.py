@@ -11,7 +11,8 @@ from grpc import StatusCode
 from serving.model_server.api import Api
 from serving.model_server.metrics import server_metrics
 from serving.model_server.rest.handler import Handler
-from serving.model_server.rest.http_messages import HTTP_STATUS, LARGEST_UNCOMPRESSED, Answer, Request, error_page
+from serving.model_server.rest.http_messages import LARGEST_UNCOMPRESSED, Answer, Request, error_page
+from serving.rest_json.http_status import HTTP_STATUS
 from serving.status import StatusError
 from tests.serving.model_server.world import World, config, eventually
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from serving.apis import types_pb2
-from serving.inference.type_names import dtype_name
-from serving.model_server.rest.json_numbers import decimals
-from serving.model_server.rest.json_tensors import FLOATS, INTEGERS
-from serving.model_server.rest.json_values import ENCODING, c_string, quoted
-from serving.model_server.rest.predict_request import JsonPredictFormat
+from serving.rest_json.json_numbers import decimals
+from serving.rest_json.json_tensors import FLOATS, INTEGERS
+from serving.rest_json.json_values import ENCODING, c_string, quoted
+from serving.rest_json.predict_request import JsonPredictFormat
 from serving.status import InvalidArgumentError
+from serving.type_names import dtype_name
 from serving.wire import from_proto
 
 INDENT = "    "

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from serving.model_server.rest.json_values import ENCODING, Members
+from serving.rest_json.json_values import ENCODING, Members
 from serving.status import InvalidArgumentError
 
 _SPACE = re.compile(rb"[ \n\r\t]*")

@@ -1,6 +1,6 @@
 import pytest
 
-from serving.model_server.rest.routes import Route, find_route, is_api, is_target
+from serving.rest_json.routes import Route, find_route, is_api, is_target
 from serving.status import InvalidArgumentError
 
 RESERVED = "%21%23%24%25%26%27%28%29%2A%2B%2C%2F%3A%3B%3D%3F%40%5B%5D"

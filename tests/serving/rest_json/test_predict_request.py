@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from serving.apis import meta_graph_pb2, predict_pb2, types_pb2
 from serving.inference.predict import predict
-from serving.model_server.rest.predict_request import JsonPredictFormat, fill_predict_request
+from serving.rest_json.predict_request import JsonPredictFormat, fill_predict_request
 from serving.status import InvalidArgumentError, NotFoundError, StatusError
 from serving.wire import Array, from_proto
 from tests.serving.model_server.world import Times

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from serving.inference.type_names import shape_name
-from serving.model_server.rest.json_document import fill_signature, format_error, parse
-from serving.model_server.rest.json_tensors import Dense, dense, is_base64, leaves_of, shape_of, tensor
-from serving.model_server.rest.json_values import ABSENT, Members, c_string, described
+from serving.rest_json.json_document import fill_signature, format_error, parse
+from serving.rest_json.json_tensors import Dense, dense, is_base64, leaves_of, shape_of, tensor
+from serving.rest_json.json_values import ABSENT, Members, c_string, described
 from serving.status import InvalidArgumentError, StatusError
+from serving.type_names import shape_name
 
 
 class JsonPredictFormat(Enum):

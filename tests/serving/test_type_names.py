@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from serving.inference.type_names import dtype_name, enum_name, shape_name
+from serving.type_names import dtype_name, enum_name, shape_name
 
 
 def test_types() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from serving.apis import classification_pb2, regression_pb2, tensor_pb2
-from serving.model_server.rest.json_numbers import decimals
-from serving.model_server.rest.predict_request import JsonPredictFormat
-from serving.model_server.rest.responses import (
+from serving.rest_json.json_numbers import decimals
+from serving.rest_json.predict_request import JsonPredictFormat
+from serving.rest_json.responses import (
     classification_response,
     error_body,
     predict_response,

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from serving.model_server.rest.json_parser import read, start
-from serving.model_server.rest.json_values import ABSENT, ENCODING, Members, described
+from serving.rest_json.json_parser import read, start
+from serving.rest_json.json_values import ABSENT, ENCODING, Members, described
 from serving.status import InvalidArgumentError, StatusError
 
 _decoder = json.JSONDecoder(object_pairs_hook=Members)

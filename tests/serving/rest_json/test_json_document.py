@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.model_server.rest.json_document import parse
-from serving.model_server.rest.json_parser import read
-from serving.model_server.rest.json_values import ABSENT, ENCODING, Members, described
+from serving.rest_json.json_document import parse
+from serving.rest_json.json_parser import read
+from serving.rest_json.json_values import ABSENT, ENCODING, Members, described
 from serving.status import InvalidArgumentError
 
 DEEP = 100_000

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from serving.apis import tensor_pb2, types_pb2
-from serving.inference.type_names import dtype_name
-from serving.model_server.rest.json_values import ENCODING, Members, described, type_name
+from serving.rest_json.json_values import ENCODING, Members, described, type_name
 from serving.status import InvalidArgumentError, StatusError, UnimplementedError
+from serving.type_names import dtype_name
 from serving.wire import KINDS
 
 _INT32 = range(-(2**31), 2**31)

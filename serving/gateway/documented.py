@@ -1,0 +1,52 @@
+"""What the OpenAPI document says of bodies that routes read by themselves, and of errors."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Error(BaseModel):
+    """Why there is no other answer."""
+
+    error: str
+
+
+# Each route may answer with any of these: limits and keys hold for all.
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": description}
+    for status, description in {
+        400: "Malformed",
+        401: "No key, or one that is not known",
+        404: "No such model or version",
+        408: "The request did not arrive in time",
+        413: "Too large",
+        415: "Not a content type that is read here",
+        422: "An image that cannot be used, or a parameter out of its range",
+        429: "Too many requests with this key",
+        502: "A model server failed",
+        503: "No model server can answer now",
+        504: "The model server did not answer in time",
+    }.items()
+}
+
+
+def path_parameters(*names: str) -> dict[str, Any]:
+    """For `openapi_extra`: the path has these parameters, which the route reads by itself."""
+    return {
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for name in names
+        ]
+    }
+
+
+def json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """For `openapi_extra`: the route takes JSON."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def multipart_body(field: str) -> dict[str, Any]:
+    """For `openapi_extra`: the route takes one file in this field."""
+    properties = {field: {"type": "string", "format": "binary"}}
+    schema = {"type": "object", "required": [field], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -1,0 +1,179 @@
+"""The Open Inference Protocol v2 over HTTP, for each model's signature `serving_default`.
+
+Tensors may be raw bytes behind the JSON, see `serving/gateway/inference_protocol`. Images in BYTES are checked, and
+converted where the model does not decode them, as uploads are.
+"""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse, Response
+
+from serving.errors import DiscoveryError, NotServedError, ServingError
+from serving.gateway import inference_schemas as schemas
+from serving.gateway.documented import json_body
+from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.inference_protocol.datatypes import ProtocolError
+from serving.gateway.inference_protocol.request import parse_request
+from serving.gateway.inference_protocol.response import inference_response, model_metadata
+from serving.gateway.inferring import default_signature, inferred
+from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.settings import Settings
+from serving.gateway.tensorflow_rest import aside
+from serving.gateway.uploads.body import read_body
+from serving.gateway.uploads.images import Converter
+from serving.rest_json.routes import LARGEST_VERSION
+
+JSON, BINARY = "application/json", "application/octet-stream"
+JSON_BYTES = "Inference-Header-Content-Length"
+EXTENSIONS = ["binary_tensor_data"]
+# How long a replica may take to say that a model is ready.
+READY_SECONDS = 2.0
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+Version = Annotated[str, Path(description="a number")]
+
+
+@router.get("", response_model=schemas.Server, summary="The server")
+@router.get("/", response_model=schemas.Server, include_in_schema=False)
+async def server(request: Request) -> Any:
+    """Its name and version, and the extensions of the protocol that it knows."""
+    return {"name": "understudy", "version": request.app.version, "extensions": EXTENSIONS}
+
+
+@router.get("/health/live", response_model=schemas.Live, summary="Whether the gateway works")
+async def live() -> Any:
+    """200 as long as the process answers."""
+    return {"live": True}
+
+
+@router.get("/health/ready", response_model=schemas.ServerReady, summary="Whether all models are ready")
+async def ready(request: Request) -> Any:
+    """200 if a replica of each model answers for it, otherwise 503."""
+    models = models_of(request)
+    found = await asyncio.gather(*(_is_ready(model, None) for model in models.values()))
+    missing = [name for name, is_ready in zip(models, found, strict=True) if not is_ready]
+    if missing:
+        raise GatewayError(503, f"not ready: {', '.join(missing)}", retry_after=1)
+    return {"live": True, "ready": True}
+
+
+@router.get("/models/{model}", response_model=schemas.Model, summary="The inputs and outputs of a model")
+async def metadata(request: Request, model: str) -> Any:
+    """Of the version that serves."""
+    return await _metadata(models_of(request).named(model), None)
+
+
+@router.get("/models/{model}/versions/{version}", response_model=schemas.Model, summary="...of a version")
+async def metadata_of_version(request: Request, model: str, version: Version) -> Any:
+    """Of exactly this version."""
+    asked = models_of(request).named(model)
+    return await _metadata(asked, _number(asked, version))
+
+
+@router.get("/models/{model}/ready", response_model=schemas.Ready, summary="Whether a model is ready")
+async def model_ready(request: Request, model: str) -> Any:
+    """200 if a replica answers for the version that serves, otherwise 503."""
+    return await _ready(models_of(request).named(model), None)
+
+
+@router.get("/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="...of a version")
+async def version_ready(request: Request, model: str, version: Version) -> Any:
+    """200 if a replica answers for exactly this version, otherwise 503; 404 if none has it."""
+    asked = models_of(request).named(model)
+    return await _ready(asked, _number(asked, version))
+
+
+_BODY = json_body(schemas.REQUEST)
+
+
+@router.post("/models/{model}/infer", response_model=schemas.Inference, openapi_extra=_BODY, summary="Infer")
+async def infer(request: Request, model: str) -> Response:
+    """Ask the version that serves."""
+    return await _inferred(request, models_of(request).named(model), None)
+
+
+@router.post(
+    "/models/{model}/versions/{version}/infer",
+    response_model=schemas.Inference,
+    openapi_extra=_BODY,
+    summary="Infer, by a version",
+)
+async def infer_by_version(request: Request, model: str, version: Version) -> Response:
+    """Ask exactly this version."""
+    asked = models_of(request).named(model)
+    return await _inferred(request, asked, _number(asked, version))
+
+
+def _number(asked: Model, version: str) -> int:
+    is_number = version.isascii() and version.isdigit() and len(version) <= len(str(LARGEST_VERSION))
+    if not is_number or int(version) > LARGEST_VERSION:
+        raise GatewayError(404, f"{asked.name} has no such version: versions are numbers")
+    return int(version)
+
+
+async def _is_ready(asked: Model, version: int | None) -> bool:
+    """Whether a replica says so now.
+
+    Raises:
+        GatewayError: 404, no replica has exactly this version.
+    """
+    try:
+        await asked.client.metadata(asked.name, version=version, timeout=READY_SECONDS)
+    except NotServedError as error:
+        if version is not None:
+            raise of_serving(error, asked.name, version=version) from error
+        return False
+    except (ServingError, DiscoveryError):
+        return False
+    return True
+
+
+async def _ready(asked: Model, version: int | None) -> Any:
+    if await _is_ready(asked, version):
+        return {"name": asked.name, "ready": True}
+    error = f"{asked.name} is not ready: no replica answers for it"
+    return JSONResponse({"name": asked.name, "ready": False, "error": error}, 503, {"Retry-After": "1"})
+
+
+async def _metadata(asked: Model, version: int | None) -> Any:
+    try:
+        known = await asked.client.metadata(asked.name, version=version)
+    except (ServingError, DiscoveryError) as error:
+        raise of_serving(error, asked.name, version=version) from error
+    return model_metadata(asked.name, known.version, default_signature(known))
+
+
+async def _inferred(request: Request, asked: Model, version: int | None) -> Response:
+    settings: Settings = request.app.state.settings
+    converter: Converter = request.app.state.converter
+    json_bytes = _json_bytes(request)
+    body = await read_body(request, settings.limits)
+    try:
+        parsed = await aside(len(body), lambda: parse_request(body, json_bytes=json_bytes))
+        work = inferred(asked, parsed, version, converter, most=settings.limits.images, seconds=seconds_of(request))
+        answer = await until_gone(request, work)
+        content, head = await aside(
+            len(body), lambda: inference_response(parsed, answer.outputs, model=asked.name, version=answer.version)
+        )
+    except ProtocolError as error:
+        raise GatewayError(400, str(error)) from error
+    headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
+    if head is not None:
+        headers[JSON_BYTES] = str(head)
+    return Response(content, media_type=JSON if head is None else BINARY, headers=headers)
+
+
+def _json_bytes(request: Request) -> int | None:
+    """How much of the body is JSON; None for all."""
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind not in (JSON, BINARY):
+        raise GatewayError(415, f"send JSON (Content-Type: {JSON}), or JSON and raw tensors ({BINARY})")
+    text = request.headers.get(JSON_BYTES)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise GatewayError(400, f"{JSON_BYTES} is not a number of bytes")
+    return int(text)

@@ -1,0 +1,139 @@
+"""TensorFlow Serving's REST API: predict, status and metadata, with the bodies and the words of the model servers.
+
+The model servers are asked by gRPC, so the fleet, its label and its time limits hold. A request that names no version
+and no label asks for the label of the model.
+"""
+
+from collections.abc import Awaitable
+
+import grpc
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serving.errors import NotServedError, RefusedError, ServerFaultError
+from serving.gateway import tensorflow_rest
+from serving.gateway.documented import json_body, path_parameters
+from serving.gateway.errors import GatewayError
+from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.settings import Settings
+from serving.gateway.tensorflow_rest import Target
+from serving.gateway.uploads.body import read_body
+from serving.rest_json.gzip_body import inflated
+from serving.rest_json.http_status import HTTP_STATUS
+from serving.rest_json.responses import error_body
+from serving.rest_json.routes import Route, find_route
+from serving.status import StatusError
+
+JSON = "application/json"
+
+router = APIRouter(tags=["TensorFlow Serving"])
+
+_MODEL = path_parameters("model")
+_VERSION = path_parameters("model", "version")
+_LABEL = path_parameters("model", "label")
+_BODY = json_body(
+    {
+        "type": "object",
+        "properties": {
+            "signature_name": {"type": "string"},
+            "instances": {"type": "array", "items": {}, "minItems": 1},
+            "inputs": {},
+        },
+    }
+)
+
+
+@router.post("/v1/models/{model}:predict", openapi_extra=_MODEL | _BODY, summary="Predict")
+@router.post(
+    "/v1/models/{model}/versions/{version}:predict", openapi_extra=_VERSION | _BODY, summary="Predict, by a version"
+)
+@router.post("/v1/models/{model}/labels/{label}:predict", openapi_extra=_LABEL | _BODY, summary="Predict, by a label")
+async def predict(request: Request) -> Response:
+    """Send `{"instances": [...]}` or `{"inputs": {...}}`, as TensorFlow Serving's REST API takes them."""
+    route, asked = _asked(request)
+    settings: Settings = request.app.state.settings
+    body = await read_body(request, settings.limits)
+    if "gzip" in request.headers.get("content-encoding", ""):
+        body = inflated(body, largest=settings.limits.body_bytes)
+    work = _predicted(asked, route, body, pixels=settings.limits.pixels, seconds=seconds_of(request))
+    return await _in_server_words(until_gone(request, work), route)
+
+
+@router.get("/v1/models/{model}", openapi_extra=_MODEL, summary="The versions of a model and their states")
+@router.get("/v1/models/{model}/versions/{version}", openapi_extra=_VERSION, summary="The state of a version")
+@router.get("/v1/models/{model}/labels/{label}", openapi_extra=_LABEL, summary="The same as without the label")
+async def status(request: Request) -> Response:
+    """What one replica says; `/fleet` has all."""
+    route, asked = _asked(request)
+    return await _in_server_words(_status(asked, route), route)
+
+
+@router.get("/v1/models/{model}/metadata", openapi_extra=_MODEL, summary="Signatures")
+@router.get(
+    "/v1/models/{model}/versions/{version}/metadata", openapi_extra=_VERSION, summary="Signatures, by a version"
+)
+@router.get(
+    "/v1/models/{model}/labels/{label}/metadata",
+    openapi_extra=_LABEL,
+    summary="Signatures, by a label",
+)
+async def metadata(request: Request) -> Response:
+    """The inputs and outputs of each signature, with their types and shapes."""
+    route, asked = _asked(request)
+    return await _in_server_words(_metadata(asked, route), route)
+
+
+def _asked(request: Request) -> tuple[Route, Model]:
+    """What the path asks for, by the rules of the server."""
+    path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    route = find_route(request.method, path.partition(b"?")[0].decode("latin-1"))
+    if not route.found:
+        raise GatewayError(404, "the path is not one of TensorFlow Serving's REST API; /docs lists them")
+    return route, models_of(request).named(route.model)
+
+
+async def _predicted(asked: Model, route: Route, body: bytes, *, pixels: int, seconds: float) -> Response:
+    target = _target(asked, route)
+    content, answer = await tensorflow_rest.predicted(asked, target, body, pixels=pixels, seconds=seconds)
+    headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
+    return Response(content, media_type=JSON, headers=headers)
+
+
+async def _status(asked: Model, route: Route) -> Response:
+    return Response(await tensorflow_rest.status(asked, _target(asked, route).version), media_type=JSON)
+
+
+async def _metadata(asked: Model, route: Route) -> Response:
+    return Response(await tensorflow_rest.metadata(asked, _target(asked, route)), media_type=JSON)
+
+
+def _target(asked: Model, route: Route) -> Target:
+    """What a path asks for.
+
+    Raises:
+        InvalidArgumentError: the version is no int64. The server says so without a body, and nothing here does.
+    """
+    spec = route.spec()
+    if route.version:
+        return Target(int(spec.version.value), None)
+    return Target(None, route.label or asked.label)
+
+
+async def _in_server_words(work: Awaitable[Response], route: Route) -> Response:
+    """The answer. Of errors that a server said, or would have said, its status and its message."""
+    try:
+        return await work
+    except StatusError as error:
+        return _said(error.code, error.message)
+    except GatewayError as error:
+        said = error.__cause__
+        is_own_choice = isinstance(said, NotServedError) and not route.version and not route.label
+        if not isinstance(said, NotServedError | RefusedError | ServerFaultError) or is_own_choice:
+            raise
+        if not isinstance(said.__cause__, grpc.RpcError):
+            raise
+        return _said(said.__cause__.code(), said.__cause__.details() or "")
+
+
+def _said(code: grpc.StatusCode, message: str) -> Response:
+    return Response(error_body(message), HTTP_STATUS[code], media_type=JSON)

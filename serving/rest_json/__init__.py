@@ -1,0 +1,1 @@
+"""JSON of TensorFlow Serving's REST API, from and to protocol messages: what the server and the gateway both need."""
