@@ -44,7 +44,14 @@ CODE = {
         "serving/tensorflow",
         "serving/model_server",
     ],
-    "gateway": ["serving/*.py", "serving/client", "serving/fleet", "serving/images", "serving/gateway"],
+    "gateway": [
+        "serving/*.py",
+        "serving/client",
+        "serving/fleet",
+        "serving/images",
+        "serving/rest_json",
+        "serving/gateway",
+    ],
     "airflow": [
         *("dags", "pipeline/result.py", "pipeline/commands.py", "pipeline/layout.py", "pipeline/errors.py"),
         *("pipeline/model_files.py", "pipeline/settings.py", "pipeline/spec.py", "pipeline/deployment.py"),
