@@ -1,14 +1,17 @@
 """A request of the Open Inference Protocol, answered by the model servers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from serving import signature
 from serving.apis import types_pb2
 from serving.errors import DiscoveryError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.inference_protocol.datatypes import ProtocolError
 from serving.gateway.inference_protocol.request import InferenceRequest, check_signature
 from serving.gateway.models import Model
+from serving.gateway.tensorflow_rest import is_refused
 from serving.gateway.uploads.encoded import Named
 from serving.gateway.uploads.images import Converter
 from serving.messages import Metadata
@@ -34,28 +37,14 @@ async def inferred(
         GatewayError: 413 or 422, an image cannot be used; or the model servers did not answer.
     """
     label = asked.label if version is None else None
-    definition = await _definition(asked, version, label)
-    check_signature(request, definition)
-    images = images_in(request.inputs, definition, most=most)
-    inputs = await _decodable(request.inputs, images, converter)
+    known = asked.signatures.known(version=version, label=label)
+    ask = _Ask(asked, request, version, label, converter, most=most, seconds=seconds)
     try:
-        with asked.asked(_rows(inputs), version=version):
-            answer: Answer = await asked.client.predict(
-                asked.name,
-                inputs,
-                version=version,
-                label=label,
-                outputs=tuple(output.name for output in request.outputs),
-                timeout=seconds,
-            )
-    except GatewayError as error:
-        if images and isinstance(error.__cause__, RefusedError):
-            # Its header was right, and what is behind it is not.
-            await converter.explain(images)
-        raise
-    if version is None:
-        asked.signatures.answered(label, answer.version)
-    return answer
+        return await ask.answered()
+    except (ProtocolError, GatewayError) as error:
+        if not is_refused(error) or not await asked.signatures.moved(version=version, label=label, before=known):
+            raise
+    return await ask.answered()
 
 
 def default_signature(known: Metadata) -> Any:
@@ -84,6 +73,47 @@ def images_in(inputs: Mapping[str, Array], definition: Any, *, most: int) -> Seq
     if len(images) > most:
         raise GatewayError(413, f"the request has more than {most} images; send fewer at once")
     return [Named(None, content) for content in images]
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """The arguments of `inferred`, and the label instead of a version."""
+
+    asked: Model
+    request: InferenceRequest
+    version: int | None
+    label: str | None
+    converter: Converter
+    most: int
+    seconds: float
+
+    async def answered(self) -> Answer:
+        definition = await _definition(self.asked, self.version, self.label)
+        check_signature(self.request, definition)
+        images = images_in(self.request.inputs, definition, most=self.most)
+        inputs = await _decodable(self.request.inputs, images, self.converter)
+        try:
+            answer = await self._sent(inputs)
+        except GatewayError as error:
+            if images and isinstance(error.__cause__, RefusedError):
+                # Its header was right, and what is behind it is not.
+                await self.converter.explain(images)
+            raise
+        if self.version is None:
+            self.asked.signatures.answered(self.label, answer.version)
+        return answer
+
+    async def _sent(self, inputs: Mapping[str, Array]) -> Answer:
+        with self.asked.asked(_rows(inputs), version=self.version):
+            answer: Answer = await self.asked.client.predict(
+                self.asked.name,
+                inputs,
+                version=self.version,
+                label=self.label,
+                outputs=tuple(output.name for output in self.request.outputs),
+                timeout=self.seconds,
+            )
+            return answer
 
 
 async def _definition(asked: Model, version: int | None, label: str | None) -> Any:

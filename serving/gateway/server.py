@@ -103,7 +103,11 @@ def ports_of(settings: Settings) -> list[tuple[str, int]]:
 
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    made = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # Connections take it from here; asyncio sets it only on sockets that name their protocol, which this does not. Without
+    # it the end of an answer waits for the client to confirm its beginning, which takes 40 ms.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 def raise_file_limit(connections: int) -> None:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from serving.client import AsyncClient
+from serving.errors import DiscoveryError, ServingError
 from serving.messages import Metadata
 
 # More versions than servers keep loaded.
@@ -12,7 +13,8 @@ _MOST_VERSIONS = 16
 class Signatures:
     """The metadata of a model's versions. Belongs to one event loop.
 
-    A label moves from version to version, and only an answer shows that it has moved: see `answered`.
+    A label moves from version to version. An answer shows that it has moved, see `answered`; or a refusal may have been
+    for that, see `moved`.
 
     Args:
         client: of the model.
@@ -52,6 +54,18 @@ class Signatures:
             ServingError, DiscoveryError: no replica could say it.
         """
         return self.known(version=version, label=label) or await self.asked(version=version, label=label)
+
+    async def moved(self, *, version: int | None, label: str | None, before: Metadata | None) -> bool:
+        """Whether a label is on another version than before, according to a replica; False if none answers.
+
+        To be asked when a request was refused for which `before` was known already: it may have been right.
+        """
+        if before is None or version is not None:
+            return False
+        try:
+            return (await self.asked(version=None, label=label)).version != before.version
+        except (ServingError, DiscoveryError):
+            return False
 
     def answered(self, label: str | None, version: int) -> None:
         """A request for the label was answered by this version."""

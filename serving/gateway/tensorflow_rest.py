@@ -17,7 +17,7 @@ from serving.replica import Answer
 from serving.rest_json.predict_request import JsonPredictFormat, fill_predict_request
 from serving.rest_json.responses import predict_response
 from serving.rest_json.status_and_metadata import metadata_body, status_body
-from serving.status import InvalidArgumentError
+from serving.status import InvalidArgumentError, StatusError
 from serving.wire import Array, from_proto, to_proto
 
 # What takes longer to parse than the event loop should stand still, in bytes.
@@ -61,23 +61,17 @@ async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int, s
         StatusError: the body is refused, in TensorFlow Serving's words.
         GatewayError: its images have too many pixels, or the model servers did not answer.
     """
-    for is_last in (False, True):
-        known = asked.signatures.known(version=target.version, label=target.label)
-        try:
-            filled = await aside(len(body), partial(_filled, body, known))
-        except _NotKnownError:
-            known = await signatures_of(asked, target)
-            filled = await aside(len(body), partial(_filled, body, known))
-        check_pixels(filled.inputs, most=pixels)
-        try:
-            answer = await _answer(asked, target, filled, seconds)
-        except GatewayError as error:
-            if is_last or not await _has_moved(asked, target, known, error):
-                raise
-        else:
-            break
+    known = asked.signatures.known(version=target.version, label=target.label)
+    try:
+        form, answer = await _answered(asked, target, body, pixels=pixels, seconds=seconds)
+    except (StatusError, GatewayError) as error:
+        if not is_refused(error) or not await asked.signatures.moved(
+            version=target.version, label=target.label, before=known
+        ):
+            raise
+        form, answer = await _answered(asked, target, body, pixels=pixels, seconds=seconds)
     protos = {name: to_proto(array, as_content=array.dtype != object) for name, array in answer.outputs.items()}
-    return await aside(len(body), lambda: predict_response(protos, filled.form)), answer
+    return await aside(len(body), lambda: predict_response(protos, form)), answer
 
 
 async def metadata(asked: Model, target: Target) -> bytes:
@@ -123,7 +117,21 @@ async def aside(size: int, work: Callable[[], Result]) -> Result:
     return await asyncio.to_thread(work) if size > LARGE_BODY else work()
 
 
-async def _answer(asked: Model, target: Target, filled: _Filled, seconds: float) -> Answer:
+def is_refused(error: Exception) -> bool:
+    """Whether the request itself was refused, here or by a replica; it might be right for another version."""
+    return not isinstance(error, GatewayError) or isinstance(error.__cause__, RefusedError)
+
+
+async def _answered(
+    asked: Model, target: Target, body: bytes, *, pixels: int, seconds: float
+) -> tuple[JsonPredictFormat, Answer]:
+    known = asked.signatures.known(version=target.version, label=target.label)
+    try:
+        filled = await aside(len(body), partial(_filled, body, known))
+    except _NotKnownError:
+        known = await signatures_of(asked, target)
+        filled = await aside(len(body), partial(_filled, body, known))
+    check_pixels(filled.inputs, most=pixels)
     rows = max((len(array) for array in filled.inputs.values() if array.ndim), default=1)
     with asked.asked(max(1, rows), version=target.version):
         answer: Answer = await asked.client.predict(
@@ -136,14 +144,7 @@ async def _answer(asked: Model, target: Target, filled: _Filled, seconds: float)
         )
     if target.version is None:
         asked.signatures.answered(target.label, answer.version)
-    return answer
-
-
-async def _has_moved(asked: Model, target: Target, known: Metadata | None, error: GatewayError) -> bool:
-    """Whether a request was refused that had been made for the version before: the label has moved since."""
-    if known is None or target.version is not None or not isinstance(error.__cause__, RefusedError):
-        return False
-    return (await signatures_of(asked, target)).version != known.version
+    return filled.form, answer
 
 
 def _filled(body: bytes, known: Metadata | None) -> _Filled:

@@ -1,8 +1,8 @@
 """The SavedModel that servers load: images in; probabilities, class number and label out.
 
-It takes encoded images, and in a second signature pixels; a third one gives the labels of all classes. It holds everything that a client or a server must know about
-the model: decoding, resizing and scaling in the signature, the labels as an asset, and warm-up requests, which a server
-runs before it calls the version available.
+It takes encoded images, and in a second signature pixels; a third one gives the labels of all classes. It holds
+everything that a client or a server must know about the model: decoding, resizing and scaling in the signature, the
+labels as an asset, and warm-up requests, which a server runs before it calls the version available.
 """
 
 import re
@@ -97,7 +97,7 @@ def _escaped(character: re.Match[str]) -> str:
 
 
 def _write_warmup(path: Path, name: str, images: Sequence[bytes], image: Image) -> None:
-    """The requests that a server meets first: of one image and of all of them, for each signature, and of the labels."""
+    """The requests that a server meets first: one image and all of them, for each signature, and the labels."""
     import tensorflow as tf
 
     size = {"height": image.height, "width": image.width, "channels": image.channels}

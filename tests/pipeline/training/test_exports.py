@@ -154,7 +154,10 @@ def server(folder: Path, seen: Any) -> Iterator[Server]:
     base.mkdir()
     (folder / "1").rename(base / "1")
     words = [f"--port={port}", f"--rest_api_port={rest_port}", f"--model_name={NAME}", f"--model_base_path={base}"]
-    words.append("--enable_batching")
+    batching = folder / "batching"
+    # More rows than a request for labels may have.
+    batching.write_text("max_batch_size { value: 2000 } max_enqueued_batches { value: 10 }")
+    words += ["--enable_batching", f"--batching_parameters_file={batching}"]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen([sys.executable, "-m", "serving.model_server", *words], stdout=log, stderr=log) as started,

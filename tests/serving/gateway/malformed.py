@@ -160,7 +160,8 @@ class Uploads:
             self._random.choice((text, {"name": "a\n\ud800", "content": text}, {"content": 1}, [text], None, 7))
             for _, text in pairs
         ]
-        top = self._random.choice((1, 0, -1, 10**30, "5", None, 1.5, True, [], {}))
+        tops: tuple[object, ...] = (1, 0, -1, 10**30, "5", None, 1.5, True, [], {})
+        top = self._random.choice(tops)
         body = json.dumps({"images": images, "top": top}).encode()
         return Upload(f"JSON: {[what for what, _ in pairs]}, top {top!r}", CLASSIFY, body, _JSON)
 
@@ -186,7 +187,7 @@ class Uploads:
 
     def _infer(self) -> Upload:
         what, text = self._text()
-        odd = (None, [], {}, "a", -1, 2**63, 10**40, [1, -1], [2**31], True, 1.5, "\ud800")
+        odd: tuple[object, ...] = (None, [], {}, "a", -1, 2**63, 10**40, [1, -1], [2**31], True, 1.5, "\ud800")
         tensor: dict[str, object] = {
             "name": "image_bytes",
             "shape": [1],

@@ -42,11 +42,11 @@ class Arithmetic:
 
     def __init__(self, factor: int) -> None:
         self._factor = factor
-        default = _signature({"x": types_pb2.DT_FLOAT}, {"y": types_pb2.DT_FLOAT, "z": types_pb2.DT_FLOAT})
+        default = signature_of({"x": types_pb2.DT_FLOAT}, {"y": types_pb2.DT_FLOAT, "z": types_pb2.DT_FLOAT})
         both = {"a": types_pb2.DT_INT64, "b": types_pb2.DT_INT64}
         self.signatures: Mapping[str, Any] = {
             "serving_default": default,
-            "sum": _signature(both, {"sum": types_pb2.DT_INT64}),
+            "sum": signature_of(both, {"sum": types_pb2.DT_INT64}),
         }
 
     def run(
@@ -69,7 +69,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.signatures: Mapping[str, Any] = {
-            "serving_default": _signature(TYPES, {f"{name}_out": enum for name, enum in TYPES.items()})
+            "serving_default": signature_of(TYPES, {f"{name}_out": enum for name, enum in TYPES.items()})
         }
 
     def run(
@@ -81,7 +81,8 @@ class Echo:
         """Nothing is held."""
 
 
-def _signature(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
+def signature_of(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
+    """A SignatureDef with tensors of these types and any shape; `x` is the tensor `x:0`."""
     made = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
     for infos, given in ((made.inputs, inputs), (made.outputs, outputs)):
         for name, enum in given.items():
