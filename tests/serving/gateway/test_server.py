@@ -405,3 +405,10 @@ def test_there_are_files_for_all_connections_where_the_system_allows_it() -> Non
     assert soft == resource.RLIM_INFINITY or soft >= min(1500, hard)
     assert room <= 1500
     assert hard == resource.RLIM_INFINITY or room < hard
+
+
+def test_the_end_of_an_answer_does_not_wait_until_the_client_has_acknowledged_its_beginning() -> None:
+    with _listener("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert 0 != connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
