@@ -101,7 +101,8 @@ async def classify(
         ],
     }
     return Response(
-        json.dumps(document, ensure_ascii=False),
+        # In ASCII: the name of an image may hold half a surrogate pair, which UTF-8 has no bytes for.
+        json.dumps(document),
         media_type="application/json",
         headers={"X-Model-Version": str(answer.version), "X-Replica": answer.address},
     )

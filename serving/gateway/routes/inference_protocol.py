@@ -5,11 +5,14 @@ converted where the model does not decode them, as uploads are.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
+from serving import signature
 from serving.errors import DiscoveryError, NotServedError, ServingError
 from serving.gateway import inference_schemas as schemas
 from serving.gateway.documented import json_body
@@ -19,11 +22,13 @@ from serving.gateway.inference_protocol.request import parse_request
 from serving.gateway.inference_protocol.response import inference_response, model_metadata
 from serving.gateway.inferring import default_signature, inferred
 from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.observation.facts import facts_of
 from serving.gateway.settings import Settings
 from serving.gateway.tensorflow_rest import aside
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.images import Converter
 from serving.rest_json.routes import LARGEST_VERSION
+from serving.wire import Array
 
 JSON, BINARY = "application/json", "application/octet-stream"
 JSON_BYTES = "Inference-Header-Content-Length"
@@ -153,6 +158,7 @@ async def _inferred(request: Request, asked: Model, version: int | None) -> Resp
     body = await read_body(request, settings.limits)
     try:
         parsed = await aside(len(body), lambda: parse_request(body, json_bytes=json_bytes))
+        _note_images(request, parsed.inputs)
         work = inferred(asked, parsed, version, converter, most=settings.limits.images, seconds=seconds_of(request))
         answer = await until_gone(request, work)
         content, head = await aside(
@@ -164,6 +170,14 @@ async def _inferred(request: Request, asked: Model, version: int | None) -> Resp
     if head is not None:
         headers[JSON_BYTES] = str(head)
     return Response(content, media_type=JSON if head is None else BINARY, headers=headers)
+
+
+def _note_images(request: Request, inputs: Mapping[str, Array]) -> None:
+    """Note how many images a request has, and their sizes, for the log and the metrics."""
+    images = inputs.get(signature.INPUT)
+    if images is not None and images.dtype == np.object_:
+        facts = facts_of(request.scope)
+        facts.images, facts.image_bytes = images.size, sum(map(len, images.reshape(-1).tolist()))
 
 
 def _json_bytes(request: Request) -> int | None:

@@ -15,6 +15,7 @@ from serving.gateway import tensorflow_rest
 from serving.gateway.documented import json_body, path_parameters
 from serving.gateway.errors import GatewayError
 from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.observation.facts import facts_of
 from serving.gateway.settings import Settings
 from serving.gateway.tensorflow_rest import Target
 from serving.gateway.uploads.body import read_body
@@ -56,7 +57,7 @@ async def predict(request: Request) -> Response:
     if "gzip" in request.headers.get("content-encoding", ""):
         body = inflated(body, largest=settings.limits.body_bytes)
     work = _predicted(asked, route, body, pixels=settings.limits.pixels, seconds=seconds_of(request))
-    return await _in_server_words(until_gone(request, work), route)
+    return await _in_server_words(until_gone(request, work), request, route)
 
 
 @router.get("/v1/models/{model}", openapi_extra=_MODEL, summary="The versions of a model and their states")
@@ -65,7 +66,7 @@ async def predict(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """What one replica says; `/fleet` has all."""
     route, asked = _asked(request)
-    return await _in_server_words(_status(asked, route), route)
+    return await _in_server_words(_status(asked, route), request, route)
 
 
 @router.get("/v1/models/{model}/metadata", openapi_extra=_MODEL, summary="Signatures")
@@ -80,7 +81,7 @@ async def status(request: Request) -> Response:
 async def metadata(request: Request) -> Response:
     """The inputs and outputs of each signature, with their types and shapes."""
     route, asked = _asked(request)
-    return await _in_server_words(_metadata(asked, route), route)
+    return await _in_server_words(_metadata(asked, route), request, route)
 
 
 def _asked(request: Request) -> tuple[Route, Model]:
@@ -119,12 +120,12 @@ def _target(asked: Model, route: Route) -> Target:
     return Target(None, route.label or asked.label)
 
 
-async def _in_server_words(work: Awaitable[Response], route: Route) -> Response:
+async def _in_server_words(work: Awaitable[Response], request: Request, route: Route) -> Response:
     """The answer. Of errors that a server said, or would have said, its status and its message."""
     try:
         return await work
     except StatusError as error:
-        return _said(error.code, error.message)
+        return _said(request, error.code, error.message)
     except GatewayError as error:
         said = error.__cause__
         is_own_choice = isinstance(said, NotServedError) and not route.version and not route.label
@@ -132,8 +133,9 @@ async def _in_server_words(work: Awaitable[Response], route: Route) -> Response:
             raise
         if not isinstance(said.__cause__, grpc.RpcError):
             raise
-        return _said(said.__cause__.code(), said.__cause__.details() or "")
+        return _said(request, said.__cause__.code(), said.__cause__.details() or "")
 
 
-def _said(code: grpc.StatusCode, message: str) -> Response:
+def _said(request: Request, code: grpc.StatusCode, message: str) -> Response:
+    facts_of(request.scope).error = message
     return Response(error_body(message), HTTP_STATUS[code], media_type=JSON)

@@ -3,7 +3,9 @@
 Each has an answer, which is no 5xx, and the gateway's process does not grow.
 """
 
+import base64
 import http.client
+import json
 import socket
 import subprocess
 import sys
@@ -56,7 +58,10 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         )
         try:
             eventually(lambda: started.poll() is not None or _listens(port))
-            yield Process(port, started.pid)
+            made = Process(port, started.pid)
+            # The label is given out a moment after the server has begun to answer.
+            eventually(lambda: made.classify().status_code == 200)
+            yield made
         finally:
             started.terminate()
             started.wait()
@@ -160,6 +165,16 @@ def test_a_chunked_body_above_the_limit_is_413_when_it_has_passed_it(process: Pr
         return
 
     assert 413 == answer.status_code
+
+
+def test_a_name_that_utf8_has_no_bytes_for_is_no_fault(process: Process) -> None:
+    """Half a surrogate pair is valid in JSON."""
+    image = {"name": "\ud800\n", "content": base64.b64encode(png(255)).decode()}
+    url = f"http://127.0.0.1:{process.port}/v1/classify/digits"
+    answer = httpx.post(url, content=json.dumps({"images": [image]}), headers={"Content-Type": "application/json"})
+
+    assert 200 == answer.status_code
+    assert image["name"] == answer.json()["predictions"][0]["name"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from serving.apis import meta_graph_pb2, types_pb2
@@ -26,6 +27,7 @@ from serving.status import InvalidArgumentError
 from serving.wire import KINDS, Array
 from tests.fleet import write_classifier
 from tests.ports import free_port
+from tests.serving.client.servers import eventually
 from tests.serving.gateway.pictures import PictureClassifier
 
 MODELS = ("digits", "times", "typed")
@@ -121,9 +123,18 @@ def typed_server(folder: Path) -> Iterator[Address]:
     server = Server(replace(parse_flags(words), host="127.0.0.1"), load)
     server.start()
     try:
-        yield Address(f"127.0.0.1:{port}", f"http://127.0.0.1:{rest_port}")
+        address = Address(f"127.0.0.1:{port}", f"http://127.0.0.1:{rest_port}")
+        # Labels are given out when all versions are loaded, a moment after the server has begun to answer.
+        eventually(lambda: all(_has_labels(address, model) for model in MODELS))
+        yield address
     finally:
         server.stop()
+
+
+def _has_labels(address: Address, model: str) -> bool:
+    labels = ("stable", "canary")
+    urls = [f"{address.rest}/v1/models/{model}/labels/{label}/metadata" for label in labels]
+    return all(httpx.get(url).status_code == 200 for url in urls)
 
 
 def _config(folder: Path, model: str) -> str:

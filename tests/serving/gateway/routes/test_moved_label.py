@@ -18,6 +18,7 @@ from serving.model_server.server import Server
 from serving.server_flags import ConfigSource, replica_flags
 from tests.fleet import write_classifier
 from tests.ports import free_port
+from tests.serving.client.servers import eventually
 from tests.serving.gateway.running import gateway
 from tests.serving.gateway.typed import Arithmetic, signature_of
 
@@ -76,6 +77,8 @@ def moving(folder: Path) -> Iterator[Moving]:
             gateway(f"moving=127.0.0.1:{port}") as running,
             httpx.Client(base_url=running.url, timeout=30) as client,
         ):
+            # A server gives labels out when all versions are loaded, a moment after it began to answer.
+            eventually(lambda: client.get("/v2/models/moving/ready").status_code == 200)
             yield Moving(client, f"127.0.0.1:{port}", base)
     finally:
         server.stop()
