@@ -7,12 +7,13 @@ image travels once more; both are counted in its CPU time.
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench.gateway.servers import Pets, answers, gateway, model_server, pets
-from bench.serving.compare import Contender, compare, rates, tails
+from bench.serving.compare import Contender, Turn, busy_words, compare, rates, tails
 from bench.serving.environments import environment
 from bench.serving.load import Clients, Target
 from bench.serving.made import made
@@ -23,45 +24,54 @@ from bench.serving.servers import Bench, Served, running
 FIGURE = "eight clients, HTTP, the same SavedModel"
 CLIENTS = 8
 BATCH = 8
-OURS = "gateway and model server"
+OURS = "ours"
+OURS_BATCHING = "ours, batching"
 _PROGRAMS = Path(__file__).parent / "baselines"
 _BOUNDARY = "a-photograph-begins-or-ends-here"
 
 Start = Callable[[Bench, Pets], AbstractContextManager[Served]]
 
 
+STARTS: Mapping[str, Start] = {
+    "LitServe": lambda bench, model: _litserve(bench, model, batch=1),
+    "LitServe, batching": lambda bench, model: _litserve(bench, model, batch=BATCH),
+    "BentoML": lambda bench, model: _bentoml(bench, model),
+    "mlflow models serve": lambda bench, model: _mlflow(bench, model),
+    "KServe": lambda bench, model: _kserve(bench, model),
+}
+# One that puts requests together is compared with ours that does so too.
+COUNTERPARTS = {"LitServe, batching": OURS_BATCHING}
+
+
 def measure(bench: Bench) -> list[Row]:
     model = pets(bench)
-    starts: Mapping[str, Start] = {
-        "LitServe": lambda bench, model: _litserve(bench, model, batch=1),
-        "LitServe, batching": lambda bench, model: _litserve(bench, model, batch=BATCH),
-        "BentoML": _bentoml,
-        "mlflow models serve": _mlflow,
-        "KServe": _kserve,
-    }
     refused: dict[str, str] = {}
     with ExitStack() as stack:
-        server = stack.enter_context(model_server(bench, model))
-        contenders = [Contender(OURS, stack.enter_context(gateway(bench, model, server)))]
-        for name, start in starts.items():
+        contenders = []
+        for name, batching in ((OURS, False), (OURS_BATCHING, True)):
+            server = stack.enter_context(model_server(bench, model, batching=batching))
+            contenders.append(Contender(name, stack.enter_context(gateway(bench, model, server))))
+        for name, start in STARTS.items():
             try:
                 contenders.append(Contender(name, stack.enter_context(start(bench, model))))
             except BenchError as error:
                 refused[name] = str(error)
-        clients = stack.enter_context(Clients(CLIENTS))
-        found = compare(contenders, clients, bench)
-    return [
-        row
-        for name in starts
-        for row in (
-            [Row(figure=FIGURE, what=f"{OURS} : {name}", note=refused[name])]
-            if name in refused
-            else [
-                rates(found, OURS, name, figure=FIGURE, goal=1.0),
-                tails(found, OURS, name, figure=FIGURE, goal=1.0),
-            ]
-        )
-    ]
+        found = compare(contenders, stack.enter_context(Clients(CLIENTS)), bench)
+    rows = [rates(found, OURS_BATCHING, OURS, figure=FIGURE)]
+    for name in STARTS:
+        mine = COUNTERPARTS.get(name, OURS)
+        if name in refused:
+            rows.append(Row(figure=FIGURE, what=f"{mine} : {name}", note=refused[name]))
+        else:
+            # What there is to say about ours is said once.
+            rows.append(replace(rates(found, mine, name, figure=FIGURE, goal=1.0), note=_once(rows, found, mine)))
+            rows.append(tails(found, mine, name, figure=FIGURE, goal=1.0))
+    return rows
+
+
+def _once(rows: Sequence[Row], found: Mapping[str, Sequence[Turn]], mine: str) -> str:
+    note = busy_words(found[mine])
+    return "" if note in [row.note for row in rows] else note
 
 
 def _litserve(bench: Bench, model: Pets, *, batch: int) -> AbstractContextManager[Served]:

@@ -14,6 +14,7 @@ from bench.serving.load import Target
 from bench.serving.made import made
 from bench.serving.processes import ROOT, free_port, run
 from bench.serving.servers import PREDICT, TOLERANCE, Bench, Served, running
+from bench.serving.throughput import BATCHING
 from pipeline.training import preprocessing
 from pipeline.training.exporting import export
 from pipeline.training.networks import applications
@@ -52,17 +53,21 @@ def pets(bench: Bench) -> Pets:
     return Pets(folder, photographs(folder), dict(zip(LABELS, first, strict=True)))
 
 
-def model_server(bench: Bench, model: Pets) -> AbstractContextManager[Served]:
-    """The embedded server as the stack starts it; asked over gRPC for the version with the label."""
-    port = free_port()
+def model_server(bench: Bench, model: Pets, *, batching: bool = False) -> AbstractContextManager[Served]:
+    """The embedded server as the stack starts it, or with batching; asked over gRPC for the version with the label."""
+    port, name = free_port(), "model-server-batching" if batching else "model-server"
     flags = replica_flags(ConfigSource(uri=str(_config(bench, model.folder))), port=port, threads=1)
+    if batching:
+        parameters = bench.scratch / "batching.txt"
+        parameters.write_text(BATCHING, "utf-8")
+        flags += ["--enable_batching", f"--batching_parameters_file={parameters}"]
     command = [sys.executable, "-m", "serving.model_server", *flags]
 
     def right(answer: bytes) -> bool:
         outputs = predict_pb2.PredictResponse.FromString(answer).outputs
         return np.allclose(from_proto(outputs[PROBABILITIES])[0], list(model.expected.values()), atol=TOLERANCE)
 
-    return running(bench, command, bench.scratch / "model-server.log", _grpc(port, model), right=right)
+    return running(bench, command, bench.scratch / f"{name}.log", _grpc(port, model), right=right)
 
 
 def instant_server(bench: Bench, model: Pets) -> AbstractContextManager[Served]:
@@ -78,7 +83,8 @@ def gateway(bench: Bench, model: Pets, behind: Served, *, proved: bool = True) -
     port = free_port()
     target = upload(port, CLASSIFY, model)
     right = answers(model, gateway_answer) if proved else bool
-    with running(bench, gateway_command(port, behind), bench.scratch / "gateway.log", target, right=right) as served:
+    log = bench.scratch / f"gateway-{port}.log"
+    with running(bench, gateway_command(port, behind), log, target, right=right) as served:
         yield replace(served, behind=(behind.process,))
 
 

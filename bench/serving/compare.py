@@ -50,7 +50,7 @@ def rates(found: Mapping[str, Sequence[Turn]], mine: str, other: str, *, figure:
         baseline=_words(found[other]),
         goal=goal,
         at_least=True,
-        note=_busy_words(found[mine]),
+        note=busy_words(found[mine]),
     )
 
 
@@ -88,6 +88,7 @@ def _words(turns: Sequence[Turn]) -> str:
     return f"{rate:.0f}/s, {statistics.median(turn.cpu_milliseconds for turn in turns):.2f} ms CPU each"
 
 
-def _busy_words(turns: Sequence[Turn]) -> str:
+def busy_words(turns: Sequence[Turn]) -> str:
+    """How many requests a server refused because it was busy; empty if none."""
     share = statistics.median(turn.busy for turn in turns)
     return f"{share:.1%} of the requests were answered 503; those clients waited as Retry-After says" if share else ""
