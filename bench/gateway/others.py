@@ -32,17 +32,6 @@ _BOUNDARY = "a-photograph-begins-or-ends-here"
 Start = Callable[[Bench, Pets], AbstractContextManager[Served]]
 
 
-STARTS: Mapping[str, Start] = {
-    "LitServe": lambda bench, model: _litserve(bench, model, batch=1),
-    "LitServe, batching": lambda bench, model: _litserve(bench, model, batch=BATCH),
-    "BentoML": lambda bench, model: _bentoml(bench, model),
-    "mlflow models serve": lambda bench, model: _mlflow(bench, model),
-    "KServe": lambda bench, model: _kserve(bench, model),
-}
-# One that puts requests together is compared with ours that does so too.
-COUNTERPARTS = {"LitServe, batching": OURS_BATCHING}
-
-
 def measure(bench: Bench) -> list[Row]:
     model = pets(bench)
     refused: dict[str, str] = {}
@@ -149,3 +138,14 @@ def _flat(answer: bytes) -> Mapping[str, float]:
 def _predictions(answer: bytes) -> Mapping[str, float]:
     (found,) = json.loads(answer)["predictions"]
     return {found["label"]: found["probability"]}
+
+
+STARTS: Mapping[str, Start] = {
+    "LitServe": lambda bench, model: _litserve(bench, model, batch=1),
+    "LitServe, batching": lambda bench, model: _litserve(bench, model, batch=BATCH),
+    "BentoML": _bentoml,
+    "mlflow models serve": _mlflow,
+    "KServe": _kserve,
+}
+# One that puts requests together is compared with ours that does so too.
+COUNTERPARTS = {"LitServe, batching": OURS_BATCHING}

@@ -56,8 +56,9 @@ def pets(bench: Bench) -> Pets:
 def model_server(bench: Bench, model: Pets, *, batching: bool = False) -> AbstractContextManager[Served]:
     """The embedded server as the stack starts it, or with batching; asked over gRPC for the version with the label."""
     port, name = free_port(), "model-server-batching" if batching else "model-server"
-    flags = replica_flags(ConfigSource(uri=str(_config(bench, model.folder))), port=port, threads=1)
+    flags = replica_flags(ConfigSource(uri=str(_config(bench, model.folder))), port=port, threads=0 if batching else 1)
     if batching:
+        # One batch at a time, on all cores: the stack's one thread for an operation would leave the others idle.
         parameters = bench.scratch / "batching.txt"
         parameters.write_text(BATCHING, "utf-8")
         flags += ["--enable_batching", f"--batching_parameters_file={parameters}"]
