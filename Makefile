@@ -85,7 +85,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url
 IMAGE_PLATFORM := --python-platform x86_64-manylinux_2_28 --python-version 3.11.4
 LAPTOP_LOCKS := -c requirements.txt -c requirements-dev.txt
 IMAGE_LOCKS := pipeline/requirements=verbs-image pipeline/requirements-gpu=verbs-image-gpu airflow/requirements=airflow-image \
-  mlflow/requirements=mlflow-image requirements-sbom=sbom
+  mlflow/requirements=mlflow-image gateway/requirements=gateway-image requirements-sbom=sbom
 
 lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt, and into the locks of the images
 	$(COMPILE) --group laptop --universal --python-version 3.11 -o requirements.txt
@@ -97,6 +97,8 @@ lock: $(VENV)/.uv ## resolve the dependencies anew into requirements*.txt, and i
 	@for lock in $(IMAGE_LOCKS); do set -x; \
 	  $(COMPILE) --group "$${lock#*=}" $(IMAGE_PLATFORM) $(LAPTOP_LOCKS) -o "docker/$${lock%=*}.txt" || exit; \
 	done
+	@# Nothing runs in what is installed from this: only messages are taken out of it, so it has no dependencies.
+	$(COMPILE) --group messages --no-deps $(IMAGE_PLATFORM) $(LAPTOP_LOCKS) -o docker/gateway/requirements-messages.txt
 
 # Each stamp is as old as the last install from its lock, so that a second call is instant and a changed lock installs.
 $(VENV)/.uv: requirements-bootstrap.txt

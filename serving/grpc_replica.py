@@ -68,7 +68,7 @@ class GrpcReplica:
                 reply = self._models.GetModelStatus(request, timeout=self._timeout)
         except NotServedError:
             return None
-        return version_status(reply.modelversion_status[0])
+        return version_status(reply.model_version_status[0])
 
     def statuses(self, model: str) -> list[VersionStatus]:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_spec(model))
@@ -77,7 +77,7 @@ class GrpcReplica:
                 reply = self._models.GetModelStatus(request, timeout=self._timeout)
         except NotServedError:
             return []
-        return [version_status(status) for status in reply.modelversion_status]
+        return [version_status(status) for status in reply.model_version_status]
 
     def version_behind(self, model: str, label: str | None) -> int | None:
         request = metadata_request(model, label=label)

@@ -48,7 +48,7 @@ def test_every_exit_code_is_in_the_readme(code: int) -> None:
 def test_every_help_group_is_in_the_readme_and_has_verbs() -> None:
     groups = {command.rich_help_panel for command in COMMANDS.values()}
 
-    assert {"On call", "Inspect", "Release", "Fleet", "Data"} == {group.partition(":")[0] for group in groups}
+    assert {"On call", "Inspect", "Ask", "Release", "Fleet", "Data"} == {group.partition(":")[0] for group in groups}
     assert all(f"*{group.partition(':')[0]}*" in README for group in groups)
 
 

@@ -34,8 +34,13 @@ LIGHT = (
     "pipeline.run_verbs",
     "pipeline.verbs.announce",
     "pipeline.verbs.check",
+    "pipeline.verbs.classify",
     "pipeline.verbs.freeze",
     "pipeline.verbs.pin",
+    "pipeline.verbs.profile",
+    "pipeline.asking.fleet_asker",
+    "pipeline.asking.gateway_asker",
+    "pipeline.profiling.plot",
     "pipeline.verbs.readmit",
     "pipeline.verbs.reconcile",
     "pipeline.verbs.retain",
@@ -61,6 +66,9 @@ PURE = {
             "runs.records",
             "verdicts.gate",
             "verdicts.data_checks",
+            "profiling.choice",
+            "profiling.measurement",
+            "profiling.plan",
         )
     ],
 }

@@ -3,14 +3,15 @@
 Each holds one connection and sends bytes prepared before; every server of a comparison is asked by the same code.
 """
 
+import itertools
 import multiprocessing
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -27,23 +28,49 @@ HEAD_START_SECONDS = 0.5
 Ask = Callable[[], bytes]
 
 
+class BusyError(ConnectionError):
+    """The server answered 503; it asks to wait so many seconds."""
+
+    def __init__(self, answer: bytes, *, seconds: float) -> None:
+        super().__init__(f"HTTP 503: {answer[:200]!r}")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where to send which bytes: a gRPC method when `rest` is false, else a path to POST JSON to."""
+    """Where to send which bytes: a gRPC method when `rest` is false, else a path to POST to.
+
+    `others` are sent in turn with `body`.
+    """
 
     port: int
     path: str
     body: bytes
+    others: tuple[bytes, ...] = ()
     rest: bool = False
+    content_type: str = "application/json"
+
+    @property
+    def bodies(self) -> Sequence[bytes]:
+        return (self.body, *self.others)
+
+    def http_requests(self) -> list[bytes]:
+        """The requests of a keep-alive connection, with their heads."""
+        head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: {self.content_type}\r\n"
+        return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in self.bodies]
 
 
 @dataclass(frozen=True)
 class Window:
-    """What one client, or all of them together, saw in a stretch of time."""
+    """What one client, or all of them together, saw in a stretch of time.
+
+    `busy` are the requests that were answered 503. A client then waits as the answer asks it to.
+    """
 
     seconds: float
     latencies: list[float]
     failures: int
+    busy: int = 0
 
     @property
     def rate(self) -> float:
@@ -64,40 +91,42 @@ def connected(target: Target) -> Iterator[Ask]:
     """A call that returns the answer's bytes and raises OSError when there is none."""
     with socket.create_connection(("127.0.0.1", target.port), TIMEOUT_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        authority = f"127.0.0.1:{target.port}"
         if target.rest:
-            yield _Http(connection, target, authority)
+            yield _Http(connection, target)
         else:
-            yield Unary(connection, path=target.path, authority=authority, body=target.body)
+            yield Unary(connection, path=target.path, authority=f"127.0.0.1:{target.port}", bodies=target.bodies)
 
 
 class _Http:
     """One keep-alive connection, and no more of HTTP than the answers of these servers need."""
 
-    def __init__(self, connection: socket.socket, target: Target, authority: str) -> None:
-        head = (
-            f"POST {target.path} HTTP/1.1\r\nHost: {authority}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(target.body)}\r\n\r\n"
-        )
+    def __init__(self, connection: socket.socket, target: Target) -> None:
         self._connection = connection
-        self._request = head.encode() + target.body
+        self._requests = itertools.cycle(target.http_requests())
         self._parser = httptools.HttpResponseParser(self)
         self._complete = False
         self._body: list[bytes] = []
+        self._retry_after = 0.0
 
     def __call__(self) -> bytes:
         self._complete = False
         self._body.clear()
-        self._connection.sendall(self._request)
+        self._connection.sendall(next(self._requests))
         while not self._complete:
             received = self._connection.recv(CHUNK)
             if not received:
                 raise ConnectionError("the server hung up")
             self._parser.feed_data(received)
         answer = b"".join(self._body)
+        if self._parser.get_status_code() == 503:
+            raise BusyError(answer, seconds=self._retry_after)
         if self._parser.get_status_code() != 200:
             raise ConnectionError(f"HTTP {self._parser.get_status_code()}: {answer[:200]!r}")
         return answer
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after":
+            self._retry_after = float(value)
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -128,7 +157,20 @@ class Clients:
         futures = [self._pool.submit(_closed_loop, target, seconds) for _ in range(self._count)]
         windows = [future.result() for future in futures]
         latencies = [latency for window in windows for latency in window.latencies]
-        return Window(max(each.seconds for each in windows), latencies, sum(each.failures for each in windows))
+        return Window(
+            max(each.seconds for each in windows),
+            latencies,
+            failures=sum(each.failures for each in windows),
+            busy=sum(each.busy for each in windows),
+        )
+
+    def alternate(self, targets: Sequence[Target], seconds: float) -> list[list[float]]:
+        """One client asks all in turn, request by request, so that what disturbs one disturbs the others.
+
+        Returns:
+            The latencies of each; raises OSError when a request fails.
+        """
+        return self._pool.submit(_alternating, targets, seconds).result()
 
     def pace(self, target: Target, *, seconds: float, rate: float) -> "Pacing":
         """Together the clients send `rate` requests a second, in turn, whether or not the server keeps up."""
@@ -163,22 +205,37 @@ def _join(barrier: threading.Barrier) -> None:
 
 
 def _closed_loop(target: Target, seconds: float) -> Window:
-    latencies, failures = [], 0
+    latencies, failures, busy = [], 0, 0
     with connected(target) as ask:
-        ask()
+        with suppress(BusyError):
+            ask()
         _start.wait(TIMEOUT_SECONDS)
         begin = now = time.perf_counter()
         while now - begin < seconds:
             before = now
             try:
                 ask()
+                latencies.append(time.perf_counter() - before)
+            except BusyError as error:
+                busy += 1
+                time.sleep(max(0.0, min(error.seconds, begin + seconds - time.perf_counter())))
             except OSError:
                 failures += 1
-                now = time.perf_counter()
-                continue
             now = time.perf_counter()
-            latencies.append(now - before)
-        return Window(now - begin, latencies, failures)
+        return Window(now - begin, latencies, failures, busy)
+
+
+def _alternating(targets: Sequence[Target], seconds: float) -> list[list[float]]:
+    latencies: list[list[float]] = [[] for _ in targets]
+    with ExitStack() as stack:
+        asks = [stack.enter_context(connected(target)) for target in targets]
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            for ask, found in zip(asks, latencies, strict=True):
+                before = time.perf_counter()
+                ask()
+                found.append(time.perf_counter() - before)
+    return latencies
 
 
 def _paced(target: Target, begin: float, seconds: float, interval: float) -> list[Arrival]:

@@ -43,14 +43,16 @@ def process(
         _end(started)
 
 
-def wait_until(answers: Callable[[], bool], started: psutil.Popen, log: Path, *, seconds: float = 120.0) -> None:
+def wait_until(
+    answers: Callable[[], bool], started: psutil.Popen, log: Path, *, seconds: float = 120.0, pause: float = 0.05
+) -> None:
     """Return when `answers`; raises BenchError with the end of the log when the process ends before or takes longer."""
     deadline = time.monotonic() + seconds
     while not answers():
         if started.poll() is not None or time.monotonic() > deadline:
             ended = "ended" if started.poll() is not None else f"did not answer in {seconds:.0f} s"
             raise BenchError(f"{log.stem} {ended}: ...{log.read_text('utf-8', 'replace').strip()[-300:]}")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def run(command: list[str], *, environment: Mapping[str, str] | None = None) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import data, fleet, inspect, on_call, release
+from pipeline.cli import classify, data, fleet, inspect, on_call, profile, release
 from pipeline.cli.version import print_version
 
 EXIT_CODES = (
@@ -16,6 +16,8 @@ EXIT_CODES = (
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EXIT_CODES)
 app.add_typer(on_call.commands)
 app.add_typer(inspect.commands)
+app.add_typer(classify.commands)
+app.add_typer(profile.commands)
 app.add_typer(release.commands)
 app.add_typer(fleet.commands)
 app.add_typer(data.commands)

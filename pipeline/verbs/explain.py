@@ -1,6 +1,5 @@
 """Show which pixels the answers of a published version rest on."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,14 @@ from pipeline.errors import BadInputError
 from pipeline.first_few import first_few
 from pipeline.inspection.explained_images import ExplainedImage, ExplainedImages
 from pipeline.inspection.known_models import require_released
-from pipeline.journal.entries import Event
-from pipeline.journal.history import History
+from pipeline.inspection.published_version import approved_files, published_version
 from pipeline.problems import Problems
 from pipeline.progress import logged
-from pipeline.storage.sums import require_equal, sums_of
 from pipeline.training.explaining.exported import DifferentiableModel
 from pipeline.training.explaining.files import named_images, write
 from pipeline.training.explaining.integrated_gradients import explain as explain_pixels
 from pipeline.training.explaining.overlays import Label, draw_overlay
 from serving.images import ImageError, prepare
-
-SERVING = "serving"
 
 
 @dataclass(frozen=True)
@@ -60,13 +55,15 @@ def explain(
         raise BadInputError(f"--output {output} is a file; name a folder")
     history = context.journal.read()
     require_released(context, history)
-    number = _number(version, history)
+    number = published_version(version, history)
     labels = context.manifests.labels(number, history)
     about = _class_of(label, labels, number)
     named = list(named_images(images))
     if not named:
         raise BadInputError(f"no image in {', '.join(map(str, images))}: name image files, or a folder that has some")
-    loaded = _Version(number, f"{context.model} v{number}", labels, _load(context, number, history))
+    with approved_files(context, number, history) as local:
+        model = DifferentiableModel(local, name=f"v{number}")
+    loaded = _Version(number, f"{context.model} v{number}", labels, model)
     problems, found = Problems(), []
     for path, name in logged(named, "images explained", total=len(named)):
         suffix = "" if about is None else f"-class{about}"
@@ -84,23 +81,6 @@ def explain(
     return ExplainedImages(number, found, str(problems) if problems else "")
 
 
-def _number(version: str, history: History) -> int:
-    if version == SERVING:
-        serving = history.state.serving
-        if serving is None:
-            raise BadInputError("no version serves; name one with --version, see `understudy history --model <model>`")
-        return serving
-    match = re.fullmatch(r"v?([0-9]{1,9})", version)
-    if match is None:
-        raise BadInputError(f"--version {version!r}: give a version number, for example 4 or v4, or: {SERVING}")
-    number = int(match[1])
-    if history.of_version(history.original(number), Event.PUBLISHED) is None:
-        raise BadInputError(
-            f"v{number} was never published; the versions are listed by `understudy history --model <model>`"
-        )
-    return number
-
-
 def _class_of(label: str | None, labels: Sequence[str], version: int) -> int | None:
     if label is None:
         return None
@@ -109,15 +89,6 @@ def _class_of(label: str | None, labels: Sequence[str], version: int) -> int | N
             f"--class {label!r} is not a label of v{version}; its labels are: {first_few(labels, 20, shown=repr)}"
         )
     return labels.index(label)
-
-
-def _load(context: ModelContext, number: int, history: History) -> DifferentiableModel:
-    """The version, once its files are known to be what was approved: a model is a program."""
-    folder = context.manifests.folder(number, history)
-    manifest = context.manifests.read(number, history)
-    with context.bucket.local_copy(folder) as local:
-        require_equal(sums_of(local), manifest.files, folder=folder)
-        return DifferentiableModel(local, name=f"v{number}")
 
 
 def _explained(version: _Version, path: Path, *, about: int | None, file: Path) -> ExplainedImage:

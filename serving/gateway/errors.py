@@ -96,14 +96,19 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def note(request: Request, error: GatewayError) -> None:
+    """For the access log and the metrics. Whoever answers such an error itself calls this."""
+    facts = facts_of(request.scope)
+    facts.error, facts.shed = error.message, error.shed
+
+
 def answer(error: GatewayError) -> Response:
     return JSONResponse({"error": error.message}, error.status, error.headers)
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    facts = facts_of(request.scope)
-    facts.error, facts.shed = error.message, error.shed
+    note(request, error)
     return answer(error)
 
 

@@ -14,9 +14,9 @@ import time
 
 from fastapi import FastAPI
 
+from serving.gateway.fleet_metrics import FleetMetrics
 from serving.gateway.fleet_page import FleetPage
 from serving.gateway.observation.access_log import AccessLog
-from serving.gateway.observation.fleet_metrics import FleetMetrics
 from serving.gateway.observation.metrics import Metrics
 from serving.gateway.observation.metrics_port import MetricsPort
 from serving.gateway.observation.middleware import Observation

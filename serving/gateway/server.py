@@ -80,7 +80,7 @@ def serve(app: FastAPI, settings: Settings) -> int:
 
     Each line of the access log goes to standard output, and nothing else does.
     """
-    raise_file_limit(settings.limits.connections)
+    connections = room_for(settings.limits.connections)
     sockets: list[socket.socket] = []
     for host, port in ports_of(settings):
         try:
@@ -88,7 +88,7 @@ def serve(app: FastAPI, settings: Settings) -> int:
         except OSError as error:
             print(f"error: {host}:{port} cannot be listened on: {error.strerror}", file=sys.stderr)  # noqa: T201
             return 1
-    connection = connection_class(largest_connections=settings.limits.connections)
+    connection = connection_class(largest_connections=connections)
     Server(app, stopping=app.state.stopping, connection=connection).run(sockets)
     return 0
 
@@ -104,19 +104,24 @@ def ports_of(settings: Settings) -> list[tuple[str, int]]:
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    # Connections take it from here; asyncio sets it only on sockets that name their protocol, which this does not. Without
-    # it the end of an answer waits for the client to confirm its beginning, which takes 40 ms.
+    # Connections inherit it; asyncio sets it only where the listening socket names its protocol, as this one does not.
+    # Without it the end of an answer waits for the client to confirm its beginning, which takes 40 ms.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
 
-def raise_file_limit(connections: int) -> None:
-    """Each connection takes a file; many systems begin with 1024 although a process may have more."""
+def room_for(connections: int) -> int:
+    """Raise the limit of open files for so many connections; the number of them that there can be.
+
+    Each connection takes a file, and many systems begin with 1024 although a process may have more. Without a file left
+    the gateway could not reach a replica either.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + SPARE_FILES
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(connections, max(allowed - SPARE_FILES, allowed // 2))
 
 
 def _config(app: App, connection: type[Connection], grace_seconds: int) -> uvicorn.Config:
@@ -126,7 +131,8 @@ def _config(app: App, connection: type[Connection], grace_seconds: int) -> uvico
         loop="asyncio",
         ws="none",
         interface="asgi3",
-        lifespan="auto",
+        # With "auto" a failure to start would be taken for an application that has nothing to start.
+        lifespan="on",
         log_config=None,
         log_level=logging.ERROR,
         access_log=False,

@@ -52,7 +52,7 @@ class Limits:
     images: int = 64
     pixels: int = 50_000_000
     seconds: float = 10.0
-    body_seconds: float = 30.0
+    body_seconds: float = 60.0
     connections: int = 8192
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from bench.serving.load import Clients, Target, connected
+from bench.serving.load import BusyError, Clients, Target, connected
 
 ECHO = "/test.Echo/Echo"
 REFUSE = "/test.Echo/Refuse"
@@ -39,7 +39,8 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200 if self.path == "/echo" else 500)
+        self.send_response({"/echo": 200, "/busy": 503}.get(self.path, 500))
+        self.send_header("Retry-After", "7")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -67,6 +68,15 @@ def test_a_grpc_client_gets_many_more_answers_than_fit_a_flow_control_window(grp
     assert {body} == answers
 
 
+def test_a_grpc_client_sends_more_than_fits_a_frame_or_a_window(grpc_port: int) -> None:
+    bodies = [bytes([number]) * size for number, size in enumerate((10, 20_000, 300_000, 70_000))]
+    target = Target(port=grpc_port, path=ECHO, body=bodies[0], others=tuple(bodies[1:]))
+    with connected(target) as ask:
+        answers = [ask() for _ in range(3 * len(bodies))]
+
+    assert 3 * bodies == answers
+
+
 def test_a_grpc_error_is_raised_with_its_words_and_the_connection_goes_on(grpc_port: int) -> None:
     with connected(Target(port=grpc_port, path=REFUSE, body=b"x")) as ask:
         for _ in range(2):
@@ -79,6 +89,28 @@ def test_a_rest_client_keeps_its_connection(http_port: int) -> None:
         answers = [ask() for _ in range(3)]
 
     assert [b"[1]"] * 3 == answers
+
+
+def test_a_rest_client_sends_its_bodies_in_turn_with_their_type(http_port: int) -> None:
+    target = Target(port=http_port, path="/echo", body=b"a", others=(b"bb",), rest=True, content_type="image/png")
+    with connected(target) as ask:
+        answers = [ask() for _ in range(4)]
+
+    assert [b"a", b"bb"] * 2 == answers
+    assert all(b"Content-Type: image/png\r\n" in request for request in target.http_requests())
+
+
+def test_a_busy_server_is_left_alone_for_as_long_as_it_says(http_port: int) -> None:
+    with (
+        connected(Target(port=http_port, path="/busy", body=b"x", rest=True)) as ask,
+        pytest.raises(BusyError, match="HTTP 503: b'x'") as caught,
+    ):
+        ask()
+    with Clients(1) as clients:
+        window = clients.run(Target(port=http_port, path="/busy", body=b"x", rest=True), 0.3)
+
+    assert 7.0 == caught.value.seconds
+    assert (1, 0, []) == (window.busy, window.failures, window.latencies)
 
 
 def test_a_rest_error_is_raised(http_port: int) -> None:

@@ -73,6 +73,12 @@ def of_kind(objects: Sequence[Manifest], kind: str) -> dict[str, Manifest]:
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
 
 
+def of_component(objects: Sequence[Manifest], component: str) -> tuple[Manifest, ...]:
+    """The objects of the servers (`serving`), of the gateway, or of the pipeline."""
+    label = "app.kubernetes.io/component"
+    return tuple(each for each in objects if each["metadata"]["labels"].get(label) == component)
+
+
 def pods(objects: Sequence[Manifest]) -> dict[str, Manifest]:
     """The specs of all pods that the objects are or make, by kind and name."""
     found = {}
@@ -93,3 +99,21 @@ def server(deployment: Manifest) -> Manifest:
     """The container with the model server."""
     (found,) = deployment["spec"]["template"]["spec"]["containers"]
     return found  # type: ignore[no-any-return]
+
+
+def notes(values: str, sets: tuple[str, ...], folder: Path) -> str:
+    """`helm template` renders the notes and does not print them, so here they are in an object of a copy."""
+    chart = Path(shutil.copytree(CHART, folder / "chart"))
+    templates = chart / "templates"
+    (templates / "_notes.tpl").write_text(
+        f'{{{{ define "notes" }}}}{(templates / "NOTES.txt").read_text()}{{{{ end }}}}'
+    )
+    (templates / "notes.yaml").write_text(
+        'kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n'
+    )
+    words = [word for each in sets for word in ("--set", each)]
+    done = helm(
+        "template", "u", str(chart), "--values", str(chart / "ci" / values), "--kube-version", f"{NEWEST}.0", *words
+    )
+    assert done.returncode == 0, done.stderr
+    return str(of_kind(objects_in(done.stdout), "Notes")["notes"]["text"])

@@ -60,6 +60,9 @@ fullnameOverride: "yes"
 serviceAccount: {name: "15"}
 pipelineServiceAccount: {name: "16"}
 rbac: {airflowNamespace: "17", airflowServiceAccounts: ["18"]}
+classifyGateway: {enabled: true, keys: {secretName: "22"}, tls: {secretName: "23", serverName: "24"},
+                  clients: {a: {namespace: "25"}}, ingress: {host: "26", tlsSecretName: "27"},
+                  route: {gatewayName: "1", namespace: "2", sectionName: "3", host: "28"}}
 networkPolicy: {clients: {a: {namespace: "19", podLabels: {a: "20"}}}}
 """
 
@@ -79,7 +82,9 @@ def test_names_that_look_like_numbers_or_truths_stay_text(tmp_path: Path) -> Non
             require_fit(each, NEWEST)
     routes = [route["spec"] for kind in ("HTTPRoute", "GRPCRoute") for route in of_kind(objects, kind).values()]
     parent = {"name": "1", "namespace": "2", "sectionName": "3"}
-    assert [([parent], ["4"]), ([parent], ["5"])] == [(each["parentRefs"], each["hostnames"]) for each in routes]
+    assert [([parent], [host]) for host in ("28", "4", "5")] == [
+        (each["parentRefs"], each["hostnames"]) for each in routes
+    ]
     arguments = [word for pod in pods(objects).values() for part in containers(pod) for word in part["args"]]
     assert not [word for word in arguments if not isinstance(word, str)]
     assert {"on", "off", "true", "no", "none", "yes-on.123.svc.cluster.local:8500"} <= {*arguments}
@@ -167,7 +172,7 @@ def test_the_autoscaler_and_the_routes_name_objects_that_exist() -> None:
     services = of_kind(objects, "Service")
 
     targets = [each["spec"]["scaleTargetRef"]["name"] for each in of_kind(objects, "HorizontalPodAutoscaler").values()]
-    assert ["u-understudy-digits-cpu"] == targets
+    assert ["u-understudy-digits-cpu", "u-understudy-gateway"] == sorted(targets)
     assert set(targets) <= of_kind(objects, "Deployment").keys()
     backends = [
         backend
@@ -176,6 +181,6 @@ def test_the_autoscaler_and_the_routes_name_objects_that_exist() -> None:
         for rule in route["spec"]["rules"]
         for backend in rule["backendRefs"]
     ]
-    assert 2 == len(backends)
+    assert 3 == len(backends)
     for backend in backends:
         assert backend["port"] in [port["port"] for port in services[backend["name"]]["spec"]["ports"]]

@@ -42,7 +42,7 @@ def test_every_pod_fits_the_restricted_profile(values: str) -> None:
         assert 50000 == pod["securityContext"]["runAsUser"], name
         assert {"type": "RuntimeDefault"} == pod["securityContext"]["seccompProfile"], name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
-        assert {"configMap", "emptyDir", "persistentVolumeClaim"} >= {
+        assert {"configMap", "emptyDir", "persistentVolumeClaim", "secret"} >= {
             kind for volume in pod["volumes"] for kind in volume if kind != "name"
         }, name
         for container in containers(pod):
@@ -167,7 +167,7 @@ def test_each_named_peer_reaches_the_ports_it_needs() -> None:
     assert ["grpc", "rest"] == ports[named("ingress-nginx")]
     assert ["grpc", "rest"] == ports[json.dumps({"ipBlock": {"cidr": "10.129.0.0/23"}})]
     assert ["grpc"] == ports[json.dumps({"ipBlock": {"cidr": "192.168.4.0/24"}})]
-    assert 6 == len(ports), "these, the pods of the release, and Prometheus"
+    assert 7 == len(ports), "these, the pods of the release, its gateway, and Prometheus"
 
 
 @pytest.mark.parametrize("values", ["gke-cpu-values.yaml", "s3-values.yaml", "minikube-values.yaml"])

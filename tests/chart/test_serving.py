@@ -3,7 +3,7 @@
 import pytest
 
 from serving.server_flags import BasePathSource, ConfigSource, Source, required_flags
-from tests.chart.helm import NEWEST, OLDEST, VALUES, Manifest, of_kind, rendered, server
+from tests.chart.helm import NEWEST, OLDEST, VALUES, Manifest, of_component, of_kind, rendered, server
 
 ROOTS = {
     "gke-cpu-values.yaml": "gs://my-models/understudy",
@@ -48,7 +48,7 @@ def test_a_model_in_the_image_is_served_from_its_folder_there() -> None:
 
 @pytest.mark.parametrize("values", VALUES)
 def test_ports_of_flags_container_and_services_are_the_same(values: str) -> None:
-    objects = rendered(values)
+    objects = of_component(rendered(values), "serving")
     for each in of_kind(objects, "Deployment").values():
         ports = {port["name"]: str(port["containerPort"]) for port in server(each)["ports"]}
         assert {"grpc": flags(server(each))["port"], "rest": flags(server(each))["rest_api_port"]} == ports
@@ -61,7 +61,7 @@ def test_files_that_flags_name_are_in_the_config_map(values: str) -> None:
     objects = rendered(values)
     maps = of_kind(objects, "ConfigMap")
 
-    for each in of_kind(objects, "Deployment").values():
+    for each in of_kind(of_component(objects, "serving"), "Deployment").values():
         pod, given = each["spec"]["template"]["spec"], flags(server(each))
         (name,) = [volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "config"]
         for flag in ("monitoring_config_file", "batching_parameters_file"):
@@ -242,7 +242,7 @@ def test_a_fleet_has_one_budget_for_disruptions() -> None:
 
 
 def test_metrics_are_read_from_every_pod_with_the_labels_of_the_dashboard() -> None:
-    (operator,) = of_kind(rendered("full-values.yaml"), "PodMonitor").values()
+    (operator,) = of_kind(of_component(rendered("full-values.yaml"), "serving"), "PodMonitor").values()
     (google,) = of_kind(rendered("gke-cpu-values.yaml"), "PodMonitoring").values()
 
     (endpoint,) = operator["spec"]["podMetricsEndpoints"]
@@ -279,7 +279,7 @@ def test_a_prefix_is_compared_by_whole_elements() -> None:
 
 
 def test_what_is_exposed_outside_is_one_model_and_no_way_to_change_it() -> None:
-    objects = rendered("full-values.yaml")
+    objects = of_component(rendered("full-values.yaml"), "serving")
 
     (ingress,) = of_kind(objects, "Ingress").values()
     (path,) = ingress["spec"]["rules"][0]["http"]["paths"]

@@ -1,6 +1,5 @@
 """What the chart says about the pods of steps, what Airflow makes of it, and what such a pod and Airflow may do."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 import yaml
 
 from dags.tasks.pod_settings import load_pods
-from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, helm, objects_in, of_kind, rendered
+from tests.chart.helm import CHART, NEWEST, OLDEST, VALUES, Manifest, notes, of_kind, rendered
 from tests.chart.schemas import require_fit
 from tests.chart.step_pods import CALLS, ENABLED, NOT_MADE, provider_calls, settings_in, step_pods
 
@@ -55,6 +54,7 @@ def test_the_policies_of_the_chart_are_for_the_pods_of_steps(values: str) -> Non
         for rule in policy["spec"]["ingress"]
         for peer in rule["from"]
         if "namespaceSelector" not in peer and "podSelector" in peer
+        if peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] != "gateway"
     ]
 
     assert let_in
@@ -226,21 +226,3 @@ def test_the_notes_warn_of_steps_that_may_not_reach_the_api_of_kubernetes(
     sets: tuple[str, ...], warned: bool, tmp_path: Path
 ) -> None:
     assert warned is ("WARNING: discovery is kubernetes" in notes("minikube-values.yaml", sets, tmp_path))
-
-
-def notes(values: str, sets: tuple[str, ...], folder: Path) -> str:
-    """`helm template` renders the notes and does not print them, so here they are in an object of a copy."""
-    chart = Path(shutil.copytree(CHART, folder / "chart"))
-    templates = chart / "templates"
-    (templates / "_notes.tpl").write_text(
-        f'{{{{ define "notes" }}}}{(templates / "NOTES.txt").read_text()}{{{{ end }}}}'
-    )
-    (templates / "notes.yaml").write_text(
-        'kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n'
-    )
-    words = [word for each in sets for word in ("--set", each)]
-    done = helm(
-        "template", "u", str(chart), "--values", str(chart / "ci" / values), "--kube-version", f"{NEWEST}.0", *words
-    )
-    assert done.returncode == 0, done.stderr
-    return str(of_kind(objects_in(done.stdout), "Notes")["notes"]["text"])

@@ -4,6 +4,7 @@ import pytest
 
 from tests.chart.helm import CHART, helm, refusal
 
+HASH = f"sha256:{'0' * 64}"
 # What is set on top of a values file, and what the message must say. The first lines are refused by the schema.
 WRONG = [
     ("minikube-values.yaml", "fleets.digits.rolout=latest", "Additional property rolout is not allowed"),
@@ -25,6 +26,13 @@ WRONG = [
     ("baked-values.yaml", "fleets.digits.bakedImage=digits:latest", "fleets.digits.bakedImage"),
     ("baked-values.yaml", "fleets.digits.bakedImage=registry:5000/digits", "fleets.digits.bakedImage"),
     ("gke-cpu-values.yaml", "fleets.digits.groups.more.autoscaling.minReplicas=2", "maxReplicas is required"),
+    ("full-values.yaml", "classifyGateway.replica=3", "Additional property replica is not allowed"),
+    ("full-values.yaml", "classifyGateway.image.tag=latest", "classifyGateway.image.tag"),
+    ("full-values.yaml", "classifyGateway.limits.pixels=900000000", "classifyGateway.limits.pixels"),
+    # A key in the place of its hash, and a hash that is cut off.
+    ("minikube-values.yaml", "classifyGateway.keys.hashes.shop=understudy_abc", "classifyGateway.keys.hashes.shop"),
+    ("minikube-values.yaml", "classifyGateway.keys.hashes.shop=sha256:0123", "classifyGateway.keys.hashes.shop"),
+    ("minikube-values.yaml", f"classifyGateway.keys.hashes.a/b={HASH}", "classifyGateway.keys.hashes"),
     # And these by a check of their own.
     (
         "minikube-values.yaml",
@@ -65,6 +73,20 @@ WRONG = [
         "baked-values.yaml",
         "fleets.digits_.bakedImage=a:1,fleets.digits_.groups.all.replicas=1",
         'cannot be named "u-understudy-digits-"',
+    ),
+    ("minikube-values.yaml", "classifyGateway.enabled=true", "neither secretName nor hashes is set"),
+    ("full-values.yaml", f"classifyGateway.keys.hashes.shop={HASH}", "are both set"),
+    ("full-values.yaml", "classifyGateway.autoscaling.maxReplicas=2", "minReplicas 3 is more than maxReplicas 2"),
+    ("full-values.yaml", "classifyGateway.drainSeconds=71", "must be at least drainSeconds 71 and 20"),
+    ("full-values.yaml", "classifyGateway.tls.secretName=", "serverName and clientCertificate need secretName"),
+    ("full-values.yaml", "classifyGateway.route.gatewayName=", "no Gateway would lead here"),
+    ("full-values.yaml", "classifyGateway.route.host=", "the requests of every host name"),
+    ("full-values.yaml", "classifyGateway.ingress.host=small.example.com", "fleets.digits_small.ingress.host are both"),
+    ("full-values.yaml", "fleets.digits.groups.pods.replicas=1", 'both be named "u-understudy-digits-pods"'),
+    (
+        "full-values.yaml",
+        "fleets.gateway.root=gs://my-models/understudy,fleets.gateway.groups.all.replicas=1",
+        'both be named "u-understudy-gateway"',
     ),
     ("minikube-values.yaml", "image.tag=nightly", "serverTensorflow is empty, and image.tag"),
     ("minikube-values.yaml", "fleets.digits.groups.rest.minimum=3", "minimum 3 pods, and replicas is 2"),

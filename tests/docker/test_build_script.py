@@ -16,7 +16,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("pipeline", "airflow", "mlflow", "serving"):
+        for name in ("pipeline", "airflow", "mlflow", "gateway", "serving"):
             (folder / "docker" / name).mkdir(parents=True)
             (folder / "docker" / name / "Dockerfile").write_text("FROM scratch\n")
         serving = "# For GPUs: --build-arg SERVING_BASE=example.com/serving:2-gpu\n"
@@ -60,7 +60,7 @@ def test_all_images_are_built_with_both_tags(project: Project) -> None:
     assert [
         f"docker build --file docker/{name}/Dockerfile --build-arg CODE_VERSION={VERSION} {platform(name)}"
         f"--tag understudy-{name}:{VERSION} --tag understudy-{name}:local ."
-        for name in ("pipeline", "airflow", "serving", "mlflow")
+        for name in ("pipeline", "airflow", "serving", "mlflow", "gateway")
     ] == project.asked
 
 
@@ -144,7 +144,7 @@ def test_images_are_built_where_the_hint_on_digests_cannot_be_given(project: Pro
     )
 
     assert 0 == done.returncode, done.stderr
-    assert 4 == len(project.asked)
+    assert 5 == len(project.asked)
 
 
 def test_an_engine_that_fails_ends_the_script(project: Project) -> None:

@@ -96,7 +96,7 @@ def test_an_image_on_python_has_no_installer() -> None:
     """python:3.11-slim has pip, and the stand-in of tests/platform has none."""
     on_python = [path for path in DOCKERFILES if last_stage(path)[0] == "FROM ${PYTHON_IMAGE}"]
 
-    assert {"mlflow", "pipeline"} == {path.parent.name for path in on_python}
+    assert {"gateway", "mlflow", "pipeline"} == {path.parent.name for path in on_python}
     for path in on_python:
         removes = [run for run in values(last_stage(path), "RUN") if "pip uninstall" in run]
         assert ["pip", "setuptools", "wheel"] == removes[0].split()[-3:]

@@ -21,6 +21,8 @@ LOCKS = {
     "docker/pipeline/requirements-gpu.txt": "verbs-image-gpu",
     "docker/airflow/requirements.txt": "airflow-image",
     "docker/mlflow/requirements.txt": "mlflow-image",
+    "docker/gateway/requirements.txt": "gateway-image",
+    "docker/gateway/requirements-messages.txt": "messages",
     "docker/requirements-sbom.txt": "sbom",
 }
 PLATFORM = {
@@ -42,6 +44,14 @@ CODE = {
         "serving/tensorflow",
         "serving/model_server",
     ],
+    "gateway": [
+        "serving/*.py",
+        "serving/client",
+        "serving/fleet",
+        "serving/images",
+        "serving/rest_json",
+        "serving/gateway",
+    ],
     "airflow": [
         *("dags", "pipeline/result.py", "pipeline/commands.py", "pipeline/layout.py", "pipeline/errors.py"),
         *("pipeline/model_files.py", "pipeline/settings.py", "pipeline/spec.py", "pipeline/deployment.py"),
@@ -50,6 +60,8 @@ CODE = {
 }
 # Named twice with a reason: another extra of the same package, and the driver of PostgreSQL that only Airflow has.
 TWICE = {"tensorflow", "asyncpg"}
+# The image of the gateway has the messages of these, and not the packages.
+MESSAGES = frozenset({"tensorflow", "tensorflow-serving-api"})
 
 
 def direct(group: str) -> Iterator[str]:
@@ -106,6 +118,8 @@ def imported(*patterns: str) -> dict[str, str]:
 @pytest.mark.parametrize("group", CODE)
 def test_a_group_brings_what_its_code_imports(group: str) -> None:
     brought = frozenset[str]().union(*map(with_dependencies, direct(group)))
+    if group == "gateway":
+        brought |= MESSAGES
     providers = packages_distributions()
     missing = {
         name: file
@@ -137,12 +151,17 @@ def test_a_lock_is_made_of_its_group(lock: str) -> None:
 
     assert f"--group {LOCKS[lock]} " in (PROJECT / lock).read_text().splitlines()[1]
     assert named <= set(versions(lock))
-    assert f"{lock.removeprefix('docker/').removesuffix('.txt')}={LOCKS[lock]}" in (PROJECT / "Makefile").read_text()
+    made = (PROJECT / "Makefile").read_text()
+    assert f"{lock.removeprefix('docker/').removesuffix('.txt')}={LOCKS[lock]}" in made or f"-o {lock}\n" in made
 
 
-@pytest.mark.parametrize("lock", ["docker/airflow/requirements.txt", "docker/mlflow/requirements.txt"])
-def test_an_image_that_runs_no_verb_has_no_tensorflow(lock: str) -> None:
-    assert "tensorflow" not in versions(lock)
+@pytest.mark.parametrize("image", ["airflow", "mlflow", "gateway"])
+def test_an_image_that_runs_no_verb_has_no_tensorflow(image: str) -> None:
+    assert "tensorflow" not in versions(f"docker/{image}/requirements.txt")
+
+
+def test_messages_are_taken_out_of_two_packages_without_what_these_need() -> None:
+    assert set(MESSAGES) == set(versions("docker/gateway/requirements-messages.txt"))
 
 
 @pytest.mark.parametrize("server", ["mlflow", "apache-airflow", "flask", "sqlalchemy"])

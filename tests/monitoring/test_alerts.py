@@ -64,6 +64,8 @@ def test_commands_of_alerts_are_for_services_and_verbs_that_exist() -> None:
         "docker compose ps --all",
         "docker compose logs --tail 100 serving-1",
         "docker compose up --detach serving-1",
+        "docker compose logs --tail 100 gateway",
+        "docker compose up --detach gateway",
     } == others
 
 
@@ -88,7 +90,7 @@ def test_alerts_keep_the_labels_that_their_texts_show(name: str) -> None:
 
 
 def _commands(rule: Any) -> list[str]:
-    text = re.sub(r"\{\{ \$labels\.model_name \}\}", "digits", rule["annotations"]["description"])
+    text = re.sub(r"\{\{ \$labels\.model(_name)? \}\}", "digits", rule["annotations"]["description"])
     return re.findall(r"`([^`]+)`", re.sub(r"\{\{ \$labels\.instance \}\}", "serving-1", text))
 
 

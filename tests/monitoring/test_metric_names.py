@@ -7,6 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.apis import model_management_pb2, model_service_pb2_grpc
+from serving.gateway.observation.facts import Facts
+from serving.gateway.observation.metrics import Metrics
 from tests.monitoring.files import alert_rules, metrics_in, queries, variable_queries
 from tests.monitoring.saved_model import write_saved_model
 from tests.monitoring.servers import MODEL, MonitoredServer, monitored_server, wait_until_ready
@@ -35,12 +37,21 @@ def page(tmp_path: Path) -> str:
 def test_every_metric_of_dashboard_and_alerts_is_exported_by_a_live_server(page: str) -> None:
     expressions = [*queries().values(), *variable_queries().values(), *(rule["expr"] for rule in alert_rules())]
     asked = set().union(*map(metrics_in, expressions))
-    exported = {sample.name for family in text_string_to_metric_families(page) for sample in family.samples}
+    both = f"{page}\n{gateway_page()}"
+    exported = {sample.name for family in text_string_to_metric_families(both) for sample in family.samples}
     # The parser gives every counter the suffix that the newer format asks for.
     counters = {name.removesuffix("_total") for name in exported}
 
     assert len(asked) > 10
     assert set() == asked - exported - counters - OF_PROMETHEUS
+
+
+def gateway_page() -> str:
+    """What a gateway exports after a request."""
+    metrics = Metrics([MODEL])
+    metrics.begin()
+    metrics.end(Facts("request", model=MODEL, version=1, shed="queue"), route="/", status=503, seconds=0.1)
+    return metrics.page().decode()
 
 
 def _load_at_once(server: MonitoredServer, damaged: Path) -> None:

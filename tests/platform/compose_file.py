@@ -42,12 +42,22 @@ class Checkout:
     def env(self) -> Path:
         return self.folder / ".env"
 
-    def make_env(self, *options: str) -> "subprocess.CompletedProcess[str]":
+    @property
+    def keys(self) -> Path:
+        """The hashes of the gateway's keys."""
+        return self.folder / ".env.gateway-keys"
+
+    def make_env(self, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         script = self.folder / "docker" / "make-env"
         script.parent.mkdir(exist_ok=True)
         shutil.copy(MAKE_ENV, script)
         return subprocess.run(
-            ["sh", str(script), *options], cwd=self.folder, capture_output=True, text=True, check=False
+            ["sh", str(script), *options],
+            cwd=self.folder,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def values(self) -> dict[str, str]:
@@ -63,6 +73,10 @@ class Checkout:
         return subprocess.run(
             [*compose_program(), *where, *words], env=kept | variables, capture_output=True, text=True, check=False
         )
+
+    def gateway_command(self) -> list[str]:
+        """The words of the gateway's command, for one model."""
+        return words_of(self.resolved()["services"]["gateway"], "command")
 
     def resolved(self, *options: str, **variables: str) -> Mapping[str, Any]:
         """The file with all variables replaced; `options` may name more files."""

@@ -69,6 +69,10 @@ class Engine:
         """The configuration of an image, as Docker shows it."""
         return json.loads(self._buildah("inspect", "--type", "image", image))["Docker"]["config"]
 
+    def size(self, image: str) -> int:
+        """The bytes of all layers of an image, as they are on the disk, together."""
+        return int(self._run([*self._podman, "image", "inspect", "--format", "{{.Size}}", image], {}))
+
     def command(self, image: str, *words: str, options: Sequence[str] = ()) -> list[str]:
         """The command that runs words in a new container: as the image's user, with a root that nobody can write."""
         limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]

@@ -45,6 +45,9 @@ IMAGES: Mapping[str, Image] = {
     "understudy-pipeline": Image(
         variables={"PYTHONPATH": "/opt/understudy"}, files=_CODE, work_folder="/opt/understudy"
     ),
+    "understudy-gateway": Image(
+        variables={"PYTHONPATH": "/opt/understudy"}, files=_CODE, work_folder="/opt/understudy"
+    ),
     "understudy-mlflow": Image(work_folder="/mlflow"),
     "understudy-serving": Image(
         entrypoint=["/opt/understudy/entrypoint.sh"],

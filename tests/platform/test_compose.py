@@ -39,7 +39,7 @@ def seen(folder: Path, checkout: Checkout) -> Iterator[Any]:
 
 def test_everything_that_up_starts_is_healthy_but_grafana_which_is_not_executed(seen: Any, checkout: Checkout) -> None:
     assert {*seen["started"], "grafana"} == set(started(checkout.resolved()))
-    assert len(seen["started"]) == 11
+    assert len(seen["started"]) == 12
 
 
 def test_the_password_of_env_opens_airflow_and_no_other_does(seen: Any) -> None:
@@ -63,6 +63,15 @@ def test_every_server_serves_the_version(seen: Any) -> None:
     assert [1, 1, 1] == [replica["serving"] for replica in found["replicas"]]
     assert found["agrees"], found["differences"]
     assert {"production": 1} == found["mlflow"]
+
+
+def test_the_gateway_answers_who_has_the_key_of_env(seen: Any) -> None:
+    addresses = {f"127.0.0.1:{seen['platform'].port(server, 8500)}" for server in SERVERS}
+    answer = seen["gateway"]["answer"]
+
+    assert 401 == seen["gateway"]["without_key"]
+    assert (1, True) == (answer["version"], answer["replica"] in addresses)
+    assert 2 == len(answer["predictions"][0]["labels"])
 
 
 def test_the_first_server_took_the_risk(seen: Any) -> None:
@@ -104,6 +113,7 @@ def test_links_open_in_a_browser_of_the_host(seen: Any) -> None:
 def test_prometheus_reads_all_servers_and_counts_requests(seen: Any) -> None:
     assert dict.fromkeys(SERVERS, "up") == {name: seen["targets"][name] for name in SERVERS}
     assert {"up"} == set(seen["targets"].values())
+    assert "up" == seen["targets"]["gateway"]
     assert dict.fromkeys(SERVERS, REQUESTS) == seen["requests"]
 
 

@@ -114,5 +114,8 @@ def test_a_second_model_has_servers_a_fleet_and_a_sync_of_its_own(tmp_path: Path
     fleets = found["airflow-init"]["environment"]["FLEETS"].split()
     assert ["digits=serving-1:8500,serving-2:8500,serving-3:8500", "digits_small=small-1:8500,small-2:8500"] == fleets
     assert "digits_small" in found["sync-small"]["command"]
+    gateway = set(found["gateway"]["command"])
+    assert {"--model=digits_small=small-1:8500,small-2:8500"} == gateway - set(made.gateway_command())
+    assert set() == set(made.gateway_command()) - gateway
     ports = [port["published"] for service in found.values() for port in service.get("ports", ())]
     assert len(ports) == len(set(ports))

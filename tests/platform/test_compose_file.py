@@ -83,7 +83,8 @@ def test_make_env_writes_every_variable_or_the_file_has_a_default(checkout: Chec
 
     assert len(named) > 30
     assert {"USER"} == {name for name in named if name not in written}
-    assert {"COMPOSE_PROFILES"} == written - set(named), "nothing is written that nothing reads"
+    # Compose itself reads the profiles, and people the key.
+    assert {"COMPOSE_PROFILES", "GATEWAY_KEY"} == written - set(named), "nothing is written that nothing reads"
 
 
 def test_no_secret_has_a_default_and_each_says_what_to_run() -> None:
@@ -127,7 +128,9 @@ def test_one_variable_opens_all_ports(checkout: Checkout) -> None:
 def test_no_port_is_published_twice(checkout: Checkout, hardware: str) -> None:
     ports = [port["published"] for port in published(checkout.resolved(COMPOSE_PROFILES=f"{hardware},s3")["services"])]
 
-    assert {"8080", "5000", "9090", "3000", "8500", "8501", "8510", "8511", "8520", "8521", "9001"} == set(ports)
+    assert {"8080", "5000", "9090", "3000", "8500", "8501", "8510", "8511", "8520", "8521", "8090", "9001"} == set(
+        ports
+    )
     assert len(ports) == len(set(ports))
 
 
@@ -262,9 +265,8 @@ def test_every_image_of_ours_is_built_once(tmp_path: Path, storage: str, hardwar
     ours = {each["image"] for each in services.values() if "understudy-" in each["image"]}
     built = [each["image"] for each in services.values() if "build" in each]
 
-    assert {"understudy-airflow", "understudy-pipeline", "understudy-mlflow", "understudy-serving"} == {
-        image.split(":")[0] for image in ours
-    }
+    names = ("airflow", "gateway", "mlflow", "pipeline", "serving")
+    assert {f"understudy-{name}" for name in names} == {image.split(":")[0] for image in ours}
     assert sorted(ours) == sorted(built)
 
 
@@ -296,7 +298,7 @@ def test_no_service_asks_another_one_through_a_proxy(checkout: Checkout) -> None
     opened = {name for name, each in resolved.items() if each.get("ports") or each.get("expose")}
     asked = {name for name in opened if not name.endswith("-gpu")} - {"grafana", "airflow-scheduler"}
 
-    assert len(asked) == 10
+    assert len(asked) == 11
     for name, service in resolved.items():
         for variable in ("NO_PROXY", "no_proxy"):
             direct = service["environment"][variable].split(",")
@@ -329,6 +331,17 @@ def test_servers_get_no_credentials_and_cannot_write(tmp_path: Path, storage: st
         assert [] == [name for name in variables if name.startswith(("AWS", "GOOGLE", "AIRFLOW"))]
         assert not services[server].get("secrets")
         assert [True] == [volume["read_only"] for volume in services[server]["volumes"]]
+
+
+def test_the_gateway_gets_the_hashes_of_its_keys_and_asks_all_servers(checkout: Checkout) -> None:
+    resolved = checkout.resolved()
+    gateway = resolved["services"]["gateway"]
+
+    assert f"--model=digits={','.join(f'{server}:8500' for server in SERVERS)}" in gateway["command"]
+    assert ["gateway-keys"] == [each["source"] for each in gateway["secrets"]]
+    assert str(checkout.keys) == resolved["secrets"]["gateway-keys"]["file"]
+    assert checkout.values()["GATEWAY_KEY"] not in json.dumps(resolved)
+    assert {"airflow-init"} == set(gateway["depends_on"]), "it is not ended with a replica"
 
 
 def test_a_change_of_the_storage_leaves_the_former_bucket_alone(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +26,9 @@ from tests.ports import free_port
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(1200)]
 
 VERSION = "v0-7-gabc1234"
-PIPELINE, MLFLOW, AIRFLOW = (f"localhost/understudy-{name}:local" for name in ("pipeline", "mlflow", "airflow"))
+PIPELINE, MLFLOW, AIRFLOW, GATEWAY = (
+    f"localhost/understudy-{name}:local" for name in ("pipeline", "mlflow", "airflow", "gateway")
+)
 BASES = {"PYTHON_IMAGE": stand_ins.PYTHON, "AIRFLOW_IMAGE": stand_ins.AIRFLOW}
 RUN = "retrain-20260101030000000000"
 RELEASE = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promote")
@@ -32,12 +36,24 @@ RELEASE = ("snapshot", "train", "evaluate", "gate", "publish", "canary", "promot
 ENVIRONMENTS = {
     "verbs": (PIPELINE, "/opt/understudy/sbom/verbs.cdx.json", "/opt/understudy/.venv/bin/python"),
     "mlflow": (MLFLOW, "/opt/mlflow/sbom/mlflow.cdx.json", "/opt/mlflow/.venv/bin/python"),
+    "gateway": (GATEWAY, "/opt/understudy/sbom/gateway.cdx.json", "/opt/understudy/.venv/bin/python"),
     "airflow": (AIRFLOW, "/opt/understudy/sbom/airflow.cdx.json", "/home/airflow/.local/bin/python"),
     "verbs in Airflow": (AIRFLOW, "/opt/understudy/sbom/verbs.cdx.json", "/opt/understudy/.venv/bin/python"),
 }
 INSTALLED = """
 import importlib.metadata as metadata, json
 print(json.dumps(sorted((each.metadata["Name"], each.version) for each in metadata.distributions())))
+"""
+# Each format that `serving.images` reads, and the names of those that it made something of.
+CONVERT = """
+import io
+from PIL import Image
+from serving.images import prepare
+for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"):
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(stream, kind)
+    assert prepare(stream.getvalue()).content
+    print(kind)
 """
 VALIDATE = """
 import sys
@@ -56,10 +72,9 @@ def images() -> Iterator[Engine]:
         stand_ins.make_airflow(made)
         # Half of a build is one core that packs and unpacks layers, so two builds at once take little longer than one.
         with ThreadPoolExecutor(2) as builds:
-            names = list(
-                builds.map(partial(made.build, version=VERSION, bases=BASES), ("airflow", "pipeline", "mlflow"))
-            )
-        assert [AIRFLOW, PIPELINE, MLFLOW] == names
+            ours = ("airflow", "pipeline", "mlflow", "gateway")
+            names = list(builds.map(partial(made.build, version=VERSION, bases=BASES), ours))
+        assert [AIRFLOW, PIPELINE, MLFLOW, GATEWAY] == names
         yield made
 
 
@@ -240,7 +255,7 @@ def test_nothing_that_no_lock_names_is_left_of_airflow_s_base(images: Engine) ->
     assert "leftover" not in {name for name, _ in installed}
 
 
-@pytest.mark.parametrize("image", [PIPELINE, MLFLOW, AIRFLOW])
+@pytest.mark.parametrize("image", [PIPELINE, MLFLOW, AIRFLOW, GATEWAY])
 def test_an_image_runs_without_rights_and_names_its_version(images: Engine, image: str) -> None:
     config = images.config(image)
 
@@ -248,6 +263,55 @@ def test_an_image_runs_without_rights_and_names_its_version(images: Engine, imag
     assert config == images.config(image.replace(":local", f":{VERSION}"))
     assert "50000:0" == config["User"]
     assert VERSION == config["Labels"]["org.opencontainers.image.version"]
+
+
+def test_the_gateway_is_small_and_has_no_tensorflow(images: Engine) -> None:
+    """...beside the messages, of which each file is text."""
+    find = "find /opt /usr -name 'libtensorflow*' -o -path '*/tensorflow/python' -o -path '*/tensorflow/*.so*'"
+    messages = "find /opt/understudy/.venv/lib/python3.11/site-packages/tensorflow -name '*.py' | wc -l"
+
+    assert 120_000_000 >= images.size(GATEWAY) - images.size(stand_ins.PYTHON)
+    assert "" == images.run(GATEWAY, "bash", "-c", find).stdout
+    assert 20 < int(images.run(GATEWAY, "bash", "-c", messages).stdout)
+
+
+def test_the_gateway_converts_each_format_of_an_image(images: Engine) -> None:
+    """What is removed of Pillow and NumPy is not needed for that, and what is left still loads."""
+    formats = images.run(GATEWAY, "python", "-W", "error", "-c", CONVERT).stdout.split()
+
+    assert ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"] == formats
+
+
+def test_the_gateway_answers_for_the_replicas_and_says_which_version(platform: Platform) -> None:
+    port = free_port()
+    words = ["--port", str(port), "--model", f"digits={','.join(platform.servers)}"]
+    command = platform.images.command(GATEWAY, "python", "-m", "serving.gateway", *words, options=["--name", "gateway"])
+    image = next((platform.bucket / "data/digits").glob("*.png")).read_bytes()
+    log = platform.bucket.parent / "gateway.log"
+
+    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as gateway:
+        try:
+            answer = ask_gateway(f"http://127.0.0.1:{port}/v1/classify/digits?top=2", image, gateway, log)
+        finally:
+            platform.images.stop("gateway")
+
+    assert 1 == answer["version"]
+    assert answer["replica"] in platform.servers
+    assert 2 == len(answer["predictions"][0]["labels"])
+
+
+def ask_gateway(url: str, image: bytes, gateway: "subprocess.Popen[bytes]", log: Path) -> Any:
+    """Ask until it is up, and a replica answers."""
+    headers = {"Content-Type": "image/png"}
+    for _ in range(300):
+        assert gateway.poll() is None, log.read_text()
+        with suppress(httpx.TransportError):
+            answer = httpx.post(url, content=image, headers=headers, trust_env=False)
+            if answer.status_code != 503:
+                assert 200 == answer.status_code, answer.text
+                return answer.json()
+        time.sleep(0.1)
+    raise AssertionError(f"no answer: {log.read_text()}")
 
 
 def test_sigterm_ends_a_verb_at_once(images: Engine) -> None:

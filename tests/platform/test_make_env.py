@@ -1,14 +1,18 @@
 """`sh docker/make-env`, run as a person runs it."""
 
 import base64
+import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from serving.gateway.security.keys import PREFIX, Key, digest_of, parse_keys
 from tests.platform.compose_file import Checkout
 
+# Secrets that Compose reads. The key of the gateway is for people.
 SECRETS = {
     "AIRFLOW_ADMIN_PASSWORD",
     "AIRFLOW_ONCALL_PASSWORD",
@@ -37,7 +41,7 @@ def test_only_the_owner_can_read_the_file_and_nothing_else_is_left_behind(checko
 
     assert "" == done.stderr
     assert 0o600 == stat.S_IMODE(checkout.env.stat().st_mode)
-    assert [".env", "docker"] == sorted(path.name for path in checkout.folder.iterdir())
+    assert [".env", ".env.gateway-keys", "docker"] == sorted(path.name for path in checkout.folder.iterdir())
 
 
 def test_secrets_are_different_and_as_long_as_their_programs_need(checkout: Checkout) -> None:
@@ -53,6 +57,7 @@ def test_secrets_are_different_and_as_long_as_their_programs_need(checkout: Chec
 def test_no_secret_is_printed(checkout: Checkout) -> None:
     printed = checkout.make_env().stdout
 
+    assert checkout.values()["GATEWAY_KEY"] not in printed
     assert "docker compose up --detach" in printed
     assert [] == [name for name, value in secrets(checkout).items() if value in printed]
 
@@ -71,6 +76,57 @@ def test_a_second_call_keeps_secrets_and_what_people_have_written(checkout: Chec
     assert "gpu" == checkout.values()["COMPOSE_PROFILES"]
     assert ["# the proxy of the office", "HTTPS_PROXY=http://proxy:3128"] == checkout.env.read_text().splitlines()[-2:]
     assert 1 == checkout.env.read_text().count("# the proxy of the office")
+
+
+def keys_of(checkout: Checkout) -> dict[str, bytes]:
+    return {key.name: key.digest for key in parse_keys(checkout.keys.read_text())}
+
+
+def test_the_gateway_knows_the_key_of_env_by_its_hash(checkout: Checkout) -> None:
+    """The container has another user, which must be able to read the file; the key is not in it."""
+    checkout.make_env()
+
+    key = checkout.values()["GATEWAY_KEY"]
+    assert key.startswith(PREFIX)
+    assert 32 == len(base64.urlsafe_b64decode(key.removeprefix(PREFIX) + "="))
+    assert {"make-env": digest_of(key)} == keys_of(checkout)
+    assert 0o644 == stat.S_IMODE(checkout.keys.stat().st_mode)
+
+
+def test_a_new_key_replaces_the_old_one_and_keys_of_people_stay(checkout: Checkout) -> None:
+    """In the same file: a container has mounted that one."""
+    checkout.make_env()
+    before, file = keys_of(checkout), checkout.keys.stat().st_ino
+    own = Key(name="shop", digest=digest_of("another key"), rate=5.0)
+    with checkout.keys.open("a") as keys:
+        keys.write(f"# ours\n{own.line()}\n")
+    checkout.make_env()
+    assert {**before, "shop": own.digest} == keys_of(checkout)
+
+    checkout.env.write_text(re.sub("GATEWAY_KEY=.*", "GATEWAY_KEY='a new key'", checkout.env.read_text()))
+    for _ in range(2):
+        checkout.make_env()
+
+    assert {"make-env": digest_of("a new key"), "shop": own.digest} == keys_of(checkout)
+    assert 1 == checkout.keys.read_text().count("# ours")
+    assert file == checkout.keys.stat().st_ino
+
+
+@pytest.mark.parametrize("program", ["sha256sum", "shasum", "openssl"])
+def test_any_program_that_makes_a_hash_will_do(checkout: Checkout, program: str) -> None:
+    """sha256sum is in Linux, shasum in macOS."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"needs {program}")
+    needed = ("sh", "dirname", "od", "tr", "dd", "base64", "sed", "tail", "cut", "cat", "chmod", "mv", "rm", "grep")
+    folder = checkout.folder / "bin"
+    folder.mkdir()
+    for name in needed:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    (folder / program).symlink_to(found)
+
+    assert "" == checkout.make_env(PATH=str(folder)).stderr
+    assert {"make-env": digest_of(checkout.values()["GATEWAY_KEY"])} == keys_of(checkout)
 
 
 DOWN = "Next: docker compose --project-name understudy down, if it runs; then docker compose up --detach"
@@ -195,4 +251,4 @@ def test_a_wrong_option_is_named_and_changes_nothing(checkout: Checkout, options
     assert 0 != done.returncode
     assert reason in done.stderr
     assert before == checkout.env.read_bytes()
-    assert [".env", "docker"] == sorted(path.name for path in checkout.folder.iterdir())
+    assert [".env", ".env.gateway-keys", "docker"] == sorted(path.name for path in checkout.folder.iterdir())

@@ -46,6 +46,7 @@ def use(platform: Platform, env: Mapping[str, str]) -> dict[str, Any]:
         "other_database": connect(platform, env["AIRFLOW_DB_PASSWORD"], user="airflow", to="mlflow", sql="SELECT 1"),
         "status": as_json(platform.run("understudy", "status", "--model", "digits", "--json")),
         "history": as_json(platform.run("understudy", "history", "--model", "digits", "--json")),
+        "gateway": ask_gateway(platform, env["GATEWAY_KEY"]),
         **look_at_mlflow(platform, logs),
         **look_at_prometheus(platform),
     }
@@ -69,12 +70,26 @@ def look_again(platform: Platform, env: Mapping[str, str]) -> dict[str, Any]:
 def ask(platform: Platform, server: str) -> str:
     """The version behind the label, after a prediction for an image of the bucket."""
     url = f"http://127.0.0.1:{platform.port(server, 8501)}/v1/models/digits"
-    image = next((platform.volume("bucket") / "data" / "digits").glob("*.png")).read_bytes()
-    body = {"instances": [{"b64": base64.b64encode(image).decode()}]}
+    body = {"instances": [{"b64": base64.b64encode(an_image(platform)).decode()}]}
     for _ in range(REQUESTS):
         httpx.post(f"{url}/labels/stable:predict", json=body, trust_env=False).raise_for_status()
     states = httpx.get(f"{url}/labels/stable", trust_env=False).raise_for_status().json()
     return str(states["model_version_status"][0]["version"])
+
+
+def an_image(platform: Platform) -> bytes:
+    """One of the bucket, as PNG."""
+    return next((platform.volume("bucket") / "data" / "digits").glob("*.png")).read_bytes()
+
+
+def ask_gateway(platform: Platform, key: str) -> dict[str, Any]:
+    """What it answers for an image with a key, and the status of its answer without one."""
+    url = f"http://127.0.0.1:{platform.port('gateway', 8090)}/v1/classify/digits?top=2"
+    image, kind = an_image(platform), {"Content-Type": "image/png"}
+    headers = {**kind, "Authorization": f"Bearer {key}"}
+    answer = httpx.post(url, content=image, headers=headers, trust_env=False)
+    refused = httpx.post(url, content=image, headers=kind, trust_env=False)
+    return {"answer": answer.raise_for_status().json(), "without_key": refused.status_code}
 
 
 def refused(url: str) -> str:

@@ -23,6 +23,7 @@
 {{- include "understudy.checkName" (dict "names" $names "name" (printf "%s-%s" $base $group) "length" 63 "at" (printf "fleets.%s.groups.%s" $model $group)) -}}
 {{- end -}}
 {{- end -}}
+{{- include "understudy.checkGateway" (dict "root" . "names" $names "hosts" $hosts) -}}
 {{- include "understudy.checkStepPods" . -}}
 {{- end }}
 

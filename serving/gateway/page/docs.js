@@ -151,7 +151,7 @@ function groups(document_) {
   const made = new Map();
   for (const [path, item] of Object.entries(document_.paths ?? {})) {
     for (const method of METHODS.filter((each) => item[each])) {
-      const tag = item[method].tags?.[0] ?? "Routes";
+      const tag = item[method].tags?.[0] ?? "Classify";
       made.set(tag, [...(made.get(tag) ?? []), route(path, method, item[method], document_)]);
     }
   }

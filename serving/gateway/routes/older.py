@@ -13,9 +13,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from serving.gateway.documented import ERRORS, multipart_body
-from serving.gateway.errors import GatewayError
+from serving.gateway.errors import GatewayError, note
 from serving.gateway.models import models_of, until_gone
-from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.classify import TOP, classified
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
@@ -62,7 +61,7 @@ async def predict(request: Request) -> Response:
     try:
         return await _predicted(request)
     except GatewayError as error:
-        facts_of(request.scope).error = error.message
+        note(request, error)
         return JSONResponse({"success": False, "error": error.message}, error.status, error.headers)
 
 

@@ -1,10 +1,10 @@
 """A gateway with two models, of which one does not answer, and Chromium in front of it."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, Route
 
 from serving.gateway.application import create_app
-from serving.gateway.fleet_page import FleetPage
+from serving.gateway.security.keys import Key, digest_of
 from serving.gateway.settings import ModelSettings, Settings, parse_model
 from tests.chromium import running_chromium
 from tests.ports import free_port
@@ -35,11 +35,11 @@ class Gateway:
 
 
 @contextmanager
-def gateway_for(*models: ModelSettings, wrapped: Callable[[Any], Any] = lambda app: app) -> Iterator[str]:
+def gateway_for(*models: ModelSettings, keys: Path | None = None) -> Iterator[str]:
     """The address of a gateway that runs in a thread, and has asked its models once."""
-    app = create_app(Settings(models=models))
+    app = create_app(Settings(models=models, keys=keys))
     port = free_port()
-    config = uvicorn.Config(cast("Any", wrapped(app)), port=port, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(cast("Any", app), port=port, log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
@@ -68,6 +68,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         digits = model(f"digits={replicas[0]},{NOBODY}")
         url = stack.enter_context(gateway_for(digits, model(f"pets={NOBODY}", latest=True)))
         yield Gateway(url, replicas)
+
+
+@pytest.fixture
+def guarded(gateway: Gateway, tmp_path: Path) -> Iterator[str]:
+    """The address of a gateway that asks for KEY."""
+    keys = tmp_path / "keys"
+    keys.write_text(Key(name="alice", digest=digest_of(KEY)).line())
+    with gateway_for(model(f"digits={gateway.replicas[0]}"), keys=keys) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -124,29 +133,3 @@ def opened(browser: Browser) -> Iterator[Opener]:
 def file(name: str = "white.png", content: bytes | None = None) -> Sequence[FilePayload]:
     """For `set_input_files`, which takes one."""
     return [{"name": name, "mimeType": "image/png", "buffer": png(255) if content is None else content}]
-
-
-class Gate:
-    """Stands for the check of API keys: everything that is not a page needs the key."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if (
-            scope["type"] != "http"
-            or not scope["path"].startswith(("/v1", "/fleet"))
-            or given == f"Bearer {KEY}".encode()
-        ):
-            await self._app(scope, receive, send)
-            return
-        said = "This API key is not valid." if given else "An API key is needed."
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": json.dumps({"error": said}).encode()})
-
-
-def guarded(app: Any) -> Any:
-    """The application behind that check, with the page of the fleet in front of it."""
-    return FleetPage(Gate(app))

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -22,7 +22,7 @@ from serving.gateway.fleet_view import KEPT_SECONDS, FleetView, State
 from serving.gateway.settings import Settings
 from tests.hunts import hunt
 from tests.ports import free_port
-from tests.serving.gateway.page.conftest import KEY, NOBODY, Gateway, gateway_for, guarded, model
+from tests.serving.gateway.page.conftest import KEY, NOBODY, Gateway, model
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -69,22 +69,18 @@ def test_a_browser_gets_the_page_and_a_program_the_json(gateway: Gateway) -> Non
     assert 422 >= get(f"{gateway.url}/fleet?format=xml").status_code >= 400
 
 
-def test_the_page_needs_no_key_and_shows_nothing_without_one(gateway: Gateway) -> None:
-    with gateway_for(model(f"digits={gateway.replicas[0]}"), wrapped=guarded) as url:
-        page = get(f"{url}/fleet", **HTML)
-        statuses = [
-            get(f"{url}/fleet{query}", **headers).status_code
-            for query, headers in (
-                ("", {}),
-                ("?format=json", HTML),
-                ("?a=b&format=json", HTML),
-                ("", {"Authorization": f"Bearer {KEY}"}),
-            )
-        ]
+def test_the_page_needs_no_key_and_shows_nothing_without_one(gateway: Gateway, guarded: str) -> None:
+    page = get(f"{guarded}/fleet", **HTML)
+    asked: Sequence[tuple[str, Mapping[str, str]]] = (
+        ("", {}),
+        ("?format=json", HTML),
+        ("?a=b&format=json", HTML),
+        ("", {"Authorization": f"Bearer {KEY}"}),
+    )
 
     assert 200 == page.status_code
     assert gateway.replicas[0] not in page.text
-    assert [401, 401, 401, 200] == statuses
+    assert [401, 401, 401, 200] == [get(f"{guarded}/fleet{query}", **headers).status_code for query, headers in asked]
 
 
 class StatusServer(model_service_pb2_grpc.ModelServiceServicer, prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]

@@ -42,23 +42,12 @@ def test_without_any_model_that_answers_the_gateway_lives_and_is_not_ready() -> 
     assert NOBODY not in ready.text
 
 
-class Stopping:
-    """As the server sets it on SIGTERM."""
-
-    def __init__(self) -> None:
-        self.begun = False
-
-    def __bool__(self) -> bool:
-        return self.begun
-
-
 def test_a_gateway_that_stops_is_not_ready_from_then_on(gateway: Gateway) -> None:
     app = create_app(Settings(models=[model(f"digits={gateway.replicas[0]}")]))
-    app.state.stopping = Stopping()
-    with TestClient(app, raise_server_exceptions=True) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         client.portal.call(app.state.readiness.ask)  # type: ignore[union-attr]
         before = client.get("/readyz")
-        app.state.stopping.begun = True
+        app.state.stopping.set()
         after = client.get("/readyz")
 
     assert 200 == before.status_code
