@@ -50,7 +50,7 @@ def gateway_page() -> str:
     """What a gateway exports after a request."""
     metrics = Metrics([MODEL])
     metrics.begin()
-    metrics.end(Facts("request", model=MODEL, version=1, retries=1, shed="queue"), route="/", status=503, seconds=0.1)
+    metrics.end(Facts("request", model=MODEL, version=1, shed="queue"), route="/", status=503, seconds=0.1)
     return metrics.page().decode()
 
 
