@@ -15,7 +15,7 @@ import pytest
 
 from serving.gateway.asgi import Receive, Scope, Send, header, send_body, send_error
 from serving.gateway.connection import Connection, connection_class
-from serving.gateway.server import GRACE_SECONDS, Server, room_for
+from serving.gateway.server import GRACE_SECONDS, Server, _listener, room_for
 from serving.gateway.stopping import Stopping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
