@@ -25,8 +25,8 @@ def read_yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def dashboard() -> Any:
-    return json.loads((GRAFANA / "dashboards" / "serving.json").read_text(encoding="utf-8"))
+def dashboard(name: str = "serving.json") -> Any:
+    return json.loads((GRAFANA / "dashboards" / name).read_text(encoding="utf-8"))
 
 
 def panels(*, rows: bool = False) -> list[Any]:

@@ -132,7 +132,9 @@ def test_grafana_is_given_a_prometheus_and_the_folder_of_the_dashboard() -> None
     (provider,) = read_yaml(GRAFANA / "provisioning" / "dashboards" / "dashboards.yaml")["providers"]
 
     assert ("prometheus", "http://prometheus:9090", True) == (source["type"], source["url"], source["isDefault"])
-    assert ["serving.json"] == [each.name for each in MOUNTED[provider["options"]["path"]].glob("*.json")]
+    assert ["gateway.json", "serving.json"] == sorted(
+        each.name for each in MOUNTED[provider["options"]["path"]].glob("*.json")
+    )
 
 
 def test_grafana_knows_how_often_prometheus_reads() -> None:

@@ -33,8 +33,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_the_dashboard_has_grafana_s_types(tmp_path: Path) -> None:
+def test_the_dashboards_have_grafana_s_types(tmp_path: Path) -> None:
     _write(tmp_path / "dashboard.ts", dashboard())
+    _write(tmp_path / "gateway.ts", dashboard("gateway.json"))
 
     assert [] == _compiled(tmp_path)
 

@@ -152,6 +152,11 @@ def _name(item: Any, key: str) -> str:
     name = item.get("name") if isinstance(item, dict) else None
     if not isinstance(name, str):
         raise ProtocolError(f"each of {key} must be an object with a name")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        # A SignatureDef cannot even be asked for it.
+        raise ProtocolError(f"the name {shown(name)} in {key} is not Unicode text") from error
     return name
 
 

@@ -63,7 +63,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
             eventually(lambda: made.classify().status_code == 200)
             yield made
         finally:
-            started.terminate()
+            started.kill()
             started.wait()
 
 

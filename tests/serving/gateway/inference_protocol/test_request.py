@@ -143,6 +143,8 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "empty inputs": (b'{"inputs": []}', "inputs must be a list of tensors"),
     "inputs of numbers": (b'{"inputs": [1]}', "an object with a name"),
     "no name": (body({"shape": [1]}), "an object with a name"),
+    "name is half a surrogate pair": (body(tensor(name="\ud800")), "is not Unicode text"),
+    "and of an output": (body(tensor(), outputs=[{"name": "\ud800"}]), "in outputs is not Unicode text"),
     "id is a number": (body(tensor(), id=1), "id must be a string"),
     "parameters are a list": (body(tensor(), parameters=[]), "parameters of the request"),
     "of an input": (body(tensor(parameters="a")), "parameters of the input 'x'"),
