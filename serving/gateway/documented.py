@@ -40,6 +40,12 @@ def path_parameters(*names: str) -> dict[str, Any]:
     }
 
 
+def query_parameter(name: str, *, most: int, description: str) -> dict[str, Any]:
+    """For the `parameters` of `openapi_extra`: a whole number from 1, which the route reads by itself."""
+    schema = {"type": "integer", "minimum": 1, "maximum": most}
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:
     """For `openapi_extra`: the route takes JSON."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
