@@ -3,27 +3,32 @@
 Nobody knows the capacity of a fleet: it changes with the model, the machines and the number of replicas. What can be
 seen is that answers take longer than they could. So the limit follows the ratio of an answer's time to the best time
 seen lately for as many images: while that is low, the limit grows by one for each round; when it is high, it shrinks
-by a tenth. Until that has happened once, it grows with each answer, because a large fleet should not refuse requests
-while its size is found out. This is TCP's slow start, additive increase and multiplicative decrease, with delay as the
-signal, as in TCP Vegas (Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", IEEE
-JSAC 1995). No input or output.
+by as much as the ratio is too high. Until that has happened once, it grows with each answer, because a large fleet
+should not refuse requests while its size is found out. This is TCP's slow start, additive increase and multiplicative
+decrease, with delay as the signal, as in TCP Vegas (Brakmo and Peterson, "TCP Vegas: End to End Congestion Avoidance on
+a Global Internet", IEEE JSAC 1995). No input or output.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# An answer may take so many times the best time before the limit shrinks. Below about 4, clients that only keep both
-# cores of a machine busy are refused; at 8 the waiting alone is longer than most people's patience.
-HIGHEST_RATIO = 5.0
-FIRST_LIMIT = 64.0
-LEAST_LIMIT = 4.0
+# An answer may take so many times the best time before the limit shrinks. With less, clients that only keep all cores
+# of the servers busy are refused; with more, the waiting is most of what people notice.
+HIGHEST_RATIO = 4.0
+# Images in flight that are never refused: in all, and for each replica. Two cores that each have a few requests waiting
+# are busy, and no more than that.
+LEAST_LIMIT = 8.0
+LEAST_OF_A_REPLICA = 1
+FIRST_LIMIT = 16.0
+FIRST_OF_A_REPLICA = 4
 MOST_LIMIT = 4096.0
-SHRINK = 0.9
+# The most and the least that a round takes away: a queue that is twice as long as it may be is halved at once.
+LEAST_SHRINK, MOST_SHRINK = 0.9, 0.25
 # After so long the best time is looked for anew: another version may be slower.
 FORGET_SECONDS = 30.0
 # Times below this are noise of the network and of the event loop, and no sign of a queue, in seconds.
-NOISE_SECONDS = 0.002
+NOISE_SECONDS = 0.005
 
 
 class ShedError(Exception):
@@ -38,6 +43,7 @@ class Admission:
     """The limit for one model. Belongs to one event loop.
 
     Args:
+        replicas: how many there are now.
         now: a clock, in seconds.
 
     Attributes:
@@ -46,7 +52,8 @@ class Admission:
         shed: how many requests were refused.
     """
 
-    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, replicas: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
+        self._replicas = replicas
         self._now = now
         self.in_flight = 0
         self.limit = FIRST_LIMIT
@@ -65,7 +72,7 @@ class Admission:
         Raises:
             ShedError: it must not begin now.
         """
-        if self.in_flight and self.in_flight + images > self.limit:
+        if self.in_flight and self.in_flight + images > self._limit_now():
             self.shed += 1
             raise ShedError(max(1.0, self._last_seconds))
         self.in_flight += images
@@ -77,9 +84,14 @@ class Admission:
         finally:
             self.in_flight -= images
 
+    def _limit_now(self) -> float:
+        if not self._has_shrunk:
+            self.limit = max(self.limit, FIRST_OF_A_REPLICA * self._replicas())
+        return self.limit
+
     def overloaded(self) -> None:
         """A replica said that its queue is full, or did not answer in time."""
-        self._shrink(self._now(), self._last_seconds)
+        self._shrink(self._now(), self._last_seconds, LEAST_SHRINK)
 
     def _learn(self, images: int, seconds: float, busy: int) -> None:
         now = self._now()
@@ -87,17 +99,18 @@ class Admission:
         ratio = max(seconds, NOISE_SECONDS) / max(best.lowest(seconds, now), NOISE_SECONDS)
         self._last_seconds = seconds
         if ratio > HIGHEST_RATIO:
-            self._shrink(now, seconds)
+            self._shrink(now, seconds, HIGHEST_RATIO / ratio)
         elif 2 * busy > self.limit:
             # Half of it in use: only then is there anything to learn from more.
             growth = images / self.limit if self._has_shrunk else images
             self.limit = min(self.limit + growth, MOST_LIMIT)
 
-    def _shrink(self, now: float, seconds: float) -> None:
+    def _shrink(self, now: float, seconds: float, factor: float) -> None:
         # Once for each round: the answers that follow were asked for before the limit shrank.
         if now - self._shrunk_at >= seconds:
             self._shrunk_at, self._has_shrunk = now, True
-            self.limit = max(LEAST_LIMIT, self.limit * SHRINK)
+            least = max(LEAST_LIMIT, LEAST_OF_A_REPLICA * self._replicas())
+            self.limit = max(least, self.limit * min(LEAST_SHRINK, max(MOST_SHRINK, factor)))
 
 
 class _Best:

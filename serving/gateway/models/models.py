@@ -24,7 +24,7 @@ class Model:
         self.label = settings.label
         self.fleet = settings.fleet
         self.client = client
-        self.admission = Admission()
+        self.admission = Admission(replicas=lambda: len(client.replicas()))
         self.signatures = Signatures(client, settings.name)
 
     @contextmanager

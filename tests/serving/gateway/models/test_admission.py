@@ -29,7 +29,7 @@ class Servers:
 
     def __init__(self, count: int, seconds: float) -> None:
         self.clock = Clock()
-        self.admission = Admission(now=self.clock)
+        self.admission = Admission(replicas=lambda: len(self._free), now=self.clock)
         self.seconds = seconds
         self._free = [0.0] * count
         self._random = random.Random(5)  # noqa: S311 - the same arrivals each time
@@ -116,7 +116,7 @@ def test_a_slower_version_is_measured_by_its_own_best_time() -> None:
 
 
 def test_a_batch_larger_than_the_limit_is_admitted_alone() -> None:
-    admission = Admission()
+    admission = Admission(replicas=lambda: 1)
     with admission.admitted(10 * int(FIRST_LIMIT)), pytest.raises(ShedError), admission.admitted(1):
         pass
 
@@ -125,7 +125,7 @@ def test_a_batch_larger_than_the_limit_is_admitted_alone() -> None:
 
 def test_a_request_that_fails_says_nothing_about_time_and_is_no_longer_in_flight() -> None:
     clock = Clock()
-    admission = Admission(now=clock)
+    admission = Admission(replicas=lambda: 1, now=clock)
     request = admission.admitted(3)
     request.__enter__()
     clock.seconds += 100
@@ -136,7 +136,7 @@ def test_a_request_that_fails_says_nothing_about_time_and_is_no_longer_in_flight
 
 def test_failures_for_want_of_an_answer_shrink_the_limit_to_its_least_and_not_below() -> None:
     clock = Clock()
-    admission = Admission(now=clock)
+    admission = Admission(replicas=lambda: 1, now=clock)
     for _ in range(100):
         clock.seconds += 1
         admission.overloaded()
@@ -147,7 +147,7 @@ def test_failures_for_want_of_an_answer_shrink_the_limit_to_its_least_and_not_be
 def test_times_of_the_network_alone_are_no_sign_of_a_queue() -> None:
     """0.1 ms and 1.9 ms: nineteen times the best time, and nobody waits."""
     clock = Clock()
-    admission = Admission(now=clock)
+    admission = Admission(replicas=lambda: 1, now=clock)
     for number in range(1000):
         with admission.admitted(1):
             clock.seconds += 0.0019 if number % 2 else 0.0001
@@ -158,7 +158,7 @@ def test_times_of_the_network_alone_are_no_sign_of_a_queue() -> None:
 def test_images_of_a_batch_are_compared_with_batches_of_their_size() -> None:
     """A batch of 64 takes longer than one image, and that is no queue."""
     clock = Clock()
-    admission = Admission(now=clock)
+    admission = Admission(replicas=lambda: 1, now=clock)
     for images, seconds in ((1, 0.01), (64, 0.5)) * 100:
         with admission.admitted(images):
             clock.seconds += seconds
