@@ -13,6 +13,8 @@ _TIMEOUT_SECONDS = 30.0
 _BUSY_STATUSES = (429, 503)
 # About the image alone: malformed, too large, not an image, one that cannot be used.
 _IMAGE_STATUSES = (400, 413, 415, 422)
+# The gateway, or a replica, failed on this image.
+_FAULT_STATUSES = (500, 502)
 _RETRY_SECONDS = 1.0
 _MOST_SHOWN = 300
 _PNG = b"\x89PNG"
@@ -85,6 +87,8 @@ class GatewayAsker:
             return BusyError(message, seconds=_retry_after(reply))
         if status in _IMAGE_STATUSES:
             return RefusedImageError(f"was refused: {message}")
+        if status in _FAULT_STATUSES and _reason(reply) is not None:
+            return RefusedImageError(f"was not classified: {message}")
         if status >= 500:
             return NoAnswerError(message)
         if status == 401:
@@ -116,12 +120,18 @@ def gateway_url(url: str) -> str:
 
 def _sentence(reply: httpx.Response) -> str:
     """What the gateway says, as one line of printable characters."""
-    try:
-        said = str(reply.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        said = reply.reason_phrase
+    reason = _reason(reply)
+    said = reply.reason_phrase if reason is None else reason
     shown = "".join(each if each.isprintable() else " " for each in said)
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+
+
+def _reason(reply: httpx.Response) -> str | None:
+    """Why a gateway did not answer; None if this was said by something in front of it."""
+    try:
+        return str(reply.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _retry_after(reply: httpx.Response) -> float:

@@ -5,8 +5,9 @@ decoded, so that a request costs this program about a tenth of a millisecond.
 
 The open loop measures from the moment at which a request was due. If it measured from the moment of sending, and waited
 for a server that hangs, the requests that users would have sent meanwhile were missing from the percentiles: Gil Tene's
-"coordinated omission" ("How NOT to Measure Latency", 2013). A closed loop has that fault by its nature: its latencies
-say what its clients saw, and not what users see who do not wait for each other.
+"coordinated omission" ("How NOT to Measure Latency", 2013). For the same reason a request that timed out counts with
+the time that it took, in both loops. A closed loop has that fault by its nature: its latencies say what its clients
+saw, and not what users see who do not wait for each other.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import grpc
 import grpc.aio
 
 from pipeline.profiling.latencies import Latencies
-from pipeline.profiling.measurement import LATE_SECONDS, Loop, Measurement, Point, measured
+from pipeline.profiling.measurement import LATE_SECONDS, TIMED_OUT, Loop, Measurement, Point, measured
 from serving.errors import translated
 from serving.tls import Tls, open_aio_channel
 
@@ -112,9 +113,9 @@ async def _closed_loop(point: Point, ask: Ask, *, seconds: float) -> Measurement
         while True:
             sent = time.perf_counter()
             error = await ask()
-            if error is None:
+            if _has_latency(error):
                 latencies.add(time.perf_counter() - sent)
-            else:
+            if error is not None:
                 errors[error] += 1
                 await asyncio.sleep(_PAUSE_SECONDS)
             if time.perf_counter() >= begin + seconds:
@@ -146,6 +147,10 @@ async def _open_loop(point: Point, ask: Ask, *, warm_seconds: float, seconds: fl
     return measured(point, counted.latencies, seconds=elapsed, errors=counted.errors, late=counted.late)
 
 
+def _has_latency(error: str | None) -> bool:
+    return error is None or error == TIMED_OUT
+
+
 class _Counted:
     """What an open loop counts: requests that were due from `begin` on."""
 
@@ -159,9 +164,9 @@ class _Counted:
         if due < self.begin:
             return
         self.late += sent - due > LATE_SECONDS
-        if error is None:
+        if _has_latency(error):
             self.latencies.add(time.perf_counter() - due)
-        else:
+        if error is not None:
             self.errors[error] += 1
 
 

@@ -143,6 +143,15 @@ class Picker:
             member = self._members[address]
             return Pick(address, member, member.epoch)
 
+    def has_other(self, address: str) -> bool:
+        """Whether a request may well be answered by another replica than this one: by one that has not failed."""
+        now = self._now()
+        with self._lock:
+            return any(
+                each != address and (not member.failures or self._is_usable(each, member, now))
+                for each, member in self._members.items()
+            )
+
     def failed(self, pick: Pick) -> None:
         """The replica could not be reached, or did not answer in time. It rests."""
         now = self._now()
