@@ -10,10 +10,10 @@ from fastapi import Request
 from serving.client import AsyncClient
 from serving.client.deadline import Deadline
 from serving.errors import DiscoveryError, OverloadedError, ServingError
-from serving.gateway.admission import Admission, ShedError
 from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.models.admission import Admission, ShedError
+from serving.gateway.models.signatures import Signatures
 from serving.gateway.settings import ModelSettings, Settings
-from serving.gateway.signatures import Signatures
 
 Result = TypeVar("Result")
 
