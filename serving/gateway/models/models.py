@@ -1,18 +1,25 @@
 """The models of a gateway: each has a client with its own connections, and a limit of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from typing import TypeVar
 
 from fastapi import Request
 
 from serving.client import AsyncClient
-from serving.errors import DiscoveryError, ServingError, UnreachableError
+from serving.client.deadline import Deadline
+from serving.errors import DiscoveryError, OverloadedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.models.admission import Admission, ShedError
 from serving.gateway.models.signatures import Signatures
 from serving.gateway.settings import ModelSettings, Settings
+
+Result = TypeVar("Result")
+
+# A deadline that has passed still takes some time for gRPC to say so.
+_LEAST_SECONDS = 0.001
+_GRACE_SECONDS = 0.2
 
 
 class Model:
@@ -38,13 +45,26 @@ class Model:
             with self.admission.admitted(images):
                 yield
         except ShedError as error:
-            text = f"{self.name} has as many requests as it can answer in time; try again"
-            raise GatewayError(503, text, retry_after=error.seconds, shed="admission") from error
-        except UnreachableError as error:
-            self.admission.overloaded()
-            raise of_serving(error, self.name, version=version) from error
+            raise self._shed(error) from error
         except (ServingError, DiscoveryError) as error:
+            if isinstance(error, OverloadedError):
+                self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error
+
+    def require_room(self) -> None:
+        """Check that a request would be admitted now, before anything costly is done for it.
+
+        Raises:
+            GatewayError: it would be shed.
+        """
+        try:
+            self.admission.require_room()
+        except ShedError as error:
+            raise self._shed(error) from error
+
+    def _shed(self, error: ShedError) -> GatewayError:
+        text = f"{self.name} has as many requests as it can answer in time; try again"
+        return GatewayError(503, text, retry_after=error.seconds, shed="admission")
 
 
 class Models(Mapping[str, Model]):
@@ -89,12 +109,30 @@ def _client(model: ModelSettings, seconds: float) -> AsyncClient:
     return AsyncClient(model.fleet, label=model.label, timeout=seconds)
 
 
-def seconds_of(request: Request) -> float:
-    """Until when the servers must have answered: what the client can wait for (X-Timeout-Seconds), within the limit.
+def deadline_of(request: Request) -> Deadline:
+    """By when the request must be answered: what the client can wait for (X-Timeout-Seconds), within the limit.
+
+    It begins with the first call, when the body is there.
 
     Raises:
         GatewayError: 400, the header is not a number above 0.
     """
+    if not hasattr(request.state, "deadline"):
+        request.state.deadline = Deadline(_seconds(request))
+    deadline: Deadline = request.state.deadline
+    return deadline
+
+
+def seconds_of(request: Request) -> float:
+    """The seconds that are left for the model servers.
+
+    Raises:
+        GatewayError: 400, see `deadline_of`.
+    """
+    return max(deadline_of(request).left(), _LEAST_SECONDS)
+
+
+def _seconds(request: Request) -> float:
     limit: float = request.app.state.settings.limits.seconds
     text = request.headers.get("x-timeout-seconds")
     if text is None:
@@ -114,21 +152,25 @@ def models_of(request: Request) -> Models:
     return models
 
 
-async def until_gone(request: Request, work: Any) -> Any:
-    """The result of `work`, an awaitable; it is cancelled if the client closes its connection before.
+async def until_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """The result of `work`, which is cancelled if the client closes its connection before, or the deadline passes.
 
     The body of the request must have been read.
 
     Raises:
-        GatewayError: 499, as nginx says it: nobody is there to read the answer.
+        GatewayError: 499, as nginx says it: nobody is there to read the answer; 504, it took too long.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+    deadline = deadline_of(request)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        # A little longer than the model servers have: what they did not do in time has a better message.
+        await asyncio.wait({task, gone}, timeout=deadline.left() + _GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise GatewayError(499, "the client has closed its connection")
+        if gone.done():
+            raise GatewayError(499, "the client has closed its connection")
+        text = f"the request was not answered within {deadline.seconds:g} s, images that had to be converted included"
+        raise GatewayError(504, text, retry_after=1)
     finally:
         gone.cancel()
         task.cancel()

@@ -123,6 +123,7 @@ async def classified(request: Request, model: Model, images: Sequence[Named], *,
     facts = facts_of(request.scope)
     facts.model, facts.images = model.name, len(images)
     facts.image_bytes = sum(len(image.content) for image in images)
+    model.require_room()
     contents = await converter.decodable(images)
     try:
         with model.asked(len(contents), version=version):
