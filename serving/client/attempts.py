@@ -49,9 +49,9 @@ class Attempt:
 class Attempts:
     """Two attempts at most.
 
-    The first one has half of the time that is left, if another replica may be asked after it. If not, it has all of it,
-    because a lone replica is asked again only after a lost connection, which takes no time. The second attempt has all
-    that is left.
+    The first one has half of the time that is left, if another replica that works can be asked after it, or if none
+    works. If not, it has all of it, because a lone replica is asked again only after a lost connection, which takes no
+    time. The second attempt has all that is left.
 
     Args:
         picker: where addresses come from; it gets the outcomes.
@@ -92,7 +92,7 @@ class Attempts:
         self._budget.asked()
         pick = self._picker.pick()
         assert pick is not None, "a list that is not empty has an address"
-        return self._attempt(pick, last=not self._picker.has_other(pick.address))
+        return self._attempt(pick, last=not self._picker.has_other(pick))
 
     def answered(self, attempt: Attempt) -> None:
         self._picker.answered(attempt.pick)

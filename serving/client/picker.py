@@ -143,12 +143,13 @@ class Picker:
             member = self._members[address]
             return Pick(address, member, member.epoch)
 
-    def has_other(self, address: str) -> bool:
-        """Whether a request may well be answered by another replica than this one: by one that has not failed."""
+    def has_other(self, pick: Pick) -> bool:
+        """Whether another replica is as likely to answer: it has not failed, or works again, or this one has failed."""
         now = self._now()
         with self._lock:
             return any(
-                each != address and (not member.failures or self._is_usable(each, member, now))
+                each != pick.address
+                and (pick.member.failures or not member.failures or self._is_usable(each, member, now))
                 for each, member in self._members.items()
             )
 

@@ -72,7 +72,10 @@ def said(status: int, **headers: str) -> Reply:
     [
         (said(400), RefusedImageError, "was refused: .* answered 400: the reason"),
         (said(422), RefusedImageError, "answered 422: the reason"),
-        (said(502), NoAnswerError, "answered 502: the reason"),
+        (said(500), RefusedImageError, "was not classified: .* answered 500: the reason"),
+        (said(502), RefusedImageError, "was not classified: .* answered 502: the reason"),
+        # Of a proxy in front of the gateway.
+        ((502, "<html>", {}), NoAnswerError, "answered 502: Bad Gateway"),
         (said(504), NoAnswerError, "answered 504: the reason"),
         (said(401), FailedError, "answered 401: the reason.*--key-file"),
         (said(404), FailedError, "answered 404: the reason"),
