@@ -81,21 +81,23 @@ class GatewayAsker:
         return Answer(labels, version, replica)
 
     def _error(self, reply: httpx.Response) -> Exception:
-        status, said = reply.status_code, _sentence(reply)
-        message = f"{self._url} answered {status}: {said}"
+        status = reply.status_code
+        message = f"{self._url} answered {status}: {_reason(reply)}"
         if status in _BUSY_STATUSES:
             return BusyError(message, seconds=_retry_after(reply))
         if status in _IMAGE_STATUSES:
             return RefusedImageError(f"was refused: {message}")
-        if status in _FAULT_STATUSES and _reason(reply) is not None:
+        if status in _FAULT_STATUSES and _message(reply) is not None:
             return RefusedImageError(f"was not classified: {message}")
         if status >= 500:
             return NoAnswerError(message)
         if status == 401:
-            message += " Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
-        if reply.is_redirect:
-            message += ". Redirects are not followed; name the address that they lead to"
-        return FailedError(message)
+            hint = "Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
+        elif reply.is_redirect:
+            hint = "Redirects are not followed; name the address that they lead to"
+        else:
+            return FailedError(message)
+        return FailedError(f"{message}. {hint}")
 
 
 def gateway_url(url: str) -> str:
@@ -118,16 +120,17 @@ def gateway_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _sentence(reply: httpx.Response) -> str:
-    """What the gateway says, as one line of printable characters."""
-    reason = _reason(reply)
-    said = reply.reason_phrase if reason is None else reason
-    shown = "".join(each if each.isprintable() else " " for each in said)
+def _reason(reply: httpx.Response) -> str:
+    """The message of the gateway, as one line of printable characters without a full stop."""
+    message = _message(reply)
+    if message is None:
+        message = reply.reason_phrase
+    shown = "".join(each if each.isprintable() else " " for each in message).rstrip(". ")
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
 
 
-def _reason(reply: httpx.Response) -> str | None:
-    """Why a gateway did not answer; None if this was said by something in front of it."""
+def _message(reply: httpx.Response) -> str | None:
+    """The message of a gateway; None if something in front of it has answered."""
     try:
         return str(reply.json()["error"])
     except (ValueError, KeyError, TypeError):
