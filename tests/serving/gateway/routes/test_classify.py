@@ -190,9 +190,10 @@ def test_a_malformed_request_is_refused_with_its_reason(
     assert (status, True) == (answer.status_code, reason in answer.json()["error"]), answer.text
 
 
-@pytest.mark.parametrize(
-    "query", ["top=0", "top=1001", "top=x", "top=-1", "version=0", "version=1.5", "top=" + "9" * 5000]
-)
+NUMBERS = ("top=0", "top=1001", "top=x", "top=-1", "version=0", "version=1.5", "top=" + "9" * 5000)
+
+
+@pytest.mark.parametrize("query", NUMBERS, ids=lambda query: query[:12])
 def test_a_number_in_the_address_that_cannot_be_used_is_named(client: httpx.Client, query: str) -> None:
     answer = client.post(f"{PATH}?{query}", content=png(), headers=PNG)
 
