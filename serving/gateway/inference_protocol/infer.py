@@ -6,11 +6,12 @@ from typing import Any
 
 from serving import signature
 from serving.apis import types_pb2
+from serving.client.deadline import Deadline
 from serving.errors import RefusedError
 from serving.gateway.errors import GatewayError
 from serving.gateway.inference_protocol.datatypes import ProtocolError
 from serving.gateway.inference_protocol.request import InferenceRequest, check_signature
-from serving.gateway.models.models import Model, count_rows
+from serving.gateway.models.models import Model, count_rows, seconds_left
 from serving.gateway.models.target import Target
 from serving.gateway.uploads.images import Converter
 from serving.gateway.uploads.named_image import NamedImage
@@ -20,7 +21,7 @@ from serving.wire import Array
 
 
 async def infer(
-    model: Model, request: InferenceRequest, target: Target, converter: Converter, *, limit: int, seconds: float
+    model: Model, request: InferenceRequest, target: Target, converter: Converter, *, limit: int, deadline: Deadline
 ) -> Answer:
     """The answer of exactly this version, or of the one that serves.
 
@@ -30,13 +31,13 @@ async def infer(
         target: its version.
         converter: of images.
         limit: how many images there may be.
-        seconds: until the model servers must have answered.
+        deadline: by when the model servers must have answered.
 
     Raises:
         ProtocolError: the request does not fit the signature.
         GatewayError: 413 or 422, an image cannot be used; or the model servers did not answer.
     """
-    inference = _Inference(model, request, target, converter, limit=limit, seconds=seconds)
+    inference = _Inference(model, request, target, converter, limit=limit, deadline=deadline)
     return await model.retry_if_moved(target, inference.run, refusal=ProtocolError)
 
 
@@ -77,7 +78,7 @@ class _Inference:
     target: Target
     converter: Converter
     limit: int
-    seconds: float
+    deadline: Deadline
 
     async def run(self) -> Answer:
         definition = default_signature(await self.model.signatures.get(self.target))
@@ -102,7 +103,7 @@ class _Inference:
                 version=self.target.version,
                 label=self.target.label,
                 outputs=tuple(output.name for output in self.request.outputs),
-                timeout=self.seconds,
+                timeout=seconds_left(self.deadline),
             )
             return answer
 

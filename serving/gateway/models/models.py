@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from serving.client import AsyncClient
-from serving.errors import DiscoveryError, RefusedError, ServingError, UnreachableError
+from serving.client.deadline import Deadline
+from serving.errors import DiscoveryError, OverloadedError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.models.admission import Admission, ShedError
 from serving.gateway.models.signatures import Signatures
@@ -14,6 +15,9 @@ from serving.gateway.settings import ModelSettings, Settings
 from serving.wire import Array
 
 Result = TypeVar("Result")
+
+# gRPC takes no deadline that has passed.
+_LEAST_SECONDS = 0.001
 
 
 class Model:
@@ -39,13 +43,26 @@ class Model:
             with self.admission.admitted(images):
                 yield
         except ShedError as error:
-            text = f"{self.name} has as many requests as it can answer in time; try again"
-            raise GatewayError(503, text, retry_after=error.seconds, shed="admission") from error
-        except UnreachableError as error:
-            self.admission.overloaded()
-            raise of_serving(error, self.name, version=version) from error
+            raise self._shed(error) from error
         except (ServingError, DiscoveryError) as error:
+            if isinstance(error, OverloadedError):
+                self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error
+
+    def require_room(self) -> None:
+        """Check that a request would be admitted now, before anything costly is done for it.
+
+        Raises:
+            GatewayError: it would be shed.
+        """
+        try:
+            self.admission.require_room()
+        except ShedError as error:
+            raise self._shed(error) from error
+
+    def _shed(self, error: ShedError) -> GatewayError:
+        text = f"{self.name} has as many requests as it can answer in time; try again"
+        return GatewayError(503, text, retry_after=error.seconds, shed="admission")
 
     async def retry_if_moved(
         self, target: Target, attempt: Callable[[], Awaitable[Result]], *, refusal: type[Exception]
@@ -111,6 +128,11 @@ async def open_models(settings: Settings) -> AsyncIterator[Models]:
 
 def _client(model: ModelSettings, seconds: float) -> AsyncClient:
     return AsyncClient(model.fleet, label=model.label, timeout=seconds)
+
+
+def seconds_left(deadline: Deadline) -> float:
+    """For the model servers; above 0 also when the deadline has passed."""
+    return max(deadline.left(), _LEAST_SECONDS)
 
 
 def count_rows(inputs: Mapping[str, Array]) -> int:

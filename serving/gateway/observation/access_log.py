@@ -66,6 +66,7 @@ def _line(request: FinishedRequest, facts: Facts, now: datetime) -> str:
         "images": facts.images or None,
         "shed": facts.shed,
         "error": _cut(facts.error),
+        "cause": _cut(facts.cause),
     }
     return json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"
 

@@ -11,7 +11,7 @@ from serving.gateway.classification import classify_images
 from serving.gateway.errors import GatewayError
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.openapi import path_parameters, query_parameter
-from serving.gateway.routes.request import models_of, seconds_of, until_gone, whole_number
+from serving.gateway.routes.request import deadline_of, models_of, until_gone, whole_number
 from serving.gateway.uploads.read_images import read_images
 
 router = APIRouter()
@@ -97,7 +97,7 @@ async def classify(request: Request) -> Response:
         version=version,
         converter=request.app.state.converter,
         facts=facts_of(request.scope),
-        seconds=seconds_of(request),
+        deadline=deadline_of(request),
     )
     answer = await until_gone(request, work)
     document = {

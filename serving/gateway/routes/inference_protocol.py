@@ -25,7 +25,7 @@ from serving.gateway.models.target import Target
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.offload import in_thread_if_large
 from serving.gateway.routes.openapi import json_body
-from serving.gateway.routes.request import models_of, seconds_of, until_gone
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.images import Converter
@@ -163,7 +163,7 @@ async def _infer(request: Request, model: Model, version: int | None) -> Respons
         _note_images(request, parsed.inputs)
         target = Target(version, model.label if version is None else None)
         work = inference.infer(
-            model, parsed, target, converter, limit=settings.limits.images, seconds=seconds_of(request)
+            model, parsed, target, converter, limit=settings.limits.images, deadline=deadline_of(request)
         )
         answer = await until_gone(request, work)
         content, head = await in_thread_if_large(

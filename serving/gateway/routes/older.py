@@ -17,7 +17,7 @@ from serving.gateway.errors import GatewayError, note
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.classify import TOP
 from serving.gateway.routes.openapi import ERRORS, multipart_body
-from serving.gateway.routes.request import models_of, seconds_of, until_gone
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.multipart import files_of
@@ -77,7 +77,7 @@ async def _predict(request: Request) -> Response:
         version=None,
         converter=request.app.state.converter,
         facts=facts_of(request.scope),
-        seconds=seconds_of(request),
+        deadline=deadline_of(request),
     )
     answer = await until_gone(request, work)
     (labels,) = answer.top(TOP)

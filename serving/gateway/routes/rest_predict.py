@@ -10,13 +10,14 @@ import grpc
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.client.deadline import Deadline
 from serving.errors import NotServedError, RefusedError, ServerFaultError
 from serving.gateway.errors import GatewayError
 from serving.gateway.models.models import Model
 from serving.gateway.models.target import Target
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.openapi import json_body, path_parameters
-from serving.gateway.routes.request import models_of, seconds_of, until_gone
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.tensorflow_rest import metadata_and_status
 from serving.gateway.tensorflow_rest import predict as prediction
@@ -58,7 +59,7 @@ async def predict(request: Request) -> Response:
     body = await read_body(request, settings.limits)
     if "gzip" in request.headers.get("content-encoding", ""):
         body = inflated(body, largest=settings.limits.body_bytes)
-    work = _predict(model, route, body, pixels=settings.limits.pixels, seconds=seconds_of(request))
+    work = _predict(model, route, body, pixels=settings.limits.pixels, deadline=deadline_of(request))
     return await _with_server_errors(until_gone(request, work), request, route)
 
 
@@ -95,9 +96,9 @@ def _route_and_model(request: Request) -> tuple[Route, Model]:
     return route, models_of(request).named(route.model)
 
 
-async def _predict(model: Model, route: Route, body: bytes, *, pixels: int, seconds: float) -> Response:
+async def _predict(model: Model, route: Route, body: bytes, *, pixels: int, deadline: Deadline) -> Response:
     target = _target(model, route)
-    content, answer = await prediction.predict(model, target, body, pixels=pixels, seconds=seconds)
+    content, answer = await prediction.predict(model, target, body, pixels=pixels, deadline=deadline)
     headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
     return Response(content, media_type=JSON, headers=headers)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from serving import signature
 from serving.apis import predict_pb2
-from serving.gateway.models.models import Model, count_rows
+from serving.client.deadline import Deadline
+from serving.gateway.models.models import Model, count_rows, seconds_left
 from serving.gateway.models.target import Target
 from serving.gateway.offload import in_thread_if_large
 from serving.gateway.uploads.pixels import check_pixels
@@ -32,7 +33,9 @@ class _NotKnownError(Exception):
     """A body is well formed so far, and the signatures are needed, which must be fetched."""
 
 
-async def predict(model: Model, target: Target, body: bytes, *, pixels: int, seconds: float) -> tuple[bytes, Answer]:
+async def predict(
+    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
+) -> tuple[bytes, Answer]:
     """The body of the answer to a predict body, and the answer in it.
 
     Args:
@@ -40,21 +43,21 @@ async def predict(model: Model, target: Target, body: bytes, *, pixels: int, sec
         target: its version.
         body: of the request.
         pixels: the most that its images may have together.
-        seconds: until the model servers must have answered.
+        deadline: by when the model servers must have answered.
 
     Raises:
         StatusError: the body is refused, in TensorFlow Serving's words.
         GatewayError: its images have too many pixels, or the model servers did not answer.
     """
     form, answer = await model.retry_if_moved(
-        target, lambda: _send(model, target, body, pixels=pixels, seconds=seconds), refusal=StatusError
+        target, lambda: _send(model, target, body, pixels=pixels, deadline=deadline), refusal=StatusError
     )
     protos = {name: to_proto(array, as_content=array.dtype != object) for name, array in answer.outputs.items()}
     return await in_thread_if_large(len(body), lambda: predict_response(protos, form)), answer
 
 
 async def _send(
-    model: Model, target: Target, body: bytes, *, pixels: int, seconds: float
+    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
 ) -> tuple[JsonPredictFormat, Answer]:
     known = model.signatures.known(target)
     try:
@@ -70,7 +73,7 @@ async def _send(
             version=target.version,
             label=target.label,
             signature=inputs.signature,
-            timeout=seconds,
+            timeout=seconds_left(deadline),
         )
     model.signatures.observe(target, answer.version)
     return inputs.form, answer
