@@ -135,5 +135,5 @@ class _TransportOfAnswer:
 
 
 def connection_class(**bounds: Any) -> type[Connection]:
-    """A class with other bounds, for tests."""
+    """A class with other bounds; each is an attribute of Connection."""
     return type("Connection", (Connection,), bounds)

@@ -91,5 +91,5 @@ async def _state(model: Model) -> ModelState:
     except Exception:
         # Whatever it is, the next round is due: nothing else asks this model again.
         logger.exception("whether %s answers could not be found out", model.name)
-        return ModelState(None, f"whether {model.name} answers could not be found out; the log of the gateway says why")
+        return ModelState(None, f"whether {model.name} answers could not be found out; the log says why")
     return ModelState(metadata.version)

@@ -76,8 +76,8 @@ def test_at_twice_the_capacity_answers_stay_fast_and_the_servers_stay_busy(count
     before = len(servers.taken)
     servers.arrivals(2 * count / seconds, seconds=10)
 
-    # Half more than the ratio: the limit shrinks only after an answer was too slow, and others are on their way then. And
-    # as many as are never refused may be in the queue.
+    # Half more than the ratio: the limit shrinks only after an answer was too slow, and others are on their way then.
+    # And as many as are never refused may be in the queue.
     assert settled[int(0.99 * len(settled))] < max(1.5 * HIGHEST_RATIO, LEAST_LIMIT / count) * seconds
     assert 0.95 * 10 * count / seconds < len(servers.taken) - before
 
