@@ -88,7 +88,7 @@ class GatewayAsker:
         if status >= 500:
             return NoAnswerError(message)
         if status == 401:
-            message += " Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
+            message += ". Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
         if reply.is_redirect:
             message += ". Redirects are not followed; name the address that they lead to"
         return FailedError(message)

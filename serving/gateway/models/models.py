@@ -1,29 +1,27 @@
 """The models of a gateway: each has a client with its own connections, and a limit of its own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TypeVar
 
-from fastapi import Request
-
 from serving.client import AsyncClient
 from serving.client.deadline import Deadline
-from serving.errors import DiscoveryError, OverloadedError, ServingError
+from serving.errors import DiscoveryError, OverloadedError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.models.admission import Admission, ShedError
 from serving.gateway.models.signatures import Signatures
+from serving.gateway.models.target import Target
 from serving.gateway.settings import ModelSettings, Settings
+from serving.wire import Array
 
 Result = TypeVar("Result")
 
-# A deadline that has passed still takes some time for gRPC to say so.
+# gRPC takes no deadline that has passed.
 _LEAST_SECONDS = 0.001
-_GRACE_SECONDS = 0.2
 
 
 class Model:
-    """One model. Use `asked` around each request to its servers."""
+    """One model. Use `request` around each request to its servers."""
 
     def __init__(self, settings: ModelSettings, client: AsyncClient) -> None:
         self.name = settings.name
@@ -35,7 +33,7 @@ class Model:
         self.signatures = Signatures(client, settings.name)
 
     @contextmanager
-    def asked(self, images: int, *, version: int | None = None) -> Iterator[None]:
+    def request(self, images: int, *, version: int | None = None) -> Iterator[None]:
         """Admit a request with so many images, and turn the errors of the block into answers.
 
         Raises:
@@ -66,6 +64,29 @@ class Model:
         text = f"{self.name} has as many requests as it can answer in time; try again"
         return GatewayError(503, text, retry_after=error.seconds, shed="admission")
 
+    async def retry_if_moved(
+        self, target: Target, attempt: Callable[[], Awaitable[Result]], *, refusal: type[Exception]
+    ) -> Result:
+        """The result of `attempt`. If it was refused and the label is on another version by now, it is repeated once.
+
+        Args:
+            target: what `attempt` asks for.
+            attempt: makes a request to fit the signatures that are known, and sends it.
+            refusal: with which `attempt` itself refuses a request; model servers refuse with RefusedError.
+
+        Raises:
+            Exception: whatever `attempt` raises.
+        """
+        before = self.signatures.known(target)
+        try:
+            return await attempt()
+        except (refusal, GatewayError) as error:
+            # The request itself was refused; it might be right for another version.
+            is_refused = isinstance(error, refusal) or isinstance(error.__cause__, RefusedError)
+            if not is_refused or not await self.signatures.has_moved(target, before=before):
+                raise
+        return await attempt()
+
 
 class Models(Mapping[str, Model]):
     """The models by name, in the order in which they were given."""
@@ -95,7 +116,7 @@ class Models(Mapping[str, Model]):
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Models]:
+async def open_models(settings: Settings) -> AsyncIterator[Models]:
     """The models, with clients that look for their replicas from now on."""
     async with AsyncExitStack() as stack:
         models = [
@@ -109,73 +130,11 @@ def _client(model: ModelSettings, seconds: float) -> AsyncClient:
     return AsyncClient(model.fleet, label=model.label, timeout=seconds)
 
 
-def deadline_of(request: Request) -> Deadline:
-    """By when the request must be answered: what the client can wait for (X-Timeout-Seconds), within the limit.
-
-    It begins with the first call, when the body is there.
-
-    Raises:
-        GatewayError: 400, the header is not a number above 0.
-    """
-    if not hasattr(request.state, "deadline"):
-        request.state.deadline = Deadline(_seconds(request))
-    deadline: Deadline = request.state.deadline
-    return deadline
+def seconds_left(deadline: Deadline) -> float:
+    """For the model servers; above 0 also when the deadline has passed."""
+    return max(deadline.left(), _LEAST_SECONDS)
 
 
-def seconds_of(request: Request) -> float:
-    """The seconds that are left for the model servers.
-
-    Raises:
-        GatewayError: 400, see `deadline_of`.
-    """
-    return max(deadline_of(request).left(), _LEAST_SECONDS)
-
-
-def _seconds(request: Request) -> float:
-    limit: float = request.app.state.settings.limits.seconds
-    text = request.headers.get("x-timeout-seconds")
-    if text is None:
-        return limit
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise GatewayError(400, "X-Timeout-Seconds must be a number of seconds above 0")
-    return min(seconds, limit)
-
-
-def models_of(request: Request) -> Models:
-    """The models of the application that got the request."""
-    models: Models = request.app.state.models
-    return models
-
-
-async def until_gone(request: Request, work: Awaitable[Result]) -> Result:
-    """The result of `work`, which is cancelled if the client closes its connection before, or the deadline passes.
-
-    The body of the request must have been read.
-
-    Raises:
-        GatewayError: 499, as nginx says it: nobody is there to read the answer; 504, it took too long.
-    """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
-    deadline = deadline_of(request)
-    try:
-        # A little longer than the model servers have: what they did not do in time has a better message.
-        await asyncio.wait({task, gone}, timeout=deadline.left() + _GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if gone.done():
-            raise GatewayError(499, "the client has closed its connection")
-        text = f"the request was not answered within {deadline.seconds:g} s, images that had to be converted included"
-        raise GatewayError(504, text, retry_after=1)
-    finally:
-        gone.cancel()
-        task.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def count_rows(inputs: Mapping[str, Array]) -> int:
+    """How many images, or rows, a request has; 1 for one that has none."""
+    return max(1, max((len(array) for array in inputs.values() if array.ndim), default=1))

@@ -104,7 +104,7 @@ def test_nothing_but_pages_and_probes_answers_without_a_key(gateway: Gateway, pa
     answer = httpx.get(gateway.url + path)
 
     assert (401, 'Bearer realm="understudy"') == (answer.status_code, answer.headers["www-authenticate"])
-    assert "An API key is needed" in answer.json()["error"]
+    assert "an API key is needed" in answer.json()["error"]
     assert "content-security-policy" in answer.headers
 
 

@@ -175,7 +175,7 @@ def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, gua
     expect(key).to_be_focused()
     key.fill("wrong")
     key.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("This API key is not valid.")
+    expect(page.get_by_role("dialog")).to_contain_text("this API key is not valid")
     key.fill(f" {KEY}\n")
     key.press("Enter")
     expect(card(page, "first.png").locator(".best")).to_be_visible()
@@ -195,4 +195,4 @@ def test_who_has_no_key_sees_that_one_is_needed(guarded: str, opened: Opener) ->
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
 
-    expect(card(page, "white.png").locator(".reason")).to_contain_text("An API key is needed.")
+    expect(card(page, "white.png").locator(".reason")).to_contain_text("an API key is needed")
