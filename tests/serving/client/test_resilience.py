@@ -115,7 +115,7 @@ def _answers(client: AnyClient) -> bool:
     return False
 
 
-def test_a_request_may_have_its_own_time_which_which_the_server_gets(make_client: MakeClient) -> None:
+def test_a_request_may_have_its_own_time_which_the_server_gets(make_client: MakeClient) -> None:
     remaining = []
 
     def noted(request: Any, context: grpc.ServicerContext) -> Any:
