@@ -79,8 +79,8 @@ class GatewayAsker:
         return Answer(labels, version, replica)
 
     def _error(self, reply: httpx.Response) -> Exception:
-        status, said = reply.status_code, _sentence(reply)
-        message = f"{self._url} answered {status}: {said}"
+        status = reply.status_code
+        message = f"{self._url} answered {status}: {_reason(reply)}"
         if status in _BUSY_STATUSES:
             return BusyError(message, seconds=_retry_after(reply))
         if status in _IMAGE_STATUSES:
@@ -114,13 +114,13 @@ def gateway_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _sentence(reply: httpx.Response) -> str:
-    """What the gateway says, as one line of printable characters."""
+def _reason(reply: httpx.Response) -> str:
+    """The message of the gateway, as one line of printable characters without a full stop."""
     try:
-        said = str(reply.json()["error"])
+        message = str(reply.json()["error"])
     except (ValueError, KeyError, TypeError):
-        said = reply.reason_phrase
-    shown = "".join(each if each.isprintable() else " " for each in said)
+        message = reply.reason_phrase
+    shown = "".join(each if each.isprintable() else " " for each in message).rstrip(". ")
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
 
 

@@ -115,11 +115,11 @@ def _answers(client: AnyClient) -> bool:
     return False
 
 
-def test_a_request_may_have_its_own_time_which_the_server_is_told(make_client: MakeClient) -> None:
-    told = []
+def test_a_request_may_have_its_own_time_which_the_server_gets(make_client: MakeClient) -> None:
+    remaining = []
 
     def noted(request: Any, context: grpc.ServicerContext) -> Any:
-        told.append(context.time_remaining())
+        remaining.append(context.time_remaining())
         return doubled(request, context)
 
     with SmallServer(noted) as server, make_client(parse_fleet(server.address), timeout=60) as client:
@@ -127,8 +127,8 @@ def test_a_request_may_have_its_own_time_which_the_server_is_told(make_client: M
         client.predict("m", X, timeout=9)
 
     # A third each.
-    assert 4 < told[0] < 21
-    assert told[1] < 4
+    assert 4 < remaining[0] < 21
+    assert remaining[1] < 4
 
 
 def test_a_caller_with_little_time_neither_breaks_a_connection_nor_rests_a_replica(make_client: MakeClient) -> None:
