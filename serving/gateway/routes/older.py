@@ -23,7 +23,7 @@ from serving.gateway.uploads.multipart import files_of
 
 FIELD = "file"
 
-router = APIRouter(tags=["older API"])
+router = APIRouter(tags=["Older API"])
 
 
 class OlderPrediction(BaseModel):
