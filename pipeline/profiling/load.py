@@ -21,7 +21,7 @@ import grpc
 import grpc.aio
 
 from pipeline.profiling.latencies import Latencies
-from pipeline.profiling.measurement import LATE_SECONDS, Loop, Measurement, Point, measured
+from pipeline.profiling.measurement import LATE_SECONDS, TIMED_OUT, Loop, Measurement, Point, measured
 from serving.errors import translated
 from serving.tls import Tls, open_aio_channel
 
@@ -105,7 +105,7 @@ async def measure(point: Point, ask: Ask, *, warm_seconds: float, seconds: float
 
 async def _closed_loop(point: Point, ask: Ask, *, seconds: float) -> Measurement:
     """Each client sends at least one request, and none after the time is up."""
-    latencies, errors = Latencies(), Counter[str]()
+    counted = _Counted()
     now = asyncio.get_running_loop().time
     begin = now()
 
@@ -113,10 +113,8 @@ async def _closed_loop(point: Point, ask: Ask, *, seconds: float) -> Measurement
         while True:
             sent = now()
             error = await ask()
-            if error is None:
-                latencies.add(now() - sent)
-            else:
-                errors[error] += 1
+            counted.add(error, now() - sent)
+            if error is not None:
                 await asyncio.sleep(_PAUSE_SECONDS)
             if now() >= begin + seconds:
                 return
@@ -124,7 +122,7 @@ async def _closed_loop(point: Point, ask: Ask, *, seconds: float) -> Measurement
     async with asyncio.TaskGroup() as clients:
         for _ in range(point.concurrency):
             clients.create_task(client())
-    return measured(point, latencies, seconds=now() - begin, errors=errors)
+    return measured(point, counted.latencies, seconds=now() - begin, errors=counted.errors)
 
 
 async def _open_loop(point: Point, ask: Ask, *, warm_seconds: float, seconds: float) -> Measurement:
@@ -153,18 +151,22 @@ async def _open_loop(point: Point, ask: Ask, *, warm_seconds: float, seconds: fl
 
 @dataclass
 class _Counted:
-    """What an open loop counts."""
+    """What is counted of requests; `late` is for an open loop."""
 
     latencies: Latencies = field(default_factory=Latencies)
     errors: Counter[str] = field(default_factory=Counter)
     late: int = 0
+
+    def add(self, error: str | None, seconds: float) -> None:
+        """Count a request that ended after so many seconds."""
+        if error is None or error == TIMED_OUT:
+            self.latencies.add(seconds)
+        if error is not None:
+            self.errors[error] += 1
 
 
 async def _send(ask: Ask, due: float, counted: _Counted) -> None:
     now = asyncio.get_running_loop().time
     counted.late += now() - due > LATE_SECONDS
     error = await ask()
-    if error is None:
-        counted.latencies.add(now() - due)
-    else:
-        counted.errors[error] += 1
+    counted.add(error, now() - due)

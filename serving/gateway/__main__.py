@@ -87,8 +87,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     if unknown := [name for name in given.latest if name not in names]:
         raise SettingsError(f"--latest {unknown[0]}: no --model has that name")
     limits = {name: getattr(given, name) for name in _LIMITS}
-    if bad := [name for name, value in limits.items() if value <= 0]:
-        raise SettingsError(f"--{bad[0].replace('_', '-')} {limits[bad[0]]} is not more than 0")
     return Settings(
         models=[parse_model(text, latest=text.partition("=")[0] in given.latest, tls=tls) for text in given.model],
         host=given.host,

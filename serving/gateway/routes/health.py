@@ -66,12 +66,14 @@ class NotReady(Ready):
     error: str
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_model=Lives, summary="The process runs")
 async def healthz() -> Response:
     """200 as long as the process answers at all, also while no model does."""
     return JSONResponse(Lives().model_dump(), headers={"Cache-Control": "no-store"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Ready,

@@ -72,7 +72,10 @@ def reply_of(status: int, **headers: str) -> Reply:
     [
         (reply_of(400), RefusedImageError, "was refused: .* answered 400: the reason"),
         (reply_of(422), RefusedImageError, "answered 422: the reason"),
-        (reply_of(502), NoAnswerError, "answered 502: the reason"),
+        (reply_of(500), RefusedImageError, "was not classified: .* answered 500: the reason"),
+        (reply_of(502), RefusedImageError, "was not classified: .* answered 502: the reason"),
+        # Of a proxy in front of the gateway.
+        ((502, "<html>", {}), NoAnswerError, "answered 502: Bad Gateway"),
         (reply_of(504), NoAnswerError, "answered 504: the reason"),
         (reply_of(401), FailedError, r"answered 401: the reason\. Name a file with the key with --key-file"),
         (reply_of(404), FailedError, "answered 404: the reason"),

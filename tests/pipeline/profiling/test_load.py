@@ -128,6 +128,20 @@ def test_errors_are_counted_by_their_kind_and_not_as_latencies() -> None:
     assert (2, {"UNAVAILABLE": 2, "QUEUE_FULL": 1}) == (found.answered, found.errors)
 
 
+@pytest.mark.parametrize("point", [OPEN, clients(1)], ids=["open", "closed"])
+def test_a_request_that_timed_out_counts_with_the_time_that_it_took(point: Point) -> None:
+    """Without it, a server would look the better the more often it hangs."""
+
+    async def ask() -> str | None:
+        await asyncio.sleep(0.05)
+        return "DEADLINE_EXCEEDED"
+
+    found = run(point, ask, seconds=0.01)
+
+    assert (0, {"DEADLINE_EXCEEDED": 1}) == (found.answered, found.errors)
+    assert found.p50 >= 0.04
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SmallServer]:
     """Answers as the name of the model in a request says."""
