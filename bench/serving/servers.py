@@ -46,7 +46,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Served:
-    """A server that answers `target`, and what stands behind it."""
+    """A server that answers `target`, and the processes behind it."""
 
     process: psutil.Popen
     target: Target

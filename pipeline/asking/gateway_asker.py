@@ -92,12 +92,10 @@ class GatewayAsker:
         if status >= 500:
             return NoAnswerError(message)
         if status == 401:
-            hint = "Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
-        elif reply.is_redirect:
-            hint = "Redirects are not followed; name the address that they lead to"
-        else:
-            return FailedError(message)
-        return FailedError(f"{message}. {hint}")
+            message += ". Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
+        if reply.is_redirect:
+            message += ". Redirects are not followed; name the address that they lead to"
+        return FailedError(message)
 
 
 def gateway_url(url: str) -> str:

@@ -166,7 +166,7 @@ class Client:
         if names.due(model, version) and self._asking_names.acquire(timeout=max(0.0, deadline.left())):
             try:
                 if names.due(model, version) and deadline.left() > 0:
-                    names.learnt(model, version, self._send(self._traffic.names_of(model, version), deadline.left()))
+                    names.store(model, version, self._send(self._traffic.names_of(model, version), deadline.left()))
             except (ServingError, DiscoveryError) as error:
                 names.failed(model, version, error)
             finally:

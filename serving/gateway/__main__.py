@@ -58,8 +58,9 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{help_text} (default: {default})"
         )
+    tls = made.add_argument_group("connections to the model servers", "what the gateway itself serves is plain HTTP")
     for name, help_text in _TLS.items():
-        made.add_argument(f"--tls-{name}", metavar="FILE" if name != "server-name" else "NAME", help=help_text)
+        tls.add_argument(f"--tls-{name}", metavar="FILE" if name != "server-name" else "NAME", help=help_text)
     return made
 
 
@@ -67,9 +68,9 @@ _LIMITS = {
     "body_bytes": "the most bytes of a request",
     "images": "the most images of a request",
     "pixels": "the most pixels of all images of a request",
-    "seconds": "until a request is answered",
-    "body_seconds": "until a request has arrived",
-    "connections": "the most connections at once",
+    "seconds": "seconds for an answer, the conversion of images included",
+    "body_seconds": "seconds for a request to arrive",
+    "connections": "the most connections at once; fewer if a process may not open so many files",
 }
 _TLS = {
     "ca": "the authority of the replicas' certificates; with it, connections to them are encrypted",

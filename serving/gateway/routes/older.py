@@ -25,7 +25,7 @@ from serving.gateway.uploads.named_image import NamedImage
 
 FIELD = "file"
 
-router = APIRouter(tags=["older API"])
+router = APIRouter(tags=["Older API"])
 
 
 class OlderPrediction(BaseModel):

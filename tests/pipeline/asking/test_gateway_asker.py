@@ -80,6 +80,7 @@ def reply_of(status: int, **headers: str) -> Reply:
         (reply_of(401), FailedError, r"answered 401: the reason\. Name a file with the key with --key-file"),
         (reply_of(404), FailedError, "answered 404: the reason"),
         (reply_of(307, Location="http://elsewhere/"), FailedError, "answered 307.*Redirects are not followed"),
+        ((401, {"error": "the reason."}, {}), FailedError, r"answered 401: the reason\. Name a file"),
         ((200, "<html>", {}), FailedError, "something else than labels"),
         ((200, {"predictions": []}, {}), FailedError, "something else than labels"),
         ((500, "a\x1b[31m\nb", {}), NoAnswerError, "answered 500: Internal Server Error"),

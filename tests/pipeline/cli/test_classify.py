@@ -118,7 +118,7 @@ def test_a_gateway_that_refuses_the_key_ends_it_at_once(
     classify: Any, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNDERSTUDY_GATEWAY_KEY", KEY)
-    with gateway((401, {"error": "the key is not known."}, {})) as running:
+    with gateway((401, {"error": "the key is not known"}, {})) as running:
         done = classify(images, "--gateway", running.url, "--concurrency", 1)
 
     assert ExitCode.FAILED == done.code
@@ -144,6 +144,7 @@ def test_without_a_server_that_answers_it_could_not_tell(classify: Any, images: 
     assert [ExitCode.COULD_NOT_TELL] * 2 == [servers.code, gateways.code]
     assert "a.png was not classified" in servers.err
     assert "No server answers, so the rest was not tried" in gateways.err
+    assert "classified, " not in servers.err + gateways.err, "nothing was counted"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import BadInputError
 from pipeline.profiling.measurement import Batching, Loop
-from pipeline.profiling.plan import Plan, closed_points, rates_of, whole_numbers
+from pipeline.profiling.plan import Plan, closed_points, duration, rates_of, whole_numbers
 
 BOTH = (Batching.OFF, Batching.ON)
 
@@ -56,6 +56,13 @@ def test_rates_follow_from_the_best_closed_loop_unless_they_are_given() -> None:
 
 def test_a_request_has_longer_than_the_limit_of_latency() -> None:
     assert (6.0, 1.0) == (plan(latency_limit=2.0).deadline, plan(latency_limit=0.01).deadline)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.6, "1 s"), (119.4, "119 s"), (120.0, "2.0 minutes"), (3570.0, "59.5 minutes")]
+)
+def test_a_short_duration_is_in_seconds(seconds: float, text: str) -> None:
+    assert text == duration(seconds)
 
 
 def test_numbers_are_read_in_any_order_and_each_once() -> None:

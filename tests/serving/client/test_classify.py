@@ -309,12 +309,12 @@ def test_what_is_known_of_names_is_bounded_and_failures_are_forgotten() -> None:
     names = ClassNames(now=clock)
     names.failed("m", 1, UnreachableError("a:1", "down"))
     names.failed("m", 2, RefusedError("a:1", 'FAILED_PRECONDITION: Serving signature key "serving_labels" not found.'))
-    names.learnt("m", 3, ("cat",))
+    names.store("m", 3, ("cat",))
     assert [False] * 3 == [names.due("m", version) for version in (1, 2, 3)]
     clock.now += AGAIN_SECONDS
 
     assert [True, False, False] == [names.due("m", version) for version in (1, 2, 3)]
     assert [None, None, ("cat",)] == [names.get("m", version) for version in (1, 2, 3)]
     for version in range(4, 3 + MOST):
-        names.learnt("m", version, ("cat",))
+        names.store("m", version, ("cat",))
     assert [True, False] == [names.due("m", version) for version in (2, 3)]
