@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM; 2 if it cannot be started like this, 1 if its port is taken."""
     given = parser().parse_args(arguments)
     from serving.gateway.application import create_app  # noqa: PLC0415 - not for --help
-    from serving.gateway.server import serve  # noqa: PLC0415 - not for --help
+    from serving.gateway.http.server import serve  # noqa: PLC0415 - not for --help
 
     try:
         settings = settings_of(given)

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from serving.gateway import errors, models
-from serving.gateway.documented import ERRORS
+from serving.gateway import errors
+from serving.gateway.http.stopping import Stopping
 from serving.gateway.layers import add_layers
+from serving.gateway.models import models
 from serving.gateway.routes import classify, fleet, health, inference_protocol, metrics, older, page, rest_predict
+from serving.gateway.routes.openapi import ERRORS
 from serving.gateway.settings import Settings
-from serving.gateway.stopping import Stopping
 from serving.gateway.uploads.images import Converter
 
 

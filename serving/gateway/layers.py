@@ -14,13 +14,13 @@ import time
 
 from fastapi import FastAPI
 
-from serving.gateway.fleet_metrics import FleetMetrics
-from serving.gateway.fleet_page import FleetPage
+from serving.gateway.fleet.metrics import FleetMetrics
 from serving.gateway.observation.access_log import AccessLog
 from serving.gateway.observation.metrics import Metrics
 from serving.gateway.observation.metrics_port import MetricsPort
 from serving.gateway.observation.middleware import Observation
-from serving.gateway.routes.page import PREFIX
+from serving.gateway.page.fleet_page import FleetPage
+from serving.gateway.page.static_files import PREFIX
 from serving.gateway.security.foreign_pages import OwnPagesOnly
 from serving.gateway.security.gate import Gate
 from serving.gateway.security.headers import SecurityHeaders

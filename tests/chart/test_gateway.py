@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from serving.gateway.__main__ import parser, settings_of
+from serving.gateway.http.server import DRAIN_SECONDS, GRACE_SECONDS
 from serving.gateway.security.keys import digest_of, parse_keys
-from serving.gateway.server import DRAIN_SECONDS, GRACE_SECONDS
 from serving.gateway.settings import Limits, Settings
 from serving.replica import STABLE
 from tests.chart.helm import NEWEST, OLDEST, Manifest, containers, notes, of_component, of_kind, rendered

@@ -84,7 +84,7 @@ dns://{{ include "understudy.podsName" . }}.{{ .root.Release.Namespace }}.svc.{{
 {{- if and $gateway.autoscaling.enabled (gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}
 {{- fail (printf "classifyGateway.autoscaling: minReplicas %d is more than maxReplicas %d. Raise maxReplicas" (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}
 {{- end -}}
-{{- /* After SIGTERM the gateway takes up to 20 s: serving/gateway/server.py. */}}
+{{- /* After SIGTERM the gateway takes up to 20 s: serving/gateway/http/server.py. */}}
 {{- if lt (int $gateway.terminationGracePeriodSeconds) (add (int $gateway.drainSeconds) 20 | int) -}}
 {{- fail (printf "classifyGateway: terminationGracePeriodSeconds %d must be at least drainSeconds %d and 20, or the requests in flight are cut off" (int $gateway.terminationGracePeriodSeconds) (int $gateway.drainSeconds)) -}}
 {{- end -}}

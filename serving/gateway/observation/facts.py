@@ -11,7 +11,7 @@ and X-Replica.
 from dataclasses import dataclass
 from typing import cast
 
-from serving.gateway.asgi import Scope
+from serving.gateway.http.asgi import Scope
 
 _KEY = "facts"
 

@@ -1,6 +1,6 @@
 """The metrics on a port of their own, for Prometheus: no key is needed there, and nothing else is answered."""
 
-from serving.gateway.asgi import App, Receive, Scope, Send, send_body, send_error
+from serving.gateway.http.asgi import App, Receive, Scope, Send, send_body, send_error
 from serving.gateway.observation.metrics import CONTENT_TYPE, Metrics
 
 

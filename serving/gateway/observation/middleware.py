@@ -9,7 +9,7 @@ from typing import cast
 
 from starlette.requests import ClientDisconnect
 
-from serving.gateway.asgi import App, Message, Receive, Scope, Send, header, send_error
+from serving.gateway.http.asgi import App, Message, Receive, Scope, Send, header, send_error
 from serving.gateway.observation.access_log import AccessLog, Ended
 from serving.gateway.observation.facts import Facts, set_facts
 from serving.gateway.observation.metrics import Metrics

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.client import Classified
 from serving.errors import RefusedError
-from serving.gateway.documented import path_parameters, query_parameter
 from serving.gateway.errors import GatewayError
-from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.models.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.routes.openapi import path_parameters, query_parameter
 from serving.gateway.uploads.encoded import Named
 from serving.gateway.uploads.images import Converter
 from serving.gateway.uploads.received import received

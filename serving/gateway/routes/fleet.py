@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, FastAPI, Query, Request
 from pydantic import BaseModel
 
-from serving.gateway.fleet_view import FleetView, ModelView, ReplicaView, State
+from serving.gateway.fleet.view import FleetView, ModelView, ReplicaView, State
 
 
 @asynccontextmanager

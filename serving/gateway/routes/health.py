@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it should get requests; see `serving.gateway.readiness` for when.
+"""`/healthz`: the process lives. `/readyz`: it should get requests; see `serving.gateway.models.readiness` for when.
 
 Neither asks a model server when it is called, and neither needs an API key. The page at `/` takes the names of the
 models from `/readyz`.
@@ -13,7 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
-from serving.gateway.readiness import EVERY_SECONDS, ModelState, Readiness
+from serving.gateway.models.readiness import EVERY_SECONDS, ModelState, Readiness
 
 
 @asynccontextmanager

@@ -14,17 +14,17 @@ from fastapi.responses import JSONResponse, Response
 
 from serving import signature
 from serving.errors import DiscoveryError, NotServedError, ServingError
-from serving.gateway import inference_schemas as schemas
-from serving.gateway.documented import json_body
 from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.inference_protocol import schemas
 from serving.gateway.inference_protocol.datatypes import ProtocolError
+from serving.gateway.inference_protocol.infer import default_signature, inferred
 from serving.gateway.inference_protocol.request import parse_request
 from serving.gateway.inference_protocol.response import inference_response, model_metadata
-from serving.gateway.inferring import default_signature, inferred
-from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.models.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.routes.openapi import json_body
 from serving.gateway.settings import Settings
-from serving.gateway.tensorflow_rest import aside
+from serving.gateway.tensorflow_rest.predict import aside
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.images import Converter
 from serving.rest_json.routes import LARGEST_VERSION

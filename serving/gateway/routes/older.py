@@ -12,10 +12,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from serving.gateway.documented import ERRORS, multipart_body
 from serving.gateway.errors import GatewayError, note
-from serving.gateway.models import models_of, until_gone
+from serving.gateway.models.models import models_of, until_gone
 from serving.gateway.routes.classify import TOP, classified
+from serving.gateway.routes.openapi import ERRORS, multipart_body
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.encoded import Named

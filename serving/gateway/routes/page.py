@@ -4,11 +4,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serving.gateway.errors import GatewayError
-from serving.gateway.static_files import read_files
+from serving.gateway.page.static_files import PREFIX, read_files
 
 router = APIRouter(include_in_schema=False)
 
-PREFIX = "/page/"
 FILES = read_files()
 # Monitors and `curl --head` ask so; the server leaves the body out.
 _METHODS = ["GET", "HEAD"]

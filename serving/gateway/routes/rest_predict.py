@@ -11,13 +11,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serving.errors import NotServedError, RefusedError, ServerFaultError
-from serving.gateway import tensorflow_rest
-from serving.gateway.documented import json_body, path_parameters
 from serving.gateway.errors import GatewayError
-from serving.gateway.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.models.models import Model, models_of, seconds_of, until_gone
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.routes.openapi import json_body, path_parameters
 from serving.gateway.settings import Settings
-from serving.gateway.tensorflow_rest import Target
+from serving.gateway.tensorflow_rest import predict as tensorflow_rest
+from serving.gateway.tensorflow_rest.predict import Target
 from serving.gateway.uploads.body import read_body
 from serving.rest_json.gzip_body import inflated
 from serving.rest_json.http_status import HTTP_STATUS

@@ -10,7 +10,7 @@ A gateway on loopback without keys can be reached by every page in a browser on 
 import ipaddress
 from urllib.parse import urlsplit
 
-from serving.gateway.asgi import App, Receive, Scope, Send, header, send_error
+from serving.gateway.http.asgi import App, Receive, Scope, Send, header, send_error
 from serving.gateway.observation.facts import facts_of
 
 _OWN_SITES = (None, "same-origin", "none")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
-from serving.gateway.asgi import App, Headers, Receive, Scope, Send, header, send_error
+from serving.gateway.http.asgi import App, Headers, Receive, Scope, Send, header, send_error
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.security.key_file import KeyFile
 from serving.gateway.security.keys import Key, find_key

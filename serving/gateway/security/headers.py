@@ -4,7 +4,7 @@ There is no CORS here: no answer has `Access-Control-Allow-Origin`, so a browser
 and sends none of its requests that would need a preflight.
 """
 
-from serving.gateway.asgi import App, Message, Receive, Scope, Send, header
+from serving.gateway.http.asgi import App, Message, Receive, Scope, Send, header
 
 # Scripts, styles and requests: only this server's own files. Images: also those that a person has dropped on the page.
 CONTENT_SECURITY_POLICY = (

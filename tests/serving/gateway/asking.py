@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.gateway.asgi import App, Message, Receive, Scope, Send, send_body
+from serving.gateway.http.asgi import App, Message, Receive, Scope, Send, send_body
 
 
 @dataclass

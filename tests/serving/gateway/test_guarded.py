@@ -17,7 +17,7 @@ import pytest
 from serving.gateway.__main__ import main
 from serving.gateway.security.keys import Key, digest_of, new_key
 from tests.ports import free_port
-from tests.serving.gateway.test_server import eventually, everything, status_of
+from tests.serving.gateway.http.test_server import eventually, everything, status_of
 
 # Nothing listens on the port of the discard protocol, so the model is down.
 NOBODY = "127.0.0.1:9"

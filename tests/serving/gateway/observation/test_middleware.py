@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from serving.gateway.asgi import Receive, Scope, Send, send_body
+from serving.gateway.http.asgi import Receive, Scope, Send, send_body
 from serving.gateway.observation.access_log import AccessLog
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.observation.metrics import Metrics

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from serving.gateway.static_files import FOLDER, read_files
+from serving.gateway.page.static_files import FOLDER, read_files
 from tests.serving.gateway.page.conftest import Gateway
 
 FILES = read_files()

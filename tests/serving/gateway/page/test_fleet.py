@@ -17,8 +17,8 @@ from serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-from serving.gateway import models
-from serving.gateway.fleet_view import KEPT_SECONDS, FleetView, State
+from serving.gateway.fleet.view import KEPT_SECONDS, FleetView, State
+from serving.gateway.models import models
 from serving.gateway.settings import Settings
 from tests.hunts import hunt
 from tests.ports import free_port

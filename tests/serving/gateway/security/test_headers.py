@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.gateway.asgi import Receive, Scope, Send, send_body, send_error
+from serving.gateway.http.asgi import Receive, Scope, Send, send_body, send_error
 from serving.gateway.security.headers import SecurityHeaders
 from tests.serving.gateway.asking import Recorded, ask
 

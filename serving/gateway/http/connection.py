@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from serving.gateway.asgi import error_body
+from serving.gateway.http.asgi import error_body
 from serving.http.connection import BoundedConnection
 
 MESSAGES = {

@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from serving.gateway.asgi import Receive, Scope, Send, header, send_body, send_error
-from serving.gateway.connection import Connection, connection_class
-from serving.gateway.server import GRACE_SECONDS, Server, _listener, room_for
-from serving.gateway.stopping import Stopping
+from serving.gateway.http.asgi import Receive, Scope, Send, header, send_body, send_error
+from serving.gateway.http.connection import Connection, connection_class
+from serving.gateway.http.server import GRACE_SECONDS, Server, _listener, room_for
+from serving.gateway.http.stopping import Stopping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"

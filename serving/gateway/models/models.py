@@ -9,10 +9,10 @@ from fastapi import Request
 
 from serving.client import AsyncClient
 from serving.errors import DiscoveryError, ServingError, UnreachableError
-from serving.gateway.admission import Admission, ShedError
 from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.models.admission import Admission, ShedError
+from serving.gateway.models.signatures import Signatures
 from serving.gateway.settings import ModelSettings, Settings
-from serving.gateway.signatures import Signatures
 
 
 class Model:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from serving.errors import DiscoveryError, ServingError
 from serving.gateway.errors import of_serving
-from serving.gateway.models import Model
+from serving.gateway.models.models import Model
 
 # Between two rounds of questions.
 EVERY_SECONDS = 2.0

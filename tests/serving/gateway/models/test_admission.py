@@ -6,7 +6,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from serving.gateway.admission import FIRST_LIMIT, FORGET_SECONDS, HIGHEST_RATIO, LEAST_LIMIT, Admission, ShedError
+from serving.gateway.models.admission import (
+    FIRST_LIMIT,
+    FORGET_SECONDS,
+    HIGHEST_RATIO,
+    LEAST_LIMIT,
+    Admission,
+    ShedError,
+)
 
 
 class Clock:

@@ -4,8 +4,8 @@ A browser cannot send a key in a header when it opens an address. So what opens 
 comes after this, and sees the path of a file that everybody may read. No decision here opens the JSON to anybody.
 """
 
-from serving.gateway.asgi import App, Receive, Scope, Send, header
-from serving.gateway.routes.page import PREFIX
+from serving.gateway.http.asgi import App, Receive, Scope, Send, header
+from serving.gateway.page.static_files import PREFIX
 
 PAGE = f"{PREFIX}fleet.html"
 

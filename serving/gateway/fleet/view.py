@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from serving.client import ReplicaState
-from serving.gateway.models import Model
-from serving.gateway.replica_status import ReplicaStatus, StatusClient
+from serving.gateway.fleet.replica_status import ReplicaStatus, StatusClient
+from serving.gateway.models.models import Model
 
 KEPT_SECONDS = 2.0
 AT_ONCE = 32

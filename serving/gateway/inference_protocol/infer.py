@@ -10,8 +10,8 @@ from serving.errors import DiscoveryError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.inference_protocol.datatypes import ProtocolError
 from serving.gateway.inference_protocol.request import InferenceRequest, check_signature
-from serving.gateway.models import Model
-from serving.gateway.tensorflow_rest import is_refused
+from serving.gateway.models.models import Model
+from serving.gateway.tensorflow_rest.predict import is_refused
 from serving.gateway.uploads.encoded import Named
 from serving.gateway.uploads.images import Converter
 from serving.messages import Metadata

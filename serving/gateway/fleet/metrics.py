@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serving.gateway.models import Model
+from serving.gateway.models.models import Model
 
 _NAME = "understudy_gateway"
 

@@ -10,7 +10,7 @@ from serving import signature
 from serving.apis import SIGNATURE_DEF, get_model_metadata_pb2, predict_pb2
 from serving.errors import DiscoveryError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
-from serving.gateway.models import Model
+from serving.gateway.models.models import Model
 from serving.gateway.uploads.pixels import check_pixels
 from serving.messages import Metadata
 from serving.replica import Answer

@@ -8,7 +8,9 @@ from pathlib import Path
 from fastapi import Request
 from fastapi.responses import Response
 
-FOLDER = Path(__file__).with_name("page")
+# Of their addresses.
+PREFIX = "/page/"
+FOLDER = Path(__file__).with_name("files")
 # Only these are sent: whatever else is in the folder stays there.
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -18,10 +18,10 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from serving.gateway.asgi import App
-from serving.gateway.connection import Connection, connection_class
+from serving.gateway.http.asgi import App
+from serving.gateway.http.connection import Connection, connection_class
+from serving.gateway.http.stopping import Stopping
 from serving.gateway.settings import Settings
-from serving.gateway.stopping import Stopping
 
 BACKLOG = 2048
 DRAIN_SECONDS = 1.0

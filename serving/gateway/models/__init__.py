@@ -1,0 +1,1 @@
+"""The models that the gateway asks: their clients, how many requests they take, and whether they answer."""

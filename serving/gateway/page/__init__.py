@@ -1,0 +1,1 @@
+"""The pages for browsers. Their files are in `files`."""
