@@ -28,6 +28,8 @@ DRAIN_SECONDS = 1.0
 GRACE_SECONDS = 18
 # Files besides those of clients: connections to replicas, the log, libraries.
 SPARE_FILES = 1024
+# On the port for metrics, besides those of clients, so that these cannot shut out Prometheus. They are spare files.
+METRICS_CONNECTIONS = 64
 
 
 class Server(uvicorn.Server):
@@ -36,7 +38,7 @@ class Server(uvicorn.Server):
     Args:
         app: the application; its lifespan runs before the first request and after the last one.
         stopping: set when the stop begins.
-        connection: the class of its connections.
+        connection: the class of its connections, from `connection_class`.
         drain_seconds: how long connections are still accepted.
         grace_seconds: how long requests in flight may take then; what is left is answered 503.
     """
@@ -46,13 +48,13 @@ class Server(uvicorn.Server):
         app: App,
         *,
         stopping: Stopping,
-        connection: type[Connection] = Connection,
+        connection: type[Connection] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         grace_seconds: int = GRACE_SECONDS,
     ) -> None:
         # A client that sends nonsense is no reason for a line, and the access log is the gateway's own.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        super().__init__(_config(app, connection, grace_seconds))
+        super().__init__(_config(app, connection or connection_class(), grace_seconds))
         self._stopping = stopping
         self._drain_seconds = drain_seconds
         self._closes: float | None = None
@@ -88,7 +90,9 @@ def serve(app: FastAPI, settings: Settings) -> int:
         except OSError as error:
             print(f"error: {host}:{port} cannot be listened on: {error.strerror}", file=sys.stderr)  # noqa: T201
             return 1
-    connection = connection_class(largest_connections=connections)
+    connection = connection_class(
+        largest_connections=connections, largest_of_port={settings.metrics_port: METRICS_CONNECTIONS}
+    )
     Server(app, stopping=app.state.stopping, connection=connection).run(sockets)
     return 0
 
