@@ -14,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     from serving.gateway.application import create_app  # noqa: PLC0415 - not for --help
     from serving.gateway.http.server import serve  # noqa: PLC0415 - not for --help
+    from serving.gateway.observation.process_log import log_to_stderr  # noqa: PLC0415 - not for --help
 
     try:
         settings = settings_of(given)
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    log_to_stderr()
     return serve(app, settings)
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from serving.gateway import errors
 from serving.gateway.http.stopping import Stopping
 from serving.gateway.layers import add_layers
-from serving.gateway.models import models
+from serving.gateway.models.models import open_models
 from serving.gateway.routes import classify, fleet, health, inference_protocol, metrics, older, page, rest_predict
 from serving.gateway.routes.openapi import ERRORS
 from serving.gateway.settings import Settings
@@ -24,8 +24,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with models.opened(settings) as opened:
-            app.state.models = opened
+        async with open_models(settings) as models:
+            app.state.models = models
             yield
 
     app = FastAPI(

@@ -58,7 +58,10 @@ class GatewayError(Exception):
 
 
 def of_serving(error: ServingError | DiscoveryError, model: str, *, version: int | None = None) -> GatewayError:
-    """The answer for a request that the model servers did not answer. Their messages are in the log, not in it."""
+    """The answer for a request that the model servers did not answer.
+
+    What they said is in the access log, not in the answer, if the error that is raised has theirs as its cause.
+    """
     if isinstance(error, DiscoveryError):
         return GatewayError(503, f"no replica of {model} is known yet", retry_after=RETRY_SECONDS)
     if isinstance(error, UnreachableError):
@@ -100,6 +103,8 @@ def note(request: Request, error: GatewayError) -> None:
     """For the access log and the metrics. Whoever answers such an error itself calls this."""
     facts = facts_of(request.scope)
     facts.error, facts.shed = error.message, error.shed
+    if isinstance(error.__cause__, ServingError | DiscoveryError):
+        facts.cause = str(error.__cause__)
 
 
 def answer(error: GatewayError) -> Response:

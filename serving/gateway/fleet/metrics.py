@@ -6,8 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from serving.gateway.models.models import Model
-
-_NAME = "understudy_gateway"
+from serving.gateway.observation.metrics import NAME_PREFIX
 
 
 class FleetMetrics(Collector):
@@ -21,10 +20,10 @@ class FleetMetrics(Collector):
         self._models = models
 
     def collect(self) -> Iterator[Metric]:
-        retries = CounterMetricFamily(f"{_NAME}_retries", "Requests sent to a second replica.", labels=["model"])
-        in_flight = GaugeMetricFamily(f"{_NAME}_images_in_flight", "Images being asked about.", labels=["model"])
-        limit = GaugeMetricFamily(f"{_NAME}_images_limit", "How many there may be.", labels=["model"])
-        replicas = GaugeMetricFamily(f"{_NAME}_replicas", "Replicas that are listed.", labels=["model", "usable"])
+        retries = CounterMetricFamily(f"{NAME_PREFIX}_retries", "Requests sent to a second replica.", labels=["model"])
+        in_flight = GaugeMetricFamily(f"{NAME_PREFIX}_images_in_flight", "Images being asked about.", labels=["model"])
+        limit = GaugeMetricFamily(f"{NAME_PREFIX}_images_limit", "How many there may be.", labels=["model"])
+        replicas = GaugeMetricFamily(f"{NAME_PREFIX}_replicas", "Replicas that are listed.", labels=["model", "usable"])
         for name, model in self._models().items():
             retries.add_metric([name], model.client.retries)
             in_flight.add_metric([name], model.admission.in_flight)

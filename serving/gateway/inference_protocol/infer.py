@@ -6,45 +6,39 @@ from typing import Any
 
 from serving import signature
 from serving.apis import types_pb2
-from serving.errors import DiscoveryError, RefusedError, ServingError
-from serving.gateway.errors import GatewayError, of_serving
+from serving.client.deadline import Deadline
+from serving.errors import RefusedError
+from serving.gateway.errors import GatewayError
 from serving.gateway.inference_protocol.datatypes import ProtocolError
 from serving.gateway.inference_protocol.request import InferenceRequest, check_signature
-from serving.gateway.models.models import Model
-from serving.gateway.tensorflow_rest.predict import is_refused
-from serving.gateway.uploads.encoded import Named
+from serving.gateway.models.models import Model, count_rows, seconds_left
+from serving.gateway.models.target import Target
 from serving.gateway.uploads.images import Converter
+from serving.gateway.uploads.named_image import NamedImage
 from serving.messages import Metadata
 from serving.replica import Answer
 from serving.wire import Array
 
 
-async def inferred(
-    asked: Model, request: InferenceRequest, version: int | None, converter: Converter, *, most: int, seconds: float
+async def infer(
+    model: Model, request: InferenceRequest, target: Target, converter: Converter, *, limit: int, deadline: Deadline
 ) -> Answer:
     """The answer of exactly this version, or of the one that serves.
 
     Args:
-        asked: the model.
+        model: the model.
         request: its inputs and the wanted outputs.
-        version: None for the one that serves.
+        target: its version.
         converter: of images.
-        most: how many images there may be.
-        seconds: until the model servers must have answered.
+        limit: how many images there may be.
+        deadline: by when the model servers must have answered.
 
     Raises:
         ProtocolError: the request does not fit the signature.
         GatewayError: 413 or 422, an image cannot be used; or the model servers did not answer.
     """
-    label = asked.label if version is None else None
-    known = asked.signatures.known(version=version, label=label)
-    ask = _Ask(asked, request, version, label, converter, most=most, seconds=seconds)
-    try:
-        return await ask.answered()
-    except (ProtocolError, GatewayError) as error:
-        if not is_refused(error) or not await asked.signatures.moved(version=version, label=label, before=known):
-            raise
-    return await ask.answered()
+    inference = _Inference(model, request, target, converter, limit=limit, deadline=deadline)
+    return await model.retry_if_moved(target, inference.run, refusal=ProtocolError)
 
 
 def default_signature(known: Metadata) -> Any:
@@ -59,7 +53,7 @@ def default_signature(known: Metadata) -> Any:
     return definition
 
 
-def images_in(inputs: Mapping[str, Array], definition: Any, *, most: int) -> Sequence[Named]:
+def images_in(inputs: Mapping[str, Array], definition: Any, *, limit: int) -> Sequence[NamedImage]:
     """The images of a request to an image classifier; none for other models.
 
     Raises:
@@ -70,67 +64,56 @@ def images_in(inputs: Mapping[str, Array], definition: Any, *, most: int) -> Seq
     if info is None or info.dtype != types_pb2.DT_STRING or not is_classifier:
         return []
     images = inputs[signature.INPUT].reshape(-1).tolist()
-    if len(images) > most:
-        raise GatewayError(413, f"the request has more than {most} images; send fewer at once")
-    return [Named(None, content) for content in images]
+    if len(images) > limit:
+        raise GatewayError(413, f"the request has more than {limit} images; send fewer at once")
+    return [NamedImage(None, content) for content in images]
 
 
 @dataclass(frozen=True)
-class _Ask:
-    """The arguments of `inferred`, and the label instead of a version."""
+class _Inference:
+    """The arguments of `infer`."""
 
-    asked: Model
+    model: Model
     request: InferenceRequest
-    version: int | None
-    label: str | None
+    target: Target
     converter: Converter
-    most: int
-    seconds: float
+    limit: int
+    deadline: Deadline
 
-    async def answered(self) -> Answer:
-        definition = await _definition(self.asked, self.version, self.label)
+    async def run(self) -> Answer:
+        definition = default_signature(await self.model.signatures.get(self.target))
         check_signature(self.request, definition)
-        images = images_in(self.request.inputs, definition, most=self.most)
+        images = images_in(self.request.inputs, definition, limit=self.limit)
         inputs = await _decodable(self.request.inputs, images, self.converter)
         try:
-            answer = await self._sent(inputs)
+            answer = await self._send(inputs)
         except GatewayError as error:
             if images and isinstance(error.__cause__, RefusedError):
                 # Its header was right, and what is behind it is not.
                 await self.converter.explain(images)
             raise
-        if self.version is None:
-            self.asked.signatures.answered(self.label, answer.version)
+        self.model.signatures.observe(self.target, answer.version)
         return answer
 
-    async def _sent(self, inputs: Mapping[str, Array]) -> Answer:
-        with self.asked.asked(_rows(inputs), version=self.version):
-            answer: Answer = await self.asked.client.predict(
-                self.asked.name,
+    async def _send(self, inputs: Mapping[str, Array]) -> Answer:
+        with self.model.request(count_rows(inputs), version=self.target.version):
+            answer: Answer = await self.model.client.predict(
+                self.model.name,
                 inputs,
-                version=self.version,
-                label=self.label,
+                version=self.target.version,
+                label=self.target.label,
                 outputs=tuple(output.name for output in self.request.outputs),
-                timeout=self.seconds,
+                timeout=seconds_left(self.deadline),
             )
             return answer
 
 
-async def _definition(asked: Model, version: int | None, label: str | None) -> Any:
-    try:
-        return default_signature(await asked.signatures.of(version=version, label=label))
-    except (ServingError, DiscoveryError) as error:
-        raise of_serving(error, asked.name, version=version) from error
-
-
-async def _decodable(inputs: Mapping[str, Array], images: Sequence[Named], converter: Converter) -> Mapping[str, Array]:
+async def _decodable(
+    inputs: Mapping[str, Array], images: Sequence[NamedImage], converter: Converter
+) -> Mapping[str, Array]:
     """The inputs, the images among them as the model decodes them."""
     if not images:
         return inputs
     shape = inputs[signature.INPUT].shape
     converted = signature.inputs_of(await converter.decodable(images))[signature.INPUT]
     return {**inputs, signature.INPUT: converted.reshape(shape)}
-
-
-def _rows(inputs: Mapping[str, Array]) -> int:
-    return max((len(array) for array in inputs.values() if array.ndim and len(array)), default=1)

@@ -65,16 +65,14 @@ class Admission:
 
     @contextmanager
     def admitted(self, images: int) -> Iterator[None]:
-        """Count a request with so many images while it is in flight. A single request is always admitted.
+        """Count a request with so many images while it is in flight.
 
         Only a request that ends without an exception says how long an answer takes.
 
         Raises:
             ShedError: it must not begin now.
         """
-        if self.in_flight and self.in_flight + images > self._limit_now():
-            self.shed += 1
-            raise ShedError(max(1.0, self._last_seconds))
+        self.require_room()
         self.in_flight += images
         busy = self.in_flight
         began = self._now()
@@ -83,6 +81,16 @@ class Admission:
             self._learn(images, self._now() - began, busy)
         finally:
             self.in_flight -= images
+
+    def require_room(self) -> None:
+        """Check that a request may begin. One with many images may pass the limit by them: it is the last to begin.
+
+        Raises:
+            ShedError: it must not.
+        """
+        if self.in_flight >= self._limit_now():
+            self.shed += 1
+            raise ShedError(max(1.0, self._last_seconds))
 
     def _limit_now(self) -> float:
         if not self._has_shrunk:

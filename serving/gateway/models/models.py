@@ -1,22 +1,27 @@
 """The models of a gateway: each has a client with its own connections, and a limit of its own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
-
-from fastapi import Request
+from typing import TypeVar
 
 from serving.client import AsyncClient
-from serving.errors import DiscoveryError, ServingError, UnreachableError
+from serving.client.deadline import Deadline
+from serving.errors import DiscoveryError, OverloadedError, RefusedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.models.admission import Admission, ShedError
 from serving.gateway.models.signatures import Signatures
+from serving.gateway.models.target import Target
 from serving.gateway.settings import ModelSettings, Settings
+from serving.wire import Array
+
+Result = TypeVar("Result")
+
+# gRPC takes no deadline that has passed.
+_LEAST_SECONDS = 0.001
 
 
 class Model:
-    """One model. Use `asked` around each request to its servers."""
+    """One model. Use `request` around each request to its servers."""
 
     def __init__(self, settings: ModelSettings, client: AsyncClient) -> None:
         self.name = settings.name
@@ -28,7 +33,7 @@ class Model:
         self.signatures = Signatures(client, settings.name)
 
     @contextmanager
-    def asked(self, images: int, *, version: int | None = None) -> Iterator[None]:
+    def request(self, images: int, *, version: int | None = None) -> Iterator[None]:
         """Admit a request with so many images, and turn the errors of the block into answers.
 
         Raises:
@@ -38,13 +43,49 @@ class Model:
             with self.admission.admitted(images):
                 yield
         except ShedError as error:
-            text = f"{self.name} has as many requests as it can answer in time; try again"
-            raise GatewayError(503, text, retry_after=error.seconds, shed="admission") from error
-        except UnreachableError as error:
-            self.admission.overloaded()
-            raise of_serving(error, self.name, version=version) from error
+            raise self._shed(error) from error
         except (ServingError, DiscoveryError) as error:
+            if isinstance(error, OverloadedError):
+                self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error
+
+    def require_room(self) -> None:
+        """Check that a request would be admitted now, before anything costly is done for it.
+
+        Raises:
+            GatewayError: it would be shed.
+        """
+        try:
+            self.admission.require_room()
+        except ShedError as error:
+            raise self._shed(error) from error
+
+    def _shed(self, error: ShedError) -> GatewayError:
+        text = f"{self.name} has as many requests as it can answer in time; try again"
+        return GatewayError(503, text, retry_after=error.seconds, shed="admission")
+
+    async def retry_if_moved(
+        self, target: Target, attempt: Callable[[], Awaitable[Result]], *, refusal: type[Exception]
+    ) -> Result:
+        """The result of `attempt`. If it was refused and the label is on another version by now, it is repeated once.
+
+        Args:
+            target: what `attempt` asks for.
+            attempt: makes a request to fit the signatures that are known, and sends it.
+            refusal: with which `attempt` itself refuses a request; model servers refuse with RefusedError.
+
+        Raises:
+            Exception: whatever `attempt` raises.
+        """
+        before = self.signatures.known(target)
+        try:
+            return await attempt()
+        except (refusal, GatewayError) as error:
+            # The request itself was refused; it might be right for another version.
+            is_refused = isinstance(error, refusal) or isinstance(error.__cause__, RefusedError)
+            if not is_refused or not await self.signatures.has_moved(target, before=before):
+                raise
+        return await attempt()
 
 
 class Models(Mapping[str, Model]):
@@ -75,7 +116,7 @@ class Models(Mapping[str, Model]):
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Models]:
+async def open_models(settings: Settings) -> AsyncIterator[Models]:
     """The models, with clients that look for their replicas from now on."""
     async with AsyncExitStack() as stack:
         models = [
@@ -89,51 +130,11 @@ def _client(model: ModelSettings, seconds: float) -> AsyncClient:
     return AsyncClient(model.fleet, label=model.label, timeout=seconds)
 
 
-def seconds_of(request: Request) -> float:
-    """Until when the servers must have answered: what the client can wait for (X-Timeout-Seconds), within the limit.
-
-    Raises:
-        GatewayError: 400, the header is not a number above 0.
-    """
-    limit: float = request.app.state.settings.limits.seconds
-    text = request.headers.get("x-timeout-seconds")
-    if text is None:
-        return limit
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise GatewayError(400, "X-Timeout-Seconds must be a number of seconds above 0")
-    return min(seconds, limit)
+def seconds_left(deadline: Deadline) -> float:
+    """For the model servers; above 0 also when the deadline has passed."""
+    return max(deadline.left(), _LEAST_SECONDS)
 
 
-def models_of(request: Request) -> Models:
-    """The models of the application that got the request."""
-    models: Models = request.app.state.models
-    return models
-
-
-async def until_gone(request: Request, work: Any) -> Any:
-    """The result of `work`, an awaitable; it is cancelled if the client closes its connection before.
-
-    The body of the request must have been read.
-
-    Raises:
-        GatewayError: 499, as nginx says it: nobody is there to read the answer.
-    """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise GatewayError(499, "the client has closed its connection")
-    finally:
-        gone.cancel()
-        task.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def count_rows(inputs: Mapping[str, Array]) -> int:
+    """How many images, or rows, a request has; 1 for one that has none."""
+    return max(1, max((len(array) for array in inputs.values() if array.ndim), default=1))

@@ -15,8 +15,8 @@ LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A request that has ended.
+class FinishedRequest:
+    """A request that has request.
 
     Attributes:
         method: as sent.
@@ -43,22 +43,22 @@ class AccessLog:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, ended: Ended, facts: Facts) -> None:
-        self._stream.write(_line(ended, facts, datetime.now(UTC)))
+    def write(self, request: FinishedRequest, facts: Facts) -> None:
+        self._stream.write(_line(request, facts, datetime.now(UTC)))
         self._stream.flush()
 
 
-def _line(ended: Ended, facts: Facts, now: datetime) -> str:
+def _line(request: FinishedRequest, facts: Facts, now: datetime) -> str:
     record = {
         "time": now.isoformat(timespec="milliseconds"),
         "request_id": facts.request_id,
-        "method": _cut(ended.method),
-        "route": ended.route,
-        "path": None if ended.route else _cut(ended.path),
-        "status": ended.status,
-        "seconds": round(ended.seconds, 6),
-        "bytes_in": ended.bytes_in,
-        "client": ended.client,
+        "method": _cut(request.method),
+        "route": request.route,
+        "path": None if request.route else _cut(request.path),
+        "status": request.status,
+        "seconds": round(request.seconds, 6),
+        "bytes_in": request.bytes_in,
+        "client": request.client,
         "key": facts.key_name,
         "model": _cut(facts.model),
         "version": facts.version,
@@ -66,6 +66,7 @@ def _line(ended: Ended, facts: Facts, now: datetime) -> str:
         "images": facts.images or None,
         "shed": facts.shed,
         "error": _cut(facts.error),
+        "cause": _cut(facts.cause),
     }
     return json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"
 

@@ -30,6 +30,7 @@ class Facts:
         image_bytes: the sum of their sizes.
         shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
         error: what the client was told, for the access log.
+        cause: what the model servers said, with the address of the replica. It is for the access log alone.
     """
 
     request_id: str
@@ -41,6 +42,7 @@ class Facts:
     image_bytes: int = 0
     shed: str | None = None
     error: str | None = None
+    cause: str | None = None
 
 
 def facts_of(scope: Scope) -> Facts:

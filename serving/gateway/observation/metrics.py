@@ -13,6 +13,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from serving.gateway.observation.facts import Facts
 
+# What the name of each metric begins with.
+NAME_PREFIX = "understudy_gateway"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Answers of a classifier take milliseconds; beyond ten seconds every deadline is over.
@@ -37,7 +39,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        name = "understudy_gateway"
+        name = NAME_PREFIX
         self._requests = Counter(
             f"{name}_requests", "Requests that ended.", ("model", "route", "version", "code"), registry=registry
         )

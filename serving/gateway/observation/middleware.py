@@ -10,7 +10,7 @@ from typing import cast
 from starlette.requests import ClientDisconnect
 
 from serving.gateway.http.asgi import App, Message, Receive, Scope, Send, header, send_error
-from serving.gateway.observation.access_log import AccessLog, Ended
+from serving.gateway.observation.access_log import AccessLog, FinishedRequest
 from serving.gateway.observation.facts import Facts, set_facts
 from serving.gateway.observation.metrics import Metrics
 from serving.gateway.observation.request_id import HEADER, request_id
@@ -41,14 +41,14 @@ class Observation:
         watched = _Watched(receive, send, facts)
         self._metrics.begin()
         try:
-            await _answered(self._app, scope, watched, facts)
+            await _run(self._app, scope, watched, facts)
         finally:
             facts.model = facts.model or scope.get("path_params", {}).get("model")
             route = getattr(scope.get("route"), "path", None)
             status = watched.status or CLIENT_GONE
             seconds = time.perf_counter() - begun
             self._metrics.end(facts, route=route, status=status, seconds=seconds)
-            self._access_log.write(_ended(scope, route, watched, seconds), facts)
+            self._access_log.write(_finished_request(scope, route, watched, seconds), facts)
 
 
 class _Watched:
@@ -85,7 +85,7 @@ def _note_answer(facts: Facts, headers: dict[bytes, bytes]) -> None:
         facts.replica = replica.decode("latin-1")
 
 
-async def _answered(app: App, scope: Scope, watched: _Watched, facts: Facts) -> None:
+async def _run(app: App, scope: Scope, watched: _Watched, facts: Facts) -> None:
     """Run the application. What it does not handle is logged and answered here, in words that say nothing of it."""
     try:
         await app(scope, watched.receive, watched.send)
@@ -93,14 +93,14 @@ async def _answered(app: App, scope: Scope, watched: _Watched, facts: Facts) -> 
         pass
     except asyncio.CancelledError:
         # The grace of a server that stops is over.
-        await _sent(watched, 503, "The gateway is stopping. Send the request again; another one answers.")
+        await _send_error(watched, 503, "The gateway is stopping. Send the request again; another one answers.")
     except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the reason
         _log_error(error, facts)
         message = f"The gateway failed; this is its fault. Its log has the reason, request {facts.request_id}."
-        await _sent(watched, 500, message)
+        await _send_error(watched, 500, message)
 
 
-async def _sent(watched: _Watched, status: int, message: str) -> None:
+async def _send_error(watched: _Watched, status: int, message: str) -> None:
     """Answer, unless an answer has begun: half of one cannot be completed, and the server closes the connection."""
     if watched.status is None:
         await send_error(watched.send, status, message, headers=[(b"connection", b"close")])
@@ -116,9 +116,9 @@ def _log_error(error: Exception, facts: Facts) -> None:
     logger.error("%s", json.dumps(record))
 
 
-def _ended(scope: Scope, route: str | None, watched: _Watched, seconds: float) -> Ended:
+def _finished_request(scope: Scope, route: str | None, watched: _Watched, seconds: float) -> FinishedRequest:
     client = cast("tuple[str, int] | None", scope.get("client"))
-    return Ended(
+    return FinishedRequest(
         method=scope["method"],
         route=route,
         path=scope["path"],

@@ -15,16 +15,18 @@ from fastapi.responses import JSONResponse, Response
 from serving import signature
 from serving.errors import DiscoveryError, NotServedError, ServingError
 from serving.gateway.errors import GatewayError, of_serving
+from serving.gateway.inference_protocol import infer as inference
 from serving.gateway.inference_protocol import schemas
 from serving.gateway.inference_protocol.datatypes import ProtocolError
-from serving.gateway.inference_protocol.infer import default_signature, inferred
 from serving.gateway.inference_protocol.request import parse_request
 from serving.gateway.inference_protocol.response import inference_response, model_metadata
-from serving.gateway.models.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.models.models import Model
+from serving.gateway.models.target import Target
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.offload import in_thread_if_large
 from serving.gateway.routes.openapi import json_body
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
-from serving.gateway.tensorflow_rest.predict import aside
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.images import Converter
 from serving.rest_json.routes import LARGEST_VERSION
@@ -74,8 +76,8 @@ async def metadata(request: Request, model: str) -> Any:
 @router.get("/models/{model}/versions/{version}", response_model=schemas.Model, summary="...of a version")
 async def metadata_of_version(request: Request, model: str, version: Version) -> Any:
     """Of exactly this version."""
-    asked = models_of(request).named(model)
-    return await _metadata(asked, _number(asked, version))
+    found = models_of(request).named(model)
+    return await _metadata(found, _number(found, version))
 
 
 @router.get("/models/{model}/ready", response_model=schemas.Ready, summary="Whether a model is ready")
@@ -87,8 +89,8 @@ async def model_ready(request: Request, model: str) -> Any:
 @router.get("/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="...of a version")
 async def version_ready(request: Request, model: str, version: Version) -> Any:
     """200 if a replica answers for exactly this version, otherwise 503; 404 if none has it."""
-    asked = models_of(request).named(model)
-    return await _ready(asked, _number(asked, version))
+    found = models_of(request).named(model)
+    return await _ready(found, _number(found, version))
 
 
 _BODY = json_body(schemas.REQUEST)
@@ -97,7 +99,7 @@ _BODY = json_body(schemas.REQUEST)
 @router.post("/models/{model}/infer", response_model=schemas.Inference, openapi_extra=_BODY, summary="Infer")
 async def infer(request: Request, model: str) -> Response:
     """Ask the version that serves."""
-    return await _inferred(request, models_of(request).named(model), None)
+    return await _infer(request, models_of(request).named(model), None)
 
 
 @router.post(
@@ -108,61 +110,64 @@ async def infer(request: Request, model: str) -> Response:
 )
 async def infer_by_version(request: Request, model: str, version: Version) -> Response:
     """Ask exactly this version."""
-    asked = models_of(request).named(model)
-    return await _inferred(request, asked, _number(asked, version))
+    found = models_of(request).named(model)
+    return await _infer(request, found, _number(found, version))
 
 
-def _number(asked: Model, version: str) -> int:
+def _number(model: Model, version: str) -> int:
     is_number = version.isascii() and version.isdigit() and len(version) <= len(str(LARGEST_VERSION))
     if not is_number or int(version) > LARGEST_VERSION:
-        raise GatewayError(404, f"{asked.name} has no such version: versions are numbers")
+        raise GatewayError(404, f"{model.name} has no such version: versions are numbers")
     return int(version)
 
 
-async def _is_ready(asked: Model, version: int | None) -> bool:
+async def _is_ready(model: Model, version: int | None) -> bool:
     """Whether a replica says so now.
 
     Raises:
         GatewayError: 404, no replica has exactly this version.
     """
     try:
-        await asked.client.metadata(asked.name, version=version, timeout=READY_SECONDS)
+        await model.client.metadata(model.name, version=version, timeout=READY_SECONDS)
     except NotServedError as error:
         if version is not None:
-            raise of_serving(error, asked.name, version=version) from error
+            raise of_serving(error, model.name, version=version) from error
         return False
     except (ServingError, DiscoveryError):
         return False
     return True
 
 
-async def _ready(asked: Model, version: int | None) -> Any:
-    if await _is_ready(asked, version):
-        return {"name": asked.name, "ready": True}
-    error = f"{asked.name} is not ready: no replica answers for it"
-    return JSONResponse({"name": asked.name, "ready": False, "error": error}, 503, {"Retry-After": "1"})
+async def _ready(model: Model, version: int | None) -> Any:
+    if await _is_ready(model, version):
+        return {"name": model.name, "ready": True}
+    error = f"{model.name} is not ready: no replica answers for it"
+    return JSONResponse({"name": model.name, "ready": False, "error": error}, 503, {"Retry-After": "1"})
 
 
-async def _metadata(asked: Model, version: int | None) -> Any:
+async def _metadata(model: Model, version: int | None) -> Any:
     try:
-        known = await asked.client.metadata(asked.name, version=version)
+        known = await model.client.metadata(model.name, version=version)
     except (ServingError, DiscoveryError) as error:
-        raise of_serving(error, asked.name, version=version) from error
-    return model_metadata(asked.name, known.version, default_signature(known))
+        raise of_serving(error, model.name, version=version) from error
+    return model_metadata(model.name, known.version, inference.default_signature(known))
 
 
-async def _inferred(request: Request, asked: Model, version: int | None) -> Response:
+async def _infer(request: Request, model: Model, version: int | None) -> Response:
     settings: Settings = request.app.state.settings
     converter: Converter = request.app.state.converter
     json_bytes = _json_bytes(request)
     body = await read_body(request, settings.limits)
     try:
-        parsed = await aside(len(body), lambda: parse_request(body, json_bytes=json_bytes))
+        parsed = await in_thread_if_large(len(body), lambda: parse_request(body, json_bytes=json_bytes))
         _note_images(request, parsed.inputs)
-        work = inferred(asked, parsed, version, converter, most=settings.limits.images, seconds=seconds_of(request))
+        target = Target(version, model.label if version is None else None)
+        work = inference.infer(
+            model, parsed, target, converter, limit=settings.limits.images, deadline=deadline_of(request)
+        )
         answer = await until_gone(request, work)
-        content, head = await aside(
-            len(body), lambda: inference_response(parsed, answer.outputs, model=asked.name, version=answer.version)
+        content, head = await in_thread_if_large(
+            len(body), lambda: inference_response(parsed, answer.outputs, model=model.name, version=answer.version)
         )
     except ProtocolError as error:
         raise GatewayError(400, str(error)) from error

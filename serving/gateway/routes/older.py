@@ -12,14 +12,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
+from serving.gateway.classification import classify_images
 from serving.gateway.errors import GatewayError, note
-from serving.gateway.models.models import models_of, until_gone
-from serving.gateway.routes.classify import TOP, classified
+from serving.gateway.observation.facts import facts_of
+from serving.gateway.routes.classify import TOP
 from serving.gateway.routes.openapi import ERRORS, multipart_body
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
-from serving.gateway.uploads.encoded import Named
 from serving.gateway.uploads.multipart import files_of
+from serving.gateway.uploads.named_image import NamedImage
 
 FIELD = "file"
 
@@ -59,30 +61,40 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 async def predict(request: Request) -> Response:
     """Send one image in the multipart field `file`. The first model that the gateway was started with is asked."""
     try:
-        return await _predicted(request)
+        return await _predict(request)
     except GatewayError as error:
         note(request, error)
         return JSONResponse({"success": False, "error": error.message}, error.status, error.headers)
 
 
-async def _predicted(request: Request) -> Response:
+async def _predict(request: Request) -> Response:
     models = models_of(request)
-    asked = models[next(iter(models))]
+    model = models[next(iter(models))]
     image = await _image(request)
-    answer = await until_gone(request, classified(request, asked, [image], version=None))
+    work = classify_images(
+        model,
+        [image],
+        version=None,
+        converter=request.app.state.converter,
+        facts=facts_of(request.scope),
+        deadline=deadline_of(request),
+    )
+    answer = await until_gone(request, work)
     (labels,) = answer.top(TOP)
     document = {"success": True, "predictions": [{"label": label, "probability": p} for label, p in labels]}
-    headers = {"X-Model": asked.name, "X-Model-Version": str(answer.version), "X-Replica": answer.address}
+    headers = {"X-Model": model.name, "X-Model-Version": str(answer.version), "X-Replica": answer.address}
     return JSONResponse(document, headers=headers)
 
 
-async def _image(request: Request) -> Named:
+async def _image(request: Request) -> NamedImage:
     settings: Settings = request.app.state.settings
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise GatewayError(415, f"send the image as multipart/form-data, in the field {FIELD!r}")
     body = await read_body(request, settings.limits)
-    parts = files_of(body, content_type, most=settings.limits.images)
-    if [part.field for part in parts] != [FIELD]:
+    parts = files_of(body, content_type, limit=settings.limits.images)
+    if len(parts) != 1:
         raise GatewayError(400, f"send exactly one file, in the field {FIELD!r}; there are {len(parts)} files")
-    return Named(parts[0].name or None, parts[0].content)
+    if parts[0].field != FIELD:
+        raise GatewayError(400, f"send the file in the field {FIELD!r}; it came in {parts[0].field[:100]!r}")
+    return NamedImage(parts[0].name or None, parts[0].content)

@@ -40,9 +40,9 @@ def path_parameters(*names: str) -> dict[str, Any]:
     }
 
 
-def query_parameter(name: str, *, most: int, description: str) -> dict[str, Any]:
+def query_parameter(name: str, *, limit: int, description: str) -> dict[str, Any]:
     """For the `parameters` of `openapi_extra`: a whole number from 1, which the route reads by itself."""
-    schema = {"type": "integer", "minimum": 1, "maximum": most}
+    schema = {"type": "integer", "minimum": 1, "maximum": limit}
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 

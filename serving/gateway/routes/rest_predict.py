@@ -10,14 +10,17 @@ import grpc
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from serving.client.deadline import Deadline
 from serving.errors import NotServedError, RefusedError, ServerFaultError
 from serving.gateway.errors import GatewayError
-from serving.gateway.models.models import Model, models_of, seconds_of, until_gone
+from serving.gateway.models.models import Model
+from serving.gateway.models.target import Target
 from serving.gateway.observation.facts import facts_of
 from serving.gateway.routes.openapi import json_body, path_parameters
+from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
-from serving.gateway.tensorflow_rest import predict as tensorflow_rest
-from serving.gateway.tensorflow_rest.predict import Target
+from serving.gateway.tensorflow_rest import metadata_and_status
+from serving.gateway.tensorflow_rest import predict as prediction
 from serving.gateway.uploads.body import read_body
 from serving.rest_json.gzip_body import inflated
 from serving.rest_json.http_status import HTTP_STATUS
@@ -51,13 +54,13 @@ _BODY = json_body(
 @router.post("/v1/models/{model}/labels/{label}:predict", openapi_extra=_LABEL | _BODY, summary="Predict, by a label")
 async def predict(request: Request) -> Response:
     """Send `{"instances": [...]}` or `{"inputs": {...}}`, as TensorFlow Serving's REST API takes them."""
-    route, asked = _asked(request)
+    route, model = _route_and_model(request)
     settings: Settings = request.app.state.settings
     body = await read_body(request, settings.limits)
     if "gzip" in request.headers.get("content-encoding", ""):
         body = inflated(body, largest=settings.limits.body_bytes)
-    work = _predicted(asked, route, body, pixels=settings.limits.pixels, seconds=seconds_of(request))
-    return await _in_server_words(until_gone(request, work), request, route)
+    work = _predict(model, route, body, pixels=settings.limits.pixels, deadline=deadline_of(request))
+    return await _with_server_errors(until_gone(request, work), request, route)
 
 
 @router.get("/v1/models/{model}", openapi_extra=_MODEL, summary="The versions of a model and their states")
@@ -65,8 +68,8 @@ async def predict(request: Request) -> Response:
 @router.get("/v1/models/{model}/labels/{label}", openapi_extra=_LABEL, summary="The same as without the label")
 async def status(request: Request) -> Response:
     """What one replica says; `/fleet` has all."""
-    route, asked = _asked(request)
-    return await _in_server_words(_status(asked, route), request, route)
+    route, model = _route_and_model(request)
+    return await _with_server_errors(_status(model, route), request, route)
 
 
 @router.get("/v1/models/{model}/metadata", openapi_extra=_MODEL, summary="Signatures")
@@ -80,11 +83,11 @@ async def status(request: Request) -> Response:
 )
 async def metadata(request: Request) -> Response:
     """The inputs and outputs of each signature, with their types and shapes."""
-    route, asked = _asked(request)
-    return await _in_server_words(_metadata(asked, route), request, route)
+    route, model = _route_and_model(request)
+    return await _with_server_errors(_metadata(model, route), request, route)
 
 
-def _asked(request: Request) -> tuple[Route, Model]:
+def _route_and_model(request: Request) -> tuple[Route, Model]:
     """What the path asks for, by the rules of the server."""
     path: bytes = request.scope.get("raw_path") or request.url.path.encode()
     route = find_route(request.method, path.partition(b"?")[0].decode("latin-1"))
@@ -93,22 +96,22 @@ def _asked(request: Request) -> tuple[Route, Model]:
     return route, models_of(request).named(route.model)
 
 
-async def _predicted(asked: Model, route: Route, body: bytes, *, pixels: int, seconds: float) -> Response:
-    target = _target(asked, route)
-    content, answer = await tensorflow_rest.predicted(asked, target, body, pixels=pixels, seconds=seconds)
+async def _predict(model: Model, route: Route, body: bytes, *, pixels: int, deadline: Deadline) -> Response:
+    target = _target(model, route)
+    content, answer = await prediction.predict(model, target, body, pixels=pixels, deadline=deadline)
     headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
     return Response(content, media_type=JSON, headers=headers)
 
 
-async def _status(asked: Model, route: Route) -> Response:
-    return Response(await tensorflow_rest.status(asked, _target(asked, route).version), media_type=JSON)
+async def _status(model: Model, route: Route) -> Response:
+    return Response(await metadata_and_status.status(model, _target(model, route).version), media_type=JSON)
 
 
-async def _metadata(asked: Model, route: Route) -> Response:
-    return Response(await tensorflow_rest.metadata(asked, _target(asked, route)), media_type=JSON)
+async def _metadata(model: Model, route: Route) -> Response:
+    return Response(await metadata_and_status.metadata(model, _target(model, route)), media_type=JSON)
 
 
-def _target(asked: Model, route: Route) -> Target:
+def _target(model: Model, route: Route) -> Target:
     """What a path asks for.
 
     Raises:
@@ -117,25 +120,25 @@ def _target(asked: Model, route: Route) -> Target:
     spec = route.spec()
     if route.version:
         return Target(int(spec.version.value), None)
-    return Target(None, route.label or asked.label)
+    return Target(None, route.label or model.label)
 
 
-async def _in_server_words(work: Awaitable[Response], request: Request, route: Route) -> Response:
-    """The answer. Of errors that a server said, or would have said, its status and its message."""
+async def _with_server_errors(work: Awaitable[Response], request: Request, route: Route) -> Response:
+    """The answer. An error of a server, or one that it would have answered, has its status and its message."""
     try:
         return await work
     except StatusError as error:
-        return _said(request, error.code, error.message)
+        return _server_error(request, error.code, error.message)
     except GatewayError as error:
-        said = error.__cause__
-        is_own_choice = isinstance(said, NotServedError) and not route.version and not route.label
-        if not isinstance(said, NotServedError | RefusedError | ServerFaultError) or is_own_choice:
+        cause = error.__cause__
+        is_own_choice = isinstance(cause, NotServedError) and not route.version and not route.label
+        if not isinstance(cause, NotServedError | RefusedError | ServerFaultError) or is_own_choice:
             raise
-        if not isinstance(said.__cause__, grpc.RpcError):
+        if not isinstance(cause.__cause__, grpc.RpcError):
             raise
-        return _said(request, said.__cause__.code(), said.__cause__.details() or "")
+        return _server_error(request, cause.__cause__.code(), cause.__cause__.details() or "")
 
 
-def _said(request: Request, code: grpc.StatusCode, message: str) -> Response:
+def _server_error(request: Request, code: grpc.StatusCode, message: str) -> Response:
     facts_of(request.scope).error = message
     return Response(error_body(message), HTTP_STATUS[code], media_type=JSON)

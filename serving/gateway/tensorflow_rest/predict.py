@@ -1,157 +1,89 @@
-"""Requests of TensorFlow Serving's REST API, answered by gRPC: bodies in, bodies out."""
+"""Predict requests of TensorFlow Serving's REST API, answered by gRPC: bodies in, bodies out."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from serving import signature
-from serving.apis import SIGNATURE_DEF, get_model_metadata_pb2, predict_pb2
-from serving.errors import DiscoveryError, RefusedError, ServingError
-from serving.gateway.errors import GatewayError, of_serving
-from serving.gateway.models.models import Model
+from serving.apis import predict_pb2
+from serving.client.deadline import Deadline
+from serving.gateway.models.models import Model, count_rows, seconds_left
+from serving.gateway.models.target import Target
+from serving.gateway.offload import in_thread_if_large
 from serving.gateway.uploads.pixels import check_pixels
 from serving.messages import Metadata
 from serving.replica import Answer
 from serving.rest_json.predict_request import JsonPredictFormat, fill_predict_request
 from serving.rest_json.responses import predict_response
-from serving.rest_json.status_and_metadata import metadata_body, status_body
 from serving.status import InvalidArgumentError, StatusError
 from serving.wire import Array, from_proto, to_proto
 
-# What takes longer to parse than the event loop should stand still, in bytes.
-LARGE_BODY = 16 * 1024
-
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True)
-class Target:
-    """The version that is asked for, or else the label; neither is the newest version."""
-
-    version: int | None
-    label: str | None
-
-
-@dataclass(frozen=True)
-class _Filled:
+class _Inputs:
     """A body as arrays for a signature."""
 
-    inputs: Mapping[str, Array]
+    arrays: Mapping[str, Array]
     signature: str
     form: JsonPredictFormat
 
 
 class _NotKnownError(Exception):
-    """A body is well formed so far, and the signatures are needed, which must be asked for."""
+    """A body is well formed so far, and the signatures are needed, which must be fetched."""
 
 
-async def predicted(asked: Model, target: Target, body: bytes, *, pixels: int, seconds: float) -> tuple[bytes, Answer]:
+async def predict(
+    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
+) -> tuple[bytes, Answer]:
     """The body of the answer to a predict body, and the answer in it.
 
     Args:
-        asked: the model.
+        model: the model.
         target: its version.
         body: of the request.
         pixels: the most that its images may have together.
-        seconds: until the model servers must have answered.
+        deadline: by when the model servers must have answered.
 
     Raises:
         StatusError: the body is refused, in TensorFlow Serving's words.
         GatewayError: its images have too many pixels, or the model servers did not answer.
     """
-    known = asked.signatures.known(version=target.version, label=target.label)
-    try:
-        form, answer = await _answered(asked, target, body, pixels=pixels, seconds=seconds)
-    except (StatusError, GatewayError) as error:
-        if not is_refused(error) or not await asked.signatures.moved(
-            version=target.version, label=target.label, before=known
-        ):
-            raise
-        form, answer = await _answered(asked, target, body, pixels=pixels, seconds=seconds)
+    form, answer = await model.retry_if_moved(
+        target, lambda: _send(model, target, body, pixels=pixels, deadline=deadline), refusal=StatusError
+    )
     protos = {name: to_proto(array, as_content=array.dtype != object) for name, array in answer.outputs.items()}
-    return await aside(len(body), lambda: predict_response(protos, form)), answer
+    return await in_thread_if_large(len(body), lambda: predict_response(protos, form)), answer
 
 
-async def metadata(asked: Model, target: Target) -> bytes:
-    """The body with all signatures of a version. A replica is asked each time.
-
-    Raises:
-        GatewayError: the model servers did not answer.
-    """
-    known = await signatures_of(asked, target)
-    response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec={"name": asked.name})
-    response.model_spec.version.value = known.version
-    signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=known.signatures)
-    response.metadata[SIGNATURE_DEF].Pack(signatures)
-    return metadata_body(response)
-
-
-async def status(asked: Model, version: int | None) -> bytes:
-    """The body with the states that one replica has seen: of a version, or of all.
-
-    Raises:
-        GatewayError: the model servers did not answer.
-    """
-    try:
-        return status_body(await asked.client.status(asked.name, version=version))
-    except (ServingError, DiscoveryError) as error:
-        raise of_serving(error, asked.name, version=version) from error
-
-
-async def signatures_of(asked: Model, target: Target) -> Metadata:
-    """What a replica says that the version can be asked.
-
-    Raises:
-        GatewayError: the model servers did not answer.
-    """
-    try:
-        return await asked.signatures.asked(version=target.version, label=target.label)
-    except (ServingError, DiscoveryError) as error:
-        raise of_serving(error, asked.name, version=target.version) from error
-
-
-async def aside(size: int, work: Callable[[], Result]) -> Result:
-    """Work on so many bytes: in a thread if the event loop would stand still for it."""
-    return await asyncio.to_thread(work) if size > LARGE_BODY else work()
-
-
-def is_refused(error: Exception) -> bool:
-    """Whether the request itself was refused, here or by a replica; it might be right for another version."""
-    return not isinstance(error, GatewayError) or isinstance(error.__cause__, RefusedError)
-
-
-async def _answered(
-    asked: Model, target: Target, body: bytes, *, pixels: int, seconds: float
+async def _send(
+    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
 ) -> tuple[JsonPredictFormat, Answer]:
-    known = asked.signatures.known(version=target.version, label=target.label)
+    known = model.signatures.known(target)
     try:
-        filled = await aside(len(body), partial(_filled, body, known))
+        inputs = await in_thread_if_large(len(body), partial(_parse, body, known))
     except _NotKnownError:
-        known = await signatures_of(asked, target)
-        filled = await aside(len(body), partial(_filled, body, known))
-    check_pixels(filled.inputs, most=pixels)
-    rows = max((len(array) for array in filled.inputs.values() if array.ndim), default=1)
-    with asked.asked(max(1, rows), version=target.version):
-        answer: Answer = await asked.client.predict(
-            asked.name,
-            filled.inputs,
+        known = await model.signatures.fetch(target)
+        inputs = await in_thread_if_large(len(body), partial(_parse, body, known))
+    check_pixels(inputs.arrays, limit=pixels)
+    with model.request(count_rows(inputs.arrays), version=target.version):
+        answer: Answer = await model.client.predict(
+            model.name,
+            inputs.arrays,
             version=target.version,
             label=target.label,
-            signature=filled.signature,
-            timeout=seconds,
+            signature=inputs.signature,
+            timeout=seconds_left(deadline),
         )
-    if target.version is None:
-        asked.signatures.answered(target.label, answer.version)
-    return filled.form, answer
+    model.signatures.observe(target, answer.version)
+    return inputs.form, answer
 
 
-def _filled(body: bytes, known: Metadata | None) -> _Filled:
+def _parse(body: bytes, known: Metadata | None) -> _Inputs:
     request = predict_pb2.PredictRequest()
     form = fill_predict_request(body, request, lambda name: _inputs_of(known, name))
-    inputs = {name: _array(name, request.inputs[name]) for name in sorted(request.inputs)}
-    return _Filled(inputs, request.model_spec.signature_name or signature.NAME, form)
+    arrays = {name: _array(name, request.inputs[name]) for name in sorted(request.inputs)}
+    return _Inputs(arrays, request.model_spec.signature_name or signature.NAME, form)
 
 
 def _array(name: str, proto: Any) -> Array:

@@ -3,33 +3,24 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from serving.gateway.errors import GatewayError
+from serving.gateway.uploads.named_image import NamedImage
 
 
-@dataclass(frozen=True)
-class Named:
-    """An encoded image as it was sent, and what the client calls it."""
-
-    name: str | None
-    content: bytes
-
-
-def images_of(body: bytes, *, most: int) -> tuple[list[Named], Any]:
+def images_of(body: bytes, *, limit: int) -> tuple[list[NamedImage], Any]:
     """The images of a JSON body, and its `top`, which is not checked here; None if it has none.
 
     Raises:
-        GatewayError: 400, it is not such a JSON; says where. 413, it has more than `most` images.
+        GatewayError: 400, it is not such a JSON; says where. 413, it has more than `limit` images.
     """
     document = parse_json(body)
     images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, list):
         raise GatewayError(400, 'the JSON must be {"images": ["<base64>", ...]}')
-    if len(images) > most:
-        raise GatewayError(413, f"the request has more than {most} images; send fewer at once")
+    if len(images) > limit:
+        raise GatewayError(413, f"the request has more than {limit} images; send fewer at once")
     return [_image(number, each) for number, each in enumerate(images)], document.get("top")
 
 
@@ -53,14 +44,10 @@ def from_base64(text: str) -> bytes | None:
         return None
 
 
-def _image(number: int, given: Any) -> Named:
+def _image(number: int, given: Any) -> NamedImage:
     name, text = (given.get("name"), given.get("content")) if isinstance(given, dict) else (None, given)
     content = from_base64(text) if isinstance(text, str) else None
     if content is None or not isinstance(name, str | None):
         expected = 'base64 text, or {"name": "a.png", "content": "<base64>"}'
         raise GatewayError(400, f"images[{number}] must be {expected}")
-    return Named(name, content)
-
-
-def names_of(images: Sequence[Named]) -> list[str | None]:
-    return [image.name for image in images]
+    return NamedImage(name, content)

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from serving.gateway.errors import GatewayError
-from serving.gateway.uploads.encoded import Named
+from serving.gateway.uploads.named_image import NamedImage
+from serving.gateway.uploads.pixels import PixelLimit
 from serving.images import ImageError, examine, prepare
 
 # Images are converted in threads: as many at once as leave the event loop its share of two cores.
@@ -24,7 +25,7 @@ class Converter:
         self._slots = asyncio.Semaphore(_CONVERSIONS)
         self._waiting = 0
 
-    async def decodable(self, images: Sequence[Named]) -> list[bytes]:
+    async def decodable(self, images: Sequence[NamedImage]) -> list[bytes]:
         """The images as the model decodes them: as they are, or as PNG or JPEG.
 
         Raises:
@@ -33,38 +34,35 @@ class Converter:
         """
         if not images:
             raise GatewayError(422, "the request has no image")
-        plain = self._examined(images)
+        plain = self._examine(images)
         return [
-            each.content if is_plain else await self._converted(number, each, len(images))
+            each.content if is_plain else await self._convert(number, each, len(images))
             for number, (each, is_plain) in enumerate(zip(images, plain, strict=True))
         ]
 
-    async def explain(self, images: Sequence[Named]) -> None:
+    async def explain(self, images: Sequence[NamedImage]) -> None:
         """Decode each image, because the model has refused one of them, and say which.
 
         Raises:
             GatewayError: 422, this one cannot be used, with the reason.
         """
         for number, each in enumerate(images):
-            await self._converted(number, each, len(images))
+            await self._convert(number, each, len(images))
 
-    def _examined(self, images: Sequence[Named]) -> list[bool]:
+    def _examine(self, images: Sequence[NamedImage]) -> list[bool]:
         """Whether the model decodes each of them as it is."""
-        left = self._pixels
+        pixels = PixelLimit(self._pixels)
         plain = []
         for number, each in enumerate(images):
             try:
                 header, is_plain = examine(each.content)
             except ImageError as error:
                 raise _unusable(number, each, len(images), str(error)) from error
-            left -= header.width * header.height
-            if left < 0:
-                limit = f"more than {self._pixels:,} pixels"
-                raise GatewayError(413, f"the images have {limit} together; make them smaller, or send fewer at once")
+            pixels.take(header.width * header.height)
             plain.append(is_plain)
         return plain
 
-    async def _converted(self, number: int, image: Named, count: int) -> bytes:
+    async def _convert(self, number: int, image: NamedImage, count: int) -> bytes:
         if self._waiting >= _MOST_WAITING:
             raise GatewayError(503, "too many images are being converted; try again", retry_after=1)
         self._waiting += 1
@@ -78,7 +76,7 @@ class Converter:
         return prepared.content
 
 
-def _unusable(number: int, image: Named, count: int, reason: str) -> GatewayError:
+def _unusable(number: int, image: NamedImage, count: int, reason: str) -> GatewayError:
     """`reason` is the end of a sentence, as those of ImageError are."""
     which = repr(image.name[:100]) if image.name else "the image" if count == 1 else f"image {number + 1} of {count}"
     return GatewayError(422, f"{which} {reason}")

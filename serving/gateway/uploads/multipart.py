@@ -31,13 +31,13 @@ class Part:
     content: bytes
 
 
-def files_of(body: bytes, content_type: str, *, most: int) -> list[Part]:
+def files_of(body: bytes, content_type: str, *, limit: int) -> list[Part]:
     """The files in a body, in their order.
 
     Args:
         body: of the request.
         content_type: its header, with the boundary.
-        most: how many files there may be.
+        limit: how many files there may be.
 
     Raises:
         GatewayError: 400, it is malformed, or cut off; 413, it has more files.
@@ -46,7 +46,7 @@ def files_of(body: bytes, content_type: str, *, most: int) -> list[Part]:
     boundary = options.get(b"boundary")
     if not boundary:
         raise GatewayError(400, "the Content-Type of a multipart request needs a boundary")
-    reader = _Reader(most)
+    reader = _Reader(limit)
     try:
         parser = MultipartParser(boundary, reader.callbacks())
         parser.write(body)
@@ -61,10 +61,10 @@ def files_of(body: bytes, content_type: str, *, most: int) -> list[Part]:
 class _Reader:
     """Collects what the parser calls out."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.files: list[Part] = []
         self.ended = False
-        self._most = most
+        self._limit = limit
         self._name = self._value = self._disposition = b""
         self._data: list[bytes] = []
 
@@ -101,8 +101,8 @@ class _Reader:
         _, options = parse_options_header(self._disposition)
         if b"filename" not in options:
             return
-        if len(self.files) == self._most:
-            raise GatewayError(413, f"the request has more than {self._most} images; send fewer at once")
+        if len(self.files) == self._limit:
+            raise GatewayError(413, f"the request has more than {self._limit} images; send fewer at once")
         field = options.get(b"name", b"").decode("utf-8", "replace")
         name = options[b"filename"].decode("utf-8", "replace")
         self.files.append(Part(field, name, b"".join(self._data)))

@@ -1,4 +1,4 @@
-"""The limit on pixels for images that pass to the model server as they are."""
+"""The limit on pixels of one request: a few kilobytes may stand for billions of them, and a server decodes them."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,31 @@ from serving.images import ImageError, ImageTooLargeError, read_header
 from serving.wire import Array
 
 
-def check_pixels(inputs: Mapping[str, Array], *, most: int) -> None:
-    """Refuse images that claim too many pixels. What is not an image is for the server to refuse.
+class PixelLimit:
+    """How many pixels the images of one request may have together, as their headers claim."""
 
-    A few kilobytes may stand for billions of pixels, and a server decodes them.
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._left = limit
+
+    def take(self, pixels: int) -> None:
+        """Count one more image.
+
+        Raises:
+            GatewayError: 413, they are too many now.
+        """
+        self._left -= pixels
+        if self._left < 0:
+            limit = f"more than {self._limit:,} pixels"
+            raise GatewayError(413, f"the images have {limit} together; make them smaller, or send fewer at once")
+
+
+def check_pixels(inputs: Mapping[str, Array], *, limit: int) -> None:
+    """Refuse images that claim too many pixels. What is not an image is for the server to refuse.
 
     Args:
         inputs: of a request, by name; the images are in `signature.INPUT`.
-        most: the most pixels of all images together.
+        limit: the most pixels of all images together.
 
     Raises:
         GatewayError: 413, they claim more.
@@ -25,19 +42,13 @@ def check_pixels(inputs: Mapping[str, Array], *, most: int) -> None:
     images = inputs.get(signature.INPUT)
     if images is None or images.dtype != np.object_:
         return
-    left = most
+    pixels = PixelLimit(limit)
     for content in images.reshape(-1).tolist():
-        left -= _pixels(content, at_most=most + 1)
-        if left < 0:
-            text = f"the images have more than {most:,} pixels together; make them smaller, or send fewer at once"
-            raise GatewayError(413, text)
-
-
-def _pixels(content: bytes, *, at_most: int) -> int:
-    try:
-        header = read_header(content)
-    except ImageTooLargeError:
-        return at_most
-    except ImageError:
-        return 0
-    return header.width * header.height
+        try:
+            header = read_header(content)
+        except ImageTooLargeError:
+            pixels.take(limit + 1)
+        except ImageError:
+            continue
+        else:
+            pixels.take(header.width * header.height)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.gateway.observation.access_log import LONGEST_TEXT, AccessLog, Ended
+from serving.gateway.observation.access_log import LONGEST_TEXT, AccessLog, FinishedRequest
 from serving.gateway.observation.facts import Facts
 
 
@@ -23,7 +23,7 @@ def logged(facts: Facts | None = None, **changes: Any) -> tuple[str, dict[str, A
         "bytes_in": 1234,
         "client": "127.0.0.1",
     }
-    AccessLog(stream).write(Ended(**known | changes), facts or Facts(request_id="abcdefgh"))
+    AccessLog(stream).write(FinishedRequest(**known | changes), facts or Facts(request_id="abcdefgh"))
     return stream.getvalue(), json.loads(stream.getvalue())
 
 

@@ -18,7 +18,7 @@ from serving.apis import (
     prediction_service_pb2_grpc,
 )
 from serving.gateway.fleet.view import KEPT_SECONDS, FleetView, State
-from serving.gateway.models import models
+from serving.gateway.models.models import open_models
 from serving.gateway.settings import Settings
 from tests.hunts import hunt
 from tests.ports import free_port
@@ -127,7 +127,7 @@ class Clock:
 @asynccontextmanager
 async def viewing(*addresses: str, clock: Clock) -> AsyncIterator[FleetView]:
     """The view of one model whose client has its list."""
-    async with models.opened(Settings(models=[model(f"digits={','.join(addresses)}")])) as opened:
+    async with open_models(Settings(models=[model(f"digits={','.join(addresses)}")])) as opened:
         while len(opened["digits"].client.replicas()) < len(addresses):
             await asyncio.sleep(0.01)
         view = FleetView(opened, now=clock)

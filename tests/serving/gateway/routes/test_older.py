@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no boundary": ({"content": b"", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
     "nothing": ({"content": b"", "headers": BOUNDARY}, 400, "cut off"),
     "cut off": ({"content": part(png()), "headers": BOUNDARY}, 400, "cut off"),
-    "another field": ({"files": {"image": png()}}, 400, "in the field 'file'; there are 1 files"),
+    "another field": ({"files": {"image": png()}}, 400, "in the field 'file'; it came in 'image'"),
     "two files": ({"files": [("file", png()), ("file", png())]}, 400, "exactly one file"),
     "no file": ({"content": b"--b--\r\n", "headers": BOUNDARY}, 400, "there are 0 files"),
     "empty": ({"files": {"file": ("a.png", b"")}}, 422, "is empty"),

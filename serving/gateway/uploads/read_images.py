@@ -8,14 +8,15 @@ from fastapi import Request
 from serving.gateway.errors import GatewayError
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
-from serving.gateway.uploads.encoded import Named, images_of
+from serving.gateway.uploads.encoded import images_of
 from serving.gateway.uploads.multipart import files_of
+from serving.gateway.uploads.named_image import NamedImage
 
 # Of a body, besides image/*.
-_KINDS = ("multipart/form-data", "application/json", "application/octet-stream")
+_CONTENT_TYPES = ("multipart/form-data", "application/json", "application/octet-stream")
 
 
-async def received(request: Request) -> tuple[Sequence[Named], Any]:
+async def read_images(request: Request) -> tuple[Sequence[NamedImage], Any]:
     """The images, and the `top` of a JSON body, which is not checked here; None if there is none.
 
     Raises:
@@ -24,13 +25,13 @@ async def received(request: Request) -> tuple[Sequence[Named], Any]:
     settings: Settings = request.app.state.settings
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
-    if not kind.startswith("image/") and kind not in _KINDS:
+    if not kind.startswith("image/") and kind not in _CONTENT_TYPES:
         text = "send an image as the body (Content-Type: image/png or image/jpeg), as multipart/form-data, or as JSON"
         raise GatewayError(415, text)
     body = await read_body(request, settings.limits)
     if kind == "application/json":
-        return images_of(body, most=settings.limits.images)
+        return images_of(body, limit=settings.limits.images)
     if kind == "multipart/form-data":
-        parts = files_of(body, content_type, most=settings.limits.images)
-        return [Named(part.name or None, part.content) for part in parts], None
-    return [Named(None, body)], None
+        parts = files_of(body, content_type, limit=settings.limits.images)
+        return [NamedImage(part.name or None, part.content) for part in parts], None
+    return [NamedImage(None, body)], None
