@@ -83,6 +83,9 @@ class Settings:
                 f"--host {self.host} can be reached from other machines, so --keys FILE is needed. "
                 "Without keys a gateway listens on 127.0.0.1 only"
             )
+        for name, port in (("port", self.port), ("metrics-port", self.metrics_port)):
+            if port is not None and not 0 < port < 2**16:
+                raise SettingsError(f"--{name} {port} is not between 1 and 65535")
         if self.metrics_port == self.port:
             raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
         if not 0 < self.limits.pixels <= MOST_PIXELS:

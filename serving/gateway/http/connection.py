@@ -93,7 +93,7 @@ class Connection(BoundedConnection):
             if self._refused_read > self.refused_bytes:
                 self.transport.abort()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # see BoundedConnection
         """A client that closes its connection does not wait for its answer, so nobody works on it any more."""
         return False
 

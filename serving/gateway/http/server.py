@@ -7,6 +7,7 @@
 With the defaults that takes at most 20 seconds, and a second without requests in flight.
 """
 
+import asyncio
 import logging
 import resource
 import socket
@@ -21,6 +22,7 @@ from fastapi import FastAPI
 from serving.gateway.http.asgi import App
 from serving.gateway.http.connection import Connection, connection_class
 from serving.gateway.http.stopping import Stopping
+from serving.gateway.offload import Threads
 from serving.gateway.settings import Settings
 
 BACKLOG = 2048
@@ -58,6 +60,11 @@ class Server(uvicorn.Server):
         self._stopping = stopping
         self._drain_seconds = drain_seconds
         self._closes: float | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        # Look-ups of names are in this pool, and may take longer than the end of the process waits.
+        asyncio.get_running_loop().set_default_executor(Threads(thread_name_prefix="default"))
+        await super().serve(sockets)
 
     def stop(self) -> None:
         """Begin to stop, and return at once. The second time, do not accept connections for any longer."""

@@ -374,16 +374,15 @@ def test_each_listening_port_has_a_bound_of_its_own() -> None:
 
 def test_what_follows_a_body_is_not_kept() -> None:
     """Trailers would be appended to the headers of a request that is being answered."""
-    with running() as server:
-        with server.connect() as opened:
-            opened.sendall(CHUNKED + b"0\r\nX-API-Key: late\r\n" + b"a:b\r\n" * 100)
-            eventually(lambda: server.connection().cycle is not None and server.connection()._no_body_bytes == 0)
-            opened.sendall(b"a:b\r\n" * 100)
-            eventually(lambda: server.connection()._no_body_bytes > 0)
+    with running() as server, server.connect() as opened:
+        opened.sendall(CHUNKED + b"0\r\nX-API-Key: late\r\n" + b"a:b\r\n" * 100)
+        eventually(lambda: server.connection().cycle is not None and server.connection()._no_body_bytes == 0)
+        opened.sendall(b"a:b\r\n" * 100)
+        eventually(lambda: server.connection()._no_body_bytes > 0)
 
-            assert [(b"host", b"a"), (b"transfer-encoding", b"chunked")] == server.connection().headers
-            opened.sendall(b"\r\n")
-            assert one_answer(opened)[0] == 200
+        assert [(b"host", b"a"), (b"transfer-encoding", b"chunked")] == server.connection().headers
+        opened.sendall(b"\r\n")
+        assert one_answer(opened)[0] == 200
 
 
 @pytest.mark.parametrize("endless", [b"a:b\r\n" * 1000, b"a" * 5000])
