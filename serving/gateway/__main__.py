@@ -1,9 +1,13 @@
 """`python -m serving.gateway`: start a gateway. See docs/gateway.md."""
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from serving.gateway.settings import PORT, Limits, Settings, SettingsError, parse_model
 from serving.tls import Tls
@@ -113,5 +117,14 @@ def _tls(given: argparse.Namespace) -> Tls | None:
         raise SettingsError(f"--tls-certificate and --tls-key: {error}") from error
 
 
+def leave(code: int) -> NoReturn:
+    """End the process now: Python would wait for threads that still convert an image or look up a name."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -84,25 +84,31 @@ class Settings:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise SettingsError("no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500")
-        _check_port("--port", self.port)
-        if self.metrics_port is not None:
-            _check_port("--metrics-port", self.metrics_port)
-        names = [model.name for model in self.models]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SettingsError(f"--model {twice[0]} is given twice; name all of its replicas in one")
+        self._check_models()
+        self._check_ports()
         if self.keys is None and not is_loopback(self.host):
             raise SettingsError(
                 f"--host {self.host} can be reached from other machines, so --keys FILE is needed. "
                 "Without keys a gateway listens on 127.0.0.1 only"
             )
-        if self.metrics_port == self.port:
-            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
         if not 0 < self.limits.pixels <= MOST_PIXELS:
             raise SettingsError(
                 f"--pixels {self.limits.pixels} is not between 1 and {MOST_PIXELS}, the most a model decodes"
             )
+
+    def _check_models(self) -> None:
+        if not self.models:
+            raise SettingsError("no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500")
+        names = [model.name for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SettingsError(f"--model {twice[0]} is given twice; name all of its replicas in one")
+
+    def _check_ports(self) -> None:
+        _check_port("--port", self.port)
+        if self.metrics_port is not None:
+            _check_port("--metrics-port", self.metrics_port)
+        if self.metrics_port == self.port:
+            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
 
 
 def _check_port(option: str, port: int) -> None:
