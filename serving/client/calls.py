@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import DecodeError
+
 from serving.errors import ServerFaultError
 
 Result = TypeVar("Result")
@@ -23,7 +25,8 @@ class Call(Generic[Result]):
     Attributes:
         method: of gRPC: `Predict`, `GetModelMetadata` or `GetModelStatus`.
         message: the request.
-        reading: the result, of the answer and the address of the replica that gave it; it may raise a ValueError.
+        reading: the result, of the answer and the address of the replica that gave it; it may raise a ValueError
+            or a DecodeError.
     """
 
     method: str
@@ -38,5 +41,5 @@ class Call(Generic[Result]):
         """
         try:
             return self.reading(reply, address)
-        except ValueError as error:
+        except (ValueError, DecodeError) as error:
             raise ServerFaultError(address, f"its answer cannot be read: {error}") from error

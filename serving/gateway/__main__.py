@@ -1,9 +1,13 @@
 """`python -m serving.gateway`: start a gateway. See docs/gateway.md."""
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from serving.gateway.settings import PORT, Limits, Settings, SettingsError, parse_model
 from serving.tls import Tls
@@ -87,8 +91,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     if unknown := [name for name in given.latest if name not in names]:
         raise SettingsError(f"--latest {unknown[0]}: no --model has that name")
     limits = {name: getattr(given, name) for name in _LIMITS}
-    if bad := [name for name, value in limits.items() if value <= 0]:
-        raise SettingsError(f"--{bad[0].replace('_', '-')} {limits[bad[0]]} is not more than 0")
     return Settings(
         models=[parse_model(text, latest=text.partition("=")[0] in given.latest, tls=tls) for text in given.model],
         host=given.host,
@@ -115,5 +117,14 @@ def _tls(given: argparse.Namespace) -> Tls | None:
         raise SettingsError(f"--tls-certificate and --tls-key: {error}") from error
 
 
+def leave(code: int) -> NoReturn:
+    """End the process now: Python would wait for threads that still convert an image or look up a name."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

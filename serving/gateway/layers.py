@@ -5,6 +5,7 @@
     SecurityHeaders
     FleetPage          the page of /fleet, which needs no key
     Gate               API keys and rates; without keys OwnPagesOnly: no pages of other sites
+    BodyMemory         the limit on all bodies together
 
 All are plain ASGI. The framework's own kind of middleware makes a task and two queues for each request.
 """
@@ -27,6 +28,7 @@ from serving.gateway.security.headers import SecurityHeaders
 from serving.gateway.security.key_file import KeyFile
 from serving.gateway.security.keys import KeysError
 from serving.gateway.settings import Settings, SettingsError
+from serving.gateway.uploads.memory import LARGEST, BodyMemory
 
 OPEN_PATHS = ("/", "/docs", "/openapi.json", "/healthz", "/readyz", PREFIX)
 
@@ -40,6 +42,7 @@ def add_layers(app: FastAPI, settings: Settings) -> None:
     app.state.metrics = metrics = Metrics([model.name for model in settings.models])
     metrics.registry.register(FleetMetrics(lambda: getattr(app.state, "models", {})))
     # What is added last is the outermost.
+    app.add_middleware(BodyMemory, limit=max(LARGEST, 2 * settings.limits.body_bytes))
     if settings.keys is None:
         app.add_middleware(OwnPagesOnly)
     else:

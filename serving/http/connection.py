@@ -16,14 +16,16 @@ class BoundedConnection(HttpToolsProtocol):
 
     Attributes:
         idle_seconds: how long a client may be silent while it is its turn.
-        largest_head: bytes that a request may hold ahead of its body.
+        largest_head: bytes that a request may hold ahead of its body, between two parts of it, or behind it. What is
+            behind it (trailers) is not kept: the application has the head already.
     """
 
     idle_seconds: float
     largest_head: int
     _in_head = False
     _offer = False
-    _head_bytes = 0
+    _went_on = False
+    _no_body_bytes = 0
     _unsent = 0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -39,12 +41,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        inside = self._in_head
+        self._went_on = False
         super().data_received(data)
-        if inside and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.largest_head:
-                self.send_400_response("")
+        self._no_body_bytes = 0 if self._went_on else self._no_body_bytes + len(data)
+        if self._no_body_bytes > self.largest_head and not self.transport.is_closing():
+            self.send_400_response("")
         self._watch()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never keeps what asyncio lets it keep
@@ -55,16 +56,25 @@ class BoundedConnection(HttpToolsProtocol):
         return False
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._went_on = False, True
         self._offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._offer:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._went_on = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._went_on = True
         if not self._offer:
             super().on_message_complete()
 
@@ -94,7 +104,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def refuse(self, status: int) -> None:
         """Answer what the application never sees, and end the connection."""
-        self.transport.write(self.error_answer(status))
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(self.error_answer(status))
         self.transport.close()
 
     def error_answer(self, status: int) -> bytes:

@@ -32,7 +32,8 @@ def flat(picture: Any, *, stored: str) -> Any:
         return _on_white(picture)
     if picture.mode in ("1", "L"):
         return picture.convert("L")
-    return picture.convert("RGB")
+    # Of RGB it would be a copy, which takes as much memory again.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def stored_as(picture: Any) -> str:

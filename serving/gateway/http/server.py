@@ -7,6 +7,7 @@
 With the defaults that takes at most 20 seconds, and a second without requests in flight.
 """
 
+import asyncio
 import logging
 import resource
 import socket
@@ -20,6 +21,7 @@ from fastapi import FastAPI
 from serving.gateway.http.asgi import App
 from serving.gateway.http.connection import Connection, connection_class
 from serving.gateway.http.stopping import Stopping
+from serving.gateway.offload import Threads
 from serving.gateway.settings import Settings
 from serving.http.config import BACKLOG, quiet_config
 
@@ -27,6 +29,8 @@ DRAIN_SECONDS = 1.0
 GRACE_SECONDS = 18
 # Files besides those of clients: connections to replicas, the log, libraries.
 SPARE_FILES = 1024
+# On the port for metrics, besides those of clients, so that these cannot shut out Prometheus. They are spare files.
+METRICS_CONNECTIONS = 64
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ class Server(uvicorn.Server):
     Args:
         app: the application; its lifespan runs before the first request and after the last one.
         stopping: set when the stop begins.
-        connection: the class of its connections.
+        connection: the class of its connections, from `connection_class`.
         drain_seconds: how long connections are still accepted.
         grace_seconds: how long requests in flight may take then; what is left is answered 503.
     """
@@ -47,14 +51,20 @@ class Server(uvicorn.Server):
         app: App,
         *,
         stopping: Stopping,
-        connection: type[Connection] = Connection,
+        connection: type[Connection] | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         grace_seconds: int = GRACE_SECONDS,
     ) -> None:
-        super().__init__(quiet_config(app, connection, lifespan="on", grace_seconds=grace_seconds))
+        made = connection or connection_class()
+        super().__init__(quiet_config(app, made, lifespan="on", grace_seconds=grace_seconds))
         self._stopping = stopping
         self._drain_seconds = drain_seconds
         self._closes: float | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        # Look-ups of names are in this pool, and may take longer than the end of the process waits.
+        asyncio.get_running_loop().set_default_executor(Threads(thread_name_prefix="default"))
+        await super().serve(sockets)
 
     def stop(self) -> None:
         """Begin to stop, and return at once. The second time, do not accept connections for any longer."""
@@ -87,7 +97,9 @@ def serve(app: FastAPI, settings: Settings) -> int:
         except OSError as error:
             print(f"error: {host}:{port} cannot be listened on: {error.strerror}", file=sys.stderr)  # noqa: T201
             return 1
-    connection = connection_class(largest_connections=connections)
+    connection = connection_class(
+        largest_connections=connections, largest_of_port={settings.metrics_port: METRICS_CONNECTIONS}
+    )
     Server(app, stopping=app.state.stopping, connection=connection).run(sockets)
     return 0
 

@@ -6,6 +6,7 @@ answered with 503 and the reason, and requests for the others go on.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from serving.gateway.models.models import Model
 # Between two rounds of questions.
 EVERY_SECONDS = 2.0
 TIMEOUT_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,4 +88,8 @@ async def _state(model: Model) -> ModelState:
         return ModelState(None, f"{model.name} did not answer in time")
     except (ServingError, DiscoveryError) as error:
         return ModelState(None, of_serving(error, model.name).message)
+    except Exception:
+        # Whatever it is, the next round is due: nothing else asks this model again.
+        logger.exception("whether %s answers could not be found out", model.name)
+        return ModelState(None, f"whether {model.name} answers could not be found out; the log says why")
     return ModelState(metadata.version)

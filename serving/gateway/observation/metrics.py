@@ -20,8 +20,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Answers of a classifier take milliseconds; beyond ten seconds every deadline is over.
 SECONDS = (0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6, 1, 2, 5, 10)
 # admission: too many requests in flight; breaker: the fleet of a model rests; rate: of a key, or of attempts without
-# one; queue: that of the model servers is full; address: too many refused attempts from there.
-SHED_REASONS = frozenset({"admission", "breaker", "rate", "queue", "address"})
+# one; queue: that of the model servers is full; address: too many refused attempts from there; conversion: too many
+# images are being converted; memory: the bodies of requests take too much.
+SHED_REASONS = frozenset({"admission", "breaker", "rate", "queue", "address", "conversion", "memory"})
 LARGEST_VERSIONS = 50
 NO_MODEL, NO_ROUTE, OTHER = "", "none", "other"
 

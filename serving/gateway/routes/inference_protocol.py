@@ -6,6 +6,7 @@ converted where the model does not decode them, as uploads are.
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from serving.gateway.errors import GatewayError, of_serving
 from serving.gateway.inference_protocol import infer as inference
 from serving.gateway.inference_protocol import schemas
 from serving.gateway.inference_protocol.datatypes import ProtocolError
-from serving.gateway.inference_protocol.request import parse_request
+from serving.gateway.inference_protocol.request import InferenceRequest, parse_request
 from serving.gateway.inference_protocol.response import inference_response, model_metadata
 from serving.gateway.models.models import Model
 from serving.gateway.models.target import Target
@@ -29,6 +30,7 @@ from serving.gateway.routes.request import deadline_of, models_of, until_gone
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.images import Converter
+from serving.gateway.uploads.json_values import LARGEST_OF_TENSORS, check_values
 from serving.rest_json.routes import LARGEST_VERSION
 from serving.wire import Array
 
@@ -73,7 +75,9 @@ async def metadata(request: Request, model: str) -> Any:
     return await _metadata(models_of(request).named(model), None)
 
 
-@router.get("/models/{model}/versions/{version}", response_model=schemas.Model, summary="...of a version")
+@router.get(
+    "/models/{model}/versions/{version}", response_model=schemas.Model, summary="The inputs and outputs of a version"
+)
 async def metadata_of_version(request: Request, model: str, version: Version) -> Any:
     """Of exactly this version."""
     found = models_of(request).named(model)
@@ -86,7 +90,9 @@ async def model_ready(request: Request, model: str) -> Any:
     return await _ready(models_of(request).named(model), None)
 
 
-@router.get("/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="...of a version")
+@router.get(
+    "/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="Whether a version is ready"
+)
 async def version_ready(request: Request, model: str, version: Version) -> Any:
     """200 if a replica answers for exactly this version, otherwise 503; 404 if none has it."""
     found = models_of(request).named(model)
@@ -159,7 +165,7 @@ async def _infer(request: Request, model: Model, version: int | None) -> Respons
     json_bytes = _json_bytes(request)
     body = await read_body(request, settings.limits)
     try:
-        parsed = await in_thread_if_large(len(body), lambda: parse_request(body, json_bytes=json_bytes))
+        parsed = await in_thread_if_large(len(body), partial(_parse, body, json_bytes))
         _note_images(request, parsed.inputs)
         target = Target(version, model.label if version is None else None)
         work = inference.infer(
@@ -175,6 +181,11 @@ async def _infer(request: Request, model: Model, version: int | None) -> Respons
     if head is not None:
         headers[JSON_BYTES] = str(head)
     return Response(content, media_type=JSON if head is None else BINARY, headers=headers)
+
+
+def _parse(body: bytes, json_bytes: int | None) -> InferenceRequest:
+    check_values(body, limit=LARGEST_OF_TENSORS, end=json_bytes)
+    return parse_request(body, json_bytes=json_bytes)
 
 
 def _note_images(request: Request, inputs: Mapping[str, Array]) -> None:

@@ -6,6 +6,7 @@
 That API knows one model: it is the first one that the gateway was started with, and X-Model says its name.
 """
 
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from serving.gateway.classification import classify_images
 from serving.gateway.errors import GatewayError, note
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.offload import LARGE_UPLOAD, in_thread_if_large
 from serving.gateway.routes.classify import TOP
 from serving.gateway.routes.openapi import ERRORS, multipart_body
 from serving.gateway.routes.request import deadline_of, models_of, until_gone
@@ -25,7 +27,7 @@ from serving.gateway.uploads.named_image import NamedImage
 
 FIELD = "file"
 
-router = APIRouter(tags=["older API"])
+router = APIRouter(tags=["Older API"])
 
 
 class OlderPrediction(BaseModel):
@@ -92,7 +94,8 @@ async def _image(request: Request) -> NamedImage:
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise GatewayError(415, f"send the image as multipart/form-data, in the field {FIELD!r}")
     body = await read_body(request, settings.limits)
-    parts = files_of(body, content_type, limit=settings.limits.images)
+    split = partial(files_of, body, content_type, limit=settings.limits.images)
+    parts = await in_thread_if_large(len(body), split, large=LARGE_UPLOAD)
     if len(parts) != 1:
         raise GatewayError(400, f"send exactly one file, in the field {FIELD!r}; there are {len(parts)} files")
     if parts[0].field != FIELD:

@@ -5,6 +5,7 @@ and no label asks for the label of the model.
 """
 
 from collections.abc import Awaitable
+from functools import partial
 
 import grpc
 from fastapi import APIRouter, Request
@@ -16,9 +17,10 @@ from serving.gateway.errors import GatewayError
 from serving.gateway.models.models import Model
 from serving.gateway.models.target import Target
 from serving.gateway.observation.facts import facts_of
+from serving.gateway.offload import in_thread_if_large
 from serving.gateway.routes.openapi import json_body, path_parameters
 from serving.gateway.routes.request import deadline_of, models_of, until_gone
-from serving.gateway.settings import Settings
+from serving.gateway.settings import Limits, Settings
 from serving.gateway.tensorflow_rest import metadata_and_status
 from serving.gateway.tensorflow_rest import predict as prediction
 from serving.gateway.uploads.body import read_body
@@ -29,6 +31,8 @@ from serving.rest_json.routes import Route, find_route
 from serving.status import StatusError
 
 JSON = "application/json"
+# Of a body that came compressed: a few kilobytes may stand for any size.
+LARGEST_INFLATED = 16 * 2**20
 
 router = APIRouter(tags=["TensorFlow Serving"])
 
@@ -58,8 +62,9 @@ async def predict(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     body = await read_body(request, settings.limits)
     if "gzip" in request.headers.get("content-encoding", ""):
-        body = inflated(body, largest=settings.limits.body_bytes)
-    work = _predict(model, route, body, pixels=settings.limits.pixels, deadline=deadline_of(request))
+        largest = min(settings.limits.body_bytes, LARGEST_INFLATED)
+        body = await in_thread_if_large(LARGEST_INFLATED, partial(inflated, body, largest=largest))
+    work = _predict(model, route, body, limits=settings.limits, deadline=deadline_of(request))
     return await _with_server_errors(until_gone(request, work), request, route)
 
 
@@ -96,9 +101,9 @@ def _route_and_model(request: Request) -> tuple[Route, Model]:
     return route, models_of(request).named(route.model)
 
 
-async def _predict(model: Model, route: Route, body: bytes, *, pixels: int, deadline: Deadline) -> Response:
+async def _predict(model: Model, route: Route, body: bytes, *, limits: Limits, deadline: Deadline) -> Response:
     target = _target(model, route)
-    content, answer = await prediction.predict(model, target, body, pixels=pixels, deadline=deadline)
+    content, answer = await prediction.predict(model, target, body, limits=limits, deadline=deadline)
     headers = {"X-Model-Version": str(answer.version), "X-Replica": answer.address}
     return Response(content, media_type=JSON, headers=headers)
 

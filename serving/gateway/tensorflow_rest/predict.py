@@ -11,7 +11,9 @@ from serving.client.deadline import Deadline
 from serving.gateway.models.models import Model, count_rows, seconds_left
 from serving.gateway.models.target import Target
 from serving.gateway.offload import in_thread_if_large
-from serving.gateway.uploads.pixels import check_pixels
+from serving.gateway.settings import Limits
+from serving.gateway.uploads.json_values import LARGEST_OF_TENSORS, check_values
+from serving.gateway.uploads.pixels import check_count, check_pixels
 from serving.messages import Metadata
 from serving.replica import Answer
 from serving.rest_json.predict_request import JsonPredictFormat, fill_predict_request
@@ -34,7 +36,7 @@ class _NotKnownError(Exception):
 
 
 async def predict(
-    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
+    model: Model, target: Target, body: bytes, *, limits: Limits, deadline: Deadline
 ) -> tuple[bytes, Answer]:
     """The body of the answer to a predict body, and the answer in it.
 
@@ -42,30 +44,29 @@ async def predict(
         model: the model.
         target: its version.
         body: of the request.
-        pixels: the most that its images may have together.
+        limits: on its images.
         deadline: by when the model servers must have answered.
 
     Raises:
         StatusError: the body is refused, in TensorFlow Serving's words.
-        GatewayError: its images have too many pixels, or the model servers did not answer.
+        GatewayError: 413, it has too many values, images or pixels; or the model servers did not answer.
     """
     form, answer = await model.retry_if_moved(
-        target, lambda: _send(model, target, body, pixels=pixels, deadline=deadline), refusal=StatusError
+        target, lambda: _send(model, target, body, limits=limits, deadline=deadline), refusal=StatusError
     )
     protos = {name: to_proto(array, as_content=array.dtype != object) for name, array in answer.outputs.items()}
     return await in_thread_if_large(len(body), lambda: predict_response(protos, form)), answer
 
 
 async def _send(
-    model: Model, target: Target, body: bytes, *, pixels: int, deadline: Deadline
+    model: Model, target: Target, body: bytes, *, limits: Limits, deadline: Deadline
 ) -> tuple[JsonPredictFormat, Answer]:
     known = model.signatures.known(target)
     try:
-        inputs = await in_thread_if_large(len(body), partial(_parse, body, known))
+        inputs = await in_thread_if_large(len(body), partial(_parse, body, known, limits))
     except _NotKnownError:
         known = await model.signatures.fetch(target)
-        inputs = await in_thread_if_large(len(body), partial(_parse, body, known))
-    check_pixels(inputs.arrays, limit=pixels)
+        inputs = await in_thread_if_large(len(body), partial(_parse, body, known, limits))
     with model.request(count_rows(inputs.arrays), version=target.version):
         answer: Answer = await model.client.predict(
             model.name,
@@ -79,11 +80,16 @@ async def _send(
     return inputs.form, answer
 
 
-def _parse(body: bytes, known: Metadata | None) -> _Inputs:
+def _parse(body: bytes, known: Metadata | None, limits: Limits) -> _Inputs:
+    check_values(body, limit=LARGEST_OF_TENSORS)
     request = predict_pb2.PredictRequest()
     form = fill_predict_request(body, request, lambda name: _inputs_of(known, name))
     arrays = {name: _array(name, request.inputs[name]) for name in sorted(request.inputs)}
-    return _Inputs(arrays, request.model_spec.signature_name or signature.NAME, form)
+    name = request.model_spec.signature_name or signature.NAME
+    if known is not None and set(signature.OUTPUTS) <= set(known.signatures[name].outputs):
+        check_count(arrays, limit=limits.images)
+    check_pixels(arrays, limit=limits.pixels)
+    return _Inputs(arrays, name, form)
 
 
 def _array(name: str, proto: Any) -> Array:

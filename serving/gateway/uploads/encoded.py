@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from serving.gateway.errors import GatewayError
+from serving.gateway.uploads.json_values import LARGEST_OF_IMAGES, check_values
 from serving.gateway.uploads.named_image import NamedImage
 
 
@@ -13,7 +14,8 @@ def images_of(body: bytes, *, limit: int) -> tuple[list[NamedImage], Any]:
     """The images of a JSON body, and its `top`, which is not checked here; None if it has none.
 
     Raises:
-        GatewayError: 400, it is not such a JSON; says where. 413, it has more than `limit` images.
+        GatewayError: 400, it is not such a JSON; says where. 413, it has more than `limit` images, or
+            very many values.
     """
     document = parse_json(body)
     images = document.get("images") if isinstance(document, dict) else None
@@ -28,8 +30,9 @@ def parse_json(body: bytes) -> Any:
     """A JSON document.
 
     Raises:
-        GatewayError: 400, it is none.
+        GatewayError: 400, it is none; 413, it has very many values.
     """
+    check_values(body, limit=LARGEST_OF_IMAGES)
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -29,6 +29,17 @@ class PixelLimit:
             raise GatewayError(413, f"the images have {limit} together; make them smaller, or send fewer at once")
 
 
+def check_count(inputs: Mapping[str, Array], *, limit: int) -> None:
+    """Refuse more images in `signature.INPUT` than so many.
+
+    Raises:
+        GatewayError: 413.
+    """
+    images = inputs.get(signature.INPUT)
+    if images is not None and images.dtype == np.object_ and images.size > limit:
+        raise GatewayError(413, f"the request has more than {limit} images; send fewer at once")
+
+
 def check_pixels(inputs: Mapping[str, Array], *, limit: int) -> None:
     """Refuse images that claim too many pixels. What is not an image is for the server to refuse.
 

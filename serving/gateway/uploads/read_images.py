@@ -1,11 +1,13 @@
 """The images of a request, in whichever of the three ways they were sent."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 
 from serving.gateway.errors import GatewayError
+from serving.gateway.offload import LARGE_UPLOAD, in_thread_if_large
 from serving.gateway.settings import Settings
 from serving.gateway.uploads.body import read_body
 from serving.gateway.uploads.encoded import images_of
@@ -30,8 +32,10 @@ async def read_images(request: Request) -> tuple[Sequence[NamedImage], Any]:
         raise GatewayError(415, text)
     body = await read_body(request, settings.limits)
     if kind == "application/json":
-        return images_of(body, limit=settings.limits.images)
+        parse = partial(images_of, body, limit=settings.limits.images)
+        return await in_thread_if_large(len(body), parse, large=LARGE_UPLOAD)
     if kind == "multipart/form-data":
-        parts = files_of(body, content_type, limit=settings.limits.images)
+        split = partial(files_of, body, content_type, limit=settings.limits.images)
+        parts = await in_thread_if_large(len(body), split, large=LARGE_UPLOAD)
         return [NamedImage(part.name or None, part.content) for part in parts], None
     return [NamedImage(None, body)], None

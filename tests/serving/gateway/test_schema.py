@@ -27,7 +27,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-FEW, MANY = 3, 400
+FEW, MANY = 3, 100
 PATHS = 20
 
 

@@ -19,6 +19,7 @@ from serving.gateway.http.server import GRACE_SECONDS, Server, _listener, room_f
 from serving.gateway.http.stopping import Stopping
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 # Longer than any step of a test takes, so that nothing but what a test is about ends a connection.
 LONG = 60.0
@@ -65,18 +66,19 @@ class Application:
 class Running:
     """A server on a thread, and what clients do to it."""
 
-    def __init__(self, *, drain_seconds: float, grace_seconds: int, **bounds: Any) -> None:
+    def __init__(self, *listeners: socket.socket, drain_seconds: float, grace_seconds: int, **bounds: Any) -> None:
         self.app = Application()
+        self.connection_class = connection_class(**bounds)
         self.server = Server(
             self.app,
             stopping=self.app.stopping,
-            connection=connection_class(**bounds),
+            connection=self.connection_class,
             drain_seconds=drain_seconds,
             grace_seconds=grace_seconds,
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.server.run, args=([listener],), daemon=True)
+        self.thread = threading.Thread(target=self.server.run, args=([listener, *listeners],), daemon=True)
         self.thread.start()
         eventually(lambda: self.server.started)
 
@@ -104,8 +106,10 @@ class Running:
 
 
 @contextmanager
-def running(*, drain_seconds: float = 0.0, grace_seconds: int = GRACE_SECONDS, **bounds: Any) -> Iterator[Running]:
-    server = Running(drain_seconds=drain_seconds, grace_seconds=grace_seconds, **bounds)
+def running(
+    *listeners: socket.socket, drain_seconds: float = 0.0, grace_seconds: int = GRACE_SECONDS, **bounds: Any
+) -> Iterator[Running]:
+    server = Running(*listeners, drain_seconds=drain_seconds, grace_seconds=grace_seconds, **bounds)
     try:
         yield server
     finally:
@@ -316,20 +320,102 @@ def test_a_client_that_stops_after_a_refusal_is_cut_off() -> None:
         assert status_of(server.said(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nx")) == 413
 
 
-def test_connections_beyond_the_bound_are_refused_at_once_and_those_within_go_on() -> None:
+def test_beyond_the_bound_the_connection_that_waits_longest_for_a_request_is_closed() -> None:
+    """So silent clients cannot shut out a probe; those that are used go on."""
     with running(largest_connections=3) as server:
-        within = [server.connect() for _ in range(3)]
+        silent, used, half = [server.connect() for _ in range(3)]
+        half.sendall(GET[:7])
+        used.sendall(GET)
+        assert one_answer(used)[0] == 200
         eventually(lambda: len(server.server.server_state.connections) == 3)
-        refused = server.said()
-        for opened in within:
+        with server.connect() as opened:
             opened.sendall(GET)
-            assert one_answer(opened)[0] == 200
-            opened.close()
-        eventually(lambda: not server.server.server_state.connections)
 
+            assert one_answer(opened)[0] == 200
+            assert everything(silent) == b""
+            used.sendall(GET)
+            assert one_answer(used)[0] == 200
+        for each in (silent, used, half):
+            each.close()
+
+
+def test_beyond_the_bound_a_connection_is_refused_at_once_if_all_others_are_busy() -> None:
+    with running(largest_connections=2) as server:
+        busy = [server.connect() for _ in range(2)]
+        for each in busy:
+            each.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert server.app.arrived.acquire(timeout=30)
+        refused = server.said()
+        server.app.through.set()
+
+        assert [200, 200] == [one_answer(each)[0] for each in busy]
         assert status_of(refused) == 503
         assert b"retry-after: 1" in refused
-        assert status_of(server.said(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))) == 200
+        for each in busy:
+            each.close()
+        eventually(lambda: not server.server.server_state.connections)
+        assert not any(port.all for port in server.connection_class.open_by_port.values())
+
+
+def test_each_listening_port_has_a_bound_of_its_own() -> None:
+    """So clients of the API cannot shut out Prometheus."""
+    with socket.create_server(("127.0.0.1", 0)) as metrics:
+        port = metrics.getsockname()[1]
+        with running(metrics, largest_connections=1, largest_of_port={port: 1}) as server, server.connect() as held:
+            held.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert server.app.arrived.acquire(timeout=30)
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as opened:
+                opened.sendall(GET)
+
+                assert one_answer(opened)[0] == 200
+            assert status_of(server.said()) == 503
+
+
+def test_what_follows_a_body_is_not_kept() -> None:
+    """Trailers would be appended to the headers of a request that is being answered."""
+    with running() as server, server.connect() as opened:
+        opened.sendall(CHUNKED + b"0\r\nX-API-Key: late\r\n" + b"a:b\r\n" * 100)
+        eventually(lambda: server.connection().cycle is not None and server.connection()._no_body_bytes == 0)
+        opened.sendall(b"a:b\r\n" * 100)
+        eventually(lambda: server.connection()._no_body_bytes > 0)
+
+        assert [(b"host", b"a"), (b"transfer-encoding", b"chunked")] == server.connection().headers
+        opened.sendall(b"\r\n")
+        assert one_answer(opened)[0] == 200
+
+
+@pytest.mark.parametrize("endless", [b"a:b\r\n" * 1000, b"a" * 5000])
+@pytest.mark.parametrize("before", [b"0\r\n", b"0\r\na: ", b"1;a="], ids=["trailers", "a trailer", "an extension"])
+def test_trailers_and_extensions_without_an_end_are_refused(before: bytes, endless: bytes) -> None:
+    """Three connections of 15 MB of trailers made the process grow by 1 GB."""
+    with running() as server, server.connect() as opened:
+        sender = threading.Thread(target=send_all, args=(opened, CHUNKED + before + endless * 20_000))
+        sender.start()
+        said = everything(opened)
+        sender.join()
+
+        assert said == b"" or status_of(said) == 400
+        eventually(lambda: not server.server.server_state.connections)
+
+
+def test_a_body_in_many_small_chunks_is_read_to_its_end(patient: Running) -> None:
+    """...though more bytes stand between its parts than a head may have."""
+    with patient.connect() as opened:
+        opened.sendall(CHUNKED + b"1;extension\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+
+        assert one_answer(opened)[2]["size"] == 20_000
+
+
+def test_a_client_that_closes_its_connection_is_gone() -> None:
+    """With a FIN, as programs end; the application sees it while it works."""
+    with running() as server:
+        with server.connect() as opened:
+            opened.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert server.app.arrived.acquire(timeout=30)
+            cycle = server.connection().cycle
+        eventually(lambda: cycle.disconnected)
+
+        assert not server.app.through.is_set()
 
 
 def test_a_thousand_idle_connections_hinder_nobody(patient: Running) -> None:

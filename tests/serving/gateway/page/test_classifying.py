@@ -98,6 +98,8 @@ def test_an_image_that_is_refused_shows_the_reason_and_the_others_are_answered(
 
     expect(card(page, "bad.png").locator(".reason")).to_have_text(reason)
     expect(card(page, "bad.png").get_by_text("no preview")).to_be_visible()
+    # It would be refused again.
+    expect(card(page, "bad.png").get_by_role("button", name="Try again")).to_have_count(0)
     expect(card(page, "good.png").locator(".best")).to_be_visible()
     expect(card(page, "also.png").locator(".best")).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
