@@ -20,11 +20,13 @@ HIGHEST_RATIO = 4.0
 # are busy, and no more than that.
 LEAST_LIMIT = 8.0
 LEAST_OF_A_REPLICA = 1
-FIRST_LIMIT = 16.0
+FIRST_LIMIT = 8.0
 FIRST_OF_A_REPLICA = 4
 MOST_LIMIT = 4096.0
 # The most and the least that a round takes away: a queue that is twice as long as it may be is halved at once.
 LEAST_SHRINK, MOST_SHRINK = 0.9, 0.25
+# The limit grows while more than this share of it is in use.
+USED = 0.75
 # After so long the best time is looked for anew: another version may be slower.
 FORGET_SECONDS = 30.0
 # Times below this are noise of the network and of the event loop, and no sign of a queue, in seconds.
@@ -108,8 +110,9 @@ class Admission:
         self._last_seconds = seconds
         if ratio > HIGHEST_RATIO:
             self._shrink(now, seconds, HIGHEST_RATIO / ratio)
-        elif 2 * busy > self.limit:
-            # Half of it in use: only then is there anything to learn from more.
+        elif busy > USED * self.limit:
+            # Only then is there anything to learn from more. What grew without need would be a queue as soon as there
+            # is too much load.
             growth = images / self.limit if self._has_shrunk else images
             self.limit = min(self.limit + growth, MOST_LIMIT)
 
