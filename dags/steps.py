@@ -30,6 +30,7 @@ _ONLY_HERE = frozenset(
     _FILES
     | _SIGNING
     | {"var", "models", "code_version"}
+    | {"gateway_key"}  # a secret, and no step asks a gateway
     | {"actor", "run_url", "scheduled", "started_by_event", "params"}
 )
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, Json, ValidationError, field_validator
+from pydantic import Field, Json, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline import stack_file
@@ -73,6 +73,10 @@ class Settings(BaseSettings, Deployment):
     # Files in PEM. The process that publishes needs the first; without the second no signature is required.
     signing_key: Path | None = None
     verifying_key: Path | None = None
+
+    # The API key for the gateway that `classify --gateway` asks. A file is safer, `--key-file`: other processes of the
+    # user can read the environment of a process.
+    gateway_key: SecretStr | None = None
 
     actor: str = Field(default_factory=_user)
     # Where the run is shown by what has started it.

@@ -2,7 +2,7 @@
 
 `tensorflow_serving.apis` needs only the generated messages under `tensorflow.core`, yet importing them runs
 `tensorflow/__init__.py`: seconds of start-up and hundreds of megabytes for a client that sends one request.
-So the messages are imported while a bare module stands in for the parent package: it has the real `__path__`,
+So the messages are imported while a bare module replaces the parent package: it has the real `__path__`,
 and none of the real `__init__`. The stand-in is removed afterwards, and a later `import tensorflow` in the
 same process finds the messages already loaded and works as usual.
 

@@ -36,6 +36,20 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "the best time of a version that is gone is never forgotten",
+        "serving/gateway/models/admission.py",
+        "if now - self._began >= FORGET_SECONDS:",
+        "if False:",
+        ("tests/serving/gateway/models/test_admission.py",),
+    ),
+    Mutant(
+        "a batch is compared with single images",
+        "serving/gateway/models/admission.py",
+        "self._best.setdefault(images.bit_length(), ",
+        "self._best.setdefault(0, ",
+        ("tests/serving/gateway/models/test_admission.py",),
+    ),
+    Mutant(
         "one end in a first ring of several is not enough",
         "pipeline/rollout/replicas.py",
         "                is_first_ring=True,\n",

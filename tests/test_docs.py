@@ -104,6 +104,20 @@ def test_every_link_and_picture_of_the_readme_is_there() -> None:
     assert [] == [link for link in targets if not (PROJECT / link).exists()]
 
 
+LINKING = sorted(path for folder in ("docs", "docker", "charts") for path in (PROJECT / folder).rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_link_between_pages_leads_to_a_file_and_a_heading_of_it(page: Path) -> None:
+    """A page without links has none that is wrong."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    places = [(page.parent / target if target else page, anchor) for target, _, anchor in links]
+
+    assert [] == [str(path) for path, _ in places if not path.exists()]
+    assert [] == [f"{path}#{anchor}" for path, anchor in places if anchor and anchor not in anchors(path)]
+
+
 def test_the_model_file_in_the_readme_is_a_model() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from bench.gateway.pets import NAME
 from bench.gateway.servers import Pets, answers, gateway, model_server, pets
 from bench.serving.compare import Contender, Turn, busy_words, compare, rates, tails
 from bench.serving.environments import environment
@@ -19,7 +20,7 @@ from bench.serving.load import Clients, Target
 from bench.serving.made import made
 from bench.serving.processes import BenchError, free_port, run
 from bench.serving.report import Row
-from bench.serving.servers import Bench, Served, running
+from bench.serving.servers import KSERVE_SERVER, Bench, Served, running
 
 FIGURE = "eight clients, HTTP, the same SavedModel"
 CLIENTS = 8
@@ -52,7 +53,7 @@ def measure(bench: Bench) -> list[Row]:
         if name in refused:
             rows.append(Row(figure=FIGURE, what=f"{mine} : {name}", note=refused[name]))
         else:
-            # What there is to say about ours is said once.
+            # The note on ours is in one row only.
             rows.append(replace(rates(found, mine, name, figure=FIGURE, goal=1.0), note=_once(rows, found, mine)))
             rows.append(tails(found, mine, name, figure=FIGURE, goal=1.0))
     return rows
@@ -103,9 +104,9 @@ def _mlflow(bench: Bench, model: Pets) -> AbstractContextManager[Served]:
 
 def _kserve(bench: Bench, model: Pets) -> AbstractContextManager[Served]:
     port, python = free_port(), environment("kserve", cache=bench.cache) / "python"
-    command = [str(python), "-P", str(_PROGRAMS / "kserve_server.py"), str(model.saved_model), f"--http_port={port}"]
-    command += ["--enable_grpc=false"]
-    path = "/v1/models/pets:predict"
+    command = [str(python), "-P", str(KSERVE_SERVER), NAME, str(model.saved_model)]
+    command += [f"--http_port={port}", "--enable_grpc=false"]
+    path = f"/v1/models/{NAME}:predict"
     target = _json(port, path, model, lambda content: {"instances": [{"image": {"b64": content}}]})
     return running(bench, command, bench.scratch / "kserve.log", target, right=answers(model, _predictions))
 

@@ -27,10 +27,10 @@ def good(number: int) -> bytes:
 
 
 def malformed(number: int) -> bytes:
-    """One of a dozen kinds in turn."""
+    """Each of the malformed requests below in turn."""
     image = _image(number % len(SIZES))
     mark = str(number)
-    kinds = (
+    builders = (
         lambda: _request(number, content_type="image/jpeg", body=f"not an image {mark}".encode()),
         lambda: _request(number, content_type="image/jpeg", body=b""),
         lambda: _request(number, content_type="image/jpeg", body=image[: 4 + number % 16]),
@@ -46,7 +46,7 @@ def malformed(number: int) -> bytes:
         lambda: _request(number, content_type="multipart/form-data", body=_form(image)),
         lambda: _request(number, content_type="image/jpeg", body=image, method="PUT"),
     )
-    return kinds[number % len(kinds)]()
+    return builders[number % len(builders)]()
 
 
 def _request(number: int, *, content_type: str, body: bytes, path: str = CLASSIFY, method: str = "POST") -> bytes:

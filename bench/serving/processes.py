@@ -56,7 +56,7 @@ def wait_until(
 
 
 def run(command: list[str], *, environment: Mapping[str, str] | None = None) -> str:
-    """What a program printed that ran to its end; raises BenchError with its last words when it failed."""
+    """What a program printed that ran to its end; raises BenchError with its last output when it failed."""
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"{' '.join(command[:4])}: ...{done.stderr.strip()[-500:]}")

@@ -19,6 +19,7 @@ from serving.apis import predict_pb2
 from serving.wire import Array, from_proto, to_proto
 
 HERE = Path(__file__).parent
+KSERVE_SERVER = HERE / "kserve_server.py"
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 TOLERANCE = 1e-4
 
@@ -45,7 +46,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Served:
-    """A server that answers `target`, and what stands behind it."""
+    """A server that answers `target`, and the processes behind it."""
 
     process: psutil.Popen
     target: Target
@@ -90,8 +91,8 @@ def plain(bench: Bench) -> Iterator[Served]:
 def kserve(bench: Bench) -> Iterator[Served]:
     port, python = free_port(), environment("kserve", cache=bench.cache) / "python"
     model = bench.model("cnn") / "cnn" / "1"
-    command = [str(python), "-P", str(HERE / "kserve_server.py"), str(model), f"--http_port={port}"]
-    command += ["--enable_grpc=false"]
+    command = [str(python), "-P", str(KSERVE_SERVER), "cnn", str(model)]
+    command += [f"--http_port={port}", "--enable_grpc=false"]
     target = _rest(bench, port, "/v1/models/cnn:predict")
     with _proved(bench, command, bench.scratch / "kserve.log", target) as served:
         yield served

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Answer:
-    """The most probable labels of an image with their probabilities, and who says so.
+    """The most probable labels of an image with their probabilities, and what answered.
 
     Attributes:
         labels: the most probable one first; at least one.
@@ -26,13 +26,13 @@ class ImageAnswer:
     """What became of one file: an answer, or a problem as a sentence.
 
     Attributes:
-        is_silent: whether no server gave any answer, so that another image will probably fare no better.
+        no_server_answered: whether the reason is the servers, so that the next image will probably fail too.
     """
 
     image: Path
     answer: Answer | None = None
     problem: str = ""
-    is_silent: bool = False
+    no_server_answered: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """One object, either with labels or with an error."""
@@ -51,7 +51,7 @@ class NoAnswerError(Exception):
 
 
 class BusyError(NoAnswerError):
-    """The servers ask for patience. `seconds`: until it is worth asking again."""
+    """The servers are busy. `seconds`: when to ask again."""
 
     def __init__(self, message: str, *, seconds: float) -> None:
         super().__init__(message)

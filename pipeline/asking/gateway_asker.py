@@ -13,6 +13,8 @@ _TIMEOUT_SECONDS = 30.0
 _BUSY_STATUSES = (429, 503)
 # About the image alone: malformed, too large, not an image, one that cannot be used.
 _IMAGE_STATUSES = (400, 413, 415, 422)
+# The gateway, or a replica, failed on this image.
+_FAULT_STATUSES = (500, 502)
 _RETRY_SECONDS = 1.0
 _MOST_SHOWN = 300
 _PNG = b"\x89PNG"
@@ -79,16 +81,18 @@ class GatewayAsker:
         return Answer(labels, version, replica)
 
     def _error(self, reply: httpx.Response) -> Exception:
-        status, said = reply.status_code, _sentence(reply)
-        message = f"{self._url} answered {status}: {said}"
+        status = reply.status_code
+        message = f"{self._url} answered {status}: {_reason(reply)}"
         if status in _BUSY_STATUSES:
             return BusyError(message, seconds=_retry_after(reply))
         if status in _IMAGE_STATUSES:
             return RefusedImageError(f"was refused: {message}")
+        if status in _FAULT_STATUSES and _message(reply) is not None:
+            return RefusedImageError(f"was not classified: {message}")
         if status >= 500:
             return NoAnswerError(message)
         if status == 401:
-            message += " Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
+            message += ". Name a file with the key with --key-file, or set UNDERSTUDY_GATEWAY_KEY"
         if reply.is_redirect:
             message += ". Redirects are not followed; name the address that they lead to"
         return FailedError(message)
@@ -114,14 +118,21 @@ def gateway_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _sentence(reply: httpx.Response) -> str:
-    """What the gateway says, as one line of printable characters."""
-    try:
-        said = str(reply.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        said = reply.reason_phrase
-    shown = "".join(each if each.isprintable() else " " for each in said)
+def _reason(reply: httpx.Response) -> str:
+    """The message of the gateway, as one line of printable characters without a full stop."""
+    message = _message(reply)
+    if message is None:
+        message = reply.reason_phrase
+    shown = "".join(each if each.isprintable() else " " for each in message).rstrip(". ")
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+
+
+def _message(reply: httpx.Response) -> str | None:
+    """The message of a gateway; None if something in front of it has answered."""
+    try:
+        return str(reply.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _retry_after(reply: httpx.Response) -> float:

@@ -3,20 +3,10 @@
 import re
 from pathlib import Path
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from pipeline.errors import BadInputError
+from pipeline.settings import load_settings
 
 _MOST_BYTES = 4096
-
-
-class _Environment(BaseSettings):
-    """A key in a file is safer than this: other processes of the user can read the environment of a process."""
-
-    model_config = SettingsConfigDict(env_prefix="UNDERSTUDY_GATEWAY_")
-
-    key: SecretStr | None = None
 
 
 def key_of(file: Path | None) -> str | None:
@@ -27,7 +17,7 @@ def key_of(file: Path | None) -> str | None:
     """
     if file is not None:
         return read_key(file)
-    key = _Environment().key
+    key = load_settings().gateway_key
     return None if key is None else checked_key(key.get_secret_value(), source="UNDERSTUDY_GATEWAY_KEY")
 
 

@@ -1,7 +1,6 @@
 """Ask what serves about images."""
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.live import Live, live
-from pipeline.cli.options import Model, model_context
+from pipeline.cli.options import ASK, Model, model_context
 from pipeline.cli.output import whole_lines
 from pipeline.commands import naming
 
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.asking.answers import Asker, ImageAnswer
-
-GROUP = "Ask: what serves, and how fast"
-
-# What a shell makes of a program that Ctrl-C has ended.
-INTERRUPTED = 128 + signal.SIGINT
 
 commands = typer.Typer()
 
@@ -51,7 +45,7 @@ AsLines = Annotated[bool, typer.Option("--json", help="for programs: one JSON ob
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, max=64, help="how many images are under way at once")]
 
 
-@commands.command("classify", rich_help_panel=GROUP)
+@commands.command("classify", rich_help_panel=ASK)
 def classify_command(
     images: Images,
     *,
@@ -82,10 +76,11 @@ def classify_command(
             try:
                 classify(images, connect, concurrency=concurrency, counts=counts, found=output.add)
             except KeyboardInterrupt:
-                raise typer.Exit(INTERRUPTED) from None
+                raise typer.Exit(ExitCode.INTERRUPTED) from None
             finally:
                 output.flush()
-                progress.say(f"{model}: {counts.classified} classified, {counts.failed} failed")
+                if counts.classified or counts.failed:
+                    progress.say(f"{model}: {counts.classified} classified, {counts.failed} failed")
     if counts.failed:
         raise typer.Exit(ExitCode.FAILED)
 

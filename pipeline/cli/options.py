@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipeline.context import ModelContext, RunContext
     from pipeline.runs.run_key import Kind
 
+# The group of the commands that send images to what serves.
+ASK = "Ask: what serves, and how fast"
+
 Form = TypeVar("Form", bound="BaseModel")
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.classify import GROUP, INTERRUPTED
 from pipeline.cli.live import live
-from pipeline.cli.options import AsJson, Model, model_context
+from pipeline.cli.options import ASK, AsJson, Model, model_context
 from pipeline.cli.output import whole_lines
 from pipeline.commands import naming
 
@@ -50,7 +49,7 @@ Server = Annotated[
 Version = Annotated[str, typer.Option("--version", help="a version number, 4 or v4, or: serving")]
 
 
-@commands.command("profile", rich_help_panel=GROUP)
+@commands.command("profile", rich_help_panel=ASK)
 def profile_command(
     *,
     model: Model,
@@ -72,11 +71,12 @@ def profile_command(
 
     Changes nothing. With --server, the requests are load for that server. Ctrl-C shows what is measured by then.
     """
+    from pipeline.errors import ExitCode
     from pipeline.profiling.plan import LARGEST_BATCH, MOST_CLIENTS, Plan, rates_of, whole_numbers
 
     plan = Plan(
-        batches=whole_numbers(batch_sizes, option="--batch-sizes", most=LARGEST_BATCH),
-        concurrencies=whole_numbers(concurrency, option="--concurrency", most=MOST_CLIENTS),
+        batches=whole_numbers(batch_sizes, option="--batch-sizes", limit=LARGEST_BATCH),
+        concurrencies=whole_numbers(concurrency, option="--concurrency", limit=MOST_CLIENTS),
         rates=rates_of(rates),
         seconds=seconds,
         latency_limit=latency_limit,
@@ -99,7 +99,7 @@ def profile_command(
     else:
         _show(model, profile, measurements, plan)
     if profile is None:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def _measure(
@@ -113,13 +113,15 @@ def _measure(
     keep: "list[Measurement]",
 ) -> "Profile":
     """The profile; each measurement is added to `keep` when it is there."""
+    from pipeline.profiling.plan import duration
     from pipeline.profiling.requests import images_of
 
     servers = 1 if server else 2
     total = plan.points(servers)
     sent = images_of(images)
-    minutes = plan.most_seconds(servers) / 60
-    typer.echo(f"{model}: at most {total} points of {plan.seconds:g} s, {minutes:.1f} minutes", err=True)
+    typer.echo(
+        f"{model}: at most {total} points of {plan.seconds:g} s, {duration(plan.most_seconds(servers))}", err=True
+    )
     with live("points measured", total=total) as progress:
 
         def found(measurement: "Measurement") -> None:

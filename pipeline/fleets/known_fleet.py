@@ -97,14 +97,19 @@ def names_replicas(settings: Settings) -> bool:
     return "replicas" in settings.model_fields_set
 
 
-def fleet_of_environment(settings: Settings) -> FleetSpec:
+def fleet_of_environment(settings: Settings, *, replicas_named_by: str = "UNDERSTUDY_REPLICAS") -> FleetSpec:
     """The fleet that the environment describes.
+
+    Args:
+        settings: of this process.
+        replicas_named_by: the variable or the option that names the replicas, for messages.
 
     Raises:
         BadInputError: a setting is malformed.
     """
     deployment = {name: getattr(settings, name) for name in Deployment.model_fields}
-    return FleetSpec(**deployment, groups={MAIN: _group_of_environment(settings)}, tls=_tls_of_environment(settings))
+    group = _group_of_environment(settings, named_by=replicas_named_by)
+    return FleetSpec(**deployment, groups={MAIN: group}, tls=_tls_of_environment(settings))
 
 
 def named_by_environment(settings: Settings, fleet: FleetSpec) -> FleetSpec:
@@ -153,15 +158,15 @@ def read_authority(ca: str, *, source: str) -> str | None:
         raise BadInputError(f"{source}: {ca} cannot be read as PEM: {error}") from error
 
 
-def _group_of_environment(settings: Settings) -> ReplicaGroup:
+def _group_of_environment(settings: Settings, *, named_by: str = "UNDERSTUDY_REPLICAS") -> ReplicaGroup:
     try:
         source = parse_source(settings.replicas)
     except ValueError as error:
-        raise BadInputError(f"UNDERSTUDY_REPLICAS: {error}") from error
+        raise BadInputError(f"{named_by}: {error}") from error
     minimum = settings.expected_replicas or source.size
     if minimum is None:
         raise BadInputError(
-            f"UNDERSTUDY_REPLICAS: how many replicas {source.uri} should have at least is not known. Set "
+            f"{named_by}: how many replicas {source.uri} should have at least is not known. Set "
             "UNDERSTUDY_EXPECTED_REPLICAS"
         )
     return ReplicaGroup(replicas=source.uri, minimum=minimum)

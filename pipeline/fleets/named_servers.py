@@ -31,11 +31,8 @@ def named_servers(settings: Settings, source: str, *, version: int | None) -> Na
     Raises:
         BadInputError: the text is malformed, or a file of the environment cannot be read.
     """
-    try:
-        fleet = fleet_of_environment(settings.model_copy(update={"replicas": source, "expected_replicas": 1}))
-    except BadInputError as error:
-        raise BadInputError(str(error).replace("UNDERSTUDY_REPLICAS", "--server", 1)) from error
-    return _named(fleet, settings, version=version)
+    named = settings.model_copy(update={"replicas": source, "expected_replicas": 1})
+    return _named(fleet_of_environment(named, replicas_named_by="--server"), settings, version=version)
 
 
 def servers_of(known: KnownFleet, settings: Settings, *, version: int | None) -> NamedServers:

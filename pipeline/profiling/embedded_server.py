@@ -55,7 +55,7 @@ def embedded_server(
         command: the program.
 
     Raises:
-        FailedError: the server has ended; with its last words.
+        FailedError: the server has ended; with the last lines of its log.
         CouldNotTellError: the version is not loaded after that time.
     """
     with tempfile.TemporaryDirectory(prefix="understudy-profile-") as scratch:
@@ -80,11 +80,11 @@ def _batching_flags(folder: Path, parameters: str | None) -> list[str]:
 
 
 @contextmanager
-def _process(words: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         # In a session of its own: Ctrl-C is for this program, which ends the server when it has shown what it knows.
         process = subprocess.Popen(
-            words, cwd=PROJECT, env=_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=PROJECT, env=_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         yield process
@@ -129,7 +129,7 @@ def _is_loaded(replica: GrpcReplica, served: Served) -> bool:
 
 def _last_lines(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
-    return " | ".join([line for line in lines if line.strip()][-_LAST_LINES:]) or "it has said nothing"
+    return " | ".join([line for line in lines if line.strip()][-_LAST_LINES:]) or "its log is empty"
 
 
 def _free_port() -> int:

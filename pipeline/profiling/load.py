@@ -1,7 +1,7 @@
 """Send requests in a closed or an open loop, and measure how long each answer takes.
 
-Both run in one event loop with gRPC's asyncio API. The requests are bytes that were made before, and answers are not
-decoded, so that a request costs this program about a tenth of a millisecond.
+Both run in one event loop with gRPC's asyncio API, and time is that of the loop's clock. The requests are bytes that
+were made before, and answers are not decoded, so that a request costs this program about a tenth of a millisecond.
 
 The open loop measures from the moment at which a request was due. If it measured from the moment of sending, and waited
 for a server that hangs, the requests that users would have sent meanwhile were missing from the percentiles: Gil Tene's
@@ -11,9 +11,9 @@ say what its clients saw, and not what users see who do not wait for each other.
 
 import asyncio
 import itertools
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +21,7 @@ import grpc
 import grpc.aio
 
 from pipeline.profiling.latencies import Latencies
-from pipeline.profiling.measurement import LATE_SECONDS, Loop, Measurement, Point, measured
+from pipeline.profiling.measurement import LATE_SECONDS, TIMED_OUT, Loop, Measurement, Point, measured
 from serving.errors import translated
 from serving.tls import Tls, open_aio_channel
 
@@ -105,67 +105,68 @@ async def measure(point: Point, ask: Ask, *, warm_seconds: float, seconds: float
 
 async def _closed_loop(point: Point, ask: Ask, *, seconds: float) -> Measurement:
     """Each client sends at least one request, and none after the time is up."""
-    latencies, errors = Latencies(), Counter[str]()
-    begin = time.perf_counter()
+    counted = _Counted()
+    now = asyncio.get_running_loop().time
+    begin = now()
 
     async def client() -> None:
         while True:
-            sent = time.perf_counter()
+            sent = now()
             error = await ask()
-            if error is None:
-                latencies.add(time.perf_counter() - sent)
-            else:
-                errors[error] += 1
+            counted.add(error, now() - sent)
+            if error is not None:
                 await asyncio.sleep(_PAUSE_SECONDS)
-            if time.perf_counter() >= begin + seconds:
+            if now() >= begin + seconds:
                 return
 
     async with asyncio.TaskGroup() as clients:
         for _ in range(point.concurrency):
             clients.create_task(client())
-    return measured(point, latencies, seconds=time.perf_counter() - begin, errors=errors)
+    return measured(point, counted.latencies, seconds=now() - begin, errors=counted.errors)
 
 
 async def _open_loop(point: Point, ask: Ask, *, warm_seconds: float, seconds: float) -> Measurement:
     """A request is due every 1/rate seconds, whether or not earlier ones are answered."""
-    counted = _Counted(begin=time.perf_counter() + warm_seconds)
+    now = asyncio.get_running_loop().time
+    warm, number = round(warm_seconds * point.rate), max(1, round(seconds * point.rate))
+    begin = now() + warm / point.rate
+    uncounted, counted = _Counted(), _Counted()
     under_way: set[asyncio.Task[None]] = set()
-    for number in range(max(1, round((warm_seconds + seconds) * point.rate))):
-        due = counted.begin - warm_seconds + number / point.rate
+    for each in range(-warm, number):
+        due, count = begin + each / point.rate, uncounted if each < 0 else counted
         # Also when it is late: the tasks need their turn.
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await asyncio.sleep(max(0.0, due - now()))
         if len(under_way) >= MOST_UNDER_WAY:
-            counted.add(due, due, NOT_SENT)
+            count.errors[NOT_SENT] += 1
             continue
-        task = asyncio.create_task(_send(ask, due, counted))
+        task = asyncio.create_task(_send(ask, due, count))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
     if under_way:
         await asyncio.wait(under_way)
-    elapsed = max(seconds, time.perf_counter() - counted.begin)
-    return measured(point, counted.latencies, seconds=elapsed, errors=counted.errors, late=counted.late)
+    return measured(
+        point, counted.latencies, seconds=max(seconds, now() - begin), errors=counted.errors, late=counted.late
+    )
 
 
+@dataclass
 class _Counted:
-    """What an open loop counts: requests that were due from `begin` on."""
+    """What is counted of requests; `late` is for an open loop."""
 
-    def __init__(self, *, begin: float) -> None:
-        self.begin = begin
-        self.latencies = Latencies()
-        self.errors = Counter[str]()
-        self.late = 0
+    latencies: Latencies = field(default_factory=Latencies)
+    errors: Counter[str] = field(default_factory=Counter)
+    late: int = 0
 
-    def add(self, due: float, sent: float, error: str | None) -> None:
-        if due < self.begin:
-            return
-        self.late += sent - due > LATE_SECONDS
-        if error is None:
-            self.latencies.add(time.perf_counter() - due)
-        else:
+    def add(self, error: str | None, seconds: float) -> None:
+        """Count a request that ended after so many seconds."""
+        if error is None or error == TIMED_OUT:
+            self.latencies.add(seconds)
+        if error is not None:
             self.errors[error] += 1
 
 
 async def _send(ask: Ask, due: float, counted: _Counted) -> None:
-    sent = time.perf_counter()
+    now = asyncio.get_running_loop().time
+    counted.late += now() - due > LATE_SECONDS
     error = await ask()
-    counted.add(due, sent, error)
+    counted.add(error, now() - due)

@@ -11,6 +11,8 @@ from pipeline.profiling.latencies import Latencies
 LATE_SECONDS = 0.005
 # The generator kept up if no more than this part of the requests was late.
 _LATE_SHARE = 0.01
+# The kind of an error whose time counts: users wait so long at least. A refusal takes less time than an answer.
+TIMED_OUT = "DEADLINE_EXCEEDED"
 
 
 class Loop(StrEnum):
@@ -63,8 +65,8 @@ class Measurement:
         point: where.
         seconds: how long requests were counted.
         answered: requests that were answered. In an open loop a request counts where it was due.
-        p50: of the latency of these, and so are p90, p99, p999 (99.9 %) and the maximum; NaN if none was answered. In
-            an open loop the latency counts from when a request was due.
+        p50: of the latency of these and of the requests that timed out, and so are p90, p99, p999 (99.9 %) and the
+            maximum; NaN if there is none. In an open loop the latency counts from when a request was due.
         errors: requests that were not answered, by their kind, such as `DEADLINE_EXCEEDED`.
         late: requests of an open loop that were sent more than `LATE_SECONDS` after they were due.
     """
@@ -125,11 +127,19 @@ PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "large
 def measured(
     point: Point, latencies: Latencies, *, seconds: float, errors: Mapping[str, int], late: int = 0
 ) -> Measurement:
-    """The measurement of a point from its histogram."""
+    """The measurement of a point from its histogram.
+
+    Args:
+        point: where.
+        latencies: of the requests that were answered, and of those that timed out.
+        seconds: how long requests were counted.
+        errors: requests that were not answered, by their kind.
+        late: requests that were sent too late.
+    """
     return Measurement(
         point=point,
         seconds=seconds,
-        answered=latencies.count,
+        answered=latencies.count - errors.get(TIMED_OUT, 0),
         p50=latencies.percentile(50),
         p90=latencies.percentile(90),
         p99=latencies.percentile(99),

@@ -62,7 +62,7 @@ class Plan:
         needed = self.most_seconds(servers)
         if needed > self.minutes * 60:
             raise BadInputError(
-                f"{self.points(servers)} points of {self.seconds:g} s take {needed / 60:.1f} minutes, and --minutes is "
+                f"{self.points(servers)} points of {self.seconds:g} s take {duration(needed)}, and --minutes is "
                 f"{self.minutes:g}. Name fewer --batch-sizes or --concurrency, give less --seconds, or more --minutes"
             )
 
@@ -86,19 +86,24 @@ def open_points(rates: Sequence[float], servers: Sequence[Batching], *, batch: i
         yield [Point(batching=server, loop=Loop.OPEN, batch=batch, rate=rate) for server in servers]
 
 
-def whole_numbers(text: str, *, option: str, most: int) -> list[int]:
+def whole_numbers(text: str, *, option: str, limit: int) -> list[int]:
     """The values of an option such as `1,2,4`, ascending, each once.
 
     Raises:
-        BadInputError: one is not a whole number from 1 to `most`.
+        BadInputError: one is not a whole number from 1 to `limit`.
     """
     values = set()
     for part in text.split(","):
         word = part.strip()
-        if not word.isascii() or not word.isdigit() or not 1 <= int(word[:9]) <= most:
-            raise BadInputError(f"{option} {text!r}: {word!r} is not a whole number from 1 to {most}")
+        if not word.isascii() or not word.isdigit() or not 1 <= int(word[:9]) <= limit:
+            raise BadInputError(f"{option} {text!r}: {word!r} is not a whole number from 1 to {limit}")
         values.add(int(word))
     return sorted(values)
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: `90 s`, `4.5 minutes`."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
 def rates_of(text: str) -> list[float]:

@@ -19,7 +19,7 @@ def table(measurements: Sequence[Measurement], *, title: str, latency_limit: flo
     view.add_column("batching")
     for column in ("batch", "clients", "due/s", "requests/s", "images/s", *PERCENTILES.values(), "errors"):
         view.add_column(column, justify="right", no_wrap=True)
-    view.add_column("")
+    view.add_column("note")
     before: Measurement | None = None
     for each in measurements:
         if before is not None and (before.point.loop, before.point.batch) != (each.point.loop, each.point.batch):

@@ -157,7 +157,7 @@ class AsyncClient:
             if not names.due(model, version):
                 return
             try:
-                names.learnt(model, version, await self._send(self._traffic.names_of(model, version), deadline.left()))
+                names.store(model, version, await self._send(self._traffic.names_of(model, version), deadline.left()))
             except (ServingError, DiscoveryError) as error:
                 names.failed(model, version, error)
 

@@ -27,11 +27,13 @@ class Attempt:
         pick: the replica.
         seconds: how long to wait for its answer.
         short: whether that is too little time to say that the replica is slow.
+        last: whether no other attempt follows if this one takes all of its time.
     """
 
     pick: Pick
     seconds: float
     short: bool = False
+    last: bool = False
 
     @property
     def address(self) -> str:
@@ -45,7 +47,11 @@ class Attempt:
 
 
 class Attempts:
-    """Two attempts at most, each with a third of the time.
+    """Two attempts at most.
+
+    The first one has half of the time that is left, if another replica that works can be asked after it, or if none
+    works. If not, it has all of it, because a lone replica is asked again only after a lost connection, which takes no
+    time. The second attempt has all that is left.
 
     Args:
         picker: where addresses come from; it gets the outcomes.
@@ -86,7 +92,7 @@ class Attempts:
         self._budget.asked()
         pick = self._picker.pick()
         assert pick is not None, "a list that is not empty has an address"
-        return self._attempt(pick)
+        return self._attempt(pick, last=not self._picker.has_other(pick))
 
     def answered(self, attempt: Attempt) -> None:
         self._picker.answered(attempt.pick)
@@ -104,7 +110,7 @@ class Attempts:
         if pick is None:
             raise error
         self._first_error = error
-        return self._attempt(pick)
+        return self._attempt(pick, last=True)
 
     def _report(self, attempt: Attempt, error: ServingError) -> None:
         if attempt.shows_failure(error):
@@ -126,6 +132,8 @@ class Attempts:
     def _second(self, attempt: Attempt, error: ServingError) -> Pick | None:
         if not isinstance(error, UnreachableError | NotServedError):
             return None
+        if attempt.last and isinstance(error, TooSlowError):
+            return None
         # That a version is not there costs a replica nothing, so such answers need no budget.
         if isinstance(error, UnreachableError) and not self._budget.may_retry():
             error.add_note("It was not sent again: more than a fifth of the requests have failed")
@@ -136,7 +144,7 @@ class Attempts:
         # A lone replica that has been restarted accepts a new connection.
         return other or (self._picker.pick() if isinstance(error, ConnectionLostError) else None)
 
-    def _attempt(self, pick: Pick) -> Attempt:
+    def _attempt(self, pick: Pick, *, last: bool) -> Attempt:
         # gRPC takes a time limit of zero, or less, for one that has passed.
-        seconds = self._deadline.for_attempt()
-        return Attempt(pick, seconds, short=seconds < self._fair_seconds)
+        seconds = self._deadline.for_attempt(another=not last)
+        return Attempt(pick, seconds, short=seconds < self._fair_seconds, last=last)

@@ -37,7 +37,7 @@ class ClassNames:
         _, again_at = self._known.get((model, version), (None, -float("inf")))
         return self._now() >= again_at
 
-    def learnt(self, model: str, version: int, names: Names) -> None:
+    def store(self, model: str, version: int, names: Names) -> None:
         self._keep(model, version, names, float("inf"))
 
     def failed(self, model: str, version: int, error: Exception) -> None:

@@ -78,9 +78,14 @@ def classified(answer: Answer, names: Sequence[str] | None) -> Classified:
             answer.address,
             f"its answer has no output {missing}, only {sorted(answer.outputs)}; `predict` asks any model",
         ) from missing
-    if probabilities.ndim != 2 or len(probabilities) != len(labels):
+    if probabilities.ndim != 2 or len(probabilities) != len(labels) or probabilities.dtype.kind != "f":
         raise ServerFaultError(
-            answer.address, f"it answers {len(labels)} labels and probabilities of shape {probabilities.shape}"
+            answer.address,
+            f"it answers {len(labels)} labels and {probabilities.dtype} probabilities of shape {probabilities.shape}",
+        )
+    if not np.isfinite(probabilities).all():
+        raise ServerFaultError(
+            answer.address, "it answers probabilities that are not finite; withdraw this version, it is broken"
         )
     fitting = names is not None and len(names) == probabilities.shape[1]
     return Classified(

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-# One for the list of replicas, if it is not known yet, and one for each of two attempts.
+# One for the list of replicas, if it is not known yet, and one for each of two attempts. What is not used is kept for
+# the attempts that follow.
 _PARTS = 3
 
 
@@ -13,6 +14,11 @@ class Deadline:
     Args:
         seconds: for all of it.
         now: a clock, in seconds.
+
+    Attributes:
+        seconds: for all of it.
+        part: for the list of replicas; the least that each of two attempts has if that and the attempts take no longer
+            than they may.
 
     Raises:
         ValueError: the time is not above 0.
@@ -30,6 +36,10 @@ class Deadline:
         """The seconds that remain; 0 or less if it has passed."""
         return self._ends - self._now()
 
-    def for_attempt(self) -> float:
-        """How long an attempt that begins now may take: a third of the whole time, and no more than is left."""
-        return min(self.part, self.left())
+    def for_attempt(self, *, another: bool) -> float:
+        """How long an attempt that begins now may take.
+
+        Args:
+            another: whether another attempt may follow if this one takes all of its time; then that one gets as much.
+        """
+        return self.left() / 2 if another else self.left()

@@ -143,6 +143,16 @@ class Picker:
             member = self._members[address]
             return Pick(address, member, member.epoch)
 
+    def has_other(self, pick: Pick) -> bool:
+        """Whether another replica is as likely to answer: it has not failed, or works again, or this one has failed."""
+        now = self._now()
+        with self._lock:
+            return any(
+                each != pick.address
+                and (pick.member.failures or not member.failures or self._is_usable(each, member, now))
+                for each, member in self._members.items()
+            )
+
     def failed(self, pick: Pick) -> None:
         """The replica could not be reached, or did not answer in time. It rests."""
         now = self._now()

@@ -52,13 +52,13 @@ class Client:
     - RuntimeError: the client is closed.
     - ValueError: the timeout is not above 0.
 
-    If a replica cannot be reached, does not answer in a third of the time, has no room for the request, or has not
-    loaded the version, another one is asked, once.
+    If a replica cannot be reached, does not answer in half of the time, has no room for the request, or has not loaded
+    the version, another one is asked, once. If no other one works, a replica has all of the time.
 
     Args:
         fleet: the replicas to ask.
         label: the label of the serving version; None if servers have no labels, and answer from the newest version.
-        timeout: of one request, in seconds, if it is given no other. Each of its two attempts gets a third.
+        timeout: of one request, in seconds, if it is given no other.
     """
 
     def __init__(self, fleet: Fleet, *, label: str | None = STABLE, timeout: float = 5.0) -> None:
@@ -166,7 +166,7 @@ class Client:
         if names.due(model, version) and self._asking_names.acquire(timeout=max(0.0, deadline.left())):
             try:
                 if names.due(model, version) and deadline.left() > 0:
-                    names.learnt(model, version, self._send(self._traffic.names_of(model, version), deadline.left()))
+                    names.store(model, version, self._send(self._traffic.names_of(model, version), deadline.left()))
             except (ServingError, DiscoveryError) as error:
                 names.failed(model, version, error)
             finally:

@@ -17,7 +17,8 @@ from serving.messages import Metadata, answer, metadata, metadata_request, predi
 from serving.replica import Answer
 from serving.wire import Array
 
-# Of the time that a client gives an attempt by itself: a replica that does not answer in it, or in a second, is slow.
+# Of the least time that a client gives an attempt by itself: a replica that does not answer in it, or in a second, is
+# slow.
 _FAIR = 0.9
 _FAIR_SECONDS = 0.9
 

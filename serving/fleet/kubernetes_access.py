@@ -53,7 +53,7 @@ class Access:
 
     @property
     def extensions(self) -> dict[str, str]:
-        """How httpx is told the name in the certificate."""
+        """The name in the certificate, for httpx."""
         return {"sni_hostname": self.server_name} if self.server_name else {}
 
 

@@ -62,8 +62,9 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), default=default, help=f"{help_text} (default: {default})"
         )
+    tls = made.add_argument_group("connections to the model servers", "what the gateway itself serves is plain HTTP")
     for name, help_text in _TLS.items():
-        made.add_argument(f"--tls-{name}", metavar="FILE" if name != "server-name" else "NAME", help=help_text)
+        tls.add_argument(f"--tls-{name}", metavar="FILE" if name != "server-name" else "NAME", help=help_text)
     return made
 
 
@@ -71,9 +72,9 @@ _LIMITS = {
     "body_bytes": "the most bytes of a request",
     "images": "the most images of a request",
     "pixels": "the most pixels of all images of a request",
-    "seconds": "until a request is answered",
-    "body_seconds": "until a request has arrived",
-    "connections": "the most connections at once",
+    "seconds": "seconds for an answer, the conversion of images included",
+    "body_seconds": "seconds for a request to arrive",
+    "connections": "the most connections at once; fewer if a process may not open so many files",
 }
 _TLS = {
     "ca": "the authority of the replicas' certificates; with it, connections to them are encrypted",
@@ -90,8 +91,6 @@ def settings_of(given: argparse.Namespace) -> Settings:
     if unknown := [name for name in given.latest if name not in names]:
         raise SettingsError(f"--latest {unknown[0]}: no --model has that name")
     limits = {name: getattr(given, name) for name in _LIMITS}
-    if bad := [name for name, value in limits.items() if value <= 0]:
-        raise SettingsError(f"--{bad[0].replace('_', '-')} {limits[bad[0]]} is not more than 0")
     return Settings(
         models=[parse_model(text, latest=text.partition("=")[0] in given.latest, tls=tls) for text in given.model],
         host=given.host,

@@ -3,7 +3,6 @@
 Routes raise `GatewayError`, or let an error of the model servers pass: only this module says which status it has.
 """
 
-import asyncio
 import math
 from http import HTTPStatus
 
@@ -92,15 +91,14 @@ def _not_served(model: str, version: int | None) -> GatewayError:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every exception of a route; none reaches a client as a traceback."""
+    """Answer every error that a route raises on purpose. `Observation` answers all others, with 500."""
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _wrong_parameter)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def note(request: Request, error: GatewayError) -> None:
-    """For the access log and the metrics. Whoever answers such an error itself calls this."""
+    """For the access log and the metrics. A route that answers such an error itself calls this."""
     facts = facts_of(request.scope)
     facts.error, facts.shed = error.message, error.shed
     if isinstance(error.__cause__, ServingError | DiscoveryError):
@@ -131,10 +129,3 @@ async def _wrong_parameter(_: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
     return answer(GatewayError(400, f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"))
-
-
-async def _unexpected(_: Request, error: Exception) -> Response:
-    """A defect of the gateway. Its traceback goes to the log, which the framework writes."""
-    if isinstance(error, asyncio.CancelledError):
-        raise error
-    return answer(GatewayError(500, "the gateway failed on the request; its log says why"))

@@ -1,8 +1,9 @@
 """What a gateway is started with, checked before it listens."""
 
 import ipaddress
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from serving.fleet.fleet import Fleet, parse_fleet
@@ -12,6 +13,7 @@ from serving.replica import STABLE
 from serving.tls import Tls
 
 PORT = 8090
+_LAST_PORT = 65535
 
 
 class SettingsError(ValueError):
@@ -46,6 +48,9 @@ class Limits:
         seconds: until it is answered, from when its body is there.
         body_seconds: until its body is there.
         connections: that are open at once.
+
+    Raises:
+        SettingsError: one is not a number above 0.
     """
 
     body_bytes: int = 32 * 2**20
@@ -54,6 +59,12 @@ class Limits:
     seconds: float = 10.0
     body_seconds: float = 60.0
     connections: int = 8192
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            # Not a number, which alone is neither more nor less, is refused too.
+            if not 0 < value < math.inf:
+                raise SettingsError(f"--{name.replace('_', '-')} {value} is not more than 0 and finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,25 +84,37 @@ class Settings:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise SettingsError("no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500")
-        names = [model.name for model in self.models]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SettingsError(f"--model {twice[0]} is given twice; name all of its replicas in one")
+        self._check_models()
+        self._check_ports()
         if self.keys is None and not is_loopback(self.host):
             raise SettingsError(
                 f"--host {self.host} can be reached from other machines, so --keys FILE is needed. "
                 "Without keys a gateway listens on 127.0.0.1 only"
             )
-        for name, port in (("port", self.port), ("metrics-port", self.metrics_port)):
-            if port is not None and not 0 < port < 2**16:
-                raise SettingsError(f"--{name} {port} is not between 1 and 65535")
-        if self.metrics_port == self.port:
-            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
         if not 0 < self.limits.pixels <= MOST_PIXELS:
             raise SettingsError(
                 f"--pixels {self.limits.pixels} is not between 1 and {MOST_PIXELS}, the most a model decodes"
             )
+
+    def _check_models(self) -> None:
+        if not self.models:
+            raise SettingsError("no model is named: add --model NAME=SOURCE, for example --model digits=127.0.0.1:8500")
+        names = [model.name for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SettingsError(f"--model {twice[0]} is given twice; name all of its replicas in one")
+
+    def _check_ports(self) -> None:
+        _check_port("--port", self.port)
+        if self.metrics_port is not None:
+            _check_port("--metrics-port", self.metrics_port)
+        if self.metrics_port == self.port:
+            raise SettingsError(f"--metrics-port {self.metrics_port} is the port of the gateway too; choose another")
+
+
+def _check_port(option: str, port: int) -> None:
+    # With 0 the system would choose one, and nobody would know where to ask.
+    if not 0 < port <= _LAST_PORT:
+        raise SettingsError(f"{option} {port} is not between 1 and {_LAST_PORT}")
 
 
 def is_loopback(host: str) -> bool:

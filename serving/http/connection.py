@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """Lets go of a client that does not go on with its request, or does not take its answer.
+    """Closes when a client does not go on with its request, or does not take its answer.
 
     Attributes:
         idle_seconds: how long a client may be silent while it is its turn.

@@ -65,7 +65,7 @@ def prepare(content: bytes) -> Prepared:
 def examine(content: bytes) -> tuple[Header, bool]:
     """The header of an image file, and whether the served graph shows what it shows without `prepare`.
 
-    No pixel is decoded, so a file that is cut off or damaged behind its header is found by whoever decodes it.
+    No pixel is decoded, so a file that is cut off or damaged behind its header is found only when it is decoded.
 
     Raises:
         ImageError: see `read_header`.

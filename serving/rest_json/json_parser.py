@@ -1,6 +1,6 @@
 """JSON text read exactly as TensorFlow Serving's parser reads it: slowly, and at any depth of nesting.
 
-That parser is RapidJSON 1.1 told to allow NaN and infinity, to stop after the first value, and not to recurse. The
+That parser is RapidJSON 1.1, set to allow NaN and infinity, to stop after the first value, and not to recurse. The
 same texts are taken, and those refused are refused in the same words at the same offset.
 """
 

@@ -132,7 +132,11 @@ def pods_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_pods(environment: dict[str, str], pods_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Every DAG as Airflow reads it where steps are pods; see render.py."""
     of_pods = {"UNDERSTUDY_EXECUTION": "pod", "UNDERSTUDY_PODS": str(pods_file), "UNDERSTUDY_ROOT": "gs://models/here"}
-    here = {"UNDERSTUDY_TLS_CA": "/etc/here.pem", "UNDERSTUDY_ON_CALL_QUEUE": "on-call"}
+    here = {
+        "UNDERSTUDY_TLS_CA": "/etc/here.pem",
+        "UNDERSTUDY_ON_CALL_QUEUE": "on-call",
+        "UNDERSTUDY_GATEWAY_KEY": "understudy_hidden",
+    }
     like_a_template = {"UNDERSTUDY_TLS_SERVER_NAME": "{{conn.nope}}.$(ann)"}
     rendered = environment | of_pods | here | like_a_template
     return once(tmp_path_factory, "in_pods", lambda: run_script("render.py", environment=rendered))

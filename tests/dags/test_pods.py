@@ -135,6 +135,7 @@ def test_the_settings_of_the_deployment_reach_a_pod_and_those_of_the_worker_do_n
     assert "gs://models/here" == environment["UNDERSTUDY_ROOT"]
     assert "/keys/ca.pem" == environment["UNDERSTUDY_TLS_CA"], "what the file says counts"
     assert {"UNDERSTUDY_MODELS", "UNDERSTUDY_PODS", "UNDERSTUDY_EXECUTION"}.isdisjoint(environment)
+    assert "understudy_hidden" not in json.dumps(in_pods), "the key of a gateway"
 
 
 def test_the_file_of_pods_and_the_settings_of_the_deployment_are_no_templates(in_pods: Any) -> None:

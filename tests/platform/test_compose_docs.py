@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_make_env_has_every_option_of_a_command(tmp_path: Path, line: str) -> No
     options = [str(tmp_path) if word == "/srv/pets" else word for word in shlex.split(line)[2:]]
 
     assert "" == made.make_env(*options).stderr
+
+
+def test_the_command_that_revokes_a_key_leaves_the_others_in_the_same_file(checkout: Checkout) -> None:
+    """A container that has mounted the file never sees another one of its name."""
+    checkout.make_env()
+    before, file = checkout.keys.read_text(), checkout.keys.stat().st_ino
+    checkout.keys.write_text(f"{before}shop sha256:{'0f' * 32}\nshop-2 sha256:{'1e' * 32}\n")
+    (command,) = [line for line in LINES if line.startswith("kept=")]
+    subprocess.run(["sh", "-c", command.replace("NAME", "shop")], cwd=checkout.folder, check=True)
+
+    assert f"{before}shop-2 sha256:{'1e' * 32}\n" == checkout.keys.read_text()
+    assert file == checkout.keys.stat().st_ino
 
 
 def test_every_verb_of_a_command_exists() -> None:

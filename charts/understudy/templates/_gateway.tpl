@@ -79,7 +79,7 @@ dns://{{ include "understudy.podsName" . }}.{{ .root.Release.Namespace }}.svc.{{
 {{- fail (printf "classifyGateway.keys: secretName %q and hashes are both set, and a gateway reads one file of keys. Remove hashes, and add their lines to that Secret" $gateway.keys.secretName) -}}
 {{- end -}}
 {{- if not (or $gateway.keys.secretName $gateway.keys.hashes) -}}
-{{- fail "classifyGateway.keys: neither secretName nor hashes is set, and without keys everybody could ask. Make a key with `python -m serving.gateway.security.new_key NAME`, and name a Secret with its line, or set classifyGateway.keys.hashes" -}}
+{{- fail (printf "classifyGateway.keys: neither secretName nor hashes is set, and without keys everybody could ask. Make a key with `docker run --rm %s python -m serving.gateway.security.new_key NAME`, and name a Secret with its line, or set classifyGateway.keys.hashes" (include "understudy.gatewayImage" .root)) -}}
 {{- end -}}
 {{- if and $gateway.autoscaling.enabled (gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}
 {{- fail (printf "classifyGateway.autoscaling: minReplicas %d is more than maxReplicas %d. Raise maxReplicas" (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}

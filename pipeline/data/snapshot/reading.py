@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline import layout
+from pipeline.budget import Budget
 from pipeline.data.decoding.image_files import read_image
 from pipeline.data.snapshot.rows import Row, slices_text
 from pipeline.data.source import MOST_BYTES, Entry, Record, Report, Source, UnreadableError, record_name
 from pipeline.errors import StorageError
-from pipeline.pixel_budget import PixelBudget
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.objects import THREADS
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _WAITING = 2 * THREADS
 
 # Decoding takes 8 to 13 bytes for each pixel.
-_decoding = PixelBudget(MOST_PIXELS)
+_decoding = Budget(MOST_PIXELS)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.budget import Budget
 from pipeline.errors import FailedError
-from pipeline.pixel_budget import PixelBudget
 from pipeline.spec import Image
 from pipeline.training.preprocessing import decoded
 from serving.images import MOST_PIXELS, ImageError, read_header
@@ -22,7 +22,7 @@ _GROUP_IMAGES = 64
 _GROUP_PIXELS = 1 << 20
 # TensorFlow takes 15 bytes for each pixel that it decodes and scales, 0.7 GB for these. A larger image is decoded
 # alone.
-_decoding = PixelBudget(MOST_PIXELS // 2)
+_decoding = Budget(MOST_PIXELS // 2)
 
 
 class Decoder(Generic[Tag]):

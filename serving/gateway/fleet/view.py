@@ -1,4 +1,4 @@
-"""The replicas of all models, for `/fleet`: asked when somebody looks, and at most every two seconds, whoever looks."""
+"""The replicas of all models, for `/fleet`: asked when somebody looks, and at most every two seconds."""
 
 import asyncio
 import time

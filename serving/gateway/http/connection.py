@@ -11,12 +11,13 @@ from typing import Any, ClassVar, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from serving.gateway.http.asgi import error_body
+from serving.gateway.settings import Limits
 from serving.http.connection import BoundedConnection
 
 MESSAGES = {
-    400: "This is not an HTTP request, or its head is larger than {largest_head} bytes.",
-    408: "The head of the request did not come within {head_seconds:g} seconds.",
-    503: "The gateway has all the connections it can have. Try again.",
+    400: "this is not an HTTP request, or its head is larger than {largest_head} bytes",
+    408: "the head of the request did not come within {head_seconds:g} seconds",
+    503: "the gateway has all the connections it can have; try again",
 }
 
 
@@ -57,7 +58,7 @@ class Connection(BoundedConnection):
     idle_seconds = 75.0
     largest_head = 32 * 1024
     head_seconds = 10.0
-    largest_connections = 4096
+    largest_connections = Limits.connections
     refused_seconds = 5.0
     refused_bytes = 16 * 1024 * 1024
     largest_of_port: Mapping[int, int] = {}
@@ -120,7 +121,7 @@ class Connection(BoundedConnection):
                 self.transport.close()
 
     def end_after_body(self) -> None:
-        """The answer was the last one, and the client is still sending: the end is said, and the rest thrown away."""
+        """The answer was the last one, and the client is still sending: end this side, and discard the rest."""
         self._ends_after_body = True
         self.transport.write_eof()
 

@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from types import FrameType
-from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,14 +23,16 @@ from serving.gateway.http.connection import Connection, connection_class
 from serving.gateway.http.stopping import Stopping
 from serving.gateway.offload import Threads
 from serving.gateway.settings import Settings
+from serving.http.config import BACKLOG, quiet_config
 
-BACKLOG = 2048
 DRAIN_SECONDS = 1.0
 GRACE_SECONDS = 18
 # Files besides those of clients: connections to replicas, the log, libraries.
 SPARE_FILES = 1024
 # On the port for metrics, besides those of clients, so that these cannot shut out Prometheus. They are spare files.
 METRICS_CONNECTIONS = 64
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -54,9 +55,8 @@ class Server(uvicorn.Server):
         drain_seconds: float = DRAIN_SECONDS,
         grace_seconds: int = GRACE_SECONDS,
     ) -> None:
-        # A client that sends nonsense is no reason for a line, and the access log is the gateway's own.
-        logging.getLogger("uvicorn").setLevel(logging.ERROR)
-        super().__init__(_config(app, connection or connection_class(), grace_seconds))
+        made = connection or connection_class()
+        super().__init__(quiet_config(app, made, lifespan="on", grace_seconds=grace_seconds))
         self._stopping = stopping
         self._drain_seconds = drain_seconds
         self._closes: float | None = None
@@ -132,24 +132,9 @@ def room_for(connections: int) -> int:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return min(connections, max(allowed - SPARE_FILES, allowed // 2))
-
-
-def _config(app: App, connection: type[Connection], grace_seconds: int) -> uvicorn.Config:
-    return uvicorn.Config(
-        cast("Any", app),
-        http=connection,
-        loop="asyncio",
-        ws="none",
-        interface="asgi3",
-        # With "auto" a failure to start would be taken for an application that has nothing to start.
-        lifespan="on",
-        log_config=None,
-        log_level=logging.ERROR,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=int(connection.idle_seconds),
-        timeout_graceful_shutdown=grace_seconds,
-    )
+    room = min(connections, max(allowed - SPARE_FILES, allowed // 2))
+    if room < connections:
+        logger.warning(
+            "--connections %d: %d, because a process may open only %d files here", connections, room, allowed
+        )
+    return room

@@ -62,7 +62,7 @@ def parse_request(body: bytes, *, json_bytes: int | None = None) -> InferenceReq
     for item in _items(document, "inputs"):
         name = _name(item, "inputs")
         if name in inputs:
-            raise ProtocolError(f"the input {shown(name)} is there twice")
+            raise ProtocolError(f"the input {shown(name)} is given twice")
         inputs[name] = _input(item, name, rest)
     rest.check_empty()
     binary = parameters.get("binary_data_output") is True
@@ -201,7 +201,7 @@ def _outputs(document: Mapping[str, Any], *, binary: bool) -> Iterator[WantedOut
     for item in _items(document, "outputs"):
         name = _name(item, "outputs")
         if name in names:
-            raise ProtocolError(f"the output {shown(name)} is there twice")
+            raise ProtocolError(f"the output {shown(name)} is given twice")
         names.add(name)
         parameters = _parameters(item, f"the output {shown(name)}")
         wanted = parameters.get("binary_data", binary)

@@ -14,11 +14,11 @@ from serving.errors import DiscoveryError, ServingError
 from serving.gateway.errors import of_serving
 from serving.gateway.models.models import Model
 
-_log = logging.getLogger(__name__)
-
 # Between two rounds of questions.
 EVERY_SECONDS = 2.0
 TIMEOUT_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ async def _state(model: Model) -> ModelState:
         return ModelState(None, f"{model.name} did not answer in time")
     except (ServingError, DiscoveryError) as error:
         return ModelState(None, of_serving(error, model.name).message)
-    except Exception:  # noqa: BLE001 - logged
-        # Whatever it is, the next round must come: without it the gateway would keep its last state for good.
-        _log.exception("%s could not be asked whether it is ready", model.name)
-        return ModelState(None, f"{model.name} could not be asked; the log says why")
+    except Exception:
+        # Whatever it is, the next round is due: nothing else asks this model again.
+        logger.exception("whether %s answers could not be found out", model.name)
+        return ModelState(None, f"whether {model.name} answers could not be found out; the log says why")
     return ModelState(metadata.version)

@@ -5,6 +5,7 @@ are cut. Query strings and headers are not in it, since a key could be there.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
@@ -12,6 +13,8 @@ from typing import TextIO
 from serving.gateway.observation.facts import Facts
 
 LONGEST_TEXT = 200
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +45,19 @@ class AccessLog:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._fails = False
 
     def write(self, request: FinishedRequest, facts: Facts) -> None:
-        self._stream.write(_line(request, facts, datetime.now(UTC)))
-        self._stream.flush()
+        """Write a line. If nobody reads it, or the disk is full, it is lost: requests are answered all the same."""
+        try:
+            self._stream.write(_line(request, facts, datetime.now(UTC)))
+            self._stream.flush()
+        except OSError as error:
+            if not self._fails:
+                logger.error("the access log cannot be written (%s); requests are answered without it", error.strerror)
+            self._fails = True
+        else:
+            self._fails = False
 
 
 def _line(request: FinishedRequest, facts: Facts, now: datetime) -> str:

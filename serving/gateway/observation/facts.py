@@ -1,6 +1,6 @@
 """What is known of one request, for its line in the access log and for the metrics.
 
-The middleware makes one for each request; whoever learns something notes it here:
+The middleware makes one for each request; what is learnt of it is noted here:
 
     facts_of(request.scope).images = 3
 
@@ -29,7 +29,7 @@ class Facts:
         images: how many images the request had.
         image_bytes: the sum of their sizes.
         shed: why the request was refused although nothing is wrong with it: a word, see `metrics.SHED_REASONS`.
-        error: what the client was told, for the access log.
+        error: the message that the client got, for the access log.
         cause: what the model servers said, with the address of the replica. It is for the access log alone.
     """
 

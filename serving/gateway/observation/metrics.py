@@ -31,7 +31,7 @@ class Metrics:
     """The gateway's metrics, in a registry of their own.
 
     Args:
-        models: the names of the gateway's models; what else stands in `Facts.model` is counted as "other".
+        models: the names of the gateway's models; any other `Facts.model` is counted as "other".
     """
 
     def __init__(self, models: Collection[str]) -> None:

@@ -16,8 +16,8 @@ class MetricsPort:
         if scope["type"] != "http" or scope["server"][1] != self._port:
             await self._app(scope, receive, send)
         elif scope["path"] != "/metrics":
-            await send_error(send, 404, "This port has only /metrics.")
+            await send_error(send, 404, "this port has only /metrics")
         elif scope["method"] not in ("GET", "HEAD"):
-            await send_error(send, 405, "/metrics is for GET.", headers=[(b"allow", b"GET, HEAD")])
+            await send_error(send, 405, "/metrics is for GET", headers=[(b"allow", b"GET, HEAD")])
         else:
             await send_body(send, 200, self._metrics.page(), content_type=CONTENT_TYPE.encode())

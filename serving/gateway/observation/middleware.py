@@ -76,7 +76,7 @@ class _Watched:
 
 
 def _note_answer(facts: Facts, headers: dict[bytes, bytes]) -> None:
-    """What routes tell the client of the model that answered."""
+    """What the headers of the answer say of the model that answered."""
     if model := headers.get(b"x-model"):
         facts.model = model.decode("latin-1")
     if version := headers.get(b"x-model-version"):
@@ -93,10 +93,10 @@ async def _run(app: App, scope: Scope, watched: _Watched, facts: Facts) -> None:
         pass
     except asyncio.CancelledError:
         # The grace of a server that stops is over.
-        await _send_error(watched, 503, "The gateway is stopping. Send the request again; another one answers.")
+        await _send_error(watched, 503, "the gateway is stopping; send the request again, and another one answers")
     except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the reason
         _log_error(error, facts)
-        message = f"The gateway failed; this is its fault. Its log has the reason, request {facts.request_id}."
+        message = f"the gateway failed on the request; its log has the reason, request {facts.request_id}"
         await _send_error(watched, 500, message)
 
 

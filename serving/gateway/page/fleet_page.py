@@ -1,6 +1,6 @@
 """The page of `/fleet` for browsers, without an API key: it has no content of its own, and asks for the JSON with one.
 
-A browser cannot send a key in a header when it opens an address. So what opens pages gets the page; whoever checks keys
+A browser cannot send a key in a header when it opens an address. So what opens pages gets the page; what checks keys
 comes after this, and sees the path of a file that everybody may read. No decision here opens the JSON to anybody.
 """
 

@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it should get requests; see `serving.gateway.models.readiness` for when.
+"""`/healthz`: the process runs. `/readyz`: it should get requests; see `serving.gateway.models.readiness` for when.
 
 Neither asks a model server when it is called, and neither needs an API key. The page at `/` takes the names of the
 models from `/readyz`.
@@ -66,12 +66,14 @@ class NotReady(Ready):
     error: str
 
 
-@router.get("/healthz", response_model=Lives, summary="The process lives")
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz", response_model=Lives, summary="The process runs")
 async def healthz() -> Response:
     """200 as long as the process answers at all, also while no model does."""
     return JSONResponse(Lives().model_dump(), headers={"Cache-Control": "no-store"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Ready,

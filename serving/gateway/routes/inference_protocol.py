@@ -75,7 +75,9 @@ async def metadata(request: Request, model: str) -> Any:
     return await _metadata(models_of(request).named(model), None)
 
 
-@router.get("/models/{model}/versions/{version}", response_model=schemas.Model, summary="...of a version")
+@router.get(
+    "/models/{model}/versions/{version}", response_model=schemas.Model, summary="The inputs and outputs of a version"
+)
 async def metadata_of_version(request: Request, model: str, version: Version) -> Any:
     """Of exactly this version."""
     found = models_of(request).named(model)
@@ -88,7 +90,9 @@ async def model_ready(request: Request, model: str) -> Any:
     return await _ready(models_of(request).named(model), None)
 
 
-@router.get("/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="...of a version")
+@router.get(
+    "/models/{model}/versions/{version}/ready", response_model=schemas.Ready, summary="Whether a version is ready"
+)
 async def version_ready(request: Request, model: str, version: Version) -> Any:
     """200 if a replica answers for exactly this version, otherwise 503; 404 if none has it."""
     found = models_of(request).named(model)

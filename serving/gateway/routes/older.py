@@ -27,7 +27,7 @@ from serving.gateway.uploads.named_image import NamedImage
 
 FIELD = "file"
 
-router = APIRouter(tags=["older API"])
+router = APIRouter(tags=["Older API"])
 
 
 class OlderPrediction(BaseModel):
@@ -47,7 +47,7 @@ class OlderError(BaseModel):
 
 # A key is asked for before a route is: that error is as everywhere.
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: response if status in (401, 429) else {**response, "model": OlderError}
+    status: response if status in (401, 403, 429, 500) else {**response, "model": OlderError}
     for status, response in ERRORS.items()
 }
 

@@ -11,23 +11,34 @@ class Error(BaseModel):
     error: str
 
 
-# Each route may answer with any of these: limits and keys hold for all.
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": description}
-    for status, description in {
-        400: "Malformed",
-        401: "No key, or one that is not known",
-        404: "No such model or version",
-        408: "The request did not arrive in time",
-        413: "Too large",
-        415: "Not a content type that is read here",
-        422: "An image that cannot be used, or a parameter out of its range",
-        429: "Too many requests with this key",
-        502: "A model server failed",
-        503: "No model server can answer now",
-        504: "The model server did not answer in time",
-    }.items()
+# Each route may answer with these.
+_OF_ALL = {
+    400: "Malformed, or a parameter out of its range",
+    401: "No key, or one that is not known",
+    403: "A gateway without keys, asked by a page of another site or by another name than localhost",
+    405: "Another method than those of this path",
+    429: "Too many requests with this key, or too many without one",
+    500: "The gateway failed",
 }
+# Those that ask a model server, also with these. `openapi_document` removes what a request without a body never gets.
+_OF_MODELS = {
+    404: "No such model or version",
+    408: "The request did not arrive in time",
+    413: "Too large",
+    415: "Not a content type that is read here",
+    422: "An image that cannot be used",
+    502: "A model server failed",
+    503: "No model server can answer now",
+    504: "The request was not answered in time",
+}
+
+
+def _responses(errors: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Error, "description": text} for status, text in sorted(errors.items())}
+
+
+ERRORS_OF_ALL = _responses(_OF_ALL)
+ERRORS = _responses(_OF_ALL | _OF_MODELS)
 
 
 def path_parameters(*names: str) -> dict[str, Any]:

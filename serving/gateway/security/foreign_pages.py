@@ -36,15 +36,15 @@ def refusal_of(scope: Scope) -> str | None:
     hosts = [str(value, "latin-1") for name, value in scope["headers"] if name == b"host"]
     if not all(is_loopback(host) for host in hosts) or len(hosts) > 1:
         return (
-            "A gateway without API keys answers only to the names localhost, 127.0.0.1 and [::1]. "
-            "Use one of them, or start it with --keys FILE."
+            "a gateway without API keys answers only to the names localhost, 127.0.0.1 and [::1]; "
+            "use one of them, or start it with --keys FILE"
         )
     if _is_link(scope):
         return None
     origin = header(scope, b"origin")
     site = header(scope, b"sec-fetch-site")
     if site not in _OWN_SITES or (origin is not None and not _same_origin(scope, origin, hosts)):
-        return "A gateway without API keys refuses requests of other sites' pages. Start it with --keys FILE."
+        return "a gateway without API keys refuses requests of other sites' pages; start it with --keys FILE"
     return None
 
 

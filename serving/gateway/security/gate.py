@@ -67,7 +67,7 @@ class Gate:
         wait = 0.0 if key.rate is None else self._rates.wait_seconds(key.name, key.rate)
         if wait:
             facts_of(scope).shed = "rate"
-            message = f"This API key may send {key.rate:g} requests per second. Send this one again after Retry-After."
+            message = f"this API key may send {key.rate:g} requests per second; send this one again after Retry-After"
             await _answer(scope, send, 429, message, headers=[(b"retry-after", retry_after(wait))])
             return
         await self._app(scope, receive, send)
@@ -80,7 +80,7 @@ class Gate:
         wait = self._refused.wait_seconds(_network(scope), REFUSED_RATE)
         if wait:
             facts_of(scope).shed = "address"
-            message = f"Too many requests without a valid API key came from this address. {reason}"
+            message = f"too many requests without a valid API key came from this address; {reason}"
             await _answer(scope, send, 429, message, headers=[(b"retry-after", retry_after(wait))])
             return
         await _answer(scope, send, 401, reason, headers=[(b"www-authenticate", REALM)])
@@ -96,10 +96,10 @@ def presented_key(scope: Scope) -> str | None:
 
 def _reason(presented: str | None, key: Key | None) -> str:
     if presented is None:
-        return "An API key is needed. Send it in the header `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+        return "an API key is needed; send it in the header `Authorization: Bearer KEY` or `X-API-Key: KEY`"
     if key is None:
-        return "This API key is not valid. It may have been revoked; ask whoever runs this gateway for a new one."
-    return f"This API key expired at {key.expires}. Ask whoever runs this gateway for a new one."
+        return "this API key is not valid, it may have been revoked; ask the operator of this gateway for a new one"
+    return f"this API key expired at {key.expires}; ask the operator of this gateway for a new one"
 
 
 def _network(scope: Scope) -> str:

@@ -18,12 +18,16 @@ class KeyFile:
     The content is compared, not the time of the last change: a Secret of Kubernetes is replaced by way of links, and
     two changes may have the same time. The file is read when keys are asked for, at most once in LOOK_SECONDS.
 
+    A file that is empty may be one whose last key was revoked, or one that a program is writing at this moment. Nobody
+    can tell which, so no key is valid; and it is read again for each request, so that the second case ends as soon as
+    the file is written.
+
     Args:
         path: of the file.
         clock: seconds that never go back.
 
     Raises:
-        KeysError: it cannot be read, or holds no keys.
+        KeysError: it cannot be read, or a line of it is wrong.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
@@ -37,11 +41,12 @@ class KeyFile:
         except KeysError as error:
             raise KeysError(f"The file of API keys, {path}, cannot be used: {error}.") from None
         self._problem = ""
+        self._warn_without_keys()
 
     def keys(self) -> tuple[Key, ...]:
         """All keys, expired ones too. A file that cannot be used is reported once, and the last good keys stay."""
         now = self._clock()
-        if now - self._looked >= LOOK_SECONDS:
+        if now - self._looked >= LOOK_SECONDS or not self._content:
             self._looked = now
             self._look()
         return self._keys
@@ -53,10 +58,17 @@ class KeyFile:
                 self._keys = _parsed(content)
                 self._content = content
                 logger.info("API keys were read again: %d keys are valid.", len(self._keys))
+                self._warn_without_keys()
         except KeysError as error:
             self._report(str(error))
         else:
             self._problem = ""
+
+    def _warn_without_keys(self) -> None:
+        if not self._keys:
+            logger.warning(
+                "The file of API keys, %s, has no keys: every request that needs one is refused.", self._path
+            )
 
     def _report(self, problem: str) -> None:
         if problem != self._problem:

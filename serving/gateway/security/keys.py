@@ -37,7 +37,7 @@ class Key:
     """What is known of a key; not the key itself.
 
     Attributes:
-        name: unique in its file; it stands in the access log.
+        name: unique in its file; it is in the access log.
         digest: SHA-256 of the key's text.
         rate: requests per second; None without a limit.
         expires: from here on it is refused, UTC; None if it does not expire.
@@ -86,14 +86,11 @@ def find_key(keys: Sequence[Key], presented: str) -> Key | None:
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:
-    """The keys of a file.
+    """The keys of a file. An empty text, or one with nothing but comments, has no keys.
 
     Raises:
-        KeysError: a line is wrong, a name or a hash is there twice, or the text is empty, as it is while an editor
-            writes it. A text with nothing but comments has no keys.
+        KeysError: a line is wrong, or a name or a hash is given twice.
     """
-    if not text:
-        raise KeysError("it is empty. To refuse everybody, write a comment (#) into it")
     keys: list[Key] = []
     names, digests = set(), set()
     for number, line in enumerate(text.splitlines(), start=1):

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Make an API key for the gateway. The key is printed once; the file of keys gets only its hash.",
         epilog="Add the line to the file: ... NAME >> keys. A running gateway reads it within a second.",
     )
-    parser.add_argument("name", type=_name, help="who uses it; it stands in the access log")
+    parser.add_argument("name", type=_name, help="who uses it; it is in the access log")
     parser.add_argument("--rate", type=_checked(rate_of), default=20.0, help="requests per second, default 20")
     parser.add_argument("--expires", type=_checked(moment_of), help="a day, 2027-01-31, or a moment; UTC")
     chosen = parser.parse_args(arguments)

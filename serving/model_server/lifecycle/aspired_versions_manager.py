@@ -30,7 +30,7 @@ class ManagerOptions:
 
 
 class Workers:
-    """Threads that can be exchanged; with none, work is done by whoever hands it in."""
+    """Threads that can be exchanged; with none, work is done by the thread that hands it in."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._name = name

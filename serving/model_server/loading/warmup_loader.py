@@ -53,9 +53,9 @@ class WarmupLoader:
 
 
 def counted(records: Iterable[bytes], directory: str) -> Iterator[bytes]:
-    """The same records; at the end of their file, good or damaged, the metrics are told how many there were.
+    """The same records; at the end of their file, good or damaged, the metrics get their number.
 
-    They are not told where a request ends the warm-up. `directory` is that of the version.
+    They get no number where a request ends the warm-up. `directory` is that of the version.
     """
     begin = time.perf_counter()
     count = 0

@@ -51,7 +51,7 @@ class Handler:
     ) -> None:
         """Give a model `timeout_seconds` for a request, and Prometheus its page at `metrics_path`.
 
-        With `cors` browsers are told that pages of other sites may use the answers.
+        With `cors`, answers have the headers by which pages of other sites may use them.
         """
         self._api = api
         self._timeout_seconds = timeout_seconds

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from serving.rest_json.gzip_body import inflated
 
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
-# What the HTTP server of upstream says of a body it was not told the type of.
+# What the HTTP server of upstream says of a body whose type it does not know.
 UNTYPED = "text/html; charset=ISO-8859-1"
 
 # A compressed body that would grow beyond this counts as empty.

@@ -1,7 +1,6 @@
 """The REST port: uvicorn on a thread of its own, requests answered by a pool of threads."""
 
 import asyncio
-import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -61,26 +60,10 @@ def _uvicorn_server(application: "Application", grace_seconds: int) -> "uvicorn.
     """A server that is silent unless something of its own breaks; on its own thread it touches no signals."""
     import uvicorn  # noqa: PLC0415 - not needed where REST is off
 
-    from serving.model_server.rest.http_connection import IDLE_SECONDS, Connection  # noqa: PLC0415 - imports uvicorn
+    from serving.http.config import quiet_config  # noqa: PLC0415 - imports uvicorn
+    from serving.model_server.rest.http_connection import Connection  # noqa: PLC0415 - imports uvicorn
 
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        loop="asyncio",
-        ws="none",
-        interface="asgi3",
-        lifespan="off",
-        log_config=None,
-        log_level=logging.ERROR,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=grace_seconds,
-    )
-    return uvicorn.Server(config)
+    return uvicorn.Server(quiet_config(application, Connection, lifespan="off", grace_seconds=grace_seconds))
 
 
 class Application:

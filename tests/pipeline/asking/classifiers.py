@@ -1,4 +1,4 @@
-"""A gateway and a model server for the tests: small, real ones, that answer as they are told."""
+"""A gateway and a model server for the tests: small, real ones, that answer as a test wants."""
 
 import json
 import threading

@@ -42,7 +42,7 @@ def test_an_image_is_the_body_and_the_answer_has_labels_version_and_replica(runn
     assert [PNG] == running.bodies
 
 
-def test_a_version_is_named_and_the_kind_of_image_is_said(running: Gateway) -> None:
+def test_a_version_is_named_and_the_kind_of_image_is_reply_of(running: Gateway) -> None:
     ask(running.url, JPEG, version=7)
 
     assert ["/v1/classify/pets?top=2&version=7"] == running.paths
@@ -63,20 +63,24 @@ def test_the_name_of_a_model_is_one_part_of_the_path(running: Gateway) -> None:
     assert "/v1/classify/..%2Fa%20b%3Fc?top=2" == running.paths[0]
 
 
-def said(status: int, **headers: str) -> Reply:
+def reply_of(status: int, **headers: str) -> Reply:
     return status, {"error": "the reason"}, {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
-        (said(400), RefusedImageError, "was refused: .* answered 400: the reason"),
-        (said(422), RefusedImageError, "answered 422: the reason"),
-        (said(502), NoAnswerError, "answered 502: the reason"),
-        (said(504), NoAnswerError, "answered 504: the reason"),
-        (said(401), FailedError, "answered 401: the reason.*--key-file"),
-        (said(404), FailedError, "answered 404: the reason"),
-        (said(307, Location="http://elsewhere/"), FailedError, "answered 307.*Redirects are not followed"),
+        (reply_of(400), RefusedImageError, "was refused: .* answered 400: the reason"),
+        (reply_of(422), RefusedImageError, "answered 422: the reason"),
+        (reply_of(500), RefusedImageError, "was not classified: .* answered 500: the reason"),
+        (reply_of(502), RefusedImageError, "was not classified: .* answered 502: the reason"),
+        # Of a proxy in front of the gateway.
+        ((502, "<html>", {}), NoAnswerError, "answered 502: Bad Gateway"),
+        (reply_of(504), NoAnswerError, "answered 504: the reason"),
+        (reply_of(401), FailedError, r"answered 401: the reason\. Name a file with the key with --key-file"),
+        (reply_of(404), FailedError, "answered 404: the reason"),
+        (reply_of(307, Location="http://elsewhere/"), FailedError, "answered 307.*Redirects are not followed"),
+        ((401, {"error": "the reason."}, {}), FailedError, r"answered 401: the reason\. Name a file"),
         ((200, "<html>", {}), FailedError, "something else than labels"),
         ((200, {"predictions": []}, {}), FailedError, "something else than labels"),
         ((500, "a\x1b[31m\nb", {}), NoAnswerError, "answered 500: Internal Server Error"),
@@ -97,7 +101,7 @@ def test_each_status_means_what_it_says_and_no_message_has_the_key(
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_gateway_says_how_long_to_wait(status: int, headers: dict[str, str], seconds: float) -> None:
-    with gateway(said(status, **headers)) as running, pytest.raises(BusyError, match="the reason") as raised:
+    with gateway(reply_of(status, **headers)) as running, pytest.raises(BusyError, match="the reason") as raised:
         ask(running.url)
 
     assert seconds == raised.value.seconds

@@ -35,10 +35,10 @@ class Scripted(Asker):
 
 
 def collected(
-    asker: Asker, images: Iterable[Path], *, concurrency: int = 2, patience: float = 5.0
+    asker: Asker, images: Iterable[Path], *, concurrency: int = 2, retry_for: float = 5.0
 ) -> list[ImageAnswer]:
     async def collect() -> list[ImageAnswer]:
-        asking = InOrder(asker, concurrency=concurrency, patience=patience)
+        asking = InOrder(asker, concurrency=concurrency, retry_for=retry_for)
         return [each async for each in asking.answers(images)]
 
     return asyncio.run(collect())
@@ -109,7 +109,7 @@ def test_a_busy_server_is_asked_again(images: list[Path]) -> None:
     assert 4 == len(asker.asked)
 
 
-def test_patience_ends(images: list[Path]) -> None:
+def test_a_busy_server_is_asked_again_for_a_limited_time(images: list[Path]) -> None:
     """A server that asks for more time than there is, is not waited for."""
     with pytest.raises(CouldNotTellError, match="was not classified: 503"):
         collected(Scripted(BusyError("503", seconds=60.0)), images[:1])
@@ -123,12 +123,12 @@ def test_without_any_answer_the_first_image_is_enough(images: list[Path]) -> Non
     assert len(asker.asked) <= 2
 
 
-def test_after_an_answer_some_silence_is_borne(images: list[Path]) -> None:
-    """...and a long one is not: twice as many images as are under way."""
+def test_after_an_answer_a_few_images_may_get_none(images: list[Path]) -> None:
+    """...but not in a row twice as many as are under way."""
     lost = NoAnswerError("lost")
     short = collected(Scripted(None, lost, None, lost), images[:5], concurrency=1)
 
-    assert [False, True, False, True, False] == [each.is_silent for each in short]
+    assert [False, True, False, True, False] == [each.no_server_answered for each in short]
     with pytest.raises(CouldNotTellError, match="lost"):
         collected(Scripted(None, lost, lost), images, concurrency=1)
 

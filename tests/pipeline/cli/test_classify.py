@@ -16,13 +16,19 @@ from pipeline.errors import ExitCode
 from serving.signature import INPUT
 from tests.command import PROJECT
 from tests.pictures import encoded, noise
-from tests.pipeline.asking.classifiers import classifying, gateway, model_server
+from tests.pipeline.asking.classifiers import classifying, gateway, labelled, model_server
 from tests.pipeline.cli.in_process import Done, command
 from tests.ports import free_port
 from tests.releases import NO_MLFLOW
 from tests.serving.client.servers import SmallServer
 
 KEY = "not-a-real-key-0123456789"
+# A shell starts background jobs with SIGINT ignored, and processes inherit that. This is `python -m pipeline` without.
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +118,22 @@ def test_a_gateway_that_refuses_the_key_ends_it_at_once(
     classify: Any, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNDERSTUDY_GATEWAY_KEY", KEY)
-    with gateway((401, {"error": "the key is not known."}, {})) as running:
+    with gateway((401, {"error": "the key is not known"}, {})) as running:
         done = classify(images, "--gateway", running.url, "--concurrency", 1)
 
     assert ExitCode.FAILED == done.code
     assert "answered 401: the key is not known. Name a file with the key with --key-file" in done.err
     assert KEY not in done.out + done.err
     assert len(running.paths) <= 2
+
+
+def test_an_image_on_which_the_model_fails_does_not_stop_the_others(classify: Any, images: Path) -> None:
+    with gateway((502, {"error": "a replica failed"}, {}), labelled()) as running:
+        done = classify(images, "--gateway", running.url, "--concurrency", 1)
+
+    assert ExitCode.FAILED == done.code
+    assert "a.png was not classified" in done.err
+    assert "pets: 2 classified, 1 failed" == done.err.splitlines()[-1]
 
 
 def test_without_a_server_that_answers_it_could_not_tell(classify: Any, images: Path) -> None:
@@ -129,6 +144,7 @@ def test_without_a_server_that_answers_it_could_not_tell(classify: Any, images: 
     assert [ExitCode.COULD_NOT_TELL] * 2 == [servers.code, gateways.code]
     assert "a.png was not classified" in servers.err
     assert "No server answers, so the rest was not tried" in gateways.err
+    assert "classified, " not in servers.err + gateways.err, "nothing was counted"
 
 
 @pytest.mark.parametrize(
@@ -194,9 +210,12 @@ def test_ctrl_c_ends_it_with_what_is_done(images: Path) -> None:
 
     with SmallServer(handle) as server:
         words = ("classify", str(images), "--model", "pets", "--json", "--concurrency", "1", "--server", server.address)
-        started = [sys.executable, "-m", "pipeline", *words]
         with subprocess.Popen(
-            started, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", INTERRUPTIBLE, *words],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             first = process.stdout.readline()

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import BadInputError
 from pipeline.profiling.measurement import Batching, Loop
-from pipeline.profiling.plan import Plan, closed_points, rates_of, whole_numbers
+from pipeline.profiling.plan import Plan, closed_points, duration, rates_of, whole_numbers
 
 BOTH = (Batching.OFF, Batching.ON)
 
@@ -44,7 +44,7 @@ def test_each_point_is_measured_on_all_servers_before_the_next() -> None:
 def test_a_plan_that_takes_too_long_is_refused_with_its_time() -> None:
     """22 points of 2.4 s."""
     plan(minutes=0.9).require_short_enough(2)
-    with pytest.raises(BadInputError, match=r"22 points of 2 s take 0\.9 minutes, and --minutes is 0\.8"):
+    with pytest.raises(BadInputError, match=r"22 points of 2 s take 53 s, and --minutes is 0\.8"):
         plan(minutes=0.8).require_short_enough(2)
 
 
@@ -58,14 +58,21 @@ def test_a_request_has_longer_than_the_limit_of_latency() -> None:
     assert (6.0, 1.0) == (plan(latency_limit=2.0).deadline, plan(latency_limit=0.01).deadline)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.6, "1 s"), (119.4, "119 s"), (120.0, "2.0 minutes"), (3570.0, "59.5 minutes")]
+)
+def test_a_short_duration_is_in_seconds(seconds: float, text: str) -> None:
+    assert text == duration(seconds)
+
+
 def test_numbers_are_read_in_any_order_and_each_once() -> None:
-    assert [1, 4, 32] == whole_numbers(" 32,4, 1,4", option="--batch-sizes", most=256)
+    assert [1, 4, 32] == whole_numbers(" 32,4, 1,4", option="--batch-sizes", limit=256)
 
 
 @pytest.mark.parametrize("text", ["", "0", "257", "1,,2", "-1", "1.5", "٣", "9" * 5000])
 def test_a_number_that_cannot_be_used_is_named(text: str) -> None:
     with pytest.raises(BadInputError, match=r"--batch-sizes .* is not a whole number from 1 to 256"):
-        whole_numbers(text, option="--batch-sizes", most=256)
+        whole_numbers(text, option="--batch-sizes", limit=256)
 
 
 def test_rates_may_be_left_to_the_closed_loop() -> None:

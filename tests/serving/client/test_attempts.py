@@ -3,6 +3,8 @@
 from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.client.attempts import Attempt, Attempts
 from serving.client.breaker import FEWEST_FAILURES, CircuitBreaker
@@ -99,16 +101,115 @@ def test_only_a_replica_that_cannot_be_reached_rests(kind: type[ServingError], *
     assert rests == (A not in {pick.address for pick in picks if pick})
 
 
-def test_an_attempt_has_a_third_of_the_time_and_never_more_than_is_left() -> None:
+def test_the_first_attempt_has_half_of_what_is_left_and_the_second_one_all() -> None:
     clock = Clock()
     attempts = Attempts(picker_of(Clock(), A, B), timeout=6, now=clock)
     assert 2 == attempts.part
-    clock.now += 2
+    clock.now += 1
     first = attempts.first()
-    clock.now += 2.5
+    clock.now += 0.5
     second = attempts.after(first, error(UnreachableError, first))
 
-    assert (2, 1.5) == (first.seconds, second.seconds)
+    assert (2.5, 4.5) == (first.seconds, second.seconds)
+
+
+def resting(*addresses: str) -> Picker:
+    """A picker of A and B, of which these have failed."""
+    picker = picker_of(Clock(), A, B)
+    picks = [picker.pick(), picker.pick()]
+    for pick in picks:
+        if pick is not None and pick.address in addresses:
+            picker.failed(pick)
+    return picker
+
+
+@pytest.mark.parametrize(
+    ("picker", "seconds"),
+    [
+        (picker_of(Clock(), A), 6),
+        (picker_of(Clock(), A, B), 3),
+        (resting(B), 6),
+        # None is more likely to answer than the other.
+        (resting(A, B), 3),
+    ],
+    ids=["alone", "two", "the other rests", "both rest"],
+)
+def test_a_replica_without_another_that_works_has_all_the_time(picker: Picker, seconds: float) -> None:
+    assert seconds == Attempts(picker, timeout=6, now=Clock()).first().seconds
+
+
+def test_replicas_that_have_not_been_probed_yet_are_some_to_ask() -> None:
+    picker = Picker(now=Clock())
+    picker.update([A, B])
+
+    assert 3 == Attempts(picker, timeout=6, now=Clock()).first().seconds
+
+
+def test_a_lone_replica_that_broke_the_connection_has_all_that_is_left() -> None:
+    clock = Clock()
+    attempts = Attempts(picker_of(Clock(), A), timeout=6, now=clock)
+    first = attempts.first()
+    clock.now += 0.5
+
+    assert 5.5 == attempts.after(first, error(ConnectionLostError, first)).seconds
+
+
+def test_an_attempt_that_took_all_the_time_is_the_last_one_and_counts() -> None:
+    """Another, which rests, could only be asked for nothing; and that none answered must stop further requests."""
+    picker, breaker, budget = resting(B), CircuitBreaker(now=Clock()), RetryBudget(now=Clock())
+    attempts = Attempts(picker, timeout=6, now=Clock(), breaker=breaker, budget=budget, fair_seconds=0.9)
+    first = attempts.first()
+    with pytest.raises(TooSlowError, match=A):
+        attempts.after(first, error(TooSlowError, first))
+
+    assert [1, 1] == [each.failures for each in picker.states()]
+    alone = picker_of(Clock(), A)
+    assert {"TooSlowError 1"} == set(outcomes(TooSlowError, FEWEST_FAILURES - 1, picker=alone, breaker=breaker))
+    with pytest.raises(CircuitOpenError):
+        breaker.admit()
+
+
+KINDS = (UnreachableError, ConnectionLostError, TooSlowError, OverloadedError, NotServedError, ServerFaultError)
+
+
+@given(
+    timeout=st.floats(0.01, 100),
+    listing=st.floats(0, 1),
+    replicas=st.tuples(st.integers(1, 4), st.integers(0, 4)),
+    kind=st.sampled_from(KINDS),
+    used=st.floats(0, 1),
+)
+def test_the_time_is_shared_out_without_a_rest_and_without_more_than_there_is(
+    timeout: float, listing: float, replicas: tuple[int, int], kind: type[ServingError], used: float
+) -> None:
+    """Whatever the list of replicas took, up to a third, and whatever the first attempt ends with, and when."""
+    count, failed = replicas
+    clock, addresses = Clock(), [f"{name}:1" for name in "abcd"[:count]]
+    picker = picker_of(Clock(), *addresses)
+    for pick in [picker.pick() for _ in addresses][:failed]:
+        assert pick is not None
+        picker.failed(pick)
+    end = clock.now + timeout
+    attempts = Attempts(picker, timeout=timeout, now=clock)
+    clock.now += listing * attempts.part
+    first = attempts.first()
+    begun = clock.now
+    clock.now += first.seconds * (1 if kind is TooSlowError else used)
+
+    # A third at least is what `Traffic` calls fair.
+    assert timeout / 3 == pytest.approx(min(first.seconds, timeout / 3))
+    assert begun + first.seconds <= end + 1e-6
+    assert not first.last or first.seconds == pytest.approx(end - begun)
+    try:
+        second = attempts.after(first, error(kind, first))
+    except ServingError:
+        assert first.last or kind is not TooSlowError
+        return
+    assert second.last
+    assert second.seconds == pytest.approx(end - clock.now, abs=1e-6)
+    assert first.last or timeout / 3 == pytest.approx(min(second.seconds, timeout / 3))
+    with pytest.raises(kind):
+        attempts.after(second, error(kind, second))
 
 
 def test_an_answer_ends_the_rest_of_a_replica() -> None:
@@ -172,7 +273,7 @@ def test_a_version_that_is_not_there_yet_takes_nothing_from_the_budget() -> None
 def test_requests_are_stopped_when_no_replica_answers(kind: type[ServingError]) -> None:
     found = outcomes(kind, FEWEST_FAILURES + 1, breaker=CircuitBreaker(now=Clock()))
 
-    assert [f"{kind.__name__} 2"] * FEWEST_FAILURES + ["CircuitOpenError 0"] == found
+    assert [kind.__name__] * FEWEST_FAILURES + ["CircuitOpenError"] == [each.split()[0] for each in found]
 
 
 @pytest.mark.parametrize("kind", [RefusedError, NotServedError, ServerFaultError, OverloadedError])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from serving.apis import predict_pb2
+from serving.apis import get_model_metadata_pb2, predict_pb2
 from serving.client import AsyncClient, Classified, Client
 from serving.client.class_names import AGAIN_SECONDS, MOST, ClassNames
 from serving.errors import NotServedError, RefusedError, ServerFaultError, UnreachableError
@@ -213,6 +213,45 @@ def test_what_is_no_classifier_is_named_with_its_outputs(make_client: MakeClient
         client.classify("m", b"1")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0.5, np.nan]], np.float32), "probabilities that are not finite"),
+        (np.array([[0.5, np.inf]], np.float32), "probabilities that are not finite"),
+        (np.array([[b"a", b"b"]], object), "1 labels and object probabilities"),
+    ],
+)
+def test_what_is_no_probability_is_the_server_s_fault(make_client: MakeClient, values: Any, message: str) -> None:
+    def broken(_: Any, __: grpc.ServicerContext) -> Any:
+        outputs = {"label": np.array([b"cat"], object), "probabilities": values}
+        return predict_pb2.PredictResponse(outputs={name: to_proto(each) for name, each in outputs.items()})
+
+    with (
+        SmallServer(broken) as server,
+        make_client(parse_fleet(server.address)) as client,
+        pytest.raises(ServerFaultError, match=message),
+    ):
+        client.classify("m", b"1")
+
+
+class _OddMetadata(SmallServer):
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        reply = get_model_metadata_pb2.GetModelMetadataResponse()
+        signatures = reply.metadata["signature_def"]
+        signatures.Pack(get_model_metadata_pb2.SignatureDefMap())
+        signatures.value = b"\xff"
+        return reply
+
+
+def test_metadata_that_is_no_message_is_the_server_s_fault(make_client: MakeClient) -> None:
+    with (
+        _OddMetadata() as server,
+        make_client(parse_fleet(server.address)) as client,
+        pytest.raises(ServerFaultError, match="its answer cannot be read: Error parsing message"),
+    ):
+        client.metadata("m")
+
+
 def test_an_answer_that_cannot_be_read_is_the_server_s_fault(make_client: MakeClient) -> None:
     def broken(_: Any, __: grpc.ServicerContext) -> Any:
         return predict_pb2.PredictResponse(outputs={"y": {"dtype": 1, "tensor_content": b"odd"}})
@@ -270,12 +309,12 @@ def test_what_is_known_of_names_is_bounded_and_failures_are_forgotten() -> None:
     names = ClassNames(now=clock)
     names.failed("m", 1, UnreachableError("a:1", "down"))
     names.failed("m", 2, RefusedError("a:1", 'FAILED_PRECONDITION: Serving signature key "serving_labels" not found.'))
-    names.learnt("m", 3, ("cat",))
+    names.store("m", 3, ("cat",))
     assert [False] * 3 == [names.due("m", version) for version in (1, 2, 3)]
     clock.now += AGAIN_SECONDS
 
     assert [True, False, False] == [names.due("m", version) for version in (1, 2, 3)]
     assert [None, None, ("cat",)] == [names.get("m", version) for version in (1, 2, 3)]
     for version in range(4, 3 + MOST):
-        names.learnt("m", version, ("cat",))
+        names.store("m", version, ("cat",))
     assert [True, False] == [names.due("m", version) for version in (2, 3)]

@@ -11,14 +11,16 @@ from tests.serving.client.test_picker import Clock
 
 
 @given(st.floats(0.001, 1000), st.lists(st.floats(0, 500), max_size=5))
-def test_an_attempt_gets_a_third_and_never_more_than_is_left(seconds: float, waits: list[float]) -> None:
+def test_an_attempt_gets_half_of_what_is_left_if_another_may_follow_and_else_all(
+    seconds: float, waits: list[float]
+) -> None:
     clock = Clock()
     deadline = Deadline(seconds, now=clock)
     for wait in waits:
         clock.now += wait
 
-        assert deadline.for_attempt() <= deadline.left()
-        assert deadline.for_attempt() <= seconds / 3
+        assert deadline.left() == deadline.for_attempt(another=False)
+        assert deadline.left() == 2 * deadline.for_attempt(another=True)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan])

@@ -71,9 +71,12 @@ class Card {
   fail(error) {
     this.root.setAttribute("aria-busy", "false");
     this.root.classList.add("failed");
+    this.result.replaceChildren(element("p", { className: "reason" }, error.message));
+    // The same image would be refused again.
+    if (!error.again) return;
     const again = element("button", { type: "button", className: "button", onclick: () => this.again(this) }, "Try again");
     again.setAttribute("aria-label", `Try again: ${shortened(this.name)}`);
-    this.result.replaceChildren(element("p", { className: "reason" }, error.message), again);
+    this.result.append(again);
     if (error.seconds) this.countDown(again, error.seconds);
   }
 

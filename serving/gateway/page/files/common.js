@@ -3,6 +3,11 @@
 
 const KEY = "understudy-api-key";
 
+/** Whether the same request may be answered the next time: with a connection, a key, or servers that do not fail. */
+function mayPass(status) {
+  return status === 0 || status === 401 || status === 408 || status === 429 || status >= 500;
+}
+
 /** An element with properties and children. Text becomes a text node, never markup. */
 function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -12,10 +17,11 @@ function element(name, properties = {}, ...children) {
 
 /** A request that the gateway did not answer with a result. `seconds`: when to try again, or null. */
 class GatewayError extends Error {
-  constructor(message, { status = 0, seconds = null } = {}) {
+  constructor(message, { status = 0, seconds = null, again = mayPass(status) } = {}) {
     super(message);
     this.status = status;
     this.seconds = seconds;
+    this.again = again;
   }
 }
 
@@ -60,7 +66,7 @@ function secondsOf(header) {
   return Number.isFinite(seconds) ? Math.min(Math.max(Math.ceil(seconds), 0), 3600) : null;
 }
 
-/** Asks for the API key in the dialog of the page, once for all requests that wait for it. */
+/** Asks for the API key in a dialog, once for all requests that wait for it. */
 const keyDialog = {
   pending: null,
   ask(reason) {
@@ -68,14 +74,19 @@ const keyDialog = {
     return this.pending;
   },
   open(reason, resolve) {
-    const dialog = document.getElementById("key-dialog");
-    const field = document.getElementById("key");
-    const shown = document.getElementById("key-reason");
-    const form = document.getElementById("key-form");
-    const cancel = document.getElementById("key-cancel");
-    shown.textContent = reason;
-    shown.hidden = !reason;
-    field.value = "";
+    const title = element("h2", { id: "key-title" }, "This gateway asks for an API key");
+    const shown = element("p", { className: "notice bad", hidden: !reason }, reason);
+    const label = element("label", { htmlFor: "key" }, "API key");
+    const field = element("input", { id: "key", type: "password", required: true, autocomplete: "off", spellcheck: false });
+    field.autocapitalize = "off";
+    field.setAttribute("aria-describedby", "key-note");
+    const note = element("p", { id: "key-note", className: "small" }, "It is kept in this tab only, until you close the tab.");
+    const cancel = element("button", { type: "button", className: "button" }, "Cancel");
+    const use = element("button", { type: "submit", className: "button primary" }, "Use this key");
+    const actions = element("div", { className: "dialog-actions" }, cancel, use);
+    const form = element("form", { method: "dialog" }, title, shown, label, field, note, actions);
+    const dialog = element("dialog", {}, form);
+    dialog.setAttribute("aria-labelledby", title.id);
     let given = false;
     form.onsubmit = () => {
       // A key is ASCII; anything else, as a space that was copied with it, cannot be in a header.
@@ -85,7 +96,11 @@ const keyDialog = {
       field.value = "";
     };
     cancel.onclick = () => dialog.close();
-    dialog.onclose = () => resolve(given);
+    dialog.onclose = () => {
+      dialog.remove();
+      resolve(given);
+    };
+    document.body.append(dialog);
     dialog.showModal();
   },
 };

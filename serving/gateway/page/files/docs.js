@@ -11,7 +11,7 @@ function samples(model) {
   const url = `${location.origin}/v1/classify/${model}`;
   return [
     ["The file as it is", `curl --data-binary @image.png -H "Content-Type: image/png" "${url}?top=5"`],
-    ["One or several files, as a form sends them", `curl -F "file=@first.png" -F "file=@second.jpg" "${url}"`],
+    ["One or several files, as a form sends them", `curl -F "image=@first.png" -F "image=@second.jpg" "${url}"`],
     [
       "JSON with base64",
       `printf '{"images": [{"name": "image.png", "content": "%s"}], "top": 5}' "$(base64 < image.png | tr -d '\\n')" |\n` +

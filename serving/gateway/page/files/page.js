@@ -106,7 +106,8 @@ async function checkReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new GatewayError("This file cannot be read. If it is a folder, open it and drop the images that are in it.");
+    const text = "This file cannot be read. If it is a folder, open it and drop the images that are in it.";
+    throw new GatewayError(text, { again: false });
   }
 }
 

@@ -148,7 +148,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "id is a number": (body(tensor(), id=1), "id must be a string"),
     "parameters are a list": (body(tensor(), parameters=[]), "parameters of the request"),
     "of an input": (body(tensor(parameters="a")), "parameters of the input 'x'"),
-    "twice": (body(tensor(), tensor()), "'x' is there twice"),
+    "twice": (body(tensor(), tensor()), "'x' is given twice"),
     "datatype": (body(tensor(datatype="FP8")), "has the datatype 'FP8', which is none of BOOL, "),
     "datatype is a list": (body(tensor(datatype=["FP32"])), "has the datatype ['FP32']"),
     "no datatype": (body({"name": "x", "shape": [1], "data": [1]}), "has the datatype None"),
@@ -171,7 +171,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
         "content_type other than base64 and str",
     ),
     "outputs": (body(tensor(), outputs={"name": "y"}), "outputs must be a list"),
-    "outputs twice": (body(tensor(), outputs=[{"name": "y"}, {"name": "y"}]), "'y' is there twice"),
+    "outputs twice": (body(tensor(), outputs=[{"name": "y"}, {"name": "y"}]), "'y' is given twice"),
 }
 
 

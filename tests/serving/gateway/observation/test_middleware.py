@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import os
 import re
 from typing import Any
 
@@ -125,6 +126,20 @@ def test_nothing_stays_in_flight() -> None:
         ask(watched.app)
 
         assert b"understudy_gateway_requests_in_flight 0.0" in watched.metrics.page()
+
+
+def test_a_request_is_answered_although_nobody_reads_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """...which is said once."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w")
+    app = Observation(Recorded(), metrics=Metrics([]), access_log=AccessLog(stream))
+
+    assert [200, 200] == [ask(app).status for _ in range(2)]
+    (record,) = caplog.records
+    assert "the access log cannot be written (Broken pipe)" in record.getMessage()
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_neither_a_query_nor_a_header_is_logged() -> None:

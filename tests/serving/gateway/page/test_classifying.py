@@ -98,6 +98,8 @@ def test_an_image_that_is_refused_shows_the_reason_and_the_others_are_answered(
 
     expect(card(page, "bad.png").locator(".reason")).to_have_text(reason)
     expect(card(page, "bad.png").get_by_text("no preview")).to_be_visible()
+    # It would be refused again.
+    expect(card(page, "bad.png").get_by_role("button", name="Try again")).to_have_count(0)
     expect(card(page, "good.png").locator(".best")).to_be_visible()
     expect(card(page, "also.png").locator(".best")).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
@@ -175,7 +177,7 @@ def test_a_key_is_asked_for_once_and_kept_in_this_tab_only(gateway: Gateway, gua
     expect(key).to_be_focused()
     key.fill("wrong")
     key.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("This API key is not valid.")
+    expect(page.get_by_role("dialog")).to_contain_text("this API key is not valid")
     key.fill(f" {KEY}\n")
     key.press("Enter")
     expect(card(page, "first.png").locator(".best")).to_be_visible()
@@ -195,4 +197,4 @@ def test_who_has_no_key_sees_that_one_is_needed(guarded: str, opened: Opener) ->
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
 
-    expect(card(page, "white.png").locator(".reason")).to_contain_text("An API key is needed.")
+    expect(card(page, "white.png").locator(".reason")).to_contain_text("an API key is needed")

@@ -55,5 +55,12 @@ def test_a_gateway_that_stops_is_not_ready_from_then_on(gateway: Gateway) -> Non
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_monitor_may_ask_for_the_head_only(gateway: Gateway, path: str) -> None:
+    answer = httpx.head(f"{gateway.url}{path}", trust_env=False)
+
+    assert (200, b"") == (answer.status_code, answer.content)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_no_proxy_keeps_what_a_probe_was_answered(gateway: Gateway, path: str) -> None:
     assert "no-store" == get(f"{gateway.url}{path}").headers["cache-control"]

@@ -90,15 +90,29 @@ def test_all_is_legible_and_every_control_has_a_name_and_a_size(gateway: Gateway
 
 
 def on_a_phone_in_the_dark(page: Page) -> None:
-    """Nothing is wider than the screen, and all is legible."""
+    """Nothing is wider than the screen, all is legible, and the word on a button stays in one line."""
     page.set_viewport_size({"width": 320, "height": 640})
     page.emulate_media(color_scheme="dark")
     texts, faint = page.evaluate(FAINT)
+    buttons = page.evaluate("() => [...document.querySelectorAll('.button')].map((each) => each.offsetHeight)")
 
     assert 320 == page.evaluate("() => document.documentElement.scrollWidth")
     assert texts > 15
     assert [] == faint
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 64")
+    assert [] == [height for height in buttons if height > 46]
+
+
+def test_the_links_stay_where_they_are_from_page_to_page(gateway: Gateway, opened: Opener) -> None:
+    """...although one page is wider than the others, and one needs no scroll bar."""
+    page = opened(gateway.url)
+    places = []
+    for path in PAGES:
+        page.goto(f"{gateway.url}{path}")
+        places.append([link.bounding_box() for link in page.locator(".brand, nav a:first-child").all()])
+
+    assert 2 == len(places[0])
+    assert places[0] == places[1] == places[2]
 
 
 def test_every_stop_of_the_tab_key_is_seen_and_in_the_order_of_the_page(gateway: Gateway, opened: Opener) -> None:

@@ -58,9 +58,9 @@ def test_a_key_passes_in_either_header_and_its_name_is_noted(guarded: Guarded, h
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({}, "An API key is needed"),
-        ({"Authorization": "Bearer "}, "An API key is needed"),
-        ({"Authorization": f"Basic {BOB}"}, "An API key is needed"),
+        ({}, "an API key is needed"),
+        ({"Authorization": "Bearer "}, "an API key is needed"),
+        ({"Authorization": f"Basic {BOB}"}, "an API key is needed"),
         ({"X-API-Key": BOB[:-1]}, "not valid"),
         ({"X-API-Key": BOB + "x"}, "not valid"),
         ({"X-API-Key": digest_of(BOB).hex()}, "not valid"),

@@ -76,7 +76,7 @@ def test_a_secret_of_kubernetes_is_replaced_by_way_of_links(tmp_path: Path, cloc
     assert file.keys() == (BOB,)
 
 
-@pytest.mark.parametrize("damage", ["alice understudy_a\n", "", None, "\x00", "#" * (LARGEST_FILE + 1)])
+@pytest.mark.parametrize("damage", ["alice understudy_a\n", None, "\x00", "#" * (LARGEST_FILE + 1)])
 def test_a_damaged_file_keeps_the_last_keys_and_is_reported_once(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, damage: str | None
 ) -> None:
@@ -96,6 +96,43 @@ def test_a_damaged_file_keeps_the_last_keys_and_is_reported_once(
     write(path, BOB)
     clock.passes(LOOK_SECONDS)
     assert file.keys() == (BOB,)
+
+
+def test_a_file_whose_last_line_was_deleted_has_no_keys(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """...also where that leaves an empty file: a key that was revoked must not stay valid."""
+    file = KeyFile(path, clock=clock)
+    path.write_bytes(b"")
+    clock.passes(LOOK_SECONDS)
+
+    assert file.keys() == ()
+    assert ["each request that needs one is refused" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_a_file_that_is_empty_while_it_is_written_counts_again_at_once(path: Path, clock: Clock) -> None:
+    """...so who asks meanwhile is refused, and nobody waits for the next look."""
+    file = KeyFile(path, clock=clock)
+    path.write_bytes(b"")
+    clock.passes(LOOK_SECONDS)
+    meanwhile = file.keys()
+    write(path, ALICE, BOB)
+
+    assert meanwhile == ()
+    assert file.keys() == (ALICE, BOB)
+
+
+def test_a_gateway_starts_with_an_empty_file_and_says_that_nobody_can_ask(
+    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """...because it may be started again after its last key was revoked."""
+    path.write_bytes(b"")
+    file = KeyFile(path, clock=clock)
+
+    assert file.keys() == ()
+    assert ["has no keys" in record.getMessage() for record in caplog.records] == [True]
+    write(path, ALICE)
+    assert file.keys() == (ALICE,)
 
 
 def test_a_file_that_is_not_utf_8_is_damaged(path: Path) -> None:

@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.pixel_budget import PixelBudget
+from pipeline.budget import Budget
 
 # Only a test that fails waits so long.
 SECONDS = 30.0
 
 
 class Block:
-    """A thread that takes pixels and holds them until it is told to end."""
+    """A thread that takes pixels and holds them until it is asked to end."""
 
-    def __init__(self, budget: PixelBudget, pixels: int) -> None:
+    def __init__(self, budget: Budget, pixels: int) -> None:
         self.entered = threading.Event()
         self._may_end = threading.Event()
         self._thread = threading.Thread(target=self._hold, args=(budget, pixels), daemon=True)
         self._thread.start()
 
-    def _hold(self, budget: PixelBudget, pixels: int) -> None:
+    def _hold(self, budget: Budget, pixels: int) -> None:
         with budget.taken(pixels):
             self.entered.set()
             self._may_end.wait(SECONDS)
@@ -35,7 +35,7 @@ class Block:
         assert not self._thread.is_alive()
 
 
-class WatchedBudget(PixelBudget):
+class WatchedBudget(Budget):
     """A budget that says when a thread has to wait for room."""
 
     def __init__(self, pixels: int) -> None:
@@ -56,7 +56,7 @@ class _Watched(threading.Condition):
 
 
 @contextmanager
-def blocks(budget: PixelBudget, *pixels: int) -> Iterator[list[Block]]:
+def blocks(budget: Budget, *pixels: int) -> Iterator[list[Block]]:
     """Blocks that run at once."""
     running = [Block(budget, each) for each in pixels]
     assert all(block.is_running() for block in running)
@@ -72,7 +72,7 @@ def has_to_wait(budget: WatchedBudget) -> bool:
 
 
 def test_blocks_run_at_once_as_long_as_their_pixels_fit() -> None:
-    with blocks(PixelBudget(100), 50, 30, 20, 0) as running:
+    with blocks(Budget(100), 50, 30, 20, 0) as running:
         assert 4 == len(running)
 
 
@@ -108,7 +108,7 @@ def test_a_block_that_is_larger_than_the_limit_runs_alone() -> None:
 
 
 def test_pixels_are_given_back_by_a_block_that_fails() -> None:
-    budget = PixelBudget(100)
+    budget = Budget(100)
     with pytest.raises(ValueError, match="of the block"), budget.taken(100):
         raise ValueError("of the block")
 
