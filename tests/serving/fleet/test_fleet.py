@@ -18,7 +18,7 @@ def test_more_may_be_expected_than_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("reason", "text"),
     [
         ("is empty", " , "),
         ("replica 'a' is not host:port", "a,b:1"),
@@ -26,8 +26,8 @@ def test_more_may_be_expected_than_are_listed() -> None:
         ("stands twice", "a:1,b:1,a:1"),
     ],
 )
-def test_what_is_no_fleet_is_told(told: str, text: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_what_is_no_fleet_is_refused_with_the_reason(reason: str, text: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         parse_fleet(text)
 
 

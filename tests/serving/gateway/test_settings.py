@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from serving.gateway.__main__ import main, parser, settings_of
-from serving.gateway.settings import Settings
+from serving.gateway.settings import Settings, SettingsError
 from serving.replica import STABLE
 
 DIGITS = "--model=digits=127.0.0.1:8500,127.0.0.1:8510"
@@ -38,13 +38,6 @@ def test_several_models_each_have_a_fleet_and_a_label_unless_their_servers_have_
         ([DIGITS, "--host=example.com"], "can be reached from other machines"),
         ([DIGITS, "--images=0"], "--images 0 is not more than 0"),
         ([DIGITS, "--seconds=-1"], "--seconds -1.0 is not more than 0"),
-        ([DIGITS, "--seconds=nan"], "--seconds nan is not more than 0 and finite"),
-        ([DIGITS, "--body-seconds=inf"], "--body-seconds inf is not more than 0 and finite"),
-        ([DIGITS, "--port=-1"], "--port -1 is not between 1 and 65535"),
-        ([DIGITS, "--port=0"], "--port 0 is not between 1 and 65535"),
-        ([DIGITS, "--metrics-port=0"], "--metrics-port 0 is not between 1 and 65535"),
-        ([DIGITS, "--metrics-port=70000"], "--metrics-port 70000 is not between 1 and 65535"),
-        ([DIGITS, "--metrics-port=8090"], "--metrics-port 8090 is the port of the gateway too"),
         ([DIGITS, "--pixels=999999999"], "--pixels 999999999 is not between 1 and"),
         ([DIGITS, "--tls-server-name=x"], "--tls-server-name needs --tls-ca"),
         ([DIGITS, "--tls-ca=/no/such.pem"], "/no/such.pem cannot be read"),
@@ -59,6 +52,23 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--seconds=nan", "--seconds nan is not more than 0 and finite"),
+        ("--body-seconds=inf", "--body-seconds inf is not more than 0 and finite"),
+        ("--port=-1", "--port -1 is not between 1 and 65535"),
+        ("--port=0", "--port 0 is not between 1 and 65535"),
+        ("--metrics-port=0", "--metrics-port 0 is not between 1 and 65535"),
+        ("--metrics-port=70000", "--metrics-port 70000 is not between 1 and 65535"),
+        ("--metrics-port=8090", "--metrics-port 8090 is the port of the gateway too"),
+    ],
+)
+def test_a_number_that_is_none_or_a_port_that_cannot_be_is_refused(word: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings(DIGITS, word)
 
 
 def test_a_client_certificate_needs_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

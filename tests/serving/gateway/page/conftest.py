@@ -22,7 +22,7 @@ from tests.serving.gateway.pictures import picture_servers, png
 
 # Nothing listens on the port of the discard protocol.
 NOBODY = "127.0.0.1:9"
-PATIENCE_MS = 10_000
+TIMEOUT_MS = 10_000
 KEY = "a-key"
 
 
@@ -112,7 +112,7 @@ def opened(browser: Browser) -> Iterator[Opener]:
         # Without motion, what is measured is final.
         usual = {"viewport": {"width": 1100, "height": 900}, "reduced_motion": "reduce"}
         context = browser.new_context(**(usual | options))
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         context.route(lambda url: url.startswith("http"), answer)
         contexts.append(context)
         page = context.new_page()

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.hunts import hunt
-from tests.serving.gateway.page.conftest import KEY, PATIENCE_MS, Gateway, Opener, file
+from tests.serving.gateway.page.conftest import KEY, TIMEOUT_MS, Gateway, Opener, file
 from tests.serving.gateway.pictures import png
 
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def card(page: Page, name: str) -> Locator:

@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.hunts import hunt
-from tests.serving.gateway.page.conftest import NOBODY, PATIENCE_MS, Gateway, Opener, file, gateway_for, model
+from tests.serving.gateway.page.conftest import NOBODY, TIMEOUT_MS, Gateway, Opener, file, gateway_for, model
 from tests.serving.gateway.pictures import picture_servers, png
 
 PAGES = ("/", "/fleet", "/docs")
 NAME = "a-picture-with-a-name-that-is-longer-than-any-line-of-a-phone-and-has-no-space-in-it-at-all.png"
 
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 # Texts whose contrast with what is behind them is below 4.5, or 3 if they are large: WCAG 2.2, 1.4.3.
 FAINT = """() => {

@@ -33,7 +33,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no body": ({}, 415, "multipart/form-data"),
     "raw": ({"content": png(), "headers": {"Content-Type": "image/png"}}, 415, "multipart/form-data"),
     "no boundary": ({"content": b"", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
-    "nothing": ({"content": b"", "headers": BOUNDARY}, 400, "cut off"),
+    "nothing": ({"content": b"", "headers": BOUNDARY}, 400, "does not have the boundary"),
     "cut off": ({"content": part(png()), "headers": BOUNDARY}, 400, "cut off"),
     "another field": ({"files": {"image": png()}}, 400, "in the field 'file'; it came in 'image'"),
     "two files": ({"files": [("file", png()), ("file", png())]}, 400, "exactly one file"),
