@@ -15,9 +15,7 @@ def part(content: bytes, head: bytes = HEAD) -> bytes:
     return b"--b\r\n" + head + b"\r\n" + content + b"\r\n"
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"\r\n", b"\r\n\r\n", b"\r\n--", b"--b", b"\r\n--a\r\n", b"\r\n--B--\r\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"x", b"\r\n", b"\r\n\r\n", b"\r\n--", b"\r\n--a\r\n", b"\r\n--B--\r\n"])
 def test_a_file_is_what_is_between_the_boundaries(content: bytes) -> None:
     assert [Part("image", "a.png", content)] == files_of(part(content) + b"--b--\r\n", TYPE, limit=1)
 
@@ -41,7 +39,7 @@ def test_what_surrounds_the_parts_and_fields_that_are_not_files_are_left_out() -
     ("body", "reason"),
     [
         (b"", "cut off"),
-        (b"--c--", "another boundary"),
+        (b"--c--", "does not have the boundary"),
         (b"--b", "malformed"),
         (part(b"x"), "cut off"),
         (b"--bx\r\n\r\n\r\n--b--", "malformed"),
