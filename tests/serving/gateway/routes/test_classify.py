@@ -258,7 +258,8 @@ def test_the_model_server_learns_how_long_the_client_can_wait() -> None:
             client.post(PATH, content=png(), headers={**PNG, "X-Timeout-Seconds": "8"})
         eventually(ended.is_set)
 
-    assert 0 < left[0] <= 8
+    # The server adds some milliseconds for its own clock; without the header it would be 10 s.
+    assert 0 < left[0] < 9
 
 
 def test_without_a_replica_the_answer_says_when_to_ask_again() -> None:
