@@ -20,8 +20,8 @@ class Threads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-# Few, because each may need many times the memory of the body that it parses.
-_PARSERS = Threads(2, "parser")
+# One, because it may need many times the memory of the body that it parses, and two would take turns anyway.
+_PARSER = Threads(1, "parser")
 
 
 async def in_thread_if_large(size: int, work: Callable[[], Result], *, large: int = LARGE_BODY) -> Result:
@@ -29,5 +29,5 @@ async def in_thread_if_large(size: int, work: Callable[[], Result], *, large: in
     if size <= large:
         return work()
     loop: Any = asyncio.get_running_loop()
-    result: Result = await loop.run_in_executor(_PARSERS, work)
+    result: Result = await loop.run_in_executor(_PARSER, work)
     return result

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from serving.gateway.http.asgi import App
 from serving.gateway.http.connection import Connection, connection_class
+from serving.gateway.http.memory import return_large_blocks
 from serving.gateway.http.stopping import Stopping
 from serving.gateway.offload import Threads
 from serving.gateway.settings import Settings
@@ -89,6 +90,7 @@ def serve(app: FastAPI, settings: Settings) -> int:
 
     Each line of the access log goes to standard output, and nothing else does.
     """
+    return_large_blocks()
     connections = room_for(settings.limits.connections)
     sockets: list[socket.socket] = []
     for host, port in ports_of(settings):

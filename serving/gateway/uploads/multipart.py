@@ -66,7 +66,9 @@ def _parts(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
     # The line break before the first boundary is left out where nothing precedes it.
     at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
     if at == -1:
-        raise GatewayError(400, "the multipart body does not have the boundary that its Content-Type names")
+        raise GatewayError(
+            400, "the multipart body does not have the boundary that its Content-Type names, or is cut off"
+        )
     while True:
         at += len(delimiter)
         if body.startswith(b"--", at):

@@ -159,3 +159,26 @@ def test_a_bomb_does_not_reach_the_server(client: httpx.Client) -> None:
 
     assert 413 == answer.status_code
     assert "pixels" in answer.json()["error"]
+
+
+def test_the_number_of_images_is_limited_before_they_are_looked_at(client: httpx.Client) -> None:
+    """A body of 450 bytes, compressed, held the event loop for 2 seconds: 100,000 strings, each asked for its size."""
+    content = gzip.compress(b'{"instances": [' + b'"x",' * 100_000 + b'"x"]}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.post("/v1/models/digits:predict", content=content, headers=headers)
+
+    assert (413, "the request has more than 64 images; send fewer at once") == (
+        answer.status_code,
+        answer.json()["error"],
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/models/times:predict", "/v2/models/times/infer"])
+def test_a_body_of_a_million_values_is_refused_before_it_is_parsed(client: httpx.Client, path: str) -> None:
+    content = b'{"inputs": [' + b"[]," * 500_001 + b"1]}"
+    answer = client.post(path, content=content, headers={"Content-Type": "application/json"})
+
+    assert (413, "the JSON has more than 1,000,000 values; send fewer at once") == (
+        answer.status_code,
+        answer.json()["error"],
+    )
