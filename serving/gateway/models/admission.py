@@ -16,6 +16,8 @@ from contextlib import contextmanager
 # An answer may take so many times the best time before the limit shrinks. With less, clients that only keep all cores
 # of the servers busy are refused; with more, the waiting is most of what people notice.
 HIGHEST_RATIO = 4.0
+# While a size is found out, the first sign of a queue ends the quick growth: one round of it is on its way by then.
+QUICK_RATIO = 2.0
 # Images in flight that are never refused: in all, and for each replica. Two cores that each have a few requests waiting
 # are busy, and no more than that.
 LEAST_LIMIT = 8.0
@@ -113,8 +115,8 @@ class Admission:
         elif busy > USED * self.limit:
             # Only then is there anything to learn from more. What grew without need would be a queue as soon as there
             # is too much load.
-            growth = images / self.limit if self._has_shrunk else images
-            self.limit = min(self.limit + growth, MOST_LIMIT)
+            finding_out = not self._has_shrunk and ratio < QUICK_RATIO
+            self.limit = min(self.limit + (images if finding_out else images / self.limit), MOST_LIMIT)
 
     def _shrink(self, now: float, seconds: float, factor: float) -> None:
         # Once for each round: the answers that follow were asked for before the limit shrank.
