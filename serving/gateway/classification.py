@@ -39,7 +39,7 @@ async def classify_images(
     model.require_room()
     contents = await converter.decodable(images)
     try:
-        with model.request(len(contents), version=version):
+        async with model.request(len(contents), version=version):
             return await model.client.classify(model.name, contents, version=version, timeout=seconds_left(deadline))
     except GatewayError as error:
         if isinstance(error.__cause__, RefusedError):

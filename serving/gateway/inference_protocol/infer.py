@@ -96,7 +96,7 @@ class _Inference:
         return answer
 
     async def _send(self, inputs: Mapping[str, Array]) -> Answer:
-        with self.model.request(count_rows(inputs), version=self.target.version):
+        async with self.model.request(count_rows(inputs), version=self.target.version):
             answer: Answer = await self.model.client.predict(
                 self.model.name,
                 inputs,

@@ -1,7 +1,8 @@
 """The models of a gateway: each has a client with its own connections, and a limit of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from serving.client import AsyncClient
@@ -32,15 +33,15 @@ class Model:
         self.admission = Admission(replicas=lambda: len(client.replicas()))
         self.signatures = Signatures(client, settings.name)
 
-    @contextmanager
-    def request(self, images: int, *, version: int | None = None) -> Iterator[None]:
-        """Admit a request with so many images, and turn the errors of the block into answers.
+    @asynccontextmanager
+    async def request(self, images: int, *, version: int | None = None) -> AsyncIterator[None]:
+        """Wait until a request with so many images may be sent, and turn the errors of the block into answers.
 
         Raises:
             GatewayError: it was shed, or the model servers did not answer it.
         """
         try:
-            with self.admission.admitted(images):
+            async with self._turn(images):
                 yield
         except ShedError as error:
             raise self._shed(error) from error
@@ -48,6 +49,19 @@ class Model:
             if isinstance(error, OverloadedError):
                 self.admission.overloaded()
             raise of_serving(error, self.name, version=version) from error
+
+    @asynccontextmanager
+    async def _turn(self, images: int) -> AsyncIterator[None]:
+        may_start = asyncio.Event()
+        ticket = self.admission.enter(images, may_start.set)
+        answered = False
+        try:
+            if not ticket.is_started:
+                await may_start.wait()
+            yield
+            answered = True
+        finally:
+            self.admission.leave(ticket, answered=answered)
 
     def require_room(self) -> None:
         """Check that a request would be admitted now, before anything costly is done for it.

@@ -67,7 +67,7 @@ async def _send(
     except _NotKnownError:
         known = await model.signatures.fetch(target)
         inputs = await in_thread_if_large(len(body), partial(_parse, body, known, limits))
-    with model.request(count_rows(inputs.arrays), version=target.version):
+    async with model.request(count_rows(inputs.arrays), version=target.version):
         answer: Answer = await model.client.predict(
             model.name,
             inputs.arrays,

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from serving.gateway.models.admission import NEVER_REFUSED
 from serving.gateway.settings import Limits
 from tests.serving.client.servers import SmallServer, eventually
 from tests.serving.gateway.pictures import picture_servers, png
@@ -297,10 +298,10 @@ def test_too_many_at_once_are_refused_while_the_others_are_answered() -> None:
         admission = running.app.state.models["digits"].admission
         url = f"{running.url}{PATH}"
         send = partial(httpx.post, url, content=png(), headers=PNG, timeout=30)
-        threads = [threading.Thread(target=send) for _ in range(int(admission.limit))]
+        threads = [threading.Thread(target=send) for _ in range(int(NEVER_REFUSED))]
         for thread in threads:
             thread.start()
-        eventually(lambda: admission.in_flight >= admission.limit)
+        eventually(lambda: admission.in_flight + admission.waiting >= NEVER_REFUSED)
         answer = send()
         go_on.set()
         for thread in threads:
@@ -309,7 +310,7 @@ def test_too_many_at_once_are_refused_while_the_others_are_answered() -> None:
     assert 503 == answer.status_code
     assert "as many requests as it can answer in time" in answer.json()["error"]
     assert 1 <= int(answer.headers["Retry-After"])
-    assert 0 == admission.in_flight
+    assert (0, 0) == (admission.in_flight, admission.waiting)
 
 
 def test_a_name_with_half_a_surrogate_pair_does_not_break_the_answer(client: httpx.Client) -> None:
