@@ -45,7 +45,7 @@ MUTANTS = (
     Mutant(
         "a batch is compared with single images",
         "serving/gateway/models/admission.py",
-        "self._best.setdefault(images.bit_length(), ",
+        "self._best.setdefault(ticket.images.bit_length(), ",
         "self._best.setdefault(0, ",
         ("tests/serving/gateway/models/test_admission.py",),
     ),

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # The mean of the last answers may take so many times the best time before the limit shrinks.
-HIGHEST_RATIO = 2.5
+HIGHEST_RATIO = 2.0
 # While a size is found out, the first sign of a queue ends the quick growth: one round of it is on its way by then.
 QUICK_RATIO = 1.5
 # How much one answer moves the mean.
@@ -31,7 +31,7 @@ FIRST_OF_A_REPLICA = 4
 MOST_LIMIT = 4096.0
 # Images that may wait: this share of those that may be in flight. In flight and waiting there may always be so many.
 WAITING = 0.5
-NEVER_REFUSED = 8.0
+NEVER_REFUSED = 6.0
 # The most and the least that a round takes away: a queue that is twice as long as it may be is halved at once.
 LEAST_SHRINK, MOST_SHRINK = 0.9, 0.25
 # The limit grows while more than this share of it is in use.
@@ -165,7 +165,7 @@ class Admission:
         elif ticket.busy > USED * self.limit:
             # Only then is there anything to learn from more. What grew without need would be a queue as soon as there
             # is too much load.
-            finding_out = not self._has_shrunk and self._ratio < QUICK_RATIO
+            finding_out = not self._has_shrunk and max(ratio, self._ratio) < QUICK_RATIO
             growth = ticket.images if finding_out else ticket.images / self.limit
             self.limit = min(self.limit + growth, MOST_LIMIT)
 
