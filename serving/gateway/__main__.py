@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from serving.gateway.observation.process_log import log_to_stderr
 from serving.gateway.settings import PORT, Limits, Settings, SettingsError, parse_model
 from serving.tls import Tls
 
@@ -18,7 +19,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     from serving.gateway.application import create_app  # noqa: PLC0415 - not for --help
     from serving.gateway.http.server import serve  # noqa: PLC0415 - not for --help
-    from serving.gateway.observation.process_log import log_to_stderr  # noqa: PLC0415 - not for --help
 
     try:
         settings = settings_of(given)
@@ -26,7 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    log_to_stderr()
     return serve(app, settings)
 
 
@@ -127,4 +126,5 @@ def leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    log_to_stderr()
     leave(main())
