@@ -18,6 +18,7 @@ import pytest
 
 from serving.gateway.security.keys import digest_of, new_key
 from tests.chart.helm import CHARTS, NAMESPACE, containers, of_kind, rendered
+from tests.hunts import hunt
 from tests.kubernetes.api import KubernetesApi
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.objects import endpoint, endpoint_slice, pod
@@ -36,6 +37,7 @@ SETS = (
 )
 
 
+@hunt
 def test_it_finds_the_pods_by_the_api_and_answers_who_has_a_key(tmp_path: Path) -> None:
     with picture_servers(tmp_path / "models") as (address,), cluster_with(address) as api:
         (tmp_path / "kubeconfig").write_text(api.kubeconfig(namespace=NAMESPACE))

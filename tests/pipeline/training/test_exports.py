@@ -1,6 +1,7 @@
 """Exports of trained and of imported networks: made by one program that imports TensorFlow, and run on a server."""
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 
 from serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 from serving.wire import from_proto, to_proto
+from tests.once import once
 from tests.pipeline.training.exports import LABELS, NAME
 from tests.ports import free_port
 
@@ -22,16 +24,21 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("exports")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return once(tmp_path_factory, "exports", lambda: _exported(tmp_path_factory.mktemp("exports")))
 
 
-@pytest.fixture(scope="module")
-def seen(folder: Path) -> Any:
+def _exported(folder: Path) -> Any:
     command = [sys.executable, "-m", "tests.pipeline.training.exports", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"folder": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of this process alone, for its server."""
+    return tmp_path_factory.mktemp("served")
 
 
 def test_the_export_answers_as_its_network_in_every_batch_size(seen: Any) -> None:
@@ -152,7 +159,7 @@ def server(folder: Path, seen: Any) -> Iterator[Server]:
     """It calls the version available after the warm-up, which has requests for all signatures. It batches."""
     base, port, rest_port = folder / "served", free_port(), free_port()
     base.mkdir()
-    (folder / "1").rename(base / "1")
+    shutil.copytree(Path(seen["folder"]) / "1", base / "1")
     words = [f"--port={port}", f"--rest_api_port={rest_port}", f"--model_name={NAME}", f"--model_base_path={base}"]
     batching = folder / "batching"
     # More rows than a request for labels may have.

@@ -3,14 +3,21 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.once import once
+
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    command = [sys.executable, "-m", "tests.pipeline.training.training", str(tmp_path_factory.mktemp("export"))]
+    return once(tmp_path_factory, "training", lambda: _trained(tmp_path_factory.mktemp("export")))
+
+
+def _trained(folder: Path) -> Any:
+    command = [sys.executable, "-m", "tests.pipeline.training.training", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -136,7 +136,7 @@ def test_a_caller_with_little_time_neither_breaks_a_connection_nor_rests_a_repli
 
     def slow(request: Any, context: grpc.ServicerContext) -> Any:
         peers.append(context.peer())
-        time.sleep(0.05)
+        time.sleep(0.5)
         return doubled(request, context)
 
     with SmallServer(slow) as server, make_client(parse_fleet(server.address), timeout=60) as client:

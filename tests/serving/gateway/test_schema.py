@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tests.hunts import hunt_cases
+from tests.hunts import hunt
 from tests.serving.gateway.running import RunningGateway, gateway
 from tests.serving.gateway.typed import MODELS, typed_server
 
@@ -27,7 +27,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-FEW, MANY = 3, 100
+EXAMPLES = 100
 PATHS = 20
 
 
@@ -40,13 +40,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway
         yield opened
 
 
+@hunt
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("examples", hunt_cases([FEW, MANY], in_make_test=[FEW]))
-def test_answers_are_as_the_document_says(examples: int, running: RunningGateway) -> None:
+def test_answers_are_as_the_document_says(running: RunningGateway) -> None:
     """The same requests each time: of each path so many by its schema, and so many that break it."""
     document = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
     few = settings(
-        max_examples=examples,
+        max_examples=EXAMPLES,
         derandomize=True,
         deadline=None,
         database=None,

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from tests.once import once
+
 
 @pytest.fixture(scope="module")
-def seen() -> Any:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return once(tmp_path_factory, "attributions", _attributed)
+
+
+def _attributed() -> Any:
     command = [sys.executable, "-m", "tests.pipeline.training.explaining.attributing"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

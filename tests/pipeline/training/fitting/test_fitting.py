@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.hunts import hunt
+from tests.once import once
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,7 +33,7 @@ def run(*words: str | Path, killed: bool = False) -> Any:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return run("every kind", tmp_path_factory.mktemp("trainings"))
+    return once(tmp_path_factory, "fitting", lambda: run("every kind", tmp_path_factory.mktemp("trainings")))
 
 
 def test_the_same_settings_give_the_same_weights(seen: Any) -> None:
