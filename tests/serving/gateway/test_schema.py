@@ -19,8 +19,9 @@ from tests.hunts import hunt
 from tests.serving.gateway.running import RunningGateway, gateway
 from tests.serving.gateway.typed import MODELS, typed_server
 
+NO_SERVER_ERROR = schemathesis.checks.not_a_server_error
 CHECKS = [
-    schemathesis.checks.not_a_server_error,
+    NO_SERVER_ERROR,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
@@ -72,4 +73,6 @@ def _check(case: schemathesis.Case[Any]) -> None:
         case.path_parameters["model"] = (*MODELS, "digits")[number - 1]
     # The least time above 0 is too short for any answer.
     case.headers.pop("X-Timeout-Seconds", None)
-    case.call_and_validate(checks=CHECKS)
+    # On a busy machine a model may not answer the gateway within a second; then it is not ready, and 503 says so.
+    probe = case.path in ("/readyz", "/v2/health/ready")
+    case.call_and_validate(checks=[check for check in CHECKS if not (probe and check is NO_SERVER_ERROR)])
