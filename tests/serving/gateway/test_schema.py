@@ -28,7 +28,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
-EXAMPLES = 100
+EXAMPLES = 40
 PATHS = 20
 
 
