@@ -62,8 +62,8 @@ def run_key(kind: str) -> str:
 def cron(schedule: str | None) -> CronTriggerTimetable | None:
     """When a DAG runs by itself, in UTC. It needs no start_date: with one, a DAG that is unpaused is due at once.
 
-    So it would be in the first tenth of a period, too: Airflow 3.3 takes `run_immediately=False` for "if the last moment
-    is not longer ago than that". Only a time of its own is taken as it is.
+    So it would be in the first tenth of a period, too: Airflow 3.3 takes `run_immediately=False` for "if the last
+    moment is not longer ago than that". Only a time is taken as it is.
     """
     return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0)) if schedule else None
 
