@@ -2,14 +2,20 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.decoders import decode_timetable
+from airflow.serialization.encoders import encode_timetable
+from airflow.timetables import trigger
+from airflow.timetables.base import TimeRestriction
 
 
 def describe(dag: Any) -> dict[str, Any]:
     return {
         "schedule": getattr(dag.schedule, "expression", None) if dag.schedule else None,
+        "first_run_after": first_run_after(dag),
         "start_date": dag.start_date,
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
@@ -27,6 +33,17 @@ def describe(dag: Any) -> dict[str, Any]:
         "required": sorted(name for name, value in dag.params.dump().items() if value is None),
         "tasks": {task.task_id: describe_task(task) for task in dag.tasks},
     }
+
+
+def first_run_after(dag: Any) -> str | None:
+    """When the scheduler's own timetable first runs it, if it is switched on at 05:01 on a Monday."""
+    if not getattr(dag.schedule, "expression", None):
+        return None
+    trigger.utcnow = lambda: datetime(2026, 11, 30, 5, 1, tzinfo=UTC)
+    timetable = decode_timetable(encode_timetable(dag.schedule))
+    restriction = TimeRestriction(earliest=dag.start_date, latest=None, catchup=dag.catchup)
+    due = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    return due.run_after.isoformat() if due else None
 
 
 def describe_task(task: Any) -> dict[str, Any]:

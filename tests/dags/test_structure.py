@@ -114,6 +114,19 @@ def test_schedules_come_from_the_model_files(described: Any) -> None:
     }
 
 
+def test_a_dag_that_is_switched_on_after_its_hour_waits_for_the_next_one(described: Any) -> None:
+    """...on the same Monday too, where Airflow would start it at once for most of a day."""
+    first = {
+        name: described["dags"][name]["first_run_after"] for name in ("retrain_digits", "retain_digits", "announce")
+    }
+
+    assert first == {
+        "retrain_digits": "2026-12-07T03:00:00+00:00",
+        "retain_digits": "2026-12-07T05:00:00+00:00",
+        "announce": "2026-11-30T05:02:00+00:00",
+    }
+
+
 def test_nothing_else_shares_a_pool_with_a_retrain(described: Any) -> None:
     pools = {dag_id: {task["pool"] for task in dag["tasks"].values()} for dag_id, dag in described["dags"].items()}
 
