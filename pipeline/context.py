@@ -14,7 +14,7 @@ from pipeline.fleets.fleet_spec import FleetSpec
 from pipeline.fleets.known_fleet import KnownFleet, fleet_of_environment, known_fleet, names_replicas, without_replicas
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import Journal, JournalWriter
+from pipeline.journal.journal import EVERY, Journal, JournalWriter
 from pipeline.journal.manifests import Manifests
 from pipeline.journal.observers import Observers
 from pipeline.rollout.base_path import BasePath
@@ -58,6 +58,7 @@ class Ports:
         clock: the time.
         fleet: the replicas; None for those that the fleet of the model names.
         mlflow: None for the one that the fleet of the model names.
+        checkpoint_every: the journal has a checkpoint of every entry with a multiple of this number.
         workers: makes workers with so many slots, see `pipeline.rollout.workers`. In simulated time they have one.
     """
 
@@ -66,6 +67,7 @@ class Ports:
     fleet: Fleet | None = None
     mlflow: Mlflow | None = None
     workers: Callable[[int], Workers] = Threads
+    checkpoint_every: int = EVERY
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ def observed(context: RunContext) -> Iterator[None]:
     """Carry out a verb inside the block.
 
     When it ends, also with an error, the observers of the journal are called once, and only if they have something to
-    see. They are not called while a promotion is neither confirmed nor undone, nor if the bucket does not answer, which
-    they need too: a later verb calls them.
+    see; then a checkpoint is written, if one is due. Neither is done while a promotion is neither confirmed nor undone,
+    nor if the bucket does not answer, which both need: a later verb does it.
     """
     try:
         yield
@@ -159,9 +161,14 @@ def observed(context: RunContext) -> Iterator[None]:
     except UnderstudyError:
         # Where a promotion has failed, `withdraw` must not wait for observers, and nothing is confirmed.
         if not _is_half_promoted(context.journal.known):
-            context.observers.notify(context.journal.known)
+            _end(context)
         raise
+    _end(context)
+
+
+def _end(context: RunContext) -> None:
     context.observers.notify(context.journal.known)
+    context.journal.write_checkpoint()
 
 
 def _is_half_promoted(history: History) -> bool:
@@ -198,7 +205,7 @@ def make_model_context(
     _require_model_name(model)
     ports = ports or open_ports(settings)
     known = known or _fleet_to_look_at(settings, ports.bucket, model)
-    return _model_context(settings, model, known, ports, Journal(ports.bucket, model))
+    return _model_context(settings, model, known, ports, Journal(ports.bucket, model, every=ports.checkpoint_every))
 
 
 def make_run_context(
@@ -227,7 +234,13 @@ def make_run_context(
     mlflow = ports.mlflow or Mlflow(known.fleet.mlflow_url)
     observers = Observers((mlflow_observer(mlflow, ports.bucket, model),))
     journal = JournalWriter(
-        ports.bucket, model, run_key=key, actor=settings.actor, clock=ports.clock, observers=observers
+        ports.bucket,
+        model,
+        run_key=key,
+        actor=settings.actor,
+        clock=ports.clock,
+        observers=observers,
+        every=ports.checkpoint_every,
     )
     seen = _model_context(settings, model, known, ports, journal)
     fleet = known.fleet

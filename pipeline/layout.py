@@ -11,6 +11,8 @@
     runs/<model>/<key>/epochs/<name>/     where a training that was interrupted resumes
     baselines/<model>/<digests>.json      a model's answers on one data set, computed once
     journal/<model>/<seq>.json            the one truth, append-only
+    checkpoints/<model>/<seq>-<digest>.json  what the entries up to one say, derived from them; may be deleted
+    checkpoints/<model>/pages/<page>-<digest>.json  the parts of checkpoints, shared by them
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
     serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry
     first_ring/<model>.config             the same for the replicas of the first ring, where a fleet has one
@@ -31,6 +33,7 @@ from datetime import datetime
 # What TensorFlow Serving would accept as a version is wider ("007", "+5"); what we write and read is not.
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SEQUENCE = re.compile(r"[0-9]{8}\.json")
+_CHECKPOINT = re.compile(r"([0-9]{8})-([0-9a-f]{16})\.json")
 _SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{16}")
 
 
@@ -149,12 +152,40 @@ def journal(model: str) -> str:
 
 
 def entry(model: str, sequence: int) -> str:
-    return f"journal/{model}/{sequence:08d}.json"
+    return f"journal/{model}/{entry_name(sequence)}"
+
+
+def entry_name(sequence: int) -> str:
+    """The name of an entry in the journal's folder. Names sort as their numbers do."""
+    return f"{sequence:08d}.json"
 
 
 def entry_sequence(name: str) -> int | None:
     """The inverse of `entry` for a name in the journal's folder; None for anything else that lies there."""
     return int(name.removesuffix(".json")) if _SEQUENCE.fullmatch(name) else None
+
+
+def journal_checkpoints(model: str) -> str:
+    return f"checkpoints/{model}"
+
+
+def journal_checkpoint(model: str, sequence: int, digest: str) -> str:
+    """The checkpoint of an entry with a SHA-256."""
+    return f"checkpoints/{model}/{sequence:08d}-{digest[:16]}.json"
+
+
+def checkpoint_entry(name: str) -> tuple[int, str] | None:
+    """The number of the entry of a checkpoint, and the beginning of its SHA-256; None for any other name."""
+    found = _CHECKPOINT.fullmatch(name)
+    return (int(found[1]), found[2]) if found else None
+
+
+def journal_pages(model: str) -> str:
+    return f"checkpoints/{model}/pages"
+
+
+def journal_page(model: str, name: str, digest: str) -> str:
+    return f"checkpoints/{model}/pages/{name}-{digest[:32]}.json"
 
 
 def versions(model: str) -> str:

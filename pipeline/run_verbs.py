@@ -77,6 +77,6 @@ def _answer(verb: RunVerb, context: RunContext) -> records.Record:
         return verb.work(context).model_copy(update={"code_version": version})
     if frozen is not None:
         warn_of_change(verb.name, recorded=frozen.spec.code_version, now=version)
-    elif not context.journal.known.entries:
+    elif not context.journal.known.seq:
         require_known(context)
     return verb.work(context).model_copy(update={"code_version": version})

@@ -247,7 +247,7 @@ class World:
             return rollback(context, request_for(context, to=to, reason=reason, asked_at=None))
 
     def events(self, after: int = 0) -> list[tuple[Event, int]]:
-        return [(entry.event, entry.version) for entry in self.history().entries if entry.seq > after]
+        return [(entry.event, entry.version) for entry in self.history().all() if entry.seq > after]
 
 
 def restart_on_an_older_config(world: World, replica: RunningReplica, *, without: int) -> None:

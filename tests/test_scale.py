@@ -57,7 +57,7 @@ def world() -> World:
 
 def test_a_release_has_as_many_entries_as_the_page_says(world: World) -> None:
     """...and five years of hourly releases the product."""
-    entries = len([each for each in world.history().entries if each.run_key == "retrain-2"])
+    entries = len([each for each in world.history().all() if each.run_key == "retrain-2"])
 
     assert f"A release has {('no', 'one', 'two', 'three', 'four', 'five')[entries]} entries" in TEXT
     assert {f"{entries}"} == {row[3] for row in table("| replicas | canary: questions")}
@@ -66,7 +66,7 @@ def test_a_release_has_as_many_entries_as_the_page_says(world: World) -> None:
 
 
 def test_the_bytes_of_a_release_are_roughly_those_of_the_page(world: World) -> None:
-    entries = [each for each in world.history().entries if each.run_key == "retrain-2"]
+    entries = [each for each in world.history().all() if each.run_key == "retrain-2"]
 
     assert 3.3 == pytest.approx(sum(len(each.model_dump_json(indent=1)) for each in entries) / 1000, rel=0.2)
     assert "3.3 kB" == table("| replicas | canary: questions")[0][4]

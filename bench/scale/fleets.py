@@ -39,7 +39,7 @@ def report_release(counts: list[int]) -> None:
     """What the second release adds: the entries and records that the real verbs write, over simulated replicas."""
     for count in counts:
         world = released(count)
-        entries = [each for each in world.history().entries if each.run_key == "retrain-2"]
+        entries = [each for each in world.history().all() if each.run_key == "retrain-2"]
         size = sum(len(each.model_dump_json(indent=1)) for each in entries)
         names = ("canary", "promote")
         records = [world.bucket.read(layout.record(MODEL, "retrain-2", name)) for name in names]

@@ -43,7 +43,7 @@ def allowed_periods(
     """
     periods: list[AllowedPeriod] = []
     version, since = None, None
-    for entry in history.entries:
+    for entry in history.all():
         now = answering(entry.state)
         if now == version:
             continue
@@ -87,7 +87,7 @@ def disallowed(
 def unpromoted(answers: Iterable[RecordedAnswer], history: History) -> list[RecordedAnswer]:
     """The answers from versions that were promoted later, or never."""
     since: dict[int, datetime] = {}
-    for entry in history.entries:
+    for entry in history.all():
         if entry.event in GIVEN_TRAFFIC:
             since.setdefault(entry.version, entry.at)
     return [each for each in answers if each.version not in since or each.at < since[each.version]]

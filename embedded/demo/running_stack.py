@@ -81,7 +81,7 @@ class RunningStack:
         print_line(f"{dag} is triggered with {conf}")
         meanwhile()
         state = self.api.wait(dag, run_id, seconds=RUN_SECONDS, on_change=_print_tasks)
-        entries = [entry for entry in self.history().entries if entry.seq > before]
+        entries = self.history().after(before)
         return FinishedRun(run_id, state, time.monotonic() - began, entries)
 
     def wait_for_entry(self, event: Event) -> Entry:
@@ -92,7 +92,7 @@ class RunningStack:
         """
         seen, deadline = self.history().seq, time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
-            for entry in self.history().entries[seen:]:
+            for entry in self.history().after(seen):
                 if entry.event is event:
                     return entry
             time.sleep(0.02)
@@ -100,7 +100,7 @@ class RunningStack:
 
     def first_version(self) -> int | None:
         """The first version that was ever promoted; None before the first release."""
-        return next((entry.version for entry in self.history().entries if entry.event is Event.PROMOTED), None)
+        return next((entry.version for entry in self.history().all() if entry.event is Event.PROMOTED), None)
 
     def path(self, key: str) -> Path:
         """The file or folder of a key of the bucket."""

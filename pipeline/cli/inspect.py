@@ -58,11 +58,11 @@ def history_command(
 
     with model_context(model) as context:
         history = context.journal.read()
-        if not history.entries:
+        if not history.seq:
             require_known(context)
     if as_json:
         typer.echo(json.dumps(shown.as_json(model, history, last=last), indent=1))
-    elif not history.entries:
+    elif not history.seq:
         typer.echo(nothing_released(context))
     else:
         whole_lines().print(shown.tables(model, history, last=last or _SHOWN))

@@ -89,7 +89,7 @@ def _written(
     finally:
         line["seconds"] = round(time.monotonic() - start, 2)
         known = context.journal.known if context else None
-        result.write(line | {"serving": known.state.serving} if known and known.entries else line)
+        result.write(line | {"serving": known.state.serving} if known and known.seq else line)
 
 
 def whole_lines() -> "Console":

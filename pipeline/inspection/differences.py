@@ -8,6 +8,7 @@ from pipeline.errors import NewerVersionError
 from pipeline.inspection.expectation import Expectation
 from pipeline.inspection.findings import BucketFound, Findings
 from pipeline.inspection.first_ring import of_source
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.journal.state import State
@@ -82,7 +83,7 @@ def _of_another_bucket(found: Findings, bucket: BucketFound) -> str | None:
     unknown -= {parse_version(name) for name in bucket.names}  # put there by hand, which is another difference
     if not unknown:
         return None
-    knows = "does not contain that version" if bucket.history.entries else "is empty"
+    knows = "does not contain that version" if bucket.history.seq else "is empty"
     return (
         f"replicas serve {_names(unknown)}, and the journal of {found.model} in {bucket.address} {knows}. Either "
         f"UNDERSTUDY_ROOT is not the bucket of these servers, or journal entries are lost. Correct UNDERSTUDY_ROOT or "
@@ -96,7 +97,7 @@ def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
         _of_one_config(_config_name(key, model, bucket), text, bucket.wanted_configs[key], bucket, settling=settling)
         for key, text in bucket.configs.items()
     ]
-    if not bucket.history.entries and not all(bucket.configs.values()):
+    if not bucket.history.seq and not all(bucket.configs.values()):
         return [
             f"nothing was released yet for {model!r}, and the config that servers read does not exist. Run "
             f"`understudy init --model <model>`"
@@ -106,7 +107,7 @@ def of_config(bucket: BucketFound, model: str, *, settling: bool) -> list[str]:
 
 def _is_being_settled(bucket: BucketFound, found: Findings) -> bool:
     """Whether a verb may be at work on what lies below a base path: it writes the config after that."""
-    rendered = [config.rendered_entry(text or "") for text in bucket.configs.values()]
+    rendered = [rendered_entry(text or "") for text in bucket.configs.values()]
     return found.settling and any(entry is not None and entry < bucket.history.seq for entry in rendered)
 
 
@@ -127,7 +128,7 @@ def _of_one_config(name: str, text: str | None, wanted: str, bucket: BucketFound
 
 
 def _outdated(name: str, found: str, wanted: str, *, seq: int, settling: bool) -> str | None:
-    rendered = config.rendered_entry(found)
+    rendered = rendered_entry(found)
     if rendered is None:
         return (
             f"{name} was not written by Understudy. Find out who wrote it, then run `understudy reconcile --model "
@@ -306,7 +307,7 @@ def _of_files(bucket: BucketFound) -> list[str]:
 def _of_name(name: str, history: History) -> str | None:
     """What is wrong with a name beside the versions. Servers read more names as numbers than Understudy writes."""
     version = layout.version_number(name)
-    if version is not None and history.of_version(version, Event.CLAIMED, Event.REISSUED):
+    if version is not None and history.has(version, Event.CLAIMED, Event.REISSUED):
         return None
     if version is not None:
         return (

@@ -4,7 +4,7 @@ The replicas of the first ring and all others have an expectation each, because 
 alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,7 +74,7 @@ class Expectation:
         history, last = self.history, self.history.state
         before = last.model_copy(update={"candidate": None, "first_ring_only": False}) if self.proving else last
         deadline = self.move_deadline if self.moving else self.poll_deadline
-        begun = [entry for entry in history.entries if not deadline.has_passed(entry)][:1]
+        begun = deadline.not_passed(history)[-1:]
         begun += [self.reloading] if self.reloading else []
         first = min(begun, key=lambda entry: entry.seq, default=None)
         return (last, before, *(_states_since(history, first) if first else ()))
@@ -84,10 +84,12 @@ class Expectation:
         history = self.history
         if version == history.state.candidate:
             return None
-        needed = _begin(history, lambda state: version in self.in_memory(state))
+        # An entry that every deadline has passed changes nothing here.
+        recent = max((self.load_deadline, self.move_deadline), key=lambda each: each.seconds).not_passed(history)
+        needed = _begin(history, recent, lambda state: version in self.in_memory(state))
         if version != self.answering(history.state):
             return needed if needed and not self.load_deadline.has_passed(needed) else None
-        moved = _begin(history, lambda state: self.answering(state) == version)
+        moved = _begin(history, recent, lambda state: self.answering(state) == version)
         if needed is None or needed != moved or self.moving or self.move_deadline.has_passed(needed):
             return None
         confirmed = history.of_version(version, Event.CONFIRMED)
@@ -96,14 +98,24 @@ class Expectation:
 
 def _states_since(history: History, entry: Entry) -> tuple[State, ...]:
     """The state before an entry, and every one since."""
-    return (history.until(entry.seq - 1).state, *(each.state for each in history.entries if each.seq >= entry.seq))
+    return (_state_before(history, entry), *(each.state for each in history.after(entry.seq - 1)))
 
 
-def _begin(history: History, holds: Callable[[State], bool]) -> Entry | None:
-    """The entry since which something holds of every state; None if it does not hold of the last one."""
+def _state_before(history: History, entry: Entry) -> State:
+    return history.entry(entry.seq - 1).state if entry.seq > 1 else State()
+
+
+def _begin(history: History, recent: Sequence[Entry], holds: Callable[[State], bool]) -> Entry | None:
+    """The entry since which something holds of every state, if that is one of the newest entries; otherwise None.
+
+    Args:
+        history: the journal.
+        recent: its newest entries, the newest first.
+        holds: what must hold.
+    """
     begin = None
-    for entry in reversed(history.entries):
+    for entry in recent:
         if not holds(entry.state):
-            break
+            return begin
         begin = entry
-    return begin
+    return begin if begin is None or not holds(_state_before(history, begin)) else None

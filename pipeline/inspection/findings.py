@@ -106,8 +106,8 @@ class Findings:
     @property
     def settling(self) -> bool:
         """Whether a verb may be at work on what its last entry says: the config, the replicas, MLflow."""
-        last = self.bucket.history.entries[-1:] if self.bucket else ()
-        return self.moving is not None or any(not self.poll_deadline.has_passed(entry) for entry in last)
+        last = self.bucket.history.last if self.bucket else None
+        return self.moving is not None or (last is not None and not self.poll_deadline.has_passed(last))
 
     @property
     def mirroring(self) -> bool:
@@ -115,10 +115,8 @@ class Findings:
         if self.settling or any(each.reloading for each in self._expectations.values()):
             return True
         return self.bucket is not None and any(
-            entry.event is Event.WITHDRAWN
-            and not is_rollback(entry.run_key)  # a roll-back withdraws at its end
-            and not self.move_deadline.has_passed(entry)
-            for entry in self.bucket.history.entries
+            entry.event is Event.WITHDRAWN and not is_rollback(entry.run_key)  # a roll-back withdraws at its end
+            for entry in self.move_deadline.not_passed(self.bucket.history)
         )
 
     @cached_property
@@ -203,7 +201,7 @@ def _look_at_bucket_and_replicas(context: ModelContext) -> _Seen:
     bucket, problem, others = None, None, context.replicas.others
     try:
         bucket = _look_into_bucket(context)
-        if not bucket.history.entries:
+        if not bucket.history.seq:
             require_known(context)
         _ = others.names  # read once, before the threads need it
     except StorageError as error:

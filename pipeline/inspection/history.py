@@ -21,14 +21,14 @@ def as_json(model: str, history: History, *, last: int | None = None) -> dict[st
     """The same for programs, with no text cut: the newest `last` periods and decisions, or all of them."""
     return {
         "model": model,
-        "served": [period.model_dump(mode="json") for period in _newest(served(history), last)],
-        "entries": [entry.model_dump(mode="json") for entry in _newest(history.entries, last)],
+        "served": [period.model_dump(mode="json") for period in _newest(list(served(history))[::-1], last)],
+        "entries": [entry.model_dump(mode="json") for entry in _newest(history.all(), last)],
     }
 
 
 def tables(model: str, history: History, *, last: int | None = None) -> Group:
     """The periods, then the decisions, each the newest `last` or all. Long texts end in an ellipsis."""
-    periods, entries = served(history), history.entries
+    periods, entries = list(served(history))[::-1], history.all()
     newest = _newest(periods, last), _newest(entries, last)
     parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
     if len(newest[1]) < len(entries):

@@ -41,7 +41,7 @@ def require_released(context: ModelContext, history: History) -> None:
     Raises:
         BadInputError: there is no such model, or it has no release yet. Nothing was changed.
     """
-    if not history.entries:
+    if not history.seq:
         require_known(context)
         raise BadInputError(
             f"{nothing_released(context)}. If replicas serve it, this is not their bucket: correct UNDERSTUDY_ROOT"
@@ -63,7 +63,7 @@ def settled_history(context: ModelContext) -> History:
         StorageError: the bucket refused, or the journal has lost its last entries.
     """
     history = context.rollout.settle()
-    if not history.entries and not context.rollout.has_config():
+    if not history.seq and not context.rollout.has_config():
         require_known(context)
         raise BadInputError(
             f"{nothing_released(context)}, and the config does not exist. Correct UNDERSTUDY_ROOT, or run `understudy "

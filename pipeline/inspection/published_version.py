@@ -38,7 +38,7 @@ def published_version(version: str, history: History) -> int:
             raise BadInputError("no version serves; name one with --version, see `understudy history --model <model>`")
         return serving
     number = number_of(version)
-    if history.of_version(history.original(number), Event.PUBLISHED) is None:
+    if not history.has(history.original(number), Event.PUBLISHED):
         raise BadInputError(
             f"v{number} was never published; the versions are listed by `understudy history --model <model>`"
         )

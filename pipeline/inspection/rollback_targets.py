@@ -46,7 +46,7 @@ class Target:
 def targets(context: ModelContext, history: History) -> list[Target]:
     """The versions that have served, the one that served last first; at most twenty."""
     now = context.clock.now()
-    periods = served(history)
+    periods = list(served(history))[::-1]
     shown = list(dict.fromkeys(period.version for period in reversed(periods)))[:_SHOWN]
     first = {period.version: period.since for period in reversed(periods)}
     seconds = dict.fromkeys(shown, 0.0)

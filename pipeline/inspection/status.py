@@ -11,9 +11,9 @@ from pipeline.inspection.differences import of_replica, roles
 from pipeline.inspection.findings import Findings
 from pipeline.inspection.first_ring import being_tested, named
 from pipeline.inspection.history import MOMENT, visible
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.periods import Period, served
 from pipeline.journal.state import State
-from pipeline.rollout import config
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules.holds import Hold, active_holds, how_to_lift
 from pipeline.tracking.mirror import MlflowFound
@@ -46,8 +46,8 @@ class Status:
     @property
     def serving(self) -> Period | None:
         """Since when the serving version serves, who moved traffic to it, and why; None if nothing serves."""
-        periods = served(self.found.bucket.history) if self.found.bucket else []
-        return periods[-1] if periods and periods[-1].until is None else None
+        newest = next(served(self.found.bucket.history), None) if self.found.bucket else None
+        return newest if newest and newest.until is None else None
 
     @property
     def entry(self) -> int | None:
@@ -58,7 +58,7 @@ class Status:
     def config_entries(self) -> dict[str, int | None]:
         """The number of the entry that each config renders, by its key in the bucket; None if it is not ours."""
         configs = self.found.bucket.configs if self.found.bucket else {}
-        return {key: config.rendered_entry(text or "") for key, text in configs.items()}
+        return {key: rendered_entry(text or "") for key, text in configs.items()}
 
     @property
     def config_entry(self) -> int | None:

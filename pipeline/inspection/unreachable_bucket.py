@@ -49,7 +49,8 @@ def explained_before(error: StorageError, settings: Settings, *, model: str, run
 
 
 def _what_is_known(context: RunContext, *, again: str) -> str:
-    written = [entry for entry in context.journal.known.entries if entry.run_key == context.run_key]
+    # Those that this process has read or written: the bucket is not asked.
+    written = [entry for entry in context.journal.known.recent if entry.run_key == context.run_key]
     entries = ", ".join(f"entry {entry.seq} (v{entry.version} {entry.event})" for entry in written)
     return (
         f"The bucket contains these entries of this roll-back, as far as is known: {entries or 'none'}. "

@@ -1,15 +1,15 @@
-"""Which changes of the serving version were not announced yet. Pure.
+"""Which changes of the serving version were not announced yet.
 
 The listener keeps what `extra_of` returned for each announced change, in any order.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice, takewhile
 from typing import Any
 
 from pipeline.journal.entries import Entry
 from pipeline.journal.history import History
-from pipeline.journal.periods import moves
 
 
 def extra_of(move: Entry) -> dict[str, Any]:
@@ -38,9 +38,30 @@ def unannounced(history: History, announced: Sequence[Mapping[str, Any]], *, unt
         announced: what `extra_of` returned for the announced changes.
         until: later changes are left out.
     """
-    changes = moves(history)
-    # No set: what others have put into an extra may be of any type.
-    known = [(extra.get("entry"), extra.get("at")) for extra in announced]
-    newest = max((n for n, each in enumerate(changes) if (each.seq, each.at.isoformat()) in known), default=None)
-    waiting = changes[-1:] if newest is None else changes[newest + 1 :]
+    newest = [history.entry(move.seq) for move in islice(history.moves(), 1)]
+    known = next((seq for seq in _announced(announced) if _is_known(history, seq, announced)), None)
+    if known is None:
+        waiting = newest
+    else:
+        later = takewhile(lambda move: move.seq > known, history.moves())
+        waiting = [history.entry(move.seq) for move in later][::-1]
     return [each for each in waiting if each.at <= until]
+
+
+def _announced(announced: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The numbers that may be those of entries, the highest first. What others put into an extra may be of any type."""
+    found = {extra.get("entry") for extra in announced if type(extra.get("entry")) is int}
+    return sorted((seq for seq in found if isinstance(seq, int)), reverse=True)
+
+
+def _is_known(history: History, seq: int, announced: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether entry `seq` of this journal is a change that was announced."""
+    if not 1 <= seq <= history.seq or not _changed(history, seq):
+        return False
+    at = history.entry(seq).at.isoformat()
+    return any(extra.get("entry") == seq and extra.get("at") == at for extra in announced)
+
+
+def _changed(history: History, seq: int) -> bool:
+    before = history.entry(seq - 1).state.serving if seq > 1 else None
+    return history.entry(seq).state.serving != before

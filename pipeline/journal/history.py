@@ -1,13 +1,19 @@
-"""The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment. Pure."""
+"""The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import groupby
+from itertools import takewhile
 
 from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Change, Entry, Event
+from pipeline.journal.facts import Mark, Move, Promotion
+from pipeline.journal.past import NO_PAST, Past
 from pipeline.journal.state import State
+
+# Entries that are read at once by whoever goes back through the history.
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -15,43 +21,116 @@ class History:
     """The journal as it was read.
 
     A version is a number; a model is what was trained. A model has several numbers if it was reissued.
+
+    The newest entries are at hand. Earlier ones are read when a question needs them: a question that the facts of the
+    past answer reads a page of those, and one that returns an entry reads that entry too. Such a read may raise
+    StorageError.
+
+    Attributes:
+        recent: the newest entries, the oldest of them first.
+        past: what is known about those before them; by default there are none.
     """
 
-    entries: tuple[Entry, ...]
+    recent: tuple[Entry, ...]
+    past: Past = NO_PAST
 
     @property
     def state(self) -> State:
         """The state after the last entry."""
-        return self.entries[-1].state if self.entries else State()
+        return self.last.state if self.last else State()
 
     @property
     def seq(self) -> int:
         """The number of the last entry; 0 if there is none."""
-        return self.entries[-1].seq if self.entries else 0
+        return self.last.seq if self.last else 0
+
+    @property
+    def last(self) -> Entry | None:
+        """The last entry; None if there is none."""
+        return self.recent[-1] if self.recent else self.past.last
+
+    # Entries by their number, and by the time.
+
+    def entry(self, seq: int) -> Entry:
+        """The entry with a number that the journal has."""
+        before = self.past.seq
+        return self.recent[seq - before - 1] if seq > before else self.past.entry(seq)
+
+    def entries(self, first: int, last: int) -> list[Entry]:
+        """The entries with these numbers, both included, of those that the journal has."""
+        first, last, before = max(first, 1), min(last, self.seq), self.past.seq
+        early = self.past.source.entries(first, min(last, before)) if first <= min(last, before) else ()
+        return [*early, *self.recent[max(0, first - before - 1) : max(0, last - before)]]
+
+    def newest_first(self) -> Iterator[Entry]:
+        """All entries, the newest first. Those of the past are read in batches, as far as the caller goes."""
+        yield from reversed(self.recent)
+        last = self.past.seq
+        while last > 0:
+            yield from reversed(self.entries(last - _BATCH + 1, last))
+            last -= _BATCH
+
+    def after(self, seq: int) -> list[Entry]:
+        """The entries after the one with a number."""
+        return self.entries(seq + 1, self.seq)
+
+    def all(self) -> list[Entry]:
+        """All entries. It reads the whole journal: for tests, checks and exports."""
+        return self.entries(1, self.seq)
+
+    def seq_at(self, moment: datetime) -> int:
+        """The number of the last entry at a moment; 0 if the first entry is later. Entries are dated in their order."""
+        return bisect_right(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at)
+
+    def until(self, seq: int) -> "History":
+        """The history up to and including entry `seq`."""
+        if seq >= self.past.seq:
+            return History(self.recent[: seq - self.past.seq], self.past)
+        return self.past.source.until(seq)
+
+    # Entries by what they are about.
+
+    def newest(self, *events: Event) -> Entry | None:
+        """The newest entry with one of these events."""
+        found = _newest(self.recent, events)
+        return found or self._entry(self.past.mark(events))
 
     def of_run(self, run_key: str, *events: Event) -> Entry | None:
         """The newest entry of a run with one of these events."""
-        return _newest(self._by_run.get(run_key, ()), events)
+        found = _newest(self._recent_by_run.get(run_key, ()), events)
+        return found or self._entry(self.past.run(run_key).mark(events))
 
     def of_version(self, version: int, *events: Event) -> Entry | None:
         """The newest entry about a version with one of these events."""
-        return _newest(self._by_version.get(version, ()), events)
+        return self._entry(self._mark(version, events))
 
     def of_model(self, version: int, *events: Event) -> Entry | None:
         """The newest entry with one of these events about a version's model, under any of its numbers."""
-        found = [entry for number in self._numbers(version) if (entry := self.of_version(number, *events))]
-        return max(found, key=lambda entry: entry.seq, default=None)
+        return self._entry(self._model_mark(version, events))
+
+    def numbers_about(self, version: int, *events: Event) -> list[int]:
+        """The numbers of all entries about a version with one of these events, ascending."""
+        recent = [each.seq for each in self._recent_by_version.get(version, ()) if each.event in events]
+        known = self.past.version(version).entries
+        return [*sorted(seq for event in events for seq in known.get(event, ())), *recent]
+
+    def has(self, version: int, *events: Event) -> bool:
+        """Whether there is an entry about a version with one of these events."""
+        return self._mark(version, events) is not None
+
+    # Versions, models and runs.
 
     def original(self, version: int) -> int:
         """The version that was trained and approved: the version itself, unless it was reissued."""
-        entry = self.of_version(version, Event.REISSUED)
-        return entry.copy_of if entry and entry.copy_of is not None else version
+        copied = _newest(self._recent_by_version.get(version, ()), (Event.REISSUED,))
+        copy_of = copied.copy_of if copied else self.past.version(version).copy_of
+        return copy_of if copy_of is not None else version
 
     def is_same_model(self, version: int | None, other: int | None) -> bool:
         """Whether both numbers have the same original. None equals only None."""
         if version is None or other is None:
             return version is other
-        return self.original(version) == self.original(other)
+        return version == other or self.original(version) == self.original(other)
 
     def last_move(self, version: int) -> Entry | None:
         """The newest entry that gives traffic to a version, or confirms that it has it."""
@@ -59,32 +138,90 @@ class History:
 
     def is_confirmed(self, version: int) -> bool:
         """Whether every replica has answered from a version since the last entry that gave it traffic."""
-        last = self.last_move(version)
+        last = self._mark(version, (Event.CONFIRMED, *GIVEN_TRAFFIC))
         return last is not None and last.event is Event.CONFIRMED
 
     def version_of(self, run_key: str) -> int | None:
         """The version number that a run has claimed; None if it has claimed none."""
-        entry = self.of_run(run_key, Event.CLAIMED)
-        return entry.version if entry else None
+        claimed = _newest(self._recent_by_run.get(run_key, ()), (Event.CLAIMED,))
+        return claimed.version if claimed else self.past.run(run_key).version
+
+    def claimed_with(self, digest: str) -> list[int]:
+        """The versions that were claimed with this content, ascending."""
+        recent = [each.version for each in self.recent if each.event is Event.CLAIMED and each.digest == digest]
+        return [*self.past.claimed_with(digest), *recent]
+
+    def digest(self, version: int) -> str | None:
+        """The content that a version was claimed with; None if it has no claim, or one without a digest."""
+        claimed = _newest(self._recent_by_version.get(version, ()), (Event.CLAIMED,))
+        return claimed.digest if claimed else self.past.version(version).digest
 
     def withdrawal(self, version: int) -> Entry | None:
         """The entry that withdrew or declined a version's model; None if a later entry gave it traffic again."""
-        last = self.of_model(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
-        return last if last and last.event in TAKEN_BACK else None
+        last = self._model_mark(version, (*TAKEN_BACK, *GIVEN_TRAFFIC))
+        return self._entry(last) if last and last.event in TAKEN_BACK else None
 
     def retirement(self, version: int) -> Entry | None:
         """The entry that retired a version's model. It is final: the files are deleted."""
         return self.of_version(self.original(version), Event.RETIRED)
 
+    def is_retired(self, version: int) -> bool:
+        """Whether an entry has retired a version's model."""
+        return self.has(self.original(version), Event.RETIRED)
+
     def has_served(self, version: int) -> bool:
         """Whether a version was ever given traffic under this very number."""
-        return self.of_version(version, Event.PROMOTED, Event.REISSUED) is not None
+        return self.has(version, Event.PROMOTED, Event.REISSUED)
 
     def was_good(self, version: int) -> bool:
         """Whether a version's model has served, was not taken back afterwards, and still has its files."""
-        served = self.of_version(self.original(version), Event.PROMOTED) is not None
-        taken_back = self.withdrawal(version) is not None or self.is_same_model(version, self.state.leaving)
-        return served and not taken_back and self.retirement(version) is None
+        last = self._model_mark(version, (*TAKEN_BACK, *GIVEN_TRAFFIC))
+        taken_back = last is not None and last.event in TAKEN_BACK
+        if taken_back or self.is_same_model(version, self.state.leaving):
+            return False
+        return self.has(self.original(version), Event.PROMOTED) and not self.is_retired(version)
+
+    def unretired(self) -> list[int]:
+        """Every number that was claimed or reissued, and whose model was not retired; ascending."""
+        new = [each.version for each in self.recent if each.event in (Event.CLAIMED, Event.REISSUED)]
+        return [version for version in (*self.past.facts.unretired, *new) if version not in self._recently_retired]
+
+    def unpublished(self) -> list[int]:
+        """Every number that was claimed, and neither published nor retired; ascending."""
+        new = [each.version for each in self.recent if each.event is Event.CLAIMED]
+        ended = {
+            version for each in self.recent if each.event in (Event.PUBLISHED, Event.RETIRED) for version in each.about
+        }
+        return [version for version in (*self.past.facts.unpublished, *new) if version not in ended]
+
+    def promoted(self) -> list[int]:
+        """The promoted versions whose model was not retired, in the order of their first promotion."""
+        return [each.version for each in self._promoted]
+
+    @property
+    def highest_promoted(self) -> int:
+        """The highest version that was ever promoted; 0 for none."""
+        recent = [each.version for each in self.recent if each.event is Event.PROMOTED]
+        return max([self.past.facts.highest_promoted, *recent])
+
+    # The order in which versions have served.
+
+    def moves(self) -> Iterator[Move]:
+        """The entries that have changed the serving version, to another one or to none; the newest first."""
+        before = [self.past.last, *self.recent]
+        for earlier, entry in zip(reversed(before[:-1]), reversed(self.recent), strict=True):
+            if entry.state.serving != (earlier.state.serving if earlier else None):
+                yield Move(entry.seq, entry.state.serving)
+        yield from self.past.moves()
+
+    def hold_began(self) -> Entry | None:
+        """The entry since which the hold of roll-backs is what it is; None if there was never one."""
+        before = [self.past.last, *self.recent]
+        for earlier, entry in zip(reversed(before[:-1]), reversed(self.recent), strict=True):
+            if entry.state.held_until != (earlier.state.held_until if earlier else None):
+                return entry
+        since = self.past.facts.held_since
+        return self.past.entry(since) if since else None
 
     def rollback_candidates(self, version: int | None) -> Iterator[int]:
         """Every good version of another model that has served, the one that served last first.
@@ -93,7 +230,7 @@ class History:
         repeated training may produce, are one model. If it was withdrawn under any of its numbers, it is left out.
         """
         seen = {self._content(version)} if version is not None else set()
-        for number in self._moves_of_traffic:
+        for number in self._served():
             content = self._content(number)
             if content not in seen and self.was_good(number) and not self._content_is_withdrawn(number):
                 seen.add(content)
@@ -110,91 +247,107 @@ class History:
         withdrawn = self._content(serving) if serving is not None and newer else None
         return next((v for v in self.rollback_candidates(target) if self._content(v) != withdrawn), None)
 
+    def all_good_before(self, version: int | None) -> Iterator[int]:
+        """Every good version that was promoted before `version` first was, the last one first."""
+        first = self._first_promotion(version)
+        before = [each.version for each in self._promoted if first is None or each.seq < first]
+        return (each for each in reversed(before) if self.was_good(each))
+
+    def all_good_after(self, version: int | None) -> Iterator[int]:
+        """Every good version that was first promoted after `version` was, the last one first."""
+        first = self._first_promotion(version)
+        after = [each.version for each in self._promoted if first is not None and each.seq > first]
+        return (each for each in reversed(after) if self.was_good(each))
+
+    def is_older(self, version: int, than: int) -> bool:
+        """Whether a version was first promoted before another one, or the other one never was."""
+        first, other = self._first_promotion(version), self._first_promotion(than)
+        return first is not None and (other is None or first < other)
+
+    def _served(self) -> Iterator[int]:
+        """The numbers that have served and are not retired, each once, the one that served last first."""
+        recent = [move.serving for move in takewhile(lambda move: move.seq > self.past.seq, self.moves())]
+        served = dict.fromkeys(number for number in (*recent, *reversed(self.past.facts.served)) if number is not None)
+        return (number for number in served if number not in self._recently_retired)
+
     def _content(self, version: int) -> str:
         """What identifies the content of a model: the digest of its claim, or its number if the claim has none."""
-        claimed = self.of_version(self.original(version), Event.CLAIMED)
-        return claimed.digest if claimed and claimed.digest else f"v{self.original(version)}"
+        original = self.original(version)
+        return self.digest(original) or f"v{original}"
 
     def _content_is_withdrawn(self, version: int) -> bool:
         """Whether the newest decision about a content, under any number, withdraws it, or a roll-back replaces it."""
-        same = self._by_content.get(self._content(version), ())
-        words = [self.of_model(each, Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC) for each in same]
-        last = max((word for word in words if word), key=lambda word: word.seq, default=None)
+        same = self._same_content(self.original(version))
+        words = [self._model_mark(each, (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)) for each in same]
+        last = max((word for word in words if word), default=None)
         leaves = any(self.is_same_model(each, self.state.leaving) for each in same)
         return leaves or (last is not None and last.event is Event.WITHDRAWN)
 
-    def all_good_before(self, version: int | None) -> list[int]:
-        """Every good version that was promoted before `version` first was, the last one first."""
-        return [v for v in reversed(self._promoted_before(version)) if self.was_good(v)]
+    def _same_content(self, original: int) -> list[int]:
+        """The claimed versions with the content of a claimed version, and that version."""
+        digest = self.digest(original)
+        recent = [each.version for each in self.recent if each.event is Event.CLAIMED and digest == each.digest]
+        if digest is None:
+            return [original] if self.has(original, Event.CLAIMED) else []
+        if original in recent:
+            return [*self.past.claimed_with(digest), *recent]
+        return [original, *self.past.version(original).twins, *recent]
 
-    def all_good_after(self, version: int | None) -> list[int]:
-        """Every good version that was first promoted after `version` was, the last one first."""
-        before = {*self._promoted_before(version), *([] if version is None else [self.original(version)])}
-        return [v for v in reversed(self._promoted) if v not in before and self.was_good(v)]
-
-    def is_older(self, version: int, than: int) -> bool:
-        """Whether a version was first promoted before another one."""
-        return self.original(version) in self._promoted_before(than)
-
-    def _promoted_before(self, version: int | None) -> list[int]:
-        original = self.original(version) if version is not None else None
-        return self._promoted[: self._promoted.index(original)] if original in self._promoted else self._promoted
-
-    @cached_property
-    def _moves_of_traffic(self) -> list[int]:
-        """The serving versions, one for each change, the newest first."""
-        served = [serving for serving, _ in groupby(entry.state.serving for entry in self.entries)]
-        return [version for version in reversed(served) if version is not None]
+    def _first_promotion(self, version: int | None) -> int | None:
+        """The number of the entry that promoted a version's model first."""
+        if version is None:
+            return None
+        original = self.original(version)
+        first = self.past.version(original).first(Event.PROMOTED)
+        recent = self._recent_by_version.get(original, ())
+        return first or next((each.seq for each in recent if each.event is Event.PROMOTED), None)
 
     @cached_property
-    def _promoted(self) -> list[int]:
-        """The promoted versions in the order of their first promotion."""
-        return list(dict.fromkeys(entry.version for entry in self.entries if entry.event is Event.PROMOTED))
+    def _promoted(self) -> list[Promotion]:
+        new = dict[int, Promotion]()
+        for each in self.recent:
+            if each.event is Event.PROMOTED and self._first_promotion(each.version) == each.seq:
+                new[each.version] = Promotion(each.seq, each.version)
+        known = [*self.past.facts.promoted, *new.values()]
+        return [each for each in known if each.version not in self._recently_retired]
 
     @cached_property
-    def _by_content(self) -> dict[str, list[int]]:
-        """The claimed versions by the content of their models."""
-        found: dict[str, list[int]] = {}
-        for entry in self.entries:
-            if entry.event is Event.CLAIMED:
-                found.setdefault(self._content(entry.version), []).append(entry.version)
-        return found
+    def _recently_retired(self) -> frozenset[int]:
+        """All numbers of the models that were retired after the past."""
+        gone = [version for each in self.recent if each.event is Event.RETIRED for version in each.about]
+        originals = [version for version in gone if self.original(version) == version]
+        return frozenset(number for version in originals for number in self._numbers(version))
+
+    def _numbers(self, version: int) -> list[int]:
+        original = self.original(version)
+        recent = [each.version for each in self.recent if each.copy_of == original]
+        return [original, *self.past.version(original).copies, *recent]
+
+    def _mark(self, version: int, events: Sequence[Event]) -> Mark | None:
+        """The newest entry about a version with one of these events, without reading it."""
+        found = _newest(self._recent_by_version.get(version, ()), events)
+        return Mark(found.seq, found.event) if found else self.past.version(version).newest(events)
+
+    def _model_mark(self, version: int, events: Sequence[Event]) -> Mark | None:
+        return max((mark for number in self._numbers(version) if (mark := self._mark(number, events))), default=None)
+
+    def _entry(self, mark: Mark | None) -> Entry | None:
+        return self.entry(mark.seq) if mark else None
 
     @cached_property
-    def _by_version(self) -> dict[int, list[Entry]]:
+    def _recent_by_version(self) -> dict[int, list[Entry]]:
         found: dict[int, list[Entry]] = {}
-        for entry in self.entries:
+        for entry in self.recent:
             for version in entry.about:
                 found.setdefault(version, []).append(entry)
         return found
 
     @cached_property
-    def _by_run(self) -> dict[str, list[Entry]]:
+    def _recent_by_run(self) -> dict[str, list[Entry]]:
         found: dict[str, list[Entry]] = {}
-        for entry in self.entries:
+        for entry in self.recent:
             found.setdefault(entry.run_key, []).append(entry)
         return found
-
-    @cached_property
-    def _copies(self) -> dict[int, list[int]]:
-        """The numbers that a model was reissued under, by its original number."""
-        found: dict[int, list[int]] = {}
-        for entry in self.entries:
-            if entry.copy_of is not None:
-                found.setdefault(entry.copy_of, []).append(entry.version)
-        return found
-
-    def _numbers(self, version: int) -> list[int]:
-        original = self.original(version)
-        return [original, *self._copies.get(original, ())]
-
-    def seq_at(self, moment: datetime) -> int:
-        """The number of the last entry at a moment; 0 if the first entry is later."""
-        return sum(entry.at <= moment for entry in self.entries)
-
-    def until(self, seq: int) -> "History":
-        """The history up to and including entry `seq`."""
-        return History(self.entries[:seq])
 
 
 # What may be written next: a change, or None if nothing is left to write. It raises an error if it may not.

@@ -1,5 +1,6 @@
-"""Which version served when, from the journal alone. Pure."""
+"""Which version served when, from the journal alone."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,26 +37,20 @@ class Period(BaseModel):
     confirmed: datetime | None
 
 
-def served(history: History) -> list[Period]:
-    """Every period, the oldest first. Times in which nothing served are left out."""
-    changes = moves(history)
-    return [
-        _period(move, history, until=until)
-        for move, until in zip(changes, [*changes[1:], None], strict=False)
-        if move.state.serving is not None
-    ]
+def served(history: History) -> Iterator[Period]:
+    """Every period, the newest first. Times in which nothing served are left out. Reads as far as the caller goes."""
+    until: Entry | None = None
+    for each in history.moves():
+        move = history.entry(each.seq)
+        if each.serving is not None:
+            yield _period(move, each.serving, history, until=until)
+        until = move
 
 
-def moves(history: History) -> list[Entry]:
-    """The entries that changed the serving version, to another one or to none; the oldest first."""
-    before = [None, *(entry.state.serving for entry in history.entries)]
-    return [entry for entry, served in zip(history.entries, before, strict=False) if entry.state.serving != served]
-
-
-def _period(move: Entry, history: History, *, until: Entry | None) -> Period:
-    meanwhile = history.entries[move.seq : until.seq if until else None]
+def _period(move: Entry, version: int, history: History, *, until: Entry | None) -> Period:
+    last = until.seq if until else history.seq
     return Period(
-        version=move.version,
+        version=version,
         since=move.at,
         until=until.at if until else None,
         event=move.event,
@@ -63,5 +58,11 @@ def _period(move: Entry, history: History, *, until: Entry | None) -> Period:
         run_key=move.run_key,
         reason=move.reason,
         verdict=str(move.verdict) if move.verdict else None,
-        confirmed=next((e.at for e in meanwhile if e.event is Event.CONFIRMED and e.version == move.version), None),
+        confirmed=_confirmed(history, version, after=move.seq, until=last),
     )
+
+
+def _confirmed(history: History, version: int, *, after: int, until: int) -> datetime | None:
+    """When an entry of a period confirmed its version first."""
+    confirmed = [seq for seq in history.numbers_about(version, Event.CONFIRMED) if after < seq <= until]
+    return history.entry(confirmed[0]).at if confirmed else None

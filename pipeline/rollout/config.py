@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from pipeline.deployment import RolloutName
+from pipeline.journal.config_header import HEADER
 from pipeline.journal.state import State, resident
 from serving.replica import STABLE
 
-_HEADER = re.compile(r"# journal entry ([0-9]+)(?:, (.*))?")
 _LATEST = "roll-out latest"
 
 # `versions: 3`, `versions: [3, 4]`, and the `value: 3` of a label; not `num_versions`.
@@ -47,12 +47,6 @@ def render_latest(*, model: str, base_path: str, seq: int) -> str:
     return _header(seq, "latest") + _model_config(model, base_path, policy)
 
 
-def rendered_entry(text: str) -> int | None:
-    """The number of the journal entry that a config renders; None for a config that Understudy did not write."""
-    found = _HEADER.match(text)
-    return int(found.group(1)) if found else None
-
-
 def named_versions(text: str) -> frozenset[int]:
     """The versions that a config names in a policy or behind a label, also in a config that was written by hand."""
     return frozenset(int(number) for named in _NAMED.findall(text) for number in re.findall("[0-9]+", named))
@@ -60,7 +54,7 @@ def named_versions(text: str) -> frozenset[int]:
 
 def rollout_of(text: str) -> RolloutName | None:
     """The roll-out that a config was written for; None for a config that this version of Understudy did not write."""
-    found = _HEADER.match(text)
+    found = HEADER.match(text)
     if found is None or unknown_format(text) is not None:
         return None
     return "latest" if found.group(2) else "pinned"
@@ -72,7 +66,7 @@ def unknown_format(text: str) -> str | None:
     None for every other config. A newer version that renders anything else than `render` and `render_latest` says so
     there, after the number of the journal entry and a comma.
     """
-    found = _HEADER.match(text)
+    found = HEADER.match(text)
     return found.group(2) if found and found.group(2) not in (None, _LATEST) else None
 
 

@@ -69,8 +69,7 @@ class ConfigPlacement:
 
     def _has_another_roll_out(self, replica: Replica, history: History) -> bool:
         """Whether it has versions and no label. Every replica of this fleet has the label since its first release."""
-        was_confirmed = any(entry.event is Event.CONFIRMED for entry in history.entries)
-        if not was_confirmed or replica.version_behind(self._model, STABLE) is not None:
+        if history.newest(Event.CONFIRMED) is None or replica.version_behind(self._model, STABLE) is not None:
             return False
         return any(each.available for each in replica.statuses(self._model))
 

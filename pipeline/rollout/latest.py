@@ -2,7 +2,7 @@
 
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -155,7 +155,7 @@ class Latest:
     def require_own_fleet(self) -> None:
         """Do nothing: no config is ever sent to a server, so none can be harmed."""
 
-    def targets(self, history: History, request: RollbackRequest) -> list[int]:
+    def targets(self, history: History, request: RollbackRequest) -> Iterator[int]:
         return rollback_rules.targets_of(history, request, dark=False)
 
     def go_back(self, request: RollbackRequest, target: int) -> None:

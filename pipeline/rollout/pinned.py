@@ -1,6 +1,7 @@
 """The pinned roll-out: a version is loaded and proven before any user reaches it, and `previous` stays in memory."""
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from typing import NoReturn
 
@@ -98,7 +99,7 @@ class Pinned:
             # A roll-back does not wait for discovery: replicas find what it writes by themselves.
             log.warning("whether the replicas belong to this fleet is unknown: %s", error)
 
-    def targets(self, history: History, request: RollbackRequest) -> list[int]:
+    def targets(self, history: History, request: RollbackRequest) -> Iterator[int]:
         return rollback_rules.targets_of(history, request)
 
     def go_back(self, request: RollbackRequest, target: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pipeline import layout
 from pipeline.errors import BadInputError, MissingError, StorageError
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.history import History
 from pipeline.journal.journal import Journal
 from pipeline.rollout import config
@@ -56,7 +57,7 @@ class Rollout:
             found = {key: self._content(key) for key in self._keys}
             history = self._journal.read()
             self._require_usable(history, found, first=first)
-            if history.entries:
+            if history.seq:
                 self.unplaced = self.placement.place(history)
             elif not first:
                 return history
@@ -69,7 +70,7 @@ class Rollout:
     def _require_usable(self, history: History, found: Mapping[str, bytes | None], *, first: bool) -> None:
         for key, content in found.items():
             _require_whole(history, _text(content))
-            if history.entries or not first:
+            if history.seq or not first:
                 self._require_this_rollout(key, _text(content))
 
     def rendered(self, history: History) -> Mapping[str, str]:
@@ -132,7 +133,7 @@ def _text(content: bytes | None) -> str | None:
 
 def _require_whole(history: History, found: str | None) -> None:
     """Check that no entries are lost: the config was read before the journal, so it can only be older."""
-    seq = config.rendered_entry(found or "")
+    seq = rendered_entry(found or "")
     if seq is not None and seq > history.seq:
         raise StorageError(
             f"the config was written from journal entry {seq}, but the journal ends at {history.seq}: entries are "

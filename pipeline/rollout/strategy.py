@@ -1,5 +1,6 @@
 """How a candidate is proven, and how traffic goes back: what verbs use of a roll-out, without knowing which it is."""
 
+from collections.abc import Iterator
 from typing import NoReturn, Protocol
 
 from pipeline.journal.history import History, Rule
@@ -40,7 +41,7 @@ class Strategy(Protocol):
             BadInputError: every replica that answers serves another model.
         """
 
-    def targets(self, history: History, request: RollbackRequest) -> list[int]:
+    def targets(self, history: History, request: RollbackRequest) -> Iterator[int]:
         """The versions that a roll-back may return to, the preferred one first; raises as `targets_of` of the rules."""
 
     def go_back(self, request: RollbackRequest, target: int) -> None:

@@ -153,9 +153,4 @@ def unfreeze(history: History, *, reason: str) -> Change | None:
 
 def _began_to_hold(history: History) -> Entry | None:
     """The entry that began the hold of roll-backs which is in the state now."""
-    until, found = history.state.held_until, None
-    for entry in reversed(history.entries):
-        if until is None or entry.state.held_until != until:
-            break
-        found = entry
-    return found
+    return history.hold_began() if history.state.held_until is not None else None

@@ -4,6 +4,8 @@ The content is `pipeline.storage.sums.content_digest`, which the journal keeps f
 decision counts: a withdrawal is in force until a person readmits the model, or rolls back to it.
 """
 
+from itertools import islice
+
 from pipeline.errors import BadInputError, DeclinedError, FailedError
 from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
 from pipeline.journal.history import History
@@ -12,6 +14,8 @@ from pipeline.verdicts.verdict import Decision
 _WORDS = (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)
 # As many as a person reads through.
 _TOLD = 5
+# Of so many versions, the newest: looking through all of them takes long.
+_LOOKED_AT = 100
 
 
 def digest_of(history: History, version: int) -> str | None:
@@ -37,7 +41,7 @@ def require_admitted(history: History, digest: str | None) -> None:
     Raises:
         FailedError: it was withdrawn, under any number, and was not readmitted since.
     """
-    word = _last_word(history, _versions_with(history, digest)) if digest is not None else None
+    word = _last_word(history, history.claimed_with(digest)) if digest is not None else None
     if word is None or word.event is not Event.WITHDRAWN:
         return
     raise FailedError(
@@ -59,7 +63,7 @@ def readmit(history: History, *, version: int, reason: str) -> Change | None:
     if history.of_version(original, Event.CLAIMED) is None:
         raise BadInputError(f"v{version} does not exist. {_withdrawn(history)}")
     digest = digest_of(history, version)
-    word = _last_word(history, [original] if digest is None else _versions_with(history, digest))
+    word = _last_word(history, [original] if digest is None else history.claimed_with(digest))
     if word and word.event is Event.READMITTED:
         return None
     if word is None or word.event is not Event.WITHDRAWN:
@@ -73,7 +77,7 @@ def ended_a_server_as(history: History, version: int) -> int | None:
     What happened before the model was readmitted does not count: a person has found another cause.
     """
     digest = digest_of(history, version)
-    others = _versions_with(history, digest) if digest is not None else []
+    others = history.claimed_with(digest) if digest is not None else []
     readmitted = [entry.seq for other in others if (entry := history.of_version(other, Event.READMITTED))]
     since = max(readmitted, default=0)
     return max((other for other in others if _ended_a_server(history, other, since=since)), default=None)
@@ -86,10 +90,6 @@ def _ended_a_server(history: History, version: int, *, since: int) -> bool:
     return entry.verdict.decision is Decision.FAIL
 
 
-def _versions_with(history: History, digest: str) -> list[int]:
-    return [entry.version for entry in history.entries if entry.event is Event.CLAIMED and entry.digest == digest]
-
-
 def _last_word(history: History, versions: list[int]) -> Entry | None:
     """The newest entry, about any of these versions, that decides whether their model may serve."""
     words = [entry for version in versions if (entry := history.of_model(version, *_WORDS))]
@@ -97,10 +97,14 @@ def _last_word(history: History, versions: list[int]) -> Entry | None:
 
 
 def _withdrawn(history: History) -> str:
-    withdrawn = dict.fromkeys(
-        entry.version
-        for entry in reversed(history.entries)
-        if entry.event is Event.WITHDRAWN and _last_word(history, [entry.version]) == entry
-    )
-    names = ", ".join(f"v{version}" for version in list(withdrawn)[:_TOLD])
+    newest = range(history.state.next_version - 1, 0, -1)[:_LOOKED_AT]
+    withdrawn = (version for version in newest if _is_withdrawn(history, version))
+    names = ", ".join(f"v{version}" for version in islice(withdrawn, _TOLD))
     return f"Withdrawn last: {names}" if names else "No version is withdrawn"
+
+
+def _is_withdrawn(history: History, version: int) -> bool:
+    """Whether the newest word about a version withdraws it, under this very number."""
+    withdrawn = history.numbers_about(version, Event.WITHDRAWN)
+    word = _last_word(history, [version]) if withdrawn else None
+    return word is not None and word.seq == withdrawn[-1]

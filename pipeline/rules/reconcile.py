@@ -5,6 +5,7 @@ A clock decides when a run counts as ended. If that is wrong, nothing is lost: t
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from pipeline.journal.entries import GIVEN_TRAFFIC, MADE_CANDIDATE, Change, Entry, Event
 from pipeline.journal.history import History
@@ -24,6 +25,10 @@ class Deadline:
     def has_passed(self, entry: Entry) -> bool:
         """Whether an entry is older than the deadline."""
         return (self.now - entry.at).total_seconds() > self.seconds
+
+    def not_passed(self, history: History) -> list[Entry]:
+        """The entries of a journal that are not older, the newest first."""
+        return list(takewhile(lambda entry: not self.has_passed(entry), history.newest_first()))
 
 
 def unconfirmed_move(history: History) -> Entry | None:
@@ -115,15 +120,9 @@ def withdraw_unproven(
 
 def never_published(history: History, *, deadline: Deadline) -> list[Entry]:
     """Claims of numbers that were never published, until a newer version serves."""
-    served = max((entry.version for entry in history.entries if entry.event is Event.PROMOTED), default=0)
-    return [
-        entry
-        for entry in history.entries
-        if entry.event is Event.CLAIMED
-        and entry.version > served
-        and deadline.has_passed(entry)
-        and history.of_version(entry.version, Event.PUBLISHED, Event.RETIRED) is None
-    ]
+    newer = [version for version in history.unpublished() if version > history.highest_promoted]
+    claims = [claim for version in newer if (claim := history.of_version(version, Event.CLAIMED))]
+    return [claim for claim in claims if deadline.has_passed(claim)]
 
 
 def _exposure(history: History) -> Entry | None:

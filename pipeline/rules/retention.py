@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain
+from itertools import chain, islice
 
 from pipeline.journal.entries import MADE_CANDIDATE, Change, Event
 from pipeline.journal.history import History
@@ -173,9 +173,9 @@ def _roles(state: State) -> Iterator[tuple[int, str]]:
 
 def _rollback_candidates(history: History, keep: int) -> Iterator[tuple[int, str]]:
     """The good versions before the serving one; after a roll-back, also those that are newer than it."""
-    for place, version in enumerate(history.all_good_before(history.state.serving)[:keep], start=1):
+    for place, version in enumerate(islice(history.all_good_before(history.state.serving), keep), start=1):
         yield version, f"number {place} of the last {keep} good ones"
-    for version in history.all_good_after(history.state.serving)[:keep]:
+    for version in islice(history.all_good_after(history.state.serving), keep):
         yield version, "good, and newer than the serving version"
 
 

@@ -1,6 +1,8 @@
 """What a roll-back may write next. Pure; the conventions are those of `pipeline.rules.run`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from pipeline.errors import BadInputError, DeclinedError
 from pipeline.journal import state as transitions
@@ -10,6 +12,11 @@ from pipeline.journal.state import State, resident
 from pipeline.moments import Until, longest
 from pipeline.rules.run import is_half_promoted
 from pipeline.runs.run_key import is_rollback
+
+# If so many of the nearest versions have damaged files, a person must choose.
+_MOST_TARGETS = 20
+# Versions that a message names.
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,10 @@ class RollbackRequest:
     hold: Until | None = None
 
 
-def targets_of(history: History, request: RollbackRequest, *, dark: bool = True) -> list[int]:
+def targets_of(history: History, request: RollbackRequest, *, dark: bool = True) -> Iterator[int]:
     """The versions that a roll-back may return to, the preferred one first; one alone if it was given by number.
+
+    At most twenty, each looked up when the caller asks for it.
 
     `previous` is the version before the one that served when the person asked; the next ones are used if its files
     cannot be trusted. So two people who ask at the same time go back one step, not two. A repeated request finishes an
@@ -48,10 +57,11 @@ def targets_of(history: History, request: RollbackRequest, *, dark: bool = True)
         DeclinedError: the version that the person wanted to leave does not serve any more, and traffic did not go back.
     """
     targets = _asked_for(history, request, dark=dark)
-    there = [version for version in targets if history.retirement(version) is None]
-    if not there:
-        _require_files(history, targets[0])
-    return there
+    preferred = next(targets)
+    there = (version for version in chain([preferred], targets) if not history.is_retired(version))
+    first = next(there, preferred)
+    _require_files(history, first)
+    return chain([first], there)
 
 
 def unproven(history: History, request: RollbackRequest) -> int | None:
@@ -64,19 +74,19 @@ def unproven(history: History, request: RollbackRequest) -> int | None:
     return candidate if exposed and exposed.seq <= request.seen else None
 
 
-def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> list[int]:
+def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> Iterator[int]:
     begun = history.of_run(request.run_key, Event.ROLLED_BACK, Event.EXPOSED)
     if begun:
-        return [begun.version]
+        return iter([begun.version])
     if request.to == "previous":
         then = history.until(request.seen).state
         if not dark and then.candidate is not None:
-            return [_before_the_first_proof(history, then)]
+            return iter([_before_the_first_proof(history, then)])
         return _previous(history, request.seen)
     version = int(request.to)
     if not history.has_served(version):
         raise BadInputError(f"v{version} has never served. {_choices(history)}")
-    return [version]
+    return iter([version])
 
 
 def _before_the_first_proof(history: History, then: State) -> int:
@@ -223,10 +233,10 @@ def unfinished(history: History) -> str | None:
     return None
 
 
-def _previous(history: History, seen: int) -> list[int]:
+def _previous(history: History, seen: int) -> Iterator[int]:
     then = history.until(seen)
     if then.state.leaving is not None and then.state.serving is not None:
-        return [then.state.serving]
+        return iter([then.state.serving])
     target = (
         then.state.previous
         if then.state.previous is not None
@@ -235,16 +245,16 @@ def _previous(history: History, seen: int) -> list[int]:
     if target is None:
         raise BadInputError(f"there is no previous good version ({then.state}). {_choices(history)}")
     others = (version for version in then.rollback_candidates(then.state.serving) if history.was_good(version))
-    targets = [target, *(version for version in others if not history.is_same_model(version, target))]
+    targets = chain([target], (version for version in others if not history.is_same_model(version, target)))
     now = history.state.serving
-    if now is not None and any(history.is_same_model(now, target) for target in targets):
-        return [now]  # another roll-back got there, or further back if the nearest could not be trusted
-    if not history.is_same_model(now, then.state.serving):
-        raise DeclinedError(
-            f"v{then.state.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
-            f"that version is bad too: `understudy rollback --model <model> --to NUMBER --reason why`"
-        )
-    return targets
+    if history.is_same_model(now, then.state.serving):
+        return islice(targets, _MOST_TARGETS)
+    if now is not None and any(history.is_same_model(now, target) for target in islice(targets, _MOST_TARGETS)):
+        return iter([now])  # another roll-back got there, or further back if the nearest could not be trusted
+    raise DeclinedError(
+        f"v{then.state.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
+        f"that version is bad too: `understudy rollback --model <model> --to NUMBER --reason why`"
+    )
 
 
 def _require_not_overtaken(history: History, request: RollbackRequest) -> None:
@@ -256,7 +266,9 @@ def _require_not_overtaken(history: History, request: RollbackRequest) -> None:
     begun = history.of_run(request.run_key, Event.EXPOSED)
     since = begun.seq if begun else request.seen
     newer = (Event.PROMOTED, Event.ROLLED_BACK) if begun or request.to == "previous" else (Event.PROMOTED,)
-    if any(e.event in newer and e.seq > since and e.run_key != request.run_key for e in history.entries):
+    # This run has not moved traffic yet, so the newest move is that of another one.
+    moved = history.newest(*newer)
+    if moved and moved.seq > since:
         raise DeclinedError(
             f"this roll-back was not done: another command changed the serving version after you asked. "
             f"{_last_move(history)}. If that version is bad, roll back again"
@@ -289,13 +301,11 @@ def _take_back_unproven(history: History, request: RollbackRequest) -> Change | 
 
 
 def _choices(history: History) -> str:
-    served = sorted({e.version for e in history.entries if e.event is Event.PROMOTED})
-    others = [
-        f"v{v}" if history.was_good(v) else f"v{v} (taken back)"
-        for v in served
-        if v != history.state.serving and history.retirement(v) is None
-    ]
-    return "Other versions that have served: " + (", ".join(others) or "none")
+    served = sorted(version for version in history.promoted() if version != history.state.serving)
+    newest = [f"v{v}" if history.was_good(v) else f"v{v} (taken back)" for v in served[-_NAMED:]]
+    older = len(served) - len(newest)
+    more = f", and {older} older ones, see `understudy history --model <model>`" if older else ""
+    return f"Other versions that have served: {', '.join(newest) or 'none'}{more}"
 
 
 def _overtaken(history: History, target: int) -> str:
@@ -306,5 +316,5 @@ def _overtaken(history: History, target: int) -> str:
 
 
 def _last_move(history: History) -> str:
-    entry = next((e for e in reversed(history.entries) if e.event in GIVEN_TRAFFIC), None)
+    entry = history.newest(*GIVEN_TRAFFIC)
     return f"v{entry.version} serves since {entry.at:%H:%M:%S} UTC, by {entry.actor}" if entry else "nothing serves"

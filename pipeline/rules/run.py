@@ -4,6 +4,8 @@ A rule is asked again with the new history if another writer was first. So each 
 is left to write, a change if it may be written, an error that says why if it may not.
 """
 
+from itertools import islice
+
 from pipeline.errors import CouldNotTellError, DeclinedError, FailedError
 from pipeline.journal import state as transitions
 from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Change, Event
@@ -13,6 +15,9 @@ from pipeline.moments import Until
 from pipeline.rules import readmission
 from pipeline.runs.run_key import is_rollback
 from pipeline.verdicts.verdict import Decision, Verdict
+
+# Versions that a message names.
+_NAMED = 20
 
 
 def claim(
@@ -303,8 +308,8 @@ def _is_the_runs_own(history: History, version: int, run_key: str) -> None:
 
 def _is_the_first(history: History, version: int) -> None:
     """Check that no other version was ever good: only then may nothing serve."""
-    promoted = {entry.version for entry in history.entries if entry.event is Event.PROMOTED} - {version}
-    others = sorted(other for other in promoted if history.was_good(other))
+    good = (other for other in reversed(history.promoted()) if other != version and history.was_good(other))
+    others = sorted(islice(good, _NAMED))
     if others:
         known = ", ".join(f"v{other}" for other in others)
         raise CouldNotTellError(
@@ -353,7 +358,7 @@ def _displace(history: History, occupant: int, *, by: int) -> str:
 
 
 def _how_it_was_left(history: History) -> str:
-    entry = next((e for e in reversed(history.entries) if e.event in (*GIVEN_TRAFFIC, Event.WITHDRAWN)), None)
+    entry = history.newest(*GIVEN_TRAFFIC, Event.WITHDRAWN)
     if entry is None:
         return "not in the journal"
     what = f"{entry.event} to v{entry.version}" if entry.event is Event.ROLLED_BACK else entry.description

@@ -58,8 +58,13 @@ class Bucket(Protocol):
             MissingError: one of them does not exist.
         """
 
-    def names(self, key: str) -> list[str]:
-        """The names directly under the folder `key`, sorted; empty if there is no such folder."""
+    def names(self, key: str, *, after: str = "") -> list[str]:
+        """The names directly under the folder `key`, sorted; empty if there is no such folder.
+
+        Args:
+            key: the folder.
+            after: only names that sort after this one, by their code points. An object store looks up no others.
+        """
 
     def upload(self, source: Path, key: str) -> None:
         """Store a folder of this machine under `key`. A file that exists there already is not changed.

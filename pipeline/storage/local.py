@@ -55,7 +55,7 @@ class LocalBucket:
     def read_all(self, keys: Sequence[str]) -> list[bytes]:
         return [self.read(key) for key in keys]
 
-    def names(self, key: str) -> list[str]:
+    def names(self, key: str, *, after: str = "") -> list[str]:
         if not self._root.is_dir():
             raise StorageError(
                 f"no bucket at {self._root}. Mount it, correct UNDERSTUDY_ROOT, or run `understudy init --model "
@@ -63,7 +63,7 @@ class LocalBucket:
             )
         with _translated("list", key):
             try:
-                return sorted(path.name for path in (self._root / key).iterdir())
+                return sorted(name for name in os.listdir(self._root / key) if name > after)  # noqa: PTH208 - of 10^5 files
             except FileNotFoundError:
                 return []
 

@@ -59,8 +59,8 @@ class MemoryBucket:
     def read_all(self, keys: Sequence[str]) -> list[bytes]:
         return [self.read(key) for key in keys]
 
-    def names(self, key: str) -> list[str]:
-        return sorted({name.split("/")[0] for name in self._below(key)})
+    def names(self, key: str, *, after: str = "") -> list[str]:
+        return sorted(name for name in {name.split("/")[0] for name in self._below(key)} if name > after)
 
     def upload(self, source: Path, key: str) -> None:
         files = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}

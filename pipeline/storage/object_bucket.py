@@ -67,8 +67,8 @@ class ObjectBucket:
     def read_all(self, keys: Sequence[str]) -> list[bytes]:
         return in_parallel(self.read, keys)
 
-    def names(self, key: str) -> list[str]:
-        return self._objects.names(key)
+    def names(self, key: str, *, after: str = "") -> list[str]:
+        return self._objects.names(key, after=after)
 
     def upload(self, source: Path, key: str) -> None:
         object_folders.upload(self._objects, source, key)

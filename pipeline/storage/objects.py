@@ -84,8 +84,8 @@ class Objects(Protocol):
             UnansweredError: it is not known whether it was written.
         """
 
-    def names(self, key: str) -> list[str]:
-        """The names directly under the folder `key`, sorted."""
+    def names(self, key: str, *, after: str = "") -> list[str]:
+        """As `Bucket.names`."""
 
     def listed(self, key: str) -> dict[str, Listed]:
         """Every file below the folder `key`, by its path in that folder."""

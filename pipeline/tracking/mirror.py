@@ -156,7 +156,7 @@ class _Mirror:
         """Register every published version once; a sentence for each that has a role and could not be registered."""
         self._look()
         problems, needed = [], set(wanted_aliases(history).values())
-        published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
+        published = {entry.version for entry in history.all() if entry.event is Event.PUBLISHED}
         missing = {version: self._owner.trained(version) for version in sorted(published - set(self._ours))}
         new = {version: trained for version, trained in missing.items() if trained is not None}
         if new:

@@ -48,7 +48,7 @@ def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
 
         def owner() -> Owner:
             # A bucket without a release owns nothing in MLflow, so no identity is created for it.
-            find = make_identity if history.entries else find_identity
+            find = make_identity if history.seq else find_identity
             return make_owner(bucket, model, find(bucket), history)
 
         return mirror(mlflow, model=model, history=history, owner=owner)

@@ -24,7 +24,7 @@ def announce(
         StorageError: the bucket does not answer.
     """
     history = context.journal.read()
-    if not history.entries:
+    if not history.seq:
         require_known(context)
     until = context.clock.now() - grace
     return [extra_of(change) for change in unannounced(history, announced, until=until)]

@@ -78,7 +78,7 @@ def _require_safe(context: ModelContext, before: FleetSpec, wanted: FleetSpec) -
     history = context.journal.read()
     if history.state.candidate is not None and _ring_of(before) != _ring_of(wanted):
         raise BadInputError(_exposed(history, context.model))
-    if history.entries:
+    if history.seq:
         require_same_rollout(before, wanted, serving=history.state.serving)
     if wanted.groups != before.groups:
         require_own_replicas(context, wanted)

@@ -24,7 +24,7 @@ def promote(context: RunContext) -> PromoteRecord:
     compared_with = context.records.require(GateRecord).serving_version
     assert proven.verdict is not None, "a canary that is done has passed"
     version = proven.version
-    if context.journal.read().of_version(version, Event.CONFIRMED):
+    if context.journal.read().has(version, Event.CONFIRMED):
         return PromoteRecord(version=version)
     try:
         _move(context, version, compared_with=compared_with, verdict=proven.verdict)

@@ -85,7 +85,7 @@ def reconcile(context: RunContext) -> Repairs:
     """
     repairs = Repairs()
     before = context.journal.read()
-    if not before.entries:
+    if not before.seq:
         require_known(context)
         repairs.left.append(nothing_released(context))
     else:
@@ -95,7 +95,7 @@ def reconcile(context: RunContext) -> Repairs:
             with repairs.continuing():
                 step(context, repairs)
         repairs.repaired += [
-            _described(entry) for entry in context.journal.read().entries if entry.run_key == context.run_key
+            _described(entry) for entry in context.journal.read().after(before.seq) if entry.run_key == context.run_key
         ]
         _mirror(context, repairs)
     repairs = repairs.naming(context.model)

@@ -51,7 +51,7 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     if context.run_key.kind != Kind.RETAIN:
         raise BadInputError(f"{context.run_key!r} is not the key of a retention ({Kind.RETAIN}-...). Leave --run out")
     history = context.journal.read()
-    if not history.entries:
+    if not history.seq:
         log.info("%s. Nothing is deleted", nothing_released(context))
         return Retained(policy, dry_run)
     terms = RetentionLimits(policy, context.clock.now(), context.fleet.abandoned_seconds)
@@ -83,9 +83,9 @@ def _retire(
     """Write down what goes; the history since then, and the plan it was written from."""
     context.rollout.settle()  # it notices a journal that has lost its end
     history = context.journal.decide(lambda history: retention.retire(history, found, terms))
-    last = history.entries[-1]
+    last = history.last
     # Why each goes only the history knows in which it was still there.
-    is_ours = last.event is Event.RETIRED and last.run_key == context.run_key
+    is_ours = last is not None and last.event is Event.RETIRED and last.run_key == context.run_key
     # From here on no slow writer's older config can name what goes.
     context.rollout.settle()
     return history, retention.plan(history.until(history.seq - 1) if is_ours else history, found, terms)

@@ -40,9 +40,10 @@ def request_for(
 def _seen(context: RunContext, history: History, asked_at: datetime | None) -> int:
     """The last entry when a roll-back was asked for, which a clock says only where it agrees with the journal's."""
     now = context.clock.now()
-    if asked_at is None or not history.entries:
+    if asked_at is None or not history.seq:
         return history.seq
-    ahead = (history.entries[-1].at - now).total_seconds()
+    assert history.last is not None, "there are entries"
+    ahead = (history.last.at - now).total_seconds()
     if ahead > 0:
         log.warning("the journal is dated %.0f s ahead of this clock. The roll-back counts as asked for now", ahead)
         return history.seq

@@ -58,7 +58,7 @@ def submit(page: Page, stack: StackSettings, dag: str, fields: dict[str, str]) -
             time.sleep(0.5)
         assert run is not None
         assert "success" == api.wait(dag, run, seconds=RUN_SECONDS), api.task_states(dag, run)
-    return [entry for entry in history(stack).entries if entry.seq > before]
+    return [entry for entry in history(stack).all() if entry.seq > before]
 
 
 def test_a_retrain_is_triggered_with_its_form_as_it_opens(page: Page, stack: StackSettings) -> None:
@@ -73,7 +73,7 @@ def test_a_retrain_is_triggered_with_its_form_as_it_opens(page: Page, stack: Sta
 def test_whoever_is_on_call_decides_with_forms(page: Page, stack: StackSettings) -> None:
     """One after the other; each finds what the one before has decided."""
     # The newest: where these tests were run before, they have readmitted an older one.
-    withdrawn = next(e.version for e in reversed(history(stack).entries) if e.event is Event.WITHDRAWN)
+    withdrawn = next(e.version for e in reversed(history(stack).all()) if e.event is Event.WITHDRAWN)
     back = history(stack).state.previous
     assert back is not None, "the retrain before has replaced a version"
     reason = "the forms are looked at"
@@ -95,7 +95,7 @@ def test_whoever_is_on_call_decides_with_forms(page: Page, stack: StackSettings)
     assert [Event.PINNED] == events["pin"]
     assert [Event.UNFROZEN] == events["unfreeze"]
     assert back == history(stack).state.serving
-    assert {"oncall"} == {entry.actor for entry in history(stack).entries if entry.reason == reason}
+    assert {"oncall"} == {entry.actor for entry in history(stack).all() if entry.reason == reason}
 
 
 def test_whoever_is_on_call_reconciles_with_a_form(page: Page, stack: StackSettings) -> None:

@@ -69,7 +69,7 @@ class Invariants:
 
     def _everybody_is_answered(self, history: History) -> None:
         """I1, I4: once a version was confirmed the label always answers, and only from one that was given traffic."""
-        if not any(entry.event is Event.CONFIRMED for entry in history.entries):
+        if not any(entry.event is Event.CONFIRMED for entry in history.all()):
             return
         for version in self._world.answering():
             assert version is not None
@@ -83,20 +83,20 @@ def moves(world: World, after: int = 0) -> list[tuple[Event, int]]:
 
 def _the_journal_is_whole(world: World, history: History) -> None:
     """I5, I6: no gap, no decision twice, and a number belongs to one run."""
-    numbers = [entry.seq for entry in history.entries]
+    numbers = [entry.seq for entry in history.all()]
     assert list(range(1, len(numbers) + 1)) == numbers
     names = {path.name for path in (world.bucket / layout.journal(MODEL)).iterdir()}
     assert {Path(layout.entry(MODEL, number)).name for number in numbers} == names
-    claims = [entry for entry in history.entries if entry.event is Event.CLAIMED]
+    claims = [entry for entry in history.all() if entry.event is Event.CLAIMED]
     assert list(range(1, len(claims) + 1)) == [entry.version for entry in claims]
     assert len(claims) == len({entry.run_key for entry in claims})
-    once = Counter((entry.event, entry.version) for entry in history.entries if entry.event in ONCE)
+    once = Counter((entry.event, entry.version) for entry in history.all() if entry.event in ONCE)
     assert set(once.values()) <= {1}, once
-    serves = [(e.event, e.version) for e in history.entries if e.event in (Event.CONFIRMED, *GIVEN_TRAFFIC)]
+    serves = [(e.event, e.version) for e in history.all() if e.event in (Event.CONFIRMED, *GIVEN_TRAFFIC)]
     for version in {entry.version for entry in claims}:
         of_version = [event for event, serving in serves if serving == version]
         assert (Event.CONFIRMED, Event.CONFIRMED) not in pairwise(of_version), f"v{version} is confirmed twice"
-    by_run = [(e.event, e.version, e.run_key) for e in history.entries if e.event in ONCE_A_RUN]
+    by_run = [(e.event, e.version, e.run_key) for e in history.all() if e.event in ONCE_A_RUN]
     assert len(by_run) == len(set(by_run)), by_run
 
 
@@ -110,7 +110,7 @@ def _every_version_is_what_was_approved(world: World, history: History) -> None:
         assert claim is not None, f"v{version} is there, and nobody has claimed it"
         (exported,) = (world.bucket / layout.runs(MODEL) / claim.run_key).glob("model-*")
         assert sums_of(exported) == sums_of(folder / str(version))
-    published = {entry.version for entry in history.entries if entry.event is Event.PUBLISHED}
+    published = {entry.version for entry in history.all() if entry.event is Event.PUBLISHED}
     for version in published:
         context.manifests.verify(version, history)
     state = history.state

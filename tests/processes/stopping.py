@@ -98,8 +98,8 @@ class StoppingBucket:
     def read_all(self, keys: Sequence[str]) -> list[bytes]:
         return self._bucket.read_all(keys)
 
-    def names(self, key: str) -> list[str]:
-        return self._bucket.names(key)
+    def names(self, key: str, *, after: str = "") -> list[str]:
+        return self._bucket.names(key, after=after)
 
     def upload(self, source: Path, key: str) -> None:
         with self._effects.one(f"upload {key}"):

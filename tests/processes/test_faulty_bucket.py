@@ -80,7 +80,7 @@ def test_verbs_repeated_until_they_are_done_have_the_effect_of_one(
 
     assert [1, 1] == world.answering()
     history = world.history()
-    about_two = Counter(entry.event for entry in history.entries if entry.version == 2)
+    about_two = Counter(entry.event for entry in history.all() if entry.version == 2)
     assert about_two == dict.fromkeys(
         (Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED, Event.PROMOTED, Event.CONFIRMED, Event.WITHDRAWN), 1
     )

@@ -94,7 +94,7 @@ def test_two_runs_that_claim_at_once_get_two_numbers(world: World, invariants: I
 
     assert [ExitCode.DONE] * 2 == [each.code for each in both]
     assert both[0].effects[0] == both[1].effects[0]
-    claims = [entry for entry in world.history().entries if entry.seq > before and entry.event is Event.CLAIMED]
+    claims = [entry for entry in world.history().all() if entry.seq > before and entry.event is Event.CLAIMED]
     assert [3, 4] == [entry.version for entry in claims]
     assert {RUN: both[0].line["version"], OTHER_RUN: both[1].line["version"]} == {
         entry.run_key: entry.version for entry in claims

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pipeline import layout
 from pipeline.clock import SystemClock
 from pipeline.errors import MissingError
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import GIVEN_TRAFFIC, Event
 from pipeline.journal.history import History
 from pipeline.journal.journal import JournalWriter
 from pipeline.journal.manifests import Manifests
 from pipeline.journal.state import State, below_base_path, resident
-from pipeline.rollout import config
 from pipeline.rollout.placement import Placement
 from pipeline.runs.records import GateRecord
 from pipeline.runs.run_key import is_rollback
@@ -93,7 +93,7 @@ class Watch:
         if history.seq == self._decided:
             return
         self._decided = history.seq
-        entry, before = history.entries[-1], history.until(history.seq - 1)
+        entry, before = history.all()[-1], history.until(history.seq - 1)
         if self.ring:
             self.ring.decided(entry)
         version = entry.version
@@ -117,7 +117,7 @@ class Watch:
     def _check_previous(self, history: History) -> None:
         """The way back is what served before, but for this model, withdrawn and retired ones, and what leaves."""
         state = history.state
-        served = [entry.state.serving for entry in reversed(history.entries)]
+        served = [entry.state.serving for entry in reversed(history.all())]
         expected = next(
             (
                 version
@@ -142,13 +142,13 @@ class Watch:
         if content == last:
             return
         text = content.decode()
-        seq = config.rendered_entry(text)
+        seq = rendered_entry(text)
         history = self.history()
         assert seq is not None, f"{key} is not ours: {text}"
         assert seq <= history.seq, f"I5: the config renders entry {seq}, and the journal is at {history.seq}: {key}"
         state = history.until(seq).state
         assert text == self._placement.rendered(history.until(seq), first_ring=first_ring), f"I5: another state: {key}"
-        before = config.rendered_entry(last.decode()) if last else None
+        before = rendered_entry(last.decode()) if last else None
         assert before is None or before < seq, (
             f"I3: the config of entry {before} is overwritten by that of entry {seq}: {key}"
         )
@@ -166,7 +166,7 @@ class Watch:
         history = self.history()
         # What cannot be dark gets its traffic by being exposed.
         given = GIVEN_TRAFFIC if self._dark else (*GIVEN_TRAFFIC, Event.EXPOSED)
-        promoted = {entry.version for entry in history.entries if entry.event in given}
+        promoted = {entry.version for entry in history.all() if entry.event in given}
         with self.watching():
             _decisions_are_recorded_once(history)
             self._what_is_served_can_be_loaded(history)
@@ -186,7 +186,7 @@ class Watch:
         history = self.history()
         moments = [history.until(seq) for seq in range(seen, history.seq + 1)]
         with self.watching():
-            noted = any(entry.run_key == run_key for entry in history.entries)
+            noted = any(entry.run_key == run_key for entry in history.all())
             found = any(
                 then.is_same_model(then.state.serving, version)
                 and then.state.serving is not None
@@ -211,7 +211,7 @@ class Watch:
         history = self.history()
         state = history.state
         for key in self._configs:
-            assert config.rendered_entry(self._bucket.read(key).decode()) == history.seq, f"I3: an older config: {key}"
+            assert rendered_entry(self._bucket.read(key).decode()) == history.seq, f"I3: an older config: {key}"
         for address, version in answering.items():
             wanted = self._placement.answering(state, first_ring=address in first_ring)
             assert version == wanted, f"I3: {address} answers from v{version}, {state}"
@@ -230,13 +230,13 @@ class Watch:
 
 
 def _decisions_are_recorded_once(history: History) -> None:
-    claims = [entry for entry in history.entries if entry.event is Event.CLAIMED]
+    claims = [entry for entry in history.all() if entry.event is Event.CLAIMED]
     numbers = [entry.version for entry in claims]
     assert numbers == sorted(set(numbers)), f"numbers were claimed in this order: {numbers}"
     keys = [entry.run_key for entry in claims]
     assert len(keys) == len(set(keys)), f"I6: a run has two versions: {keys}"
     for event in (Event.PUBLISHED, Event.PROMOTED):
-        versions = [entry.version for entry in history.entries if entry.event is event]
+        versions = [entry.version for entry in history.all() if entry.event is event]
         assert len(versions) == len(set(versions)), f"I6: {event} twice: {versions}"
-    for before, entry in zip(history.entries, history.entries[1:], strict=False):
+    for before, entry in zip(history.all(), history.all()[1:], strict=False):
         assert before.at <= entry.at, f"entry {entry.seq} is dated before the one it follows"

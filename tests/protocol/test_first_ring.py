@@ -12,9 +12,9 @@ from pipeline.deployment import RolloutName
 from pipeline.errors import StorageError
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
 from pipeline.fleets.fleet_spec import FleetSpec
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import Event
 from pipeline.journal.state import Refused
-from pipeline.rollout import config
 from pipeline.rules import run as run_rules
 from pipeline.runs.records import CanaryRecord
 from tests.hunts import hunt_cases
@@ -41,7 +41,7 @@ from tests.protocol.world import MODEL, PASS, Crash, Fate, Interruption, World
 def rendered_entries(world: World) -> list[int | None]:
     """Those that the configs name: of the first ring, and of all others."""
     keys = layout.first_ring_config(MODEL), layout.config(MODEL)
-    return [config.rendered_entry(world.bucket.read(key).decode()) for key in keys]
+    return [rendered_entry(world.bucket.read(key).decode()) for key in keys]
 
 
 def _seconds(world: World, at: datetime) -> float:
@@ -418,7 +418,7 @@ def test_a_fleet_without_a_ring_works_as_before(rollout: RolloutName) -> None:
     world.approve("retrain-1")
 
     assert "done" == world.release("retrain-1")
-    events = [entry.event for entry in world.history().entries]
+    events = [entry.event for entry in world.history().all()]
     assert [Event.CLAIMED, Event.PUBLISHED, Event.EXPOSED, Event.PROMOTED, Event.CONFIRMED] == events
     assert [] == world.bucket.names("first_ring")
     assert b"first_ring" not in b"".join(world.bucket.read(layout.entry(MODEL, seq)) for seq in range(1, 6))

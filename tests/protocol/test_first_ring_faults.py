@@ -171,7 +171,7 @@ class TestRightBeforeTheOthersWouldLoad:
             if world.history().state.candidate == 2 and not frozen:
                 now = world.clock.now()
                 rule = partial(holds.freeze, until=now + timedelta(hours=5), reason="a holiday", now=now)
-                frozen.append(world.context("freeze-1").journal.decide(rule).entries[-1])
+                frozen.append(world.context("freeze-1").journal.decide(rule).all()[-1])
 
         world.on_question = freeze
 

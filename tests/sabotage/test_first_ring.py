@@ -119,7 +119,7 @@ def test_a_model_on_which_a_server_ends_again_is_withdrawn(rollout: RolloutName,
 
     assert [2, 0, 0] == restarts
     assert [Event.DECLINED, Event.WITHDRAWN] == [
-        entry.event for entry in history.entries if entry.event in (Event.DECLINED, Event.WITHDRAWN)
+        entry.event for entry in history.all() if entry.event in (Event.DECLINED, Event.WITHDRAWN)
     ]
 
 

@@ -59,7 +59,7 @@ class GcsObjects:
                 content, content_type="text/plain", if_generation_match=generation, checksum="crc32c", **self._at.bounds
             )
 
-    def names(self, key: str) -> list[str]:
+    def names(self, key: str, *, after: str = "") -> list[str]:
         prefix = f"{self._at.prefix}{key}/"
         with self._at.asked("list", key):
             pages = self._at.client.list_blobs(
@@ -67,10 +67,12 @@ class GcsObjects:
                 prefix=prefix,
                 delimiter="/",
                 fields="items(name),prefixes,nextPageToken",
+                start_offset=f"{prefix}{after}" if after else None,
                 **self._at.bounds,
             )
             names = {blob.name for blob in pages} | pages.prefixes
-        return sorted({name.removeprefix(prefix).rstrip("/") for name in names} - {""})
+        # The offset itself is listed, and so is a folder of that name.
+        return sorted(name for each in names if (name := each.removeprefix(prefix).rstrip("/")) > after)
 
     def listed(self, key: str) -> dict[str, Listed]:
         prefix = f"{self._at.prefix}{key}/"

@@ -76,12 +76,14 @@ class S3Objects:
             # The object to be replaced was removed.
             raise ChangedError(str(error)) from error
 
-    def names(self, key: str) -> list[str]:
+    def names(self, key: str, *, after: str = "") -> list[str]:
         prefix = f"{self._at.prefix}{key}/"
-        pages = self._at.ask("list", key, lambda client: list(self._pages(client, prefix, Delimiter="/")))
+        options = {"Delimiter": "/"} | ({"StartAfter": f"{prefix}{after}"} if after else {})
+        pages = self._at.ask("list", key, lambda client: list(self._pages(client, prefix, **options)))
         names = {each["Key"] for page in pages for each in page.get("Contents", [])}
         names |= {each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])}
-        return sorted({name.removeprefix(prefix).rstrip("/") for name in names} - {""})
+        # A folder of that name is listed too.
+        return sorted({name for each in names if (name := each.removeprefix(prefix).rstrip("/")) > after})
 
     def listed(self, key: str) -> dict[str, Listed]:
         names = list(self.generations(key))

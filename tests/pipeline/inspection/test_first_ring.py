@@ -105,7 +105,7 @@ class TestCandidate:
         seen: list[Status] = []
 
         def asked(address: str) -> None:
-            exposed_everywhere = world.history().entries[-1].event is Event.EXPOSED_EVERYWHERE
+            exposed_everywhere = world.history().all()[-1].event is Event.EXPOSED_EVERYWHERE
             if exposed_everywhere and address == "replica-2:8500" and not seen:
                 seen.append(look(world))
 

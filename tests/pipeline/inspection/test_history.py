@@ -40,14 +40,14 @@ def half_promoted(releases: Releases, run_key: str) -> int:
 def test_before_the_first_release_nothing_has_served(releases: Releases) -> None:
     releases.publish("retrain-1")
 
-    assert [] == served(releases.history())
+    assert [] == list(served(releases.history()))[::-1]
 
 
 def test_each_period_ends_where_the_next_begins(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.release("retrain-2")
     releases.publish("retrain-3")
-    first, second = served(releases.history())
+    first, second = list(served(releases.history()))[::-1]
 
     assert (1, 2) == (first.version, second.version)
     assert first.until == second.since
@@ -56,8 +56,8 @@ def test_each_period_ends_where_the_next_begins(releases: Releases) -> None:
 
 def test_a_promotion_says_who_why_on_what_verdict_and_when_every_replica_had_followed(releases: Releases) -> None:
     releases.release("retrain-1")
-    (period,) = served(releases.history())
-    promoted, confirmed = releases.history().entries[-2:]
+    (period,) = list(served(releases.history()))[::-1]
+    promoted, confirmed = releases.history().all()[-2:]
 
     assert (Event.PROMOTED, "ann", "retrain-1") == (period.event, period.actor, period.run_key)
     assert ("proven on every replica", str(PASS)) == (period.reason, period.verdict)
@@ -68,10 +68,10 @@ def test_a_roll_back_is_a_period_of_its_own(releases: Releases) -> None:
     releases.release("retrain-1")
     releases.release("retrain-2")
     releases.roll_back(1, "rollback-3")
-    *_, last = served(releases.history())
+    *_, last = list(served(releases.history()))[::-1]
 
     assert (1, Event.ROLLED_BACK, "bad", None) == (last.version, last.event, last.reason, last.verdict)
-    assert releases.history().entries[-1].at == last.confirmed
+    assert releases.history().all()[-1].at == last.confirmed
 
 
 def test_a_roll_back_that_reconcile_has_finished_is_confirmed(releases: Releases) -> None:
@@ -84,7 +84,7 @@ def test_a_roll_back_that_reconcile_has_finished_is_confirmed(releases: Releases
     for _ in range(2):
         releases.journal("reconcile-4").decide(lambda h: reconcile_rules.finish_move(h, move=move))
 
-    assert releases.history().entries[-1].at == served(releases.history())[-1].confirmed
+    assert releases.history().all()[-1].at == list(served(releases.history()))[::-1][-1].confirmed
 
 
 def test_what_a_newer_roll_back_does_not_wait_for_is_not_confirmed(releases: Releases) -> None:
@@ -93,7 +93,7 @@ def test_what_a_newer_roll_back_does_not_wait_for_is_not_confirmed(releases: Rel
     request = releases.request("rollback-4", "2")
     releases.journal("rollback-4").decide(lambda h: next_step(h, request=request, target=2, loaded=True))
     releases.roll_back(1, "rollback-5")
-    *_, cut_off, last = served(releases.history())
+    *_, cut_off, last = list(served(releases.history()))[::-1]
 
     assert (2, None) == (cut_off.version, cut_off.confirmed)
     assert (1, True) == (last.version, last.confirmed is not None)
@@ -105,7 +105,7 @@ def test_a_first_release_that_is_taken_back_leaves_nothing_serving(releases: Rel
         lambda h: run_rules.withdraw(h, version=version, run_key="retrain-1", reason="late", verdict=None)
     )
     half_promoted(releases, "retrain-2")
-    first, second = served(releases.history())
+    first, second = list(served(releases.history()))[::-1]
 
     assert releases.history().withdrawal(1) is not None
     assert first.until is not None
@@ -126,7 +126,7 @@ def test_the_tables_are_legible_on_any_terminal(releases: Releases, width: int) 
     )
     releases.roll_back(11, "rollback-100")
     lines = shown(releases, width)
-    first = served(releases.history())[0]
+    first = list(served(releases.history()))[::-1][0]
 
     assert width >= max(len(line) for line in lines)
     assert any("│ v1 promoted " in line for line in lines)
@@ -216,7 +216,7 @@ def test_the_note_of_a_run_is_in_the_history(world: World) -> None:
     world.release("retrain-1")
     world.note = ""
     world.release("retrain-2")
-    claims = [entry.reason for entry in world.history().entries if entry.event is Event.CLAIMED]
+    claims = [entry.reason for entry in world.history().all() if entry.event is Event.CLAIMED]
 
     assert [
         "approved by the gate; ann has noted: with the pictures of the new camera",
@@ -229,7 +229,7 @@ def test_where_a_candidate_was_exposed_is_said(releases: Releases) -> None:
     journal = releases.journal("retrain-1")
     journal.decide(lambda h: run_rules.expose(h, version=version, compared_with=None, first_ring_only=True))
     journal.decide(lambda h: run_rules.expose_everywhere(h, version=version, compared_with=None, verdict=PASS))
-    first, then = (entry for entry in releases.history().entries[-2:])
+    first, then = (entry for entry in releases.history().all()[-2:])
     text = " ".join(" ".join(shown(releases, 200)).split())
 
     assert ("v1 exposed to the first ring", "v1 exposed everywhere") == (first.description, then.description)

@@ -422,7 +422,7 @@ def differences_until(done: Callable[[Status], bool], look: Look) -> list[str]:
 def begin_claim(world: World, run_key: str) -> None:
     """The entry of a publish, and a process that ends there."""
     serving = world.history().state.serving
-    promoted = next(entry for entry in world.history().entries if entry.verdict)
+    promoted = next(entry for entry in world.history().all() if entry.verdict)
     assert promoted.verdict is not None
     verdict = promoted.verdict
     world.context(run_key).journal.decide(

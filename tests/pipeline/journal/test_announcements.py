@@ -40,7 +40,7 @@ def test_each_change_is_told_once_with_the_entry_that_made_it(releases: Releases
 
     assert [1, 2, 1] == [each["version"] for each in told]
     assert ["promoted", "promoted", "rolled back"] == [each["event"] for each in told]
-    entries = releases.history().entries
+    entries = releases.history().all()
     assert all(str(entries[each["entry"] - 1].event) == each["event"] for each in told)
     assert [] == announced(releases, *told)
 

@@ -78,7 +78,7 @@ def test_a_promotion_that_fails_is_shown_to_mlflow_only_after_it_was_taken_back(
         run_once(promote, context)
 
     assert asked == len(mlflow.calls)
-    assert Event.PROMOTED is world.history().entries[-1].event
+    assert Event.PROMOTED is world.history().all()[-1].event
 
 
 def test_a_freeze_asks_mlflow_nothing(world: World, mlflow: MlflowRegistry) -> None:

@@ -44,7 +44,7 @@ def test_the_fixtures_have_every_event_and_every_record(tmp_path: Path) -> None:
     worlds = [old_bucket(name, tmp_path / name) for name in OLD_BUCKETS]
 
     newer = {Event.EXPOSED_EVERYWHERE}  # came with the first ring
-    assert set(Event) - newer == {entry.event for world in worlds for entry in world.history().entries}
+    assert set(Event) - newer == {entry.event for world in worlds for entry in world.history().all()}
     keys = {Path(key).stem for world in worlds for key in contents(world) if key.startswith("runs/")}
     assert set(NAMES.values()) <= keys
 
@@ -57,7 +57,7 @@ def test_every_record_and_manifest_is_read(stored: World) -> None:
         assert {path.stem for path in (stored.bucket / layout.run(MODEL, key)).glob("*.json")} == found
         attempts = list((stored.bucket / layout.attempts(MODEL, key)).glob("*"))
         assert (records.last_attempt() is not None) == bool(attempts)
-    for entry in history.entries:
+    for entry in history.all():
         if entry.event is Event.PUBLISHED:
             assert entry.version == context.manifests.read(entry.version, history).version
 
@@ -74,7 +74,7 @@ def test_signed_manifests_are_verified_and_unsigned_ones_are_not_trusted(tmp_pat
 
 
 def test_history_shows_every_entry(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, entries = contents(stored), stored.history().entries
+    before, entries = contents(stored), stored.history().all()
     text = understudy(stored, monkeypatch, "history", "--last", str(len(entries)))
     for_programs = understudy(stored, monkeypatch, "history", "--json")
 

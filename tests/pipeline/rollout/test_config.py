@@ -2,8 +2,9 @@
 
 from google.protobuf import text_format
 
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.state import State
-from pipeline.rollout.config import render, render_latest, rendered_entry, rollout_of, unknown_format
+from pipeline.rollout.config import render, render_latest, rollout_of, unknown_format
 from serving.apis import model_server_config_pb2
 
 

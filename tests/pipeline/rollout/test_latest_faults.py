@@ -61,10 +61,10 @@ class Watched(LocalBucket):
         self.before_copy: Callable[[str], object] = lambda _: None
         self.after_removal: Callable[[str], object] = lambda _: None
 
-    def names(self, key: str) -> list[str]:
+    def names(self, key: str, *, after: str = "") -> list[str]:
         if key == layout.versions(MODEL):
             self.before_listing()
-        return super().names(key)
+        return super().names(key, after=after)
 
     def copy(self, source: str, key: str, *, expected: Mapping[str, FileSum], still: Still | None = None) -> bool:
         self.before_copy(key)
@@ -147,7 +147,7 @@ class TestNoRoomForTheWayBack:
         again = reconcile(coming(full, "reconcile-2", mlflow=mlflow))
 
         assert [] == repairs.problems
-        assert [3] == [version for entry in full.history().entries for version in entry.versions]
+        assert [3] == [version for entry in full.history().all() for version in entry.versions]
         assert () == retained.back
         assert Repairs() == again
         assert ["1", "2"] == found(full)
@@ -425,7 +425,7 @@ class TestReissued:
         reconcile(coming(world, "reconcile-2", mlflow=mlflow)).require_complete()
 
         assert [(Event.WITHDRAWN, 2), (Event.CONFIRMED, 3)] == world.events(before)
-        assert "the run did not finish" == world.history().entries[-2].reason
+        assert "the run did not finish" == world.history().all()[-2].reason
         assert [3, 3] == world.answering()
 
     def test_what_was_confirmed_before_is_confirmed_and_not_taken_back(

@@ -196,7 +196,7 @@ def test_a_restart_of_the_only_pod_that_no_call_has_noticed_declines(pods: World
     with pytest.raises(DeclinedError, match="restart count 0 before and 1 now"):
         pods.run("canary", "retrain-3")
 
-    assert Event.DECLINED is pods.history().entries[-1].event
+    assert Event.DECLINED is pods.history().all()[-1].event
 
 
 def test_servers_that_are_started_again_in_their_pods_are_evidence(pods: World) -> None:

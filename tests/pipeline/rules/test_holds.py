@@ -68,7 +68,7 @@ class TestRules:
         history = pinned(releases, 2)
 
         assert State(serving=2, previous=1, pinned=2, next_version=3) == history.state
-        assert "v2 pinned" == history.entries[-1].description
+        assert "v2 pinned" == history.all()[-1].description
         assert history.seq == pinned(releases, 2).seq
 
     def test_what_does_not_serve_is_not_pinned(self, releases: Releases) -> None:
@@ -107,7 +107,7 @@ class TestRules:
     def test_a_freeze_is_about_no_version(self, releases: Releases) -> None:
         history = frozen(releases)
 
-        assert (0, "promotions frozen") == (history.entries[-1].version, history.entries[-1].description)
+        assert (0, "promotions frozen") == (history.all()[-1].version, history.all()[-1].description)
         assert "serving v2, previous v1, frozen until 2026-12-24 00:00 UTC" == str(history.state)
 
     def test_the_same_freeze_again_is_no_other_and_a_later_one_takes_its_place(self, releases: Releases) -> None:
@@ -136,7 +136,7 @@ class TestRules:
         history, again = unfrozen(releases), unfrozen(releases)
 
         assert State(serving=2, previous=1, next_version=3) == history.state
-        assert "promotions unfrozen" == history.entries[-1].description
+        assert "promotions unfrozen" == history.all()[-1].description
         assert history.seq == again.seq
 
     def test_a_run_is_told_who_holds_promotions_why_until_when_and_what_to_do(self, releases: Releases) -> None:
@@ -179,7 +179,7 @@ class TestRules:
 
         with pytest.raises(DeclinedError, match="frozen until"):
             releases.journal("retrain-3").decide(declined_if_held(rule))
-        assert Event.FROZEN is releases.history().entries[-1].event
+        assert Event.FROZEN is releases.history().all()[-1].event
 
 
 def declined_if_held(rule: Rule) -> Rule:
@@ -365,7 +365,7 @@ class TestByHand:
         assert "serving v2, previous v1, pinned v2" == line(done[0])["state"]
         assert "serving v2, previous v1" == line(done[2])["state"]
         assert all(words in told for words in ("v2 pinned", "promotions frozen", "promotions unfrozen", "Christmas"))
-        events = [entry.event for entry in releases.history().entries[-3:]]
+        events = [entry.event for entry in releases.history().all()[-3:]]
         assert [Event.PINNED, Event.FROZEN, Event.UNFROZEN] == events
 
     @pytest.mark.parametrize(

@@ -130,11 +130,11 @@ class TestReadmitted:
         history = let_in(releases, 2)
 
         assert (Event.READMITTED, 2, "the probes were wrong") == (
-            history.entries[-1].event,
-            history.entries[-1].version,
-            history.entries[-1].reason,
+            history.all()[-1].event,
+            history.all()[-1].version,
+            history.all()[-1].reason,
         )
-        assert "v2 readmitted" == history.entries[-1].description
+        assert "v2 readmitted" == history.all()[-1].description
         assert 3 == releases.publish("retrain-3", WRONG)
         assert not releases.history().was_good(2)
 
@@ -221,7 +221,7 @@ def test_a_person_readmits_by_hand(releases: Releases, tmp_path: Path) -> None:
     assert (0, 0, 1) == (done.returncode, again.returncode, unexplained.returncode)
     assert ("readmit", "done", 2) == (line(done)["verb"], line(done)["outcome"], line(done)["version"])
     assert "readmit needs a reason" in unexplained.stderr
-    assert 1 == sum(entry.event is Event.READMITTED for entry in releases.history().entries)
+    assert 1 == sum(entry.event is Event.READMITTED for entry in releases.history().all())
     assert "v2 readmitted" in pipeline(tmp_path, "history").stdout
 
 

@@ -118,7 +118,7 @@ class TestRollback:
         assert "`previous` is v2: v3, a candidate under test in the first ring, will be replaced by v2" in words(world)
         assert "done" == world.roll_back("previous", run_key="rollback-9", seen=world.history().seq)
         assert {RING: 2, **dict.fromkeys(OTHERS, 2)} == world.answering()
-        assert (Event.WITHDRAWN, 3) in [(each.event, each.version) for each in world.history().entries]
+        assert (Event.WITHDRAWN, 3) in [(each.event, each.version) for each in world.history().all()]
 
     def test_without_the_bucket_a_candidate_never_gets_the_label(self) -> None:
         world = released("pinned")

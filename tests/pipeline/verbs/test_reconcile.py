@@ -74,7 +74,7 @@ def test_a_roll_back_that_was_written_and_not_carried_out_is_finished(world: Wor
 
     assert [1, 1] == world.answering()
     assert [(Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == world.events(before)
-    assert "it is bad" == world.history().entries[-2].reason
+    assert "it is bad" == world.history().all()[-2].reason
     assert (Repairs(), 0) == second_run(world, mlflow)
 
 
@@ -179,7 +179,7 @@ class TestStoppedPromotion:
 
         assert [1, 1] == stopped.answering()
         assert [(Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == stopped.events(before)
-        assert verdict == stopped.history().entries[-2].verdict
+        assert verdict == stopped.history().all()[-2].verdict
         assert (Repairs(), 0) == second_run(stopped, mlflow)
 
 

@@ -99,7 +99,7 @@ def test_a_candidate_damaged_after_its_last_check_is_caught_on_the_replicas(worl
 
     assert "done" == record.outcome
     assert [1, 1] == world.answering()
-    withdrawn = world.history().entries[-1]
+    withdrawn = world.history().all()[-1]
     assert (Event.WITHDRAWN, 2) == (withdrawn.event, withdrawn.version)
     assert withdrawn.verdict is not None
     assert 2 == sum("golden answers differ" in reason for reason in withdrawn.verdict.reasons)
@@ -210,7 +210,7 @@ def test_a_version_taken_back_stays_loaded_until_the_label_has_left_it(world: Wo
     world.follow_seconds = 5.0
     threading.Timer(0.7, late.wake).start()
     world.run("withdraw", "retrain-2")
-    rolled_back, withdrawn, confirmed = world.history().entries[-3:]
+    rolled_back, withdrawn, confirmed = world.history().all()[-3:]
 
     moves = (rolled_back, withdrawn, confirmed)
     assert [Event.ROLLED_BACK, Event.WITHDRAWN, Event.CONFIRMED] == [each.event for each in moves]

@@ -123,7 +123,7 @@ class Releases(Dated):
         return sorted(int(name) for name in self.below(layout.versions(MODEL)))
 
     def retirements(self) -> list[tuple[int, ...]]:
-        return [entry.versions for entry in self.history().entries if entry.event is Event.RETIRED]
+        return [entry.versions for entry in self.history().all() if entry.event is Event.RETIRED]
 
     def require_files(self) -> None:
         """Whatever has a role is there, complete, and so is all that was never retired."""
@@ -459,7 +459,7 @@ def test_many_at_once_beside_a_release(world: World) -> None:
     assert [5, 5] == world.answering()
     context, history = world.context("look-1"), world.history()
     assert [4, 5] == [context.manifests.verify(version, history).version for version in (4, 5)]
-    retired = sorted(number for entry in history.entries if entry.event is Event.RETIRED for number in entry.versions)
+    retired = sorted(number for entry in history.all() if entry.event is Event.RETIRED for number in entry.versions)
     assert retired in ([1, 2], [1, 2, 3])
 
 

@@ -53,7 +53,7 @@ class TestRules:
         before = releases.history().seq
         history = releases.roll_back(2, "rollback-5", hold="lifted")
 
-        moved = history.entries[before]
+        moved = history.all()[before]
         assert (Event.ROLLED_BACK, "lifted") == (moved.event, moved.state.held_until)
         (hold,) = holds.active_holds(history, now=NOW)
         assert "promotions are held until lifted after a roll-back to v2, by ann since" in str(hold)
@@ -101,7 +101,7 @@ class TestRules:
         releases.roll_back(2, "rollback-5", hold=None)
         history = releases.roll_back(2, "rollback-6", hold="lifted")
 
-        assert (Event.HELD, "promotions held") == (history.entries[-1].event, history.entries[-1].description)
+        assert (Event.HELD, "promotions held") == (history.all()[-1].event, history.all()[-1].description)
         assert "lifted" == history.state.held_until
         assert history.seq == releases.roll_back(2, "rollback-7", hold="lifted").seq
 

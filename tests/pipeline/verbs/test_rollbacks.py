@@ -28,8 +28,8 @@ def test_rolling_back_to_previous_takes_one_poll_and_loads_nothing(world: World)
     assert (1, 2) == (done.version, done.left)
     assert [1, 1] == world.answering()
     assert [(Event.ROLLED_BACK, 1), (Event.WITHDRAWN, 2), (Event.CONFIRMED, 1)] == world.events(before)
-    assert "ann" == world.history().entries[-1].actor
-    assert "it is bad" == world.history().entries[-2].reason
+    assert "ann" == world.history().all()[-1].actor
+    assert "it is bad" == world.history().all()[-2].reason
 
 
 def test_rolling_back_to_a_version_that_is_not_resident_loads_it_first(world: World) -> None:

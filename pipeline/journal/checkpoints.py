@@ -1,0 +1,155 @@
+"""Checkpoints in the bucket: what the entries up to one say, so that a decision reads only those after it.
+
+They are derived from the entries, which alone are true. A checkpoint is named by the number and the SHA-256 of its
+entry. A reader compares that with the entry as it is now, so a checkpoint of a journal that was lost and written again
+is not used. One that is missing, damaged or of another version is not used either, and the next verb that writes makes
+a new one. Two writers make the same bytes, so they need no lock; see `pipeline.journal.folding`.
+"""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline import layout
+from pipeline.errors import MissingError, StorageError
+from pipeline.journal.entries import Entry
+from pipeline.journal.facts import JournalFacts
+from pipeline.journal.pages import DamagedPageError, Pages, digest_of, packed
+from pipeline.journal.past import Past, Source
+from pipeline.storage.bucket import Bucket
+
+log = logging.getLogger(__name__)
+
+# How many are tried before the entries are read from the beginning.
+_TRIED = 3
+
+
+class Checkpoint(BaseModel):
+    """A checkpoint as it is stored.
+
+    Attributes:
+        format: changes when an older version could misunderstand it.
+        seq: the number of the entry it stands for.
+        sha256: of the bytes of that entry, in hexadecimal.
+        chain: over the digests of all entries up to that one, see `pipeline.journal.folding.linked`.
+        facts: about the journal as a whole.
+        pages: the SHA-256 of each page, by its name.
+        own: the SHA-256 of all the above, as `pipeline.journal.pages.packed`. It shows damage.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    seq: int
+    sha256: str
+    chain: str
+    facts: JournalFacts
+    pages: dict[str, str]
+    own: str = ""
+
+    def signed(self) -> "Checkpoint":
+        """The same with the right `own`."""
+        return self.model_copy(update={"own": digest_of(packed(self.model_dump(mode="json", exclude={"own"})))})
+
+
+class Checkpoints:
+    """The checkpoints of one journal."""
+
+    def __init__(self, bucket: Bucket, model: str) -> None:
+        self._bucket = bucket
+        self._model = model
+
+    def found(self, *, after: int = 0, until: int | None = None) -> Iterator[Checkpoint]:
+        """The newest checkpoints of entries after one, and up to another one; the newest first.
+
+        Those that cannot be read are left out. Whether one stands for the entry as it is now, the caller
+        must check.
+
+        Args:
+            after: no checkpoints of this entry and those before it are looked up.
+            until: no checkpoints of entries after this one are returned.
+        """
+        names = self._bucket.names(layout.journal_checkpoints(self._model), after=f"{after:08d}~")
+        known = [found for name in names if (found := layout.checkpoint_entry(name)) is not None]
+        usable = [each for each in known if until is None or each[0] <= until]
+        for seq, digest in sorted(usable, reverse=True)[:_TRIED]:
+            checkpoint = self._read(layout.journal_checkpoint(self._model, seq, digest), seq, digest)
+            if checkpoint is not None:
+                yield checkpoint
+
+    def _read(self, key: str, seq: int, digest: str) -> Checkpoint | None:
+        try:
+            found = Checkpoint.model_validate_json(self._bucket.read(key))
+        except (MissingError, ValidationError) as error:
+            log.warning("%s is ignored, it is not a checkpoint that this version can read: %s", key, _first_line(error))
+            return None
+        if found.seq != seq or not found.sha256.startswith(digest) or found != found.signed():
+            log.warning("%s is ignored: it is damaged", key)
+            return None
+        return found
+
+    def past(self, checkpoint: Checkpoint, last: Entry, source: Source) -> Past:
+        """The past up to a checkpoint. Its pages are read when they are needed.
+
+        Args:
+            checkpoint: which matches `last`.
+            last: its entry.
+            source: reads entries.
+        """
+        pages = Pages(checkpoint.pages, partial(self._page, checkpoint.seq))
+        return Past(
+            seq=checkpoint.seq,
+            chain=checkpoint.chain,
+            last=last,
+            facts=checkpoint.facts,
+            pages=pages,
+            source=source,
+            is_stored=True,
+        )
+
+    def _page(self, seq: int, name: str, digest: str) -> bytes:
+        key = layout.journal_page(self._model, name, digest)
+        try:
+            content = self._bucket.read(key)
+        except MissingError as error:
+            raise DamagedPageError(f"the checkpoint of entry {seq} has lost a page: {error}") from error
+        if digest_of(content) != digest:
+            raise DamagedPageError(f"{key}, a page of the checkpoint of entry {seq}, is not what its name says")
+        return content
+
+    def store(self, past: Past, sha256: str) -> None:
+        """Store the checkpoint of a past: first the pages that are new, then the checkpoint, which names them.
+
+        Args:
+            past: up to the entry it stands for.
+            sha256: of that entry.
+
+        Raises:
+            StorageError: the bucket refused. What was stored is not used, and does no harm.
+        """
+        digests, contents = past.pages.contents()
+        for (name, digest), content in contents.items():
+            self._put(layout.journal_page(self._model, name, digest), content)
+        checkpoint = Checkpoint(
+            seq=past.seq, sha256=sha256, chain=past.chain, facts=past.facts, pages=dict(sorted(digests.items()))
+        )
+        content = checkpoint.signed().model_dump_json(indent=1).encode()
+        self._put(layout.journal_checkpoint(self._model, past.seq, sha256), content)
+
+    def _put(self, key: str, content: bytes) -> None:
+        """Create an object, or replace one that was damaged: its content follows from its name."""
+        while not self._bucket.create(key, content):
+            try:
+                found = self._bucket.read(key)
+            except MissingError:
+                continue
+            if self._bucket.replace(key, content, instead_of=found):
+                log.warning("%s was damaged, and is repaired", key)
+                return
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if isinstance(error, StorageError) else type(error).__name__

@@ -1,0 +1,64 @@
+"""The entries of one journal in the bucket, each with the SHA-256 of its bytes."""
+
+import hashlib
+from collections.abc import Sequence
+
+from pipeline import layout
+from pipeline.errors import MissingError, StorageError
+from pipeline.journal.entries import Entry
+from pipeline.storage.bucket import Bucket
+from pipeline.stored import stored
+
+Summed = tuple[Entry, str]
+
+
+class StoredEntries:
+    """Reads entries by their numbers, and lists which there are."""
+
+    def __init__(self, bucket: Bucket, model: str) -> None:
+        self._bucket = bucket
+        self._model = model
+
+    def numbers(self, *, after: int = 0, until: int | None = None) -> list[int]:
+        """The numbers of the entries after one and up to another one, ascending and without gaps.
+
+        Raises:
+            StorageError: an entry is missing between two others, or the first ones are. Nothing may be decided on half
+                a history.
+        """
+        names = self._bucket.names(layout.journal(self._model), after=layout.entry_name(after))
+        numbers = sorted(seq for name in names if (seq := layout.entry_sequence(name)) is not None and seq > after)
+        missing = sorted(set(range(after + 1, max(numbers, default=0) + 1)) - set(numbers))
+        if missing:
+            raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
+        return numbers if until is None else [seq for seq in numbers if seq <= until]
+
+    def read(self, numbers: Sequence[int]) -> list[Summed]:
+        """The entries with these numbers.
+
+        Raises:
+            NewerVersionError: a newer version wrote one.
+            StorageError: one is missing, or is not an entry.
+        """
+        keys = [layout.entry(self._model, seq) for seq in numbers]
+        try:
+            contents = self._bucket.read_all(keys)
+        except MissingError as error:
+            raise StorageError(f"the journal of {self._model} has lost an entry: {error}. Restore it") from error
+        return [
+            (_parsed(key, seq, content), digest_of(content))
+            for key, seq, content in zip(keys, numbers, contents, strict=True)
+        ]
+
+
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of the bytes of an entry, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _parsed(key: str, seq: int, content: bytes) -> Entry:
+    # Not a DamagedError, which callers take for a damaged version that they may skip.
+    entry = stored(Entry, content, key=key, what="a journal entry", damaged=StorageError)
+    if entry.seq != seq:
+        raise StorageError(f"{key} holds entry {entry.seq}; restore both as they were written")
+    return entry
