@@ -26,6 +26,7 @@ class Retained:
         lines: what becomes of each version.
         runs: the runs whose records are deleted.
         snapshots: the folders of lists of images, and of parts of interrupted ones, that are deleted.
+        checkpoints: how many checkpoints of the journal are deleted, each with the pages that only it needs.
         undated: runs whose time is not recorded; they stay.
         unknown: names among versions and runs that Understudy did not create; they stay.
         leftovers: what crashed processes have left, in words.
@@ -37,6 +38,7 @@ class Retained:
     lines: tuple[VersionDecision, ...] = ()
     runs: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
+    checkpoints: int = 0
     undated: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ class Retained:
             "retired_before": decisions.count(RetentionDecision.DELETE),
             "runs": len(self.runs),
             "snapshots": len(self.snapshots),
+            "checkpoints": self.checkpoints,
             "leftovers": len(self.leftovers),
             "left_alone": len(self.undated) + len(self.unknown) + len(self.back),
         }
@@ -83,6 +86,7 @@ def _beside(model: str, found: Retained) -> Iterator[str]:
     goes = "that would be deleted" if found.dry_run else "that were deleted"
     yield f"runs older than {found.policy.run_days:g} days {goes}: {_few(found.runs)}"
     yield f"lists of images older than that, of no run, {goes}: {_few(found.snapshots)}"
+    yield f"old checkpoints of the journal {goes}: {found.checkpoints or 'none'}"
     yield f"leftovers of crashed processes {goes}: {_few(found.leftovers)}"
     again = f"run `understudy retain --model {model}` again"
     for what, names in (

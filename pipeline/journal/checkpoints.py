@@ -76,11 +76,16 @@ class Checkpoints:
         known = [found for name in names if (found := layout.checkpoint_entry(name)) is not None]
         usable = [each for each in known if until is None or each[0] <= until]
         for seq, digest in sorted(usable, reverse=True)[:_TRIED]:
-            checkpoint = self._read(layout.journal_checkpoint(self._model, seq, digest), seq, digest)
+            checkpoint = self.read(seq, digest)
             if checkpoint is not None:
                 yield checkpoint
 
-    def _read(self, key: str, seq: int, digest: str) -> Checkpoint | None:
+    def read(self, seq: int, digest: str) -> Checkpoint | None:
+        """The checkpoint of the entry with this number, and with a SHA-256 that begins like this.
+
+        None if it is missing, damaged or of another version.
+        """
+        key = layout.journal_checkpoint(self._model, seq, digest)
         try:
             found = Checkpoint.model_validate_json(self._bucket.read(key))
         except (MissingError, ValidationError) as error:

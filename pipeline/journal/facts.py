@@ -83,6 +83,13 @@ class RunFacts(BaseModel):
         return max((Mark(self.newest[event], event) for event in events if event in self.newest), default=None)
 
 
+class KnownRun(NamedTuple):
+    """A run: the number of its newest entry, 0 for none, and the version that it has claimed last."""
+
+    last: int
+    version: int | None
+
+
 class Move(NamedTuple):
     """An entry that has changed the serving version: its number, and the version that serves since (None: none)."""
 

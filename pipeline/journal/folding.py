@@ -108,7 +108,7 @@ class _Fold:
 
     def _version(self, number: int) -> VersionFacts:
         if number not in self._versions:
-            self._versions[number] = self._past.version(number)
+            self._versions[number] = self._past.version(number).model_copy(deep=True)
         return self._versions[number]
 
     def _run(self, run_key: str) -> RunFacts:

@@ -1,14 +1,14 @@
 """The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import takewhile
 
 from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Change, Entry, Event
-from pipeline.journal.facts import Mark, Move, Promotion
+from pipeline.journal.facts import KnownRun, Mark, Move, Promotion
 from pipeline.journal.past import NO_PAST, Past
 from pipeline.journal.state import State
 
@@ -118,6 +118,10 @@ class History:
         """Whether there is an entry about a version with one of these events."""
         return self._mark(version, events) is not None
 
+    def mark(self, version: int, *events: Event) -> Mark | None:
+        """The newest entry about a version with one of these events, without reading it."""
+        return self._mark(version, events)
+
     # Versions, models and runs.
 
     def original(self, version: int) -> int:
@@ -146,6 +150,21 @@ class History:
         claimed = _newest(self._recent_by_run.get(run_key, ()), (Event.CLAIMED,))
         return claimed.version if claimed else self.past.run(run_key).version
 
+    def known_runs(self, run_keys: Collection[str]) -> dict[str, KnownRun]:
+        """What the journal knows about each of these runs, without reading an entry."""
+        known = {
+            key: KnownRun(max(facts.newest.values(), default=0), facts.version)
+            for key, facts in self.past.runs(run_keys)
+        }
+        for key, entries in self._recent_by_run.items():
+            if key in known:
+                known[key] = KnownRun(entries[-1].seq, self.version_of(key))
+        return known
+
+    def numbers(self, version: int) -> list[int]:
+        """All numbers of a version's model, its original number first."""
+        return self._numbers(version)
+
     def claimed_with(self, digest: str) -> list[int]:
         """The versions that were claimed with this content, ascending."""
         recent = [each.version for each in self.recent if each.event is Event.CLAIMED and each.digest == digest]
@@ -158,8 +177,12 @@ class History:
 
     def withdrawal(self, version: int) -> Entry | None:
         """The entry that withdrew or declined a version's model; None if a later entry gave it traffic again."""
+        return self._entry(self.withdrawal_mark(version))
+
+    def withdrawal_mark(self, version: int) -> Mark | None:
+        """As `withdrawal`, without reading the entry."""
         last = self._model_mark(version, (*TAKEN_BACK, *GIVEN_TRAFFIC))
-        return self._entry(last) if last and last.event in TAKEN_BACK else None
+        return last if last and last.event in TAKEN_BACK else None
 
     def retirement(self, version: int) -> Entry | None:
         """The entry that retired a version's model. It is final: the files are deleted."""

@@ -7,6 +7,7 @@ from those of the one before, and a page that was damaged is recognised.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pipeline.errors import StorageError
@@ -14,6 +15,8 @@ from pipeline.errors import StorageError
 # Versions on one page, and moves of traffic.
 VERSIONS = 64
 MOVES = 256
+# Pages in memory that were loaded; one takes up to about 100 KB there.
+LOADED = 64
 
 # Makes a page from its name and its digest; raises DamagedPageError.
 Load = Callable[[str, str], bytes]
@@ -57,7 +60,8 @@ def packed(value: Any) -> bytes:
 class Pages:
     """Pages that are loaded when they are asked for, and those that were changed since.
 
-    A page is a JSON object. Whoever gets one must not change it, but may `put` another one.
+    A page is a JSON object. Whoever gets one must not change it, but may `put` another one. Of those that were loaded,
+    only the ones that were used last stay in memory; whoever asks for many should ask page by page.
 
     Args:
         digests: the digest of each stored page, by its name.
@@ -67,7 +71,7 @@ class Pages:
     def __init__(self, digests: Mapping[str, str], load: Load) -> None:
         self._digests = dict(digests)
         self._load = load
-        self._loaded: dict[str, dict[str, Any]] = {}
+        self._loaded = lru_cache(maxsize=LOADED)(lambda name, digest: json.loads(load(name, digest)))
         self._changed: dict[str, dict[str, Any]] = {}
 
     def get(self, name: str) -> dict[str, Any]:
@@ -78,10 +82,9 @@ class Pages:
         """
         if name in self._changed:
             return self._changed[name]
-        if name not in self._loaded:
-            digest = self._digests.get(name)
-            self._loaded[name] = json.loads(self._load(name, digest)) if digest is not None else {}
-        return self._loaded[name]
+        digest = self._digests.get(name)
+        page: dict[str, Any] = self._loaded(name, digest) if digest is not None else {}
+        return page
 
     def put(self, name: str, page: dict[str, Any]) -> None:
         """Replace a page. It is not stored yet."""

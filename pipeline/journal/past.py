@@ -1,7 +1,9 @@
 """What is known about all entries up to one of them, without reading them: the content of a checkpoint."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import StorageError
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
     from pipeline.journal.history import History
 
 log = logging.getLogger(__name__)
+
+# Facts of versions that stay parsed: a rule asks several questions about one before it goes on to the next.
+_PARSED = 256
+# Entries that stay in memory.
+_READ = 512
 
 
 class Source(Protocol):
@@ -63,8 +70,9 @@ class Past:
         self.facts = facts
         self.source = source
         self._pages = pages
-        # Entries never change, so each is read once.
-        self._entries: dict[int, Entry] = {last.seq: last} if last else {}
+        # Entries never change, so one that was read lately is not read again.
+        self._read = lru_cache(maxsize=_READ)(lambda seq: source.entries(seq, seq)[0])
+        self._parsed = lru_cache(maxsize=_PARSED)(self._parse)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Past) and (self.seq, self.chain) == (other.seq, other.chain)
@@ -78,12 +86,21 @@ class Past:
         return self._pages
 
     def version(self, number: int) -> VersionFacts:
-        """What is known about a version."""
+        """What is known about a version. Whoever gets it must not change it."""
+        return self._parsed(number)
+
+    def _parse(self, number: int) -> VersionFacts:
         return VersionFacts.model_validate(self.page(version_page(number)).get(str(number), {}))
 
     def run(self, run_key: str) -> RunFacts:
         """What is known about a run."""
         return RunFacts.model_validate(self.page(run_page(run_key)).get(run_key, {}))
+
+    def runs(self, run_keys: Iterable[str]) -> Iterator[tuple[str, RunFacts]]:
+        """What is known about each of these runs. They come in an order in which every page is read once."""
+        for name, keys in groupby(sorted(run_keys, key=run_page), key=run_page):
+            page = self.page(name)
+            yield from ((key, RunFacts.model_validate(page.get(key, {}))) for key in keys)
 
     def claimed_with(self, digest: str) -> list[int]:
         """The versions that were claimed with this content, ascending."""
@@ -101,14 +118,12 @@ class Past:
         return max((Mark(newest[event], event) for event in events if event in newest), default=None)
 
     def entry(self, seq: int) -> Entry:
-        """One entry, read from the bucket if it was not read before.
+        """One entry, read from the bucket if it was not read lately.
 
         Raises:
             StorageError: it is missing, or is not an entry.
         """
-        if seq not in self._entries:
-            self._entries[seq] = self.source.entries(seq, seq)[0]
-        return self._entries[seq]
+        return self.last if self.last and seq == self.last.seq else self._read(seq)
 
     def page(self, name: str) -> dict[str, Any]:
         """A page. If it is damaged, all pages are made anew from the entries."""

@@ -6,16 +6,19 @@ keeps its target, and a later one is refused.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain, islice
 
 from pipeline.journal.entries import MADE_CANDIDATE, Change, Event
+from pipeline.journal.facts import KnownRun, Mark
 from pipeline.journal.history import History
 from pipeline.journal.state import State
 from pipeline.spec import RetentionPolicy
 
 _DAY = 24 * 60 * 60
+# The least difference between two moments, in seconds.
+_MICROSECOND = 1e-6
 _ALIVE = tuple(event for event in Event if event is not Event.RETIRED)
 # After one of these events the run writes more.
 _UNDECIDED = (Event.CLAIMED, Event.PUBLISHED, *MADE_CANDIDATE)
@@ -80,28 +83,37 @@ class RetentionLimits:
     now: datetime
     abandoned_seconds: float
 
-    def age(self, moment: datetime) -> float:
-        """The age of a moment in seconds."""
-        return (self.now - moment).total_seconds()
+    def before(self, seconds: float) -> datetime:
+        """The moment so long ago; the first that there is, if it would be before that."""
+        try:
+            return self.now - timedelta(seconds=seconds)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
 
     def is_old_for_a_run(self, moment: datetime) -> bool:
         """Whether the records of a run from that moment may be deleted."""
-        return self.age(moment) >= self.policy.run_days * _DAY
+        return moment <= self.before(self.policy.run_days * _DAY)
 
 
 def plan(history: History, found: StoredVersions, terms: RetentionLimits) -> tuple[VersionDecision, ...]:
     """A line for every version of the journal, in ascending order.
 
-    Without those that are retired and have no files left.
+    Without those that are retired and have no files left: they cost nothing, however many there are.
     """
-    kept = _kept(history, found, terms)
-    lines = (_line(version, history, found, terms, why=kept.get(version)) for version in _versions(history))
-    return tuple(line for line in lines if line is not None)
+    known = _known(history, found)
+    kept = _kept(history, found, terms, known)
+    every = sorted({*known, *(version for version in kept if 0 < version < history.state.next_version)})
+    return tuple(_line(version, history, known, terms, why=kept.get(version)) for version in every)
 
 
 def retire(history: History, found: StoredVersions, terms: RetentionLimits) -> Change | None:
     """Retire every version without a reason to keep it, in one entry; None if there is none."""
-    going = tuple(line.version for line in plan(history, found, terms) if line.decision is RetentionDecision.RETIRE)
+    return retirement_of(plan(history, found, terms), history, terms)
+
+
+def retirement_of(lines: Iterable[VersionDecision], history: History, terms: RetentionLimits) -> Change | None:
+    """What `retire` returns, from the plan for this history."""
+    going = tuple(line.version for line in lines if line.decision is RetentionDecision.RETIRE)
     if not going:
         return None
     return Change(Event.RETIRED, going[-1], f"retention: {terms.policy}", history.state, versions=going)
@@ -118,10 +130,28 @@ def old_runs(
         lines: the plan for the versions.
         terms: the limits.
     """
+    old = [key for key, moment in dated.items() if terms.is_old_for_a_run(moment)]
+    return sorted(_of_no_kept_version(history.known_runs(old), lines))
+
+
+def old_known_runs(
+    history: History, known: Mapping[str, KnownRun], lines: Iterable[VersionDecision], terms: RetentionLimits
+) -> list[str]:
+    """As `old_runs`, for runs with entries in the journal: entries are dated in their order, so none is read for that.
+
+    Args:
+        history: the journal.
+        known: what it knows about each run.
+        lines: the plan for the versions.
+        terms: the limits.
+    """
+    last_old = history.seq_at(terms.before(terms.policy.run_days * _DAY))
+    return sorted(_of_no_kept_version({key: run for key, run in known.items() if run.last <= last_old}, lines))
+
+
+def _of_no_kept_version(known: Mapping[str, KnownRun], lines: Iterable[VersionDecision]) -> Iterator[str]:
     kept = {line.version for line in lines if line.decision is RetentionDecision.KEEP}
-    return [
-        key for key, moment in dated.items() if history.version_of(key) not in kept and terms.is_old_for_a_run(moment)
-    ]
+    return (key for key, run in known.items() if run.version not in kept)
 
 
 def old_lists(dated: Mapping[str, datetime], terms: RetentionLimits) -> list[str]:
@@ -138,27 +168,50 @@ def old_lists(dated: Mapping[str, datetime], terms: RetentionLimits) -> list[str
     return sorted(name for name, moment in dated.items() if name != newest and terms.is_old_for_a_run(moment))
 
 
-def _versions(history: History) -> range:
-    return range(1, history.state.next_version)
+@dataclass(frozen=True)
+class _Known:
+    """What a plan needs to know about a version. There may be many thousands, and each page of facts is read once.
+
+    Attributes:
+        description: what it is, as text.
+        is_retired: whether its model was retired.
+        last: the newest entry about it that is not a retirement; None if there is none.
+    """
+
+    description: str
+    is_retired: bool
+    last: Mark | None
 
 
-def _kept(history: History, found: StoredVersions, terms: RetentionLimits) -> dict[int, list[str]]:
+def _known(history: History, found: StoredVersions) -> dict[int, _Known]:
+    """The versions that are not retired, and those of which there are files; ascending."""
+    stored = (version for version in found.all if version < history.state.next_version)
+    return {version: _what_it_is(version, history) for version in sorted({*history.unretired(), *stored})}
+
+
+def _what_it_is(version: int, history: History) -> _Known:
+    return _Known(_described(version, history), history.is_retired(version), history.mark(version, *_ALIVE))
+
+
+def _kept(
+    history: History, found: StoredVersions, terms: RetentionLimits, known: Mapping[int, _Known]
+) -> dict[int, list[str]]:
     """Every reason to keep a version, for those that have one."""
     kept: dict[int, list[str]] = {}
     reasons = chain(
         _roles(history.state),
         _rollback_candidates(history, terms.policy.keep),
         ((version, "named by the config") for version in sorted(found.configured)),
-        _young(history, terms),
+        _young(history, terms, known),
     )
     for version, why in reasons:
         kept.setdefault(version, []).append(why)
     _keep_models(kept, history)
     for folder in (found.served, found.first_ring):
-        known = folder.intersection(_versions(history))
-        if known and not known.intersection(kept):
+        there = folder.intersection(known)
+        if there and not there.intersection(kept):
             # An empty base path makes servers unload everything.
-            best = max(known, key=lambda v: (history.retirement(v) is None, history.was_good(v), v))
+            best = max(there, key=lambda v: (not known[v].is_retired, history.was_good(v), v))
             kept[best] = ["the base path would be empty without it"]
             _keep_models(kept, history)
     return kept
@@ -179,56 +232,54 @@ def _rollback_candidates(history: History, keep: int) -> Iterator[tuple[int, str
         yield version, "good, and newer than the serving version"
 
 
-def _young(history: History, terms: RetentionLimits) -> Iterator[tuple[int, str]]:
-    """Versions that changed recently. A clock that is slow makes everything young, so nothing is deleted."""
+def _young(history: History, terms: RetentionLimits, known: Mapping[int, _Known]) -> Iterator[tuple[int, str]]:
+    """Versions that changed recently. A clock that is slow makes everything young, so nothing is deleted.
+
+    Entries are dated in their order. So the number of an entry says whether it is young, and only those are read whose
+    date is shown.
+    """
     days = terms.policy.days
-    for version in _versions(history):
-        last = history.of_version(version, *_ALIVE)
-        if last is None or history.retirement(version) is not None:
+    last_old = history.seq_at(terms.before(days * _DAY))
+    last_abandoned = history.seq_at(terms.before(terms.abandoned_seconds + _MICROSECOND))
+    for version, each in known.items():
+        if each.last is None or each.is_retired:
             continue
-        age = terms.age(last.at)
-        if age < days * _DAY:
-            yield version, f"{last.event} on {last.at:%Y-%m-%d}, less than {days:g} days ago"
-        if last.event in _UNDECIDED and age <= terms.abandoned_seconds:
+        if each.last.seq > last_old:
+            at = history.entry(each.last.seq).at
+            yield version, f"{each.last.event} on {at:%Y-%m-%d}, less than {days:g} days ago"
+        if each.last.event in _UNDECIDED and each.last.seq > last_abandoned:
             yield version, "its run may still be working on it"
 
 
 def _keep_models(kept: dict[int, list[str]], history: History) -> None:
     """Keep all numbers of a model that is kept: they share its files."""
-    models: dict[int, int] = {}
     for version in sorted(kept):
-        models.setdefault(history.original(version), version)
-    for version in _versions(history):
-        same = models.get(history.original(version))
-        if version not in kept and same is not None:
-            kept[version] = [f"the same model as v{same}"]
+        for number in history.numbers(version):
+            kept.setdefault(number, [f"the same model as v{version}"])
 
 
 def _line(
-    version: int, history: History, found: StoredVersions, terms: RetentionLimits, *, why: list[str] | None
-) -> VersionDecision | None:
-    description = _described(version, history)
+    version: int, history: History, known: Mapping[int, _Known], terms: RetentionLimits, *, why: list[str] | None
+) -> VersionDecision:
+    each = known.get(version) or _what_it_is(version, history)
     if why:
-        return VersionDecision(version, description, RetentionDecision.KEEP, tuple(why))
-    retired = history.retirement(version)
+        return VersionDecision(version, each.description, RetentionDecision.KEEP, tuple(why))
+    retired = history.retirement(version) if each.is_retired else None
     if retired is None:
         silent = f"not used for {terms.policy.days:g} days, and nothing needs it"
-        return VersionDecision(version, description, RetentionDecision.RETIRE, (silent,))
-    if version in found.all:
-        return VersionDecision(
-            version, description, RetentionDecision.DELETE, (f"retired on {retired.at:%Y-%m-%d}, {retired.reason}",)
-        )
-    return None
+        return VersionDecision(version, each.description, RetentionDecision.RETIRE, (silent,))
+    reason = f"retired on {retired.at:%Y-%m-%d}, {retired.reason}"
+    return VersionDecision(version, each.description, RetentionDecision.DELETE, (reason,))
 
 
 def _described(version: int, history: History) -> str:
     original = history.original(version)
-    if history.retirement(version) is not None:
+    if history.is_retired(version):
         return "retired"
     if original != version:
         return f"v{original} again"
     if history.was_good(version):
         return "good"
-    decided = history.withdrawal(version) or history.of_version(version, *_DECIDED)
-    last = decided or history.of_version(version, *_UNDECIDED)
-    return str(last.event) if last else "unknown"
+    decided = history.withdrawal_mark(version) or history.mark(version, *_DECIDED)
+    last = decided or history.mark(version, *_UNDECIDED)
+    return last.event.value if last else "unknown"

@@ -130,6 +130,12 @@ class Bucket(Protocol):
             again; repeat the call to remove that too.
         """
 
+    def delete(self, key: str) -> None:
+        """Delete one object; nothing happens if it does not exist. Only for what can be made again from other objects.
+
+        In an object store a content that was stored since this call looked stays.
+        """
+
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
         """Remove what processes that died have left, and that is not an object of the layout.
 

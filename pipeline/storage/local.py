@@ -107,6 +107,10 @@ class LocalBucket:
             _sync(folder.parent)
             return True
 
+    def delete(self, key: str) -> None:
+        with _translated("delete", key):
+            (self._root / key).unlink(missing_ok=True)
+
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
         with _translated("tidy", _ASIDE):
             return tidy_folder(self._root / _ASIDE, older_than=older_than, dry_run=dry_run)

@@ -101,6 +101,11 @@ class MemoryBucket:
                 return False
         return not self._below(key)
 
+    def delete(self, key: str) -> None:
+        found = self._objects.get(key)
+        if found is not None:
+            self._effect(key, partial(self._remove, key, found))
+
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:  # noqa: ARG002 - nothing is ever left here
         return []
 

@@ -85,6 +85,9 @@ class ObjectBucket:
     def remove(self, key: str, *, still: Still | None = None) -> bool:
         return object_folders.remove(self._objects, key, still=still)
 
+    def delete(self, key: str) -> None:
+        object_folders.delete(self._objects, key)
+
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
         return self._objects.tidy(older_than=older_than, dry_run=dry_run)
 

@@ -87,6 +87,13 @@ def remove(objects: Objects, key: str, *, still: Still | None = None) -> bool:
     return not objects.generations(key)
 
 
+def delete(objects: Objects, key: str) -> None:
+    """Delete one object; see `Bucket.delete`."""
+    found = objects.find(key)
+    if found is not None:
+        _removed(objects, key, found.generation)
+
+
 def folder(objects: Objects, key: str) -> dict[str, Listed]:
     """Every file below the folder `key`, by its path in it.
 

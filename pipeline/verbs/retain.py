@@ -18,8 +18,9 @@ from pipeline.errors import BadInputError, DamagedError, NewerVersionError
 from pipeline.inspection.known_models import nothing_released
 from pipeline.inspection.old_snapshots import old_manifests, old_parts
 from pipeline.inspection.retained import Retained
-from pipeline.journal.entries import Event
+from pipeline.journal.entries import Change, Event
 from pipeline.journal.history import History
+from pipeline.journal.old_checkpoints import delete_checkpoints, old_checkpoints
 from pipeline.progress import logged
 from pipeline.rollout import config
 from pipeline.rules import retention
@@ -36,6 +37,7 @@ B = TypeVar("B")
 
 # Deleting is mostly waiting for the storage.
 _THREADS = 8
+_AT_ONCE = 32 * _THREADS
 # Nobody prepares one object or folder for longer than this.
 _LEFTOVER_AGE = timedelta(days=1)
 
@@ -61,9 +63,12 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     else:
         history, lines = _retire(context, found, terms)
     runs, undated = _old_runs(context, history, lines, terms)
+    checkpoints = old_checkpoints(context.bucket, context.model, before=history.seq_at(terms.now - _LEFTOVER_AGE))
     snapshots = [*old_manifests(context, terms, deleted_runs=frozenset(runs)), *old_parts(context, terms)]
     folders = [*_folders(context, lines, found), *(layout.run(context.model, key) for key in runs), *snapshots]
     back = () if dry_run else _delete(context, folders)
+    if not dry_run:
+        checkpoints = delete_checkpoints(context.bucket, checkpoints)
     return Retained(
         policy,
         dry_run,
@@ -72,6 +77,7 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
         snapshots=tuple(snapshots),
         undated=tuple(undated),
         unknown=tuple(_unknown(context, history)),
+        checkpoints=checkpoints.count,
         leftovers=tuple(context.bucket.tidy(older_than=terms.now - _LEFTOVER_AGE, dry_run=dry_run)),
         back=back,
     )
@@ -82,13 +88,22 @@ def _retire(
 ) -> tuple[History, tuple[VersionDecision, ...]]:
     """Write down what goes; the history since then, and the plan it was written from."""
     context.rollout.settle()  # it notices a journal that has lost its end
-    history = context.journal.decide(lambda history: retention.retire(history, found, terms))
-    last = history.last
-    # Why each goes only the history knows in which it was still there.
-    is_ours = last is not None and last.event is Event.RETIRED and last.run_key == context.run_key
+    lines: tuple[VersionDecision, ...] = ()
+    planned = 0
+
+    def rule(history: History) -> Change | None:
+        nonlocal lines, planned
+        lines, planned = retention.plan(history, found, terms), history.seq
+        return retention.retirement_of(lines, history, terms)
+
+    history = context.journal.decide(rule)
     # From here on no slow writer's older config can name what goes.
     context.rollout.settle()
-    return history, retention.plan(history.until(history.seq - 1) if is_ours else history, found, terms)
+    last = history.last
+    if last is not None and last.seq == planned and last.event is Event.RETIRED and last.run_key == context.run_key:
+        # This run is repeated. Why each goes only the history knows in which it was still there.
+        lines = retention.plan(history.until(planned - 1), found, terms)
+    return history, lines
 
 
 def _look(context: RunContext) -> StoredVersions:
@@ -118,12 +133,13 @@ def _old_runs(
 ) -> tuple[list[str], list[str]]:
     """The runs that may be deleted, and those of unknown age."""
     keys = [name for name in context.bucket.names(layout.runs(context.model)) if is_run_key(name)]
-    heard = {key: last.at for key in keys if (last := history.of_run(key, *Event)) is not None}
-    silent = [key for key in keys if key not in heard]
+    known = {key: run for key, run in history.known_runs(keys).items() if run.last}
+    silent = [key for key in keys if key not in known]
     moments = dict(zip(silent, _in_threads(lambda key: _recorded_at(context, key), silent), strict=True))
-    dated = heard | {key: moment for key, moment in moments.items() if moment is not None}
+    dated = {key: moment for key, moment in moments.items() if moment is not None}
     undated = [key for key, moment in moments.items() if moment is None]
-    return retention.old_runs(history, dated, lines, terms), undated
+    old = [*retention.old_known_runs(history, known, lines, terms), *retention.old_runs(history, dated, lines, terms)]
+    return sorted(old), undated
 
 
 def _recorded_at(context: RunContext, key: str) -> datetime | None:
@@ -161,5 +177,7 @@ def _delete(context: RunContext, folders: Sequence[str]) -> tuple[str, ...]:
 
 
 def _in_threads(work: Callable[[A], B], items: Sequence[A]) -> Iterable[B]:
+    """The results in the order of the items. No more than a few of many thousands wait for their turn."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(work, items)
+        for first in range(0, len(items), _AT_ONCE):
+            yield from pool.map(work, items[first : first + _AT_ONCE])
