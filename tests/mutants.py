@@ -605,8 +605,8 @@ MUTANTS = (
     Mutant(
         "retain deletes without having written it down",
         "pipeline/verbs/retain.py",
-        "    history = context.journal.decide(lambda history: retention.retire(history, found, terms))\n",
-        "    history = context.journal.read()\n",
+        "    history = context.journal.decide(rule)\n",
+        "    history = context.journal.read()\n    rule(history)\n",
         ("tests/pipeline/verbs/test_retain.py",),
     ),
     Mutant(

@@ -129,11 +129,14 @@ class _Fold:
             *((content_page(digest), digest, same) for digest, same in self._contents.items()),
             *((move_page(n), str(n % MOVES), list(move)) for n, move in enumerate(self._moves, start=first)),
         ]
-        for name, _, _ in changed:
-            self._past.page(name)  # one that is damaged is repaired there
-        pages = self._past.pages.copy()
+        new: dict[str, dict[str, object]] = {}
         for name, key, value in changed:
-            pages.put(name, pages.get(name) | {key: value})
+            new.setdefault(name, {})[key] = value
+        # One that is damaged is repaired there, so the others are copied afterwards.
+        made = {name: self._past.page(name) | values for name, values in new.items()}
+        pages = self._past.pages.copy()
+        for name, page in made.items():
+            pages.put(name, page)
         return pages
 
 

@@ -79,8 +79,16 @@ class History:
         return self.entries(1, self.seq)
 
     def seq_at(self, moment: datetime) -> int:
-        """The number of the last entry at a moment; 0 if the first entry is later. Entries are dated in their order."""
-        return bisect_right(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at)
+        """The number of the last entry at a moment; 0 if the first entry is later. Entries are dated in their order.
+
+        It goes back from the last entry in steps that double. So a recent moment costs few reads, however many entries
+        are older.
+        """
+        older, newer, step = self.seq, self.seq + 1, 1
+        while older > 0 and self.entry(older).at > moment:
+            older, newer, step = older - step, older, 2 * step
+        older = max(0, older)
+        return older + bisect_right(range(older + 1, newer), moment, key=lambda seq: self.entry(seq).at)
 
     def until(self, seq: int) -> "History":
         """The history up to and including entry `seq`."""
@@ -338,7 +346,8 @@ class History:
     def _recently_retired(self) -> frozenset[int]:
         """All numbers of the models that were retired after the past."""
         gone = [version for each in self.recent if each.event is Event.RETIRED for version in each.about]
-        originals = [version for version in gone if self.original(version) == version]
+        # There may be thousands of them, and each page of facts should be loaded once.
+        originals = (version for version in gone if self.original(version) == version)
         return frozenset(number for version in originals for number in self._numbers(version))
 
     def _numbers(self, version: int) -> list[int]:

@@ -10,7 +10,7 @@ may be that of a writer which has not stored its checkpoint yet.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -82,7 +82,7 @@ def delete_checkpoints(bucket: Bucket, old: OldCheckpoints) -> OldCheckpoints:
     return old
 
 
-def _pages(bucket: Bucket, model: str, checkpoints: "Sequence[tuple[int, str]] | set[tuple[int, str]]") -> set[str]:
+def _pages(bucket: Bucket, model: str, checkpoints: Collection[tuple[int, str]]) -> set[str]:
     """The keys of the pages that these checkpoints name; of one that cannot be read, none."""
     stored = Checkpoints(bucket, model)
     found = (stored.read(*each) for each in checkpoints)

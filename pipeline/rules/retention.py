@@ -36,7 +36,7 @@ class RetentionDecision(StrEnum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VersionDecision:
     """The decision about one version.
 
@@ -168,7 +168,7 @@ def old_lists(dated: Mapping[str, datetime], terms: RetentionLimits) -> list[str
     return sorted(name for name, moment in dated.items() if name != newest and terms.is_old_for_a_run(moment))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What a plan needs to know about a version. There may be many thousands, and each page of facts is read once.
 

@@ -116,6 +116,10 @@ class StoppingBucket:
         with self._effects.one(f"remove {key}"):
             return self._bucket.remove(key, still=still)
 
+    def delete(self, key: str) -> None:
+        with self._effects.one(f"delete {key}"):
+            self._bucket.delete(key)
+
     def tidy(self, *, older_than: datetime, dry_run: bool) -> list[str]:
         with self._effects.one("tidy"):
             return self._bucket.tidy(older_than=older_than, dry_run=dry_run)

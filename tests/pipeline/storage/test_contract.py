@@ -520,6 +520,31 @@ def test_a_model_that_appeared_since_a_removal_looked_keeps_its_files(served: Bu
     assert sums(MODEL | {MARK: b"theirs"}) == served.sums(SERVED)
 
 
+def test_an_object_that_is_deleted_is_gone_and_the_rest_stays(served: Bucket) -> None:
+    served.create("serve/digits.configs", b"")
+    served.create(CONFIG, b"one")
+    served.delete(CONFIG)
+
+    assert not there(served, CONFIG)
+    assert ["digits", "digits.configs"] == served.names("serve")
+    assert served.create(CONFIG, b"two")
+    assert b"two" == served.read(CONFIG)
+
+
+def test_deleting_what_is_not_there_changes_nothing(served: Bucket) -> None:
+    for key in (CONFIG, "no/such/folder/a.json"):
+        served.delete(key)
+
+    assert sums(MODEL) == served.sums(SERVED)
+
+
+def test_many_may_delete_the_same_at_once(kind: Kind, served: Bucket) -> None:
+    served.create(CONFIG, b"one")
+
+    assert [None] * 4 == at_once(kind, lambda each, _: each.delete(CONFIG), writers=4)
+    assert not there(served, CONFIG)
+
+
 def test_tidying_leaves_every_object(served: Bucket) -> None:
     served.create(CONFIG, b"one")
     tomorrow = datetime.now(UTC) + timedelta(days=1)
