@@ -1,16 +1,19 @@
-"""What it costs to let thousands of versions go, next to what nobody can avoid.
+"""What it costs to delete thousands of versions, in time and memory, next to what nobody can avoid.
 
     python -m bench.retention [--rounds 3] [--versions 10000] [--folder var/bench/retention]
 
 Each round makes a local bucket in which so many versions have been released one after the other (five journal entries
-each, and a folder of two small files), and in it take turns: reading the journal, which every verb must; `retain
---dry-run`; `retain` itself; and `shutil.rmtree` of as many folders, one after the other, which promises nothing to
-whoever looks on.
+each, a folder of two small files and a run with a record), and a checkpoint of the journal. In it take turns: reading
+the journal, which every verb must; `retain --dry-run`; `retain` itself; and `shutil.rmtree` of as many folders, one
+after the other, which promises nothing to whoever looks on. Each turn has a process of its own, and the memory is what
+its peak adds to what the process began with.
 """
 
 import argparse
 import logging
+import multiprocessing
 import os
+import resource
 import shutil
 import statistics
 import tempfile
@@ -18,11 +21,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline import layout
 from pipeline.context import RunContext, make_run_context
 from pipeline.journal import state as transitions
-from pipeline.journal.entries import Entry, Event
+from pipeline.journal.entries import Change, Entry, Event
 from pipeline.journal.state import State
 from pipeline.settings import Settings
 from pipeline.spec import RetentionPolicy
@@ -32,7 +36,15 @@ from tests.releases import MODEL, NO_MLFLOW
 
 POLICY = RetentionPolicy()
 PASS = Verdict(decision=Decision.PASS, reasons=("good",))
+FORK = multiprocessing.get_context("fork")
 LONG_AGO = datetime.now(UTC) - timedelta(days=365)
+
+
+class Cost(NamedTuple):
+    """Seconds, and memory in MB."""
+
+    seconds: float
+    memory: float
 
 
 def history(versions: int) -> Iterator[Entry]:
@@ -72,6 +84,12 @@ def make_bucket(bucket: Path, versions: int) -> None:
         (bucket / layout.entry(MODEL, entry.seq)).write_text(entry.model_dump_json(indent=1), encoding="utf-8")
     for version in range(1, versions + 1):
         make_folder(bucket / layout.version(MODEL, version))
+        record = bucket / layout.record(MODEL, f"retrain-{version}", "gate")
+        record.parent.mkdir(parents=True)
+        record.write_bytes(b"{}")
+    journal = context_of(bucket, "freeze-1").journal
+    journal.decide(lambda known: Change(Event.FROZEN, versions, "a reason for a checkpoint", known.state))
+    journal.write_checkpoint()
 
 
 def make_folder(folder: Path) -> None:
@@ -107,34 +125,55 @@ def turns(bucket: Path, apart: Path, number: int) -> Mapping[str, Callable[[], o
     return dict(reversed(readers.items())) | dict(reversed(removers.items()))
 
 
-def measure(folder: Path, versions: int, number: int) -> dict[str, float]:
+def measured(turn: Callable[[], object]) -> Cost:
+    """What a turn costs in a process of its own."""
+    receiver, sender = FORK.Pipe(duplex=False)
+
+    def run() -> None:
+        before, start = peak(), time.perf_counter()
+        turn()
+        sender.send(Cost(time.perf_counter() - start, peak() - before))
+
+    child = FORK.Process(target=run)
+    child.start()
+    sender.close()
+    cost: Cost = receiver.recv()
+    child.join()
+    return cost
+
+
+def peak() -> float:
+    """The most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(folder: Path, versions: int, number: int) -> dict[str, Cost]:
     """One round, in a bucket of its own."""
     bucket, apart = folder / f"bucket-{number}", folder / f"apart-{number}"
     make_bucket(bucket, versions)
     going = versions - 1 - POLICY.keep  # what serves stays, and so many before it
     for each in range(going):
         make_folder(apart / str(each))
-    seconds = {}
+    costs = {}
     for name, turn in turns(bucket, apart, number).items():
         os.sync()
-        start = time.perf_counter()
-        turn()
-        seconds[name] = time.perf_counter() - start
+        costs[name] = measured(turn)
     left = len(list((bucket / layout.versions(MODEL)).iterdir()))
     assert left == versions - going, f"{left} versions are left"
     shutil.rmtree(bucket)
-    return seconds
+    return costs
 
 
-def report(rounds: list[dict[str, float]], versions: int) -> None:
-    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+def report(rounds: list[dict[str, Cost]], versions: int) -> None:
+    medians = {name: statistics.median(each[name].seconds for each in rounds) for name in rounds[0]}
+    memory = {name: max(each[name].memory for each in rounds) for name in rounds[0]}
     read, plain = medians["read the journal"], medians["rmtree"]
     baselines = {"retain --dry-run": [("reading", read)], "retain": [("reading", read), ("rmtree", plain)]}
     baselines["retain"].append(("both", read + plain))
     print(f"{versions} versions, median of {len(rounds)} rounds")  # noqa: T201
     for name in ("read the journal", "rmtree", "retain --dry-run", "retain"):
         ratios = "".join(f"   / {what} {medians[name] / base:.2f}" for what, base in baselines.get(name, []))
-        print(f"{name:18} {medians[name]:7.2f} s{ratios}")  # noqa: T201
+        print(f"{name:18} {medians[name]:7.2f} s   + {memory[name]:4.0f} MB{ratios}")  # noqa: T201
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ MODEL = "digits"
 EVERY = 4
 
 
-class Died(Exception):
+class Died(BaseException):
     """The process ends here."""
 
 
