@@ -51,7 +51,7 @@ class Counting(MemoryBucket):
         self._count("names", key)
         return super().names(key, after=after)
 
-    def remove(self, key: str, **still: object) -> bool:  # type: ignore[override]
+    def remove(self, key: str, **still: object) -> bool:
         self._count("remove", key)
         return super().remove(key, **still)  # type: ignore[arg-type]
 
