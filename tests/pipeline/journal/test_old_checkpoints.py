@@ -9,6 +9,7 @@ import pytest
 from pipeline import layout
 from pipeline.errors import StorageError
 from pipeline.journal import old_checkpoints as module
+from pipeline.journal.checkpoints import Checkpoint
 from pipeline.journal.entries import Change, Event
 from pipeline.journal.journal import Journal, JournalWriter
 from pipeline.journal.old_checkpoints import KEPT, OldCheckpoints, delete_checkpoints, old_checkpoints
@@ -132,19 +133,18 @@ def test_many_go_in_parts_and_those_left_have_all_their_pages(
     assert KEPT == len(releases.checkpoints())
 
 
-def test_a_damaged_checkpoint_is_deleted_and_names_no_other_file(releases: Checkpointed) -> None:
-    """A name with a path in it would lead out of the folder."""
-    first, second = releases.checkpoints()[:2]
-    for name, change in ((first, b"{"), (second, None)):
-        key = f"checkpoints/{MODEL}/{name}"
-        content = releases.memory.read(key)
-        new = change or content.replace(b'"versions-0"', b'"../../../etc"')
-        assert releases.memory.replace(key, new, instead_of=content)
+def test_a_damaged_checkpoint_is_deleted_and_a_wrong_one_names_no_other_file(releases: Checkpointed) -> None:
+    """A page with a path in its name would lead out of the folder."""
+    first, second = (f"checkpoints/{MODEL}/{name}" for name in releases.checkpoints()[:2])
+    content = releases.memory.read(second)
+    wrong = Checkpoint.model_validate_json(content).model_copy(update={"pages": {"../../../etc": "0" * 64}})
+    assert releases.memory.replace(first, b"{", instead_of=releases.memory.read(first))
+    assert releases.memory.replace(second, wrong.signed().model_dump_json().encode(), instead_of=content)
     done = releases.old()
     delete_checkpoints(releases.memory, done)
 
-    assert KEPT == len(releases.checkpoints())
     assert [] == [key for key in done.pages if ".." in key]
+    assert KEPT == len(releases.checkpoints())
     assert releases.named() <= releases.pages()
 
 

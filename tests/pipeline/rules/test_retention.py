@@ -1,7 +1,7 @@
 """What may go and why the rest stays, on the journal alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,14 @@ from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import retention
 from pipeline.rules import run as run_rules
 from pipeline.rules.reconcile import Deadline
-from pipeline.rules.retention import RetentionDecision, RetentionLimits, StoredVersions, VersionDecision, old_runs
+from pipeline.rules.retention import (
+    RetentionDecision,
+    RetentionLimits,
+    StoredVersions,
+    VersionDecision,
+    old_known_runs,
+    old_runs,
+)
 from pipeline.rules.rollback import give_up, next_step, targets_of
 from pipeline.spec import RetentionPolicy
 from pipeline.storage.memory import MemoryBucket
@@ -365,6 +372,20 @@ def test_records_go_when_nobody_has_heard_of_their_run_for_long_and_its_version_
         "rollback-1": moment(31),
     }
     assert ["retrain-1", "retrain-9", "rollback-1"] == old_runs(past.history(), dated, lines, terms)
+
+
+@pytest.mark.parametrize(("days", "expected"), [(27.9, []), (28, ["retrain-1"]), (35, ["retrain-1", "retrain-2"])])
+def test_the_age_of_a_run_with_entries_is_that_of_its_last_one(past: Dated, days: float, expected: list[str]) -> None:
+    """v3 serves; the runs of v1 and v2 ended 21 and 14 days before the clock begins to count."""
+    past.release_weekly(3)
+    history = past.history()
+    lines = retention.plan(history, NOTHING, past.terms(keep=0, days=0))
+    going = [replace(line, decision=RetentionDecision.RETIRE) for line in lines[:2]]
+    past.days(days - 21)
+    terms = RetentionLimits(RetentionPolicy(run_days=28), past.clock.now(), HOUR)
+
+    known = history.known_runs([f"retrain-{number}" for number in range(1, 4)])
+    assert expected == old_known_runs(history, known, [*going, lines[2]], terms)
 
 
 @pytest.mark.parametrize(
