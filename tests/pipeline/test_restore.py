@@ -12,11 +12,14 @@ import pytest
 
 from pipeline import layout
 from pipeline.errors import CouldNotTellError, DamagedError, StorageError
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import Event
+from pipeline.journal.journal import Journal
+from pipeline.storage.local import LocalBucket
 from pipeline.verbs.reconcile import reconcile
 from pipeline.verbs.status import status
 from tests.command import PROJECT, installed
-from tests.hunts import hunt
+from tests.hunts import hunt, hunt_cases
 from tests.released import PATIENCE, start_released
 from tests.releases import MODEL, World, eventually
 
@@ -30,6 +33,10 @@ FOLDER = "restored-7"
 IN_PLACE = "serve/digits/7/."
 AGAIN = "publish-before.json"
 ALL = 'mkdir -p "$BUCKET"\n'
+
+# Entries, counted back from the last one.
+AT_THE_END = (0, 1)
+IN_THE_MIDDLE = (3,)
 
 
 @dataclass
@@ -128,8 +135,13 @@ def test_a_copy_that_was_made_during_releases_is_restored(shell: Shell) -> None:
     world.publish("retrain-5")
     shell.run(rest)
 
+    copied = LocalBucket(shell.copy)
+    rendered = rendered_entry(copied.read(layout.config(MODEL)).decode())
+    assert rendered is not None
+    assert rendered <= Journal(copied, MODEL).read().seq
+
     def restore() -> None:
-        shutil.rmtree(world.bucket)
+        empty(world.bucket)
         shell.block(ALL)
 
     restarted_after(world, restore)
@@ -159,13 +171,24 @@ def test_a_copy_leaves_out_what_is_derived_and_keeps_the_rest(shell: Shell) -> N
     assert expected == files(shell.copy)
 
 
+def empty(bucket: Path) -> None:
+    """Nothing is left but the links by which the servers of these tests read their config."""
+    for path in sorted(bucket.rglob("*"), reverse=True):
+        if path.is_symlink():
+            continue
+        if path.is_file():
+            path.unlink()
+        elif path != bucket / "serve":
+            path.rmdir()
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """All that is in a folder, except for the links by which the servers of these tests read their config."""
     found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.mark.parametrize("back", [(0, 1), (3,)], ids=["at the end", "in the middle"])
+@pytest.mark.parametrize("back", hunt_cases([AT_THE_END, IN_THE_MIDDLE], in_make_test=[AT_THE_END]))
 def test_lost_entries_are_restored_from_a_copy(shell: Shell, back: tuple[int, ...]) -> None:
     world = shell.world
     shell.block(COPY)
@@ -173,7 +196,7 @@ def test_lost_entries_are_restored_from_a_copy(shell: Shell, back: tuple[int, ..
     for each in back:
         (world.bucket / layout.entry(MODEL, before.seq - each)).unlink()
     with pytest.raises(StorageError, match=r"the journal ends at|has no entry"):
-        world.roll_back("previous")
+        reconcile(world.context("reconcile-1"))
     assert [2, 2] == world.answering()
 
     shell.block(ENTRIES)
@@ -195,6 +218,7 @@ def test_restoring_entries_does_not_change_those_that_are_there(shell: Shell) ->
     assert before == world.history().all()
 
 
+@hunt
 def test_without_a_copy_the_end_that_is_left_decides_and_no_number_gets_another_model(shell: Shell) -> None:
     world = shell.world
     world.release("retrain-3")
@@ -214,6 +238,7 @@ def test_without_a_copy_the_end_that_is_left_decides_and_no_number_gets_another_
     assert 4 == world.history().version_of("retrain-5")
 
 
+@hunt
 @pytest.mark.parametrize("content", [None, b"garbage {"], ids=["lost", "damaged"])
 def test_the_config_is_written_again(shell: Shell, content: bytes | None) -> None:
     world = shell.world
@@ -230,6 +255,7 @@ def test_the_config_is_written_again(shell: Shell, content: bytes | None) -> Non
     works(world, run_key="retrain-3")
 
 
+@hunt
 def test_the_files_of_the_version_that_serves_are_restored_from_a_copy(shell: Shell) -> None:
     """Servers have unloaded it meanwhile, and load it when it is whole again."""
     world = shell.world
@@ -243,6 +269,7 @@ def test_the_files_of_the_version_that_serves_are_restored_from_a_copy(shell: Sh
     works(world, run_key="retrain-3")
 
 
+@hunt
 def test_a_damaged_file_is_restored_in_place_while_its_version_serves(shell: Shell) -> None:
     world = shell.world
     shell.block(COPY)
@@ -270,4 +297,42 @@ def test_without_a_copy_publish_writes_the_files_and_the_manifest_again(shell: S
     assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
     assert seq == world.history().seq
     assert eventually(lambda: not differences(world), PATIENCE), differences(world)
+    works(world, run_key="retrain-3")
+
+
+@hunt
+@pytest.mark.parametrize("world", ["latest"], indirect=True)
+def test_below_a_base_path_a_version_that_the_journal_lost_is_moved_away_first(shell: Shell) -> None:
+    """Servers would take it, as the highest number, whatever the config says."""
+    world = shell.world
+    world.release("retrain-3")
+    claim = next(each.seq for each in world.history().all() if each.version == 3)
+    for seq in range(claim, world.history().seq + 1):
+        (world.bucket / layout.entry(MODEL, seq)).unlink()
+    shell.block(CONFIG_AWAY)
+    with pytest.raises(StorageError, match="contains the versions v3, which are not in the journal"):
+        reconcile(world.context("reconcile-1"))
+    assert [3, 3] == world.answering()
+
+    shutil.move(world.bucket / layout.version(MODEL, 3), world.folder / "away")
+    reconcile(world.context("reconcile-2"))
+
+    assert eventually(lambda: [2, 2] == world.answering(), PATIENCE)
+    with pytest.raises(DamagedError, match=r"manifests/digits/3\.json already exists"):
+        world.publish("retrain-4")
+    works(world, run_key="retrain-5")
+
+
+@hunt
+@pytest.mark.parametrize("world", ["latest"], indirect=True)
+def test_below_a_base_path_the_published_files_are_restored_and_copied_there(shell: Shell) -> None:
+    world = shell.world
+    shell.block(COPY)
+    for folder in (layout.published(MODEL, 1), layout.version(MODEL, 1)):
+        shutil.rmtree(world.bucket / folder, ignore_errors=True)
+    assert differences(world)
+
+    shell.run(block(FOLDER).replace("serve/", "published/"), version=1)
+    reconcile(world.context("reconcile-1"))
+
     works(world, run_key="retrain-3")
