@@ -19,8 +19,8 @@ class StoredEntries:
         self._bucket = bucket
         self._model = model
 
-    def numbers(self, *, after: int = 0, until: int | None = None) -> list[int]:
-        """The numbers of the entries after one and up to another one, ascending and without gaps.
+    def numbers(self, *, after: int = 0) -> list[int]:
+        """The numbers of the entries after one, ascending and without gaps.
 
         Raises:
             StorageError: an entry is missing between two others, or the first ones are. Nothing may be decided on half
@@ -31,7 +31,7 @@ class StoredEntries:
         missing = sorted(set(range(after + 1, max(numbers, default=0) + 1)) - set(numbers))
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
-        return numbers if until is None else [seq for seq in numbers if seq <= until]
+        return numbers
 
     def read(self, numbers: Sequence[int]) -> list[Summed]:
         """The entries with these numbers.
