@@ -205,6 +205,24 @@ def test_lost_entries_are_restored_from_a_copy(shell: Shell, back: tuple[int, ..
     works(world, run_key="retrain-3")
 
 
+@hunt
+def test_an_entry_that_is_lost_before_the_newest_checkpoint_stops_nothing_but_who_reads_it(world: World) -> None:
+    start_released(world, 7)
+    shell = Shell(world)
+    shell.block(COPY)
+    before = world.history().all()
+    assert list((world.bucket / layout.journal_checkpoints(MODEL)).glob("*.json"))
+    (world.bucket / layout.entry(MODEL, 3)).unlink()
+    assert 6 == world.roll_back("previous").version
+    with pytest.raises(StorageError, match=r"has lost an entry: .*00000003\.json"):
+        world.history().all()
+
+    shell.block(ENTRIES)
+
+    assert before == world.history().all()[: len(before)]
+    works(world, run_key="retrain-8")
+
+
 def test_restoring_entries_does_not_change_those_that_are_there(shell: Shell) -> None:
     """An old copy is of no harm to a journal that has gone on."""
     world = shell.world
