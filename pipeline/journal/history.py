@@ -1,6 +1,6 @@
 """The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,6 +88,10 @@ class History:
     def seq_at(self, moment: datetime) -> int:
         """The number of the last entry at a moment; 0 if the first entry is later. Entries are dated in their order."""
         return bisect_right(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at)
+
+    def first_since(self, moment: datetime) -> int:
+        """The number of the first entry at a moment or after it; `seq` + 1 if there is none."""
+        return bisect_left(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at) + 1
 
     def until(self, seq: int) -> "History":
         """The history up to and including entry `seq`."""
