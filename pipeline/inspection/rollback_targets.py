@@ -67,7 +67,7 @@ def targets(context: ModelContext, history: History) -> list[Target]:
 def _served_last(history: History) -> list[int]:
     newest = [move.serving for move in islice(history.moves(), _MOVES)]
     served = dict.fromkeys(version for version in (*newest, *history.served()) if version is not None)
-    return list(islice(served, _SHOWN))
+    return list(islice((version for version in served if history.has(version, *GIVEN_TRAFFIC)), _SHOWN))
 
 
 def _times(versions: Sequence[int], history: History, *, now: datetime) -> dict[int, tuple[datetime, float, bool]]:
