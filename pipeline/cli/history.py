@@ -117,9 +117,10 @@ def _verify(context: "ModelContext", *, as_json: bool) -> None:
     found = verified(context)
     typer.echo(json.dumps(found.as_json(), indent=1) if as_json else found.text())
     if found.wrong:
+        count = "1 problem" if len(found.wrong) == 1 else f"{len(found.wrong)} problems"
         raise FailedError(
-            f"the journal of {context.model} is damaged: {len(found.wrong)} problems, named above. Run no command that "
-            f"decides anything until they are repaired"
+            f"the journal of {context.model} is damaged: {count}, named above. Run no command that decides anything "
+            f"until it is repaired"
         )
     if found.unused:
         raise typer.Exit(ExitCode.DIFFERENCES)

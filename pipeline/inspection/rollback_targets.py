@@ -24,7 +24,7 @@ _SHOWN = 20
 # The newest moves of traffic, which also name versions that were retired; and the newest periods of each version.
 _MOVES = 100
 _PERIODS = 8
-_AT_ONCE = 8
+_AT_ONCE = _SHOWN
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pipeline.context import ModelContext
+from pipeline.errors import StorageError
 from pipeline.inspection.differences import differences
-from pipeline.inspection.findings import look, noting
+from pipeline.inspection.findings import look
 from pipeline.inspection.status import Status, current_holds, serving_period
 from pipeline.inspection.under_way import notes, under_way
 
@@ -24,9 +25,11 @@ def status(context: ModelContext) -> Status:
     unread: list[str] = []
 
     def known(part: Callable[[], T], *, otherwise: T) -> T:
-        with noting(unread):
+        try:
             return part()
-        return otherwise
+        except StorageError as error:
+            unread.append(str(error))
+            return otherwise
 
     seen = Status(
         found,
@@ -37,4 +40,4 @@ def status(context: ModelContext) -> Status:
         proving=known(lambda: found.proving, otherwise=None),
         holds=known(lambda: current_holds(found), otherwise=[]),
     )
-    return replace(seen, differences=[*differing, *(each for each in unread if each not in differing)])
+    return replace(seen, differences=[*dict.fromkeys([*differing, *unread])])
