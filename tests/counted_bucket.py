@@ -1,7 +1,7 @@
 """A bucket that counts its calls, and long journals for it, to see whether work grows with the history."""
 
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 from bench.retention import history
@@ -37,8 +37,12 @@ class CountedBucket:
         return getattr(self.bucket, name)(*arguments, **options)
 
 
+@cache
 def long_journal(entries: int) -> MemoryBucket:
-    """So many entries of releases that went well, five for each version, and a freeze; with a checkpoint."""
+    """So many entries of releases that went well, five for each version, and a freeze; with a checkpoint.
+
+    It is made once for all tests, which must not write to it.
+    """
     bucket = MemoryBucket()
     for entry in history(-(-entries // 5)):
         if entry.seq < entries:

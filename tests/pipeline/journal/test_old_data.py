@@ -80,7 +80,9 @@ def test_history_shows_every_entry(stored: World, monkeypatch: pytest.MonkeyPatc
 
     assert (0, 0) == (text.code, for_programs.code), text.text
     assert all(entry.description in text.text for entry in entries)
-    assert [entry.seq for entry in reversed(entries)] == [each["seq"] for each in json.loads(for_programs.text)["entries"]]
+    assert [entry.seq for entry in reversed(entries)] == [
+        each["seq"] for each in json.loads(for_programs.text)["entries"]
+    ]
     assert before == contents(stored)
 
 
