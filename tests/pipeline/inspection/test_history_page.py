@@ -169,11 +169,19 @@ def test_the_next_page_is_of_the_same_part(ask: Ask) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [(), ("--last", "3"), ("--version", "2"), ("--all",), ("--before", "1")])
-def test_programs_get_the_same_page(ask: Ask, releases: Releases, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "selection"),
+    [
+        ((), Selection()),
+        (("--last", "3"), Selection(last=3)),
+        (("--version", "v2"), Selection(version=2)),
+        (("--all", "--before", "7"), Selection(last=None, before=7)),
+        (("--since", "9000-01-01"), Selection(since=datetime(9000, 1, 1, tzinfo=UTC))),
+    ],
+)
+def test_programs_get_the_same_page(ask: Ask, releases: Releases, words: tuple[str, ...], selection: Selection) -> None:
     found = json.loads(ask(*words, "--json").out)
-    options = {name.removeprefix("--"): int(value) for name, value in zip(words[::2], words[1::2], strict=False)}
-    page = page_of(MODEL, releases.history(), Selection(**options))
+    page = page_of(MODEL, releases.history(), selection)
 
     assert seqs(page) == [entry["seq"] for entry in found["entries"]]
     assert served(page) == [period["version"] for period in found["served"]]
