@@ -111,11 +111,13 @@ def test_of_a_long_history_only_what_is_announced_is_read() -> None:
     for length in (100, 2000):
         bucket = counted(long_journal(length))
         history = Journal(as_bucket(bucket), MODEL).read()
+        begun = bucket.entries
         (newest,) = unannounced(history, [*strange, *others], until=EVER)
         third = history.entries_with([length - 6 - 10])
         waiting = unannounced(history, [*strange, *others, *map(extra_of, third)], until=EVER)
         read.append(bucket.calls.total())
 
+        assert bucket.entries - begun < 12, "the three changes, and the one before them, but none of the others"
         assert (length // 5, Event.PROMOTED) == (newest.version, newest.event)
         assert [length // 5 - 2, length // 5 - 1, length // 5] == [each.version for each in waiting]
     assert read[1] <= read[0] + 6, read
