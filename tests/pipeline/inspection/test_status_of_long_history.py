@@ -76,11 +76,11 @@ def freeze(folder: Path) -> Path:
     return folder / layout.entry(MODEL, 11)
 
 
-def claim(folder: Path) -> Path:
+def publication(folder: Path) -> Path:
     return folder / layout.entry(MODEL, 7)
 
 
-@pytest.mark.parametrize("entry", [promotion, freeze, claim])
+@pytest.mark.parametrize("entry", [promotion, freeze, publication])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")], ids=["lost", "damaged"])
 def test_a_lost_old_entry_is_a_difference_and_everything_else_is_shown(
     frozen: Path, entry: Callable[[Path], Path], damage: Callable[[Path], object]
@@ -94,12 +94,13 @@ def test_a_lost_old_entry_is_a_difference_and_everything_else_is_shown(
     assert before.serving
     assert ["freeze"] == [hold.kind for hold in before.holds]
     assert (before.state, before.entry) == (found.state, found.entry)
-    assert set(before.differences) <= set(found.differences)
+    # The files of v2 cannot be compared without the entry that published it.
+    kept = {each for each in before.differences if entry is not publication or not each.startswith("v2 serves")}
+    assert kept <= set(found.differences)
     assert "serving v2, previous v1" in text
-    if entry is not claim:  # nothing in this status needs that one
-        assert 1 == len(new), new
-        assert layout.entry(MODEL, int(entry(frozen).stem)) in new[0]
-        assert "Restore it" in new[0]
+    assert 1 == len(new), new
+    assert layout.entry(MODEL, int(entry(frozen).stem)) in new[0]
+    assert "Restore it" in new[0]
     assert (entry is not promotion) == (found.serving is not None)
     assert (entry is not freeze) == bool(found.holds)
     assert json.dumps(found.as_json())
