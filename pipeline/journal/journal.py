@@ -81,6 +81,14 @@ class Journal:
         """
         return self._read(range(first, last + 1))
 
+    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """The entries with these numbers, in their order, read from the bucket at once.
+
+        Raises:
+            StorageError: one of them is missing, or is not an entry.
+        """
+        return self._read(numbers)
+
     def until(self, seq: int) -> History:
         """The history up to and including entry `seq`, read from the bucket.
 
