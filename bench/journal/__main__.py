@@ -1,0 +1,195 @@
+"""What the length of the journal costs the verbs that read it, and what checkpoints cost.
+
+    python -m bench.journal [gs] [disk] [checkpoints] [--entries 50 50000] [--rounds 5] [--folder var/bench/journal]
+
+`gs` and `disk` measure verbs over journals of each length, in turn; `checkpoints` what one costs and how large it is.
+Prints Markdown. In `gs` a process of this bench stands for Google Cloud Storage: each call takes 30 ms.
+"""
+
+import argparse
+import logging
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.journal import checkpoint, google
+from bench.journal.made import make
+from bench.journal.verbs import VERBS, environment, seconds_of, seconds_of_command, set_to
+from pipeline import layout
+from tests.releases import MODEL
+
+CALL_SECONDS = 0.03
+GOAL = 2.0
+PARTS = ("gs", "disk", "checkpoints")
+# The lengths at which a checkpoint is measured; and up to which a journal without one is read in gs://.
+LENGTHS = (50, 5_000, 50_000)
+READ_IN_GS = 2_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one verb over journals of each length: median seconds, and calls of the bucket (None: not counted)."""
+
+    name: str
+    seconds: Sequence[float]
+    calls: Sequence[int | None]
+
+
+def in_turn(turns: Mapping[int, Callable[[], float]], rounds: int) -> list[float]:
+    """The median of each, which take turns in an order that alternates."""
+    found: dict[int, list[float]] = {length: [] for length in turns}
+    for number in range(rounds):
+        for length in sorted(turns, reverse=bool(number % 2)):
+            found[length].append(turns[length]())
+    return [statistics.median(found[length]) for length in turns]
+
+
+def on_disk(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
+    def verb(name: str, bucket: Path) -> float:
+        with set_to(environment(str(bucket))):
+            return seconds_of(name)
+
+    for name in VERBS:
+        for bucket in buckets.values():
+            verb(name, bucket)  # what is imported then is not measured
+        turns = {length: lambda b=bucket, n=name: verb(n, b) for length, bucket in buckets.items()}
+        yield Figure(name, in_turn(turns, 4 * rounds), [None for _ in buckets])
+    name = "rollback --plan"
+    commands = {length: lambda b=bucket: seconds_of_command(name, str(b)) for length, bucket in buckets.items()}
+    yield Figure(f"{name}, the whole command", in_turn(commands, rounds), [None for _ in buckets])
+
+
+def in_gs(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
+    def verb(name: str, store: google.Served) -> float:
+        with set_to(environment(google.ROOT) | store.env()):
+            return seconds_of(name)
+
+    def calls(name: str, store: google.Served) -> int:
+        before = store.calls()
+        verb(name, store)
+        return store.calls() - before
+
+    with ExitStack() as stack:
+        stores = {
+            length: stack.enter_context(google.served(bucket, seconds=CALL_SECONDS))
+            for length, bucket in buckets.items()
+        }
+        for name in VERBS:
+            counted = [calls(name, store) for store in stores.values()]
+            turns = {length: lambda s=store, n=name: verb(n, s) for length, store in stores.items()}
+            yield Figure(name, in_turn(turns, rounds), counted)
+
+
+def report(figures: Iterator[Figure], lengths: Sequence[int], where: str) -> None:
+    counted = where.startswith("gs")
+    names = [f"{length:,} entries" for length in lengths]
+    row(where, *names, "ratio", "goal", *((f"calls, {name}" for name in names) if counted else ()))
+    row(*["---"] * (len(names) * (2 if counted else 1) + 3))
+    for each in figures:
+        ratio = each.seconds[-1] / each.seconds[0]
+        goal = f"at most {GOAL:g}" if each.name.startswith("rollback") else ""
+        calls = [str(number) for number in each.calls if number is not None]
+        row(each.name, *map(seconds_text, each.seconds), f"{ratio:.2f}", goal, *calls)
+    print(flush=True)  # noqa: T201
+
+
+def report_checkpoints(folder: Path, *, retained: bool) -> None:
+    row("checkpoint in gs://, after", "to write it", "calls", "an entry", "calls", "ratio, to one entry", "for each entry")
+    row(*["---"] * 7)
+    for length in LENGTHS:
+        with bucket_of(folder, length, retained=retained) as bucket:
+            _report_cost(bucket, length)
+    print()  # noqa: T201
+    row("on a disk, after", f"{checkpoint.ADDED:,} entries", "their checkpoints", "objects of these", "a whole checkpoint")
+    row(*["---"] * 5)
+    for length in LENGTHS:
+        with bucket_of(folder, length, retained=retained) as bucket:
+            found = checkpoint.sizes(bucket, retained=retained)
+            sizes = map(bytes_text, (found.entries, found.added))
+            row(f"{length:,} entries", *sizes, f"{found.objects:,}", bytes_text(found.whole))
+    print(flush=True)  # noqa: T201
+
+
+def _report_cost(bucket: Path, length: int) -> None:
+    with google.served(bucket, seconds=CALL_SECONDS) as store, set_to(environment(google.ROOT) | store.env()):
+        found = checkpoint.cost(google.ROOT, store.calls)
+    ratio = found.seconds / found.entry_seconds
+    row(
+        f"{length:,} entries",
+        seconds_text(found.seconds),
+        str(found.calls),
+        seconds_text(found.entry_seconds),
+        f"{found.entry_calls:.1f}",
+        f"{ratio:.1f}",
+        f"{ratio / checkpoint.EVERY:.2f}",
+    )
+
+
+def report_first_read(folder: Path, *, retained: bool) -> None:
+    row("first read, without a checkpoint", "seconds", "for each entry")
+    row(*["---"] * 3)
+    for length in LENGTHS:
+        with bucket_of(folder, length, retained=retained, checkpoints=False) as bucket:
+            _row_of_read("a disk", length, checkpoint.first_read(str(bucket)))
+    with (
+        bucket_of(folder, READ_IN_GS, retained=retained, checkpoints=False) as bucket,
+        google.served(bucket, seconds=CALL_SECONDS) as store,
+        set_to(store.env()),
+    ):
+        _row_of_read("gs://", READ_IN_GS, checkpoint.first_read(google.ROOT))
+    print(flush=True)  # noqa: T201
+
+
+def _row_of_read(where: str, length: int, seconds: float) -> None:
+    row(f"{length:,} entries on {where}", seconds_text(seconds), f"{1000 * seconds / length:.2f} ms")
+
+
+@contextmanager
+def bucket_of(folder: Path, length: int, *, retained: bool, checkpoints: bool = True) -> Iterator[Path]:
+    """A bucket on a disk, deleted when the block ends."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        bucket = Path(name) / "bucket"
+        make(bucket, length, retained=retained, checkpoint=checkpoints)
+        yield bucket
+
+
+def row(*cells: str) -> None:
+    print("|", " | ".join(cells), "|", flush=True)  # noqa: T201
+
+
+def seconds_text(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def bytes_text(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.journal")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), metavar="|".join(PARTS))
+    parser.add_argument("--entries", type=int, nargs="+", default=[50, 50_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--never-retired", action="store_true", help="journals in which no version was ever retired")
+    parser.add_argument("--folder", type=Path, default=Path("var/bench/journal"))
+    options = parser.parse_args()
+    logging.disable(logging.ERROR)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    retained = not options.never_retired
+    for part, reported in (("gs", in_gs), ("disk", on_disk)):
+        if part in options.parts:
+            with ExitStack() as stack:
+                buckets = {n: stack.enter_context(bucket_of(options.folder, n, retained=retained)) for n in options.entries}
+                where = f"gs://, {CALL_SECONDS * 1e3:g} ms for each call" if part == "gs" else "a disk"
+                report(reported(buckets, options.rounds), options.entries, where)
+    if "checkpoints" in options.parts:
+        report_checkpoints(options.folder, retained=retained)
+        report_first_read(options.folder, retained=retained)
+
+
+if __name__ == "__main__":
+    main()
