@@ -8,7 +8,6 @@ Prints Markdown. In `gs` a process of this bench stands for Google Cloud Storage
 
 import argparse
 import logging
-import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,6 @@ from pathlib import Path
 from bench.journal import checkpoint, google
 from bench.journal.made import make
 from bench.journal.verbs import VERBS, environment, seconds_of, seconds_of_command, set_to
-from pipeline import layout
-from tests.releases import MODEL
 
 CALL_SECONDS = 0.03
 GOAL = 2.0
@@ -84,6 +81,15 @@ def in_gs(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
             yield Figure(name, in_turn(turns, rounds), counted)
 
 
+def report_verbs(parts: Sequence[str], folder: Path, lengths: Sequence[int], *, retained: bool, rounds: int) -> None:
+    with ExitStack() as stack:
+        buckets = {n: stack.enter_context(bucket_of(folder, n, retained=retained)) for n in lengths}
+        if "gs" in parts:
+            report(in_gs(buckets, rounds), lengths, f"gs://, {CALL_SECONDS * 1e3:g} ms for each call")
+        if "disk" in parts:
+            report(on_disk(buckets, rounds), lengths, "a disk")
+
+
 def report(figures: Iterator[Figure], lengths: Sequence[int], where: str) -> None:
     counted = where.startswith("gs")
     names = [f"{length:,} entries" for length in lengths]
@@ -98,13 +104,27 @@ def report(figures: Iterator[Figure], lengths: Sequence[int], where: str) -> Non
 
 
 def report_checkpoints(folder: Path, *, retained: bool) -> None:
-    row("checkpoint in gs://, after", "to write it", "calls", "an entry", "calls", "ratio, to one entry", "for each entry")
+    row(
+        "checkpoint in gs://, after",
+        "to write it",
+        "calls",
+        "an entry",
+        "calls",
+        "ratio, to one entry",
+        "for each entry",
+    )
     row(*["---"] * 7)
     for length in LENGTHS:
         with bucket_of(folder, length, retained=retained) as bucket:
             _report_cost(bucket, length)
     print()  # noqa: T201
-    row("on a disk, after", f"{checkpoint.ADDED:,} entries", "their checkpoints", "objects of these", "a whole checkpoint")
+    row(
+        "on a disk, after",
+        f"{checkpoint.ADDED:,} entries",
+        "their checkpoints",
+        "objects of these",
+        "a whole checkpoint",
+    )
     row(*["---"] * 5)
     for length in LENGTHS:
         with bucket_of(folder, length, retained=retained) as bucket:
@@ -180,12 +200,8 @@ def main() -> None:
     logging.disable(logging.ERROR)
     options.folder.mkdir(parents=True, exist_ok=True)
     retained = not options.never_retired
-    for part, reported in (("gs", in_gs), ("disk", on_disk)):
-        if part in options.parts:
-            with ExitStack() as stack:
-                buckets = {n: stack.enter_context(bucket_of(options.folder, n, retained=retained)) for n in options.entries}
-                where = f"gs://, {CALL_SECONDS * 1e3:g} ms for each call" if part == "gs" else "a disk"
-                report(reported(buckets, options.rounds), options.entries, where)
+    if {"gs", "disk"} & set(options.parts):
+        report_verbs(options.parts, options.folder, options.entries, retained=retained, rounds=options.rounds)
     if "checkpoints" in options.parts:
         report_checkpoints(options.folder, retained=retained)
         report_first_read(options.folder, retained=retained)
