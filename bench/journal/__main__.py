@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.journal import checkpoint, google
 from bench.journal.made import make
 from bench.journal.verbs import VERBS, environment, seconds_of, seconds_of_command, set_to
+from pipeline.journal.journal import EVERY
 
 CALL_SECONDS = 0.03
 GOAL = 2.0
@@ -145,7 +146,7 @@ def _report_cost(bucket: Path, length: int) -> None:
         seconds_text(found.entry_seconds),
         f"{found.entry_calls:.1f}",
         f"{ratio:.1f}",
-        f"{ratio / checkpoint.EVERY:.2f}",
+        f"{ratio / EVERY:.2f}",
     )
 
 

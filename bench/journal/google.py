@@ -9,12 +9,12 @@ however many there are, as it does at Google's. `GET /calls` is the number of ca
 
 import base64
 import bisect
+import http.client
 import json
 import re
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def handler_of(store: Store, seconds: float) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that the base class calls
+        def do_GET(self) -> None:
             began, url = time.monotonic(), urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             if url.path == "/calls":
@@ -109,7 +109,7 @@ def handler_of(store: Store, seconds: float) -> type[BaseHTTPRequestHandler]:
                 offset = max(query.get("pageToken", ""), query.get("startOffset", ""))
                 self._answer(began, store.listed(query.get("prefix", ""), offset, query.get("delimiter", "")))
 
-        def do_POST(self) -> None:  # noqa: N802 - as above
+        def do_POST(self) -> None:
             """An upload: the description and the content, each a part of one body."""
             began = time.monotonic()
             calls.append(self.path)
@@ -135,14 +135,18 @@ def handler_of(store: Store, seconds: float) -> type[BaseHTTPRequestHandler]:
 class Served:
     """A store that runs, as this process sees it."""
 
-    endpoint: str
+    port: int
 
     def calls(self) -> int:
-        with urllib.request.urlopen(f"{self.endpoint}/calls") as answer:
-            return int(answer.read())
+        connection = http.client.HTTPConnection(HOST, self.port)
+        try:
+            connection.request("GET", "/calls")
+            return int(connection.getresponse().read())
+        finally:
+            connection.close()
 
     def env(self) -> dict[str, str]:
-        return {VARIABLE: self.endpoint}
+        return {VARIABLE: f"http://{HOST}:{self.port}"}
 
 
 @contextmanager
@@ -152,7 +156,7 @@ def served(folder: Path, *, seconds: float) -> Iterator[Served]:
     process = subprocess.Popen([sys.executable, "-m", "bench.journal.google", str(folder), str(port), str(seconds)])
     try:
         wait_until_it_listens(process, port)
-        yield Served(f"http://{HOST}:{port}")
+        yield Served(port)
     finally:
         process.kill()
         process.wait(10)

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer.main
 
+from pipeline.cli import app
 from tests.releases import MODEL, NO_MLFLOW
 
 _PROJECT = Path(__file__).parents[2]
@@ -53,8 +54,6 @@ def set_to(values: Mapping[str, str]) -> Iterator[None]:
 
 def seconds_of(verb: str) -> float:
     """The time of a verb in this process, from the words of its command to the end of its output."""
-    from pipeline.cli import app
-
     command: Any = typer.main.get_command(app)
     output = io.StringIO()
     began = time.perf_counter()
