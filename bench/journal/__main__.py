@@ -8,6 +8,7 @@ Prints Markdown. In `gs` a process of this bench stands for Google Cloud Storage
 
 import argparse
 import logging
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from pathlib import Path
 from bench.journal import checkpoint, google
 from bench.journal.made import make
 from bench.journal.verbs import VERBS, environment, seconds_of, seconds_of_command, set_to
+from pipeline import layout
 from pipeline.journal.journal import EVERY
+from tests.releases import MODEL
 
 CALL_SECONDS = 0.03
 GOAL = 2.0
@@ -105,68 +108,48 @@ def report(figures: Iterator[Figure], lengths: Sequence[int], where: str) -> Non
 
 
 def report_checkpoints(folder: Path, *, retained: bool) -> None:
-    row(
-        "checkpoint in gs://, after",
-        "to write it",
-        "calls",
-        "an entry",
-        "calls",
-        "ratio, to one entry",
-        "for each entry",
-    )
-    row(*["---"] * 7)
+    costs: list[list[str]] = []
+    sizes: list[list[str]] = []
+    reads: list[list[str]] = []
     for length in LENGTHS:
         with bucket_of(folder, length, retained=retained) as bucket:
-            _report_cost(bucket, length)
-    print()  # noqa: T201
-    row(
-        "on a disk, after",
-        f"{checkpoint.ADDED:,} entries",
-        "their checkpoints",
-        "objects of these",
-        "a whole checkpoint",
+            name = f"{length:,} entries"
+            costs.append([name, *cost_cells(bucket)])
+            sizes.append([name, *size_cells(checkpoint.sizes(bucket, retained=retained))])
+            shutil.rmtree(bucket / layout.journal_checkpoints(MODEL))
+            reads.append(
+                [f"{name} on a disk", *read_cells(length + checkpoint.ADDED, checkpoint.first_read(str(bucket)))]
+            )
+    with bucket_of(folder, READ_IN_GS, retained=retained, checkpoints=False) as bucket, in_store(bucket):
+        reads.append([f"{READ_IN_GS:,} entries in gs://", *read_cells(READ_IN_GS, checkpoint.first_read(google.ROOT))])
+    table("checkpoint in gs://|to write it|calls|an entry|calls|ratio, to one entry|for each entry", costs)
+    table(
+        f"on a disk|{checkpoint.ADDED:,} more entries|new objects of checkpoints|how many|one whole checkpoint", sizes
     )
-    row(*["---"] * 5)
-    for length in LENGTHS:
-        with bucket_of(folder, length, retained=retained) as bucket:
-            found = checkpoint.sizes(bucket, retained=retained)
-            sizes = map(bytes_text, (found.entries, found.added))
-            row(f"{length:,} entries", *sizes, f"{found.objects:,}", bytes_text(found.whole))
-    print(flush=True)  # noqa: T201
+    table("first read, without a checkpoint|seconds|for each entry", reads)
 
 
-def _report_cost(bucket: Path, length: int) -> None:
-    with google.served(bucket, seconds=CALL_SECONDS) as store, set_to(environment(google.ROOT) | store.env()):
+def cost_cells(bucket: Path) -> list[str]:
+    with in_store(bucket) as store:
         found = checkpoint.cost(google.ROOT, store.calls)
     ratio = found.seconds / found.entry_seconds
-    row(
-        f"{length:,} entries",
-        seconds_text(found.seconds),
-        str(found.calls),
-        seconds_text(found.entry_seconds),
-        f"{found.entry_calls:.1f}",
-        f"{ratio:.1f}",
-        f"{ratio / EVERY:.2f}",
-    )
+    written = [seconds_text(found.seconds), str(found.calls), seconds_text(found.entry_seconds)]
+    return [*written, f"{found.entry_calls:.1f}", f"{ratio:.1f}", f"{ratio / EVERY:.2f}"]
 
 
-def report_first_read(folder: Path, *, retained: bool) -> None:
-    row("first read, without a checkpoint", "seconds", "for each entry")
-    row(*["---"] * 3)
-    for length in LENGTHS:
-        with bucket_of(folder, length, retained=retained, checkpoints=False) as bucket:
-            _row_of_read("a disk", length, checkpoint.first_read(str(bucket)))
-    with (
-        bucket_of(folder, READ_IN_GS, retained=retained, checkpoints=False) as bucket,
-        google.served(bucket, seconds=CALL_SECONDS) as store,
-        set_to(store.env()),
-    ):
-        _row_of_read("gs://", READ_IN_GS, checkpoint.first_read(google.ROOT))
-    print(flush=True)  # noqa: T201
+def size_cells(found: checkpoint.Sizes) -> list[str]:
+    return [bytes_text(found.entries), bytes_text(found.added), f"{found.objects:,}", bytes_text(found.whole)]
 
 
-def _row_of_read(where: str, length: int, seconds: float) -> None:
-    row(f"{length:,} entries on {where}", seconds_text(seconds), f"{1000 * seconds / length:.2f} ms")
+def read_cells(length: int, seconds: float) -> list[str]:
+    return [seconds_text(seconds), f"{1000 * seconds / length:.2f} ms"]
+
+
+@contextmanager
+def in_store(bucket: Path) -> Iterator[google.Served]:
+    """A store with the content of a bucket on a disk, which the environment names until the block ends."""
+    with google.served(bucket, seconds=CALL_SECONDS) as store, set_to(environment(google.ROOT) | store.env()):
+        yield store
 
 
 @contextmanager
@@ -176,6 +159,15 @@ def bucket_of(folder: Path, length: int, *, retained: bool, checkpoints: bool = 
         bucket = Path(name) / "bucket"
         make(bucket, length, retained=retained, checkpoint=checkpoints)
         yield bucket
+
+
+def table(head: str, rows: Sequence[Sequence[str]]) -> None:
+    names = head.split("|")
+    row(*names)
+    row(*["---"] * len(names))
+    for each in rows:
+        row(*each)
+    print(flush=True)  # noqa: T201
 
 
 def row(*cells: str) -> None:
@@ -205,7 +197,6 @@ def main() -> None:
         report_verbs(options.parts, options.folder, options.entries, retained=retained, rounds=options.rounds)
     if "checkpoints" in options.parts:
         report_checkpoints(options.folder, retained=retained)
-        report_first_read(options.folder, retained=retained)
 
 
 if __name__ == "__main__":
