@@ -25,6 +25,7 @@ from tests.releases import MODEL
 
 CALL_SECONDS = 0.03
 GOAL = 2.0
+PLAN = "rollback --plan"
 PARTS = ("gs", "disk", "checkpoints")
 # The lengths at which a checkpoint is measured; and up to which a journal without one is read in gs://.
 LENGTHS = (50, 5_000, 50_000)
@@ -49,22 +50,23 @@ def in_turn(turns: Mapping[int, Callable[[], float]], rounds: int) -> list[float
     return [statistics.median(found[length]) for length in turns]
 
 
-def on_disk(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
+def on_disk(verbs: Sequence[str], buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
     def verb(name: str, bucket: Path) -> float:
         with set_to(environment(str(bucket))):
             return seconds_of(name)
 
-    for name in VERBS:
+    for name in verbs:
         for bucket in buckets.values():
             verb(name, bucket)  # what is imported then is not measured
         turns = {length: lambda b=bucket, n=name: verb(n, b) for length, bucket in buckets.items()}
         yield Figure(name, in_turn(turns, 4 * rounds), [None for _ in buckets])
-    name = "rollback --plan"
-    commands = {length: lambda b=bucket: seconds_of_command(name, str(b)) for length, bucket in buckets.items()}
-    yield Figure(f"{name}, the whole command", in_turn(commands, rounds), [None for _ in buckets])
+    if PLAN not in verbs:
+        return
+    commands = {length: lambda b=bucket: seconds_of_command(PLAN, str(b)) for length, bucket in buckets.items()}
+    yield Figure(f"{PLAN}, the whole command", in_turn(commands, rounds), [None for _ in buckets])
 
 
-def in_gs(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
+def in_gs(verbs: Sequence[str], buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
     def verb(name: str, store: google.Served) -> float:
         with set_to(environment(google.ROOT) | store.env()):
             return seconds_of(name)
@@ -79,19 +81,20 @@ def in_gs(buckets: Mapping[int, Path], rounds: int) -> Iterator[Figure]:
             length: stack.enter_context(google.served(bucket, seconds=CALL_SECONDS))
             for length, bucket in buckets.items()
         }
-        for name in VERBS:
+        for name in verbs:
             counted = [calls(name, store) for store in stores.values()]
             turns = {length: lambda s=store, n=name: verb(n, s) for length, store in stores.items()}
             yield Figure(name, in_turn(turns, rounds), counted)
 
 
-def report_verbs(parts: Sequence[str], folder: Path, lengths: Sequence[int], *, retained: bool, rounds: int) -> None:
+def report_verbs(options: argparse.Namespace, *, retained: bool) -> None:
+    lengths, rounds, verbs = options.entries, options.rounds, options.verb or list(VERBS)
     with ExitStack() as stack:
-        buckets = {n: stack.enter_context(bucket_of(folder, n, retained=retained)) for n in lengths}
-        if "gs" in parts:
-            report(in_gs(buckets, rounds), lengths, f"gs://, {CALL_SECONDS * 1e3:g} ms for each call")
-        if "disk" in parts:
-            report(on_disk(buckets, rounds), lengths, "a disk")
+        buckets = {n: stack.enter_context(bucket_of(options.folder, n, retained=retained)) for n in lengths}
+        if "gs" in options.parts:
+            report(in_gs(verbs, buckets, rounds), lengths, f"gs://, {CALL_SECONDS * 1e3:g} ms for each call")
+        if "disk" in options.parts:
+            report(on_disk(verbs, buckets, rounds), lengths, "a disk")
 
 
 def report(figures: Iterator[Figure], lengths: Sequence[int], where: str) -> None:
@@ -186,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.journal")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), metavar="|".join(PARTS))
     parser.add_argument("--entries", type=int, nargs="+", default=[50, 50_000])
+    parser.add_argument("--verb", action="append", choices=VERBS, help="only this one; may be repeated")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--never-retired", action="store_true", help="journals in which no version was ever retired")
     parser.add_argument("--folder", type=Path, default=Path("var/bench/journal"))
@@ -194,7 +198,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     retained = not options.never_retired
     if {"gs", "disk"} & set(options.parts):
-        report_verbs(options.parts, options.folder, options.entries, retained=retained, rounds=options.rounds)
+        report_verbs(options, retained=retained)
     if "checkpoints" in options.parts:
         report_checkpoints(options.folder, retained=retained)
 
