@@ -12,8 +12,8 @@ from pipeline.journal.facts import Mark, Move, Promotion
 from pipeline.journal.past import NO_PAST, Past
 from pipeline.journal.state import State
 
-# Entries that are read at once by whoever goes back through the history.
-_BATCH = 64
+# Entries that are read at once by whoever goes back through the history: few at first, because most soon stop.
+_FIRST_BATCH, _BATCH = 8, 64
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class History:
     def newest_first(self) -> Iterator[Entry]:
         """All entries, the newest first. Those of the past are read in batches, as far as the caller goes."""
         yield from reversed(self.recent)
-        last = self.past.seq
+        last, size = self.past.seq, _FIRST_BATCH
         while last > 0:
-            yield from reversed(self.entries(last - _BATCH + 1, last))
-            last -= _BATCH
+            yield from reversed(self.entries(last - size + 1, last))
+            last, size = last - size, min(2 * size, _BATCH)
 
     def after(self, seq: int) -> list[Entry]:
         """The entries after the one with a number."""
