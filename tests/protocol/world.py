@@ -400,9 +400,9 @@ class World:
         left = sum(key.startswith(f"{layout.journal(MODEL)}/") for key in copy)
         self.bucket.lose_entries(after=left)
         self.watch.bucket_was_restored()
-        if left < entries and rendered is not None and rendered > left:
+        if 0 < left < entries and rendered is not None and rendered > left:
             with self.watch.watching():
-                assert self.reconcile() == "COULD_NOT_TELL", f"nobody noticed that entries after {left} are lost"
+                assert self.reconcile() == "FAILED", f"nobody noticed that entries after {left} are lost"
                 assert self.watch.history().seq == left, f"an entry was written, and those after {left} are lost"
         for replica in self.replicas:
             replica.stop()
