@@ -108,6 +108,21 @@ def test_a_reader_begins_with_the_newest_checkpoint(bucket: Counting) -> None:
     require_right(bucket)
 
 
+def test_the_newest_entries_are_always_at_hand(bucket: Counting) -> None:
+    """What a decision needs is read at once."""
+    for _ in range(EVERY):
+        freeze(bucket)
+        assert EVERY <= len(read(bucket).recent) < 2 * EVERY
+
+
+def test_a_gap_after_the_newest_checkpoint_stops_everything(bucket: Counting) -> None:
+    seq = read(bucket).seq - 1
+    bucket.lose(layout.entry("digits", seq))
+
+    with pytest.raises(StorageError, match=rf"has no entry \[{seq}\]"):
+        read(bucket)
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "truncated": lambda content: content[:100],
