@@ -1023,10 +1023,10 @@ MUTANTS = (
         ("tests/pipeline/journal/test_checkpoints.py",),
     ),
     Mutant(
-        "a reissued number stays when its model is retired",
+        "a checkpoint forgets that a model was trained twice",
         "pipeline/journal/folding.py",
-        "for each in originals.values() for number in each.copies)}",
-        "for each in originals.values() for number in ())}",
+        "            self._version(other).twins.append(version)\n",
+        "            pass\n",
         ("tests/pipeline/journal/test_past.py",),
     ),
     Mutant(

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from pipeline.journal.checkpoints import Checkpoints
 from pipeline.journal.folding import folded
@@ -36,7 +36,7 @@ def test_every_public_question_is_asked() -> None:
 def test_every_question_is_answered_alike_wherever_the_past_ends(part: int) -> None:
     """Also what the rules say that ask them. `make test` tries every fourth place."""
 
-    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None)
+    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None, phases=[Phase.generate])
     @given(steps=LONG if part else SHORT)
     def check(steps: list[Step]) -> None:
         entries = made(steps)
@@ -53,7 +53,7 @@ def test_every_question_is_answered_alike_wherever_the_past_ends(part: int) -> N
 def test_a_past_is_the_same_bytes_wherever_its_folding_began(part: int) -> None:
     """So two writers make the same checkpoint, and a new one differs from the last only in what is new."""
 
-    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None)
+    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None, phases=[Phase.generate])
     @given(steps=LONG)
     def check(steps: list[Step]) -> None:
         entries = made(steps)
@@ -73,7 +73,7 @@ def test_a_past_is_the_same_bytes_wherever_its_folding_began(part: int) -> None:
 def test_a_past_from_the_bucket_answers_like_the_entries(part: int) -> None:
     """Stored page by page, each checkpoint from the one before, and read again."""
 
-    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None)
+    @settings(max_examples=JOURNALS, deadline=None, derandomize=part == 0, database=None, phases=[Phase.generate])
     @given(steps=LONG)
     def check(steps: list[Step]) -> None:
         entries = made(steps)
