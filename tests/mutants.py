@@ -1023,10 +1023,10 @@ MUTANTS = (
         ("tests/pipeline/journal/test_checkpoints.py",),
     ),
     Mutant(
-        "a checkpoint forgets that a model was trained twice",
+        "a checkpoint forgets in which order versions have served",
         "pipeline/journal/folding.py",
-        "            self._version(other).twins.append(version)\n",
-        "            pass\n",
+        "            self.facts.served = [*_without(self.facts.served, (serving,)), serving]\n",
+        "            self.facts.served = [serving, *_without(self.facts.served, (serving,))]\n",
         ("tests/pipeline/journal/test_past.py",),
     ),
     Mutant(
