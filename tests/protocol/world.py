@@ -111,8 +111,11 @@ class Storage(MemoryBucket):
         return dict(self._objects)
 
     def restore(self, copy: Copy) -> None:
-        """As `docs/backup.md` says, but that nobody has removed the checkpoints, which are no part of a copy."""
-        derived = {key: each for key, each in self._objects.items() if key.startswith("checkpoints/")}
+        """As `docs/backup.md` says, but that nobody has removed the checkpoints, which are no part of a copy.
+
+        The identity of the bucket is never lost: MLflow knows it by that.
+        """
+        derived = {key: each for key, each in self._objects.items() if key.startswith(("checkpoints/", "bucket.json"))}
         self._objects = copy | derived
 
     def lose_entries(self, *, after: int) -> None:
