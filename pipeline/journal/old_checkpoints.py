@@ -10,12 +10,12 @@ may be that of a writer which has not stored its checkpoint yet.
 
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline import layout
-from pipeline.errors import StorageError
+from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.journal.checkpoints import Checkpoints
 from pipeline.storage.bucket import Bucket
 
@@ -54,8 +54,7 @@ def old_checkpoints(bucket: Bucket, model: str, *, before: int) -> OldCheckpoint
         before: whoever began to read before this entry was written has ended by now.
     """
     try:
-        names = bucket.names(layout.journal_checkpoints(model))
-        known = sorted(found for name in names if (found := layout.checkpoint_entry(name)) is not None)
+        known = Checkpoints(bucket, model).names()
         # A reader begins with the newest checkpoint. Once there are a few newer ones, nobody begins with this one.
         old = [each for each, newer in zip(known, known[KEPT:], strict=False) if newer[0] <= before][:AT_ONCE]
         left = known[len(old) :]
@@ -85,11 +84,17 @@ def delete_checkpoints(bucket: Bucket, old: OldCheckpoints) -> OldCheckpoints:
 def _pages(bucket: Bucket, model: str, checkpoints: Collection[tuple[int, str]]) -> set[str]:
     """The keys of the pages that these checkpoints name; of one that cannot be read, none."""
     stored = Checkpoints(bucket, model)
-    found = (stored.read(*each) for each in checkpoints)
+    found = (_named(stored, *each) for each in checkpoints)
     return {
         layout.journal_page(model, name, digest)
-        for checkpoint in found
-        if checkpoint is not None
-        for name, digest in checkpoint.pages.items()
+        for pages in found
+        for name, digest in pages.items()
         if _PAGE.fullmatch(name) and digest.isalnum()
     }
+
+
+def _named(stored: Checkpoints, seq: int, digest: str) -> Mapping[str, str]:
+    try:
+        return stored.read(seq, digest).pages
+    except (DamagedError, MissingError):
+        return {}

@@ -1,6 +1,7 @@
 """What is known about all entries up to one of them, without reading them: the content of a checkpoint."""
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -25,8 +26,8 @@ _READ = 512
 class Source(Protocol):
     """Where the entries are that are not at hand."""
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        """The entries with these numbers, both included.
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """The entries with these numbers, in their order, read at once.
 
         Raises:
             StorageError: one of them is missing, or is not an entry.
@@ -71,7 +72,7 @@ class Past:
         self.source = source
         self._pages = pages
         # Entries never change, so one that was read lately is not read again.
-        self._read = lru_cache(maxsize=_READ)(lambda seq: source.entries(seq, seq)[0])
+        self._entries: dict[int, Entry] = {last.seq: last} if last else {}
         self._parsed = lru_cache(maxsize=_PARSED)(self._parse)
 
     def __eq__(self, other: object) -> bool:
@@ -106,11 +107,27 @@ class Past:
         """The versions that were claimed with this content, ascending."""
         return list(self.page(content_page(digest)).get(digest, []))
 
-    def moves(self) -> Iterator[Move]:
-        """The entries that have changed the serving version, the newest first."""
-        for number in reversed(range(self.facts.moves)):
-            seq, serving = self.page(move_page(number))[str(number % MOVES)]
-            yield Move(seq, serving)
+    def moves(self, *, before: int | None = None) -> Iterator[Move]:
+        """The entries that have changed the serving version, of those before an entry or of all; the newest first."""
+        count = self.facts.moves if before is None else self._moves_before(before)
+        return (self._move(number) for number in reversed(range(count)))
+
+    def move_after(self, seq: int) -> Move | None:
+        """The first entry after one that has changed the serving version; None if the past has none."""
+        number = self._moves_before(seq + 1)
+        return self._move(number) if number < self.facts.moves else None
+
+    def _moves_before(self, seq: int) -> int:
+        """How many moves there were before an entry. The newest pages are read first: most questions are about them."""
+        count, step = self.facts.moves, 1
+        while step <= count and self._move(count - step).seq >= seq:
+            step *= 2
+        low, high = max(0, count - step), count - step // 2
+        return bisect_left(range(count), seq, lo=low, hi=high, key=lambda number: self._move(number).seq)
+
+    def _move(self, number: int) -> Move:
+        seq, serving = self.page(move_page(number))[str(number % MOVES)]
+        return Move(seq, serving)
 
     def mark(self, events: Sequence[Event]) -> Mark | None:
         """The newest entry with one of these events."""
@@ -123,7 +140,23 @@ class Past:
         Raises:
             StorageError: it is missing, or is not an entry.
         """
-        return self.last if self.last and seq == self.last.seq else self._read(seq)
+        known = self._entries
+        if seq not in known:
+            if len(known) >= _READ:
+                known = self._entries = {}
+            known[seq] = self.source.entries([seq])[0]
+        return known[seq]
+
+    def entries_with(self, numbers: Sequence[int]) -> list[Entry]:
+        """The entries with these numbers, in their order, read at once. They are not kept: there may be many.
+
+        Raises:
+            StorageError: one of them is missing, or is not an entry.
+        """
+        known = self._entries
+        unread = sorted(set(numbers) - set(known))
+        read = {each.seq: each for each in (self.source.entries(unread) if unread else ())}
+        return [read[seq] if seq in read else known[seq] for seq in numbers]
 
     def page(self, name: str) -> dict[str, Any]:
         """A page. If it is damaged, all pages are made anew from the entries."""
@@ -148,8 +181,8 @@ def beginning(source: Source) -> Past:
 class _NoSource:
     """The source of a journal whose entries are all at hand."""
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        raise StorageError(f"the entries {first} to {last} are not at hand")
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        raise StorageError(f"the entries {numbers} are not at hand")
 
     def until(self, seq: int) -> "History":
         raise StorageError(f"the history until {seq} is not at hand")
