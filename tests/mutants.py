@@ -675,8 +675,8 @@ MUTANTS = (
     Mutant(
         "MLflow says of a version what was true when it was registered",
         "pipeline/tracking/mirror.py",
-        "            if not changed:\n",
-        "            if not changed or each.description:\n",
+        "        if not changed:\n",
+        "        if not changed or each.description:\n",
         ("tests/pipeline/tracking/test_mirror.py",),
     ),
     Mutant(

@@ -30,8 +30,10 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
     @cache  # versions from before there were identities are looked up many times
     def trained(version: int) -> Trained | None:
         # The records of a retired version may be deleted, and nothing about it changes in MLflow any more.
+        if history.is_retired(version):
+            return None
         claimed = history.of_version(history.original(version), Event.CLAIMED)
-        if claimed is None or history.retirement(version) is not None:
+        if claimed is None:
             return None
         record = RunRecords(bucket, model, claimed.run_key).find(TrainRecord)
         return Trained(record.mlflow_run, record.mlflow_model) if record else None
@@ -42,7 +44,7 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
 def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
     """An observer that makes MLflow follow the journal of a model. It never raises; see `mirror`."""
 
-    def follow(history: History, events: Collection[Event]) -> str | None:
+    def follow(history: History, events: Collection[Event] | None) -> str | None:
         if events and _NOTHING_TO_MIRROR.issuperset(events):
             return None
 
@@ -51,6 +53,6 @@ def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
             find = make_identity if history.seq else find_identity
             return make_owner(bucket, model, find(bucket), history)
 
-        return mirror(mlflow, model=model, history=history, owner=owner)
+        return mirror(mlflow, model=model, history=history, owner=owner, everything=events is None)
 
     return follow
