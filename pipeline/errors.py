@@ -22,8 +22,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """What a scheduler sees. 99 is the code Airflow shows as *skipped*; 75 is EX_TEMPFAIL of sysexits.h.
 
-    130 is what shells return for a program that Ctrl-C has ended (128 + SIGINT). Only `status` ends with 3.
-    A wrong command line ends with 2, which is what typer does.
+    130 is what shells return for a program that Ctrl-C has ended (128 + SIGINT). Only `status` and
+    `history --verify` end with 3. A wrong command line ends with 2, which is what typer does.
     """
 
     DONE = 0

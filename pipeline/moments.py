@@ -35,6 +35,21 @@ def moment(text: str, *, now: datetime) -> datetime:
         ) from error
 
 
+def past_moment(text: str, *, now: datetime) -> datetime:
+    """Likewise a moment in the past, where 90m, 12h or 3d are before now.
+
+    Raises:
+        BadInputError: it is none of these.
+    """
+    written = moment(text.strip(), now=now)
+    if not _DURATION.fullmatch(text.strip()):
+        return written
+    try:
+        return now - (written - now)
+    except OverflowError as error:
+        raise BadInputError(f"{text!r} ago is before the year 1. Give a shorter time, for example 3d") from error
+
+
 def hold_until(text: str, *, now: datetime) -> Until | None:
     """Until when promotions are to be held: `until lifted`, `none`, or what `moment` reads.
 

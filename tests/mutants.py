@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.mutants [--only NAME] [--list] [-- PYTEST OPTIONS]
 
 Each mutant is one replacement in a copy of the checkout, in which its tests are then run. `found` means that a test
-failed; `SURVIVED` that all of them passed. Run this after the tests have been moved or made smaller. The twelve planted
-bugs of the model check are tests themselves, see `tests/protocol/test_protocol.py`.
+failed; `SURVIVED` that all of them passed. Run this after the tests have been moved or made smaller. The fifteen
+planted bugs of the model check are tests themselves, see `tests/protocol/test_protocol.py`.
 """
 
 import argparse
@@ -801,8 +801,8 @@ MUTANTS = (
     Mutant(
         "a change is announced again",
         "pipeline/journal/announcements.py",
-        "changes[newest + 1 :]",
-        "changes[newest:]",
+        "takewhile(lambda move: move.seq > known, ",
+        "takewhile(lambda move: move.seq >= known, ",
         ("tests/pipeline/journal/test_announcements.py",),
     ),
     Mutant(
@@ -986,6 +986,55 @@ MUTANTS = (
         '        self._keep(model, version, names, float("inf"))\n',
         "        self._keep(model, version, names, self._now())\n",
         ("tests/serving/client/test_classify.py",),
+    ),
+    Mutant(
+        "a stale checkpoint is trusted",
+        "pipeline/journal/journal.py",
+        "            if entries and self._digests[checkpoint.seq] == checkpoint.sha256:\n",
+        "            if entries:\n",
+        ("tests/pipeline/journal/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a damaged checkpoint is believed",
+        "pipeline/journal/checkpoints.py",
+        " or found != found.signed():\n",
+        ":\n",
+        ("tests/pipeline/journal/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a damaged page of a checkpoint is believed",
+        "pipeline/journal/checkpoints.py",
+        "        if digest_of(content) != digest:\n",
+        "        if False:\n",
+        ("tests/pipeline/journal/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a page of a checkpoint that is lost counts as empty",
+        "pipeline/journal/checkpoints.py",
+        '            raise DamagedPageError(f"the checkpoint of entry {seq} has lost a page: {error}") from error\n',
+        '            return b"{}"\n',
+        ("tests/pipeline/journal/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a gap in the listing of entries is not noticed",
+        "pipeline/journal/stored_entries.py",
+        "        if missing:\n",
+        "        if False:\n",
+        ("tests/pipeline/journal/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a checkpoint forgets in which order versions have served",
+        "pipeline/journal/folding.py",
+        "            self.facts.served = [*_without(self.facts.served, (serving,)), serving]\n",
+        "            self.facts.served = [serving, *_without(self.facts.served, (serving,))]\n",
+        ("tests/pipeline/journal/test_past.py",),
+    ),
+    Mutant(
+        "a checkpoint stands for the newest entry",
+        "pipeline/journal/journal.py",
+        "        return (seq // self._every - 1) * self._every\n",
+        "        return (seq // self._every) * self._every\n",
+        ("tests/pipeline/journal/test_checkpoints.py",),
     ),
 )
 

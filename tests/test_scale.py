@@ -13,9 +13,12 @@ import pytest
 from bench.scale import __main__ as bench
 from bench.scale.calls import class_of
 from bench.scale.fleets import released
+from pipeline.journal.entries import NO_VERSION, Change, Event
+from pipeline.journal.journal import EVERY, Journal, JournalWriter
 from pipeline.settings import Settings
 from pipeline.spec import CanaryPolicy, RetentionPolicy
 from pipeline.storage import objects
+from pipeline.storage.memory import MemoryBucket
 from pipeline.verbs.sync import sync
 from serving.canary import question
 from serving.fleet import kubernetes_api
@@ -24,6 +27,7 @@ from serving.questions import Golden, Labelled, Questions
 from serving.replica import Answer
 from serving.server_flags import ConfigSource
 from tests.fleet import LABELS, Classifier, outputs_for
+from tests.protocol.clock import VirtualClock
 from tests.protocol.world import MODEL, World
 
 PROJECT = Path(__file__).parents[1]
@@ -34,8 +38,12 @@ DAY = 24 * 60 * 60
 # What 1,000 calls of a class cost, in dollars.
 PRICE = {"A": 0.005, "B": 0.0004}
 RELEASES = 24 * 365 * 5
-# In milliseconds: to read a journal entry in gs://.
+# In milliseconds: to read a journal entry in gs://, if all are read.
 ENTRY_MS = 10
+# So many entries a verb reads where there are checkpoints, at least and at most.
+FEWEST, MOST = EVERY + 1, 2 * EVERY
+# The calls of class B of `announce` in gs://.
+ANNOUNCE_READS = 5 + 2 * (FEWEST + MOST) / 2
 
 
 def dollars(**calls: float) -> float:
@@ -63,6 +71,7 @@ def test_a_release_has_as_many_entries_as_the_page_says(world: World) -> None:
     assert {f"{entries}"} == {row[3] for row in table("| replicas | canary: questions")}
     years = table("| one release an hour, for |")[-1]
     assert [f"{RELEASES:,}", f"{RELEASES * entries:,}", f"{2 * RELEASES * entries:,}"] == [years[1], years[2], years[5]]
+    assert f"{RELEASES * entries:,} entries |" in TEXT
 
 
 def test_the_bytes_of_a_release_are_roughly_those_of_the_page(world: World) -> None:
@@ -190,31 +199,68 @@ def test_a_retrain_takes_as_many_pods_as_it_has_steps_without_withdraw() -> None
 
 def test_the_cost_of_the_dag_announce_is_the_product() -> None:
     (minutes,) = re.findall(r'cron\("\*/(\d+) ', (PROJECT / "dags" / "announce.py").read_text(encoding="utf-8"))
-    runs, entries = DAY // 60 // int(minutes), 52 * 5
+    runs = DAY // 60 // int(minutes)
     rows = table("| models | tasks a day |")
 
     assert f"{runs} runs a day" in TEXT
     assert ["10", "100", "1,000"] == [row[0] for row in rows]
     for row in rows:
         count = int(row[0].replace(",", ""))
-        calls = {"A": 2 * runs * count, "B": runs * count * (1 + 2 * entries)}
+        calls = {"A": 3 * runs * count, "B": int(runs * count * ANNOUNCE_READS)}
         assert [f"{runs * count:,}", f"{count * 1.05 / (60 * int(minutes)):.1f}"] == row[1:3]
         assert [f"{calls['A']:,}", f"{calls['B']:,}", f"{dollars(**calls):.2f}"] == row[3:6]
         assert f"{runs * count / DAY:.1f} a second" == row[6]
 
 
-def test_the_time_of_a_read_of_the_journal_is_the_product() -> None:
+def test_a_verb_reads_as_many_entries_as_the_page_says() -> None:
+    """...whatever the length of the journal is, once it has a checkpoint."""
+    bucket, clock = MemoryBucket(), VirtualClock()
+    found = set()
+    for number in range(1, 8 * EVERY + 1):
+        writer = JournalWriter(bucket, MODEL, run_key=f"freeze-{number}", actor="ann", clock=clock)
+        writer.decide(lambda history: Change(Event.UNFROZEN, NO_VERSION, "as asked", history.state))
+        writer.write_checkpoint()
+        history = Journal(bucket, MODEL).read()
+        if history.past.is_stored:
+            found.add(history.seq - history.past.seq + 1)
+
+    assert set(range(FEWEST, MOST + 1)) == found
+    assert f"reads {FEWEST} to {MOST} entries, {(FEWEST + MOST) / 2} on average" in TEXT
+    assert f"a checkpoint of each {EVERY}th entry, once {EVERY} more follow it, so that is {FEWEST} to {MOST}" in TEXT
+
+
+def test_the_time_of_a_decision_is_the_sum() -> None:
+    least, most = (0.03 * (6 + 2 * entries / objects.THREADS) for entries in (FEWEST, MOST))
+
+    assert f"{FEWEST} to {MOST} x 2 x 30 ms / {objects.THREADS} threads = {least:.2f} to {most:.2f} s" in TEXT
+    assert f"{MOST} / 5 x 309 kB = {MOST / 5 * 0.309:.0f} MB" in TEXT
+
+
+def test_the_time_of_a_read_of_the_whole_journal_is_the_product() -> None:
     for row in table("| one release an hour, for |"):
         releases, entries = (int(each.replace(",", "")) for each in row[1:3])
         seconds = entries * ENTRY_MS / 1000
         assert 5 * releases == entries
         assert (f"{seconds / 60:.1f} min" if seconds > 60 else f"{seconds:.2g} s") == row[3]
-        assert f"{dollars(B=720 * (1 + 2 * entries)):.2f}" == row[6]
-    for row in table("| in `gs://`, a verb ends when"):
+        assert [f"{2 * entries:,}", f"{3.3 * releases / 1000:.2g} MB"] == row[5:]
+    for row in table("| in `gs://` and without a checkpoint"):
         number, unit = row[1].split()
         entries = int(number) * {"s": 1, "min": 60}[unit] * 1000 // ENTRY_MS
         days = entries / 5 / 24
         assert [f"{entries:,}", f"{days:.0f} days" if days < 1000 else f"{days / 365:.1f} years"] == row[2:]
+
+
+def test_the_calls_of_a_release_are_the_sum() -> None:
+    *verbs, checkpoint = table("| verb | class A | class B |")
+    share, entries = 5 / EVERY, 2 * (FEWEST + MOST) / 2
+    puts = sum(int(row[1]) for row in verbs) + share * int(checkpoint[1])
+    reads = sum(int(row[2].split()[0]) + entries for row in verbs) + share * int(checkpoint[2])
+    bill = dollars(A=puts, B=reads)
+
+    assert f"{puts:.0f} of class A and {reads:.0f} of class B for a release: ${bill:.4f}" in TEXT
+    assert f"${bill * RELEASES:.0f} in five years of hourly releases" in TEXT
+    announced = dollars(A=3, B=ANNOUNCE_READS) * 720 * 365 * 5
+    assert f"is ${announced:.0f} for a model in five years" in TEXT
 
 
 def test_the_cache_and_the_price_of_images_are_the_products() -> None:

@@ -19,7 +19,7 @@ def _models(*, quick: bool) -> None:
 
 def _calls(*, quick: bool) -> None:
     calls.report_polls()
-    calls.report_release(1 if quick else 6)
+    calls.report_release(1 if quick else 10)
 
 
 def _journals(*, quick: bool) -> None:

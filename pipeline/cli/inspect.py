@@ -13,9 +13,6 @@ from pipeline.commands import naming
 
 GROUP = "Inspect: change nothing"
 
-# As many periods and decisions as a person looks through.
-_SHOWN = 20
-
 commands = typer.Typer()
 
 
@@ -39,33 +36,6 @@ def status_command(model: Model, as_json: AsJson = False) -> None:
         Console().print(table(found))
     if found.differences:
         raise typer.Exit(ExitCode.DIFFERENCES)
-
-
-@commands.command("history", rich_help_panel=GROUP)
-def history_command(
-    model: Model,
-    as_json: AsJson = False,
-    last: Annotated[
-        int | None,
-        typer.Option(
-            "--last", min=1, help=f"the newest N periods and decisions; else {_SHOWN}, with --json all of them"
-        ),
-    ] = None,
-) -> None:
-    """Show which version served when, who changed that, why, and with which verdict."""
-    from pipeline.inspection import history as shown
-    from pipeline.inspection.known_models import nothing_released, require_known
-
-    with model_context(model) as context:
-        history = context.journal.read()
-        if not history.seq:
-            require_known(context)
-    if as_json:
-        typer.echo(json.dumps(shown.as_json(model, history, last=last), indent=1))
-    elif not history.seq:
-        typer.echo(nothing_released(context))
-    else:
-        whole_lines().print(shown.tables(model, history, last=last or _SHOWN))
 
 
 @commands.command("announce", rich_help_panel=GROUP)

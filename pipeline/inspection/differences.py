@@ -1,12 +1,13 @@
 """Where journal, config, files, replicas and MLflow disagree: findings in; sentences out, each with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import partial
 
 from pipeline import layout
 from pipeline.commands import with_model
 from pipeline.errors import NewerVersionError
 from pipeline.inspection.expectation import Expectation
-from pipeline.inspection.findings import BucketFound, Findings
+from pipeline.inspection.findings import BucketFound, Findings, noting
 from pipeline.inspection.first_ring import of_source
 from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import Event
@@ -44,18 +45,27 @@ def _differences(found: Findings) -> list[str]:
     for key, text in bucket.configs.items():
         if sentence := _of_another_kind(key, text or "", found):
             return [f"{sentence}. Nothing else was compared"]
-    sentences = [
-        *_of_other_fleets(found),
-        *of_config(bucket, found.model, settling=found.settling),
-        *bucket.newer,
-        *_of_journal(bucket, found),
-        *_of_files(bucket),
-        *([] if _is_being_settled(bucket, found) else bucket.misplaced),
-        *sentences,
+    parts: list[Callable[[], Iterable[str]]] = [
+        lambda: _of_other_fleets(found),
+        lambda: of_config(bucket, found.model, settling=found.settling),
+        lambda: bucket.unread,
+        lambda: _of_journal(bucket, found),
+        lambda: _of_files(bucket),
+        lambda: () if _is_being_settled(bucket, found) else bucket.misplaced,
+        lambda: sentences,
+        *(partial(of_replica, replica, found) for replica in found.replicas),
+        lambda: _of_mlflow(found, bucket.history),
     ]
-    for replica in found.replicas:
-        sentences += of_replica(replica, found)
-    return sentences + _of_mlflow(found, bucket.history)
+    return _all_readable(parts)
+
+
+def _all_readable(parts: Iterable[Callable[[], Iterable[str]]]) -> list[str]:
+    """The sentences of all parts. If one needs an entry that is lost, it says so once, and the others are complete."""
+    found, unread = list[str](), list[str]()
+    for part in parts:
+        with noting(unread):
+            found.extend(part())
+    return [*found, *(sentence for sentence in unread if sentence not in found)]
 
 
 def _of_another_kind(key: str, text: str, found: Findings) -> str | None:
@@ -271,7 +281,7 @@ def _of_journal(bucket: BucketFound, found: Findings) -> list[str]:
     history = bucket.history
     sentences = _of_moves(history) if found.moving is None else []
     proving = reconcile_rules.candidate_of_run(history)
-    if proving and bucket.passed_at is None and not bucket.newer and found.deadline.has_passed(proving):
+    if proving and bucket.passed_at is None and not bucket.unread and found.deadline.has_passed(proving):
         sentences.append(
             f"v{proving.version} of {proving.run_key} is the candidate"
             f"{' in the first ring' if history.state.first_ring_only else ''} since {proving.at:%Y-%m-%d %H:%M:%S} "
@@ -301,13 +311,17 @@ def _of_files(bucket: BucketFound) -> list[str]:
                 f"v{version}, the version to roll back to, has damaged files ({problem}). A roll-back to `previous` "
                 f"skips it. Restore the files"
             )
-    return sentences + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history))]
+    known = frozenset(bucket.history.unretired())
+    return sentences + [sentence for name in bucket.names if (sentence := _of_name(name, bucket.history, known))]
 
 
-def _of_name(name: str, history: History) -> str | None:
-    """What is wrong with a name beside the versions. Servers read more names as numbers than Understudy writes."""
+def _of_name(name: str, history: History, known: Container[int]) -> str | None:
+    """What is wrong with a name beside the versions. Servers read more names as numbers than Understudy writes.
+
+    `known`: versions of the journal, so that not each of them is looked up.
+    """
     version = layout.version_number(name)
-    if version is not None and history.has(version, Event.CLAIMED, Event.REISSUED):
+    if version is not None and (version in known or history.has(version, Event.CLAIMED, Event.REISSUED)):
         return None
     if version is not None:
         return (

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pipeline import layout
 from pipeline.context import ModelContext
-from pipeline.errors import CouldNotTellError, DamagedError, MissingError, NewerVersionError, StorageError
+from pipeline.errors import CouldNotTellError, DamagedError, MissingError, StorageError
 from pipeline.fleets.fleet_spec import FleetSpec
 from pipeline.inspection.expectation import Expectation
 from pipeline.inspection.known_models import require_known
@@ -44,7 +44,8 @@ class BucketFound:
         names: the names below the base path.
         misplaced: sentences on what servers find below the base path and should not, or the other way round.
         passed_at: when the candidate passed its canary; None if it has not, or if a promotion of it failed since.
-        newer: sentences on what a newer version of Understudy wrote, and what is not known because of that.
+        unread: sentences on what could not be read: an old entry is lost, or a newer version of Understudy wrote
+            something. What follows from it is not known.
     """
 
     address: str
@@ -55,7 +56,7 @@ class BucketFound:
     names: tuple[str, ...]
     misplaced: tuple[str, ...] = ()
     passed_at: datetime | None = None
-    newer: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -235,13 +236,16 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
     configs = context.rollout.configs()
     history = context.journal.read()
     state = history.state
-    newer: list[str] = []
-    damaged, passed_at = {}, None
+    unread: list[str] = []
+    damaged: dict[int, str] = {}
+    passed_at, misplaced = None, tuple[str, ...]()
     for version in sorted({v for v in (state.serving, state.previous) if v is not None}):
-        with _noting(newer):
+        with noting(unread):
             damaged.update(_damaged(context, history, version))
-    with _noting(newer):
+    with noting(unread):
         passed_at = _passed_at(context, history)
+    with noting(unread):
+        misplaced = tuple(context.rollout.placement.problems(history))
     return BucketFound(
         address=context.bucket.uri(),
         history=history,
@@ -249,19 +253,20 @@ def _look_into_bucket(context: ModelContext) -> BucketFound:
         wanted_configs=context.rollout.rendered(history),
         damaged=damaged,
         names=tuple(context.bucket.names(layout.versions(context.model))),
-        misplaced=tuple(context.rollout.placement.problems(history)),
+        misplaced=misplaced,
         passed_at=passed_at,
-        newer=tuple(newer),
+        unread=tuple(unread),
     )
 
 
 @contextmanager
-def _noting(newer: list[str]) -> Iterator[None]:
-    """Keep the sentence on what a newer version wrote, and look at everything else."""
+def noting(unread: list[str]) -> Iterator[None]:
+    """Keep the sentence on what cannot be read, once, and look at everything else."""
     try:
         yield
-    except NewerVersionError as error:
-        newer.append(str(error))
+    except StorageError as error:
+        if str(error) not in unread:
+            unread.append(str(error))
 
 
 def _passed_at(context: ModelContext, history: History) -> datetime | None:

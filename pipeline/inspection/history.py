@@ -1,47 +1,79 @@
 """Which version served when, who or what moved it, and why: the journal for people and for programs."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from itertools import islice
+from typing import TypeVar
 
-from rich.console import Group
+from pydantic import BaseModel
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.inspection.history_page import Page
 from pipeline.journal.entries import Entry
-from pipeline.journal.history import History
-from pipeline.journal.periods import Period, served
+from pipeline.journal.periods import Period
 
 T = TypeVar("T")
 
 MOMENT = "%Y-%m-%d %H:%M:%S"
+# A table needs all its rows to choose its widths. A long history is divided into tables of so many rows.
+_ROWS = 256
 
 
-def as_json(model: str, history: History, *, last: int | None = None) -> dict[str, Any]:
-    """The same for programs, with no text cut: the newest `last` periods and decisions, or all of them."""
-    return {
-        "model": model,
-        "served": [period.model_dump(mode="json") for period in _newest(list(served(history))[::-1], last)],
-        "entries": [entry.model_dump(mode="json") for entry in _newest(history.all(), last)],
-    }
+def json_lines(page: Page) -> Iterator[str]:
+    """A page for programs, with no text cut: the lines of a JSON object, the newest of each first."""
+    yield "{"
+    yield f' "model": {json.dumps(page.model)},'
+    yield f' "older": {page.older},'
+    yield f' "next": {json.dumps(page.next)},'
+    yield ' "served": ['
+    yield from _items(page.periods)
+    yield ' ],\n "entries": ['
+    yield from _items(page.entries)
+    yield " ]\n}"
 
 
-def tables(model: str, history: History, *, last: int | None = None) -> Group:
-    """The periods, then the decisions, each the newest `last` or all. Long texts end in an ellipsis."""
-    periods, entries = list(served(history))[::-1], history.all()
-    newest = _newest(periods, last), _newest(entries, last)
-    parts: list[Table | str] = [_what_served(model, newest[0]), "", _decisions(newest[1])]
-    if len(newest[1]) < len(entries):
-        shown = f"{len(newest[0])} of {len(periods)} periods and {len(newest[1])} of {len(entries)} decisions"
-        parts.append(f"\nThe newest {shown}. To see all: `understudy history --model {model} --last {len(entries)}`")
-    return Group(*parts)
+def _items(items: Iterable[BaseModel]) -> Iterator[str]:
+    waiting = ""
+    for item in items:
+        if waiting:
+            yield f"{waiting},"
+        waiting = f"  {json.dumps(item.model_dump(mode='json'))}"
+    if waiting:
+        yield waiting
 
 
-def _newest(items: Sequence[T], last: int | None) -> Sequence[T]:
-    return items if last is None else items[-last:]
+def tables(page: Page) -> Iterator[RenderableType]:
+    """A page for people: the periods, then the decisions. Long texts end in an ellipsis."""
+    for periods in _divided(page.periods):
+        yield _what_served(page.model, periods)
+        yield ""
+    for entries in _divided(page.entries):
+        yield _decisions(entries)
+    if not page.shown:
+        yield "No decisions in this part of the history."
+    if page.next is not None:
+        yield Text(f"\n{_how_to_see_more(page)}")
 
 
-def _what_served(model: str, periods: Sequence[Period]) -> Table:
+def _how_to_see_more(page: Page) -> str:
+    part, model = page.selection, page.model
+    return (
+        f"The newest {page.shown} of {page.shown + page.older} decisions. The next ones: "
+        f"`{part.command(model, before=page.next)}`. All: `{replace(part, last=None, before=None).command(model)}`"
+    )
+
+
+def _divided(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, _ROWS)):
+        yield some
+
+
+def _what_served(model: str, periods: Iterable[Period]) -> Table:
     view = _table(f"What served as {model} (UTC)", "version", "from, to", "changed by", "why, verdict")
     for period in periods:
         until = f"{period.until:{MOMENT}}" if period.until else "now"
@@ -54,7 +86,7 @@ def _what_served(model: str, periods: Sequence[Period]) -> Table:
     return view
 
 
-def _decisions(entries: Sequence[Entry]) -> Table:
+def _decisions(entries: Iterable[Entry]) -> Table:
     view = _table("Decisions (UTC)", "entry", "what, when", "by", "why, verdict, state after it")
     for entry in entries:
         view.add_row(

@@ -7,11 +7,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import StorageError
 from pipeline.inspection.differences import of_replica, roles
 from pipeline.inspection.findings import Findings
 from pipeline.inspection.first_ring import being_tested, named
 from pipeline.inspection.history import MOMENT, visible
 from pipeline.journal.config_header import rendered_entry
+from pipeline.journal.entries import Entry
 from pipeline.journal.periods import Period, served
 from pipeline.journal.state import State
 from pipeline.rollout.replicas import ReplicaFound
@@ -25,29 +27,23 @@ class Status:
     """What was found. `differences` is empty where everything agrees; each says what to do.
 
     `under_way` is what a verb, a replica or a person may be doing at this moment, which is not a difference. `notes`
-    need no action.
+    need no action. `serving` says since when the serving version serves, who moved traffic to it, and why; None if
+    nothing serves, or if that is not known. `proving` is the entry by which an active run has exposed its candidate;
+    None if there is none. `holds` are in force now.
     """
 
     found: Findings
     differences: list[str]
     under_way: list[str]
     notes: list[str]
+    serving: Period | None
+    proving: Entry | None
+    holds: list[Hold]
 
     @property
     def state(self) -> State | None:
         """The state after the last entry; None if the bucket gave no answer."""
         return self.found.bucket.history.state if self.found.bucket else None
-
-    @property
-    def holds(self) -> list[Hold]:
-        """Every hold in force now; empty also if the bucket gave no answer."""
-        return active_holds(self.found.bucket.history, now=self.found.deadline.now) if self.found.bucket else []
-
-    @property
-    def serving(self) -> Period | None:
-        """Since when the serving version serves, who moved traffic to it, and why; None if nothing serves."""
-        newest = next(served(self.found.bucket.history), None) if self.found.bucket else None
-        return newest if newest and newest.until is None else None
 
     @property
     def entry(self) -> int | None:
@@ -87,7 +83,7 @@ class Status:
         }
 
     def _proving_as_json(self) -> dict[str, Any] | None:
-        entry = self.found.proving
+        entry = self.proving
         if entry is None:
             return None
         return {
@@ -96,6 +92,25 @@ class Status:
             "since": entry.at.isoformat(),
             "first_ring_only": entry.state.first_ring_only,
         }
+
+
+def serving_period(found: Findings) -> Period | None:
+    """Since when the serving version serves; None if nothing serves, or if the bucket gave no answer.
+
+    Raises:
+        StorageError: the entry that says it is lost.
+    """
+    newest = next(served(found.bucket.history), None) if found.bucket else None
+    return newest if newest and newest.until is None else None
+
+
+def current_holds(found: Findings) -> list[Hold]:
+    """Every hold in force; none also if the bucket gave no answer.
+
+    Raises:
+        StorageError: an entry that began one is lost.
+    """
+    return active_holds(found.bucket.history, now=found.deadline.now) if found.bucket else []
 
 
 def table(found: Status) -> Group:
@@ -151,7 +166,10 @@ def _present(replica: ReplicaFound) -> list[VersionStatus]:
 def _agrees(replica: ReplicaFound, found: Findings) -> str:
     if found.bucket is None:
         return "?"
-    sentences = of_replica(replica, found)
+    try:
+        sentences = of_replica(replica, found)
+    except StorageError:
+        return "?"  # a difference says what cannot be read
     return "no" if replica.others or sentences else "yes"
 
 
@@ -185,7 +203,7 @@ def _what_serves(status: Status) -> list[str]:
     One that has passed its canary is not: `under_way` says what it waits for.
     """
     serving, bucket = status.serving, status.found.bucket
-    proving = status.found.proving if bucket and bucket.passed_at is None else None
+    proving = status.proving if bucket and bucket.passed_at is None else None
     lines = []
     if serving:
         moved = f"{serving.event} by {serving.actor} ({serving.run_key})"

@@ -38,13 +38,12 @@ def unannounced(history: History, announced: Sequence[Mapping[str, Any]], *, unt
         announced: what `extra_of` returned for the announced changes.
         until: later changes are left out.
     """
-    newest = [history.entry(move.seq) for move in islice(history.moves(), 1)]
     known = next((seq for seq in _announced(announced) if _is_known(history, seq, announced)), None)
     if known is None:
-        waiting = newest
+        moves = list(islice(history.moves(), 1))
     else:
-        later = takewhile(lambda move: move.seq > known, history.moves())
-        waiting = [history.entry(move.seq) for move in later][::-1]
+        moves = list(takewhile(lambda move: move.seq > known, history.moves()))
+    waiting = history.entries_with([move.seq for move in reversed(moves)])
     return [each for each in waiting if each.at <= until]
 
 
@@ -63,5 +62,6 @@ def _is_known(history: History, seq: int, announced: Sequence[Mapping[str, Any]]
 
 
 def _changed(history: History, seq: int) -> bool:
-    before = history.entry(seq - 1).state.serving if seq > 1 else None
-    return history.entry(seq).state.serving != before
+    """Whether an entry changed the serving version; the facts say it, so no entry is read."""
+    move = history.move_after(seq - 1)
+    return move is not None and move.seq == seq

@@ -7,14 +7,14 @@ a new one. Two writers make the same bytes, so they need no lock; see `pipeline.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import layout
-from pipeline.errors import MissingError, StorageError
+from pipeline.errors import DamagedError, MissingError
 from pipeline.journal.entries import Entry
 from pipeline.journal.facts import JournalFacts
 from pipeline.journal.pages import DamagedPageError, Pages, digest_of, packed
@@ -76,20 +76,55 @@ class Checkpoints:
         known = [found for name in names if (found := layout.checkpoint_entry(name)) is not None]
         usable = [each for each in known if until is None or each[0] <= until]
         for seq, digest in sorted(usable, reverse=True)[:_TRIED]:
-            checkpoint = self._read(layout.journal_checkpoint(self._model, seq, digest), seq, digest)
-            if checkpoint is not None:
-                yield checkpoint
+            try:
+                yield self.read(seq, digest)
+            except (MissingError, DamagedError) as error:
+                log.warning("a checkpoint is ignored: %s", error)
 
-    def _read(self, key: str, seq: int, digest: str) -> Checkpoint | None:
+    def names(self) -> list[tuple[int, str]]:
+        """Every checkpoint: the number of its entry, and the beginning of that entry's SHA-256; ascending."""
+        names = self._bucket.names(layout.journal_checkpoints(self._model))
+        return sorted(found for name in names if (found := layout.checkpoint_entry(name)) is not None)
+
+    def read(self, seq: int, digest: str) -> Checkpoint:
+        """One checkpoint. Whether it stands for the entry as it is now, the caller must check.
+
+        Args:
+            seq: the number of its entry.
+            digest: the beginning of that entry's SHA-256.
+
+        Raises:
+            DamagedError: it is damaged, or this version cannot read it.
+            MissingError: there is none.
+        """
+        key = layout.journal_checkpoint(self._model, seq, digest)
+        content = self._bucket.read(key)
         try:
-            found = Checkpoint.model_validate_json(self._bucket.read(key))
-        except (MissingError, ValidationError) as error:
-            log.warning("%s is ignored, it is not a checkpoint that this version can read: %s", key, _first_line(error))
-            return None
+            found = Checkpoint.model_validate_json(content)
+        except ValidationError as error:
+            raise DamagedError(f"{key} is not a checkpoint that this version can read") from error
         if found.seq != seq or not found.sha256.startswith(digest) or found != found.signed():
-            log.warning("%s is ignored: it is damaged", key)
-            return None
+            raise DamagedError(f"{key} is damaged")
         return found
+
+    def bad_pages(self, pages: Iterable[tuple[str, str]]) -> list[str]:
+        """The keys of those pages that are missing, or are not what their names say; all are read at once.
+
+        Args:
+            pages: the name and the SHA-256 of each.
+        """
+        keys = {layout.journal_page(self._model, name, digest): digest for name, digest in pages}
+        try:
+            contents = dict(zip(keys, self._bucket.read_all(list(keys)), strict=True))
+        except MissingError:
+            return [key for key, digest in keys.items() if self._is_bad(key, digest)]
+        return [key for key, digest in keys.items() if digest_of(contents[key]) != digest]
+
+    def _is_bad(self, key: str, digest: str) -> bool:
+        try:
+            return digest_of(self._bucket.read(key)) != digest
+        except MissingError:
+            return True
 
     def past(self, checkpoint: Checkpoint, last: Entry, source: Source) -> Past:
         """The past up to a checkpoint. Its pages are read when they are needed.
@@ -149,7 +184,3 @@ class Checkpoints:
             if self._bucket.replace(key, content, instead_of=found):
                 log.warning("%s was damaged, and is repaired", key)
                 return
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if isinstance(error, StorageError) else type(error).__name__

@@ -4,6 +4,7 @@ Each is derived from entries, one after the other, and stored as JSON. Pure.
 """
 
 from collections.abc import Iterable
+from copy import copy
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -121,3 +122,7 @@ class JournalFacts(BaseModel):
     unpublished: list[int] = Field(default_factory=list)
     highest_promoted: int = 0
     moves: int = 0
+
+    def copied(self) -> "JournalFacts":
+        """The same, to be changed apart from this one. A deep copy of thousands of versions takes ten times as long."""
+        return self.model_copy(update={name: copy(value) for name, value in self})

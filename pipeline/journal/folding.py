@@ -42,7 +42,7 @@ class _Fold:
     def __init__(self, past: Past) -> None:
         self._past = past
         self._state = past.last.state if past.last else State()
-        self.facts: JournalFacts = past.facts.model_copy(deep=True)
+        self.facts: JournalFacts = past.facts.copied()
         self._versions: dict[int, VersionFacts] = {}
         self._runs: dict[str, RunFacts] = {}
         self._contents: dict[str, list[int]] = {}

@@ -1,19 +1,19 @@
 """The journal as it was read, and questions about it: by run, by version, by model, and at an earlier moment."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import takewhile
+from itertools import chain
 
 from pipeline.journal.entries import GIVEN_TRAFFIC, TAKEN_BACK, Change, Entry, Event
 from pipeline.journal.facts import Mark, Move, Promotion
 from pipeline.journal.past import NO_PAST, Past
 from pipeline.journal.state import State
 
-# Entries that are read at once by whoever goes back through the history.
-_BATCH = 64
+# Entries that are read at once by whoever goes back through the history: few at first, because most soon stop.
+_FIRST_BATCH, _BATCH = 8, 64
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,20 @@ class History:
         early = self.past.source.entries(first, min(last, before)) if first <= min(last, before) else ()
         return [*early, *self.recent[max(0, first - before - 1) : max(0, last - before)]]
 
+    def entries_with(self, numbers: Sequence[int]) -> list[Entry]:
+        """The entries with these numbers, in their order. Those that are not at hand are read at once."""
+        before = self.past.seq
+        early = [seq for seq in numbers if seq <= before]
+        found = dict(zip(early, self.past.entries_with(early), strict=True))
+        return [found[seq] if seq <= before else self.entry(seq) for seq in numbers]
+
     def newest_first(self) -> Iterator[Entry]:
         """All entries, the newest first. Those of the past are read in batches, as far as the caller goes."""
         yield from reversed(self.recent)
-        last = self.past.seq
+        last, size = self.past.seq, _FIRST_BATCH
         while last > 0:
-            yield from reversed(self.entries(last - _BATCH + 1, last))
-            last -= _BATCH
+            yield from reversed(self.entries(last - size + 1, last))
+            last, size = last - size, min(2 * size, _BATCH)
 
     def after(self, seq: int) -> list[Entry]:
         """The entries after the one with a number."""
@@ -81,6 +88,10 @@ class History:
     def seq_at(self, moment: datetime) -> int:
         """The number of the last entry at a moment; 0 if the first entry is later. Entries are dated in their order."""
         return bisect_right(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at)
+
+    def first_since(self, moment: datetime) -> int:
+        """The number of the first entry at a moment or after it; `seq` + 1 if there is none."""
+        return bisect_left(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at) + 1
 
     def until(self, seq: int) -> "History":
         """The history up to and including entry `seq`."""
@@ -125,6 +136,12 @@ class History:
         copied = _newest(self._recent_by_version.get(version, ()), (Event.REISSUED,))
         copy_of = copied.copy_of if copied else self.past.version(version).copy_of
         return copy_of if copy_of is not None else version
+
+    def numbers(self, version: int) -> list[int]:
+        """All numbers of a version's model: its original, and those that it was reissued under."""
+        original = self.original(version)
+        recent = [each.version for each in self.recent if each.copy_of == original]
+        return [original, *self.past.version(original).copies, *recent]
 
     def is_same_model(self, version: int | None, other: int | None) -> bool:
         """Whether both numbers have the same original. None equals only None."""
@@ -206,13 +223,26 @@ class History:
 
     # The order in which versions have served.
 
-    def moves(self) -> Iterator[Move]:
-        """The entries that have changed the serving version, to another one or to none; the newest first."""
-        before = [self.past.last, *self.recent]
-        for earlier, entry in zip(reversed(before[:-1]), reversed(self.recent), strict=True):
-            if entry.state.serving != (earlier.state.serving if earlier else None):
-                yield Move(entry.seq, entry.state.serving)
-        yield from self.past.moves()
+    def moves(self, *, before: int | None = None) -> Iterator[Move]:
+        """The entries that have changed the serving version, to another one or to none; the newest first.
+
+        Args:
+            before: only those before the entry with this number; None for all.
+        """
+        recent = (move for move in reversed(self._recent_moves) if before is None or move.seq < before)
+        early = before if before is not None and before <= self.past.seq else None
+        return chain(recent, self.past.moves(before=early))
+
+    def move_after(self, seq: int) -> Move | None:
+        """The first entry after one that has changed the serving version; None if there is none yet."""
+        early = self.past.move_after(seq) if seq < self.past.seq else None
+        return early or next((move for move in self._recent_moves if move.seq > seq), None)
+
+    def served(self) -> Iterator[int]:
+        """The numbers that have served and are not retired, each once, the one that served last first."""
+        recent = [move.serving for move in reversed(self._recent_moves)]
+        served = dict.fromkeys(number for number in (*recent, *reversed(self.past.facts.served)) if number is not None)
+        return (number for number in served if number not in self._recently_retired)
 
     def hold_began(self) -> Entry | None:
         """The entry since which the hold of roll-backs is what it is; None if there was never one."""
@@ -230,7 +260,7 @@ class History:
         repeated training may produce, are one model. If it was withdrawn under any of its numbers, it is left out.
         """
         seen = {self._content(version)} if version is not None else set()
-        for number in self._served():
+        for number in self.served():
             content = self._content(number)
             if content not in seen and self.was_good(number) and not self._content_is_withdrawn(number):
                 seen.add(content)
@@ -263,12 +293,6 @@ class History:
         """Whether a version was first promoted before another one, or the other one never was."""
         first, other = self._first_promotion(version), self._first_promotion(than)
         return first is not None and (other is None or first < other)
-
-    def _served(self) -> Iterator[int]:
-        """The numbers that have served and are not retired, each once, the one that served last first."""
-        recent = [move.serving for move in takewhile(lambda move: move.seq > self.past.seq, self.moves())]
-        served = dict.fromkeys(number for number in (*recent, *reversed(self.past.facts.served)) if number is not None)
-        return (number for number in served if number not in self._recently_retired)
 
     def _content(self, version: int) -> str:
         """What identifies the content of a model: the digest of its claim, or its number if the claim has none."""
@@ -303,6 +327,13 @@ class History:
         return first or next((each.seq for each in recent if each.event is Event.PROMOTED), None)
 
     @cached_property
+    def _recent_moves(self) -> list[Move]:
+        """The newest moves, those of the entries at hand; the oldest of them first."""
+        states = [each.state.serving if each else None for each in (self.past.last, *self.recent)]
+        pairs = zip(states, self.recent, strict=False)
+        return [Move(entry.seq, entry.state.serving) for before, entry in pairs if entry.state.serving != before]
+
+    @cached_property
     def _promoted(self) -> list[Promotion]:
         new = dict[int, Promotion]()
         for each in self.recent:
@@ -316,12 +347,7 @@ class History:
         """All numbers of the models that were retired after the past."""
         gone = [version for each in self.recent if each.event is Event.RETIRED for version in each.about]
         originals = [version for version in gone if self.original(version) == version]
-        return frozenset(number for version in originals for number in self._numbers(version))
-
-    def _numbers(self, version: int) -> list[int]:
-        original = self.original(version)
-        recent = [each.version for each in self.recent if each.copy_of == original]
-        return [original, *self.past.version(original).copies, *recent]
+        return frozenset(number for version in originals for number in self.numbers(version))
 
     def _mark(self, version: int, events: Sequence[Event]) -> Mark | None:
         """The newest entry about a version with one of these events, without reading it."""
@@ -329,7 +355,7 @@ class History:
         return Mark(found.seq, found.event) if found else self.past.version(version).newest(events)
 
     def _model_mark(self, version: int, events: Sequence[Event]) -> Mark | None:
-        return max((mark for number in self._numbers(version) if (mark := self._mark(number, events))), default=None)
+        return max((mark for number in self.numbers(version) if (mark := self._mark(number, events))), default=None)
 
     def _entry(self, mark: Mark | None) -> Entry | None:
         return self.entry(mark.seq) if mark else None

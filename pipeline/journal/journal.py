@@ -81,13 +81,22 @@ class Journal:
         """
         return self._read(range(first, last + 1))
 
+    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """The entries with these numbers, in their order, read from the bucket at once.
+
+        Raises:
+            StorageError: one of them is missing, or is not an entry.
+        """
+        return self._read(numbers)
+
     def until(self, seq: int) -> History:
         """The history up to and including entry `seq`, read from the bucket.
 
         Raises:
             StorageError: as `read`.
         """
-        return self._from_checkpoint(after=0, until=seq) or self._from_entries(until=seq)
+        near = self._from_checkpoint(after=seq - 4 * self._every, until=seq)
+        return near or self._from_checkpoint(after=0, until=seq) or self._from_entries(until=seq)
 
     def rebuilt(self, seq: int) -> Past:
         """The past up to and including entry `seq`, from the entries alone.
@@ -116,7 +125,7 @@ class Journal:
     def _from_checkpoint(self, *, after: int, until: int | None = None) -> History | None:
         """The history from the newest checkpoint that matches its entry; None if there is none."""
         for checkpoint in self._checkpoints.found(after=max(0, after), until=until):
-            numbers = self._entries.numbers(after=checkpoint.seq - 1, until=until)
+            numbers = self._numbers(checkpoint.seq - 1, until)
             entries = self._read(numbers[:_BATCH])
             if entries and self._digests[checkpoint.seq] == checkpoint.sha256:
                 past = self._checkpoints.past(checkpoint, entries[0], self)
@@ -125,7 +134,11 @@ class Journal:
         return None
 
     def _from_entries(self, *, until: int | None = None) -> History:
-        return self._grown(History((), beginning(self)), self._entries.numbers(until=until))
+        return self._grown(History((), beginning(self)), self._numbers(0, until))
+
+    def _numbers(self, after: int, until: int | None) -> Sequence[int]:
+        """The numbers of the entries after one: of those that there are, or up to one that there is."""
+        return self._entries.numbers(after=after) if until is None else range(after + 1, until + 1)
 
     def _with_new(self, known: History) -> History:
         new = self._read(self._entries.numbers(after=known.seq))

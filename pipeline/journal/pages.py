@@ -93,6 +93,13 @@ class Pages:
         other._loaded, other._changed = self._loaded, dict(self._changed)
         return other
 
+    def settled(self) -> "Pages":
+        """The same pages as if they were stored, so that only later changes are packed again."""
+        digests, _ = self.contents()
+        other = Pages(digests, self._load)
+        other._loaded = self._loaded | self._changed
+        return other
+
     def contents(self) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:
         """The digest of every page by its name, and the content of those to be stored by name and digest."""
         changed = {name: packed(page) for name, page in self._changed.items()}

@@ -1,6 +1,7 @@
 """What is known about all entries up to one of them, without reading them: the content of a checkpoint."""
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,13 @@ class Source(Protocol):
 
     def entries(self, first: int, last: int) -> Sequence[Entry]:
         """The entries with these numbers, both included.
+
+        Raises:
+            StorageError: one of them is missing, or is not an entry.
+        """
+
+    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """The entries with these numbers, in their order, read at once.
 
         Raises:
             StorageError: one of them is missing, or is not an entry.
@@ -89,11 +97,27 @@ class Past:
         """The versions that were claimed with this content, ascending."""
         return list(self.page(content_page(digest)).get(digest, []))
 
-    def moves(self) -> Iterator[Move]:
-        """The entries that have changed the serving version, the newest first."""
-        for number in reversed(range(self.facts.moves)):
-            seq, serving = self.page(move_page(number))[str(number % MOVES)]
-            yield Move(seq, serving)
+    def moves(self, *, before: int | None = None) -> Iterator[Move]:
+        """The entries that have changed the serving version, of those before an entry or of all; the newest first."""
+        count = self.facts.moves if before is None else self._moves_before(before)
+        return (self._move(number) for number in reversed(range(count)))
+
+    def move_after(self, seq: int) -> Move | None:
+        """The first entry after one that has changed the serving version; None if the past has none."""
+        number = self._moves_before(seq + 1)
+        return self._move(number) if number < self.facts.moves else None
+
+    def _moves_before(self, seq: int) -> int:
+        """How many moves there were before an entry. The newest pages are read first: most questions are about them."""
+        count, step = self.facts.moves, 1
+        while step <= count and self._move(count - step).seq >= seq:
+            step *= 2
+        low, high = max(0, count - step), count - step // 2
+        return bisect_left(range(count), seq, lo=low, hi=high, key=lambda number: self._move(number).seq)
+
+    def _move(self, number: int) -> Move:
+        seq, serving = self.page(move_page(number))[str(number % MOVES)]
+        return Move(seq, serving)
 
     def mark(self, events: Sequence[Event]) -> Mark | None:
         """The newest entry with one of these events."""
@@ -109,6 +133,16 @@ class Past:
         if seq not in self._entries:
             self._entries[seq] = self.source.entries(seq, seq)[0]
         return self._entries[seq]
+
+    def entries_with(self, numbers: Sequence[int]) -> list[Entry]:
+        """The entries with these numbers, in their order, read at once. They are not kept: there may be many.
+
+        Raises:
+            StorageError: one of them is missing, or is not an entry.
+        """
+        unread = sorted(set(numbers) - set(self._entries))
+        read = {each.seq: each for each in (self.source.entries_with(unread) if unread else ())}
+        return [read[seq] if seq in read else self._entries[seq] for seq in numbers]
 
     def page(self, name: str) -> dict[str, Any]:
         """A page. If it is damaged, all pages are made anew from the entries."""
@@ -135,6 +169,9 @@ class _NoSource:
 
     def entries(self, first: int, last: int) -> Sequence[Entry]:
         raise StorageError(f"the entries {first} to {last} are not at hand")
+
+    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        raise StorageError(f"the entries {numbers} are not at hand")
 
     def until(self, seq: int) -> "History":
         raise StorageError(f"the history until {seq} is not at hand")

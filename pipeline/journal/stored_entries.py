@@ -19,8 +19,8 @@ class StoredEntries:
         self._bucket = bucket
         self._model = model
 
-    def numbers(self, *, after: int = 0, until: int | None = None) -> list[int]:
-        """The numbers of the entries after one and up to another one, ascending and without gaps.
+    def numbers(self, *, after: int = 0) -> list[int]:
+        """The numbers of the entries after one, ascending and without gaps.
 
         Raises:
             StorageError: an entry is missing between two others, or the first ones are. Nothing may be decided on half
@@ -31,7 +31,7 @@ class StoredEntries:
         missing = sorted(set(range(after + 1, max(numbers, default=0) + 1)) - set(numbers))
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
-        return numbers if until is None else [seq for seq in numbers if seq <= until]
+        return numbers
 
     def read(self, numbers: Sequence[int]) -> list[Summed]:
         """The entries with these numbers.
@@ -46,7 +46,7 @@ class StoredEntries:
         except MissingError as error:
             raise StorageError(f"the journal of {self._model} has lost an entry: {error}. Restore it") from error
         return [
-            (_parsed(key, seq, content), digest_of(content))
+            (parsed(key, seq, content), digest_of(content))
             for key, seq, content in zip(keys, numbers, contents, strict=True)
         ]
 
@@ -56,7 +56,18 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _parsed(key: str, seq: int, content: bytes) -> Entry:
+def parsed(key: str, seq: int, content: bytes) -> Entry:
+    """An entry from its bytes.
+
+    Args:
+        key: where it is stored, for the message.
+        seq: its number by its key.
+        content: the bytes.
+
+    Raises:
+        NewerVersionError: a newer version wrote it.
+        StorageError: it is not an entry, or not that one.
+    """
     # Not a DamagedError, which callers take for a damaged version that they may skip.
     entry = stored(Entry, content, key=key, what="a journal entry", damaged=StorageError)
     if entry.seq != seq:

@@ -75,7 +75,7 @@ def test_the_gateway_answers_who_has_the_key_of_env(seen: Any) -> None:
 
 
 def test_the_first_server_took_the_risk(seen: Any) -> None:
-    events = [entry["event"] for entry in seen["history"]["entries"]]
+    events = [entry["event"] for entry in reversed(seen["history"]["entries"])]
     (ring,) = [replica["address"] for replica in seen["status"]["replicas"] if replica["first_ring"]]
 
     assert f"127.0.0.1:{seen['platform'].port('serving-1', 8500)}" == ring

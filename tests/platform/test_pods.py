@@ -66,7 +66,7 @@ def _with_faults(stack: PodStack, airflow: AirflowApi) -> dict[str, Any]:
         "first_log": airflow.log(DAG, run, "train"),
         "note": airflow._call("GET", f"/api/v2/dags/{DAG}/dagRuns/{run}")["note"],
         "status": json.loads(stack.understudy("status", "--model", "digits", "--json")),
-        "history": json.loads(stack.understudy("history", "--model", "digits", "--json")),
+        "history": json.loads(stack.understudy("history", "--model", "digits", "--all", "--json")),
         "verbs": [label(each.pod, VERB_LABEL) for each in _runs(stack, DAG)],
         "pods": stack.pods(DAG),
     }

@@ -45,7 +45,7 @@ def use(platform: Platform, env: Mapping[str, str]) -> dict[str, Any]:
         "wrong_password": refused(url),
         "other_database": connect(platform, env["AIRFLOW_DB_PASSWORD"], user="airflow", to="mlflow", sql="SELECT 1"),
         "status": as_json(platform.run("understudy", "status", "--model", "digits", "--json")),
-        "history": as_json(platform.run("understudy", "history", "--model", "digits", "--json")),
+        "history": as_json(platform.run("understudy", "history", "--model", "digits", "--all", "--json")),
         "gateway": ask_gateway(platform, env["GATEWAY_KEY"]),
         **look_at_mlflow(platform, logs),
         **look_at_prometheus(platform),

@@ -18,6 +18,8 @@ from pipeline.fleets.known_fleet import fleet_of_environment
 from pipeline.settings import Settings
 from tests.processes.stopping import Effects, StoppingBucket, StoppingFleet, count_changes_of_the_disk, tell
 
+# The journals of these tests are short.
+CHECKPOINT_EVERY = 2
 HEAVY = ("tensorflow", "mlflow", "google.cloud.storage")
 
 _open_real_ports = context.open_ports
@@ -25,7 +27,7 @@ _open_real_ports = context.open_ports
 
 def open_ports(settings: Settings) -> Ports:
     effects = Effects(os.environ.get("ACTOR_STOP", ""))
-    ports = _open_real_ports(settings)
+    ports = replace(_open_real_ports(settings), checkpoint_every=CHECKPOINT_EVERY)
     if "ACTOR_DISK" in os.environ:
         count_changes_of_the_disk(settings.root, effects)
         return ports

@@ -17,6 +17,7 @@ from pipeline.rollout.config import render
 from pipeline.runs.records import CanaryRecord, PromoteRecord, PublishRecord, RollbackRecord, WithdrawRecord
 from pipeline.storage.sums import sums_of
 from serving.grpc_replica import GrpcReplica
+from tests.protocol.invariants import known
 from tests.releases import MODEL, World, eventually
 
 # Each happens at most once to a version.
@@ -34,8 +35,10 @@ class Invariants:
         self.hold()
 
     def hold(self) -> History:
-        """At any moment, also with verbs that died half-way; the journal."""
-        history = self._world.history()
+        """At any moment, also with verbs that died half-way; the journal, from its entries alone."""
+        found = self._world.history()
+        history = History(tuple(found.all()))
+        assert known(history) == known(found), "checkpoints: another history than that of the entries"
         self._nothing_written_has_changed()
         _the_journal_is_whole(self._world, history)
         _every_version_is_what_was_approved(self._world, history)

@@ -5,12 +5,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline import layout
-from pipeline.clock import SystemClock
 from pipeline.errors import MissingError
 from pipeline.journal.config_header import rendered_entry
-from pipeline.journal.entries import GIVEN_TRAFFIC, Event
+from pipeline.journal.entries import GIVEN_TRAFFIC, Entry, Event
 from pipeline.journal.history import History
-from pipeline.journal.journal import JournalWriter
+from pipeline.journal.journal import Journal
 from pipeline.journal.manifests import Manifests
 from pipeline.journal.state import State, below_base_path, resident
 from pipeline.rollout.placement import Placement
@@ -51,14 +50,27 @@ class Watch:
         self._decided = 0
         self._bucket = bucket
         self._model = model
-        self._journal = JournalWriter(bucket, model, run_key="watch-0", actor="watch", clock=SystemClock())
+        self._history = History(())
         # By key: whether it is the one of the first ring.
         self._configs = {layout.config(model): False} | ({layout.first_ring_config(model): True} if ring else {})
         self._contents: dict[str, bytes] = {}
         self._last_configs: dict[str, bytes] = {}
 
     def history(self) -> History:
-        return self._journal.read()
+        """The journal from its entries alone: what checkpoints say is checked, and not believed."""
+        entries = list(self._history.recent)
+        while (content := self._read(layout.entry(self._model, len(entries) + 1))) is not None:
+            entries.append(Entry.model_validate_json(content))
+        if len(entries) > self._history.seq:
+            self._history = History(tuple(entries))
+        return self._history
+
+    def bucket_was_restored(self) -> None:
+        """Everything in the bucket is as it was at an earlier moment, so what was seen since is forgotten."""
+        self._history = History(())
+        self._decided = self.history().seq
+        self._contents = {key: content for key in self._contents if (content := self._read(key)) is not None}
+        self._last_configs = {key: content for key in self._configs if (content := self._read(key)) is not None}
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -78,6 +90,8 @@ class Watch:
                 assert self._contents.setdefault(key, content) == content, f"I2: {key} has changed"
             if key.startswith("journal/"):
                 self._check_decision()
+            if key.startswith(("journal/", "checkpoints/")) and "/pages/" not in key:
+                self._check_checkpoints()
             if self.ring:
                 self.ring.after_effect(key)
 
@@ -86,6 +100,13 @@ class Watch:
             return self._bucket.read(key)
         except MissingError:
             return None
+
+    def _check_checkpoints(self) -> None:
+        """Whoever reads the journal now, with a checkpoint, learns what the entries say."""
+        expected = self.history()
+        found = Journal(self._bucket, self._model).read()
+        assert expected.seq == found.seq, f"checkpoints: it ends at {found.seq}"
+        assert known(expected) == known(found), f"checkpoints: not what {expected.seq} entries say: {known(found)}"
 
     def _check_decision(self) -> None:
         """What the newest entry says is true when it is written, and allowed by what was before it."""
@@ -184,7 +205,8 @@ class Watch:
             seen: the last journal entry when it was asked for; others may have decided since.
         """
         history = self.history()
-        moments = [history.until(seq) for seq in range(seen, history.seq + 1)]
+        # What was asked for may have been lost since.
+        moments = [history.until(seq) for seq in range(min(seen, history.seq), history.seq + 1)]
         with self.watching():
             noted = any(entry.run_key == run_key for entry in history.all())
             found = any(
@@ -227,6 +249,25 @@ class Watch:
             folder = layout.first_ring_versions(self._model) if first_ring else layout.versions(self._model)
             found, wanted = self._bucket.names(folder), below_base_path(state, first_ring=first_ring)
             assert set(found) == {str(version) for version in wanted}, f"I3: servers find {found} in {folder}, {state}"
+
+
+def known(history: History) -> tuple[object, ...]:
+    """Answers that need the facts of all entries."""
+    versions = range(1, history.state.next_version)
+    content = [(history.digest(v), history.has_served(v), history.is_retired(v)) for v in versions]
+    claims = [history.of_version(version, Event.CLAIMED) for version in versions]
+    taken_back = [history.withdrawal(version) for version in versions]
+    ways_back = list(history.rollback_candidates(history.state.serving))
+    return (
+        history.last,
+        claims,
+        content,
+        taken_back,
+        ways_back,
+        history.unpublished(),
+        history.promoted(),
+        list(history.moves()),
+    )
 
 
 def _decisions_are_recorded_once(history: History) -> None:

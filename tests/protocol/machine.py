@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule
 
 from pipeline.deployment import RolloutName
 from tests.protocol.world import REPLICAS, Fate, Interruption, World
@@ -35,6 +35,7 @@ class Fleet(RuleBasedStateMachine):
     @initialize(target=runs, released=st.integers(0, 3))
     def begin(self, released: int) -> str:
         self.world = World(self.rollout, first_ring=self.first_ring)
+        self.copies = [self.world.bucket.copied()]
         for _ in range(released):
             key = self._approved(good=True)
             assert self.world.release(key) == "done"
@@ -189,7 +190,16 @@ class Fleet(RuleBasedStateMachine):
         self.world.clock.sleep(seconds)
         self.check()
 
+    @precondition(lambda self: not self.first_ring)
+    @rule(back=st.integers(1, 3))
+    def journal_loses_its_end(self, back: int) -> None:
+        """A person restores an older copy of the bucket: later entries have the numbers of lost ones."""
+        copy = self.copies[max(0, len(self.copies) - 1 - back)]
+        self.world.lose_the_end(copy)
+        self.check()
+
     def check(self) -> None:
+        self.copies.append(self.world.bucket.copied())
         self.world.watch.after_act(self.world.answering())
 
     def teardown(self) -> None:

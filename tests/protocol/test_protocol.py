@@ -15,9 +15,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from pipeline import layout
 from pipeline.deployment import RolloutName
 from pipeline.journal import state as transitions
+from pipeline.journal.checkpoints import Checkpoint, Checkpoints
 from pipeline.journal.entries import Change, Entry
 from pipeline.journal.history import History
-from pipeline.journal.journal import JournalWriter
+from pipeline.journal.journal import Journal, JournalWriter
+from pipeline.journal.past import Past, Source
 from pipeline.journal.state import State, resident
 from pipeline.rollout import base_path, config, questioning
 from pipeline.rollout.base_path import BasePath
@@ -201,6 +203,62 @@ def test_it_notices_a_candidate_left_behind_below_the_base_path(
 
     with pytest.raises(AssertionError, match=r"I3: servers find"):
         run_state_machine_as_test(LatestFleet, settings=HUNTED)
+
+
+def test_it_notices_that_a_stale_checkpoint_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of a lost entry: another entry has its number now, and nobody compares their SHA-256."""
+
+    class Equal(str):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = str.__hash__
+
+    found = Checkpoints.found
+
+    def trusted(checkpoints: Checkpoints, **limits: Any) -> Iterator[Checkpoint]:
+        return (each.model_copy(update={"sha256": Equal(each.sha256)}) for each in found(checkpoints, **limits))
+
+    monkeypatch.setattr(Checkpoints, "found", trusted)
+
+    with pytest.raises(AssertionError, match=r"checkpoints: "):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_that_entries_after_a_checkpoint_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_checkpoint = Journal._from_checkpoint
+
+    def without_them(journal: Journal, **limits: Any) -> History | None:
+        history = from_checkpoint(journal, **limits)
+        return History((), history.past) if history else None
+
+    monkeypatch.setattr(Journal, "_from_checkpoint", without_them)
+
+    with pytest.raises(AssertionError, match="checkpoints: it ends at"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
+
+
+def test_it_notices_a_lost_end_that_nobody_sees_beside_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that is newer than the journal stands for the entries that are lost."""
+    from_checkpoint, past = Journal._from_checkpoint, Checkpoints.past
+    last_entries: dict[str, Entry] = {}
+
+    def remember(checkpoints: Checkpoints, checkpoint: Checkpoint, last: Entry, source: Source) -> Past:
+        last_entries[checkpoint.sha256] = last
+        return past(checkpoints, checkpoint, last, source)
+
+    def or_what_is_lost(journal: Journal, *, after: int, until: int | None = None) -> History | None:
+        newest = next(journal._checkpoints.found(after=max(0, after), until=until), None)
+        lost = newest and newest.sha256 in last_entries and not journal._entries.numbers(after=newest.seq - 1)
+        if newest and lost:
+            return History((), past(journal._checkpoints, newest, last_entries[newest.sha256], journal))
+        return from_checkpoint(journal, after=after, until=until)
+
+    monkeypatch.setattr(Checkpoints, "past", remember)
+    monkeypatch.setattr(Journal, "_from_checkpoint", or_what_is_lost)
+
+    with pytest.raises(AssertionError, match=r"lost|checkpoints: |and the journal is at"):
+        run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
 @pytest.mark.parametrize("fleet", [RingFleet, LatestRingFleet])

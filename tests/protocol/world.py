@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Any
 
 from pipeline import layout
 from pipeline.context import Ports, RunContext, make_run_context, observed
@@ -18,6 +19,7 @@ from pipeline.deployment import Deployment, RolloutName
 from pipeline.errors import StorageError, UnderstudyError
 from pipeline.fleets.fleet_records import FleetRecord, FleetRecords
 from pipeline.fleets.fleet_spec import FleetSpec, ReplicaGroup
+from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.history import History
 from pipeline.rules.rollback import RollbackRequest
 from pipeline.run_verbs import RUN_VERBS, run_once
@@ -73,6 +75,13 @@ SPEC = ModelSpec(
 )
 
 
+# There is a checkpoint of every second entry, so that short histories have several.
+_CHECKPOINT_EVERY = 2
+
+# The objects of a bucket at one moment, by their keys.
+Copy = dict[str, Any]
+
+
 class Crash(BaseException):
     """The process is gone. Nothing of ours may catch it."""
 
@@ -93,6 +102,26 @@ class Interruption:
     at: int
     fate: Fate | None = None
     meanwhile: Callable[[], object] | None = None
+
+
+class Storage(MemoryBucket):
+    """A bucket that is copied from time to time, and that people restore from a copy."""
+
+    def copied(self) -> Copy:
+        return dict(self._objects)
+
+    def restore(self, copy: Copy) -> None:
+        """As `docs/backup.md` says, but that nobody has removed the checkpoints, which are no part of a copy.
+
+        The identity of the bucket is never lost: MLflow knows it by that.
+        """
+        derived = {key: each for key, each in self._objects.items() if key.startswith(("checkpoints/", "bucket.json"))}
+        self._objects = copy | derived
+
+    def lose_entries(self, *, after: int) -> None:
+        for key in [key for key in self._objects if key.startswith("journal/")]:
+            if key > layout.entry(MODEL, after):
+                del self._objects[key]
 
 
 class _Fleet(SimulatedFleet):
@@ -153,7 +182,7 @@ class World:
         self.first_ring = first_ring
         self.in_ring = in_ring
         self.clock = VirtualClock()
-        self.bucket = MemoryBucket(self.effect)
+        self.bucket = Storage(self.effect)
         self.mlflow = MlflowRegistry(effect=lambda call: self.effect("mlflow", call))
         self.replicas = [self._replica(number) for number in range(REPLICAS)]
         self.fleet = _Fleet(self)
@@ -257,7 +286,7 @@ class World:
 
     def context(self, run_key: str) -> RunContext:
         mlflow = Mlflow("http://mlflow", self.mlflow.transport)
-        ports = Ports(self.bucket, self.clock, self.fleet, mlflow, InTurn)
+        ports = Ports(self.bucket, self.clock, self.fleet, mlflow, InTurn, _CHECKPOINT_EVERY)
         return make_run_context(self._settings, model=MODEL, run_key=run_key, ports=ports)
 
     def history(self) -> History:
@@ -367,6 +396,24 @@ class World:
     def reconcile(self, interruption: Interruption | None = None) -> str:
         key = self.new_key("reconcile")
         return self._act(key, lambda context: reconcile(context).require_complete(), interruption)
+
+    def lose_the_end(self, copy: Copy) -> None:
+        """The bucket has lost the entries since a copy. Nothing is decided until a person has restored the copy."""
+        entries, rendered = self.history().seq, rendered_entry(self.bucket.read(layout.config(MODEL)).decode())
+        left = sum(key.startswith(f"{layout.journal(MODEL)}/") for key in copy)
+        self.bucket.lose_entries(after=left)
+        self.watch.bucket_was_restored()
+        if 0 < left < entries and rendered is not None and rendered > left:
+            with self.watch.watching():
+                assert self.reconcile() == "FAILED", f"nobody noticed that entries after {left} are lost"
+                assert self.watch.history().seq == left, f"an entry was written, and those after {left} are lost"
+        for replica in self.replicas:
+            replica.stop()
+        self.bucket.restore(copy)
+        self.watch.bucket_was_restored()
+        for replica in self.replicas:
+            replica.wake()
+            replica.restart()
 
     def _act(self, run_key: str, work: Callable[[RunContext], object], interruption: Interruption | None) -> str:
         before = self._interruption, self._effects

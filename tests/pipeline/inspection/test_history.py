@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.inspection.history import tables
+from pipeline.inspection.history_page import Selection, page_of
 from pipeline.journal.entries import Event
 from pipeline.journal.periods import served
 from pipeline.rules import reconcile as reconcile_rules
@@ -26,7 +27,9 @@ def releases(tmp_path: Path) -> Releases:
 
 def shown(releases: Releases, width: int) -> list[str]:
     told = io.StringIO()
-    Console(file=told, width=width).print(tables("digits", releases.history()))
+    console = Console(file=told, width=width)
+    for part in tables(page_of("digits", releases.history(), Selection(last=None))):
+        console.print(part)
     return told.getvalue().splitlines()
 
 
@@ -147,7 +150,7 @@ def test_what_a_person_typed_is_shown_and_does_nothing(releases: Releases) -> No
     assert any("[red]so [31mbe it" in line for line in shown(releases, 120))
 
 
-def test_programs_get_all_of_it_from_the_bucket_alone(releases: Releases, tmp_path: Path) -> None:
+def test_programs_get_it_from_the_bucket_alone_the_newest_first(releases: Releases, tmp_path: Path) -> None:
     """Nothing listens where the replicas and MLflow should be."""
     releases.release("retrain-1")
     releases.release("retrain-2")
@@ -155,42 +158,12 @@ def test_programs_get_all_of_it_from_the_bucket_alone(releases: Releases, tmp_pa
     found = json.loads(done.stdout)
 
     assert 0 == done.returncode
-    assert ["entries", "model", "served"] == sorted(found)
-    assert ["claimed", "published", "exposed", "promoted", "confirmed"] == [e["event"] for e in found["entries"][:5]]
-    assert [(1, False), (2, True)] == [(period["version"], period["until"] is None) for period in found["served"]]
+    assert ["entries", "model", "next", "older", "served"] == sorted(found)
+    assert ["confirmed", "promoted", "exposed", "published", "claimed"] == [e["event"] for e in found["entries"][:5]]
+    assert [(2, True), (1, False)] == [(period["version"], period["until"] is None) for period in found["served"]]
     names = ["actor", "confirmed", "event", "from", "reason", "run_key", "until", "verdict", "version"]
     assert names == sorted(found["served"][0])
-
-
-@pytest.mark.parametrize(("last", "decisions", "periods"), [("3", 3, 2), ("7", 7, 2), ("99", 10, 2), ("1", 1, 1)])
-def test_programs_get_the_newest_they_ask_for(
-    releases: Releases, tmp_path: Path, last: str, decisions: int, periods: int
-) -> None:
-    releases.release("retrain-1")
-    releases.release("retrain-2")
-    found = json.loads(pipeline(tmp_path, "history", "--json", "--last", last).stdout)
-
-    assert list(range(11 - decisions, 11)) == [entry["seq"] for entry in found["entries"]]
-    assert [1, 2][-periods:] == [period["version"] for period in found["served"]]
-
-
-def test_people_get_the_newest_and_are_told_how_to_get_all(releases: Releases, tmp_path: Path) -> None:
-    for number in range(6):
-        releases.release(f"retrain-{number}")
-    newest, some, everything = (
-        pipeline(tmp_path, "history", *words, COLUMNS="120").stdout for words in ([], ["--last", "2"], ["--last", "30"])
-    )
-
-    assert (
-        "The newest 6 of 6 periods and 20 of 30 decisions. To see all: `understudy history --model digits --last 30`"
-        in newest
-    )
-    assert (
-        "The newest 2 of 6 periods and 2 of 30 decisions. To see all: `understudy history --model digits --last 30`"
-        in some
-    )
-    assert "The newest" not in everything
-    assert (False, True) == ("v1 claimed" in newest, "v1 claimed" in everything)
+    assert (0, None) == (found["older"], found["next"])
 
 
 def test_no_decisions_at_all_are_not_asked_for(releases: Releases, tmp_path: Path) -> None:

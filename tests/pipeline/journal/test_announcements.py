@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from pipeline.journal.announcements import extra_of, unannounced
+from pipeline.journal.entries import Event
+from pipeline.journal.journal import Journal
 from pipeline.rules import run as run_rules
+from tests.counted_bucket import as_bucket, counted, long_journal
 from tests.pipeline.journal.test_journal import Releases
+from tests.releases import MODEL
 
 EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -97,3 +101,23 @@ def test_that_nothing_serves_any_more_is_a_change(tmp_path: Path) -> None:
     )
 
     assert [1, None] == [each["version"] for each in all_changes(made)]
+
+
+def test_of_a_long_history_only_what_is_announced_is_read() -> None:
+    """...whatever extras of others say."""
+    strange = [{"entry": entry} for entry in (0, -1, 10**30, True, None, 1.0, "4", [4], {"entry": 4})]
+    others = [{"entry": number, "at": "2026-01-01T00:00:00+00:00"} for number in range(1, 100, 10)]
+    read = []
+    for length in (100, 2000):
+        bucket = counted(long_journal(length))
+        history = Journal(as_bucket(bucket), MODEL).read()
+        begun = bucket.entries
+        (newest,) = unannounced(history, [*strange, *others], until=EVER)
+        third = history.entries_with([length - 6 - 10])
+        waiting = unannounced(history, [*strange, *others, *map(extra_of, third)], until=EVER)
+        read.append(bucket.calls.total())
+
+        assert bucket.entries - begun < 12, "the three changes, and the one before them, but none of the others"
+        assert (length // 5, Event.PROMOTED) == (newest.version, newest.event)
+        assert [length // 5 - 2, length // 5 - 1, length // 5] == [each.version for each in waiting]
+    assert read[1] <= read[0] + 6, read

@@ -75,12 +75,14 @@ def test_signed_manifests_are_verified_and_unsigned_ones_are_not_trusted(tmp_pat
 
 def test_history_shows_every_entry(stored: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before, entries = contents(stored), stored.history().all()
-    text = understudy(stored, monkeypatch, "history", "--last", str(len(entries)))
-    for_programs = understudy(stored, monkeypatch, "history", "--json")
+    text = understudy(stored, monkeypatch, "history", "--all")
+    for_programs = understudy(stored, monkeypatch, "history", "--all", "--json")
 
     assert (0, 0) == (text.code, for_programs.code), text.text
     assert all(entry.description in text.text for entry in entries)
-    assert [entry.seq for entry in entries] == [each["seq"] for each in json.loads(for_programs.text)["entries"]]
+    assert [entry.seq for entry in reversed(entries)] == [
+        each["seq"] for each in json.loads(for_programs.text)["entries"]
+    ]
     assert before == contents(stored)
 
 

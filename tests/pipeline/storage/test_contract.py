@@ -21,7 +21,7 @@ import pytest
 from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.sums import MARK, sum_of
-from tests.hunts import hunt_cases
+from tests.hunts import hunt, hunt_cases
 from tests.object_storage import Bucket as GoogleBucket
 from tests.object_storage import ObjectStore, store
 from tests.pipeline.storage.kinds import MODEL, Kind, cloud, local, memory, s3, sums, written
@@ -257,6 +257,51 @@ def test_names_are_those_directly_below(bucket: Bucket) -> None:
     assert ["digits", "digits.config"] == bucket.names("serve")
     assert [] == bucket.names("serve/digi")
     assert [] == bucket.names("journal/digits")
+
+
+def test_names_after_one_are_those_that_sort_after_it(bucket: Bucket) -> None:
+    """Files and folders alike; a folder of that very name is not after itself, nor is what is in it."""
+    names = ["00000001", "00000002-ab", "00000002.json", "00000003", "00000004"]
+    for key in ("00000001/a", *names[1:3], "00000003/b/c", "00000003/d", "00000004"):
+        bucket.create(f"journal/digits/{key}", b"")
+    bucket.create("journal/digits-2/00000005", b"a neighbour")
+    expected = {
+        "": names,
+        "00000001": names[1:],
+        "00000002": names[1:],  # there is none of this name
+        "00000002-ab": names[2:],
+        "00000002~": names[3:],
+        "00000003": names[4:],  # a folder
+        "00000004": [],
+        "9": [],
+    }
+
+    assert expected == {after: bucket.names("journal/digits", after=after) for after in expected}
+
+
+def test_names_after_one_of_a_folder_that_is_not_there_are_none(bucket: Bucket) -> None:
+    assert [] == bucket.names("journal/digits", after="00000001.json")
+
+
+def test_names_are_sorted_by_their_code_points(bucket: Bucket) -> None:
+    for name in ("é", "z", "a", "Z", "0"):
+        bucket.create(f"a/{name}", b"")
+
+    assert ["0", "Z", "a", "z", "é"] == bucket.names("a")
+    assert ["a", "z", "é"] == bucket.names("a", after="Z")
+
+
+@hunt
+def test_a_listing_of_several_pages_is_complete(remote: Remote) -> None:
+    """A store answers with a thousand names at most; the offset holds for every page."""
+    keys = [f"journal/digits/{number:08d}.json" for number in range(1, 1_030)]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda key: remote.tools.write(key, b""), keys))
+    names = [key.rpartition("/")[2] for key in keys]
+    bucket = remote.opened()
+
+    assert names == bucket.names("journal/digits")
+    assert names[5:] == bucket.names("journal/digits", after=names[4])
 
 
 def test_the_address_of_a_key_is_below_that_of_the_bucket(bucket: Bucket) -> None:

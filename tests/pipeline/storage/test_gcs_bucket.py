@@ -118,6 +118,15 @@ def test_a_large_file_is_read_back_in_pieces(bucket: GoogleBucket, proxy: FaultP
     assert 3 == len([each for each in proxy.seen if each.startswith("GET /download")])
 
 
+def test_the_store_does_not_list_names_before_the_one_that_is_known(bucket: GoogleBucket, proxy: FaultProxy) -> None:
+    cloud = GcsBucket(bucket.uri("a/prefix"), patience=SHORT)
+    cloud.names("journal/digits", after="00000016.json")
+    cloud.names("journal/digits")
+    asked = [parse_qs(query) for each in proxy.seen if "delimiter" in (query := urlsplit(each).query)]
+
+    assert [["a/prefix/journal/digits/00000016.json"], None] == [each.get("startOffset") for each in asked]
+
+
 def test_every_write_names_the_generation_it_replaces(
     bucket: GoogleBucket, google: Any, proxy: FaultProxy, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -78,6 +78,15 @@ def test_content_that_is_not_what_was_stored_is_refused(s3: S3Bucket, s3_bucket:
 
     with pytest.raises(StorageError, match=f"cannot read {CONFIG} .* the data arrived damaged"):
         s3.read(CONFIG)
+
+
+def test_the_store_does_not_list_names_before_the_one_that_is_known(s3_bucket: S3TestBucket, proxy: FaultProxy) -> None:
+    s3 = S3Bucket(s3_bucket.uri("a/prefix"), patience=SHORT)
+    s3.names("journal/digits", after="00000016.json")
+    s3.names("journal/digits")
+    asked = [parse_qs(urlsplit(each).query) for each in proxy.seen if each.startswith("GET")]
+
+    assert [["a/prefix/journal/digits/00000016.json"], None] == [each.get("start-after") for each in asked]
 
 
 def test_every_write_names_what_it_replaces(s3_bucket: S3TestBucket, proxy: FaultProxy, tmp_path: Path) -> None:
