@@ -680,6 +680,20 @@ MUTANTS = (
         ("tests/pipeline/tracking/test_mirror.py",),
     ),
     Mutant(
+        "a mirror that another one has overwritten says that MLflow is complete",
+        "pipeline/tracking/progress.py",
+        "    if found == began.value:\n",
+        "    if True:\n",
+        ("tests/pipeline/tracking/test_mirror_growth.py",),
+    ),
+    Mutant(
+        "how far MLflow has followed is taken from an entry that the journal has lost",
+        "pipeline/tracking/progress.py",
+        " or _moment(history, seq) != found[2]:\n",
+        ":\n",
+        ("tests/pipeline/tracking/test_mirror_growth.py",),
+    ),
+    Mutant(
         "a description that a person has written in MLflow is replaced",
         "pipeline/tracking/tags.py",
         ' if found.get(NOTE, "") in ("", describe(found)) else new\n',

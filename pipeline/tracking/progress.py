@@ -8,8 +8,8 @@ number, which a journal has that was restored without its end.
 
 Two verbs may mirror at once, and the older history may overwrite what the newer one has written. So a mirror that finds
 another tag at its end than at its beginning does not advance it, and puts it back to where it began itself. What is
-left is a process that dies between such an overwriting and its end: `understudy reconcile` checks every version that
-is not retired.
+left is a process that dies between such an overwriting and its end, or one that does all of that between the last two
+calls of another one: `understudy reconcile` checks every version that is not retired.
 """
 
 import re
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from pipeline.journal.entries import NO_VERSION
 from pipeline.journal.history import History
-from pipeline.journal.state import State
 from pipeline.storage.identity import Identity
 
 # Behind more entries than that, all versions are checked instead of reading the entries.
@@ -71,21 +70,16 @@ def next_progress(history: History, *, began: Progress, found: str) -> str | Non
 def changed_since(history: History, seq: int) -> set[int] | None:
     """The versions about which something else may be true now than after entry `seq`, each by its original number.
 
-    Those are the ones that the entries since then are about, and the ones that had a role meanwhile. None if too many
-    entries were written to read them: then it may be any version.
+    Those are the ones that the entries since then are about, and the ones that had a role before these. None if too
+    many entries were written to read them: then it may be any version.
     """
     if not seq or history.seq - seq > _MOST_ENTRIES:
         return None
     since, *entries = history.entries(seq, history.seq)
-    found = _roles(since.state)
+    found = {version for version in (since.state.serving, since.state.candidate) if version is not None}
     for entry in entries:
-        found.update(entry.about, _roles(entry.state))
+        found.update(entry.about)
     return {history.original(version) for version in found - {NO_VERSION}}
-
-
-def _roles(state: State) -> set[int]:
-    """The versions whose description depends on the state."""
-    return {version for version in (state.serving, state.candidate) if version is not None}
 
 
 def _value(history: History, seq: int) -> str:

@@ -114,18 +114,23 @@ class Released:
         verdict = PASS if event in (Event.CLAIMED, Event.PROMOTED) else None
         self.journal.decide(lambda h: Change(event, version, "good", step(h.state), verdict=verdict))
 
-    def release(self) -> int:
-        """As the verbs of a run write it, and as `retain` does afterwards."""
+    def publish(self) -> int:
+        """As the verbs of a run write it."""
         version = self.journal.known.state.next_version
         key = f"retrain-{version}"
         self.journal = JournalWriter(self.bucket, MODEL, run_key=key, actor="ann", clock=SystemClock())
         self.journal.read()
         self.write(Event.CLAIMED, version, transitions.claim)
         self.write(Event.PUBLISHED, version)
+        self._record(key)
+        return version
+
+    def release(self) -> int:
+        """Publish and promote one, and retire an old one as `retain` does."""
+        version = self.publish()
         self.write(Event.EXPOSED, version, lambda state: transitions.expose(state, version))
         self.write(Event.PROMOTED, version, transitions.promote)
         self.write(Event.CONFIRMED, version)
-        self._record(key)
         old = version - KEPT
         if old > 0:
             self.write(Event.RETIRED, old)
@@ -296,20 +301,34 @@ def test_an_older_history_that_is_mirrored_last_only_costs_work() -> None:
     assert world.is_complete
 
 
-@pytest.mark.parametrize("at", ["runs/log-batch", "registered-models/get", "registered-models/set-tag"])
+@pytest.mark.parametrize(
+    ("path", "nth"),
+    [
+        pytest.param("registered-models/get", 1, id="at its beginning"),
+        pytest.param("model-versions/search", 1, id="before it describes a version"),
+        pytest.param("registered-models/get", 2, id="before the aliases"),
+        pytest.param("registered-models/get", 3, id="before its end"),
+    ],
+)
 @pytest.mark.parametrize("older_ends_last", [True, False])
-def test_two_mirrors_at_once_leave_nothing_that_the_next_one_does_not_repair(at: str, older_ends_last: bool) -> None:
-    """One is in the midst of it when the other one begins and ends."""
+def test_two_mirrors_at_once_leave_nothing_that_the_next_one_does_not_repair(
+    path: str, nth: int, older_ends_last: bool
+) -> None:
+    """One begins and ends while the other one is at work."""
     world = mirrored(FEW)
-    world.write(Event.EXPOSED, FEW - 1, lambda state: transitions.expose(state, FEW - 1))
+    world.publish()
+    world.write(Event.EXPOSED, FEW + 1, lambda state: transitions.expose(state, FEW + 1))
     older = world.read()
-    world.write(Event.RELEASED, FEW - 1, transitions.release)
-    world.release()
+    world.write(Event.RELEASED, FEW + 1, transitions.release)
+    for _ in range(2):
+        world.release()
     newer = world.read()
     first, second = (older, newer) if older_ends_last else (newer, older)
+    calls: list[str] = []
 
     def while_another_does(called: str) -> None:
-        if called == at:
+        calls.append(called)
+        if calls.count(path) == nth:
             world.way.on_call = lambda _path: None
             world.follow(second)
 
@@ -317,9 +336,19 @@ def test_two_mirrors_at_once_leave_nothing_that_the_next_one_does_not_repair(at:
     world.follow(first)
     world.mirror()
 
-    assert "serves, since" in world.status(FEW + 1)
+    assert "serves, since" in world.status(FEW + 3)
     assert "does not serve now" in world.status(FEW)
-    assert "does not serve now" in world.status(FEW - 1)
+    assert "is published, and has not served" in world.status(FEW + 1)
+
+
+def test_what_served_and_what_was_tested_before_the_new_entries_is_described_anew() -> None:
+    """No entry since then is about it."""
+    world = mirrored(FEW)
+    for _ in range(3):
+        world.release()
+    world.mirror()
+
+    assert "does not serve now" in world.status(FEW)
 
 
 def test_an_entry_that_the_journal_has_lost_is_not_taken_for_the_one_with_its_number_now() -> None:
