@@ -667,7 +667,7 @@ MUTANTS = (
     ),
     Mutant(
         "a version of another bucket in MLflow is taken for one's own",
-        "pipeline/tracking/mirror.py",
+        "pipeline/tracking/ownership.py",
         "            return version.bucket == self.bucket.id\n",
         "            return True\n",
         ("tests/pipeline/tracking/test_mirror.py",),

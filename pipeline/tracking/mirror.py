@@ -1,7 +1,11 @@
 """MLflow follows the journal: a registered version for each published model, its state, and the aliases of the roles.
 
-No verb asks MLflow what is in production. A failure here is reported and changes nothing; the next release verb mirrors
-the whole state again.
+No verb asks MLflow what is in production. A failure here is reported and changes nothing; the next release verb does
+what is missing.
+
+A mirror looks only at the versions with a role, and at those that may have changed since the last one that was
+complete: see `pipeline.tracking.progress`. Where that is not known, and where `understudy reconcile` asks for it, it
+looks at all versions; but not again at those whose files are deleted, once MLflow says so.
 
 Several buckets may share an MLflow and a model name. A run or a registered version belongs to the bucket whose id is in
 its tags. One without an id was written by an earlier release: it belongs to this bucket only if the records of this
@@ -11,20 +15,21 @@ them points to a version of another bucket, this bucket changes none of them.
 
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
 
 from pipeline.commands import with_model
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 from pipeline.storage.identity import Identity
+from pipeline.tracking.aliases import collision_of, others_of, versions_behind, wanted_aliases
+from pipeline.tracking.ownership import Owner, owns_run
 from pipeline.tracking.progress import Progress, changed_since, next_progress, progress_tag, read_progress
 from pipeline.tracking.registry import (
     ALIASES,
     BUCKET_TAG,
+    NO_MODEL,
     Mlflow,
     RefusedError,
     Registered,
-    RegisteredModel,
     Registry,
     Trained,
     bucket_tags,
@@ -33,43 +38,6 @@ from pipeline.tracking.registry import (
 from pipeline.tracking.tags import run_tags, says_deleted, status_of, version_tags, with_note
 
 log = logging.getLogger(__name__)
-
-_NO_MODEL = RegisteredModel({}, {})
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A bucket whose runs and versions are looked up in MLflow. Only a bucket with an id may change MLflow.
-
-    Attributes:
-        bucket: its identity.
-        trained: where MLflow keeps the model of a version, given its number; None if the bucket has no record of it.
-    """
-
-    bucket: Identity
-    trained: Callable[[int], Trained | None]
-
-    def owns(self, version: Registered) -> bool:
-        """Whether a registered version belongs to this bucket."""
-        if version.served is None:
-            return False
-        if version.bucket:
-            return version.bucket == self.bucket.id
-        trained = self.trained(version.served)
-        return trained is not None and bool(trained.run) and trained.run == version.run
-
-
-@dataclass(frozen=True)
-class MlflowFound:
-    """The state of MLflow's aliases.
-
-    Attributes:
-        aliases: the served version behind each alias that points to a version of this bucket.
-        collision: which aliases point to other versions, and what to do; empty if none does.
-    """
-
-    aliases: Mapping[str, int]
-    collision: str = ""
 
 
 def mirror(
@@ -117,33 +85,6 @@ def tag_run(mlflow: Mlflow, *, run: str, tags: Mapping[str, str], bucket: Callab
         log.warning("the decision %r was not written to MLflow: %s: %s", decision, type(error).__name__, error)
 
 
-def read_aliases(mlflow: Mlflow, *, model: str, owner: Owner | None) -> MlflowFound | None:
-    """Read MLflow's aliases, for comparison with the journal; None if MLflow does not answer. Never raises.
-
-    Without an owner, because its bucket does not answer, the versions of all buckets count.
-    """
-    try:
-        with open_registry(mlflow, model) as registry:
-            found = registry.registered_model() or _NO_MODEL
-            behind = _behind(registry, found.aliases)
-            ours = {alias: each for alias, each in behind.items() if owner is None or owner.owns(each)}
-            pointed = {alias: each.served for alias, each in ours.items() if each.served is not None}
-            collision = _collision(_others(behind, ours), mlflow, owner) if owner else ""
-            return MlflowFound(pointed, with_model(collision, model))
-    except Exception:  # noqa: BLE001 - likewise
-        return None
-
-
-def wanted_aliases(history: History) -> dict[str, int]:
-    """The version behind each alias, as the journal wants it.
-
-    MLflow knows a reissued version by its original number.
-    """
-    state = history.state
-    roles = dict(zip(ALIASES, (state.serving, state.previous, state.candidate), strict=True))
-    return {alias: history.original(version) for alias, version in roles.items() if version is not None}
-
-
 class _Mirror:
     """The registered model, with the changes that one bucket may make."""
 
@@ -164,7 +105,7 @@ class _Mirror:
             return self._point()
         found = self._registry.registered_model()
         self._model_exists = found is not None
-        progress = read_progress((found or _NO_MODEL).tags, self._owner.bucket, self._history)
+        progress = read_progress((found or NO_MODEL).tags, self._owner.bucket, self._history)
         changed = None if everything else changed_since(self._history, progress.seq)
         if changed is None:
             changed = self._unregistered(self._describe_all())
@@ -243,7 +184,7 @@ class _Mirror:
             self._registry.create_model()
             self._model_exists = True
         found = self._registry.run_tags(trained.run)
-        if found is not None and not _owns_run(self._owner.bucket, found):
+        if found is not None and not owns_run(self._owner.bucket, found):
             raise RefusedError(f"its run {trained.run} belongs to another bucket (id {found[BUCKET_TAG]})")
         tags = {"served_version": str(version)}
         if found is not None:
@@ -270,11 +211,13 @@ class _Mirror:
         """Set the alias of every taken role and delete the others; a sentence if another bucket has them."""
         roles = self._wanted.items()
         wanted = {alias: self._numbers[version] for alias, version in roles if version in self._numbers}
-        found = (self._registry.registered_model() or _NO_MODEL).aliases
+        found = (self._registry.registered_model() or NO_MODEL).aliases
         known = self._numbers.values()
-        behind = _behind(self._registry, {alias: number for alias, number in found.items() if number not in known})
+        behind = versions_behind(
+            self._registry, {alias: number for alias, number in found.items() if number not in known}
+        )
         ours = {alias for alias, each in behind.items() if self._owner.owns(each)}
-        collision = _collision(_others(behind, ours), self._mlflow, self._owner)
+        collision = collision_of(others_of(behind, ours), self._mlflow, self._owner)
         if collision:
             return [collision] if wanted else []
         for alias in ALIASES:
@@ -285,45 +228,17 @@ class _Mirror:
         return []
 
 
-def _behind(registry: Registry, aliases: Mapping[str, str]) -> dict[str, Registered]:
-    """The version behind each alias. An alias of a version that was deleted meanwhile is gone as well."""
-    found = {number: registry.version(number) for number in sorted(set(aliases.values()))}
-    return {alias: each for alias, number in aliases.items() if (each := found[number]) is not None}
-
-
-def _others(behind: Mapping[str, Registered], ours: Container[str]) -> dict[str, Registered]:
-    return {alias: each for alias, each in sorted(behind.items()) if alias not in ours}
-
-
-def _collision(others: Mapping[str, Registered], mlflow: Mlflow, owner: Owner) -> str:
-    """A sentence on aliases that point to versions of other buckets, and what to do; empty if none does."""
-    if not others:
-        return ""
-    owners = {each.owner for each in others.values()}
-    return (
-        f"MLflow's aliases {', '.join(others)} point to versions of {', '.join(sorted(owners))}, so "
-        f"this bucket ({owner.bucket}) changes no alias of that registered model; serving does not depend on them. Use "
-        f"another MLflow (`understudy fleet set --mlflow-url`) or another model name for one of the two. If the other "
-        f"one is not used any more, delete these aliases in MLflow at {mlflow.url}, and run `understudy reconcile "
-        f"--model <model>`"
-    )
-
-
 def _tag_run(registry: Registry, bucket: Identity, run: str, tags: Mapping[str, str]) -> None:
     """Tag a run that the records of this bucket name.
 
     One that was deleted, or belongs to another bucket, is left alone.
     """
     found = registry.run_tags(run)
-    if found is not None and _owns_run(bucket, found):
+    if found is not None and owns_run(bucket, found):
         if changed := with_note(found, tags):
             registry.tag_run(run, changed)
     else:
         log.info("run %s is not tagged: it was deleted in MLflow, or it belongs to another bucket", run)
-
-
-def _owns_run(bucket: Identity, tags: Mapping[str, str]) -> bool:
-    return tags.get(BUCKET_TAG, "") in ("", bucket.id)
 
 
 def _run_key(history: History, version: int) -> str:

@@ -10,7 +10,8 @@ from pipeline.runs.records import TrainRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.identity import Identity, find_identity, make_identity
-from pipeline.tracking.mirror import Owner, mirror
+from pipeline.tracking.mirror import mirror
+from pipeline.tracking.ownership import Owner
 from pipeline.tracking.registry import Mlflow, Trained
 
 # These change neither the role of a version nor what MLflow says of it.

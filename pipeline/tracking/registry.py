@@ -85,6 +85,10 @@ class RegisteredModel:
     tags: Mapping[str, str]
 
 
+# What one that does not exist says.
+NO_MODEL = RegisteredModel({}, {})
+
+
 class RefusedError(Exception):
     """MLflow refused a call; the message has its reason."""
 

@@ -15,8 +15,10 @@ from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.journal.history import History
 from pipeline.rules import run as run_rules
 from pipeline.storage.identity import Identity, find_identity
-from pipeline.tracking.mirror import Owner, mirror, read_aliases, tag_run
+from pipeline.tracking.aliases import read_aliases
+from pipeline.tracking.mirror import mirror, tag_run
 from pipeline.tracking.owner import make_owner
+from pipeline.tracking.ownership import Owner
 from pipeline.tracking.registry import Mlflow, Trained, open_registry
 from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
 from pipeline.verbs.reconcile import Repairs, reconcile

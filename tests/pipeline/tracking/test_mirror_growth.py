@@ -22,7 +22,7 @@ from pipeline.runs.records import TrainRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.identity import find_identity
 from pipeline.storage.memory import MemoryBucket
-from pipeline.tracking.mirror import read_aliases
+from pipeline.tracking.aliases import read_aliases
 from pipeline.tracking.owner import find_owner, mlflow_observer
 from pipeline.tracking.progress import progress_tag
 from pipeline.tracking.registry import Mlflow
