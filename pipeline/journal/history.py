@@ -59,7 +59,7 @@ class History:
     def entries(self, first: int, last: int) -> list[Entry]:
         """The entries with these numbers, both included, of those that the journal has."""
         first, last, before = max(first, 1), min(last, self.seq), self.past.seq
-        early = self.past.source.entries(first, min(last, before)) if first <= min(last, before) else ()
+        early = self.past.source.entries(range(first, min(last, before) + 1)) if first <= min(last, before) else ()
         return [*early, *self.recent[max(0, first - before - 1) : max(0, last - before)]]
 
     def entries_with(self, numbers: Sequence[int]) -> list[Entry]:

@@ -73,15 +73,7 @@ class Journal:
         """The history that was read or written last, without asking the bucket."""
         return self._known or History((), beginning(self))
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        """The entries with these numbers, both included, read from the bucket.
-
-        Raises:
-            StorageError: one of them is missing, or is not an entry.
-        """
-        return self._read(range(first, last + 1))
-
-    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
         """The entries with these numbers, in their order, read from the bucket at once.
 
         Raises:

@@ -19,14 +19,7 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """Where the entries are that are not at hand."""
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        """The entries with these numbers, both included.
-
-        Raises:
-            StorageError: one of them is missing, or is not an entry.
-        """
-
-    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
         """The entries with these numbers, in their order, read at once.
 
         Raises:
@@ -131,7 +124,7 @@ class Past:
             StorageError: it is missing, or is not an entry.
         """
         if seq not in self._entries:
-            self._entries[seq] = self.source.entries(seq, seq)[0]
+            self._entries[seq] = self.source.entries([seq])[0]
         return self._entries[seq]
 
     def entries_with(self, numbers: Sequence[int]) -> list[Entry]:
@@ -141,7 +134,7 @@ class Past:
             StorageError: one of them is missing, or is not an entry.
         """
         unread = sorted(set(numbers) - set(self._entries))
-        read = {each.seq: each for each in (self.source.entries_with(unread) if unread else ())}
+        read = {each.seq: each for each in (self.source.entries(unread) if unread else ())}
         return [read[seq] if seq in read else self._entries[seq] for seq in numbers]
 
     def page(self, name: str) -> dict[str, Any]:
@@ -167,10 +160,7 @@ def beginning(source: Source) -> Past:
 class _NoSource:
     """The source of a journal whose entries are all at hand."""
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        raise StorageError(f"the entries {first} to {last} are not at hand")
-
-    def entries_with(self, numbers: Sequence[int]) -> Sequence[Entry]:
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
         raise StorageError(f"the entries {numbers} are not at hand")
 
     def until(self, seq: int) -> "History":

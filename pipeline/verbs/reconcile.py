@@ -87,6 +87,7 @@ def reconcile(context: RunContext) -> Repairs:
     before = context.journal.read()
     if not before.seq:
         require_known(context)
+        context.rollout.settle()  # nothing was released, or all entries are lost: then the config says so
         repairs.left.append(nothing_released(context))
     else:
         context.replicas.require_own_fleet()

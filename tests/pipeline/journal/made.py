@@ -50,9 +50,9 @@ class Kept:
 
     all: Sequence[Entry]
 
-    def entries(self, first: int, last: int) -> Sequence[Entry]:
-        assert 1 <= first <= last <= len(self.all), f"there are no entries {first} to {last}"
-        return self.all[first - 1 : last]
+    def entries(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        assert all(1 <= seq <= len(self.all) for seq in numbers), f"not all of {numbers} exist"
+        return [self.all[seq - 1] for seq in numbers]
 
     def until(self, seq: int) -> History:
         return History(tuple(self.all[:seq]))

@@ -93,7 +93,7 @@ def test_a_past_from_the_bucket_answers_like_the_entries(part: int) -> None:
 
 def _stored(bucket: MemoryBucket, past: Past, kept: Kept) -> Past:
     """A past as another process finds it."""
-    ((last, digest),) = summed(kept.entries(past.seq, past.seq))
+    ((last, digest),) = summed(kept.entries([past.seq]))
     Checkpoints(bucket, "digits").store(past, digest)
     checkpoints = Checkpoints(bucket, "digits")
     found = next(checkpoints.found())
