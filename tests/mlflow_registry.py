@@ -4,6 +4,7 @@ Held to the real server by `tests/pipeline/tracking/test_mirror.py`, whose tests
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ class MlflowRegistry:
         self._deleted: set[str] = set()
         self._effect = effect
         self._models: dict[str, dict[str, str]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
         self._versions: dict[str, list[dict[str, Any]]] = {}
 
     def trained(self, name: str) -> str:
@@ -61,7 +63,7 @@ class MlflowRegistry:
     def _get_run(self, values: dict[str, Any]) -> httpx.Response:
         if values["run_id"] not in self.runs:
             return _no_run(values["run_id"])
-        tags = [{"key": key, "value": value} for key, value in self.runs[values["run_id"]].items()]
+        tags = _listed(self.runs[values["run_id"]])
         stage = "deleted" if values["run_id"] in self._deleted else "active"
         return httpx.Response(200, json={"run": {"info": {"lifecycle_stage": stage}, "data": {"tags": tags}}})
 
@@ -78,19 +80,34 @@ class MlflowRegistry:
         if values["name"] in self._models:
             return _error("RESOURCE_ALREADY_EXISTS", f"Registered Model (name={values['name']}) already exists.")
         self._models[values["name"]], self._versions[values["name"]] = {}, []
+        self._tags[values["name"]] = {}
         return httpx.Response(200, json={"registered_model": {"name": values["name"]}})
 
     def _get_model(self, values: dict[str, Any]) -> httpx.Response:
         aliases = self._models.get(values["name"])
         if aliases is None:
             return _no_model(values["name"])
-        listed = [{"alias": alias, "version": version} for alias, version in aliases.items()]
-        return httpx.Response(200, json={"registered_model": {"name": values["name"], "aliases": listed}})
+        found = {
+            "name": values["name"],
+            "aliases": [{"alias": alias, "version": version} for alias, version in aliases.items()],
+            "tags": _listed(self._tags[values["name"]]),
+        }
+        return httpx.Response(200, json={"registered_model": found})
 
     def _delete_model(self, values: dict[str, Any]) -> httpx.Response:
         if values["name"] not in self._models:
             return _no_model(values["name"])
         del self._models[values["name"]], self._versions[values["name"]]
+        return httpx.Response(200, json={})
+
+    def _tag_model(self, values: dict[str, Any]) -> httpx.Response:
+        if values["name"] not in self._models:
+            return _no_model(values["name"])
+        self._tags[values["name"]][values["key"]] = values["value"]
+        return httpx.Response(200, json={})
+
+    def _delete_model_tag(self, values: dict[str, Any]) -> httpx.Response:
+        self._tags[values["name"]].pop(values["key"], None)
         return httpx.Response(200, json={})
 
     def _create_version(self, values: dict[str, Any]) -> httpx.Response:
@@ -109,8 +126,30 @@ class MlflowRegistry:
         return httpx.Response(200, json={"model_version": made})
 
     def _search_versions(self, values: dict[str, Any]) -> httpx.Response:
-        name = values["filter"].removeprefix("name='").removesuffix("'")
-        return httpx.Response(200, json={"model_versions": self._versions.get(name, [])})
+        """The filters that the mirror uses; like the server it needs no registered model for an empty answer."""
+        asked = re.fullmatch(r"name='(.*?)'(?: and tags\.served_version='(\d+)')?", values["filter"])
+        assert asked, values["filter"]
+        tag = {"key": "served_version", "value": asked[2]}
+        kept = [each for each in self._versions.get(asked[1], []) if not each.get("deleted")]
+        found = [each for each in kept if asked[2] is None or tag in each["tags"]]
+        first, size = int(values.get("page_token", 0)), int(values.get("max_results", 10_000))
+        rest = {"next_page_token": str(first + size)} if len(found) > first + size else {}
+        return httpx.Response(200, json={"model_versions": found[first : first + size]} | rest)
+
+    def _get_version(self, values: dict[str, Any]) -> httpx.Response:
+        found = self._versions.get(values["name"], [])[int(values["version"]) - 1 : int(values["version"])]
+        if not found or found[0].get("deleted"):
+            message = f"Model Version (name={values['name']}, version={values['version']}) not found"
+            return _error("RESOURCE_DOES_NOT_EXIST", message, status=404)
+        return httpx.Response(200, json={"model_version": found[0]})
+
+    def _delete_version(self, values: dict[str, Any]) -> httpx.Response:
+        """Its number is never given again, and no alias points to it any more."""
+        self._versions[values["name"]][int(values["version"]) - 1]["deleted"] = True
+        aliases = self._models[values["name"]]
+        for alias in [alias for alias, number in aliases.items() if number == values["version"]]:
+            del aliases[alias]
+        return httpx.Response(200, json={})
 
     def _tag_version(self, values: dict[str, Any]) -> httpx.Response:
         found = self._versions[values["name"]][int(values["version"]) - 1]
@@ -153,14 +192,22 @@ _HANDLERS: dict[str, Callable[[MlflowRegistry, dict[str, Any]], httpx.Response]]
     "POST registered-models/create": MlflowRegistry._create_model,
     "GET registered-models/get": MlflowRegistry._get_model,
     "DELETE registered-models/delete": MlflowRegistry._delete_model,
+    "POST registered-models/set-tag": MlflowRegistry._tag_model,
+    "DELETE registered-models/delete-tag": MlflowRegistry._delete_model_tag,
     "POST model-versions/create": MlflowRegistry._create_version,
     "GET model-versions/search": MlflowRegistry._search_versions,
+    "GET model-versions/get": MlflowRegistry._get_version,
+    "DELETE model-versions/delete": MlflowRegistry._delete_version,
     "POST model-versions/set-tag": MlflowRegistry._tag_version,
     "PATCH model-versions/update": MlflowRegistry._update_version,
     "POST runs/log-batch": MlflowRegistry._tag_run,
     "POST registered-models/alias": MlflowRegistry._set_alias,
     "DELETE registered-models/alias": MlflowRegistry._delete_alias,
 }
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def _no_model(name: str) -> httpx.Response:

@@ -667,7 +667,7 @@ MUTANTS = (
     ),
     Mutant(
         "a version of another bucket in MLflow is taken for one's own",
-        "pipeline/tracking/mirror.py",
+        "pipeline/tracking/ownership.py",
         "            return version.bucket == self.bucket.id\n",
         "            return True\n",
         ("tests/pipeline/tracking/test_mirror.py",),
@@ -675,9 +675,23 @@ MUTANTS = (
     Mutant(
         "MLflow says of a version what was true when it was registered",
         "pipeline/tracking/mirror.py",
-        "            if not changed:\n",
-        "            if not changed or each.description:\n",
+        "        if not changed:\n",
+        "        if not changed or each.description:\n",
         ("tests/pipeline/tracking/test_mirror.py",),
+    ),
+    Mutant(
+        "a mirror that another one has overwritten says that MLflow is complete",
+        "pipeline/tracking/progress.py",
+        "    if found == began.value:\n",
+        "    if True:\n",
+        ("tests/pipeline/tracking/test_mirror_growth.py",),
+    ),
+    Mutant(
+        "how far MLflow has followed is taken from an entry that the journal has lost",
+        "pipeline/tracking/progress.py",
+        " or _moment(history, seq) != found[2]:\n",
+        ":\n",
+        ("tests/pipeline/tracking/test_mirror_growth.py",),
     ),
     Mutant(
         "a description that a person has written in MLflow is replaced",

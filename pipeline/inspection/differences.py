@@ -19,7 +19,7 @@ from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules import rollback as rollback_rules
 from pipeline.stored import newer_version
-from pipeline.tracking.mirror import wanted_aliases
+from pipeline.tracking.aliases import wanted_aliases
 from serving.version_names import parse_version
 
 

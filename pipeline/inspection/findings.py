@@ -22,7 +22,7 @@ from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_key import is_rollback
 from pipeline.runs.run_records import RunRecords
-from pipeline.tracking.mirror import MlflowFound, read_aliases
+from pipeline.tracking.aliases import MlflowFound, read_aliases
 from pipeline.tracking.owner import find_owner
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from pipeline.journal.periods import Period, served
 from pipeline.journal.state import State
 from pipeline.rollout.replicas import ReplicaFound
 from pipeline.rules.holds import Hold, active_holds, how_to_lift
-from pipeline.tracking.mirror import MlflowFound
+from pipeline.tracking.aliases import MlflowFound
 from serving.replica import VersionStatus
 
 

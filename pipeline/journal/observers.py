@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Sequence
 from pipeline.journal.entries import Event
 from pipeline.journal.history import History
 
-# Gets the newest history and the events since the last call, which may be none; returns why it could not follow, or
-# None. It never raises, and has its own time limit.
-Observer = Callable[[History, Collection[Event]], str | None]
+# Gets the newest history and the events since the last call, which may be none; None instead of them asks it to check
+# everything. Returns why it could not follow, or None. It never raises, and has its own time limit.
+Observer = Callable[[History, Collection[Event] | None], str | None]
 
 
 class Observers:
@@ -38,14 +38,14 @@ class Observers:
 
         Args:
             history: the newest history.
-            again: call them in any case.
+            again: call them in any case, and let them check everything.
 
         Returns:
             A sentence for each observer that could not follow.
         """
         if not again and not self._events and not (self._followed and self._seen != history.seq):
             return []
-        events = frozenset(self._events)
+        events = None if again else frozenset(self._events)
         self._events.clear()
         self._followed = False
         self._seen = history.seq

@@ -10,7 +10,8 @@ from pipeline.runs.records import TrainRecord
 from pipeline.runs.run_records import RunRecords
 from pipeline.storage.bucket import Bucket
 from pipeline.storage.identity import Identity, find_identity, make_identity
-from pipeline.tracking.mirror import Owner, mirror
+from pipeline.tracking.mirror import mirror
+from pipeline.tracking.ownership import Owner
 from pipeline.tracking.registry import Mlflow, Trained
 
 # These change neither the role of a version nor what MLflow says of it.
@@ -30,8 +31,10 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
     @cache  # versions from before there were identities are looked up many times
     def trained(version: int) -> Trained | None:
         # The records of a retired version may be deleted, and nothing about it changes in MLflow any more.
+        if history.is_retired(version):
+            return None
         claimed = history.of_version(history.original(version), Event.CLAIMED)
-        if claimed is None or history.retirement(version) is not None:
+        if claimed is None:
             return None
         record = RunRecords(bucket, model, claimed.run_key).find(TrainRecord)
         return Trained(record.mlflow_run, record.mlflow_model) if record else None
@@ -42,7 +45,7 @@ def make_owner(bucket: Bucket, model: str, identity: Identity, history: History)
 def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
     """An observer that makes MLflow follow the journal of a model. It never raises; see `mirror`."""
 
-    def follow(history: History, events: Collection[Event]) -> str | None:
+    def follow(history: History, events: Collection[Event] | None) -> str | None:
         if events and _NOTHING_TO_MIRROR.issuperset(events):
             return None
 
@@ -51,6 +54,6 @@ def mlflow_observer(mlflow: Mlflow, bucket: Bucket, model: str) -> Observer:
             find = make_identity if history.seq else find_identity
             return make_owner(bucket, model, find(bucket), history)
 
-        return mirror(mlflow, model=model, history=history, owner=owner)
+        return mirror(mlflow, model=model, history=history, owner=owner, everything=events is None)
 
     return follow

@@ -15,6 +15,8 @@ from pipeline import layout
 from pipeline.storage.identity import Identity
 
 _SECONDS = 3.0
+# Versions that MLflow returns at once.
+_PAGE = 1000
 ALIASES = ("production", "previous", "candidate")
 BUCKET_TAG = "understudy.bucket"
 _ADDRESS_TAG = "understudy.bucket_address"
@@ -70,6 +72,23 @@ class Registered:
         return "a bucket of an earlier release" if self.served is not None else "another bucket"
 
 
+@dataclass(frozen=True)
+class RegisteredModel:
+    """The registered model itself.
+
+    Attributes:
+        aliases: MLflow's own number behind each of `ALIASES` that is set.
+        tags: by name.
+    """
+
+    aliases: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+# What one that does not exist says.
+NO_MODEL = RegisteredModel({}, {})
+
+
 class RefusedError(Exception):
     """MLflow refused a call; the message has its reason."""
 
@@ -89,9 +108,32 @@ class Registry:
         self._client = client
         self.model = model
 
-    def versions(self) -> list[Registered]:
-        """All versions of the registered model, of all buckets, the first registered one first."""
-        return sorted(self._pages(), key=lambda each: int(each.number))
+    def versions(self) -> Iterator[Registered]:
+        """All versions of the registered model, of all buckets, the first registered one first; read page by page."""
+        return self._found(f"name='{self.model}'")
+
+    def served_as(self, version: int) -> list[Registered]:
+        """The versions that are served under a number, of all buckets, the first registered one first."""
+        return list(self._found(f"name='{self.model}' and tags.served_version='{version}'"))
+
+    def version(self, number: str) -> Registered | None:
+        """The version with MLflow's own number; None if it does not exist."""
+        where = {"name": self.model, "version": number}
+        reply = self._call("GET", "model-versions/get", where, accept=("RESOURCE_DOES_NOT_EXIST",))
+        return _registered(reply["model_version"]) if reply else None
+
+    def registered_model(self) -> RegisteredModel | None:
+        """The registered model; None if it does not exist."""
+        reply = self._call("GET", "registered-models/get", {"name": self.model}, accept=("RESOURCE_DOES_NOT_EXIST",))
+        if not reply:
+            return None
+        found = reply["registered_model"]
+        aliases = {each["alias"]: str(each["version"]) for each in found.get("aliases", [])}
+        return RegisteredModel({alias: aliases[alias] for alias in ALIASES if alias in aliases}, _tags(found))
+
+    def tag_model(self, key: str, value: str) -> None:
+        """Tag the registered model."""
+        self._call("POST", "registered-models/set-tag", {"name": self.model, "key": key, "value": value})
 
     def create_model(self) -> None:
         """Create the registered model unless it exists."""
@@ -124,17 +166,11 @@ class Registry:
         found = reply.get("run", {})
         if not found or found.get("info", {}).get("lifecycle_stage") == "deleted":
             return None
-        return {tag["key"]: tag["value"] for tag in found.get("data", {}).get("tags", [])}
+        return _tags(found.get("data", {}))
 
     def tag_run(self, run: str, tags: Mapping[str, str]) -> None:
         listed = [{"key": key, "value": value} for key, value in tags.items()]
         self._call("POST", "runs/log-batch", {"run_id": run, "tags": listed})
-
-    def aliases(self) -> dict[str, str]:
-        """MLflow's own number behind each of `ALIASES` that is set."""
-        reply = self._call("GET", "registered-models/get", {"name": self.model}, accept=("RESOURCE_DOES_NOT_EXIST",))
-        listed = reply.get("registered_model", {}).get("aliases", [])
-        return {each["alias"]: str(each["version"]) for each in listed if each["alias"] in ALIASES}
 
     def set_alias(self, alias: str, number: str) -> None:
         where = {"name": self.model, "alias": alias}
@@ -143,13 +179,12 @@ class Registry:
     def delete_alias(self, alias: str) -> None:
         self._call("DELETE", "registered-models/alias", {"name": self.model, "alias": alias})
 
-    def _pages(self) -> Iterator[Registered]:
-        page: dict[str, Any] = {"filter": f"name='{self.model}'", "max_results": 200}
+    def _found(self, condition: str) -> Iterator[Registered]:
+        # In an order that no change of a version alters, so that no page leaves one out.
+        page: dict[str, Any] = {"filter": condition, "max_results": _PAGE, "order_by": "version_number ASC"}
         while True:
             reply = self._call("GET", "model-versions/search", page)
-            for each in reply.get("model_versions", []):
-                tags = {tag["key"]: tag["value"] for tag in each.get("tags", [])}
-                yield Registered(str(each["version"]), each.get("run_id", ""), tags, each.get("description", ""))
+            yield from map(_registered, reply.get("model_versions", []))
             if not reply.get("next_page_token"):
                 return
             page["page_token"] = reply["next_page_token"]
@@ -168,6 +203,14 @@ class Registry:
         reply.raise_for_status()
         answer: dict[str, Any] = reply.json()
         return answer
+
+
+def _registered(found: dict[str, Any]) -> Registered:
+    return Registered(str(found["version"]), found.get("run_id", ""), _tags(found), found.get("description", ""))
+
+
+def _tags(found: dict[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in found.get("tags", [])}
 
 
 @contextmanager

@@ -23,6 +23,7 @@ AIRFLOW_RUN = "airflow_run"
 _LONGEST_TEXT = 4000
 _LONGEST_NOTE = 7500
 _LONGEST_REASONS = 2000
+_DELETED = " Its files were deleted on "
 _GATE = {Decision.PASS: "passed", Decision.FAIL: "declined", Decision.UNKNOWN: "undecided"}
 _CANARY = {Decision.PASS: "passed", Decision.FAIL: "failed", Decision.UNKNOWN: "could not tell"}
 
@@ -74,8 +75,13 @@ def run_tags(history: History, version: int) -> dict[str, str]:
 def status_of(history: History, version: int) -> str:
     """What is true of a version now, as sentences."""
     retired = history.retirement(version)
-    gone = f" Its files were deleted on {_moment(retired.at)}." if retired else ""
+    gone = f"{_DELETED}{_moment(retired.at)}." if retired else ""
     return text(f"{_fate(history, version)}{gone}", longest=_LONGEST_REASONS)
+
+
+def says_deleted(tags: Mapping[str, str]) -> bool:
+    """Whether the tags of a registered version say that its files were deleted; that is the last thing they say."""
+    return re.search(rf"{_DELETED}[-0-9: ]+UTC\.$", tags.get("status", "")) is not None
 
 
 def with_note(found: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:

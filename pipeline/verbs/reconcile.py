@@ -33,7 +33,7 @@ from pipeline.rules import reconcile as reconcile_rules
 from pipeline.rules.reconcile import Deadline
 from pipeline.runs.records import CanaryRecord
 from pipeline.runs.run_records import RunRecords
-from pipeline.tracking.mirror import read_aliases, wanted_aliases
+from pipeline.tracking.aliases import read_aliases, wanted_aliases
 from pipeline.tracking.owner import find_owner
 from pipeline.verbs.withdraw import withdraw_run
 

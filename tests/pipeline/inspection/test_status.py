@@ -18,7 +18,7 @@ from pipeline.cli import app
 from pipeline.inspection.status import Status, table
 from pipeline.journal.entries import Event
 from pipeline.rules import run as run_rules
-from pipeline.tracking.mirror import MlflowFound
+from pipeline.tracking.aliases import MlflowFound
 from pipeline.verbs.status import status
 from pipeline.verdicts.verdict import Decision, Verdict
 from serving.fleet.fleet import parse_fleet

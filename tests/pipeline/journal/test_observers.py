@@ -21,8 +21,8 @@ class Seen:
     def __init__(self) -> None:
         self.calls: list[tuple[int, set[Event]]] = []
 
-    def __call__(self, history: History, events: Collection[Event]) -> str | None:
-        self.calls.append((history.seq, set(events)))
+    def __call__(self, history: History, events: Collection[Event] | None) -> str | None:
+        self.calls.append((history.seq, set(events or ())))
         return None
 
 

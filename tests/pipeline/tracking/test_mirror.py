@@ -15,9 +15,11 @@ from pipeline.context import RunContext, make_run_context, open_ports
 from pipeline.journal.history import History
 from pipeline.rules import run as run_rules
 from pipeline.storage.identity import Identity, find_identity
-from pipeline.tracking.mirror import Owner, mirror, read_aliases, tag_run
+from pipeline.tracking.aliases import read_aliases
+from pipeline.tracking.mirror import mirror, tag_run
 from pipeline.tracking.owner import make_owner
-from pipeline.tracking.registry import Mlflow, Trained
+from pipeline.tracking.ownership import Owner
+from pipeline.tracking.registry import Mlflow, Trained, open_registry
 from pipeline.tracking.tags import NOTE, decision_about, refusal_tags
 from pipeline.verbs.reconcile import Repairs, reconcile
 from pipeline.verbs.status import status
@@ -537,3 +539,81 @@ def test_reconcile_and_status_report_the_aliases_of_another_bucket(server: Serve
     assert problem.startswith(f"MLflow's aliases production point to versions of the bucket {OTHER.address}")
     assert [problem] == status(connected(world, server, "status-0")).differences
     assert before == server.everything(MODEL, [theirs.run])
+
+
+def test_every_page_of_the_versions_is_read_and_a_number_finds_its_version(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases, name = Releases(tmp_path), "paged"
+    models = {version: server.trained(f"paged_{version}") for version in range(1, 6)}
+    for version in models:
+        releases.release(f"retrain-{version}")
+    follow(server, name, releases.history(), models)
+    monkeypatch.setattr("pipeline.tracking.registry._PAGE", 2)
+    server.call("model-versions/set-tag", name=name, version="1", key="decision", value="mine")
+
+    with open_registry(server.mlflow, name) as registry:
+        assert ["1", "2", "3", "4", "5"] == [each.number for each in registry.versions()]
+        assert [("4", models[4].run)] == [(each.number, each.run) for each in registry.served_as(4)]
+        assert [] == registry.served_as(44)
+        assert None is registry.version("44")
+
+
+def test_a_version_that_a_person_has_deleted_is_registered_again(server: Server, tmp_path: Path) -> None:
+    """MLflow drops its aliases with it."""
+    releases, name = Releases(tmp_path), "deleted_version"
+    models = {version: server.trained(f"deleted_version_{version}") for version in (1, 2)}
+    releases.release("retrain-1")
+    releases.release("retrain-2")
+    follow(server, name, releases.history(), models)
+    server.delete("model-versions/delete", name=name, version="2")
+    assert {"previous": 1} == read_ours(server, name, models)
+
+    assert {"production": 2, "previous": 1} == follow(server, name, releases.history(), models)
+    assert ["1", "3"] == [str(each["version"]) for each in server.versions(name)]
+
+
+def read_ours(server: Server, name: str, models: dict[int, Trained]) -> Mapping[str, int]:
+    found = read_aliases(server.mlflow, model=name, owner=Owner(BUCKET, models.get))
+    assert found is not None
+    return found.aliases
+
+
+def test_buckets_that_share_a_registered_model_each_say_how_far_it_has_followed(server: Server, tmp_path: Path) -> None:
+    name = "progress"
+    for bucket, count in ((BUCKET, 1), (OTHER, 2)):
+        releases = Releases(tmp_path / bucket.id)
+        for number in range(count):
+            releases.release(f"retrain-{number + 1}")
+        models = {number + 1: server.trained(f"progress_{bucket.id}_{number}") for number in range(count)}
+        mirror(
+            server.mlflow,
+            model=name,
+            history=releases.history(),
+            owner=lambda bucket=bucket, models=models: Owner(bucket, models.get),  # type: ignore[misc]
+        )
+
+    tags = server.get("registered-models/get", name=name)["registered_model"]["tags"]
+    assert {"understudy.mirrored.0123456789abcdef": "5", "understudy.mirrored.fedcba9876543210": "10"} == {
+        tag["key"]: tag["value"].split(" ")[0] for tag in tags
+    }
+
+
+def test_an_mlflow_restored_to_an_older_state_says_an_older_entry(server: Server, tmp_path: Path) -> None:
+    """Its tag is older as well, so that what happened since then is mirrored again."""
+    releases, name = Releases(tmp_path), "restored"
+    models = {version: server.trained(f"restored_{version}") for version in (1, 2, 3)}
+    releases.release("retrain-1")
+    follow(server, name, releases.history(), models)
+    (tag,) = server.get("registered-models/get", name=name)["registered_model"]["tags"]
+    older = described(server, name)[0]
+    releases.release("retrain-2")
+    releases.release("retrain-3")
+    follow(server, name, releases.history(), models)
+    server.call("registered-models/set-tag", name=name, key=tag["key"], value=tag["value"])
+    server.call("model-versions/set-tag", name=name, version="1", key="status", value=older)
+    server.patch("model-versions/update", name=name, version="1", description=older)
+    server.delete("model-versions/delete", name=name, version="3")
+
+    assert {"production": 3, "previous": 2} == follow(server, name, releases.history(), models)
+    assert described(server, name)[0].endswith("does not serve now.")
