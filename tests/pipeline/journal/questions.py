@@ -66,7 +66,7 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     # Of freezes, which are about no version, a checkpoint knows the newest.
     yield from _each(["numbers_about"], [(v, *events) for v in versions for events in EVENTS])
     one = ["original", "last_move", "is_confirmed", "digest", "withdrawal", "retirement", "is_retired", "has_served"]
-    one += ["was_good", "previous_after"]
+    one += ["was_good", "previous_after", "numbers"]
     yield from _each(one, [(v,) for v in versions])
     none_too = ["rollback_candidates", "all_good_before", "all_good_after"]
     yield from _each(none_too, [(v,) for v in (None, *versions)])
@@ -74,9 +74,12 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     yield from _each(["is_same_model", "is_older"], pairs)
     yield from _each(["is_same_model"], [(None, None), (1, None), (None, 1)])
     yield from _each(["entry"], [(seq,) for seq in seqs if seq])
-    yield from _each(["after"], [(seq,) for seq in seqs])
+    yield from _each(["after", "move_after"], [(seq,) for seq in seqs])
+    yield from _each(["entries_with"], [(seqs[1::2],), (seqs[:0:-1],)])
     yield from _each(["entries"], [(first, last) for first in seqs[::3] for last in seqs[::2]])
-    yield from _each(["seq_at"], [(each.at + timedelta(seconds=s),) for each in entries for s in (-0.5, 0, 0.5)])
+    yield from _each(
+        ["seq_at", "first_since"], [(each.at + timedelta(seconds=s),) for each in entries for s in (-0.5, 0, 0.5)]
+    )
     for seq in seqs:
         yield f"until({seq})", partial(_then, seq=seq)
 

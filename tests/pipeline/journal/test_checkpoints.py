@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_ignored(bucket: Counting, what: str, caplog: py
     bucket.damage(key, damaged)
 
     require_right(bucket)
-    assert f"{key} is ignored" in caplog.text
+    assert f"a checkpoint is ignored: {key} is " in caplog.text
 
 
 def test_a_checkpoint_of_another_entry_is_ignored(bucket: Counting, caplog: pytest.LogCaptureFixture) -> None:
