@@ -8,6 +8,7 @@ from pipeline.first_few import first_few
 from pipeline.journal.checkpoints import Checkpoint, Checkpoints
 from pipeline.journal.entries import Entry
 from pipeline.journal.folding import Summed, folded, linked
+from pipeline.journal.pages import Pages
 from pipeline.journal.past import NO_PAST, Past
 from pipeline.storage.bucket import Bucket
 
@@ -35,6 +36,8 @@ class VerifiedCheckpoints:
         self._checkpoints = Checkpoints(bucket, model)
         self._left = deque(self._checkpoints.names())
         self._past: Past = NO_PAST
+        # The pages of that, packed, by their digest.
+        self._pages: dict[str, bytes] = {}
         self._waiting: list[Summed] = []
         # The chain that a checkpoint gave which is not that of the entries, continued. So a change is reported once.
         self._other_chain: str | None = None
@@ -70,13 +73,16 @@ class VerifiedCheckpoints:
 
     def _fold(self) -> None:
         past = folded(self._past, self._waiting)
-        # Only what changes later is packed again.
+        # As if its pages were stored: only what changes later is packed again.
+        digests, changed = past.pages.contents()
+        packed = self._pages | {digest: content for (_, digest), content in changed.items()}
+        self._pages = {digest: packed[digest] for digest in digests.values()}
         self._past = Past(
             seq=past.seq,
             chain=past.chain,
             last=past.last,
             facts=past.facts,
-            pages=past.pages.settled(),
+            pages=Pages(digests, lambda _, digest: self._pages[digest]),
             source=past.source,
         )
         self._waiting = []

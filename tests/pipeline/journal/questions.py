@@ -59,14 +59,15 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     runs = [*{each.run_key: None for each in entries}, "retrain-99"]
     yield from _each(["of_run"], [(run, *events) for run in runs for events in EVENTS])
     yield from _each(["version_of"], [(run,) for run in runs])
+    yield from _each(["known_runs"], [(runs,), (runs[::2],)])
     digests = [*{each.digest: None for each in entries if each.digest}, "f" * 64]
     yield from _each(["claimed_with"], [(digest,) for digest in digests])
-    about = ["of_version", "of_model", "has"]
+    about = ["of_version", "of_model", "has", "mark"]
     yield from _each(about, [(v, *events) for v in (NO_VERSION, *versions) for events in EVENTS])
     # Of freezes, which are about no version, a checkpoint knows the newest.
     yield from _each(["numbers_about"], [(v, *events) for v in versions for events in EVENTS])
     one = ["original", "last_move", "is_confirmed", "digest", "withdrawal", "retirement", "is_retired", "has_served"]
-    one += ["was_good", "previous_after", "numbers"]
+    one += ["was_good", "previous_after", "numbers", "withdrawal_mark"]
     yield from _each(one, [(v,) for v in versions])
     none_too = ["rollback_candidates", "all_good_before", "all_good_after"]
     yield from _each(none_too, [(v,) for v in (None, *versions)])
@@ -77,9 +78,8 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     yield from _each(["after", "move_after"], [(seq,) for seq in seqs])
     yield from _each(["entries_with"], [(seqs[1::2],), (seqs[:0:-1],)])
     yield from _each(["entries"], [(first, last) for first in seqs[::3] for last in seqs[::2]])
-    yield from _each(
-        ["seq_at", "first_since"], [(each.at + timedelta(seconds=s),) for each in entries for s in (-0.5, 0, 0.5)]
-    )
+    moments = [each.at + timedelta(seconds=s) for each in entries for s in (-0.5, 0, 0.5)]
+    yield from _each(["seq_at", "first_since"], [(moment,) for moment in moments])
     for seq in seqs:
         yield f"until({seq})", partial(_then, seq=seq)
 
