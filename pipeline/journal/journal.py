@@ -219,8 +219,8 @@ class JournalWriter(Journal):
         try:
             past = self._folded(history, seq).past
             self._checkpoints.store(past, self._digests[past.seq])
-        except StorageError as error:
-            log.warning("no checkpoint of the journal was written, so reading it takes longer: %s", error)
+        except Exception as error:  # noqa: BLE001 - the verb is done, and nothing derived may change its outcome
+            log.warning("no checkpoint was written, so reading takes longer: %s: %s", type(error).__name__, error)
         else:
             self._checkpointed, history.past.is_repaired = past.seq, False
             log.debug("wrote the checkpoint of entry %d", past.seq)
