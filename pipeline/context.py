@@ -160,8 +160,11 @@ def observed(context: RunContext) -> Iterator[None]:
         raise
     except UnderstudyError:
         # Where a promotion has failed, `withdraw` must not wait for observers, and nothing is confirmed.
-        if not _is_half_promoted(context.journal.known):
-            _end(context)
+        try:
+            if not _is_half_promoted(context.journal.known):
+                _end(context)
+        except StorageError as unread:  # what the verb has to say matters more
+            log.warning("MLflow was not updated: %s", unread)
         raise
     _end(context)
 

@@ -102,7 +102,7 @@ def _states_since(history: History, entry: Entry) -> tuple[State, ...]:
 
 
 def _state_before(history: History, entry: Entry) -> State:
-    return history.entry(entry.seq - 1).state if entry.seq > 1 else State()
+    return history.state_at(entry.seq - 1)
 
 
 def _begin(history: History, recent: Sequence[Entry], holds: Callable[[State], bool]) -> Entry | None:

@@ -7,14 +7,14 @@ a new one. Two writers make the same bytes, so they need no lock; see `pipeline.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import layout
-from pipeline.errors import DamagedError, MissingError
+from pipeline.errors import DamagedError, MissingError, StorageError
 from pipeline.journal.entries import Entry
 from pipeline.journal.facts import JournalFacts
 from pipeline.journal.pages import DamagedPageError, Pages, digest_of, packed
@@ -22,9 +22,6 @@ from pipeline.journal.past import Past, Source
 from pipeline.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)
-
-# How many are tried before the entries are read from the beginning.
-_TRIED = 3
 
 
 class Checkpoint(BaseModel):
@@ -62,29 +59,26 @@ class Checkpoints:
         self._bucket = bucket
         self._model = model
 
-    def found(self, *, after: int = 0, until: int | None = None) -> Iterator[Checkpoint]:
-        """The newest checkpoints of entries after one, and up to another one; the newest first.
-
-        Those that cannot be read are left out. Whether one stands for the entry as it is now, the caller
-        must check.
-
-        Args:
-            after: no checkpoints of this entry and those before it are looked up.
-            until: no checkpoints of entries after this one are returned.
-        """
-        names = self._bucket.names(layout.journal_checkpoints(self._model), after=f"{after:08d}~")
-        known = [found for name in names if (found := layout.checkpoint_entry(name)) is not None]
-        usable = [each for each in known if until is None or each[0] <= until]
-        for seq, digest in sorted(usable, reverse=True)[:_TRIED]:
-            try:
-                yield self.read(seq, digest)
-            except (MissingError, DamagedError) as error:
-                log.warning("a checkpoint is ignored: %s", error)
-
-    def names(self) -> list[tuple[int, str]]:
-        """Every checkpoint: the number of its entry, and the beginning of that entry's SHA-256; ascending."""
-        names = self._bucket.names(layout.journal_checkpoints(self._model))
+    def names(self, *, after: int = 0) -> list[tuple[int, str]]:
+        """The checkpoints of the entries after one: each entry's number and the beginning of its SHA-256; ascending."""
+        names = self._bucket.names(layout.journal_checkpoints(self._model), after=f"{after:08d}~" if after else "")
         return sorted(found for name in names if (found := layout.checkpoint_entry(name)) is not None)
+
+    def usable(self, *, after: int) -> list[tuple[int, str]]:
+        """As `names`; none if the bucket refuses to list them: they are not needed."""
+        try:
+            return self.names(after=after)
+        except StorageError as error:
+            log.warning("no checkpoint of the journal is used: %s", error)
+            return []
+
+    def find(self, seq: int, digest: str) -> Checkpoint | None:
+        """As `read`; None for one that cannot be read, for whatever reason."""
+        try:
+            return self.read(seq, digest)
+        except StorageError as error:
+            log.warning("a checkpoint is ignored: %s", error)
+            return None
 
     def read(self, seq: int, digest: str) -> Checkpoint:
         """One checkpoint. Whether it stands for the entry as it is now, the caller must check.
@@ -149,8 +143,8 @@ class Checkpoints:
         key = layout.journal_page(self._model, name, digest)
         try:
             content = self._bucket.read(key)
-        except MissingError as error:
-            raise DamagedPageError(f"the checkpoint of entry {seq} has lost a page: {error}") from error
+        except StorageError as error:
+            raise DamagedPageError(f"a page of the checkpoint of entry {seq} cannot be read: {error}") from error
         if digest_of(content) != digest:
             raise DamagedPageError(f"{key}, a page of the checkpoint of entry {seq}, is not what its name says")
         return content

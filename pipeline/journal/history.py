@@ -101,6 +101,10 @@ class History:
         """The number of the first entry at a moment or after it; `seq` + 1 if there is none."""
         return bisect_left(range(1, self.seq + 1), moment, key=lambda seq: self.entry(seq).at) + 1
 
+    def state_at(self, seq: int) -> State:
+        """The state after entry `seq`; before the first one if that is 0."""
+        return self.entry(seq).state if seq else State()
+
     def until(self, seq: int) -> "History":
         """The history up to and including entry `seq`."""
         if seq >= self.past.seq:

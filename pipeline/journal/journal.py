@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 EVERY = 16
 # Entries that are read at once where there is no checkpoint.
 _BATCH = 256
+# Checkpoints that are looked at, the newest first, before all entries are read.
+_TRIED = 64
 
 
 class Journal:
@@ -115,15 +117,37 @@ class Journal:
             return None
 
     def _from_checkpoint(self, *, after: int, until: int | None = None) -> History | None:
-        """The history from the newest checkpoint that matches its entry; None if there is none."""
-        for checkpoint in self._checkpoints.found(after=max(0, after), until=until):
-            numbers = self._numbers(checkpoint.seq - 1, until)
-            entries = self._read(numbers[:_BATCH])
-            if entries and self._digests[checkpoint.seq] == checkpoint.sha256:
-                past = self._checkpoints.past(checkpoint, entries[0], self)
-                return self._grown(History(tuple(entries[1:]), past), numbers[_BATCH:])
-            log.warning("the checkpoint of entry %d is ignored: the journal has another entry now", checkpoint.seq)
+        """The history from the newest checkpoint that matches its entry; None if there is none.
+
+        After a loss of entries there may be many checkpoints of lost ones, so their entries are looked at first.
+        """
+        known = [each for each in self._checkpoints.usable(after=max(0, after)) if until is None or each[0] <= until]
+        known = known[-_TRIED:]
+        if not known:
+            return None
+        listed = self._entries.listed(after=known[0][0] - 1) if until is None else range(known[0][0], until + 1)
+        entries: dict[int, Entry] = {}
+        for seq, digest in reversed(known):
+            numbers = [each for each in listed if each >= seq]
+            if numbers[:1] != [seq]:
+                log.warning("the checkpoint of entry %d is ignored: there is no such entry. Is it lost?", seq)
+                continue
+            self._entries.require_whole(numbers, after=seq - 1)
+            first = [each for each in numbers[:_BATCH] if each not in entries]
+            entries |= {entry.seq: entry for entry in self._read(first)}
+            if not self._is_entry(seq, digest):
+                log.warning("the checkpoint of entry %d is ignored: the journal has another entry now", seq)
+                continue
+            checkpoint = self._checkpoints.find(seq, digest)
+            if checkpoint is not None and self._is_entry(seq, checkpoint.sha256):
+                past = self._checkpoints.past(checkpoint, entries[seq], self)
+                recent = tuple(entries[each] for each in numbers[1:_BATCH])
+                return self._grown(History(recent, past), numbers[_BATCH:])
         return None
+
+    def _is_entry(self, seq: int, digest: str) -> bool:
+        """Whether an entry that was read has this SHA-256, or one that begins so."""
+        return self._digests[seq].startswith(digest)
 
     def _from_entries(self, *, until: int | None = None) -> History:
         return self._grown(History((), beginning(self)), self._numbers(0, until))
@@ -219,7 +243,8 @@ class JournalWriter(Journal):
         try:
             past = self._folded(history, seq).past
             self._checkpoints.store(past, self._digests[past.seq])
-        except Exception as error:  # noqa: BLE001 - the verb is done, and nothing derived may change its outcome
+        # The verb is done, so whatever is wrong with what is derived must not change its outcome.
+        except (StorageError, OSError, ValueError, LookupError, TypeError) as error:
             log.warning("no checkpoint was written, so reading takes longer: %s: %s", type(error).__name__, error)
         else:
             self._checkpointed, history.past.is_repaired = past.seq, False

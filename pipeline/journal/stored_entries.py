@@ -26,12 +26,24 @@ class StoredEntries:
             StorageError: an entry is missing between two others, or the first ones are. Nothing may be decided on half
                 a history.
         """
+        numbers = self.listed(after=after)
+        self.require_whole(numbers, after=after)
+        return numbers
+
+    def listed(self, *, after: int) -> list[int]:
+        """The numbers of the entries after one that exist, ascending."""
         names = self._bucket.names(layout.journal(self._model), after=layout.entry_name(after))
-        numbers = sorted(seq for name in names if (seq := layout.entry_sequence(name)) is not None and seq > after)
+        return sorted(seq for name in names if (seq := layout.entry_sequence(name)) is not None and seq > after)
+
+    def require_whole(self, numbers: Sequence[int], *, after: int) -> None:
+        """Check that these are all entries after one.
+
+        Raises:
+            StorageError: names those that are missing.
+        """
         missing = sorted(set(range(after + 1, max(numbers, default=0) + 1)) - set(numbers))
         if missing:
             raise StorageError(f"the journal of {self._model} has no entry {missing}; restore what is missing")
-        return numbers
 
     def read(self, numbers: Sequence[int]) -> list[Summed]:
         """The entries with these numbers.

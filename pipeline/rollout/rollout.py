@@ -79,13 +79,19 @@ class Rollout:
         return {key: self.placement.rendered(history, first_ring=key == first_ring) for key in self._keys}
 
     def require_this_rollout(self) -> None:
-        """Check that the servers of this bucket use the roll-out of the settings. Nothing is changed.
+        """Check that the servers of this bucket use the roll-out of the settings, and that no entries are lost.
+
+        Nothing is changed.
 
         Raises:
             BadInputError: they use the other one.
             NewerVersionError: a newer version wrote their config.
+            StorageError: the journal cannot be read, or has lost its last entries.
         """
-        for key, text in self.configs().items():
+        configs = self.configs()
+        history = self._journal.read()
+        for key, text in configs.items():
+            _require_whole(history, text)
             self._require_this_rollout(key, text)
 
     def _write(self, key: str, content: bytes, *, instead_of: bytes | None, seq: int) -> None:

@@ -79,7 +79,7 @@ def _asked_for(history: History, request: RollbackRequest, *, dark: bool) -> Ite
     if begun:
         return iter([begun.version])
     if request.to == "previous":
-        then = history.until(request.seen).state
+        then = history.state_at(request.seen)
         if not dark and then.candidate is not None:
             return iter([_before_the_first_proof(history, then)])
         return _previous(history, request.seen)
@@ -234,27 +234,32 @@ def unfinished(history: History) -> str | None:
 
 
 def _previous(history: History, seen: int) -> Iterator[int]:
-    then = history.until(seen)
-    if then.state.leaving is not None and then.state.serving is not None:
-        return iter([then.state.serving])
-    target = (
-        then.state.previous
-        if then.state.previous is not None
-        else next(then.rollback_candidates(then.state.serving), None)
-    )
+    then = history.state_at(seen)
+    if then.leaving is not None and then.serving is not None:
+        return iter([then.serving])
+    target = then.previous
     if target is None:
-        raise BadInputError(f"there is no previous good version ({then.state}). {_choices(history)}")
-    others = (version for version in then.rollback_candidates(then.state.serving) if history.was_good(version))
-    targets = chain([target], (version for version in others if not history.is_same_model(version, target)))
+        target = next(history.until(seen).rollback_candidates(then.serving), None)
+    if target is None:
+        raise BadInputError(f"there is no previous good version ({then}). {_choices(history)}")
+    targets = chain([target], _further_back(history, seen, target))
     now = history.state.serving
-    if history.is_same_model(now, then.state.serving):
+    if history.is_same_model(now, then.serving):
         return islice(targets, _MOST_TARGETS)
     if now is not None and any(history.is_same_model(now, target) for target in islice(targets, _MOST_TARGETS)):
         return iter([now])  # another roll-back got there, or further back if the nearest could not be trusted
     raise DeclinedError(
-        f"v{then.state.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
+        f"v{then.serving}, which served when you asked, does not serve any more. {_last_move(history)}. If "
         f"that version is bad too: `understudy rollback --model <model> --to NUMBER --reason why`"
     )
+
+
+def _further_back(history: History, seen: int, target: int) -> Iterator[int]:
+    """What `previous` means if the files of `target` cannot be trusted, the version that served last first."""
+    then = history.until(seen)
+    for version in then.rollback_candidates(then.state.serving):
+        if history.was_good(version) and not history.is_same_model(version, target):
+            yield version
 
 
 def _require_not_overtaken(history: History, request: RollbackRequest) -> None:

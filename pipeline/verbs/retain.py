@@ -59,6 +59,7 @@ def retain(context: RunContext, policy: RetentionPolicy, *, dry_run: bool) -> Re
     terms = RetentionLimits(policy, context.clock.now(), context.fleet.abandoned_seconds)
     found = _look(context)
     if dry_run:
+        context.rollout.require_this_rollout()
         lines = retention.plan(history, found, terms)
     else:
         history, lines = _retire(context, found, terms)

@@ -1,7 +1,9 @@
 """A forked verb does what the verb in a fresh interpreter does, and ends as that does."""
 
+import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import psutil
@@ -94,5 +96,9 @@ def _fresh(world: World, words: Words) -> Ended:
 
 
 def _names(of: Ended, verb: Words) -> list[str]:
-    """The effects without the key of the run, which says when a roll-back was asked for."""
-    return [effect.replace(verb[-1], "KEY") for effect in of.effects]
+    """The effects without the key of the run, which says when a roll-back was asked for.
+
+    The names of checkpoints and of their pages follow from it. How many pages there are too, so they count as one.
+    """
+    named = [re.sub(r"checkpoints/.*", "checkpoints", effect.replace(verb[-1], "KEY")) for effect in of.effects]
+    return [effect for effect, _ in groupby(named)]

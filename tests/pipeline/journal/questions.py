@@ -75,7 +75,7 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     yield from _each(["is_same_model", "is_older"], pairs)
     yield from _each(["is_same_model"], [(None, None), (1, None), (None, 1)])
     yield from _each(["entry"], [(seq,) for seq in seqs if seq])
-    yield from _each(["after", "move_after"], [(seq,) for seq in seqs])
+    yield from _each(["after", "move_after", "state_at"], [(seq,) for seq in seqs])
     yield from _each(["entries_with"], [(seqs[1::2],), (seqs[:0:-1],)])
     yield from _each(["entries"], [(first, last) for first in seqs[::3] for last in seqs[::2]])
     moments = [each.at + timedelta(seconds=s) for each in entries for s in (-0.5, 0, 0.5)]

@@ -96,7 +96,7 @@ def _stored(bucket: MemoryBucket, past: Past, kept: Kept) -> Past:
     ((last, digest),) = summed(kept.entries([past.seq]))
     Checkpoints(bucket, "digits").store(past, digest)
     checkpoints = Checkpoints(bucket, "digits")
-    found = next(checkpoints.found())
+    found = checkpoints.read(*checkpoints.names()[-1])
     assert (past.seq, digest) == (found.seq, found.sha256)
     return checkpoints.past(found, last, kept)
 
