@@ -59,9 +59,11 @@ class Checkpoints:
         self._bucket = bucket
         self._model = model
 
-    def names(self, *, after: int = 0) -> list[tuple[int, str]]:
+    def names(self, *, after: int | None = None) -> list[tuple[int, str]]:
         """The checkpoints of the entries after one: each entry's number and the beginning of its SHA-256; ascending."""
-        names = self._bucket.names(layout.journal_checkpoints(self._model), after=f"{after:08d}~" if after else "")
+        names = self._bucket.names(
+            layout.journal_checkpoints(self._model), after=f"{after:08d}~" if after is not None else ""
+        )
         return sorted(found for name in names if (found := layout.checkpoint_entry(name)) is not None)
 
     def usable(self, *, after: int) -> list[tuple[int, str]]:
