@@ -129,7 +129,7 @@ class History:
 
     def of_model(self, version: int, *events: Event) -> Entry | None:
         """The newest entry with one of these events about a version's model, under any of its numbers."""
-        return self._entry(self._model_mark(version, events))
+        return self._entry(self.model_mark(version, *events))
 
     def numbers_about(self, version: int, *events: Event) -> list[int]:
         """The numbers of all entries about a version with one of these events, ascending."""
@@ -144,6 +144,10 @@ class History:
     def mark(self, version: int, *events: Event) -> Mark | None:
         """The newest entry about a version with one of these events, without reading it."""
         return self._mark(version, events)
+
+    def model_mark(self, version: int, *events: Event) -> Mark | None:
+        """As `of_model`, without reading the entry."""
+        return max((mark for number in self.numbers(version) if (mark := self._mark(number, events))), default=None)
 
     # Versions, models and runs.
 
@@ -206,7 +210,7 @@ class History:
 
     def withdrawal_mark(self, version: int) -> Mark | None:
         """As `withdrawal`, without reading the entry."""
-        last = self._model_mark(version, (*TAKEN_BACK, *GIVEN_TRAFFIC))
+        last = self.model_mark(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
         return last if last and last.event in TAKEN_BACK else None
 
     def retirement(self, version: int) -> Entry | None:
@@ -223,7 +227,7 @@ class History:
 
     def was_good(self, version: int) -> bool:
         """Whether a version's model has served, was not taken back afterwards, and still has its files."""
-        last = self._model_mark(version, (*TAKEN_BACK, *GIVEN_TRAFFIC))
+        last = self.model_mark(version, *TAKEN_BACK, *GIVEN_TRAFFIC)
         taken_back = last is not None and last.event in TAKEN_BACK
         if taken_back or self.is_same_model(version, self.state.leaving):
             return False
@@ -333,7 +337,7 @@ class History:
     def _content_is_withdrawn(self, version: int) -> bool:
         """Whether the newest decision about a content, under any number, withdraws it, or a roll-back replaces it."""
         same = self._same_content(self.original(version))
-        words = [self._model_mark(each, (Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC)) for each in same]
+        words = [self.model_mark(each, Event.WITHDRAWN, Event.READMITTED, *GIVEN_TRAFFIC) for each in same]
         last = max((word for word in words if word), default=None)
         leaves = any(self.is_same_model(each, self.state.leaving) for each in same)
         return leaves or (last is not None and last.event is Event.WITHDRAWN)
@@ -385,9 +389,6 @@ class History:
         """The newest entry about a version with one of these events, without reading it."""
         found = _newest(self._recent_by_version.get(version, ()), events)
         return Mark(found.seq, found.event) if found else self.past.version(version).newest(events)
-
-    def _model_mark(self, version: int, events: Sequence[Event]) -> Mark | None:
-        return max((mark for number in self.numbers(version) if (mark := self._mark(number, events))), default=None)
 
     def _entry(self, mark: Mark | None) -> Entry | None:
         return self.entry(mark.seq) if mark else None

@@ -4,10 +4,12 @@ The content is `pipeline.storage.sums.content_digest`, which the journal keeps f
 decision counts: a withdrawal is in force until a person readmits the model, or rolls back to it.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 
 from pipeline.errors import BadInputError, DeclinedError, FailedError
-from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Entry, Event
+from pipeline.journal.entries import GIVEN_TRAFFIC, Change, Event
+from pipeline.journal.facts import Mark
 from pipeline.journal.history import History
 from pipeline.verdicts.verdict import Decision
 
@@ -20,8 +22,7 @@ _LOOKED_AT = 100
 
 def digest_of(history: History, version: int) -> str | None:
     """The digest of a version's content; None for claims from before there were digests."""
-    claimed = history.of_version(history.original(version), Event.CLAIMED)
-    return claimed.digest if claimed else None
+    return history.digest(history.original(version))
 
 
 def require_new(history: History, digest: str | None) -> None:
@@ -41,9 +42,10 @@ def require_admitted(history: History, digest: str | None) -> None:
     Raises:
         FailedError: it was withdrawn, under any number, and was not readmitted since.
     """
-    word = _last_word(history, history.claimed_with(digest)) if digest is not None else None
-    if word is None or word.event is not Event.WITHDRAWN:
+    last = _last_word(history, history.claimed_with(digest)) if digest is not None else None
+    if last is None or last.event is not Event.WITHDRAWN:
         return
+    word = history.entry(last.seq)
     raise FailedError(
         f"this model was withdrawn as v{word.version} by {word.actor} on {word.at:%Y-%m-%d %H:%M} UTC: {word.reason}. "
         f"To allow it again: `understudy readmit --model <model> --version {word.version} --reason why`, then "
@@ -60,7 +62,7 @@ def readmit(history: History, *, version: int, reason: str) -> Change | None:
         BadInputError: there is no such version, or it is not withdrawn; names those that are.
     """
     original = history.original(version)
-    if history.of_version(original, Event.CLAIMED) is None:
+    if not history.has(original, Event.CLAIMED):
         raise BadInputError(f"v{version} does not exist. {_withdrawn(history)}")
     digest = digest_of(history, version)
     word = _last_word(history, [original] if digest is None else history.claimed_with(digest))
@@ -78,22 +80,24 @@ def ended_a_server_as(history: History, version: int) -> int | None:
     """
     digest = digest_of(history, version)
     others = history.claimed_with(digest) if digest is not None else []
-    readmitted = [entry.seq for other in others if (entry := history.of_version(other, Event.READMITTED))]
+    readmitted = (mark.seq for other in others if (mark := history.mark(other, Event.READMITTED)))
     since = max(readmitted, default=0)
-    return max((other for other in others if _ended_a_server(history, other, since=since)), default=None)
+    return next((other for other in reversed(others) if _ended_a_server(history, other, since=since)), None)
 
 
 def _ended_a_server(history: History, version: int, *, since: int) -> bool:
-    entry = history.of_version(version, Event.DECLINED)
-    if entry is None or entry.seq < since or entry.verdict is None:
+    declined = history.mark(version, Event.DECLINED)
+    # A model may have had many numbers: only an entry that may count is read.
+    if declined is None or declined.seq < since:
         return False
-    return entry.verdict.decision is Decision.FAIL
+    verdict = history.entry(declined.seq).verdict
+    return verdict is not None and verdict.decision is Decision.FAIL
 
 
-def _last_word(history: History, versions: list[int]) -> Entry | None:
-    """The newest entry, about any of these versions, that decides whether their model may serve."""
-    words = [entry for version in versions if (entry := history.of_model(version, *_WORDS))]
-    return max(words, key=lambda entry: entry.seq, default=None)
+def _last_word(history: History, versions: Iterable[int]) -> Mark | None:
+    """The newest entry, about any of these versions, that decides whether their model may serve. It is not read."""
+    words = (word for version in versions if (word := history.model_mark(version, *_WORDS)))
+    return max(words, default=None)
 
 
 def _withdrawn(history: History) -> str:

@@ -3,9 +3,9 @@
 No verb asks MLflow what is in production. A failure here is reported and changes nothing; the next release verb does
 what is missing.
 
-A mirror looks only at the versions with a role, and at those that may have changed since the last one that was
-complete: see `pipeline.tracking.progress`. Where that is not known, and where `understudy reconcile` asks for it, it
-looks at all versions; but not again at those whose files are deleted, once MLflow says so.
+A mirror looks only at the versions with a role, at those that may have changed since the last one that was complete,
+and at some that MLflow has refused: see `pipeline.tracking.progress`. Where that is not known, and where `understudy
+reconcile` asks for it, it looks at all versions; but not again at those whose files are deleted, once MLflow says so.
 
 Several buckets may share an MLflow and a model name. A run or a registered version belongs to the bucket whose id is in
 its tags. One without an id was written by an earlier release: it belongs to this bucket only if the records of this
@@ -98,6 +98,7 @@ class _Mirror:
         self._model_exists = False
         # MLflow's own number of the versions with a role, by the number they are served under.
         self._numbers: dict[int, str] = {}
+        self._refused = set[int]()
 
     def follow(self, *, everything: bool) -> list[str]:
         """Do everything; a sentence for each version with a role, and for the aliases, where that was not possible."""
@@ -109,6 +110,7 @@ class _Mirror:
         changed = None if everything else changed_since(self._history, progress.seq)
         if changed is None:
             changed = self._unregistered(self._describe_all())
+        changed |= {version for version in progress.refused if not self._history.is_retired(version)}
         problems = self._register_and_describe(changed | set(self._wanted.values()))
         problems += self._point()
         self._end(progress)
@@ -119,7 +121,7 @@ class _Mirror:
         found = self._registry.registered_model()
         if found is not None:
             tag = progress_tag(self._owner.bucket)
-            value = next_progress(self._history, began=began, found=found.tags.get(tag, ""))
+            value = next_progress(self._history, began=began, found=found.tags.get(tag, ""), refused=self._refused)
             if value is not None:
                 self._registry.tag_model(tag, value)
 
@@ -173,6 +175,7 @@ class _Mirror:
                 f"model was deleted there, restore it and run `understudy reconcile --model <model>`. "
                 f"Serving does not depend on it"
             )
+            self._refused.add(version)
             # If MLflow was replaced by an empty one, it knows no earlier run.
             if version in self._wanted.values():
                 return [problem]

@@ -62,7 +62,7 @@ def _asked_of_history(history: History) -> Iterator[Question]:
     yield from _each(["known_runs"], [(runs,), (runs[::2],)])
     digests = [*{each.digest: None for each in entries if each.digest}, "f" * 64]
     yield from _each(["claimed_with"], [(digest,) for digest in digests])
-    about = ["of_version", "of_model", "has", "mark"]
+    about = ["of_version", "of_model", "has", "mark", "model_mark"]
     yield from _each(about, [(v, *events) for v in (NO_VERSION, *versions) for events in EVENTS])
     # Of freezes, which are about no version, a checkpoint knows the newest.
     yield from _each(["numbers_about"], [(v, *events) for v in versions for events in EVENTS])

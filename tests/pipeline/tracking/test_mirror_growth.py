@@ -240,14 +240,76 @@ def test_an_mlflow_that_was_replaced_by_an_empty_one_gets_what_still_has_records
     assert world.is_complete
 
 
-def test_what_an_empty_mlflow_refuses_is_offered_again_only_if_it_has_a_role() -> None:
-    world = mirrored(FEW)
-    world.way.mlflow = MlflowRegistry()
-    assert "does not register" in (world.follow(world.read()) or "")
+def tried(world: Released) -> list[str]:
+    """What the next mirror tries to register: the calls."""
     world.mlflow.calls.clear()
     world.follow(world.read())
+    return [call for call in world.mlflow.calls if call.endswith("model-versions/create")]
 
-    assert 2 == len([call for call in world.mlflow.calls if call.endswith("model-versions/create")])
+
+def test_of_what_an_empty_mlflow_refuses_the_newest_are_offered_again() -> None:
+    """It refuses all of them for ever, which must not make every later mirror long."""
+    world = mirrored(FEW)
+    for _ in range(30):
+        world.publish()
+    world.way.mlflow = MlflowRegistry()
+    first, again, third = tried(world), tried(world), tried(world)
+
+    assert KEPT + 30 == len(first)
+    assert 20 + 2 == len(again), "the newest, and the two with a role, which are older"
+    assert again == third
+    assert world.is_complete
+
+
+def test_a_version_that_was_refused_is_registered_once_its_run_is_back_also_if_it_has_no_role_any_more() -> None:
+    world = mirrored(FEW)
+    refused = world.release()
+    run = f"run-retrain-{refused}"
+    lost = world.mlflow.runs.pop(run)
+    assert f"does not register v{refused}" in (world.follow(world.read()) or "")
+    for _ in range(3):
+        world.release()
+        world.follow(world.read())
+    assert world.is_complete
+    assert refused not in world.registered()
+
+    world.mlflow.runs[run] = lost
+    world.mirror()
+    assert "does not serve now" in world.status(refused)
+    assert "refused" not in world.progress
+
+
+def test_a_refused_version_is_not_forgotten_by_two_mirrors_at_once() -> None:
+    """The one that ends last puts the tag back, and keeps what both were refused."""
+    world = mirrored(FEW)
+    older = world.read()
+    refused = world.publish()
+    lost = world.mlflow.runs.pop(f"run-retrain-{refused}")
+
+    def while_another_does(_called: str) -> None:
+        world.way.on_call = lambda _path: None
+        world.follow(world.read())
+
+    world.way.on_call = lambda called: while_another_does(called) if called == "model-versions/search" else None
+    world.follow(older)
+    assert world.progress.endswith(f"refused {refused}")
+
+    world.mlflow.runs[f"run-retrain-{refused}"] = lost
+    world.mirror()
+    assert refused in world.registered()
+
+
+def test_a_refused_version_that_is_retired_is_not_tried_again() -> None:
+    world = mirrored(FEW)
+    refused = world.release()
+    del world.mlflow.runs[f"run-retrain-{refused}"]
+    world.follow(world.read())
+    for _ in range(KEPT):
+        world.release()
+    world.mirror()
+
+    assert "refused" not in world.progress
+    assert [] == tried(world)
 
 
 def test_an_mlflow_that_was_restored_from_a_backup_is_brought_up_to_date() -> None:
