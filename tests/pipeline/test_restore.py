@@ -34,6 +34,9 @@ PUT_BACK = "restored-$SERVING"
 HIGHER_AWAY = "for number in"
 CONFIG_AWAY = "$LOST/serve/digits.config"
 CHECKPOINTS_AWAY = "rm -rf"
+
+# As a person who looks after each move; servers poll meanwhile, and load what they find.
+SLOWLY = 'mv() { command mv "$@" && sleep 0.5; }\n'
 FOLDER = 'restored-7"'
 IN_PLACE = "serve/digits/7/."
 AGAIN = "publish-before.json"
@@ -345,7 +348,7 @@ def test_below_a_base_path_versions_that_the_journal_lost_give_way_to_the_one_it
 
     with looked_at(world) as seen:
         for mark in (PUT_BACK, HIGHER_AWAY):
-            shell.block(mark)
+            shell.run(SLOWLY + block(mark))
         assert eventually(lambda: [2, 2] == world.answering(), PATIENCE), world.answering()
     shell.block(CONFIG_AWAY)
     reconcile(world.context("reconcile-2"))
