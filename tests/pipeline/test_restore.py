@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +30,14 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 COPY = 'mkdir -p "$COPY"'
 ENTRIES = "journal/digits | tar"
-CONFIG_AWAY = "$BUCKET.lost"
-FOLDER = "restored-7"
+PUT_BACK = "restored-$SERVING"
+HIGHER_AWAY = "for number in"
+CONFIG_AWAY = "$LOST/serve/digits.config"
+CHECKPOINTS_AWAY = "rm -rf"
+
+# As a person who looks after each move; servers poll meanwhile, and load what they find.
+SLOWLY = 'mv() { command mv "$@" && sleep 0.5; }\n'
+FOLDER = 'restored-7"'
 IN_PLACE = "serve/digits/7/."
 AGAIN = "publish-before.json"
 ALL = 'mkdir -p "$BUCKET"\n'
@@ -56,6 +64,7 @@ class Shell:
         environment = {
             "BUCKET": str(world.bucket),
             "COPY": str(self.copy),
+            "LOST": str(world.folder / "lost"),
             "UNDERSTUDY_ROOT": str(world.bucket),
             "UNDERSTUDY_MODELS": str(world.folder),
             "UNDERSTUDY_REPLICAS": ",".join(replica.address for replica in world.replicas),
@@ -319,26 +328,90 @@ def test_without_a_copy_publish_writes_the_files_and_the_manifest_again(shell: S
 
 
 @hunt
+@pytest.mark.parametrize("lost", [1, 2])
 @pytest.mark.parametrize("world", ["latest"], indirect=True)
-def test_below_a_base_path_a_version_that_the_journal_lost_is_moved_away_first(shell: Shell) -> None:
-    """Servers would take it, as the highest number, whatever the config says."""
+def test_below_a_base_path_versions_that_the_journal_lost_give_way_to_the_one_it_serves(
+    shell: Shell, lost: int
+) -> None:
+    """Servers would take them, as the highest numbers. Two lost promotions leave no version that the journal knows."""
     world = shell.world
-    world.release("retrain-3")
+    highest = 2 + lost
+    for number in range(3, highest + 1):
+        world.release(f"retrain-{number}")
     claim = next(each.seq for each in world.history().all() if each.version == 3)
     for seq in range(claim, world.history().seq + 1):
         (world.bucket / layout.entry(MODEL, seq)).unlink()
-    shell.block(CONFIG_AWAY)
-    with pytest.raises(StorageError, match="contains the versions v3, which are not in the journal"):
+    assert [highest - 1, highest] == below_base_path(world)
+    with pytest.raises(StorageError, match="the journal ends at"):
         reconcile(world.context("reconcile-1"))
-    assert [3, 3] == world.answering()
+    shell.more = {"RING": "serve", "SERVING": "2", "FILES": "2"}
 
-    shutil.move(world.bucket / layout.version(MODEL, 3), world.folder / "away")
+    with looked_at(world) as seen:
+        for mark in (PUT_BACK, HIGHER_AWAY):
+            shell.run(SLOWLY + block(mark))
+        assert eventually(lambda: [2, 2] == world.answering(), PATIENCE), world.answering()
+    shell.block(CONFIG_AWAY)
     reconcile(world.context("reconcile-2"))
+    shell.block(CHECKPOINTS_AWAY)
 
-    assert eventually(lambda: [2, 2] == world.answering(), PATIENCE)
-    with pytest.raises(DamagedError, match=r"manifests/digits/3\.json already exists"):
-        world.publish("retrain-4")
-    works(world, run_key="retrain-5")
+    # One move, and always an answer.
+    assert {2, highest} == {version for each in seen.answers for version in each}
+    assert all(seen.folders)
+    assert [1, 2] == below_base_path(world)
+    assert eventually(lambda: not differences(world), PATIENCE), differences(world)
+    for number in range(3, highest + 1):
+        with pytest.raises(DamagedError, match=rf"manifests/digits/{number}\.json already exists"):
+            world.publish(f"retrain-again-{number}")
+    works(world, run_key="retrain-9")
+
+
+@hunt
+@pytest.mark.parametrize("world", ["latest"], indirect=True)
+def test_below_a_base_path_nothing_is_moved_away_as_long_as_nothing_takes_its_place(shell: Shell) -> None:
+    world = shell.world
+    before = below_base_path(world)
+    shell.more = {"RING": "serve", "SERVING": "1", "FILES": "1"}
+    shutil.rmtree(world.bucket / layout.published(MODEL, 1))
+
+    with pytest.raises(AssertionError, match="No such file"):
+        shell.block(HIGHER_AWAY)
+    assert before == below_base_path(world)
+
+
+@dataclass
+class Seen:
+    """What was below the base path, and what each replica answered, look by look."""
+
+    folders: list[list[int]] = field(default_factory=list)
+    answers: list[list[int | None]] = field(default_factory=list)
+
+
+@contextmanager
+def looked_at(world: World) -> Iterator[Seen]:
+    """Look again and again while something is done."""
+    seen, done = Seen(), threading.Event()
+
+    def look() -> None:
+        seen.folders.append(below_base_path(world))
+        seen.answers.append(world.answering())
+
+    def keep_looking() -> None:
+        while not done.is_set():
+            look()
+
+    look()
+    thread = threading.Thread(target=keep_looking)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def below_base_path(world: World) -> list[int]:
+    names = (path.name for path in (world.bucket / layout.versions(MODEL)).iterdir())
+    return sorted(layout.version_numbers(names))
 
 
 @hunt
