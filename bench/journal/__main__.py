@@ -187,7 +187,7 @@ def bytes_text(size: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.journal")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), metavar="|".join(PARTS))
+    parser.add_argument("parts", nargs="*", choices=PARTS, default=list(PARTS), metavar="|".join(PARTS))
     parser.add_argument("--entries", type=int, nargs="+", default=[50, 50_000])
     parser.add_argument("--verb", action="append", choices=VERBS, help="only this one; may be repeated")
     parser.add_argument("--rounds", type=int, default=5)

@@ -141,11 +141,14 @@ def test_a_word_may_be_changed_unnoticed_only_after_the_newest_checkpoint(journa
 def test_one_is_not_several(journal: Damaged) -> None:
     for seq in (8, 12, 16, 20):
         journal.checkpoint(seq).unlink()
+    one_checkpoint = journal.verify().text()
     for seq in range(2, 26):
         journal.path(seq).unlink()
+    one_entry = journal.verify().text()
 
-    assert "1 entry (" in journal.verify().text()
-    assert "and 0 checkpoints were" in journal.verify().text()
+    assert "bytes) and 1 checkpoint were checked." in one_checkpoint
+    assert "The journal of digits: 1 entry (" in one_entry
+    assert "and 0 checkpoints were checked. 1 problem:" in one_entry
 
 
 def test_a_long_journal_is_checked_in_several_batches() -> None:
@@ -406,7 +409,7 @@ class TestCommand:
         assert "Traceback" not in person.err
         assert ["entry 7 is missing"] == [each.partition(":")[0] for each in found["wrong"]]
         assert ("digits", 24, 25, 4) == tuple(found[key] for key in ("model", "entries", "last", "compared_until"))
-        assert "3 checkpoints were not compared" in found["harmless"][0]
+        assert "4 checkpoints were not compared" in found["harmless"][0]
 
     def test_ends_with_3_if_no_decision_can_be_wrong(self, journal: Damaged, ask: Callable[..., Done]) -> None:
         journal.checkpoint(12).write_bytes(b"")
