@@ -56,8 +56,7 @@ def history_command(
 
     With --json, `older` says how many more decisions there are, and `next` is the --before that shows them.
 
-    Exit codes of --verify: 1 if an entry is wrong or a decision can be, 3 if only checkpoints are damaged that cannot
-    make one wrong.
+    Exit codes of --verify: 1 if an entry is wrong or a decision can be, 3 if only checkpoints are damaged, harmlessly.
     """
     given = {"--last": last, "--since": since, "--before": before, "--version": version, "--all": everything or None}
     _refuse_contradictions([name for name, value in given.items() if value is not None], verify=verify)
