@@ -11,7 +11,7 @@
     runs/<model>/<key>/epochs/<name>/     where a training that was interrupted resumes
     baselines/<model>/<digests>.json      a model's answers on one data set, computed once
     journal/<model>/<seq>.json            the one truth, append-only
-    checkpoints/<model>/<seq>-<digest>.json  what the entries up to one say, derived from them; may be deleted
+    checkpoints/<model>/<seq>-<digest>.json  what the entries up to one say; may be deleted while they are there
     checkpoints/<model>/pages/<page>-<digest>.json  the parts of checkpoints, shared by them
     serve/<model>/<version>/...           what TensorFlow Serving reads: complete or absent
     serve/<model>.config                  TensorFlow Serving's model config, rendered from the last journal entry

@@ -39,10 +39,12 @@ def past_moment(text: str, *, now: datetime) -> datetime:
     """Likewise a moment in the past, where 90m, 12h or 3d are before now.
 
     Raises:
-        BadInputError: it is none of these.
+        BadInputError: it is none of these, or a moment that has not come yet.
     """
     written = moment(text.strip(), now=now)
     if not _DURATION.fullmatch(text.strip()):
+        if written > now:
+            raise BadInputError(f"{text!r} is in the future. Give --since a moment that has passed")
         return written
     try:
         return now - (written - now)

@@ -612,7 +612,7 @@ MUTANTS = (
     Mutant(
         "a withdrawn model comes back under a new number",
         "pipeline/rules/readmission.py",
-        "    if word is None or word.event is not Event.WITHDRAWN:\n        return\n",
+        "    if last is None or last.event is not Event.WITHDRAWN:\n        return\n",
         "    if True:\n        return\n",
         ("tests/pipeline/rules/test_readmission.py",),
     ),
@@ -682,8 +682,8 @@ MUTANTS = (
     Mutant(
         "a mirror that another one has overwritten says that MLflow is complete",
         "pipeline/tracking/progress.py",
-        "    if found == began.value:\n",
-        "    if True:\n",
+        "    if found != began.value:\n",
+        "    if False:\n",
         ("tests/pipeline/tracking/test_mirror_growth.py",),
     ),
     Mutant(

@@ -87,6 +87,13 @@ def in_gs(verbs: Sequence[str], buckets: Mapping[int, Path], rounds: int) -> Ite
             yield Figure(name, in_turn(turns, rounds), counted)
 
 
+def part(text: str) -> str:
+    """One of the parts. With `choices`, argparse would refuse the default of a list."""
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(PARTS)}")
+    return text
+
+
 def report_verbs(options: argparse.Namespace, *, retained: bool) -> None:
     lengths, rounds, verbs = options.entries, options.rounds, options.verb or list(VERBS)
     with ExitStack() as stack:
@@ -187,7 +194,7 @@ def bytes_text(size: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.journal")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), metavar="|".join(PARTS))
+    parser.add_argument("parts", nargs="*", type=part, default=list(PARTS), metavar="|".join(PARTS))
     parser.add_argument("--entries", type=int, nargs="+", default=[50, 50_000])
     parser.add_argument("--verb", action="append", choices=VERBS, help="only this one; may be repeated")
     parser.add_argument("--rounds", type=int, default=5)

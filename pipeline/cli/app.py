@@ -9,9 +9,9 @@ from pipeline.cli.version import print_version
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 `status` found differences that no running "
-    "command explains, or `history --verify` found wrong checkpoints that no command uses; 75 could not tell, because "
-    "something did not answer in time: try again; 99 declined by a rule: nothing is "
-    "broken; 130 `classify` or `profile` was interrupted."
+    "command explains, or `history --verify` found only checkpoints whose damage cannot make a decision wrong; 75 "
+    "could not tell, because something did not answer in time: try again; 99 declined by a rule: nothing is broken; "
+    "130 `classify` or `profile` was interrupted."
 )
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=EXIT_CODES)

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.inspect import GROUP
-from pipeline.cli.options import AsJson, Model, model_context
+from pipeline.cli.options import Model, model_context
 from pipeline.cli.output import whole_lines
 
 if TYPE_CHECKING:
     from pipeline.context import ModelContext
-
-_SHOWN = 20
 
 commands = typer.Typer()
 
@@ -23,7 +21,7 @@ def history_command(
     model: Model,
     last: Annotated[
         int | None,
-        typer.Option("--last", metavar="N", min=1, help=f"the newest N periods and decisions; {_SHOWN} if not given"),
+        typer.Option("--last", metavar="N", min=1, help="the newest N periods and decisions; 20 if not given"),
     ] = None,
     since: Annotated[
         str | None,
@@ -39,17 +37,26 @@ def history_command(
         str | None,
         typer.Option("--version", help="only what is about a version, 4 or v4, and its model's other numbers"),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="all of that, not only the newest")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="everything that the other options select, not only the newest 20")
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="check every entry and every checkpoint, instead of showing any")
     ] = False,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="for programs; `served` has the newest periods that began before --before, so pages repeat periods; "
+            "join them by `from`",
+        ),
+    ] = False,
 ) -> None:
     """Show which version served when, who changed that, why, and with which verdict. The newest come first.
 
-    With --json, `older` says how many more decisions there are, and `next` is the --before that shows them. With
-    --verify it ends with 1 if an entry is wrong, or a checkpoint that commands use, and with 3 if only checkpoints are
-    wrong that none uses.
+    With --json, `older` says how many more decisions there are, and `next` is the --before that shows them.
+
+    Exit codes of --verify: 1 if an entry is wrong or a decision can be, 3 if only checkpoints are damaged, harmlessly.
     """
     given = {"--last": last, "--since": since, "--before": before, "--version": version, "--all": everything or None}
     _refuse_contradictions([name for name, value in given.items() if value is not None], verify=verify)
@@ -57,7 +64,9 @@ def history_command(
         if verify:
             _verify(context, as_json=as_json)
         else:
-            most = None if everything else last or _SHOWN
+            from pipeline.inspection.history_page import SHOWN
+
+            most = None if everything else last or SHOWN
             _show(context, last=most, since=since, before=before, version=version, as_json=as_json)
 
 
@@ -122,5 +131,5 @@ def _verify(context: "ModelContext", *, as_json: bool) -> None:
             f"the journal of {context.model} is damaged: {count}, named above. Run no command that decides anything "
             f"until it is repaired"
         )
-    if found.unused:
+    if found.harmless:
         raise typer.Exit(ExitCode.DIFFERENCES)

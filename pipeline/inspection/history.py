@@ -61,8 +61,9 @@ def tables(page: Page) -> Iterator[RenderableType]:
 
 def _how_to_see_more(page: Page) -> str:
     part, model = page.selection, page.model
+    before = f" before entry {part.before}" if part.before else ""
     return (
-        f"The newest {page.shown} of {page.shown + page.older} decisions. The next ones: "
+        f"{page.shown} of {page.shown + page.older} decisions{before}, the newest first. Older ones: "
         f"`{part.command(model, before=page.next)}`. All: `{replace(part, last=None, before=None).command(model)}`"
     )
 

@@ -25,13 +25,16 @@ class VerifiedCheckpoints:
     Attributes:
         compared: how many checkpoints were compared.
         wrong: sentences on what makes decisions wrong: entries that were changed, checkpoints that commands use.
-        unused: sentences on checkpoints that no command uses.
+        harmless: sentences on checkpoints whose damage cannot make a decision wrong.
+        compared_until: a changed word is noticed in the entries up to this one: that of the newest checkpoint that
+            stands for an entry as it is now. 0 if there is none.
     """
 
     def __init__(self, bucket: Bucket, model: str) -> None:
         self.compared = 0
         self.wrong: list[str] = []
-        self.unused: list[str] = []
+        self.harmless: list[str] = []
+        self.compared_until = 0
         self._model = model
         self._checkpoints = Checkpoints(bucket, model)
         self._left = deque(self._checkpoints.names())
@@ -41,7 +44,8 @@ class VerifiedCheckpoints:
         self._waiting: list[Summed] = []
         # The chain that a checkpoint gave which is not that of the entries, continued. So a change is reported once.
         self._other_chain: str | None = None
-        self._last_compared = 0
+        # Those that stand for another entry than the journal has now: the numbers of the entries, and their keys.
+        self._of_others: list[tuple[int, str]] = []
         self._checked_pages: set[tuple[str, str]] = set()
 
     def add(self, entry: Entry, sha256: str) -> None:
@@ -55,7 +59,9 @@ class VerifiedCheckpoints:
             self._compare(*self._left.popleft(), sha256=sha256)
 
     def end(self, last: int) -> None:
-        """Say what is not known of the checkpoints that are left, where the journal ends with entry `last`."""
+        """Say what only the end shows, where the journal ends with entry `last`."""
+        for seq, key in self._of_others:
+            self._judge_other(seq, key)
         later = [layout.journal_checkpoint(self._model, *each) for each in self._left if each[0] > last]
         if later:
             self.wrong.append(
@@ -66,9 +72,23 @@ class VerifiedCheckpoints:
         cut_off = len(self._left) - len(later)
         if cut_off:
             after = self._past.seq + len(self._waiting)
-            self.unused.append(
-                f"{cut_off} checkpoints were not compared, because entry {after + 1} cannot be read. Repair that "
-                f"first, then check again"
+            those = "1 checkpoint was" if cut_off == 1 else f"{cut_off} checkpoints were"
+            self.harmless.append(
+                f"{those} not compared, because entry {after + 1} cannot be read. Repair that first, then check again"
+            )
+
+    def _judge_other(self, seq: int, key: str) -> None:
+        """One of a journal that was lost and written again is left beside newer ones. Otherwise its entry is wrong."""
+        if seq <= self.compared_until:
+            self.harmless.append(
+                f"{key} stands for another entry {seq} than the journal has now. No command uses it. Compare entry "
+                f"{seq} with a backup; if the entry is right, delete the checkpoint"
+            )
+        else:
+            self.wrong.append(
+                f"entry {seq} is not the one for which {key} was written: the entry was changed, or entries were lost "
+                f"and written again. Compare entry {seq} with a backup, and restore it if it was changed. If the "
+                f"journal is right, delete {key}"
             )
 
     def _fold(self) -> None:
@@ -95,20 +115,17 @@ class VerifiedCheckpoints:
             return  # deleted since it was listed
         except DamagedError as error:
             self.compared += 1
-            self.unused.append(f"{error}. No command uses it. Delete it")
+            self.harmless.append(f"{error}. No command uses it. Delete it")
             return
         self.compared += 1
         if found.sha256 != sha256:
-            self.unused.append(
-                f"{key} stands for another entry {seq} than the journal has now. No command uses it. Compare entry "
-                f"{seq} with a backup; if the entry is right, delete the checkpoint"
-            )
+            self._of_others.append((seq, key))
             return
         self._fold()
         if self._is_linked(found, seq):
             self._compare_facts(found, key)
         self._compare_pages(found, key)
-        self._last_compared = seq
+        self.compared_until = seq
 
     def _is_linked(self, found: Checkpoint, seq: int) -> bool:
         """Whether a checkpoint was made from the entries as they are now."""
@@ -117,7 +134,7 @@ class VerifiedCheckpoints:
         if found.chain != self._other_chain:
             self._other_chain = found.chain
             self.wrong.append(
-                f"an entry from {self._last_compared + 1} to {seq} was changed after the checkpoint of entry {seq} was "
+                f"an entry from {self.compared_until + 1} to {seq} was changed after the checkpoint of entry {seq} was "
                 f"written: the digests of the entries differ. Compare these entries with a backup, and restore what "
                 f"was changed. If none was, delete the folder {layout.journal_checkpoints(self._model)}"
             )
@@ -136,7 +153,7 @@ class VerifiedCheckpoints:
         self._checked_pages |= new
         bad = self._checkpoints.bad_pages(sorted(new))
         if bad:
-            self.unused.append(
+            self.harmless.append(
                 f"{key} has pages that are missing or damaged: {first_few(bad, _NAMED)}. Commands read the entries "
                 f"instead, which takes longer. Delete the folder {layout.journal_checkpoints(self._model)}: a command "
                 f"that writes makes a new checkpoint"

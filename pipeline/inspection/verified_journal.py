@@ -11,7 +11,8 @@ from pipeline.errors import MissingError, StorageError
 from pipeline.inspection.verified_checkpoints import VerifiedCheckpoints
 from pipeline.journal.config_header import rendered_entry
 from pipeline.journal.entries import Entry, Event
-from pipeline.journal.stored_entries import digest_of, parsed
+from pipeline.journal.pages import digest_of
+from pipeline.journal.stored_entries import parsed
 from pipeline.progress import logged
 from pipeline.storage.bucket import Bucket
 
@@ -29,17 +30,21 @@ class VerifiedJournal:
         model: the name of the model.
         entries: how many entries there are.
         size: their bytes.
+        last: the number of the last entry; 0 if there is none.
         checkpoints: how many checkpoints were compared with them.
+        compared_until: a changed word is noticed in the entries up to this one, see `VerifiedCheckpoints`.
         wrong: sentences on what makes decisions wrong: entries, and checkpoints that commands use.
-        unused: sentences on checkpoints that no command uses.
+        harmless: sentences on checkpoints whose damage cannot make a decision wrong.
     """
 
     model: str
     entries: int
     size: int
+    last: int
     checkpoints: int
+    compared_until: int
     wrong: Sequence[str]
-    unused: Sequence[str]
+    harmless: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -47,22 +52,39 @@ class VerifiedJournal:
             "model": self.model,
             "entries": self.entries,
             "bytes": self.size,
+            "last": self.last,
             "checkpoints": self.checkpoints,
+            "compared_until": self.compared_until,
             "wrong": list(self.wrong),
-            "unused": list(self.unused),
+            "harmless": list(self.harmless),
         }
 
     def text(self) -> str:
-        """The same for people: a line, and one for each problem."""
-        found = len(self.wrong) + len(self.unused)
-        problems = "No problems" if not found else "1 problem" if found == 1 else f"{found} problems"
+        """The same for people: a line, one for each problem, and one on what cannot be noticed."""
+        found = len(self.wrong) + len(self.harmless)
+        problems = _counted(found, "problem") if found else "No problems"
         return "\n".join(
             [
-                f"The journal of {self.model}: {self.entries:,} entries ({self.size:,} bytes) and {self.checkpoints:,} "
-                f"checkpoints were checked. {problems}{':' if found else ' found.'}",
-                *(f"! {problem}" for problem in (*self.wrong, *self.unused)),
+                f"The journal of {self.model}: {_counted(self.entries, 'entry', 'entries')} ({self.size:,} bytes) and "
+                f"{_counted(self.checkpoints, 'checkpoint')} were checked. {problems}{':' if found else ' found.'}",
+                *(f"! {problem}" for problem in (*self.wrong, *self.harmless)),
+                *self._not_noticed(),
             ]
         )
+
+    def _not_noticed(self) -> list[str]:
+        """What a check cannot find: only a checkpoint tells a changed word from the right one."""
+        first, last = self.compared_until + 1, self.last
+        if first > last:
+            return []
+        if first == 1:
+            return ["A changed word in any entry would not be noticed: no checkpoint stands for them yet."]
+        those, them = (f"entries {first} to {last}", "them") if first < last else (f"entry {last}", "it")
+        return [f"A changed word in {those} would not be noticed: no checkpoint stands for {them} yet."]
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many or f'{one}s'}"
 
 
 def verified(context: ModelContext) -> VerifiedJournal:
@@ -86,7 +108,16 @@ def verified(context: ModelContext) -> VerifiedJournal:
             checkpoints.add(entry, digest_of(content or b""))
     checkpoints.end(last)
     wrong = [*_gaps(numbers, model), *entries.problems, *_of_configs(configs, last), *checkpoints.wrong]
-    return VerifiedJournal(model, len(numbers), entries.size, checkpoints.compared, wrong, checkpoints.unused)
+    return VerifiedJournal(
+        model=model,
+        entries=len(numbers),
+        size=entries.size,
+        last=last,
+        checkpoints=checkpoints.compared,
+        compared_until=checkpoints.compared_until,
+        wrong=wrong,
+        harmless=checkpoints.harmless,
+    )
 
 
 class _Entries:

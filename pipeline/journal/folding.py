@@ -13,6 +13,7 @@ from pipeline.journal.pages import MOVES, Pages, content_page, move_page, run_pa
 from pipeline.journal.past import Past
 from pipeline.journal.state import State
 
+# An entry, and the SHA-256 of its bytes in hexadecimal.
 Summed = tuple[Entry, str]
 
 

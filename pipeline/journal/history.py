@@ -125,7 +125,7 @@ class History:
 
     def of_version(self, version: int, *events: Event) -> Entry | None:
         """The newest entry about a version with one of these events."""
-        return self._entry(self._mark(version, events))
+        return self._entry(self.mark(version, *events))
 
     def of_model(self, version: int, *events: Event) -> Entry | None:
         """The newest entry with one of these events about a version's model, under any of its numbers."""
@@ -139,15 +139,16 @@ class History:
 
     def has(self, version: int, *events: Event) -> bool:
         """Whether there is an entry about a version with one of these events."""
-        return self._mark(version, events) is not None
+        return self.mark(version, *events) is not None
 
     def mark(self, version: int, *events: Event) -> Mark | None:
         """The newest entry about a version with one of these events, without reading it."""
-        return self._mark(version, events)
+        found = _newest(self._recent_by_version.get(version, ()), events)
+        return Mark(found.seq, found.event) if found else self.past.version(version).newest(events)
 
     def model_mark(self, version: int, *events: Event) -> Mark | None:
         """As `of_model`, without reading the entry."""
-        return max((mark for number in self.numbers(version) if (mark := self._mark(number, events))), default=None)
+        return max((mark for number in self.numbers(version) if (mark := self.mark(number, *events))), default=None)
 
     # Versions, models and runs.
 
@@ -175,7 +176,7 @@ class History:
 
     def is_confirmed(self, version: int) -> bool:
         """Whether every replica has answered from a version since the last entry that gave it traffic."""
-        last = self._mark(version, (Event.CONFIRMED, *GIVEN_TRAFFIC))
+        last = self.mark(version, Event.CONFIRMED, *GIVEN_TRAFFIC)
         return last is not None and last.event is Event.CONFIRMED
 
     def version_of(self, run_key: str) -> int | None:
@@ -384,11 +385,6 @@ class History:
         # There may be thousands of them, and each page of facts should be loaded once.
         originals = (version for version in gone if self.original(version) == version)
         return frozenset(number for version in originals for number in self.numbers(version))
-
-    def _mark(self, version: int, events: Sequence[Event]) -> Mark | None:
-        """The newest entry about a version with one of these events, without reading it."""
-        found = _newest(self._recent_by_version.get(version, ()), events)
-        return Mark(found.seq, found.event) if found else self.past.version(version).newest(events)
 
     def _entry(self, mark: Mark | None) -> Entry | None:
         return self.entry(mark.seq) if mark else None

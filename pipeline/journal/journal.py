@@ -20,8 +20,9 @@ from pipeline.journal.entries import Change, Entry
 from pipeline.journal.folding import folded
 from pipeline.journal.history import History, Rule
 from pipeline.journal.observers import Observers
+from pipeline.journal.pages import digest_of
 from pipeline.journal.past import Past, beginning
-from pipeline.journal.stored_entries import StoredEntries, digest_of
+from pipeline.journal.stored_entries import StoredEntries
 from pipeline.storage.bucket import Bucket
 
 log = logging.getLogger(__name__)

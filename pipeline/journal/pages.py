@@ -1,4 +1,6 @@
-"""The pages of a checkpoint: facts about versions, runs, contents and moves, a few hundred in each.
+"""The pages of a checkpoint: facts about versions, runs, contents and moves.
+
+64 versions or 256 moves are on one page; runs and contents are spread over 256 pages each.
 
 A page is named by its subject and by the SHA-256 of its content, so a new checkpoint stores only the pages that differ
 from those of the one before, and a page that was damaged is recognised.
@@ -18,7 +20,7 @@ MOVES = 256
 # Pages in memory that were loaded; one takes up to about 100 KB there.
 LOADED = 64
 
-# Makes a page from its name and its digest; raises DamagedPageError.
+# Reads the bytes of a page by its name and digest; raises DamagedPageError.
 Load = Callable[[str, str], bytes]
 
 
@@ -49,6 +51,7 @@ def _group(text: str) -> str:
 
 
 def digest_of(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

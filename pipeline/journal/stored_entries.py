@@ -1,15 +1,14 @@
 """The entries of one journal in the bucket, each with the SHA-256 of its bytes."""
 
-import hashlib
 from collections.abc import Sequence
 
 from pipeline import layout
 from pipeline.errors import MissingError, StorageError
 from pipeline.journal.entries import Entry
+from pipeline.journal.folding import Summed
+from pipeline.journal.pages import digest_of
 from pipeline.storage.bucket import Bucket
 from pipeline.stored import stored
-
-Summed = tuple[Entry, str]
 
 
 class StoredEntries:
@@ -61,11 +60,6 @@ class StoredEntries:
             (parsed(key, seq, content), digest_of(content))
             for key, seq, content in zip(keys, numbers, contents, strict=True)
         ]
-
-
-def digest_of(content: bytes) -> str:
-    """The SHA-256 of the bytes of an entry, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def parsed(key: str, seq: int, content: bytes) -> Entry:

@@ -21,7 +21,7 @@ _NOTHING_TO_MIRROR = frozenset(
 
 
 def find_owner(bucket: Bucket, model: str, history: History) -> Owner:
-    """The same for a bucket that is only looked at: one without an identity gets none."""
+    """The owner for a bucket that is only looked at: no identity is created."""
     return make_owner(bucket, model, find_identity(bucket), history)
 
 

@@ -10,9 +10,9 @@ that was restored from a backup has an older one; each time the next verb does m
 another one with the same number, which a journal has that was restored without its end.
 
 Two verbs may mirror at once, and the older history may overwrite what the newer one has written. So a mirror that finds
-another tag at its end than at its beginning does not advance it, and puts it back to where it began itself. What is
-left is a process that dies between such an overwriting and its end, or one that does all of that between the last two
-calls of another one: `understudy reconcile` checks every version that is not retired.
+another tag at its end than at its beginning does not advance it, and puts it back to where it began itself. Two
+cases are not noticed: a process overwrites newer values and dies before its end, or it does so between the last two
+calls of another process. `understudy reconcile` repairs both: it checks every version that is not retired.
 """
 
 import re
@@ -52,7 +52,7 @@ def progress_tag(bucket: Identity) -> str:
 
 
 def read_progress(tags: Mapping[str, str], bucket: Identity, history: History) -> Progress:
-    """The progress that the tags of the registered model say. An entry that this history does not have is none."""
+    """The progress that the tags of the registered model say. `seq` is 0 if this history does not have that entry."""
     value = tags.get(progress_tag(bucket), "")
     found = _VALUE.fullmatch(value)
     seq = int(found[1]) if found else 0

@@ -1,5 +1,6 @@
 """Pages of a history: which part is shown, how the next one is found, and that a long history is not read."""
 
+import inspect
 import json
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.retention import LONG_AGO
+from pipeline.cli.history import history_command
 from pipeline.errors import BadInputError
 from pipeline.inspection.history import json_lines, tables
-from pipeline.inspection.history_page import Page, Selection, page_of
+from pipeline.inspection.history_page import SHOWN, Page, Selection, page_of
 from pipeline.journal.history import History
 from pipeline.journal.journal import Journal
 from pipeline.moments import past_moment
@@ -153,11 +155,17 @@ def test_people_see_the_command_for_the_next_page_and_for_all(ask: Ask) -> None:
     out = ask("--last", "2").out
 
     assert (
-        "The newest 2 of 19 decisions. The next ones: `understudy history --model digits --last 2 --before 18`. All: "
-        "`understudy history --model digits --all`"
+        "2 of 19 decisions, the newest first. Older ones: `understudy history --model digits --last 2 --before 18`. "
+        "All: `understudy history --model digits --all`"
     ) in " ".join(out.split())
-    assert "The newest" not in ask("--all").out
-    assert "The newest" not in ask("--last", "19").out
+    assert "Older ones" not in ask("--all").out
+    assert "Older ones" not in ask("--last", "19").out
+
+
+def test_of_a_later_page_its_beginning_is_named(ask: Ask) -> None:
+    out = ask("--last", "2", "--before", "18").out
+
+    assert "2 of 17 decisions before entry 18, the newest first. Older ones:" in " ".join(out.split())
 
 
 def test_the_next_page_is_of_the_same_part(ask: Ask) -> None:
@@ -176,7 +184,8 @@ def test_the_next_page_is_of_the_same_part(ask: Ask) -> None:
         (("--last", "3"), Selection(last=3)),
         (("--version", "v2"), Selection(version=2)),
         (("--all", "--before", "7"), Selection(last=None, before=7)),
-        (("--since", "9000-01-01"), Selection(since=datetime(9000, 1, 1, tzinfo=UTC))),
+        (("--since", "2020-01-01"), Selection(since=datetime(2020, 1, 1, tzinfo=UTC))),
+        (("--before", "1"), Selection(before=1)),
     ],
 )
 def test_programs_get_the_same_page(ask: Ask, releases: Releases, words: tuple[str, ...], selection: Selection) -> None:
@@ -227,3 +236,14 @@ def test_a_duration_is_before_now(text: str, expected: datetime) -> None:
 def test_what_is_no_moment_is_bad_input(text: str) -> None:
     with pytest.raises(BadInputError, match="3d"):
         past_moment(text, now=NOW)
+
+
+def test_a_moment_to_come_is_bad_input() -> None:
+    with pytest.raises(BadInputError, match=r"'2999-01-01' is in the future\. Give --since a moment that has passed"):
+        past_moment("2999-01-01", now=NOW)
+
+
+def test_the_help_says_how_many_are_shown() -> None:
+    (option,) = inspect.signature(history_command).parameters["last"].annotation.__metadata__
+
+    assert f"the newest N periods and decisions; {SHOWN} if not given" == option.help

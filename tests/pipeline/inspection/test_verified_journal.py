@@ -58,6 +58,15 @@ class Damaged:
         return verified(context_of(LocalBucket(self.folder)))
 
 
+def other_checkpoint(journal: Damaged, seq: int) -> None:
+    """Add a checkpoint of another entry with this number."""
+    content = json.loads(journal.checkpoint(20).read_text())
+    other = Checkpoint.model_validate(content | {"seq": seq, "sha256": digest_of(b"other")}).signed()
+    LocalBucket(journal.folder).create(
+        layout.journal_checkpoint(MODEL, seq, other.sha256), other.model_dump_json().encode()
+    )
+
+
 class Shortened(JournalWriter):
     """A journal as it was when an earlier entry was the last one, and had just been written."""
 
@@ -95,11 +104,15 @@ def journal(whole: Path, tmp_path: Path) -> Damaged:
 def test_a_journal_without_damage_has_no_problems(journal: Damaged) -> None:
     found = journal.verify()
 
-    assert ([], []) == (found.wrong, found.unused)
+    assert ([], []) == (found.wrong, found.harmless)
     assert (25, 5) == (found.entries, found.checkpoints)
     assert sum(path.stat().st_size for path in (journal.folder / layout.journal(MODEL)).iterdir()) == found.size
     assert "25 entries" in found.text()
-    assert "No problems found." in found.text()
+    assert (20, 25) == (found.compared_until, found.last)
+    assert [
+        "No problems found.",
+        "A changed word in entries 21 to 25 would not be noticed: no checkpoint stands for them yet.",
+    ] == found.text().partition("were checked. ")[2].split("\n")
 
 
 def test_without_checkpoints_the_entries_are_checked(journal: Damaged) -> None:
@@ -107,13 +120,41 @@ def test_without_checkpoints_the_entries_are_checked(journal: Damaged) -> None:
         path.unlink()
     found = journal.verify()
 
-    assert ([], [], 0, 25) == (found.wrong, found.unused, found.checkpoints, found.entries)
+    assert ([], [], 0, 25) == (found.wrong, found.harmless, found.checkpoints, found.entries)
+    assert 0 == found.compared_until
+    assert "A changed word in any entry would not be noticed: no checkpoint stands for them yet." in found.text()
+
+
+def test_a_word_may_be_changed_unnoticed_only_after_the_newest_checkpoint(journal: Damaged) -> None:
+    """One entry is named as one. Where a checkpoint stands for the last entry there is no such line."""
+    journal.path(25).unlink()
+    for seq in (24, 23, 22):
+        journal.path(seq).unlink()
+    one = journal.verify().text()
+    journal.path(21).unlink()
+    none = journal.verify().text()
+
+    assert "A changed word in entry 21 would not be noticed: no checkpoint stands for it yet." in one
+    assert "noticed" not in none
+
+
+def test_one_is_not_several(journal: Damaged) -> None:
+    for seq in (8, 12, 16, 20):
+        journal.checkpoint(seq).unlink()
+    one_checkpoint = journal.verify().text()
+    for seq in range(2, 26):
+        journal.path(seq).unlink()
+    one_entry = journal.verify().text()
+
+    assert "bytes) and 1 checkpoint were checked." in one_checkpoint
+    assert "The journal of digits: 1 entry (" in one_entry
+    assert "and 0 checkpoints were checked. 1 problem:" in one_entry
 
 
 def test_a_long_journal_is_checked_in_several_batches() -> None:
     found = verified(context_of(long_journal(1000)))
 
-    assert ([], [], 1000, 1) == (found.wrong, found.unused, found.entries, found.checkpoints)
+    assert ([], [], 1000, 1) == (found.wrong, found.harmless, found.entries, found.checkpoints)
 
 
 def lost(journal: Damaged) -> str:
@@ -203,6 +244,21 @@ def forged_pages(journal: Damaged) -> str:
     return r"00000020-\S+ does not say what the entries say, and commands use it"
 
 
+def changed_entry_of_the_newest_checkpoint(journal: Damaged) -> str:
+    journal.change(20, reason="something else")
+    return (
+        r"entry 20 is not the one for which checkpoints/digits/00000020-\S+ was written: the entry was changed, or "
+        r"entries were lost and written again\. Compare entry 20 with a backup, and restore it if it was changed\. If "
+        r"the journal is right, delete checkpoints/digits/00000020-"
+    )
+
+
+def written_again(journal: Damaged) -> str:
+    """The newest checkpoint is one of an entry that is lost."""
+    other_checkpoint(journal, 24)
+    return r"entry 24 is not the one for which checkpoints/digits/00000024-\S+ was written"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -221,6 +277,8 @@ def forged_pages(journal: Damaged) -> str:
         lost_end,
         forged_facts,
         forged_pages,
+        changed_entry_of_the_newest_checkpoint,
+        written_again,
     ],
 )
 def test_what_makes_decisions_wrong_is_found(journal: Damaged, damage: Callable[[Damaged], str]) -> None:
@@ -252,12 +310,14 @@ def bit_of_checkpoint(journal: Damaged) -> str:
     return r"00000012-\S+ is damaged\. No command uses it\. Delete it"
 
 
-def checkpoint_of_another_entry(journal: Damaged) -> str:
-    journal.change(25, reason="something else")
-    bucket, content = LocalBucket(journal.folder), json.loads(journal.checkpoint(20).read_text())
-    other = Checkpoint.model_validate(content | {"seq": 24, "sha256": digest_of(b"other")}).signed()
-    bucket.create(layout.journal_checkpoint(MODEL, 24, other.sha256), other.model_dump_json().encode())
-    return r"00000024-\S+ stands for another entry 24 than the journal has now\. No command uses it\."
+def older_checkpoint_of_another_entry(journal: Damaged) -> str:
+    other_checkpoint(journal, 18)
+    return r"00000018-\S+ stands for another entry 18 than the journal has now\. No command uses it\."
+
+
+def checkpoint_of_another_entry_beside_the_newest(journal: Damaged) -> str:
+    other_checkpoint(journal, 20)
+    return r"00000020-\S+ stands for another entry 20 than the journal has now\. No command uses it\."
 
 
 def lost_page(journal: Damaged) -> str:
@@ -273,16 +333,24 @@ def damaged_page(journal: Damaged) -> str:
 
 
 @pytest.mark.parametrize(
-    "damage", [cut_off_checkpoint, bit_of_checkpoint, checkpoint_of_another_entry, lost_page, damaged_page]
+    "damage",
+    [
+        cut_off_checkpoint,
+        bit_of_checkpoint,
+        older_checkpoint_of_another_entry,
+        checkpoint_of_another_entry_beside_the_newest,
+        lost_page,
+        damaged_page,
+    ],
 )
-def test_a_checkpoint_that_no_command_uses_is_another_problem(
+def test_damage_that_cannot_make_a_decision_wrong_is_another_problem(
     journal: Damaged, damage: Callable[[Damaged], str]
 ) -> None:
     expected = damage(journal)
     found = journal.verify()
 
     assert [] == found.wrong
-    assert [True] == [bool(re.search(expected, sentence)) for sentence in found.unused], found.text()
+    assert [True] == [bool(re.search(expected, sentence)) for sentence in found.harmless], found.text()
 
 
 def test_after_a_lost_entry_checkpoints_are_not_compared(journal: Damaged) -> None:
@@ -290,7 +358,12 @@ def test_after_a_lost_entry_checkpoints_are_not_compared(journal: Damaged) -> No
     found = journal.verify()
 
     assert 2 == found.checkpoints
-    assert any("3 checkpoints were not compared, because entry 11 cannot be read" in each for each in found.unused)
+    assert any("3 checkpoints were not compared, because entry 11 cannot be read" in each for each in found.harmless)
+
+    for seq in (12, 16):
+        journal.checkpoint(seq).unlink()
+
+    assert ["1 checkpoint was not compared"] == [each.partition(",")[0] for each in journal.verify().harmless]
 
 
 def test_what_is_written_meanwhile_is_no_damage() -> None:
@@ -311,7 +384,7 @@ def test_what_is_written_meanwhile_is_no_damage() -> None:
         bucket.create(layout.entry(MODEL, seq), begun.read(layout.entry(MODEL, seq)))
     found = verified(context_of(bucket))
 
-    assert ([], []) == (found.wrong, found.unused)
+    assert ([], []) == (found.wrong, found.harmless)
     assert found.entries > 40
 
 
@@ -335,9 +408,10 @@ class TestCommand:
         assert "the journal of digits is damaged: 1 problem, named above." in person.err
         assert "Traceback" not in person.err
         assert ["entry 7 is missing"] == [each.partition(":")[0] for each in found["wrong"]]
-        assert ("digits", 24) == (found["model"], found["entries"])
+        assert ("digits", 24, 25, 4) == tuple(found[key] for key in ("model", "entries", "last", "compared_until"))
+        assert "4 checkpoints were not compared" in found["harmless"][0]
 
-    def test_ends_with_3_if_only_an_unused_checkpoint_is(self, journal: Damaged, ask: Callable[..., Done]) -> None:
+    def test_ends_with_3_if_no_decision_can_be_wrong(self, journal: Damaged, ask: Callable[..., Done]) -> None:
         journal.checkpoint(12).write_bytes(b"")
         done = ask()
 
