@@ -53,9 +53,14 @@ class Checkpoint(BaseModel):
 
 
 class Checkpoints:
-    """The checkpoints of one journal."""
+    """The checkpoints of one journal.
+
+    Attributes:
+        unlisted: why they could not be listed, when `usable` was last called; None if they could.
+    """
 
     def __init__(self, bucket: Bucket, model: str) -> None:
+        self.unlisted: StorageError | None = None
         self._bucket = bucket
         self._model = model
 
@@ -68,10 +73,11 @@ class Checkpoints:
 
     def usable(self, *, after: int) -> list[tuple[int, str]]:
         """As `names`; none if the bucket refuses to list them: they are not needed."""
+        self.unlisted = None
         try:
             return self.names(after=after)
         except StorageError as error:
-            log.warning("no checkpoint of the journal is used: %s", error)
+            self.unlisted = error
             return []
 
     def find(self, seq: int, digest: str) -> Checkpoint | None:

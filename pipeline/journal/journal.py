@@ -108,6 +108,8 @@ class Journal:
         near = self._from_checkpoint(after=rendered - 4 * self._every) if rendered is not None else None
         history = near or self._from_checkpoint(after=0) or self._from_entries()
         self._checkpointed = history.past.seq if history.past.is_stored else 0
+        if self._checkpoints.unlisted:  # and the entries can be read
+            log.warning("no checkpoint of the journal is used: %s", self._checkpoints.unlisted)
         return history
 
     def _rendered(self) -> int | None:
