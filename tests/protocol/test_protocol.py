@@ -116,6 +116,7 @@ def test_it_notices_a_way_back_by_the_order_of_numbers(monkeypatch: pytest.Monke
         run_state_machine_as_test(Fleet, settings=HUNTED)
 
 
+@hunt  # it takes as long as all other planted bugs together
 def test_it_notices_a_number_from_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than the highest version there is, though another run may have claimed that and not put anything."""
     claim = run_rules.claim
