@@ -16,7 +16,7 @@ from tests.pipeline.journal.questions import all_questions, answers
 
 # Of made-up journals, in parts that can run beside each other.
 JOURNALS = 8
-PARTS = 40
+PARTS = 8
 SHORT = steps(least=4, most=8)
 LONG = steps(least=6, most=16)
 
