@@ -82,7 +82,7 @@ class History:
         return self.entries(seq + 1, self.seq)
 
     def all(self) -> list[Entry]:
-        """All entries. It reads the whole journal: for tests, checks and exports."""
+        """All entries. It reads the whole journal, so no verb calls it: for tests, benches and the demo."""
         return self.entries(1, self.seq)
 
     def seq_at(self, moment: datetime) -> int:

@@ -4,8 +4,8 @@ Creating entry `seq+1` is at once the compare-and-swap, the claim of a version n
 a writer that loses the race reads the new state and decides again. Nothing here changes what servers find; see
 `pipeline.rollout.rollout`.
 
-A checkpoint says what the entries up to one of them say (`pipeline.journal.checkpoints`). Whoever reads the journal
-reads the newest checkpoint, compares it with its entry, and reads the entries after it.
+A checkpoint says what the entries up to one of them say (`pipeline.journal.checkpoints`). A reader of the
+journal takes the newest checkpoint, compares it with its entry, and reads the entries after it.
 """
 
 import logging
@@ -153,11 +153,8 @@ class Journal:
         return self._digests[seq].startswith(digest)
 
     def _from_entries(self, *, until: int | None = None) -> History:
-        return self._grown(History((), beginning(self)), self._numbers(0, until))
-
-    def _numbers(self, after: int, until: int | None) -> Sequence[int]:
-        """The numbers of the entries after one: of those that there are, or up to one that there is."""
-        return self._entries.numbers(after=after) if until is None else range(after + 1, until + 1)
+        numbers = self._entries.numbers() if until is None else range(1, until + 1)
+        return self._grown(History((), beginning(self)), numbers)
 
     def _with_new(self, known: History) -> History:
         new = self._read(self._entries.numbers(after=known.seq))
